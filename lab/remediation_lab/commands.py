@@ -13,6 +13,9 @@ class Start:
     """How large a lab."""
 
     hosts: int = option("How many Windows hosts there shall be at least (1 to 250).", default=1)
+    powershell: str = option(
+        "A real PowerShell 7 that runs the scripts from now on; `stand-in` goes back to the lab's own.", default="", value="PATH"
+    )
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -40,9 +43,12 @@ def start(options: Start) -> int:
     """Start the lab, or find it running; its machines are as they were left."""
     from remediation_lab import control
 
-    lab = control.start(hosts=options.hosts)
+    program = None if not options.powershell else options.powershell.removeprefix("stand-in")
+    lab = control.start(hosts=options.hosts, powershell=program)
     verb = "started" if lab.started else "runs already"
     _say(f"the lab {verb}: {len(lab.hosts)} Windows host{'' if len(lab.hosts) == 1 else 's'}, reached as {lab.user} over WinRM")
+    if lab.powershell:
+        _say(f"each shell runs {lab.powershell}")
     for host in lab.hosts:
         _say(f"  {host.name}  {host.endpoint}")
     return 0
@@ -103,9 +109,13 @@ def _say(text: str) -> None:
 
 
 COMMANDS = (
-    PluginCommand("start", Start, start, changes=True),
-    PluginCommand("stop", NoOptions, stop, changes=True),
-    PluginCommand("fault", NewFault, fault, changes=True),
-    PluginCommand("reset", NoOptions, reset, changes=True),
-    PluginCommand("status", Machines, status),
+    PluginCommand("start", Start, start, True, ("remediate lab.start", "remediate lab.start --hosts 12")),
+    PluginCommand("stop", NoOptions, stop, True, ("remediate lab.stop", "remediate lab.stop && remediate lab.start --hosts 3")),
+    PluginCommand(
+        "fault", NewFault, fault, True, ("remediate lab.fault laptop-07 num-gpu-1", "remediate lab.fault laptop-07 vram-occupied")
+    ),
+    PluginCommand(
+        "reset", NoOptions, reset, True, ("remediate lab.reset", "remediate lab.reset && remediate fix-offload --inventory lab")
+    ),
+    PluginCommand("status", Machines, status, False, ("remediate lab.status", "remediate lab.status --json")),
 )

@@ -20,12 +20,14 @@ import platformdirs
 
 from remediation.model.errors import CallFailed, UsageError
 from remediation_lab import locks, processes
+from remediation_lab.powershell import interpreter
 from remediation_lab.wire import Client, Refusal, write_private
 
 USER = "ops"
 SCALE = 10.0
 _LOCK_SECONDS = 60.0
 _MOST_HOSTS = 250
+_CODE = {".py", ".psm1", ".cs"}
 _FIRST_NUMBER = 7
 """The first machine is laptop-07; the others have consecutive names."""
 
@@ -56,6 +58,8 @@ class Lab:
     password: str
     scale: float
     started: bool = False
+    powershell: str = ""
+    """The real PowerShell that its shells run; empty for the stand-in."""
 
     @property
     def authority(self) -> Path:
@@ -85,9 +89,12 @@ def default_folder() -> Path:
 
 
 def start(
-    folder: Path | None = None, *, hosts: int = 1, powershell_start: float = 0.0, scale: float = SCALE, tls: str = ""
-) -> Lab:
+    folder: Path | None = None, *, hosts: int = 1, powershell_start: float = 0.0, scale: float = SCALE, tls: str = "", powershell: str | None = None,
+) -> Lab:  # fmt: skip
     """Start the lab, or find it running; `hosts` is at least how many there shall be, `powershell_start` seconds a shell takes to start.
+
+    `powershell` is the program of a real PowerShell 7, which the WinRM server then starts instead of the stand-in; an empty text
+    is the stand-in, None what the lab ran last.
 
     With `tls` its listeners speak HTTPS with such a certificate (winrm/certificates.py: good, wrong-name, expired, ...).
 
@@ -99,12 +106,27 @@ def start(
     with _alone(place):
         known = _read(place)
         wanted: dict[str, Any] = {"powershell_start": powershell_start, "scale": scale, "tls": tls, "code": _stamp()}
+        wanted["powershell"] = (known or {}).get("powershell", "") if powershell is None else _interpreter(powershell)
         if known is None or len(known["hosts"]) < hosts or any(known.get(key, "") != value for key, value in wanted.items()):
             processes.stop(place)
             known = _described(place, known, hosts, wanted)
         missing = [name for name in processes.SERVICES if processes.ping(place, name) is None]
         processes.launch(place, known, missing)
         return _lab(place, known, started=bool(missing))
+
+
+def _interpreter(program: str) -> str:
+    """Return the whole path of a PowerShell that was named, ready for use; raises UsageError."""
+    if not program:
+        return ""
+    found = shutil.which(program)
+    if found is None:
+        raise UsageError(f"there is no program {program}", next_step="name PowerShell 7 with its path: --powershell PATH")
+    whole = str(Path(found).absolute())
+    reason = interpreter.prepare(whole)
+    if reason:
+        raise UsageError(reason, next_step="name PowerShell 7 with its path: --powershell PATH")
+    return whole
 
 
 def find(folder: Path | None = None) -> Lab | None:
@@ -233,7 +255,7 @@ def _described(place: Path, known: Mapping[str, Any] | None, count: int, wanted:
 
 def _stamp() -> str:
     """Return a hash of the lab's code: processes that an older version started do not know what this one expects of them."""
-    newest = max(path.stat().st_mtime_ns for path in Path(__file__).parent.rglob("*.py"))
+    newest = max(path.stat().st_mtime_ns for path in Path(__file__).parent.rglob("*.*") if path.suffix in _CODE)
     return f"{newest:x}"
 
 
@@ -271,4 +293,4 @@ def _lab(place: Path, known: Mapping[str, Any], *, started: bool = False) -> Lab
     line = (place / "users").read_text(encoding="utf-8").splitlines()[0]
     password = line.split(":", 2)[2]
     hosts = tuple(LabHost(each["name"], each["address"], each["port"], each.get("tls", "")) for each in known["hosts"])
-    return Lab(place, hosts, known["user"], password, known["scale"], started)
+    return Lab(place, hosts, known["user"], password, known["scale"], started, known.get("powershell", ""))

@@ -17,6 +17,7 @@ from remediation.cli.resources import INVENTORY, find_resource, names
 from remediation.cli.stdio import current_masker
 from remediation.engine.internal_errors import CrashLog, contained, errors_folder
 from remediation.engine.workers import PARTING, finish, gather
+from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.check import misspelt
 from remediation.inventory.load import Inventory, check_inventory, holds_files, load_inventory
 from remediation.inventory.secrets import vault_of
@@ -25,6 +26,7 @@ from remediation.model.secrets.masking import Masker, secrets_in
 from remediation.model.secrets.names import sounds_secret
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.loader import Decrypt, read_yaml
+from remediation.templating.yaml.located import Table
 from remediation.templating.yaml.secret import Secret
 
 if TYPE_CHECKING:
@@ -168,11 +170,8 @@ class Session:
         if self.looks.is_new(text):
             sys.stderr.write(f"warning: {self.masker.text(text)}\n")
 
-    def each(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T], names: Sequence[str]) -> Sequence[T]:
-        """Return the result of `work` for each host, in parallel; `failed` turns an error into a result.
-
-        An internal error becomes an error of its host, with the traceback saved. An interrupt closes the hosts being read.
-        """
+    def contained(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T]) -> Callable[[str], T]:
+        """Return `work` with its errors turned into results by `failed`; internal errors are saved with their traceback."""
         crashed = CrashLog(errors_folder(), self.masker)
 
         def one(name: str) -> T:
@@ -182,8 +181,15 @@ class Session:
             except RemediationError as error:
                 return failed(name, error)
 
+        return one
+
+    def each(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T], names: Sequence[str]) -> Sequence[T]:
+        """Return the result of `work` for each host, in parallel; `failed` turns an error into a result.
+
+        An internal error becomes an error of its host, with the traceback saved. An interrupt closes the hosts being read.
+        """
         try:
-            return gather(one, names, MOST_AT_ONCE)
+            return gather(self.contained(work, failed), names, MOST_AT_ONCE)
         except KeyboardInterrupt:
             self.looks.end()
             raise
@@ -262,9 +268,14 @@ def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:
 def read_inventory(options: HostOptions, *, playbook: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:
     """Read the inventory that `options` name without starting a lab. Raises `InputError`, `UsageError`."""
     decrypt = decrypt or vault_of(options.vault_password_file)
-    names = options.inventory or (DEFAULT_INVENTORY,)
+    config = ansible_config()
+    names = options.inventory or config.sources() or (DEFAULT_INVENTORY,)
+    given = config.variables()
+    places = {name: place for name in given if (place := config.place())}
     sources = [source if "," in source else _source(source) for source in names]
-    return load_inventory(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt)
+    return load_inventory(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt,
+        defaults=Table(given, config.place(), places, places),
+    )  # fmt: skip
 
 
 def _source(name: str) -> Path:

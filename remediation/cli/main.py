@@ -14,10 +14,13 @@ from invoke.program import Program
 
 from remediation import __version__
 from remediation.cli.argv import REFUSED, understand
-from remediation.cli.commands import check_host, diagnose, history, inventory, lint, monitor, play, steps
-from remediation.cli.plugins import add_commands
+from remediation.cli.commands import check_host, diagnose, history, inventory, lint, play, steps
+from remediation.cli.commands.project import doctor, init
+from remediation.cli.commands.reporting import report
+from remediation.cli.commands.watching import monitor, watch
+from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
-from remediation.cli.task import INTERRUPTED, end_now, guarded
+from remediation.cli.task import INTERRUPTED, OptionTask, end_now, guarded
 from remediation.model.errors import UsageError
 
 namespace = Collection(
@@ -31,6 +34,8 @@ namespace = Collection(
     history.history,
     history.show,
     check_host.check_host,
+    doctor.doctor,
+    init.init,
     inventory.hosts,
     inventory.variables,
     steps.steps,
@@ -38,6 +43,8 @@ namespace = Collection(
     lint.lint,
     lint.schema,
     monitor.monitor,
+    report.report,
+    watch.watch,
 )
 """The built-in tasks; `add_commands` adds those of plugins when needed."""
 
@@ -95,6 +102,25 @@ class RemediateProgram(Program):
             print(f"{self.leading_indent}{line.strip()}".rstrip())  # noqa: T201 - as invoke does
         print("\nOptions:\n")  # noqa: T201 - as invoke does
         self.print_columns(context.help_tuples() or [("none", "")])
+        task = self.collection[name]
+        if isinstance(task, OptionTask) and task.examples:
+            print("Examples:\n")  # noqa: T201 - as invoke does
+            for example in task.examples:
+                print(f"{self.leading_indent}{example}")  # noqa: T201 - as invoke does
+            print()  # noqa: T201 - as invoke does
+
+
+WELCOME = """\
+remediate doctor                          check this machine, the inventory, and the first host
+remediate init my-fleet                   write a small project: inventory, playbook, .gitignore
+{trial}
+remediate diagnose --evidence LOG         name the cause in a log; changes nothing
+remediate --list                          all commands; remediate COMMAND --help has examples
+"""
+"""What to do next, printed for a command line without words."""
+
+WITH_LAB = "remediate fix-offload --inventory lab     repair a simulated laptop, and see what it looks like"
+WITHOUT_LAB = "remediate fix-offload --check             show what a repair of this machine would do"
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -109,6 +135,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 
 def _run(program: RemediateProgram, argv: list[str] | None) -> int:
+    if not (sys.argv if argv is None else argv)[1:]:
+        sys.stdout.write(WELCOME.format(trial=WITH_LAB if "lab" in plugins() else WITHOUT_LAB))
+        return 0
     try:
         program.run(argv)
     except SystemExit as end:  # invoke exits after printing help or a list

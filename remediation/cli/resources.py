@@ -5,20 +5,13 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-import remediation
 from remediation.model.errors import UsageError
+from remediation.model.files import shipped_folder
 
 SUFFIXES = (".yml", ".yaml")
 PLAYBOOKS = "playbooks"
 INVENTORY = "inventory"
 SINGULAR = {PLAYBOOKS: "playbook", INVENTORY: "inventory"}
-
-
-def shipped_folder(kind: str) -> Path:
-    """Return the package's folder of `kind` (``playbooks`` or ``inventory``)."""
-    package = Path(remediation.__file__).parent
-    installed = package / "shipped" / kind
-    return installed if installed.is_dir() else package.parent / kind
 
 
 def find_resource(kind: str, name: str, *, working: Path | None = None) -> Path:

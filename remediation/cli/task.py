@@ -43,9 +43,10 @@ Body = Callable[[Any], int]
 class OptionTask(Task[Any]):
     """An invoke task whose arguments are the fields of a dataclass."""
 
-    def __init__(self, body: Callable[..., None], options: type[Any], name: str) -> None:
+    def __init__(self, body: Callable[..., None], options: type[Any], name: str, examples: tuple[str, ...] = ()) -> None:
         super().__init__(body, name=name, positional=[], auto_shortflags=False)
         self.options = options
+        self.examples = examples
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return invoke's arguments, positional ones first as its parser requires."""
@@ -68,9 +69,11 @@ def _argument(item: dataclasses.Field[Any]) -> Argument:
     return Argument(names=names, attr_name=attribute, help=text, kind=type(item.default), default=item.default)
 
 
-def command_task(options: type[Any], *, name: str = "", changes: bool = False) -> Callable[[Body], OptionTask]:
+def command_task(
+    options: type[Any], *, name: str = "", changes: bool = False, examples: tuple[str, ...] = ()
+) -> Callable[[Body], OptionTask]:
     """Create a task from a function that takes the options and returns an exit code (`PluginCommand`)."""
-    return lambda function: task(PluginCommand(name or function.__name__.replace("_", "-"), options, function, changes))
+    return lambda function: task(PluginCommand(name or function.__name__.replace("_", "-"), options, function, changes, examples))
 
 
 def task(declared: PluginCommand) -> OptionTask:
@@ -84,7 +87,7 @@ def task(declared: PluginCommand) -> OptionTask:
     body.__doc__ = declared.run.__doc__
     body.__name__ = declared.run.__name__
     body.__module__ = declared.run.__module__
-    return OptionTask(body, declared.options, declared.name)
+    return OptionTask(body, declared.options, declared.name, declared.examples)
 
 
 def _logged(declared: PluginCommand, options: Any) -> int:
@@ -187,7 +190,7 @@ def _read(options: type[Any], context: Context, values: dict[str, Any], *, chang
     if context.config.run.dry:
         if "check" in read:
             read["check"] = True
-        elif changes or read.get("probe_seconds"):
+        elif changes or read.get("probe_seconds") or read.get("tokens"):
             raise UsageError(
                 "this task does not support --dry (or INVOKE_RUN_DRY); nothing was done",
                 next_step="run it without --dry",

@@ -156,7 +156,10 @@ class Present:
             return hit.key in _FATAL and hit.server == self._before(first) and not self._loaded_since(first)
         of = _class(hit.key)
         if of is _OF_A_LOAD:
-            return shown is None or self._owner(hit) is shown
+            owner = self._owner(hit)
+            return (
+                shown is None or owner is shown or (owner is None and shown.result is None)
+            )  # of a load that is not in the text
         if of is _ENDS:
             return self._not_over(hit, shown)
         if of is _OF_THE_CARD:

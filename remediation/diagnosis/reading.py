@@ -28,6 +28,11 @@ from remediation.model.finding import Quote
 
 # the readers of small texts go over a piece more than once; a log of this size is read by the log reader alone
 _SMALL = 4_000_000
+_DENIED = re.compile(
+    r"(?:\bno|without|lacks?|not have|n't have)(?: an?| any)? (?:dedicated |discrete |supported )?(?:nvidia|amd|geforce|radeon)\b[^.,;\n]{0,20}",
+    re.IGNORECASE,
+)
+"""A card that somebody says is not there."""
 _CONTAINER = re.compile(r"docker|podman|container|compose|kubectl|\bpod\b|kubernetes|unraid|\blxc\b", re.IGNORECASE)
 
 
@@ -229,7 +234,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     if not prose.named:
         texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
         if texts or evidence.symptom:
-            prose = read_gpu("\n".join([evidence.gpu or "", evidence.symptom or "", texts]))
+            prose = read_gpu(_DENIED.sub("", "\n".join([evidence.gpu or "", evidence.symptom or "", texts])))
             prose = dataclasses.replace(
                 prose, memory=read_gpu(evidence.gpu).memory or card_size(f"{evidence.symptom or ''}\n{texts}")
             )

@@ -155,14 +155,16 @@ def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], rule
     out = Fact(unmet, holds=False) if unmet is not None else ruled_out or _first(entry.excludes, facts)
     if out is not None:
         return Tally(entry, why=out)
-    proven = tuple(dict.fromkeys(_true(entry, entry.proves, facts, without)))
+    against = len(set(_true(entry, entry.against, facts, without)))
     seen = seen_name(entry.id)
-    noticed = (seen, seen) if facts.holds(seen) and (entry.id, seen) not in without else ()
-    supported = (*_true(entry, entry.supports, facts, without), *noticed)
+    noticed = (seen,) if facts.holds(seen) and (entry.id, seen) not in without else ()
+    decides = not entry.hint and not against
+    proven = tuple(dict.fromkeys((*_true(entry, entry.proves, facts, without), *(noticed if decides else ()))))
+    supported = (*_true(entry, entry.supports, facts, without), *(() if decides else noticed * 2))
     if not proven and not supported:
         return None
     firm = any(_is_firm(one, facts) for one in proven or supported)
-    return Tally(entry, proven, supported, len(set(_true(entry, entry.against, facts, without))), firm=firm)
+    return Tally(entry, proven, supported, against, firm=firm)
 
 
 def _is_firm(condition: str, facts: Facts) -> bool:

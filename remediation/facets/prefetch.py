@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from remediation.connections.calls import Call, ReadFile
 from remediation.facets.docker import compose, engine
@@ -13,8 +14,9 @@ from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, request_log
 from remediation.facets.ollama.service_log import LINES, PROGRAMS, ServiceLog
+from remediation.facets.services.serving import SERVER_RUN
 from remediation.facets.snapshot import Snapshot, attempt
-from remediation.facets.target import NATIVE, Finder, dotenv_of
+from remediation.facets.target import NATIVE, PORT, Finder, dotenv_of
 from remediation.model.facts import ComposeProject, Target
 
 if TYPE_CHECKING:
@@ -32,12 +34,14 @@ def prefetch(look: Snapshot, place: HostInfo) -> None:
     # the loaded models come first, because their metadata is read next
     server = (ollama.running_call(url), ollama.version_call(url), ollama.models_call(url))
     machine: tuple[Call, ...]
+    port = urlsplit(url).port or PORT
     if place.windows:
         machine = (system.FACTS_PROBE, desktop.SESSION_PROBE, processes.LIST_PROBE, gpu.USE_PROBE)
     else:
-        machine = (system.FACTS_RUN, desktop.USER_RUN, desktop.NUMBER_RUN, processes.LIST_RUN)
+        machine = (system.FACTS_RUN, desktop.USER_RUN, desktop.NUMBER_RUN, processes.LIST_RUN, SERVER_RUN)
+        machine += () if place.native else (gpu.devices_call(look), gpu.APPS_RUN)
     engines: tuple[Call, ...] = () if place.native else (*docker.first_calls(), docker.info, docker.version)
-    look.ahead(*machine, *engines, *server, clients.connections_call(place.windows))
+    look.ahead(*machine, *engines, *server, clients.connections_call(place.windows, port))
 
     records = () if place.native else docker.record_calls()
     metadata = _metadata(look, place, url, stored=False)
@@ -60,8 +64,13 @@ def prefetch(look: Snapshot, place: HostInfo) -> None:
         calls += [ReadFile(path) for path in (*project.files, dotenv_of(project), *clients.mounted_configuration(own))]
     wrote = request_log.call(clients.native_requests(look), windows=place.windows) if log and target.container is None else None
     look.ask(*calls, *metadata, *(() if wrote is None else (wrote,)))
-    cards = (gpu.USE_PROBE, processes.LIST_PROBE) if place.windows else ()
-    look.preload(*docker.first_calls(), *server, *metadata, *calls[:1], *cards)  # the reads of most steps that follow
+    if place.windows:
+        cards: tuple[Call, ...] = (gpu.USE_PROBE, processes.LIST_PROBE)
+    else:
+        attempt(gpu.PosixGpu(look).use)
+        cards = (gpu.devices_call(look), gpu.APPS_RUN, processes.LIST_RUN, SERVER_RUN)
+    # the reads of most steps that follow
+    look.preload(*docker.first_calls(), *server, *metadata, *calls[:1], *cards, *(log if target.container is None else ()))
 
 
 def _native_log(look: Snapshot, place: HostInfo, docker: engine.CommandEngine) -> tuple[Call, ...]:

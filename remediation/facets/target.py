@@ -16,9 +16,11 @@ from remediation.connections.calls import Call, Failed, HttpReply, ReadFile
 from remediation.facets.docker import containers
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama.service_log import LINES, ServiceLog
+from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
-from remediation.model.facts import ComposeProject, Container, Found, Target
+from remediation.model.facts import ComposeProject, Container, Found, Serving, Target
+from remediation.model.text.digits import is_whole
 
 PORT = 11434
 NATIVE = f"http://127.0.0.1:{PORT}"
@@ -93,8 +95,12 @@ class Finder:
         return self._native()
 
     def _native(self) -> Found | None:
-        """Return the host's native server: at the default port, else at the address in its log."""
+        """Return the host's native server: at the default port, else at the address in its environment or its log."""
         found = self._at(NATIVE, f"at port {PORT} of the host")
+        if found is not None:
+            return found
+        url = addressed(read_serving(self.look))
+        found = self._at(url, "at the address in its environment") if url and url != NATIVE else None
         if found is not None:
             return found
         url = listening_port(attempt(lambda: ServiceLog(self.look).read(tail=LINES)) or "")
@@ -194,6 +200,18 @@ class Finder:
         loaded = tuple(each.model for each in attempt(client.running) or ())
         stored = attempt(client.models)
         return loaded, None if stored is None else tuple(each.name for each in stored)
+
+
+def addressed(serving: Serving) -> str:
+    """Return the address that a native server's OLLAMA_HOST names, as reached from its host, or ""."""
+    environment = {**serving.declared, **((serving.process.environment if serving.process is not None else None) or {})}
+    named = environment.get("OLLAMA_HOST", "").strip().strip("\"'")
+    if not named:
+        return ""
+    host, _, port = named.rpartition("://")[2].partition("/")[0].rpartition(":")
+    if not is_whole(port):
+        host, port = named, str(PORT)
+    return f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}"
 
 
 def listening_port(log: str) -> str:

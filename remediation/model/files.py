@@ -15,6 +15,13 @@ _HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 """Paths of pipes that a shell passes as open descriptors (``-e @<(command)``)."""
 
 
+def shipped_folder(kind: str) -> Path:
+    """Return the package's folder of `kind` (``playbooks`` or ``inventory``)."""
+    package = Path(__file__).parents[1]
+    installed = package / "shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
 def read_text(path: Path, *, encoding: str = "utf-8", most: int = LARGEST) -> str:
     """Return the text of a file.
 

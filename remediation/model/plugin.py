@@ -19,13 +19,14 @@ class PluginCommand:
     """A command: its name, a dataclass of its options, and a function from them to an exit code.
 
     ``changes`` marks a command that changes something and has no ``--check``; it refuses to run under ``--dry``. The
-    function's docstring is the command's help.
+    function's docstring is the command's help; ``examples`` are command lines that its help shows, each with a comment (``# ...``).
     """
 
     name: str
     options: type[Any]
     run: Callable[[Any], int]
     changes: bool = False
+    examples: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

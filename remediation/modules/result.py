@@ -13,8 +13,8 @@ from remediation.model.outcome import Outcome, Result
 class ActionResult:
     """The result of one attempt at a task, before the task's own conditions are evaluated.
 
-    ``values`` go into the registered result, ``facts`` and ``included`` into the host's variables; ``told`` holds the changes
-    of a step.
+    ``values`` go into the registered result, ``facts``, ``included`` and ``gathered`` into the host's variables; ``told`` holds the
+    changes of a step.
     """
 
     outcome: Outcome = Outcome.OK
@@ -23,6 +23,7 @@ class ActionResult:
     next_step: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     included: Mapping[str, Any] = field(default_factory=dict)
+    gathered: Mapping[str, Any] = field(default_factory=dict)
     told: Result | None = None
 
 

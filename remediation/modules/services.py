@@ -52,7 +52,7 @@ class PosixService(Module):
         return self._reached(self.name, task)
 
     def _reached(self, name: str, task: ModuleTask, **more: Any) -> ActionResult:
-        status = task.reader().services.status(name, user=self.user)
+        status = task.reader().service_manager.status(name, user=self.user)
         if status is None:
             if task.check():
                 return skipped_result(_LATER.format(name))
@@ -142,7 +142,7 @@ class WinService(Module):
         """Reach the state."""
         if not task.windows:
             return wrong_platform("win_service", "service", task)
-        status = task.reader().services.status(self.name)
+        status = task.reader().service_manager.status(self.name)
         if status is None and self.path is None and self.state != "absent":
             if task.check():
                 return skipped_result(_LATER.format(self.name))
@@ -165,7 +165,7 @@ class WinService(Module):
         if self.state == "restarted" and not results[0].outcome.bad:
             results += _restarted(given, status or ServiceStatus(self.name, "stopped"), task)
         result = merged_results(results)
-        seen = task.reader().services.status(self.name) or status
+        seen = task.reader().service_manager.status(self.name) or status
         values = {**seen.details, "state": seen.state} if seen is not None else {"exists": False}
         if result.outcome is Outcome.WOULD_CHANGE and seen is not None:
             values |= settings | (

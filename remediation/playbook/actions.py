@@ -61,7 +61,16 @@ class Meta(Action):
     free: ClassVar[str] = "free_form"
 
     free_form: Literal[
-        "noop", "flush_handlers", "end_host", "end_play", "end_batch", "clear_host_errors", "clear_facts", "reset_connection"
+        "noop",
+        "flush_handlers",
+        "end_host",
+        "end_play",
+        "end_batch",
+        "clear_host_errors",
+        "clear_facts",
+        "reset_connection",
+        "end_role",
+        "refresh_inventory",
     ] = Field(..., description="what to do")
 
 
@@ -95,6 +104,12 @@ class IncludeVars(Action):
     file: str | None = Field(None, description="file in vars/ or next to the playbook")
     dir: str | None = Field(None, description="folder of files, read in the order of their names")
     name: str | None = Field(None, description="variable that receives the loaded variables")
+    depth: int = Field(0, description="how deep to look into dir; 0 is unlimited")
+    extensions: Any = Field(None, description="endings of the files in dir; default: json, yaml, yml")
+    files_matching: str | None = Field(None, description="regular expression that the names of the files in dir match")
+    ignore_files: Any = Field(None, description="names of files in dir to leave out, as regular expressions")
+    ignore_unknown_extensions: bool = Field(default=False, description="whether files in dir with other endings are left out")
+    hash_behaviour: Literal["replace", "merge"] | None = Field(None, description="whether mappings are replaced or merged")
 
     @model_validator(mode="after")
     def _one_source(self) -> IncludeVars:
@@ -113,6 +128,43 @@ class IncludeTasks(Action):
     apply: dict[str, Any] | None = Field(None, description="keywords applied to its tasks")
 
 
+class ImportRole(Action):
+    """Add the tasks of a role."""
+
+    name: str | None = Field(None, description="the role")
+    role: str | None = Field(None, description="the role (the same as name)")
+    tasks_from: str | None = Field(None, description="file in its tasks/, instead of main")
+    vars_from: str | None = Field(None, description="file in its vars/, instead of main")
+    defaults_from: str | None = Field(None, description="file in its defaults/, instead of main")
+    handlers_from: str | None = Field(None, description="file in its handlers/, instead of main")
+    allow_duplicates: bool = Field(default=True, description="accepted for compatibility; the role always runs")
+    rolespec_validate: bool = Field(default=True, description="accepted for compatibility")
+    public: bool = Field(default=True, description="whether the play's other tasks see the role's variables")
+
+    @model_validator(mode="after")
+    def _named(self) -> ImportRole:
+        if not (self.name or self.role):
+            msg = "expected name: ROLE"
+            raise ValueError(msg)
+        return self
+
+
+class IncludeRole(ImportRole):
+    """Run the tasks of a role, which is selected at run time."""
+
+    public: bool = Field(default=False, description="whether later tasks see the role's variables")
+    apply: dict[str, Any] | None = Field(None, description="keywords applied to its tasks")
+
+
+class SetupFacts(Action):
+    """Gather the host's facts."""
+
+    gather_subset: Any = Field(None, description="all, min, hardware, network, virtual, gpu, ollama; ! excludes one")
+    filter: Any = Field(None, description="patterns of the names to keep")
+    gather_timeout: float = Field(60, description="seconds after which the host has not answered")
+    fact_path: str | None = Field(None, description="folder of local facts (*.fact)")
+
+
 class Measure(Action):
     """Measure the response time of the loaded model, before and after a repair."""
 
@@ -126,11 +178,15 @@ ACTIONS: Mapping[str, type[Action]] = {
     "assert": Assert,
     "debug": Debug,
     "fail": Fail,
+    "import_role": ImportRole,
+    "gather_facts": SetupFacts,
+    "include_role": IncludeRole,
     "include_tasks": IncludeTasks,
     "include_vars": IncludeVars,
     "measure": Measure,
     "meta": Meta,
     "set_fact": SetFact,
+    "setup": SetupFacts,
     "wait_for": WaitFor,
 }
 """The flow actions by name. Those of Ansible are also available as ``ansible.builtin.*``."""

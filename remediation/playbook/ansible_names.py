@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_ROLES = "roles are not supported; use import_tasks for their tasks and vars_files for their defaults"
+_VALIDATE = "use assert in the role's tasks"
 _LINUX_PACKAGES = "packages are not managed here; install them before the run, or with shell: guarded by creates, or let ansible-playbook do that part"
 _WINDOWS_PACKAGES = (
     "packages are not managed here; install them before the run, or with win_shell: (winget, choco, msiexec) guarded by creates"
@@ -29,21 +29,14 @@ _HOSTS = "define hosts and groups in the inventory"
 
 KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("async", "poll"), _WAIT),
-    **dict.fromkeys(("connection", "remote_user", "port", "become_method", "become_flags", "become_exe"), _LOGIN),
-    **dict.fromkeys(("strategy", "order"), _ORDER),
-    **dict.fromkeys(("gather_subset", "gather_timeout", "fact_path"), _FACTS),
-    **dict.fromkeys(("action", "local_action"), "write the step as the key, as in command: ...; use delegate_to: localhost to run it on this machine"),
-    "collections": "collections are not supported; remediate steps lists the steps",
+    **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),
+    "fact_path": _FACTS,
+    "collections": "modules and roles of collections are not installed here; remove it, name modules in full (ansible.builtin.NAME) and copy roles into roles/",
     "debugger": "there is no debugger; --check shows what would be done",
-    "delegate_facts": "variables belong to the host that sets them",
-    "module_defaults": "write the parameters on each task, or use a YAML anchor",
-    "roles": _ROLES,
-    "validate_argspec": _ROLES,
-    "vars_prompt": "use a variable: {{ lookup('prompt', 'Question') }}",
+    "validate_argspec": _VALIDATE,
 }  # fmt: skip
 
 MODULES: Mapping[str, str] = {
-    **dict.fromkeys(("include_role", "import_role"), _ROLES),
     **dict.fromkeys(("apt", "apt_key", "apt_repository", "dnf", "dnf5", "yum", "yum_repository", "package", "pip", "deb822_repository", "rpm_key",
          "package_facts", "git", "subversion", "debconf", "dpkg_selections", "apk", "zypper", "pacman", "homebrew", "npm", "snap", "flatpak", "gem"),
         _LINUX_PACKAGES),
@@ -64,7 +57,7 @@ MODULES: Mapping[str, str] = {
         "use command, shell or win_shell, with creates or removes; register their output"),
     **dict.fromkeys(("cron", "hostname", "mount", "sysctl", "modprobe", "timezone", "locale_gen", "selinux", "seboolean", "kernel_blacklist", "alternatives",
          "mount_facts", "parted", "filesystem", "lvol", "lvg", "at", "rpm_ostree_pkg"), "use lineinfile or template for the file, and command to apply it"),
-    **dict.fromkeys(("setup", "gather_facts", "getent"), _FACTS),
+    **dict.fromkeys(("getent",), _FACTS),
     **dict.fromkeys(("add_host", "group_by"), _HOSTS),
     **dict.fromkeys(("service_facts", "win_service_info", "sysvinit"), "use service, systemd or win_service: they return the service's state"),
     **dict.fromkeys(("mysql_db", "mysql_user", "postgresql_db", "postgresql_user", "mongodb_user", "redis", "rabbitmq_user", "grafana_dashboard", "nagios",

@@ -107,6 +107,11 @@ HANDED_DOWN: Mapping[str, Kind] = {
     "throttle": WHOLE,
     "timeout": NUMBER,
     "vars": MAPPING,
+    "become_method": TEXT,
+    "connection": TEXT,
+    "module_defaults": MAPPINGS,
+    "port": WHOLE,
+    "remote_user": TEXT,
 }
 """Keywords that plays, blocks and imports pass to their tasks."""
 
@@ -114,6 +119,7 @@ BLOCK: Mapping[str, Kind] = {
     **HANDED_DOWN,
     "always": LIST,
     "block": LIST,
+    "delegate_facts": SWITCH,
     "delegate_to": TEXT,
     "name": TEXT,
     "notify": TEXTS,
@@ -121,7 +127,14 @@ BLOCK: Mapping[str, Kind] = {
     "when": CONDITION,
 }
 
-APPLY: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_to": TEXT, "name": TEXT, "notify": TEXTS, "when": CONDITION}
+APPLY: Mapping[str, Kind] = {
+    **HANDED_DOWN,
+    "delegate_facts": SWITCH,
+    "delegate_to": TEXT,
+    "name": TEXT,
+    "notify": TEXTS,
+    "when": CONDITION,
+}
 """Keywords that ``apply`` of an include passes to the included tasks."""
 
 LOOPS: Mapping[str, Kind] = {"loop": ANYTHING, **{f"with_{name}": ANYTHING for name in (*LISTS, *LOOKUPS)}}
@@ -133,6 +146,7 @@ TASK: Mapping[str, Kind] = {
     "args": MAPPING,
     "changed_when": CONDITION,
     "delay": NUMBER,
+    "delegate_facts": SWITCH,
     "delegate_to": TEXT,
     "failed_when": CONDITION,
     "listen": TEXTS,
@@ -146,7 +160,17 @@ TASK: Mapping[str, Kind] = {
     "when": CONDITION,
 }
 
-IMPORT: Mapping[str, Kind] = {**HANDED_DOWN, "args": MAPPING, "delegate_to": TEXT, "name": TEXT, "when": CONDITION}
+ROLE: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_facts": SWITCH, "delegate_to": TEXT, "when": CONDITION}
+"""Keywords of an entry of ``roles``; its other keys are variables of the role."""
+
+IMPORT: Mapping[str, Kind] = {
+    **HANDED_DOWN,
+    "args": MAPPING,
+    "delegate_facts": SWITCH,
+    "delegate_to": TEXT,
+    "name": TEXT,
+    "when": CONDITION,
+}
 
 IMPORT_PLAYBOOK: Mapping[str, Kind] = {"name": TEXT, "tags": TEXTS, "vars": MAPPING, "when": CONDITION}
 
@@ -167,8 +191,14 @@ PLAY: Mapping[str, Kind] = {
     "hosts": TEXTS,
     "max_fail_percentage": NUMBER,
     "name": TEXT,
+    "gather_subset": TEXTS,
+    "gather_timeout": NUMBER,
+    "order": TEXT,
     "post_tasks": LIST,
     "pre_tasks": LIST,
+    "roles": LIST,
+    "strategy": TEXT,
+    "vars_prompt": LIST,
     "serial": BATCHES,
     "tasks": LIST,
     "vars_files": FILES,
@@ -177,15 +207,34 @@ PLAY: Mapping[str, Kind] = {
 LADDER: Mapping[str, Kind] = {"goal": LIST, "rungs": LIST}
 RUNG: Mapping[str, Kind] = {"last_resort": SWITCH, "name": TEXT, "tasks": LIST, "treats": TEXTS}
 LOOP_CONTROL: Mapping[str, Kind] = {
+    "break_when": CONDITION,
     "extended": SWITCH,
+    "extended_allitems": SWITCH,
     "index_var": NAME,
     "label": ANYTHING,
     "loop_var": NAME,
     "pause": NUMBER,
 }
 
+PROMPT = frozenset({"confirm", "default", "encrypt", "name", "private", "prompt", "salt", "salt_size", "unsafe"})
+"""Keys of an entry of ``vars_prompt``."""
+
 STATIC = frozenset(
-    {"register", "name", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs"}
+    {
+        "register",
+        "name",
+        "roles",
+        "vars_prompt",
+        "loop_var",
+        "index_var",
+        "tasks",
+        "block",
+        "rescue",
+        "always",
+        "handlers",
+        "goal",
+        "rungs",
+    }
 )
 """Keywords that cannot be templates, or whose elements are checked one by one."""
 

@@ -12,9 +12,11 @@ from remediation.playbook import keywords
 from remediation.playbook.actions import plain_name
 from remediation.playbook.errors import Problems, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, find_file, key_place, shown_value, value_place
-from remediation.playbook.model import Node, Play, Playbook, TaskSettings
-from remediation.playbook.tasks import TaskReader, handed_down
+from remediation.playbook.load_context import Loading, find_file, handed_down, key_place, shown_value, value_place
+from remediation.playbook.model import GatherFacts, LoadedTasks, Play, Playbook, TaskSettings
+from remediation.playbook.roles.folders import runbooks
+from remediation.playbook.roles.reader import LoadedRole, RoleUse, read_entry, read_role
+from remediation.playbook.tasks import TaskReader
 from remediation.steps.registry import registry
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.loader import Decrypt
@@ -29,19 +31,29 @@ IMPORT = "import_playbook"
 
 
 def load_playbook(
-    path: Path, steps: Steps = registry, extra: Mapping[str, Any] | None = None, *, decrypt: Decrypt | None = None
+    path: Path,
+    steps: Steps = registry,
+    extra: Mapping[str, Any] | None = None,
+    *,
+    decrypt: Decrypt | None = None,
+    roles_path: tuple[Path, ...] | None = None,
+    also: tuple[Path, ...] = (),
 ) -> Playbook:
     """Return the playbook in `path`. Raises `InputError` with all mistakes in it and its imports.
 
-    `extra` are the variables of the command line, which may occur in the names of imports. `decrypt` opens vaults.
+    The plays of `also` follow. `extra` are the variables of the command line, which may occur in the names of imports. `decrypt` opens vaults.
     """
-    loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt)
+    loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
     if not path.is_file():
         raise InputError((Problem(f"there is no playbook {path}"),))
     with loading.within(path, None):
         plays = _Plays(loading, path).read(Place(str(path), 1, 1))
+    for other in also:
+        loading.root = other.parent
+        with loading.within(other, None):
+            plays += _Plays(loading, other, first=len(plays)).read(Place(str(other), 1, 1))
     loading.problems.check()
-    return Playbook(path, tuple(plays), tuple(loading.files), decrypt)
+    return Playbook(path, tuple(plays), tuple(loading.files), decrypt, roles_path)
 
 
 def load_tasks(
@@ -54,14 +66,28 @@ def load_tasks(
     extra: Mapping[str, Any] | None = None,
     problems: Problems | None = None,
     decrypt: Decrypt | None = None,
-) -> tuple[Node, ...]:
-    """Return the tasks of a file that is included at run time. Their paths begin with `prefix`. Raises `InputError`."""
-    loading = Loading(root, steps, extra or {}, problems or Problems(), decrypt=decrypt)
+    roles_path: tuple[Path, ...] | None = None,
+    use: RoleUse | None = None,
+) -> LoadedTasks:
+    """Return the tasks of a file that is included at run time. Their paths begin with `prefix`. Raises `InputError`.
+
+    With `use`, they are those of a role, and `path` is the file that names it.
+    """
+    loading = Loading(root, steps, extra or {}, problems or Problems(), decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
     place = Place(str(path), 1, 1)
+    reader = TaskReader(loading, path.parent)
+    if use is not None:
+        role = read_role(use, reader, loading, outer, prefix, None)
+        loading.problems.check()
+        known = role or None
+        return LoadedTasks(
+            known.nodes if known else (), (*(known.handlers if known else ()), *loading.handlers), tuple(loading.roles),
+            known.role if known else None,
+        )  # fmt: skip
     content = loading.read(path, place)
-    nodes = TaskReader(loading, path.parent).nodes(content, outer, prefix, place)
+    nodes = reader.nodes(content, outer, prefix, place)
     loading.problems.check()
-    return nodes
+    return LoadedTasks(nodes, tuple(loading.handlers), tuple(loading.roles))
 
 
 @dataclass(slots=True)
@@ -127,10 +153,14 @@ class _Plays:
         # a play's own vars rank below its vars_files, so they are not passed to the tasks
         settings = handed_down(self.outer, {name: value for name, value in raw.items() if name not in {"vars", "when"}})
         reader = TaskReader(loading, path.parent, variables)
+        loading.new_play()
+        parts = self._roles(raw, reader, settings, index)
         lists = {
             name: reader.nodes(raw.get(name), settings, f"{index}.{prefix}.", value_place(raw, name))
             for name, prefix in (("pre_tasks", "pre"), ("tasks", "tasks"), ("post_tasks", "post"), ("handlers", "handlers"))
         }
+        lists["tasks"] = (*(node for part in parts for node in part.nodes), *lists["tasks"])
+        lists["handlers"] = (*(node for part in parts for node in part.handlers), *lists["handlers"], *loading.handlers)
         serial, files = raw.get("serial"), raw.get("vars_files")
         play = Play(
             name=str(raw.get("name") or ""),
@@ -144,10 +174,37 @@ class _Plays:
             serial=() if serial is None else tuple(serial if isinstance(serial, list) else [serial]),
             max_fail_percentage=raw.get("max_fail_percentage"),
             force_handlers=as_switch(raw.get("force_handlers") or False),
+            roles=(*(part.role for part in parts), *loading.roles),
+            gather=GatherFacts(raw.get("gather_facts"), raw.get("gather_subset"), raw.get("gather_timeout")),
+            order=raw.get("order"),
+            prompts=self._prompts(raw),
             **lists,
         )
         self._check_vars_files(play)
         return replace(play, name=raw["name"]) if has_template(raw.get("name")) else play
+
+    def _roles(self, raw: Mapping[Any, Any], reader: TaskReader, settings: TaskSettings, index: int) -> list[LoadedRole]:
+        entries = raw.get("roles")
+        found: list[LoadedRole] = []
+        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+            place = where(entry, value_place(raw, "roles"))
+            part = read_entry(entry, reader, self.loading, settings, f"{index}.roles.{number}", place)
+            found += [part] if part else []
+        return found
+
+    def _prompts(self, raw: Mapping[Any, Any]) -> tuple[Mapping[str, Any], ...]:
+        found: list[Mapping[str, Any]] = []
+        given = raw.get("vars_prompt")
+        for entry in given if isinstance(given, list) else ():
+            place = where(entry, value_place(raw, "vars_prompt"))
+            if not isinstance(entry, Mapping) or not entry.get("name"):
+                self.loading.problems.add("vars_prompt: expected a mapping with name: VARIABLE", place)
+                continue
+            for key in entry:
+                if key not in keywords.PROMPT:
+                    self.loading.problems.unknown("vars_prompt: the keyword", key, keywords.PROMPT, key_place(entry, key))
+            found.append(entry)
+        return tuple(found)
 
     def _check_vars_files(self, play: Play) -> None:
         """Read the ``vars_files`` with static names, so that mistakes in them are found before a host is contacted."""

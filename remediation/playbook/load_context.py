@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from remediation.playbook import keywords
 from remediation.playbook.ansible_names import KEYWORDS
 from remediation.playbook.errors import Problems, meant, where
 from remediation.playbook.keywords import Kind
+from remediation.playbook.model import Node, Role, TaskSettings
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.loader import Decrypt, read_yaml
 from remediation.templating.yaml.located import Table, plain
@@ -35,6 +36,30 @@ class Loading:
     files: list[Path] = field(default_factory=list)
     open_imports: list[Path] = field(default_factory=list)
     decrypt: Decrypt | None = None
+    roles_path: tuple[Path, ...] | None = None
+    runbooks: Callable[[], Mapping[str, Path]] = dict
+    used_roles: set[tuple[str, ...]] = field(default_factory=set)
+    roles: list[Role] = field(default_factory=list)
+    handlers: list[Node] = field(default_factory=list)
+
+    def new_play(self) -> None:
+        """Forget the roles of the play before."""
+        self.used_roles, self.roles, self.handlers = set(), [], []
+
+    def early_text(self, name: Any, names: Mapping[str, Any] | None = None) -> Any:
+        """Return a name with the variables of the command line and `names` filled in, or as written if it needs others."""
+        try:
+            return Scope((self.early, names or {})).render(name)
+        except RemediationError:
+            return name
+
+    def runbook(self, name: str) -> Path | None:
+        """Return a shipped playbook by its name."""
+        return self.runbooks().get(name)
+
+    def runbook_names(self) -> str:
+        """Return a sentence with the names of the shipped roles."""
+        return f"shipped roles: {', '.join(name.replace('-', '_') for name in self.runbooks()) or 'none'}"
 
     def read(self, path: Path, place: Place | None) -> Any:
         """Return the content of a YAML file. On failure, adds a problem and returns None."""
@@ -47,14 +72,16 @@ class Loading:
             self.files.append(path)
         return content
 
-    def find(self, name: Any, folder: Path, place: Place | None, *, names: Mapping[str, Any] | None = None) -> Path | None:
+    def find(
+        self, name: Any, folder: Path, place: Place | None, *, names: Mapping[str, Any] | None = None, roots: tuple[Path, ...] = ()
+    ) -> Path | None:  # fmt: skip
         """Return a named file: next to the file that names it, else next to the playbook. Adds a problem if there is none."""
         try:
             text = str(Scope((self.early, names or {})).render(name))
         except RemediationError as error:
             self.problems.add(f"{error.message}; the name of an import cannot depend on host variables", where(name, place))
             return None
-        found = find_file(text, (folder, self.root), "tasks")
+        found = find_file(text, (folder, *roots, self.root), "tasks")
         if found is None:
             self.problems.add(f"there is no file {text!r} in {folder}", where(name, place))
         return found
@@ -143,3 +170,22 @@ def texts_of(value: Any) -> tuple[str, ...]:
 def tags_of(value: Any) -> frozenset[str]:
     """Return tags: a comma-separated string, or a list of such strings."""
     return frozenset(tag.strip() for text in texts_of(value) for tag in text.split(",") if tag.strip())
+
+
+OWN = ("ignore_errors", "ignore_unreachable", "any_errors_fatal", "check_mode", "diff", "no_log", "become", "become_user",
+       "delegate_to", "delegate_facts", "run_once", "throttle", "timeout", "connection", "remote_user", "port", "become_method")  # fmt: skip
+"""Keywords for which the innermost value applies; `when`, `vars`, `environment`, `tags` and `notify` accumulate."""
+
+
+def handed_down(outer: TaskSettings, raw: Mapping[Any, Any]) -> TaskSettings:
+    """Return `outer` with the keywords of a block, import or task applied."""
+    return replace(
+        outer,
+        when=(*outer.when, raw["when"]) if raw.get("when") is not None else outer.when,
+        vars=(*outer.vars, raw["vars"]) if isinstance(raw.get("vars"), Mapping) else outer.vars,
+        environment=(*outer.environment, raw["environment"]) if raw.get("environment") else outer.environment,
+        tags=outer.tags | tags_of(raw.get("tags")),
+        module_defaults=(*outer.module_defaults, raw["module_defaults"]) if raw.get("module_defaults") else outer.module_defaults,
+        notify=(*outer.notify, *texts_of(raw.get("notify"))),
+        **{name: raw[name] for name in OWN if raw.get(name) is not None},
+    )

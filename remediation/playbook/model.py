@@ -8,12 +8,74 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from remediation.model.errors import Place
     from remediation.templating.yaml.loader import Decrypt
+
+
+@dataclass(frozen=True, eq=False)
+class Role:
+    """A role as a play uses it.
+
+    ``given`` is the ``vars`` of its entry, ``params`` the entry's other variables. ``parents`` are the roles that depend on it or
+    contain it, the outermost first; ``inside`` is the role whose task includes or imports it.
+    """
+
+    name: str
+    path: Path
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    parents: tuple[Role, ...] = ()
+    dependencies: tuple[Role, ...] = ()
+    inside: Role | None = None
+
+    @cached_property
+    def all_dependencies(self) -> tuple[Role, ...]:
+        """The roles that this one depends on, also indirectly."""
+        return tuple(role for each in self.dependencies for role in (*each.all_dependencies, each))
+
+    @cached_property
+    def default_layers(self) -> tuple[Mapping[str, Any], ...]:
+        """The defaults that its tasks see, highest precedence first."""
+        around = (*reversed(self.parents), *reversed(self.all_dependencies))
+        return (self.defaults, *(role.defaults for role in around))
+
+    @cached_property
+    def public_defaults(self) -> tuple[Mapping[str, Any], ...]:
+        """The defaults that the play's other tasks see."""
+        return (self.defaults, *(role.defaults for role in reversed(self.all_dependencies)))
+
+    @cached_property
+    def public_vars(self) -> tuple[Mapping[str, Any], ...]:
+        """The variables that the play's other tasks see."""
+        return (self.vars, *(role.vars for role in reversed(self.all_dependencies)))
+
+    @cached_property
+    def var_layers(self) -> tuple[Mapping[str, Any], ...]:
+        """The variables that its tasks see, highest precedence first."""
+        around = tuple(layer for role in reversed(self.parents) for layer in (role.vars, role.given))
+        return (self.given, *self.public_vars, *around)
+
+    @cached_property
+    def param_layers(self) -> tuple[Mapping[str, Any], ...]:
+        """The parameters of its entry and of those around it, highest precedence first."""
+        return tuple(role.params for role in (self, *reversed(self.parents)) if role.params)
+
+    @cached_property
+    def around(self) -> tuple[Role, ...]:
+        """The roles whose tasks include or import it, the innermost first."""
+        return () if self.inside is None else (self.inside, *self.inside.around)
+
+    @cached_property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders in which its files are searched for."""
+        return tuple(dict.fromkeys(role.path for role in (self, *reversed(self.parents))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +99,17 @@ class TaskSettings:
     become: Any = None
     become_user: Any = None
     delegate_to: Any = None
+    delegate_facts: Any = None
     run_once: Any = None
     throttle: Any = None
     timeout: Any = None
     notify: tuple[Any, ...] = ()
+    connection: Any = None
+    remote_user: Any = None
+    port: Any = None
+    become_method: Any = None
+    module_defaults: tuple[Any, ...] = ()
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +123,8 @@ class Loop:
     label: Any = None
     pause: Any = None
     extended: bool = False
+    allitems: bool = True
+    break_when: Any = None
     place: Place | None = None
 
 
@@ -116,13 +187,16 @@ class Task:
 
     @property
     def title(self) -> str:
-        """The displayed name: the task's name, else the action as written."""
-        return self.name or self.spelling or self.action
+        """The displayed name: the task's name, else the action as written; with its role in front."""
+        if self.action == "include_role":
+            return self.name or f"{self.spelling} : {self.arguments.get('name') or self.arguments.get('role', '')}"
+        name = self.name or self.spelling or self.action
+        return name if self.settings.role is None else type(name)(f"{self.settings.role.name} : {name}")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A group of tasks: ``rescue`` runs after a failure, ``always`` in any case. An import is a block too."""
+    """A group of tasks: ``rescue`` runs after a failure, ``always`` in any case. An import and a ``role`` are blocks too."""
 
     name: str
     path: str
@@ -131,10 +205,30 @@ class Block:
     always: tuple[Node, ...] = ()
     settings: TaskSettings = field(default_factory=TaskSettings)
     place: Place | None = None
+    role: Role | None = None
 
 
 Node: TypeAlias = Task | Block
 """The elements of a task list."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatherFacts:
+    """How a play gathers facts. ``wanted`` is None if the play does not say; facts are then gathered when a template reads one."""
+
+    wanted: Any = None
+    subset: Any = None
+    timeout: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTasks:
+    """The tasks of a file or a role loaded at run time, with the handlers of their roles."""
+
+    nodes: tuple[Node, ...]
+    handlers: tuple[Node, ...] = ()
+    roles: tuple[Role, ...] = ()
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +250,17 @@ class Play:
     tasks: tuple[Node, ...] = ()
     post_tasks: tuple[Node, ...] = ()
     handlers: tuple[Node, ...] = ()
+    roles: tuple[Role, ...] = ()
+    gather: GatherFacts | None = None
+    order: Any = None
+    prompts: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def title(self) -> str:
         """The displayed name: the play's name, else its hosts."""
-        return self.name or (",".join(map(str, self.hosts)) if isinstance(self.hosts, list) else str(self.hosts))
+        if self.name or isinstance(self.hosts, str):
+            return self.name or self.hosts
+        return ",".join(map(str, self.hosts)) if isinstance(self.hosts, list) else str(self.hosts)
 
     @property
     def sections(self) -> tuple[tuple[Node, ...], ...]:
@@ -179,6 +279,7 @@ class Playbook:
     plays: tuple[Play, ...]
     files: tuple[Path, ...] = ()
     decrypt: Decrypt | None = field(default=None, repr=False, compare=False)
+    roles_path: tuple[Path, ...] | None = None
 
 
 def tasks_of(nodes: tuple[Node, ...]) -> Iterator[Task]:

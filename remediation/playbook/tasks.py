@@ -14,35 +14,21 @@ from remediation.playbook.actions import action_model, action_names, is_action, 
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
 from remediation.playbook.errors import meant, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, key_place, shown_value, tags_of, texts_of, value_place
+from remediation.playbook.load_context import Loading, handed_down, key_place, shown_value, texts_of, value_place
 from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
 from remediation.playbook.parameters import check_parameters, given_parameters
+from remediation.playbook.roles.reader import RoleUse, read_role
 from remediation.templating.templar import flaw
-from remediation.templating.yaml.located import Table, has_template, texts_in
+from remediation.templating.yaml.located import Table, Text, has_template, texts_in
 
 IMPORT = "import_tasks"
 INCLUDE = "include_tasks"
+IMPORT_ROLE = "import_role"
+INCLUDE_ROLE = "include_role"
+INCLUDES = frozenset({INCLUDE, INCLUDE_ROLE})
 LADDER = "ladder"
 CONDITIONS = frozenset({"when", "until", "changed_when", "failed_when"})
 """Keywords whose values are expressions without braces."""
-
-
-OWN = ("ignore_errors", "ignore_unreachable", "any_errors_fatal", "check_mode", "diff", "no_log", "become", "become_user",
-       "delegate_to", "run_once", "throttle", "timeout")  # fmt: skip
-"""Keywords for which the innermost value applies; `when`, `vars`, `environment`, `tags` and `notify` accumulate."""
-
-
-def handed_down(outer: TaskSettings, raw: Mapping[Any, Any]) -> TaskSettings:
-    """Return `outer` with the keywords of a block, import or task applied."""
-    return replace(
-        outer,
-        when=(*outer.when, raw["when"]) if raw.get("when") is not None else outer.when,
-        vars=(*outer.vars, raw["vars"]) if isinstance(raw.get("vars"), Mapping) else outer.vars,
-        environment=(*outer.environment, raw["environment"]) if raw.get("environment") else outer.environment,
-        tags=outer.tags | tags_of(raw.get("tags")),
-        notify=(*outer.notify, *texts_of(raw.get("notify"))),
-        **{name: raw[name] for name in OWN if raw.get(name) is not None},
-    )
 
 
 class TaskReader:
@@ -53,6 +39,10 @@ class TaskReader:
         self._problems = loading.problems
         self._folder = folder
         self._names = names or {}
+
+    def within(self, folder: Path) -> TaskReader:
+        """Return a reader of the files in another folder."""
+        return TaskReader(self._loading, folder, self._names)
 
     def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:
         """Return the nodes of a task list. Their paths begin with `prefix`."""
@@ -76,11 +66,14 @@ class TaskReader:
             if stray in raw:
                 self._problems.add(f"{stray} belongs to a block, and this task has none", key_place(raw, stray))
                 return None
+        raw = _spelled_out(raw)
         action = self._action(raw, place)
         if action is None:
             return None
         if plain_name(action) == IMPORT:
             return self._import(raw, action, outer, path, place)
+        if plain_name(action) == IMPORT_ROLE:
+            return self._import_role(raw, action, outer, path, place)
         return self._task(raw, action, outer, path, place)
 
     def _block(self, raw: Mapping[Any, Any], outer: TaskSettings, path: str, place: Place | None) -> Block:
@@ -91,7 +84,9 @@ class TaskReader:
             part: self.nodes(raw.get(part), settings, f"{path}/{part}.", value_place(raw, part))
             for part in ("block", "rescue", "always")
         }
-        return Block(str(raw.get("name") or ""), path, **parts, settings=settings, place=place)
+        return Block(
+            str(raw.get("name") or ""), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place
+        )  # fmt: skip
 
     def _action(self, raw: Mapping[Any, Any], place: Place | None) -> str | None:
         """Return the key with the task's step or action. Adds a problem for each other unknown key."""
@@ -123,13 +118,15 @@ class TaskReader:
         if instead:
             self._problems.add(f"{name} is an Ansible module, not a step; {instead}", place)
         else:
-            self._problems.unknown("the step", name, [*action_names(), IMPORT, LADDER, *self._loading.steps()], place)
+            self._problems.unknown(
+                "the step", name, [*action_names(), IMPORT, IMPORT_ROLE, LADDER, *self._loading.steps()], place
+            )
 
     def _is_action(self, key: object) -> bool:
         if not isinstance(key, str):
             return False
         short = plain_name(key)
-        return short == IMPORT or key == LADDER or key in self._loading.steps() or is_action(short)
+        return short in {IMPORT, IMPORT_ROLE} or key == LADDER or key in self._loading.steps() or is_action(short)
 
     def _import(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Block | None:
         own = {name: value for name, value in raw.items() if name != key}
@@ -141,7 +138,8 @@ class TaskReader:
             return None
         settings = handed_down(outer, raw)
         names = {name: value for level in settings.vars for name, value in level.items()}
-        file = self._loading.find(named, self._folder, at, names={**self._names, **names})
+        roots = tuple(root / "tasks" for root in settings.role.roots) if settings.role else ()
+        file = self._loading.find(named, self._folder, at, names={**self._names, **names}, roots=roots)
         if file is None:
             return None
         nodes = self._loading_below(file, settings, path, at)
@@ -152,13 +150,36 @@ class TaskReader:
             if not allowed:
                 return ()
             content = self._loading.read(file, place)
-            below = TaskReader(self._loading, file.parent, self._names)
-            return below.nodes(content, settings, f"{path}/block.", Place(str(file), 1, 1))
+            return self.within(file.parent).nodes(content, settings, f"{path}/block.", Place(str(file), 1, 1))
+
+    def _import_role(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Block | None:
+        own = {name: value for name, value in raw.items() if name != key}
+        self._loading.expect(_part(raw, own), keywords.IMPORT, IMPORT_ROLE)
+        given = self._arguments(raw, key, IMPORT_ROLE, outer)
+        name = given.get("name") or given.get("role")
+        if not name:
+            return None
+        settings = handed_down(outer, raw)
+        names = {known: value for level in settings.vars for known, value in level.items()}
+        text = self._loading.early_text(name, {**self._names, **names})
+        if has_template(text):
+            self._problems.add("import_role: the name of a role cannot depend on host variables; use include_role", place)
+            return None
+        inside = outer.role
+        parents = (*inside.parents, inside) if inside else ()
+        use = RoleUse(str(text), role_parts(given), {}, {}, parents, inside)
+        found = read_role(use, self, self._loading, settings, path, value_place(raw, key) or place)
+        if found is None:
+            return None
+        if given.get("public") is not False:
+            self._loading.roles.append(found.role)
+        self._loading.handlers += found.handlers
+        return Block(str(raw.get("name") or ""), path, found.nodes, settings=settings, place=place)
 
     def _task(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Task:
         action = key if key == LADDER else plain_name(key)
-        kinds = keywords.INCLUDE if action == INCLUDE else keywords.TASK
-        what = INCLUDE if action == INCLUDE else "a task"
+        kinds = keywords.INCLUDE if action in INCLUDES else keywords.TASK
+        what = action if action in INCLUDES else "a task"
         own = {name: value for name, value in raw.items() if name in keywords.TASK}
         self._loading.expect(_part(raw, own), kinds, what)
         settings = handed_down(outer, own)
@@ -172,7 +193,7 @@ class TaskReader:
             path=path,
             settings=settings,
             outer=outer,
-            inner=self._applied(raw, key, outer) if action == INCLUDE else None,
+            inner=self._applied(raw, key, outer) if action in INCLUDES else None,
             place=place,
             folder=self._folder,
             loop=self._loop(raw),
@@ -186,11 +207,13 @@ class TaskReader:
             risk=raw.get("risk"),
         )
         self._check_risk(raw)
+        if action == "meta" and "end_role" in str(raw[key]) and settings.role is None:
+            self._problems.add("meta: end_role is allowed only in a role", value_place(raw, key))
         if has_template(raw.get("name")):
             task = replace(task, name=raw["name"])
         if action == LADDER:
             return replace(task, ladder=read_ladder(raw[key], self, self._loading, task, value_place(raw, key)))
-        return replace(task, arguments=self._arguments(raw, key, action))
+        return replace(task, arguments=self._arguments(raw, key, action, settings))
 
     def _check_templates(self, given: Mapping[Any, Any], settings: TaskSettings, bare: Container[str] = CONDITIONS) -> None:
         """Add a problem for invalid templates. Variables (`vars`) are checked when they are used.
@@ -227,16 +250,19 @@ class TaskReader:
             except ValueError as error:
                 self._problems.add(f"risk: {error}", value_place(raw, "risk"))
 
-    def _arguments(self, raw: Mapping[Any, Any], key: str, action: str) -> Mapping[str, Any]:
+    def _arguments(self, raw: Mapping[Any, Any], key: str, action: str, settings: TaskSettings) -> Mapping[str, Any]:
         place = value_place(raw, key)
+        defaults = _defaults(action, settings)
         if is_action(action) and key not in self._loading.steps():
             model = action_model(action)
             values = given_parameters(model, raw[key], place, self._problems)
             if isinstance(raw.get("args"), Mapping):
                 values = _merged(raw["args"], values)
-            check_parameters(model, action, values, place, self._problems)
-            return values
-        return self.parameters(key, raw[key], place)
+            if not defaults:
+                check_parameters(model, action, values, place, self._problems)
+            return _merged(defaults, values) if defaults else values
+        values = self.parameters(key, raw[key], place)
+        return _merged(defaults, values) if defaults else values
 
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
         """Return a step's parameters, checked unless they are templates."""
@@ -266,8 +292,41 @@ class TaskReader:
             label=control.get("label"),
             pause=control.get("pause"),
             extended=keywords.as_switch(control.get("extended") or False),
+            allitems=keywords.as_switch(control.get("extended_allitems", True)),
+            break_when=control.get("break_when"),
             place=value_place(raw, kinds[0]),
         )
+
+
+ACTION, LOCAL_ACTION = "action", "local_action"
+
+
+def _spelled_out(raw: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return a task with ``action: NAME ...`` or ``local_action`` written as ``NAME: ...``."""
+    key = next((key for key in (ACTION, LOCAL_ACTION) if key in raw), None)
+    if key is None or not isinstance(raw, Table):
+        return raw
+    value, at = raw[key], value_place(raw, key)
+    if isinstance(value, Mapping) and isinstance(value.get("module"), str):
+        name: Any = value["module"]
+        rest: Any = _part(value, {known: item for known, item in value.items() if known != "module"})
+    elif isinstance(value, str) and value.strip():
+        name, _, text = str(value).strip().partition(" ")
+        rest = Text(text.strip(), at) if text.strip() else None
+    else:
+        return raw
+    items = {known: item for known, item in raw.items() if known != key}
+    if key == LOCAL_ACTION:
+        items = {"delegate_to": "localhost", "connection": "local", **items}
+    keys = {**raw.key_places, **({name: at} if at else {})}
+    values = {**raw.value_places, **({name: at} if at else {})}
+    return Table({**items, name: rest}, raw.place, keys, values)
+
+
+def role_parts(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files of a role that a task names (``tasks_from`` and others)."""
+    parts = ("tasks", "vars", "defaults", "handlers")
+    return {part: str(given[f"{part}_from"]) for part in parts if given.get(f"{part}_from")}
 
 
 def _part(raw: Mapping[Any, Any], items: Mapping[Any, Any]) -> Mapping[Any, Any]:
@@ -279,6 +338,17 @@ def _given(raw: Any, action: str) -> Mapping[Any, Any]:
     if action == LADDER:  # the tasks of rungs are read separately
         return {"goal": raw.get("goal")} if isinstance(raw, Mapping) else {}
     return raw if isinstance(raw, Mapping) else {action: raw}
+
+
+def _defaults(action: str, settings: TaskSettings) -> Mapping[Any, Any]:
+    """Return the parameters that ``module_defaults`` give an action, the inner levels over the outer ones."""
+    found: Mapping[Any, Any] = {}
+    for level in settings.module_defaults:
+        for table in level if isinstance(level, list) else [level]:
+            for name, values in table.items() if isinstance(table, Mapping) else ():
+                if plain_name(str(name)) == action and isinstance(values, Mapping):
+                    found = values  # as in Ansible, a level replaces the outer ones
+    return found
 
 
 def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, Any]:

@@ -33,16 +33,21 @@ def by_cause(pages: Iterable[HostView]) -> list[Line]:
 
 def to_do(pages: Iterable[HostView]) -> list[Line]:
     """Return the next steps of failed hosts: each step once and in full, with its hosts."""
-    groups: dict[str, list[HostView]] = defaultdict(list)
-    for page in pages:
-        if page.outcome in BAD and page.next_step:
-            groups[page.next_step].append(page)
     lines = []
-    for step, members in groups.items():
+    for step, members in by_next_step(pages).items():
         first, *rest = step.split("\n")
         lines.append(Line(f"{_named(members)}: {first}", lead=_NEXT))
         lines += [Line(row, lead=" " * len(_NEXT), verbatim=True, whole=True) for row in rest]
     return lines
+
+
+def by_next_step(pages: Iterable[HostView]) -> dict[str, list[HostView]]:
+    """Return the failed hosts by what a person must do next."""
+    groups: dict[str, list[HostView]] = defaultdict(list)
+    for page in pages:
+        if page.outcome in BAD and page.next_step:
+            groups[page.next_step].append(page)
+    return dict(groups)
 
 
 def _cause_and_result(page: HostView) -> str:

@@ -16,7 +16,10 @@ MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample of one host; ``error`` if it could not be read, ``silent`` if its Ollama does not answer."""
+    """One sample of one host; ``error`` if it could not be read, ``silent`` if its Ollama does not answer.
+
+    ``reached`` is False if there was no connection; ``rate`` is the tokens per second of the loaded model, if they were measured with this sample.
+    """
 
     host: str
     time: float
@@ -24,11 +27,13 @@ class Sample:
     runners: tuple[Runner, ...] = ()
     error: str = ""
     silent: str = ""
+    rate: float | None = None
+    reached: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return the sample as JSON; sizes in bytes."""
         if self.use is None:
-            return {"event": "sample", "time": self.time, "host": self.host, "error": self.error}
+            return {"event": "sample", "time": self.time, "host": self.host, "error": self.error, "reached": self.reached}
         return {
             "event": "sample",
             "time": self.time,
@@ -46,6 +51,7 @@ class Sample:
                 for runner in self.runners
             ],
             **({"ollama": self.silent} if self.silent else {}),
+            **({"tokens_per_second": self.rate} if self.rate is not None else {}),
         }  # fmt: skip
 
 
@@ -70,6 +76,8 @@ def sample_lines(sample: Sample) -> list[Line]:
     if sample.runners:
         text = " · ".join(f"{runner.model} {_share(runner)} on the GPU" for runner in sample.runners)
         lines.append(Line(text, lead=f"{lead}model    "))
+        if sample.rate is not None:
+            lines.append(Line(f"{sample.rate:.3g} tokens per second", lead=f"{lead}         "))
     elif sample.silent:
         lines.append(Line(sample.silent, lead=f"{lead}model    ", style="warn"))
     holders = sorted((item for item in sample.use.processes if item.vram), key=lambda item: item.vram or 0, reverse=True)

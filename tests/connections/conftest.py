@@ -40,7 +40,7 @@ def start_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Star
 
     def start(**options: Any) -> WinRmPeer:
         environment = {"PEER_ONCE": str(tmp_path / "died"), **options.pop("environment", {})}
-        server = WinRmPeer(PROGRAMS, {"ops": PASSWORD}, environment=environment, **options)
+        server = WinRmPeer(options.pop("programs", PROGRAMS), {"ops": PASSWORD}, environment=environment, **options)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         started.append((server, thread))
@@ -61,7 +61,9 @@ def winrm_variables(server: WinRmPeer, **more: object) -> dict[str, object]:
 
 
 def script(name: str) -> str:
-    return f"param($Data) # {name} ü"
+    """Return a probe that answers with what it was; the peer's worker, which reads no PowerShell, answers so for every probe."""
+    said = "@{ name = 'NAME'; script = $MyInvocation.MyCommand.ScriptBlock.ToString(); data = $Data }"
+    return f"param($Data) # {name} ü\nConvertTo-Json -Depth 9 -Compress -InputObject {said.replace('NAME', name)}"
 
 
 def opened(variables: dict[str, object], host: str = "box", **more: Any) -> Guard:

@@ -30,7 +30,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=contract.WAYS)
+@pytest.fixture(params=contract.ALL)
 def host(request: pytest.FixtureRequest) -> Iterator[Guard]:
     yield from contract.way(request.param, request)
 

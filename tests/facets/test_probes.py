@@ -104,12 +104,16 @@ REASONS = {"Problems", "task", "task_code", "task_result"}
 """Keys that say why a part of an answer is missing, and what became of a task; ``Problems`` holds texts by the names of parts."""
 
 
+FREE = {"Problems", "Environment"}
+"""Keys of mappings whose own keys the host chooses."""
+
+
 def shapes(value: Any) -> set[frozenset[str]]:
     if isinstance(value, list):
         return set().union(*map(shapes, value)) if value else set()
     if not isinstance(value, dict):
         return set()
-    return {frozenset(value), *set().union(*(shapes(each) for key, each in value.items() if key != "Problems"))}
+    return {frozenset(value), *set().union(*(shapes(each) for key, each in value.items() if key not in FREE))}
 
 
 @pytest.mark.parametrize("name", powershell.NAMES)

@@ -84,13 +84,13 @@ def test_a_login_without_rights_is_refused_every_class_and_other_users_files() -
     assert (system["Hostname"], system["TotalVisibleMemorySize"], system["LastBootUpTime"]) == ("LAPTOP-07", None, None)
     assert {"Caption", "TotalVisibleMemorySize", "LastBootUpTime"} <= system["Problems"].keys()
     assert (desktop["Installed"], desktop["SettingsPath"], desktop["Processes"]) == (True, None, [])
-    assert desktop["Problems"].keys() == {"Processes", "SettingsPath", "Settings", "WslConfigPath", "WslConfig"}
+    assert desktop["Problems"].keys() == {"Profile", "Processes", "SettingsPath", "Settings", "WslConfigPath", "WslConfig"}
     listed = probe(machine, "processes")
     assert (listed["Processes"], listed["Problems"]["Processes"]) == ([], "Access denied (0x80041003)")
     gpu = probe(machine, "gpu", fields=["index", "memory.used"])
     assert (gpu["rc"], gpu["process_memory"], gpu["counters_error"]) == (0, [], "Access denied (0x80041003)")
     ready = probe(machine, "readiness")
-    assert "Access is denied. </f:Message>" in ready["QuotasProblem"]
+    assert ready["QuotasProblem"] == "Access is denied."
     assert (ready["GpuClassesProblem"], ready["WslService"], ready["Distributions"]) == ("Access denied (0x80041003)", None, [])
     assert ready["Problems"].keys() == {"WslService", "Distributions", "GpuClasses", "Quotas"}
     assert run(machine, "docker", "ps")[2].rstrip().endswith("Access is denied.")
@@ -190,7 +190,7 @@ def test_without_a_driver_there_is_no_nvidia_smi() -> None:
     machine.state.card.installed = False
     assert probe(machine, "gpu", fields=["index"])["rc"] is None
     assert probe(machine, "sample", fields=["index"], every=1, count=1)["rc"] is None
-    with pytest.raises(Refusal, match="not recognized"):
+    with pytest.raises(Refusal, match="cannot find the file"):
         run(machine, "nvidia-smi", "-L")
 
 

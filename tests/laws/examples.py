@@ -8,6 +8,7 @@ from typing import Any
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ContainerStats, Executed, ServiceStatus
 from remediation.steps.compose.environment import digest
+from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import (
     BASE,
     FOLDER,
@@ -19,18 +20,20 @@ from tests.engine.fakes.examples import (
     dotenv_changed,
     healthy,
     left_by_a_client,
+    linux_engine,
     manifest,
     occupied,
     on_desktop,
     stack,
     stopped,
     stored,
+    unit,
     with_dotenv,
     without_dotenv,
     without_gpu_request,
 )
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, World, container
-from tests.engine.fakes.world import blob_path
+from tests.engine.fakes.world import BOOT, blob_path
 from tests.laws.laws import Example
 from tests.steps.running import run
 
@@ -43,6 +46,13 @@ def edited_but_not_up() -> World:
     world = stack()
     old = world.containers[OLLAMA].environment
     world.containers[OLLAMA] = container("ollama", {**old, "OLLAMA_LLM_LIBRARY": "cuda"})
+    return world
+
+
+def native_unit() -> World:
+    """Return the host whose unit runs since the boot."""
+    world = unit()
+    world.start("ollama", pid=1, started=BOOT, session_id=None)
     return world
 
 
@@ -149,6 +159,18 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         Example({}, stack, stack, looks=True),
     ),
     "container.sees_gpu": (Example({}, lambda: sees(without_gpu_request()), lambda: sees(stack())),),
+    "container_toolkit.configured": (
+        Example({}, linux_engine, lambda: linux_engine(runtimes={"nvidia": {"path": "nvidia-container-runtime"}})),
+    ),
+    "docker.restarted": (Example({}, linux_engine),),
+    "docker_daemon.configured": (
+        Example({"set": {"live-restore": True}}, linux_engine, lambda: linux_engine(**{"live-restore": True})),
+        Example({"set": {"data-root": "/srv/docker"}}, lambda: linux_engine(debug=True)),
+        Example({"remove": ["features.cdi"]}, lambda: linux_engine(features={"cdi": True}), linux_engine),
+    ),
+    "docker_daemon.restored": (
+        Example({"path": CONFIG, "made": True, "expect": digest("{}")}, lambda: linux_engine("{}"), linux_engine),
+    ),
     "docker_desktop.restarted": (Example({}, on_desktop),),
     "docker_desktop.setting": (Example({"set": {"openUIOnStartupDisabled": True}}, on_desktop),),
     "driver.at_least": (Example({"version": "560"}, stack, looks=True), Example({}, stack, stack, looks=True)),
@@ -173,6 +195,7 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     ),
     "gpu.sample": (Example({"busy": 80}, stack, healthy, looks=True),),
     "host.rebooted": (Example({}, stack),),
+    "kernel_module.reloaded": (Example({}, native_unit),),
     "model.absent": (Example({"model": LOCAL}, stored, stack),),
     "model.layer_restored": (Example({"digest": WEIGHTS}, quarantine, stored),),
     "model.loaded": (Example({}, stack, healthy),),
@@ -185,6 +208,20 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "model.smaller": (Example({"model": MODEL}, crowded_for_quantisation, stored),),
     "model.unloaded": (Example({}, healthy, stack),),
     "ollama.debug": (Example({}, stack), Example({"on": False}, lambda: stack("OLLAMA_DEBUG=1"), stack)),
+    "ollama.environment": (
+        Example({}, lambda: stack("OLLAMA_LLM_LIBRARY=cuda"), stack),
+        Example({}, lambda: unit("OLLAMA_LLM_LIBRARY=cuda"), unit),
+        Example(
+            {"set": {"OLLAMA_NUM_PARALLEL": 1}}, lambda: unit("OLLAMA_NUM_PARALLEL=8"), lambda: unit("OLLAMA_NUM_PARALLEL=1")
+        ),
+        Example(
+            {"remove": ["OLLAMA_GPU_OVERHEAD"]}, lambda: unit(override="[Service]\nEnvironment=OLLAMA_GPU_OVERHEAD=1\n"), unit
+        ),
+    ),
+    "ollama.reconfigured": (
+        Example({}, edited_but_not_up, stack),
+        Example({}, lambda: unit("OLLAMA_NUM_PARALLEL=1", served=("OLLAMA_NUM_PARALLEL=8",)), unit),
+    ),
     "ollama.restarted": (Example({}, healthy),),
     "program.closed": (Example({"program": "chrome"}, occupied, stack),),
     "service.state": (

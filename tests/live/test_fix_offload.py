@@ -81,7 +81,7 @@ def test_the_guides_own_setting_is_taken_out_and_the_comments_stay(
     assert file.read_text(encoding="utf-8") == before
     code, events = fix(project_environment, tmp_path, "--max-risk", "disruptive")
     assert code == 0, reasons(events)
-    assert changes(events)[:2] == ["compose.environment", "stack.up"]
+    assert changes(events)[:2] == ["ollama.environment", "ollama.reconfigured"]
     assert bed.layers(guide_project) == "33/33"
     gone = [line for line in before.splitlines() if line not in file.read_text(encoding="utf-8").splitlines()]
     assert [line.split("#")[0].strip() for line in gone] == ["- OLLAMA_LLM_LIBRARY=cuda"]

@@ -1,46 +1,85 @@
-"""The page of a run in a real browser: it renders without a network, fetches nothing, and fits a narrow window."""
+"""The pages in a real browser: they need no network, fit a narrow window, and filter and sort by their own script."""
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from remediation.report.html import html
 from tests.report import stream
+from tests.report.page.test_page import fleet
 from tests.support.parts import need_program
 
 pytestmark = pytest.mark.live
 
 QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--virtual-time-budget=8000",
 )  # fmt: skip
-MEASURE = """<script>addEventListener("load", () => { const all = [...document.querySelectorAll("section *")];
-document.title = "over:" + all.filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest("pre")).length
-+ " bar:" + Math.round(document.querySelector(".layers i").getBoundingClientRect().width)
-+ " fetched:" + performance.getEntriesByType("resource").length; });</script>"""
+WIDTHS = (1280, 768, 400)
+MEASURE = """<script>addEventListener("load", () => {
+  document.querySelectorAll("details").forEach(each => { each.open = true; });
+  const over = [...document.querySelectorAll("section *, details *")].filter(each => each.getBoundingClientRect().right > innerWidth + 1);
+  const found = { width: innerWidth, over: over.map(each => each.tagName + "." + each.getAttribute("class")).slice(0, 5),
+    sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth, fetched: performance.getEntriesByType("resource").length,
+    bar: Math.round(document.querySelector(".layers svg:last-child rect").getBoundingClientRect().width) };
+  const search = document.querySelector("[name=search]");
+  if (search) {
+    const rows = () => [...document.querySelectorAll(".matrix tbody tr")].filter(each => !each.hidden).map(each => each.cells[0].textContent);
+    search.value = "BLOCKED"; search.dispatchEvent(new Event("input", { bubbles: true }));
+    found.filtered = rows(); found.count = document.querySelector("output").textContent;
+    found.shown = [...document.querySelectorAll("details.host")].filter(each => !each.hidden).length;
+    search.value = ""; search.dispatchEvent(new Event("input", { bubbles: true }));
+    const head = document.querySelector(".matrix th button"); head.click(); head.click();
+    found.sorted = rows(); found.sort = head.closest("th").getAttribute("aria-sort");
+  }
+  parent.postMessage(found, "*");
+});</script>"""
+FRAMES = """<!doctype html><title>none</title><script>
+const found = []; addEventListener("message", (event) => { found.push(event.data); document.title = JSON.stringify(found); });
+</script>"""
 
 
-def rendered(page: str, folder: Path, *, width: int) -> str:
+def browse(file: Path, folder: Path) -> str:
     browser = need_program("chromium", "chromium")
-    file = folder / "run.html"
-    file.write_text(page.replace("</body>", f"{MEASURE}</body>"), encoding="utf-8")
     done = subprocess.run(
-        [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900", "--dump-dom", file.as_uri()],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-        timeout=90,
-    )
+        [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", "--window-size=1400,900", "--dump-dom", file.as_uri()],
+        capture_output=True, text=True, encoding="utf-8", check=True, timeout=90,
+    )  # fmt: skip
     return done.stdout
 
 
-@pytest.mark.parametrize("width", [1280, 600])
-def test_the_page_renders_in_a_browser(tmp_path: Path, width: int) -> None:
-    title = rendered(html(stream.whole()), tmp_path, width=width).partition("<title>")[2].partition("</title>")[0]
-    over, bar, fetched = (int(part.partition(":")[2]) for part in title.split())
-    assert (over, fetched) == (0, 0)
-    assert bar > 100  # all layers are on the GPU: the bar is full
+def measured(page: str, folder: Path) -> list[dict[str, Any]]:
+    """Return what the page measures of itself in frames of all widths; its policy would not let it."""
+    open_page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    (folder / "run.html").write_text(open_page.replace("</body>", f"{MEASURE}</body>"), encoding="utf-8")
+    frames = "".join(f'<iframe src="run.html" width="{width}" height="900" frameborder="0"></iframe>' for width in WIDTHS)
+    (folder / "frames.html").write_text(FRAMES + frames, encoding="utf-8")
+    title = browse(folder / "frames.html", folder).partition("<title>")[2].partition("</title>")[0]
+    found: list[dict[str, Any]] = json.loads(unescape(title))
+    assert sorted(one["width"] for one in found) == sorted(WIDTHS)
+    return found
+
+
+def test_the_page_of_a_host_fits_every_width_and_fetches_nothing(tmp_path: Path) -> None:
+    for one in measured(html(stream.whole()), tmp_path):
+        assert (one["over"], one["sideways"], one["fetched"]) == ([], 0, 0)
+        assert one["bar"] > 60  # all layers are on the GPU: the bar is full
+
+
+def test_the_page_of_a_fleet_filters_and_sorts(tmp_path: Path) -> None:
+    for one in measured(html(fleet(10)), tmp_path):
+        assert (one["over"], one["sideways"], one["fetched"]) == ([], 0, 0)
+        assert (one["filtered"], one["count"], one["shown"]) == (["dev-003", "dev-008"], "2 of 10 hosts", 2)
+        assert (one["sorted"][0], one["sorted"][-1], one["sort"]) == ("dev-009", "dev-000", "descending")
+
+
+def test_the_policy_lets_the_pages_own_script_run(tmp_path: Path) -> None:
+    (tmp_path / "run.html").write_text(html(fleet(2)), encoding="utf-8")
+    assert '<html lang="en" class="js">' in browse(tmp_path / "run.html", tmp_path)

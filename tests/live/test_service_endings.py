@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,14 @@ import pytest
 
 from tests.live.test_service import WITH_ROOT, start
 from tests.support.endings import Ended
+from tests.support.project import MODEL
 from tests.support.service import Service, service
 
 pytestmark = pytest.mark.live
 
 GIB = 1024**3
-EDIT = "run sudo systemctl edit ollama, add the lines below, then sudo systemctl restart ollama\n[Service]\n"
+MOST_EXCHANGES = 28
 COMPOSE_RUNGS = {
-    "A setting in the Compose file turns the GPU off",
     "The container does not see the GPU",
     "The container has too little memory",
 }
@@ -30,7 +31,8 @@ def fixed(host: Service, folder: Path, *words: str, **variables: object) -> Ende
     return Ended(code, tuple(events))
 
 
-@pytest.mark.parametrize(
+UNIT = "/ollama.service.d/zz-remediation.conf"
+SETTINGS = pytest.mark.parametrize(
     ("environment", "cause", "line"),
     [
         ({"OLLAMA_LLM_LIBRARY": "cuda"}, "wrong_library_or_missing_runner", "UnsetEnvironment=OLLAMA_LLM_LIBRARY"),
@@ -41,19 +43,33 @@ def fixed(host: Service, folder: Path, *words: str, **variables: object) -> Ende
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_setting_of_the_unit_is_named_with_the_lines_that_mend_it(
+
+
+@WITH_ROOT
+@SETTINGS
+def test_a_setting_of_the_unit_is_overridden_in_a_drop_in_and_undone(
     tmp_path: Path, environment: dict[str, str], cause: str, line: str
 ) -> None:
     with service(tmp_path / "gpu-01", **environment) as host:
         host.load()
-        for words in BOTH:
-            ended = fixed(host, tmp_path, *words)
-            assert ended.ladder["result"]["causes"][0] == cause
-            assert (ended.code, ended.deletes) == (4 if ended.kinds("change_planned") else 2, False), ended.ladder
-            assert set(ended.steps) <= {"model.reloaded"}
-            assert ended.next_step == EDIT + line or ended.code == 4
-            assert not COMPOSE_RUNGS & set(ended.rungs)
-            assert "on this kind of host" in ended.ladder["reason"] or ended.rungs
+        before = host.unit_files
+        checked = fixed(host, tmp_path, "--max-risk", "disruptive", "--check")
+        assert (checked.code, host.unit_files, host.restarts) == (4, before, 0), checked.ladder
+        (diff,) = [event["change"]["diff"] for event in checked.kinds("change_planned") if event["step"] == "ollama.environment"]
+        assert f"+{line}" in diff.splitlines()
+        log = tmp_path / "calls.log"
+        ended = fixed(host, tmp_path, "--max-risk", "disruptive", "--log-file", str(log), "--log-level", "debug")
+        assert ended.ladder["result"]["causes"][:1] in ([cause], []), ended.ladder
+        assert (ended.code, host.loaded[MODEL][0], host.restarts) == (0, True, 1), ended.ladder
+        assert ended.steps == ["ollama.environment", "ollama.reconfigured", "model.reloaded"]
+        assert {path: text for path, text in host.unit_files.items() if path in before} == before
+        (made,) = [text for path, text in host.unit_files.items() if path.endswith(UNIT)]
+        assert line in made.splitlines()
+        assert exchanges(log) <= MOST_EXCHANGES
+        run = ended.kinds("run_start")[0]["run"]
+        code, _ = start(host, tmp_path, "undo", run, "--max-risk", "disruptive")
+        assert (code, host.unit_files, host.restarts) == (0, before, 2)
+        assert all(f"{name}={value}" in host.environment for name, value in environment.items())
 
 
 def test_an_old_driver_is_renewed_by_a_person(tmp_path: Path) -> None:
@@ -89,6 +105,11 @@ def cut(models: Path) -> None:
 def lose(models: Path) -> None:
     """Delete the largest blob of a store."""
     max((models / "blobs").iterdir(), key=lambda path: path.stat().st_size).unlink()
+
+
+def exchanges(log: Path) -> int:
+    """Return how often the host was asked during a run."""
+    return sum(int(count) for count in re.findall(r"connection closed after (\d+) exchanges", log.read_text("utf-8")))
 
 
 @pytest.mark.parametrize("harm", [cut, lose])

@@ -1,15 +1,14 @@
 """Small playbooks do what a real ansible-core did with them, host by host and task by task.
 
-``cases/*/recorded.json`` is the output of ansible-core 2.19 through `ansible/record.py`; with ``-m every`` it is recorded again.
+``cases/*/recorded.json`` is the output of ansible-core 2.19 through `ansible/record.py`; `recording` writes it, and ``-m every`` compares
+it with what ansible-core does now.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,11 +18,11 @@ import pytest
 
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
+from tests.playbook.recording import INVENTORY, recorded
 from tests.playbook.running import Ran, run
 
 HERE = Path(__file__).parent
 CASES = sorted(path for path in (HERE / "cases").iterdir() if path.is_dir())
-INVENTORY = "all:\n  vars: {ansible_connection: local}\n  hosts: {alpha: , beta: }\n"
 COUNTERS = ("ok", "changed", "skipped", "failed", "rescued", "ignored", "unreachable")
 EXITS = {4: 3}
 """Ansible's exit codes where they are other ones here."""
@@ -48,6 +47,7 @@ def played(case: Path, folder: Path) -> Ran | None:
     """Run a case here; None where it is refused."""
     given = words(case)
     options: dict[str, Any] = {"extra": [f"tmp={folder / 'tmp'}"], "tags": (), "skip_tags": (), "check": "--check" in given}
+    sources: list[Path | str] = [Path("inventory.yml")]
     for option, value in itertools.zip_longest(given, given[1:]):
         if option == "-e":
             options["extra"].append(value)
@@ -55,8 +55,10 @@ def played(case: Path, folder: Path) -> Ran | None:
             options[option.lstrip("-").replace("-", "_")] = (value,)
         elif option == "--limit":
             options["limit"] = value
+        elif option == "-i":
+            sources = [Path(value) if "," not in value else value]
     try:
-        return run(Path("playbook.yml"), [Path("inventory.yml")], **options)
+        return run(Path("playbook.yml"), sources, **options)
     except RemediationError:
         return None
 
@@ -77,7 +79,7 @@ def entries(events: list[Event], host: str) -> Iterator[Mapping[str, Any]]:
 
 
 def agree(want: Mapping[str, Any], got: Mapping[str, Any], tmp: str) -> bool:
-    wanted = json.loads(json.dumps(want).replace("<tmp>", tmp))
+    wanted = json.loads(json.dumps(want).replace("<tmp>", tmp).replace("<work>", str(Path(tmp).parent / "work")))
     if wanted["outcome"] != got["outcome"] and not (
         got["outcome"] == "would-change" and wanted["outcome"] in {"changed", "skipped"}
     ):
@@ -91,50 +93,33 @@ def test_it_does_what_ansible_did(case: Path, tmp_path: Path, monkeypatch: pytes
     work = prepared(case, tmp_path)
     monkeypatch.chdir(work)
     monkeypatch.setenv("PARITY_COLOUR", "blue")
-    recorded = json.loads((case / "recorded.json").read_text(encoding="utf-8"))
+    kept = json.loads((case / "recorded.json").read_text(encoding="utf-8"))
     ran = played(case, tmp_path)
     if ran is None:
-        assert recorded["exit_code"] != 0
-        assert not recorded["hosts"]
+        assert kept["exit_code"] != 0
+        assert not kept["hosts"]
         return
-    for host in {*recorded["hosts"], *ran.summary.hosts}:
-        wants, gots = recorded["hosts"].get(host, []), list(entries(ran.events, host))
+    for host in {*kept["hosts"], *ran.summary.hosts}:
+        wants, gots = kept["hosts"].get(host, []), list(entries(ran.events, host))
         for want, got in zip(wants, gots, strict=False):
             assert agree(want, got, str(tmp_path / "tmp")), (host, want, got)
         assert len(wants) == len(gots), (host, wants[len(gots) :], gots[len(wants) :])
         recap = ran.summary.hosts.get(host, {})
         planned = any(got["outcome"] == "would-change" for got in gots)
         for counter in COUNTERS[3 if planned else 0 :]:
-            assert recap.get(counter, 0) == recorded["recap"].get(host, {}).get(counter, 0), (host, counter)
+            assert recap.get(counter, 0) == kept["recap"].get(host, {}).get(counter, 0), (host, counter)
     code = 0 if ran.summary.exit_code == 4 and "--check" in words(case) else ran.summary.exit_code
-    assert code == EXITS.get(recorded["exit_code"], recorded["exit_code"])
+    assert code == EXITS.get(kept["exit_code"], kept["exit_code"])
 
 
 @pytest.mark.every
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
-def test_ansible_still_does_what_was_recorded(case: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_ansible_still_does_what_was_recorded(case: Path, request: pytest.FixtureRequest) -> None:
     if "every" not in str(request.config.getoption("-m")):
         pytest.skip("ansible-core itself takes seconds per case: -m every")
     program = Path(sys.executable).parent / "ansible-playbook"
     if not program.exists():
         pytest.skip("ansible-core is not installed (extra bench)")
-    work, record = prepared(case, tmp_path), tmp_path / "record"
-    record.touch()
-    own = {
-        "RECORD": str(record),
-        "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "ansible"),
-        "ANSIBLE_STDOUT_CALLBACK": "record",
-        "PARITY_COLOUR": "blue",
-    }
-    arguments = ["playbook.yml", "-i", "inventory.yml", "-e", f"tmp={tmp_path / 'tmp'}"]
-    arguments += ["-e", f"ansible_python_interpreter={sys.executable}", *words(case)]
-    done = subprocess.run(
-        [str(program), *arguments], cwd=work, env={**os.environ, **own}, capture_output=True, text=True, check=False
-    )
-    told = [json.loads(line) for line in record.read_text(encoding="utf-8").replace(str(tmp_path / "tmp"), "<tmp>").splitlines()]
-    recorded = json.loads((case / "recorded.json").read_text(encoding="utf-8"))
-    hosts: dict[str, list[Any]] = {}
-    for line in told:
-        if "recap" not in line:
-            hosts.setdefault(line.pop("host"), []).append(line)
-    assert (hosts, done.returncode) == (recorded["hosts"], recorded["exit_code"])
+    kept = json.loads((case / "recorded.json").read_text(encoding="utf-8"))
+    now = recorded(case, str(program))
+    assert (now["hosts"], now["exit_code"]) == (kept["hosts"], kept["exit_code"])

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from remediation.facets.machine.services import HostServices, HostServicesWriter
 
 from remediation.facets.machine.files import HostFiles, HostFilesWriter
-from remediation.facets.machine.services import HostServices, HostServicesWriter
 from remediation.model.errors import CallFailed
 from remediation.modules.commands.programs import _BOOTSTRAP, _POWERSHELL
 from tests.powershell import shell

@@ -93,13 +93,25 @@ def change(summary: str, *, risk: str = "disruptive", diff: str = "", undo: dict
             "undo": undo, "asks": ""}  # fmt: skip
 
 
+def memory(model: float, *programs: tuple[str, float]) -> dict[str, Any]:
+    """The memory of a card of 6 GiB, whose model is charged to WSL."""
+    held = [{"name": "vmmemWSL", "bytes": model * GIB, "serves": True}]
+    held += [{"name": name, "bytes": size * GIB, "serves": False} for name, size in programs]
+    return {
+        "gpus": ["RTX 3060"], "total": 6 * GIB, "used": sum(one["bytes"] for one in held) + 0.2 * GIB, "held": held,
+        "models": [{"model": "mistral:7b-instruct-q4_K_M", "bytes": model * GIB}], "reliable": True,
+    }  # fmt: skip
+
+
 BEFORE = {
     "layers": [1, 33], "first_token_s": 2.9, "total_50_tokens_s": 31.0, "extrapolated": True, "tokens_seen": 8,
     "vram_bytes": 0.3 * GIB, "gpu_percent": 3.0, "cpu_percent": 94.0, "simulated": True, "reason": "",
+    "memory": memory(0.3, ("chrome.exe", 2.3), ("Discord.exe", 1.9), ("Code.exe", 0.4)),
 }  # fmt: skip
 AFTER = {
     "layers": [33, 33], "first_token_s": 0.2, "total_50_tokens_s": 1.9, "extrapolated": False, "tokens_seen": 50,
     "vram_bytes": 4.9 * GIB, "gpu_percent": 92.0, "cpu_percent": 12.0, "simulated": True, "reason": "",
+    "memory": memory(4.9, ("Code.exe", 0.4)),
 }  # fmt: skip
 
 COUNTS = {"ok": 2, "changed": 1, "skipped": 0, "failed": 0, "rescued": 0, "ignored": 0, "unreachable": 0, "blocked": 0}

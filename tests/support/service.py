@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import select
@@ -37,29 +38,69 @@ REFUSED = (
 """What systemd says to a login that polkit would have to ask for a password."""
 
 _SYSTEMCTL = """#!{python} -I
-import json, os, select, signal, subprocess, sys
+import json, os, re, select, signal, subprocess, sys
 from pathlib import Path
 
-home, words = Path({home!r}), sys.argv[1:]
+home, words = Path({home!r}), [word for word in sys.argv[1:] if word not in ("--no-pager", "--plain", "--no-legend", "--all")]
+unit, loaded, pid = home / "systemd/ollama.service", home / "loaded.json", home / "pid"
 with (home / "calls").open("a") as calls:
     calls.write(" ".join(words) + "\\n")
-if words[:2] == ["show", "ollama"]:
-    print("OLLAMA_MODELS={home}/models OLLAMA_HOST=127.0.0.1:{port}")
+
+
+def texts():
+    return {{str(path): path.read_text() for path in [unit, *sorted(home.glob("systemd/ollama.service.d/*.conf"))] if path.exists()}}
+
+
+def environment(texts):
+    given, unset, files = {{}}, set(), []
+    for text in texts.values():
+        for line in text.splitlines():
+            key, _, value = line.partition("=")
+            if key == "Environment":
+                given.update(dict(word.split("=", 1) for word in re.findall(r'"([^"]*)"', value)))
+            elif key == "UnsetEnvironment":
+                unset.update(value.split())
+            elif key == "EnvironmentFile":
+                files.append(value)
+    for path in files:
+        given.update(dict(line.split("=", 1) for line in Path(path).read_text().splitlines() if "=" in line))
+    return {{name: value.strip('"') for name, value in given.items() if name not in unset}}, files
+
+
+def reload():
+    loaded.write_text(json.dumps(texts()))
+
+
+if words[0] in ("list-units", "list-unit-files"):
+    print("ollama.service loaded active running Ollama Service")
+    sys.exit(0)
+if words[0] == "cat":
+    for path, text in texts().items():
+        print(f"# {{path}}\\n{{text}}")
+    sys.exit(0)
+if words[:2] == ["show", "ollama.service"]:
+    files = environment(texts())[1]
+    print("LoadState=loaded\\nActiveState=active", f"MainPID={{pid.read_text()}}", f"FragmentPath={{unit}}", sep="\\n")
+    print(*(f"EnvironmentFiles={{path}} (ignore_errors=no)" for path in files), sep="\\n")
+    print("NeedDaemonReload=" + ("no" if json.loads(loaded.read_text()) == texts() else "yes"))
+    sys.exit(0)
+if words == ["daemon-reload"]:
+    reload()
     sys.exit(0)
 assert words in (["restart", "ollama"], ["start", "ollama"]), words
 fault = (home / "fault").read_text() if (home / "fault").exists() else ""
 if fault and not (fault == {refused!r} and "SUDO_UID" in os.environ):
     sys.exit(fault)
-pid = home / "pid"
 if pid.exists():
     running = os.pidfd_open(int(pid.read_text()))
     signal.pidfd_send_signal(running, signal.SIGTERM)
     select.select([running], [], [])
+else:
+    reload()
 with (home / "journal").open("a") as journal:
     server = subprocess.Popen(
         [home / "bin/ollama", "serve"], cwd="/", stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, start_new_session=True,
-        env={{"PATH": os.environ["PATH"], "HOME": str(home), "OLLAMA_MODELS": f"{{home}}/models", "OLLAMA_HOST": "127.0.0.1:{port}",
-             **json.loads((home / "environment").read_text())}},
+        env={{"PATH": os.environ["PATH"], "HOME": str(home), **environment(json.loads(loaded.read_text()))[0]}},
     )
 pid.write_text(str(server.pid))
 """
@@ -100,8 +141,15 @@ class Service:
         """Write an inventory of this host alone into `folder`."""
         where = {"endpoint": self.endpoint, "docker_host": f"unix://{self.home}/no-docker.sock"}
         path = folder / "hosts.json"
-        path.write_text(json.dumps({"all": {"hosts": {"gpu-01": self.server.variables(**where, **more)}}}), "utf-8")
+        known = {name: value for name, value in {**where, **more}.items() if value is not None}
+        path.write_text(json.dumps({"all": {"hosts": {"gpu-01": self.server.variables(**known)}}}), "utf-8")
         return str(path)
+
+    def occupy(self, size: int = 0) -> None:
+        """Let another program hold this much of the card."""
+        card = snapshot.read(self.home / "gpu.txt")
+        held = {name: amount for name, amount in card.held.items() if name != "trainer"}
+        snapshot.write(self.home / "gpu.txt", dataclasses.replace(card, held={**held, **({"trainer": size} if size else {})}))
 
     def fails(self, words: str) -> None:
         """Let systemctl print this and end with 1; `REFUSED` applies only to callers without sudo."""
@@ -120,6 +168,17 @@ class Service:
     def restarts(self) -> int:
         """The number of requested restarts."""
         return (self.home / "calls").read_text("utf-8").splitlines().count("restart ollama")
+
+    @property
+    def unit_files(self) -> dict[str, str]:
+        """The texts of the unit and its drop-ins by path; kept copies are left out."""
+        found = sorted((self.home / "systemd").rglob("*"))
+        return {str(path): path.read_text("utf-8") for path in found if path.suffix in {".service", ".conf"}}
+
+    @property
+    def environment(self) -> list[str]:
+        """The environment of the running server."""
+        return Path(f"/proc/{self.pid}/environ").read_text("utf-8").split("\0")
 
     @property
     def journal(self) -> str:
@@ -159,7 +218,10 @@ def service(
     port, programs, card = free_port(), home / "bin", home / "gpu.txt"
     programs.mkdir(parents=True)
     snapshot.write(card, snapshot.Snapshot(DEVICE, driver, TOTAL, {"Xorg": 400 * 1024**2, **(held or {})}))
-    (home / "environment").write_text(json.dumps(environment), "utf-8")
+    (home / "systemd").mkdir()
+    given = {"OLLAMA_MODELS": f"{home}/models", "OLLAMA_HOST": f"127.0.0.1:{port}", **environment}
+    lines = "".join(f'Environment="{name}={value}"\n' for name, value in given.items())
+    (home / "systemd/ollama.service").write_text(f"[Service]\nExecStart=/usr/local/bin/ollama serve\n{lines}", "utf-8")
     smi.install(programs, card)
     for name, text in (
         ("systemctl", _SYSTEMCTL), ("ollama", _OLLAMA), ("journalctl", _JOURNALCTL), ("sudo", _SUDO),

@@ -20,6 +20,8 @@ _FULL = 200_000
 _EVERY = 1.0
 """A frame of a streamed answer leaves so many seconds after the last one, or when so many bytes wait."""
 _FRAMED = {"run", "start", "poll"}
+_NAMED = {"not-found", "denied", "error"}
+"""Kinds of errors whose message begins with the program or the file."""
 _PLAIN = ("start", "poll", "stop", "read", "write", "run")
 
 
@@ -67,7 +69,8 @@ class Worker:
         except Refusal as refusal:
             if refusal.kind == "rebooted":
                 raise  # the machine on which this program ran is gone, and so is the program
-            return {"error": {"kind": refusal.kind, "message": refusal.message}}
+            what = (call.get("argv") or [call.get("path", "")])[0] if refusal.kind in _NAMED else ""
+            return {"error": {"kind": refusal.kind, "message": f"{what}: {refusal.message}" if what else refusal.message}}
 
     def _probe(self, number: object, index: int, call: Mapping[str, Any]) -> dict[str, Any]:
         wanted = str(call.get("sha256", "")).lower()

@@ -36,6 +36,9 @@ class Done:
     stderr: bytes = b""
 
 
+MISSING = "The system cannot find the file specified"
+"""Windows' words where a program is not there."""
+
 Program = Callable[["Machine", Call], Done]
 
 _WHERE = {
@@ -61,7 +64,7 @@ def find(argv: list[str]) -> Program:
     name = ntpath.basename(argv[0]).lower() if argv else ""
     name = name.removesuffix(".exe")
     if name not in _WHERE:
-        raise Refusal("not-found", f"The term '{argv[0] if argv else ''}' is not recognized as the name of a program")
+        raise Refusal("not-found", MISSING)
     name = "powershell" if name == "pwsh" else name
     program: Program = getattr(importlib.import_module(_WHERE[name]), name.replace("-", "_"))
     return program

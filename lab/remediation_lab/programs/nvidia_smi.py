@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs import MISSING, Call, Done, failed, said
 from remediation_lab.wire import Refusal
 from remediation_lab.world.state import MIB, Program
 
@@ -66,7 +66,7 @@ _APPS = ("gpu_uuid", "gpu_name", "pid", "process_name", "name", "used_gpu_memory
 def nvidia_smi(machine: Machine, call: Call) -> Done:
     """Run one query."""
     if not machine.state.card.installed:
-        raise Refusal("not-found", f"The term '{call.argv[0]}' is not recognized as the name of a program")
+        raise Refusal("not-found", MISSING)
     words = list(call.argv[1:])
     options = {word.partition("=")[0]: word.partition("=")[2] for word in words}
     style = options.get("--format", "csv").split(",")

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from remediation_lab.powershell import interpreter
 from remediation_lab.powershell.start import DELAY, HOST, WORLD
 from remediation_lab.winrm.door import Door
 from remediation_lab.winrm.faults import Fault
-from remediation_lab.winrm.server import WinRmServer
+from remediation_lab.winrm.server import PROGRAMS, WinRmServer
 from remediation_lab.wire import Client, Json, Refusal, Service
 from remediation_lab.world.owner import ADDRESS as WORLD_ADDRESS
 
@@ -34,8 +35,12 @@ class Front:
     def __init__(self, folder: Path) -> None:
         lab = json.loads((folder / "lab.json").read_text(encoding="utf-8"))
         self.servers: dict[str, WinRmServer] = {}
+        program = lab.get("powershell") or ""
+        more = interpreter.environment(program) if program else {}
+        programs = interpreter.programs(program) if program else PROGRAMS
         for host in lab["hosts"]:
             environment = {
+                **more,
                 WORLD: str(folder / WORLD_ADDRESS),
                 HOST: host["name"],
                 DELAY: str(lab.get("powershell_start", 0)),
@@ -45,6 +50,7 @@ class Front:
                 (host["address"], host["port"]),
                 host["name"].upper(),
                 environment=environment,
+                programs=programs,
                 tls=_tls(folder, host),
                 booted=partial(self._booted, host["name"]),
             )

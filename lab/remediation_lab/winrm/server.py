@@ -15,6 +15,7 @@ from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from pathlib import PureWindowsPath
 from socketserver import TCPServer
+from typing import TypeAlias
 
 from remediation_lab.winrm import soap
 from remediation_lab.winrm.faults import Armed, Fault
@@ -22,8 +23,10 @@ from remediation_lab.winrm.handler import Handler
 from remediation_lab.winrm.shells import Shell, Shells
 
 POWERSHELL = (sys.executable, "-m", "remediation_lab.powershell")
-PROGRAMS: Mapping[str, Sequence[str]] = {"powershell": POWERSHELL}
-"""What can be started, by name without .exe: the words that replace it."""
+Start: TypeAlias = "Sequence[str] | Callable[[Sequence[str]], Sequence[str]]"
+"""The words that replace a program's name, or what makes all words from its arguments."""
+PROGRAMS: Mapping[str, Start] = {"powershell": POWERSHELL}
+"""What can be started, by name without .exe."""
 
 
 class WinRmServer(ThreadingHTTPServer):
@@ -38,7 +41,7 @@ class WinRmServer(ThreadingHTTPServer):
 
     def __init__(  # what a host's listener is made of, always given by name
         self, address: tuple[str, int], name: str, *, environment: Mapping[str, str] | None = None,
-        programs: Mapping[str, Sequence[str]] = PROGRAMS, tls: ssl.SSLContext | None = None, booted: Callable[[], None] | None = None,
+        programs: Mapping[str, Start] = PROGRAMS, tls: ssl.SSLContext | None = None, booted: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.secure = tls is not None
@@ -124,8 +127,10 @@ class WinRmServer(ThreadingHTTPServer):
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         """Forget a connection that has ended."""
+        assert isinstance(request, socket.socket)  # noqa: S101  # a TCP server
         with self._lock:
-            self._peers.pop(request, None)
+            if isinstance(request, socket.socket):
+                self._peers.pop(request, None)
         super().shutdown_request(request)
 
     def server_bind(self) -> None:
@@ -168,7 +173,9 @@ class WinRmServer(ThreadingHTTPServer):
     def _launch(self, words: Sequence[str]) -> Sequence[str] | None:
         name = PureWindowsPath(words[0]).name.lower().removesuffix(".exe")
         start = self._programs.get(name)
-        return None if start is None else [*start, *words[1:]]
+        if start is None:
+            return None
+        return start(words[1:]) if callable(start) else [*start, *words[1:]]
 
     def _surroundings(self, shell: Shell) -> Mapping[str, str]:
         return {**os.environ, **shell.environment, **self._given, "REMEDIATION_LAB_CWD": shell.folder}

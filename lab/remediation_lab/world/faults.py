@@ -99,9 +99,14 @@ def _discord_hides(made: Machine) -> None:
 
 
 def _nobody(made: Machine) -> None:
-    # signed out with programs left over in a disconnected session: no user can confirm that they close
+    # signed out with programs left over: their session has no shell, and no user can confirm that they close
     _occupants(made)
     made.state.login.desktop_user = None
+    made.state.programs = [each for each in made.state.programs if each.name not in {"explorer.exe", "SearchHost.exe"}]
+    logon = "C:\\Windows\\System32\\LogonUI.exe"
+    made.state.programs.append(
+        Program(made.state.pid(), 4, "LogonUI.exe", logon, 2, made.clock.now(), "NT AUTHORITY\\SYSTEM", local=21 * MIB)
+    )
     ask(made)
 
 

@@ -31,16 +31,21 @@ class Files:
 
     def __init__(self, state: State, lock: threading.RLock, now: Callable[[], float]) -> None:
         self._state, self._lock, self._now = state, lock, now
+        self._open: dict[str, bytearray] = {}
+        """Files that a program is writing, until they are closed by a move: they do not go to disk with the machine."""
 
     def get(self, path: str) -> bytes | None:
         """Return a file's bytes, None when there is no such file."""
         with self._lock:
+            if normal(path) in self._open:
+                return bytes(self._open[normal(path)])
             entry = self._state.files.get(normal(path))
             return None if entry is None else base64.b64decode(entry["content"])
 
     def put(self, path: str, content: bytes) -> None:
         """Create or replace a file."""
         with self._lock:
+            self._open.pop(normal(path), None)
             known = self._state.files.get(normal(path), {})
             self._state.files[normal(path)] = {
                 "path": known.get("path", ntpath.normpath(path)),
@@ -51,6 +56,7 @@ class Files:
     def remove(self, path: str) -> None:
         """Delete a file; nothing happens when there is none."""
         with self._lock:
+            self._open.pop(normal(path), None)
             self._state.files.pop(normal(path), None)
 
     def folder(self, path: str) -> bool:
@@ -74,7 +80,81 @@ class Files:
             inside = [each for each in self._state.files if each.startswith(head)]
             for each in inside:
                 del self._state.files[each]
+            for each in [each for each in self._open if each.startswith(head)]:
+                del self._open[each]
             return bool(inside)
+
+    @staticmethod
+    def is_part(path: str) -> bool:
+        """Return whether the worker is writing a file under this name."""
+        return ntpath.basename(path).startswith(PART)
+
+    def size(self, path: str) -> int | None:
+        """Return a file's size, None where there is no such file."""
+        with self._lock:
+            known = self._open.get(normal(path))
+            if known is not None:
+                return len(known)
+            entry = self._state.files.get(normal(path))
+            if entry is None:
+                return None
+            text = str(entry["content"])
+            return len(text) // 4 * 3 - text[-2:].count("=")
+
+    def modified(self, path: str) -> float:
+        """Return when a file, or the last one in a folder, was changed."""
+        with self._lock:
+            return self._modified(path) if normal(path) not in self._open else self._now()
+
+    def part(self, path: str, offset: int, count: int) -> bytes:
+        """Return a part of a file; raises Refusal where there is none."""
+        with self._lock:
+            known = self._open.get(normal(path))
+            if known is not None:
+                return bytes(known[offset : offset + count])
+            entry = self._state.files.get(normal(path))
+            if entry is None:
+                raise Refusal("no-file", f"Could not find file '{path}'.")
+            # four letters hold three bytes: only the part is decoded
+            first = offset // 3
+            text = entry["content"][first * 4 : ((offset + count) // 3 + 1) * 4]
+            return base64.b64decode(text)[offset - first * 3 :][:count]
+
+    def write_part(self, path: str, offset: int, content: bytes) -> None:
+        """Write a part of a file; one that is no part of the worker's goes to disk with the machine."""
+        with self._lock:
+            if normal(path) not in self._open:
+                self._open[normal(path)] = bytearray(self.get(path) or b"")
+            self._open[normal(path)][offset : offset + len(content)] = content
+            self._settle(path)
+
+    def cut(self, path: str, size: int) -> None:
+        """Give a file a size."""
+        with self._lock:
+            self.write_part(path, 0, b"")
+            whole = bytearray(self.get(path) or b"")
+            self._open[normal(path)] = whole[:size].ljust(size, b"\0")
+            self._settle(path)
+
+    def _settle(self, path: str) -> None:
+        if not self.is_part(path):
+            self.put(path, bytes(self._open[normal(path)]))
+
+    def move(self, path: str, to: str) -> None:
+        """Give a file or a folder another name; the time of a file stays."""
+        with self._lock:
+            content = self.get(path)
+            if content is not None:
+                modified = self._state.files.get(normal(path), {}).get("modified", self._now())
+                self.remove(path)
+                self.put(to, content)
+                self._state.files[normal(to)]["modified"] = modified
+                return
+            head = normal(path).rstrip("\\") + "\\"
+            for key in [each for each in self._state.files if each.startswith(head)]:
+                entry = self._state.files.pop(key)
+                below = entry["path"][len(head) :]
+                self._state.files[normal(ntpath.join(to, below))] = {**entry, "path": ntpath.join(ntpath.normpath(to), below)}
 
     def entries(self, path: str) -> list[tuple[str, int, bool, float]]:
         """Return name, size, whether it is a folder, and the time of its last change of everything in a folder."""
@@ -83,11 +163,10 @@ class Files:
             for name in self.names(path):
                 whole = ntpath.join(path, name)
                 content = self.get(whole)
-                found.append((name, 0 if content is None else len(content), content is None, self.modified(whole)))
+                found.append((name, 0 if content is None else len(content), content is None, self._modified(whole)))
             return found
 
-    def modified(self, path: str) -> float:
-        """Return the time of the last change of a file, or of anything in a folder."""
+    def _modified(self, path: str) -> float:
         key = normal(path)
         inside = (each for name, each in self._state.files.items() if name == key or name.startswith(key + "\\"))
         return max((float(each.get("modified", self._state.booted)) for each in inside), default=self._state.booted)
@@ -99,26 +178,30 @@ class Files:
             inside = [entry["path"][len(head) :] for key, entry in self._state.files.items() if key.startswith(head)]
             return sorted({name.split("\\")[0] for name in inside})
 
+    def holds(self, path: str) -> bool:
+        """Return whether a folder holds anything but what keeps it there."""
+        return any(name != _KEEPER for name in self.names(path))
+
     def read(self, path: str, *, offset: int, limit: int, tail: bool) -> dict[str, Any]:
         """Answer the worker's `read`."""
         may_open(self._state, path)
-        content = self.get(path)
-        if content is None and self.folder(path):
+        size = self.size(path)
+        if size is None and self.folder(path):
             raise Refusal("denied", f"Access to the path '{path}' is denied.")  # as .NET says of a folder
-        if content is None:
+        if size is None:
             return {"missing": True}
-        start = max(0, len(content) - limit) if tail else max(0, offset)
-        return {"size": len(content), "offset": start, "content": base64.b64encode(content[start : start + limit]).decode()}
+        start = max(0, size - limit) if tail else max(0, offset)
+        return {"size": size, "offset": start, "content": base64.b64encode(self.part(path, start, limit)).decode()}
 
     def write(  # the call's fields, always given by name
         self, path: str, *, offset: int, content: bytes, last: bool, sha256: str, backup: str | None
     ) -> dict[str, Any]:
         """Answer the worker's `write`: slices go to a temporary file, and the last one moves it into place."""
         with self._lock:
-            if not self.folder(ntpath.dirname(ntpath.normpath(path))):
-                raise Refusal("not-found", f"there is no folder {ntpath.dirname(ntpath.normpath(path))} for {path}")
             if closed(self._state, path):
-                raise Refusal("denied", f"Access to the path '{path}' is denied.")
+                raise Refusal("denied", f"Access to the path '{part_of(path)}' is denied.")
+            if not self.folder(ntpath.dirname(ntpath.normpath(path))):
+                raise Refusal("not-found", f"Could not find a part of the path '{part_of(path)}'.")
             part = part_of(path)
             before = b"" if offset == 0 else (self.get(part) or b"")
             if offset and not before:
@@ -138,7 +221,7 @@ class Files:
             self._may_replace(path)
             if backup and old is not None:
                 if not self.folder(ntpath.dirname(ntpath.normpath(backup))):
-                    raise Refusal("not-found", f"{path}: Could not find a part of the path '{backup}'.")
+                    raise Refusal("not-found", f"Could not find a part of the path '{backup}'.")
                 self._may_replace(backup)
                 self.put(backup, old)
             self.put(path, whole)

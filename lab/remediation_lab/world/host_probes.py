@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BODY = 1024**2
 _ADMIN = "C:\\ProgramData\\DockerDesktop\\admin-settings.json"
+_SETTINGS = "\\AppData\\Roaming\\Docker\\settings-store.json"
 _TASK_WAIT = 20.0
 _STATUS = "Path Name Extension Folder Link Junction Target Length Attributes Hidden Archive ReadOnly Created Accessed Written Owner Sum".split()
 _NO_PROGRAM = 2
@@ -35,14 +36,15 @@ _MARKS = (
 def desktop(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     """Docker Desktop as files and processes show it; whether the engine answers is not asked here."""
     parts = Parts()
+    parts.read("Profile", lambda: _owner(machine))
     version = machine.state.engine.desktop
     return {
         "Installed": version is not None,
         "Version": version,
         "Processes": parts.read("Processes", lambda: _processes(machine), []),
         "Now": machine.clock.now(),
-        "SettingsPath": parts.read("SettingsPath", lambda: _profile(machine) and machine.desktop.settings_path),
-        "Settings": parts.read("Settings", lambda: _profile(machine) and text(machine, machine.desktop.settings_path)),
+        "SettingsPath": parts.read("SettingsPath", lambda: _profile(machine) + _SETTINGS),
+        "Settings": parts.read("Settings", lambda: text(machine, _profile(machine) + _SETTINGS)),
         "AdminSettings": parts.read("AdminSettings", lambda: text(machine, _ADMIN)),
         "WslConfigPath": parts.read("WslConfigPath", lambda: f"{_profile(machine)}\\.wslconfig"),
         "WslConfig": parts.read("WslConfig", lambda: text(machine, f"{_profile(machine)}\\.wslconfig")),
@@ -50,14 +52,23 @@ def desktop(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _profile(machine: Machine) -> str:
-    """Return the home folder of the user at the desktop; raises Refusal where the owner of the shell is unknown."""
+def _owner(machine: Machine) -> str:
+    """Return the user whose files are read: the one at the desktop, else the login; raises Refusal where Windows does not name him."""
     login = machine.state.login
     user = login.desktop_user or login.user
-    why = rights.CIM if login.restricted else "Windows does not name the owner of explorer.exe (GetOwnerSid returned 2)"
-    if login.restricted or (user != login.user and not login.elevated):
-        raise Refusal("denied", f"the profile of the desktop user is not known: {why}")
-    return f"C:\\Users\\{user.rpartition(chr(92))[2]}"
+    if login.restricted:
+        raise Refusal("denied", rights.CIM)
+    if user != login.user and not login.elevated:
+        raise Refusal("denied", "Windows does not name the owner of explorer.exe (GetOwnerSid returned 2)")
+    return user
+
+
+def _profile(machine: Machine) -> str:
+    """Return that user's home folder."""
+    try:
+        return f"C:\\Users\\{_owner(machine).rpartition(chr(92))[2]}"
+    except Refusal as refusal:
+        raise Refusal("denied", f"the profile of the desktop user is not known: {refusal.message}") from None
 
 
 def _processes(machine: Machine) -> list[dict[str, Any]]:
@@ -144,6 +155,8 @@ def notify(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     ran = machine.processes.tasks.run(show, Due(0.0, "message", programs=[{"message": str(data["message"])}]), wait=10.0)
     if ran.task == "ended":  # while the message stands there, its task runs
         ran = Ran("running", RUNNING)
+    if ran.task == "refused" and machine.state.login.restricted:  # no task was made: Windows names no user for it
+        return {"shown": False}
     return {"shown": ran.code == RUNNING, "task": ran.task, "task_code": ran.code, "Problems": ran.problems}
 
 

@@ -24,8 +24,9 @@ from remediation_lab.world.network import Network
 from remediation_lab.world.probes import PROBES
 from remediation_lab.world.processes import ProcessTable
 from remediation_lab.world.state import State
+from remediation_lab.world.windows import Windows
 
-READS = frozenset({"attach", "read", "poll", "state", "clock"})
+READS = frozenset({"attach", "read", "poll", "state", "clock", "windows"})
 """Operations after which nothing has to go to disk."""
 
 
@@ -56,6 +57,7 @@ class Machine:
     files: Files
     network: Network
     desktop: Desktop
+    windows: Windows
 
     def __init__(self, state: State, *, scale: float, saved: Callable[[State], None] = lambda _: None) -> None:
         self.state = state
@@ -67,6 +69,7 @@ class Machine:
         self.files = Files(state, self.lock, self.clock.now)
         self.network = Network(self.engine, self.clock)
         self.desktop = Desktop(state, self.clock, self.engine, self.files, self.lock)
+        self.windows = Windows(self)
         self.processes.on_due = {
             "engine": self.desktop.ready,
             "logon": self.desktop.log_on,
@@ -166,6 +169,14 @@ class Machine:
             raise Refusal("error", f"no probe {name!r} is known here: {', '.join(sorted(PROBES))}")
         return probe(self, {"timeout": timeout, **(data or {}), "hear": hear})
 
+    def op_windows(self, what: str, **fields: Json) -> Json:
+        """Answer a command of Windows itself, for a real PowerShell."""
+        return self.windows.ask(what, fields)
+
+    def op_windows_change(self, what: str, **fields: Json) -> Json:
+        """Carry out a command of Windows itself that changes the machine."""
+        return self.windows.change(what, fields)
+
     def op_run(
         self, argv: list[str], stdin: str = "", timeout: float = 30.0, cwd: str | None = None, env: dict[str, str] | None = None
     ) -> dict[str, Any]:
@@ -220,7 +231,7 @@ class Machine:
             self.clock.sleep(0.1)
         result = job.result if job.done.is_set() else None
         if result is not None or last:
-            del self._jobs[name]
+            self._jobs.pop(name, None)  # it may have been stopped meanwhile
         if result is None:
             return {"job": name, "done": False, "rc": None, "stdout": "", "stderr": ""}
         return {

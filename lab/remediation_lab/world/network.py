@@ -61,6 +61,33 @@ class Network:
             "first_byte": first,
         }
 
+    def reached(self, method: str, url: str) -> None:
+        """Raise Refusal where a request would find nothing that listens."""
+        if url.startswith(_REGISTRY) and method == "GET":
+            if not self._engine.state.online:
+                raise Refusal("unknown-name", f"The remote name could not be resolved: '{urlsplit(url).hostname}'")
+            return
+        self._server(url)
+
+    def served(self, method: str, url: str, body: bytes) -> Answer:
+        """Return the answer that a client of this machine gets, chunk by chunk; NoAnswer for none, Refusal for a broken connection."""
+        if url.startswith(_REGISTRY) and method == "GET":
+            self._clock.sleep(_INTERNET_SECONDS)
+            status, content = registry.answer(urlsplit(url).path)
+            return Answer(status, {"Content-Length": str(len(content))}, iter((content,)))
+        server, path = self._server(url)
+        kind, _, detail = self._engine.state.between.get(path, "").partition(" ")
+        if kind == "reset":
+            raise Refusal("error", "the connection is reset")
+        if kind == "hang":
+            raise NoAnswer
+        if kind == "redirect":
+            return Answer(302, {"Location": detail, "Content-Length": "0"})
+        if kind == "gzip":
+            content = gzip.compress(detail.encode())
+            return Answer(200, {"Content-Encoding": "gzip", "Content-Length": str(len(content))}, iter((content,)))
+        return server.handle(method, path, body, "172.18.0.1")
+
     def _intercepted(self, between: str, url: str, began: float, patience: float) -> dict[str, Any]:
         """Return the proxy that answers instead of the server; or what it does to the connection."""
         kind, _, detail = between.partition(" ")

@@ -59,6 +59,43 @@ def system(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def facts(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the machine for Ansible's facts: what Win32_OperatingSystem refuses is null, with the reason."""
+    state, parts = machine.state, Parts()
+
+    def asked(name: str, value: Json) -> Json:
+        def read() -> Json:
+            cim(state)
+            return value
+
+        return parts.read(name, read)
+
+    return {
+        "Caption": asked("Caption", state.caption),
+        "Version": state.version,
+        "ProductType": asked("ProductType", 1),
+        "Architecture": "64-bit",
+        "Hostname": state.name.upper(),
+        "Domain": asked("Domain", "WORKGROUP"),
+        "Manufacturer": None,
+        "Model": None,
+        "Sockets": asked("Sockets", 1),
+        "LogicalProcessors": asked("LogicalProcessors", 16),
+        "TotalVisibleMemorySize": asked("TotalVisibleMemorySize", state.memory_total // 1024),
+        "FreePhysicalMemory": asked("FreePhysicalMemory", state.memory_free // 1024),
+        "Now": machine.clock.now(),
+        "OffsetMinutes": 0.0,
+        "Zone": "UTC",
+        "LastBootUpTime": asked("LastBootUpTime", state.booted),
+        "User": state.login.user,
+        "UserProfile": "C:\\Users\\" + state.login.user.rpartition("\\")[2],
+        "PSVersion": state.login.ps_version,
+        "Environment": {"OS": "Windows_NT", "COMPUTERNAME": state.name.upper()},
+        "Addresses": [],
+        "Problems": parts.problems,
+    }
+
+
 def gpu(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """nvidia-smi's CSV, with fewer fields where it refuses one, and the CIM rows."""
     fields = list(data.get("fields") or nvidia_smi.FIELDS)
@@ -132,7 +169,7 @@ def generate(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
             url=data["url"], body=data["body"], timeout=float(data["timeout"]), sample=bool(data.get("sample"))
         )
     except Refusal as refusal:
-        return {"error": {"kind": refusal.kind, "message": refusal.message}}
+        return {"error": {"kind": refusal.kind, "message": refusal.message}, "Problems": {}}
     problems = {}
     if data.get("sample") and machine.state.login.restricted:
         problems["cpu"] = CIM
@@ -151,6 +188,7 @@ def close(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 PROBES: Mapping[str, Probe] = {
     "session": session,
     "system": system,
+    "facts": facts,
     "gpu": gpu,
     "processes": processes,
     "http": http,

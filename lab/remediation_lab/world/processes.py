@@ -17,6 +17,7 @@ _SAME = 0.05
 """Seconds by which a start time may differ and still be of the same program."""
 _LOOK_EVERY = 0.25
 _TASK_WAIT = 15.0
+_SHELL = "explorer.exe"
 _TIMELESS = "System"
 """A process for which the class has no start time."""
 
@@ -44,7 +45,7 @@ class ProcessTable:
                     "ExecutablePath": each.path if login.elevated or each.owner == login.user else None,
                     "SessionId": each.session,
                     "CreationDate": None if each.name == _TIMELESS or "CreationDate" in unknown else each.started,
-                    "Owner": each.owner if login.elevated or each.owner == login.user else None,
+                    "Owner": each.owner if login.elevated or (each.owner == login.user and each.session) else None,
                     "Service": each.service,
                 }
                 for each in self._state.programs
@@ -114,11 +115,18 @@ class ProcessTable:
             while not gone() and self._clock.now() < until:
                 self._clock.sleep(min(_LOOK_EVERY, max(0.01, until - self._clock.now())))
         how = "polite" if gone() else "still-there"
-        if how == "still-there" and force and self._may_end(root):
-            self._state.wrote(f"kill {root.name}")
-            self.end(pid, at=self._clock.now())
-            how = "forced"
-        return _closed(how, asked, ran)
+        problems = dict(ran.problems) if ran is not None else {}
+        if how == "still-there" and force:
+            how = self._forced(root, problems)
+        return _closed(how, asked, ran, problems)
+
+    def _forced(self, root: Program, problems: dict[str, str]) -> str:
+        try:
+            self.kill(root)
+        except Refusal:
+            problems["ended"] = "taskkill ended with 1"
+            return "still-there"
+        return "forced"
 
     def _may_end(self, program: Program) -> bool:
         login = self._state.login
@@ -151,6 +159,23 @@ class ProcessTable:
                 self._state.due.append(Due(at + gone[0].returns_in, "return", programs=again))
         for each in gone:
             self.on_end(each.name)
+
+    def ask(self, program: Program) -> None:
+        """Let a program whose windows have all got the request to close act on it, as its tree does."""
+        with self._lock:
+            root = program
+            while (above := next((each for each in self._state.programs if each.pid == root.parent), None)) and above.windows:
+                if above.name == _SHELL:
+                    break
+                root = above
+        self._ask(root.pid, at=self._clock.now())
+
+    def end_one(self, program: Program) -> None:
+        """End one program, and not those that it has started."""
+        with self._lock:
+            self._state.programs = [each for each in self._state.programs if each is not program]
+            self._state.due = [each for each in self._state.due if each.pid != program.pid]
+        self.on_end(program.name)
 
     def _ask(self, pid: int, *, at: float) -> int:
         """Send the windows of a tree the request to close; return how many got it."""
@@ -190,5 +215,5 @@ def _closed(how: str, asked: int = 0, ran: Ran | None = None, problems: dict[str
         "task_result": result,
         "task": None if ran is None else ran.task,
         "task_code": None if ran is None else ran.code,
-        "Problems": problems or (ran.problems if ran is not None else {}),
+        "Problems": problems or {},
     }

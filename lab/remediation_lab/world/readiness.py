@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from remediation_lab.wire import Refusal
-from remediation_lab.world.rights import WSMAN, Parts, cim
+from remediation_lab.world.rights import WSMAN_REASON, Parts, cim
 
 if TYPE_CHECKING:
     from remediation_lab.world.machine import Machine
@@ -43,16 +43,17 @@ def readiness(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
 
     def quotas() -> dict[str, str | None]:
         if not login.elevated:
-            raise Refusal("denied", WSMAN)
+            raise Refusal("denied", WSMAN_REASON)
         return {name: None if name in machine.state.unknown else str(value) for name, value in setup.quotas.items()}
 
     named = parts.read("WslService", service)
     registered = parts.read("Distributions", distributions, [])
     listed = parts.read("GpuClasses", classes, [])
+    read = parts.read("Quotas", quotas)
     return {
-        "Quotas": parts.read("Quotas", quotas),
+        "Quotas": read,
         "QuotasProblem": parts.problems.get("Quotas"),
-        "ByPolicy": list(setup.by_policy),
+        "ByPolicy": [] if read is None else list(setup.by_policy),
         "GpuClasses": listed,
         "GpuClassesProblem": parts.problems.get("GpuClasses"),
         "WslService": named,

@@ -15,7 +15,8 @@ WSMAN = (
     '<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="5" Machine="localhost">'
     "<f:Message>Access is denied. </f:Message></f:WSManFault>"
 )
-"""What a WSMan cmdlet that is refused gives as its message."""
+"""What a WSMan cmdlet that is refused gives as its message; the probes give the text within it."""
+WSMAN_REASON = "Access is denied."
 _SHARED_PROFILES = {"public", "default", "all users"}
 
 _T = TypeVar("_T")

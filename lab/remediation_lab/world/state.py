@@ -33,6 +33,8 @@ class Program:
     owner: str | None = None
     service: str | None = None
     windows: int = 0
+    asked: int = 0
+    """How many requests to close its windows have got."""
     local: int = 0
     nonlocal_: int = 0
     manner: str = "closes"

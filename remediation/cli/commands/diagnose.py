@@ -35,7 +35,13 @@ class Incident:
     error: RemediationError | None = None
 
 
-@command_task(Diagnose)
+@command_task(
+    Diagnose,
+    examples=(
+        "remediate diagnose --evidence their-log.txt         # a log, without a host",
+        "remediate diagnose --inventory fleet.yml --fail-on vram_occupied",
+    ),
+)
 def diagnose(options: Diagnose) -> int:
     """Find out why the model is not on the GPU, from hosts or from --evidence. Changes nothing."""
     fail_on = _causes(options.fail_on)

@@ -12,7 +12,13 @@ from remediation.model.text.shape import intact
 from remediation.model.text.words import plural
 
 
-@command_task(Output)
+@command_task(
+    Output,
+    examples=(
+        "remediate history",
+        "remediate history --json",
+    ),
+)
 def history(options: Output) -> int:
     """List the runs, newest first."""
     from remediation.engine.journal.history import runs
@@ -50,7 +56,13 @@ _STATES = {
 }
 
 
-@command_task(OneRun)
+@command_task(
+    OneRun,
+    examples=(
+        "remediate show 7f3a                                 # the beginning of the id is enough",
+        "remediate show 7f3a --diff --verbose",
+    ),
+)
 def show(options: OneRun) -> int:
     """Show what a run found and did, by its id or the beginning of it; also while it is running."""
     from remediation.cli.report_factory import Style, reporting
@@ -76,7 +88,13 @@ def show(options: OneRun) -> int:
     return 0
 
 
-@command_task(Resume)
+@command_task(
+    Resume,
+    examples=(
+        "remediate resume 7f3a",
+        "remediate resume 7f3a --limit dev-13 --max-risk disruptive",
+    ),
+)
 def resume(options: Resume) -> int:
     """Resume a run that was interrupted or lost hosts; finished tasks are not repeated."""
     from remediation.cli.commands import followup
@@ -84,7 +102,13 @@ def resume(options: Resume) -> int:
     return followup.resume_from_journal(options, sys.stdout)
 
 
-@command_task(Undo)
+@command_task(
+    Undo,
+    examples=(
+        "remediate undo 7f3a --check                         # what would be undone",
+        "remediate undo 7f3a --limit dev-13",
+    ),
+)
 def undo(options: Undo) -> int:
     """Undo the changes of a run, last change first; list the changes that cannot be undone."""
     from remediation.cli.commands import followup
@@ -92,7 +116,13 @@ def undo(options: Undo) -> int:
     return followup.undo_from_journal(options, sys.stdout)
 
 
-@command_task(Apply)
+@command_task(
+    Apply,
+    examples=(
+        "remediate apply plan.json                           # saved by --check --out plan.json",
+        "remediate apply plan.json --only 1 --only 3",
+    ),
+)
 def apply(options: Apply) -> int:
     """Apply a plan saved by --check --out, or some of its changes; refuse it if a host has changed since."""
     from remediation.cli.commands import followup

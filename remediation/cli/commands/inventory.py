@@ -24,7 +24,13 @@ QUIET = frozenset({"env", "file", "vars"})
 """Lookups that these commands may run: the others run programs or prompt."""
 
 
-@command_task(Listing)
+@command_task(
+    Listing,
+    examples=(
+        "remediate hosts --inventory fleet.yml --graph",
+        "remediate hosts --inventory fleet.yml --limit 'gpu:!dev-13'",
+    ),
+)
 def hosts(options: Listing) -> int:
     """List the hosts of the inventory with their connection and groups, or the groups as a tree."""
     from remediation.cli.context import read_inventory, warn_of_misspelt
@@ -88,7 +94,14 @@ def _tree(inventory: Inventory, name: str, chosen: frozenset[str], indent: str =
             yield from _tree(inventory, each, chosen, f"{indent}{'   ' if last else '│  '}")
 
 
-@command_task(OneHost, name="vars")
+@command_task(
+    OneHost,
+    name="vars",
+    examples=(
+        "remediate vars dev-13 --inventory fleet.yml          # each value with its file and line",
+        "remediate vars dev-13 --inventory fleet.yml --json",
+    ),
+)
 def variables(options: OneHost) -> int:
     """Show each variable of a host, the file and line it comes from, and the values it overrides."""
     from remediation.cli.context import read_inventory

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from remediation.cli.context import Session
 
 
-@command_task(FixOffload, name="fix-offload")
+@command_task(
+    FixOffload,
+    name="fix-offload",
+    examples=(
+        "remediate fix-offload --check --diff                # what would be done; changes nothing",
+        "remediate fix-offload --inventory fleet.yml --max-risk disruptive --report run.html",
+    ),
+)
 def fix_offload(options: FixOffload) -> int:
     """Bring the model back onto the GPU with the least destructive step that works, and prove it."""
     from remediation.cli.runner import RunOptions, run_playbook_task
@@ -20,7 +27,13 @@ def fix_offload(options: FixOffload) -> int:
     return run_playbook_task("fix-offload", RunOptions.of(options, playbook="fix-offload"), sys.stdout)
 
 
-@command_task(PlayOptions)
+@command_task(
+    PlayOptions,
+    examples=(
+        "remediate play playbooks/site.yml --inventory fleet.yml --check",
+        "remediate play free-vram --limit dev-13 --max-risk disruptive",
+    ),
+)
 def play(options: PlayOptions) -> int:
     """Run a playbook: a file, or a shipped one by its name."""
     if options.list_hosts or options.list_tasks or options.list_tags or options.syntax_check:
@@ -32,7 +45,13 @@ def play(options: PlayOptions) -> int:
     return run_playbook_task("play", RunOptions.of(options, playbook=options.playbook), sys.stdout)
 
 
-@command_task(Verify)
+@command_task(
+    Verify,
+    examples=(
+        "remediate verify --inventory fleet.yml",
+        "remediate verify --after 10m                        # keep watching, and name what regressed",
+    ),
+)
 def verify(options: Verify) -> int:
     """Check the guide's list and report whether the model is served from the GPU; changes nothing except with --survives-restart."""
     from remediation.cli.options import seconds
@@ -41,9 +60,9 @@ def verify(options: Verify) -> int:
     after = seconds("--after", options.after)
 
     def watched(hosts: Session) -> int:
-        from remediation.cli.commands.verify_watch import watch
+        from remediation.cli.commands.verify_watch import watch_goal
 
-        return watch(hosts, after, as_json=options.json)
+        return watch_goal(hosts, after, as_json=options.json)
 
     restart = ('{"survives_restart": true}',) if options.survives_restart else ()
     asked = RunOptions.of(options, playbook="verify", verbose=True, extra_vars=(*options.extra_vars, *restart))

@@ -9,7 +9,13 @@ from remediation.cli.options import Explain, Steps
 from remediation.cli.task import command_task
 
 
-@command_task(Steps)
+@command_task(
+    Steps,
+    examples=(
+        "remediate steps",
+        "remediate steps --name vram.free",
+    ),
+)
 def steps(options: Steps) -> int:
     """List the steps, or describe one with its parameters."""
     from remediation.model.errors import UsageError
@@ -30,7 +36,13 @@ def steps(options: Steps) -> int:
     return 0
 
 
-@command_task(Explain)
+@command_task(
+    Explain,
+    examples=(
+        "remediate explain other-gpu-processes-hold-vram",
+        "remediate explain other-gpu-processes-hold-vram --json",
+    ),
+)
 def explain(options: Explain) -> int:
     """Say what a mechanism is, how it shows, what cures it and how to confirm that."""
     import difflib

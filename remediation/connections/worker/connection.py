@@ -292,7 +292,7 @@ class WorkerConnection:
             why = "exited at once" if missing.ended else f"did not answer within {self._greeting:g} s"
             self._note(
                 f"{self.host}: the PowerShell worker {why} ({missing.message}); "
-                "from now on, each call starts a separate PowerShell process, which is slower"
+                "from now on, each call starts a PowerShell of its own, which is slower"
             )
             return
         self._session, self._failed_starts = session, 0

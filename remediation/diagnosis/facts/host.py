@@ -50,6 +50,7 @@ _NO_LIBRARY = re.compile(
     re.IGNORECASE,
 )
 _VGPU = re.compile(r"-\d{1,2}[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
+_JETSON = re.compile(r"\b(?:jetson|jetpack|tegra|l4t|(?:agx |orin )?(?:orin|xavier)(?: nano| nx| agx)?)\b", re.IGNORECASE)
 _GFX = re.compile(r"\bgfx(\d{3,4}[a-f]?)\b", re.IGNORECASE)
 # what ROCm lists by itself, and integrated ones that only newer builds or Vulkan serve (facts/ollama 2.1)
 _GFX_LISTED = frozenset(
@@ -135,6 +136,8 @@ def _card(sheet: Sheet) -> None:
     at = Quote("gpu", reading.evidence.gpu) if reading.evidence.gpu else None
     for name, holds in (("nvidia", gpu.nvidia), ("amd", gpu.amd), ("apple", gpu.apple)):
         sheet.say(f"card.{name}", holds or None, "", at)
+    jetson = _JETSON.search(f"{reading.evidence.gpu or ''}\n{reading.raw}")
+    sheet.say("card.jetson", (jetson is not None) or None, "an NVIDIA Jetson board", Quote("text", jetson[0]) if jetson else None)
     only_other = (gpu.intel or gpu.qualcomm) and not (gpu.nvidia or gpu.amd or gpu.apple)
     sheet.say("card.intel", only_other or None, "Intel and Qualcomm graphics are not supported by this build", at)
     sheet.say("card.qualcomm", (gpu.qualcomm and only_other) or None, "Qualcomm graphics are not supported by this build", at)
@@ -275,6 +278,7 @@ def _release_of_driver(sheet: Sheet) -> None:
         sheet.say("driver.below_any", True, f"driver {number} is below the minimum of every release", at)
     elif needed is not None or major >= 550:
         sheet.say("driver.new_enough", True, f"driver {number}", at)
+    sheet.say("driver.before_550", (major < 550) or None, f"driver {number}", at)
     sheet.say("driver.555_or_newer", (major >= 555) or None, f"driver {number}", at)
 
 
@@ -403,7 +407,7 @@ def _visible(sheet: Sheet, setting: Setting) -> None:
         sheet.say("visible.nothing", True, f"{setting.name}={setting.value} hides every card", setting.at)
         return
     indexes = [int(part) for part in value.split(",") if is_whole(part.strip())]
-    count = max((len(smi.total) for smi in reading.smi), default=0) or reading.gpu.count
+    count = max((max(len(smi.total), len(smi.names)) for smi in reading.smi), default=0) or reading.gpu.count
     if indexes and min(indexes) >= count and min(indexes) > 0:
         sheet.say("visible.no_such_card", True, f"{setting.name}={setting.value} names a card that is not there", setting.at)
     if value.startswith(("gpu-", "mig-")):

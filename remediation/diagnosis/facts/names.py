@@ -21,11 +21,13 @@ place.unallocated: layers were planned for the card, and no buffer lies on it
 place.phantom: layers on a GPU are claimed, and no buffer lies on a device
 place.bytes_lag: the layers are on the GPU, many of the bytes are not
 place.list_contradicts: a list shows less on the GPU than the load's lines
+place.mostly_host: most of the weights lie in system memory by their buffers
 place.compute_on_cpu: a large compute buffer lies in system memory
 request.few: few layers were asked, and the request is met
 request.default: no number of layers was asked
 request.all: all layers were asked
 request.unmet: a number of layers was asked, and fewer were placed
+request.over: more layers were asked than fit by the server's own figures
 request.forces: a number of layers was asked that the card does not hold
 request.hangs: a load that was forced never ended
 request.inherited: llama-server took the number of layers from its environment
@@ -46,6 +48,7 @@ load.died: the load failed
 load.died_without_layers: the load failed although no layer was to be on the card
 load.slow: the load took a minute or more
 load.dominates: most of a request's time is loading
+load.after_pause: by the access log only answers after a pause take long
 load.small_part: loading is the smaller part of a request's time
 load.options_differ: one model was loaded with several contexts in turn
 keep_alive.zero: OLLAMA_KEEP_ALIVE or keep_alive of the request unloads the model after each answer
@@ -107,8 +110,10 @@ context.server: OLLAMA_CONTEXT_LENGTH asks for this context
 context.tier: the context is one of those that the release picks by the card's memory
 estimate.contradicts_itself: everything fits by the server's own figure, and layers are missing
 estimate.overruled: all layers were asked and load, although the estimate said fewer
+estimate.total_fits: by the server's own figure everything fits the cards together
 estimate.inflated: the server's total is larger than the sum of its parts
 size.exceeds_card: the listed size or the model's parameters do not fit the card
+size.tight: at the default quantisation the model's parameters hardly fit the card
 size.listed_exceeds: the listed size, of which the cache is a part, does not fit the card
 size.mostly_cache: the model takes twice its weights' size and more
 size.nearly_fits: all but a tenth is on the card, which is about as large as the listed size
@@ -118,6 +123,7 @@ size.part: some of the layers fit
 size.output_layer: all blocks fit, the output layer does not
 compared.context: with a smaller context more of the model is on the GPU
 compared.size: the same model takes more memory than before
+compared.slots: with more slots the same model asks for more memory
 compared.not_context: with a context as long it was on the card before
 compared.free: with more memory free more layers of the same model were placed
 other_model.listed: several models are loaded at once
@@ -140,6 +146,7 @@ cpu.no_avx: the processor has no AVX
 release.needs_avx: the GPU libraries of the release need AVX
 card.nvidia: an NVIDIA card
 card.amd: an AMD card
+card.jetson: an NVIDIA Jetson board
 card.apple: an Apple GPU
 card.only_apple: an Apple GPU and no other
 card.intel: Intel or Qualcomm graphics and no other
@@ -164,6 +171,7 @@ driver.works: nvidia-smi shows the card
 driver.below_floor: the driver is older than this release needs
 driver.below_any: the driver is older than any release needs
 driver.new_enough: the driver is new enough
+driver.before_550: the driver is older than 550
 driver.555_or_newer: the driver is 555 or newer
 container.asked: the container asks for the GPU
 container.no_request: the container does not ask for the GPU

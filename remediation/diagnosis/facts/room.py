@@ -8,34 +8,33 @@ from __future__ import annotations
 
 import re
 
-from remediation.diagnosis.codes import OUT_OF_MEMORY
+from remediation.diagnosis.facts import holders
 from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.holders import BIG
 from remediation.diagnosis.facts.run import worst_row
 from remediation.diagnosis.logs import Load
-from remediation.diagnosis.prediction import own_memory, predict
 from remediation.diagnosis.present import is_live
-from remediation.diagnosis.reading import Reading
-from remediation.diagnosis.runners import orphans
-from remediation.diagnosis.shortage import DEFAULT_CONTEXT, FIT_MARGIN, Shortage
-from remediation.diagnosis.texts.ps import PsRow
-from remediation.diagnosis.units import GIB, MIB, human
+from remediation.diagnosis.shortage import DEFAULT_CONTEXT, FIT_MARGIN
+from remediation.diagnosis.units import GIB, MIB, human, parse_size
 from remediation.diagnosis.versions import Generation, at_least
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
 from remediation.model.text.words import plural
 
-_BIG = 512 * MIB
 _NOTICEABLE = 64 * MIB
 _LEAST = int(1.8 * GIB)
 _LONG, _VERY_LONG = 16384, 32768
 _MANY, _VERY_MANY = 3, 8
 _BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (about 3.6 bits)
+_USUAL_BYTES = 0.58  # bytes per parameter at the default quantisation (about 4.6 bits)
 _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
+_LEAST_BY_LAYERS = ((49, 7 * GIB), (41, 5 * GIB), (33, 2 * GIB))
+"""What models of so many layers take at least, as they are usually quantised (phi3 3.8B, gemma2 9B, gemma3 12B)."""
 _SMALL_CARD = 3 * GIB  # with less free and the card not known, it is as likely that others hold the rest
 _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
 _EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
-_LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
+_SLOT_NEED = re.compile(r"NUM_PARALLEL\W{1,4}(\d{1,3})\b[^\n]{0,80}?(\d{1,4}(?:\.\d{1,2})?) ?(GiB|MiB|GB|MB)\b", re.IGNORECASE)
 _FILE = re.compile(
     r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)",
     re.MULTILINE,
@@ -46,12 +45,12 @@ def derive(sheet: Sheet) -> None:
     """Note what memory says."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     _slots_and_context(sheet)
-    _other_models(sheet)
+    holders.other_models(sheet)
     if load is not None and load.short and sheet.holds("backend.live") is False and sheet.holds("discovery.empty"):
         return
     bound = sheet.holds("request.few", "request.inherited")
     used = None if figures.total is None or figures.free is None else figures.total - figures.free
-    if used is not None and figures.total and used < _BIG + figures.cards * 256 * MIB:
+    if used is not None and figures.total and used < BIG + figures.cards * 256 * MIB:
         sheet.say(
             "vram.free", True, f"{human(figures.free or 0)} of {human(figures.total)} are free", load.free_at if load else None
         )
@@ -70,7 +69,7 @@ def derive(sheet: Sheet) -> None:
         _estimate(sheet)
         _sizes(sheet)
         _compared(sheet)
-    _holders(sheet)
+    holders.programs(sheet)
     if (
         reading.hit("gpu_oom") is not None
         and figures.parallel >= _VERY_MANY
@@ -128,7 +127,7 @@ def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counte
             of=load,
         )
         sheet.say("room.slots_help", one or None, f"{figures.parallel} slots multiply the cache: {words}", *at)
-    elif now is False and used is not None and used >= _BIG and empty and unmet:
+    elif now is False and used is not None and used >= BIG and empty and unmet:
         sheet.say("room.others_decide", share >= 0.12 or None, taken, *at, of=load)
         sheet.say("room.others_count", True, taken, *at, of=load)
     elif now is False and figures.fits(figures.empty_card, context=DEFAULT_CONTEXT) and not empty and length > DEFAULT_CONTEXT:
@@ -325,13 +324,16 @@ def _estimate(sheet: Sheet) -> None:
         and full is not None
         and full <= free
         and figures.graph
-        and load.requested in {None, -1}
+        and _wants_all(load)
         and not graph_too_big
         and len(load.free) <= 1
     ):
         placed = load.result[0] if load.result else 0
         text = f"the server counts {human(full)} for everything, {human(free)} are free, and yet {plural(placed, 'layer')} {'was' if placed == 1 else 'were'} placed"
         sheet.say("estimate.contradicts_itself", True, text, load.planned_at, of=load)
+    if full is not None and len(load.free) > 1 and full <= sum(load.free) and _wants_all(load):
+        text = f"the server counts {human(full)} for everything, and {human(sum(load.free))} are free on all cards"
+        sheet.say("estimate.total_fits", True, text, load.planned_at, of=load)
     if load.requested and load.requested == load.layers and full is not None:
         text = f"all {load.layers} layers were asked and would load, the estimate said {load.planned}"
         sheet.say("estimate.overruled", True, text, load.planned_at, of=load)
@@ -341,6 +343,11 @@ def _estimate(sheet: Sheet) -> None:
         if parts <= (free or 0) < (figures.full or 0) and (figures.full or 0) - parts > GIB:
             text = f"the server counts {human(figures.full or 0)} for everything, its own parts sum up to {human(parts)}, {human(free or 0)} are free"
             sheet.say("estimate.inflated", True, text, load.planned_at, of=load)
+
+
+def _wants_all(load: Load) -> bool:
+    """Whether nobody asked for fewer layers than the model has."""
+    return load.requested in {None, -1} or (load.layers is not None and (load.requested or 0) >= load.layers)
 
 
 def _usual_weights(name: str) -> int | None:
@@ -389,6 +396,9 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _BITS_FLOOR > total:
         text = f"{billions:g} billion parameters need at least {human(int(billions * 1e9 * _BITS_FLOOR))}, the card has {human(total)}"
         sheet.say("size.exceeds_card", True, text, *_quotes(sheet)[-1:])
+    if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _USUAL_BYTES > total * 0.9:
+        text = f"{billions:g} billion parameters take about {human(int(billions * 1e9 * _USUAL_BYTES))} at the default quantisation, the card has {human(total)}"
+        sheet.say("size.tight", True, text, *_quotes(sheet)[-1:])
     if not sheet.holds("place.short"):
         return
     if total and whole_size is not None and whole_size > total and small and row is not None:
@@ -418,8 +428,18 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
             sheet.say("size.exceeds_card", bool(total) or None, text, at)
             sheet.say("size.many_layers", True, text, at)
         sheet.say("size.part", True, "not all layers fit", at)
-        if reading.offloaded[0] == reading.offloaded[1] - 1 and load is not None and load.requested in {None, -1}:
+        _by_layers(sheet, reading.offloaded[1], total)
+        if reading.offloaded[0] == reading.offloaded[1] - 1 and load is not None and _wants_all(load):
             sheet.say("size.output_layer", True, "all blocks fit, the output layer does not", at)
+
+
+def _by_layers(sheet: Sheet, layers: int, total: int | None) -> None:
+    """Compare the card with what models of so many layers take, where the load gives no figures."""
+    load = sheet.load
+    least = next((size for most, size in _LEAST_BY_LAYERS if layers >= most), 0)
+    if sheet.figures.full is None and total and least >= total:
+        text = f"a model of {layers} layers takes {human(least)} and more, the card has {human(total)}"
+        sheet.say("size.exceeds_card", True, text, load.result_at if load else None)
 
 
 def _compared(sheet: Sheet) -> None:
@@ -441,8 +461,12 @@ def _compared(sheet: Sheet) -> None:
                     worse.at,
                     better.at,
                 )
-            if (worse.context or 0) <= (better.context or 0) and worse.gpu == 0:
+            if worse.context and better.context and worse.context <= better.context and worse.gpu == 0:
                 sheet.say("compared.not_context", True, "with a context as long it was on the card before", worse.at, better.at)
+    needs = {int(slots): parse_size(f"{size} {unit}") or 0 for slots, size, unit in _SLOT_NEED.findall(reading.raw)}
+    if len(needs) > 1 and needs[max(needs)] > needs[min(needs)] * 1.2:
+        text = f"{min(needs)} slots need {human(needs[min(needs)])}, {max(needs)} need {human(needs[max(needs)])}"
+        sheet.say("compared.slots", True, text, Quote("text", text))
     loads = [load for load in reading.loads if load.free and load.result and load.requested in {None, -1}]
     for less in (load for load in loads if load is reading.shown or not is_live(reading.evidence)):
         for more in loads:
@@ -453,130 +477,11 @@ def _two_loads(sheet: Sheet, less: Load, more: Load) -> None:
     if not (less.result and more.result and less.result[1] == more.result[1] and less.result[0] < more.result[0]):
         return
     same = (less.context or 0) in {0, more.context or 0} or not more.context
-    if sum(more.free) - sum(less.free) > _BIG and same and (less.overhead or 0) == (more.overhead or 0):
+    if sum(more.free) - sum(less.free) > BIG and same and (less.overhead or 0) == (more.overhead or 0):
         text = (
             f"{human(sum(more.free))} free gave {plural(more.result[0], 'layer')}, {human(sum(less.free))} only {less.result[0]}"
         )
         sheet.say("compared.free", True, text, less.free_at, more.free_at, of=less)
-
-
-def _taken_at_start(sheet: Sheet) -> None:
-    """Compare what discovery found free with the cards' size: at that time no model of this server was loaded."""
-    known = [
-        device for device in sheet.reading.gpu_devices if device.total and device.free is not None and device.library != "metal"
-    ]
-    taken, total = sum((one.total or 0) - (one.free or 0) for one in known), sum(one.total or 0 for one in known)
-    if known and taken > max(2 * GIB, total // 5) and not sheet.holds("place.whole", "room.weights_decide"):
-        text = f"{human(taken)} of {human(total)} were in use by others when the server started"
-        sheet.say("vram.taken_at_start", True, text, known[0].at)
-
-
-def _holders(sheet: Sheet) -> None:
-    """Look at who holds the card: programs, runners without a server, memory that is free again."""
-    reading, figures, load = sheet.reading, sheet.figures, sheet.load
-    at = reading.smi[0].memory_at if reading.smi else None
-    lost = orphans(reading.evidence)
-    if lost and reading.smi and not sheet.holds("place.whole"):
-        names = ", ".join(f"pid {one.pid}{f', {human(one.vram)}' if one.vram else ''}" for one in lost)
-        whose = "an orphan runner of an earlier ollama holds" if len(lost) == 1 else "orphan runners of an earlier ollama hold"
-        sheet.say("vram.orphans", True, f"{whose} the card's memory ({names})", at)
-    others = [one for one in reading.processes if one.memory and one.memory >= _BIG]
-    if others and not sheet.holds("place.whole"):
-        text = f"programs hold the card: {', '.join(f'{one.name} {human(one.memory or 0)}' for one in others[:4])}"
-        sheet.say("vram.programs", True, text, at)
-        held = sum(one.memory or 0 for one in others)
-        much = (
-            figures.total is not None
-            and held > figures.total * 0.3
-            and not sheet.holds("room.weights_exceed", "size.exceeds_card")
-        )
-        sheet.say("vram.programs_much", much or None, text, at)
-    _taken_at_start(sheet)
-    totals = [device.total or 0 for device in reading.gpu_devices]
-    sheet.say("card.several", (len(totals) > 1 or reading.gpu.count > 1) or None)
-    sheet.say("card.second_small", (len(totals) > 1 and min(totals) < max(totals) / 2) or None, "a small second card")
-    large = next((row for row in reading.ps if _LARGE_QUANTISATION.search(row.name)), None)
-    sheet.say(
-        "quantisation.large",
-        (large is not None) or None,
-        "the model is of a larger quantisation than the default",
-        large.at if large else None,
-    )
-    for smi in reading.smi:
-        loaded = any((row.size_vram or row.gpu or 0) > 0 for row in reading.ps) or any(
-            "ollama" in one.name.lower() for one in smi.processes
-        )
-        if smi.total and len(smi.total) == len(smi.used):
-            used, total = sum(smi.used), sum(smi.total)
-            sheet.say(
-                "vram.smi_full",
-                (used > total * 0.5 and not loaded) or None,
-                f"{human(used)} of {human(total)} are in use",
-                smi.memory_at,
-            )
-            spare = total - used
-            sheet.say(
-                "vram.spare",
-                (spare > 2 * GIB and used > GIB and any("ollama" in one.name.lower() for one in smi.processes)) or None,
-                f"{human(spare)} of the card stay free beside the loaded model",
-                smi.memory_at,
-            )
-    code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
-    if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:
-        sheet.say("vram.no_context", True, "no context could be made on the card for want of memory", code.hit.at)
-    hit = reading.hit("os_overhead")
-    amount = hit.groups[0] if hit is not None and hit.groups else ""
-    sheet.say(
-        "vram.os_overhead",
-        (hit is not None and "GiB" in amount and float(amount.split()[0]) >= 1) or None,
-        f"Windows keeps {amount} of the card for itself",
-        hit.at if hit else None,
-    )
-    _no_longer(sheet, load, figures)
-    _foreseen(sheet)
-
-
-def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
-    """Note memory that was in use when the model was loaded and is free now: a loaded runner keeps its layers all the same."""
-    use = sheet.reading.evidence.use
-    used = None if figures.total is None or figures.free is None else figures.total - figures.free
-    if (
-        use is None
-        or len(use.gpus) != 1
-        or load is None
-        or not load.short
-        or load.requested not in {None, -1}
-        or not used
-        or used < _BIG
-    ):
-        return
-    card = use.gpus[0]
-    if card.total is None or card.free is None:
-        return
-    room = min(card.total, card.free + own_memory(sheet.reading))
-    if (
-        figures.fits(room) is False
-        or (figures.fits(room) is None and card.total - room > used // 2)
-        or figures.fits(figures.free) is True
-    ):
-        return
-    text = f"{human(used)} of the card were in use by others when the model was loaded; now {human(room)} are free for it"
-    sheet.say("vram.no_longer", True, text, load.free_at, sheet.reading.smi[0].memory_at if sheet.reading.smi else None, of=load)
-
-
-def _foreseen(sheet: Sheet) -> None:
-    """Note where nothing is loaded on a live host, and by the memory model others hold what the model would need."""
-    reading = sheet.reading
-    use = reading.evidence.use
-    if use is None or not use.gpus or reading.evidence.runners or "place.short" in sheet.known:
-        return
-    forecast, card = predict(reading), max(use.gpus, key=lambda gpu: gpu.free or 0)
-    if card.total is None or card.used is None or card.free is None:
-        return
-    if forecast is None or forecast.most == forecast.fit.total or forecast.fit.need_all > card.total - card.total // 10:
-        return
-    text = f"the model is not loaded; {human(card.used)} of the card are in use by others, so it {forecast.sentence}"
-    sheet.say("vram.foreseen", True, text, reading.smi[0].memory_at if reading.smi else None)
 
 
 def _spilled(sheet: Sheet) -> None:
@@ -591,69 +496,3 @@ def _spilled(sheet: Sheet) -> None:
         return
     text = f"num_gpu {load.requested} forced all {load.result[1]} layers: {figures.words()}, so the rest lies in shared memory"
     sheet.say("room.spilled", True, text, load.requested_at, load.free_at, of=load)
-
-
-def _other_models(sheet: Sheet) -> None:
-    """Note other models of the same server that held the card when this one was loaded."""
-    reading, figures = sheet.reading, sheet.figures
-    if sheet.holds("place.whole"):
-        return
-    listed, hit = _listed_together(reading), reading.hit("existing_models")
-    if len([row for row in listed if row.size_vram or (row.size_vram is None and (row.gpu or 0) > 0)]) <= _has_layers(reading):
-        listed = []  # the others lie in system memory
-    held = sum(row.size_vram or 0 for row in reading.ps if row is not worst_row(reading))
-    in_vain = bool(held) and figures.fits(None if figures.free is None else figures.free + held) is False
-    sheet.say("other_model.in_vain", in_vain or None, "without the other model there would not be room either")
-    if len(listed) > 1:
-        names = ", ".join(row.name for row in listed[:3])
-        sheet.say(
-            "other_model.listed",
-            True,
-            f"{len(listed)} models are loaded: {names}",
-            hit.at if hit else None,
-            *(row.at for row in listed[:2]),
-        )
-    if hit is not None:
-        sheet.say("other_model.resident", True, "another model was resident when this one was loaded", hit.at, of=hit)
-    for log in reading.logs:
-        for device, seen in log.free_seen.items():
-            if len(log.blobs) > 1 and len(seen) > 1 and seen[-1] < seen[0] - GIB:
-                text = f"a second model was loaded after another: {device} had {seen[0] / GIB:.1f} GiB free at first, then {seen[-1] / GIB:.1f}"
-                sheet.say("other_model.dropped", True, text, Quote(log.name, f"{log.blobs[0]} … {log.blobs[-1]}"))
-    evicted, files = reading.hit("evicting"), {load.model for load in reading.loads if load.model}
-    if evicted is None and (len(files) > 1 or len(reading.evidence.runners or ()) > 1 or not (files or reading.loads)):
-        evicted = reading.hit("vram_not_recovered")  # with one model it is that one's own unloading
-    if evicted is not None:
-        sheet.say("other_model.evicted", True, "another model had to be evicted for it", evicted.at, of=evicted)
-        again = [one for one in reading.hits if one.key == "evicting"]
-        sheet.say(
-            "other_model.turns",
-            len(again) > 1 or None,
-            "models are evicted for each other again and again",
-            again[0].at if again else None,
-        )
-
-
-def _has_layers(reading: Reading) -> bool:
-    """Whether the model in question is on the card itself, as far as its load or its row tells."""
-    own = next((row for row in reading.ps if row.name == reading.evidence.model), None)
-    if own is not None:
-        return bool(own.size_vram) if own.gpu is None else own.gpu > 0
-    return reading.offloaded is not None and reading.offloaded[0] > 0
-
-
-def _listed_together(reading: Reading) -> list[PsRow]:
-    """Return rows of one list: neighbours with different names, each with memory."""
-    rows = [row for row in reading.ps if row.name and (row.size or row.gpu is not None)]
-    best: list[PsRow] = []
-    for row in rows:
-        where, _, line = row.at.where.rpartition(":")
-        group = [row]
-        for other in rows:
-            place, _, number = other.at.where.rpartition(":")
-            near = number == line or (is_whole(number) and is_whole(line) and 0 < int(number) - int(line) <= len(group))
-            if place == where and near and other.name not in {one.name for one in group}:
-                group.append(other)
-        if len(group) > len(best):
-            best = group
-    return best

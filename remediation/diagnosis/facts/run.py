@@ -16,7 +16,7 @@ from remediation.diagnosis.present import is_live
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.runners import dead_runner, listed_at
 from remediation.diagnosis.texts.ps import PsRow
-from remediation.diagnosis.units import GIB, parse_size
+from remediation.diagnosis.units import GIB, human, parse_size
 from remediation.diagnosis.versions import Generation
 from remediation.facets.ollama.service import restart_advice as restart
 from remediation.model.finding import Quote
@@ -27,10 +27,15 @@ from remediation.model.text.words import plural, verb
 _SMALL = 16
 """So few layers nobody asks for who means all: models have more."""
 _MOSTLY = 0.7
+_BESIDE = _HALF = 0.5
 _BRISK = 15.0  # tokens per second; a processor alone seldom writes a 7B model so fast
 _SLOW = 5.0
 SLOW_SECONDS = 60.0
 _LOAD_SHARE = 0.5
+_IDLE, _LONG_LOAD = 240.0, 10.0  # the server unloads a model after five minutes
+_ANSWERED = re.compile(r"\[GIN\] (\d{4}/\d\d/\d\d) - (\d\d:\d\d:\d\d) \|\s{0,20}\d{3} \|\s{0,20}([\d.hmsµnu]{2,24})")
+_PARTS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(h|ms|µs|us|ns|m|s)")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9}
 
 
 _PACE = re.compile(r"(?<![\d.,-])(\d{1,3}(?:\.\d{1,2})?) ?(?:tokens?|tok|t) ?(?:/|per) ?(?:s\b|sec)", re.IGNORECASE)
@@ -104,6 +109,16 @@ def _phantom(load: Load | None) -> bool:
     return load.model_cpu > 0 and load.model_gpu == 0 and load.kv_gpu == 0 and load.kv_cpu > 0
 
 
+def _by_buffers(load: Load | None) -> float | None:
+    """Return the share of the weights on the card by the buffers alone, where a part that is more than the embedding lies beside it.
+
+    A file that is mapped into memory counts there whole, so that its buffers say nothing of the share.
+    """
+    if load is None or load.mapped or not load.model_gpu or load.model_cpu < load.model_gpu * _BESIDE:
+        return None
+    return load.model_gpu / (load.model_gpu + load.model_cpu)
+
+
 def _unallocated(sheet: Sheet) -> Quote | None:
     """Return what shows that a plan for the card was not carried out: buffers in system memory alone, or no backend for it."""
     reading, load = sheet.reading, sheet.load
@@ -123,7 +138,7 @@ def _unallocated(sheet: Sheet) -> Quote | None:
 
 def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of place
     reading, load = sheet.reading, sheet.load
-    unallocated, phantom = _unallocated(sheet), _phantom(load)
+    unallocated, phantom, lying = _unallocated(sheet), _phantom(load), _by_buffers(load)
     row, short, at = worst_row(reading), None, None
     share: float | None = None
     if reading.offloaded is not None and load is not None:
@@ -132,6 +147,9 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
         share = 0.0 if phantom else share
     elif row is not None and row.gpu is not None:
         share, at, text = row.gpu, row.at, f"{row.gpu:.0%} of the model is on the GPU"
+    elif load is not None and lying is not None:
+        share, at, text = lying, load.at, f"{human(load.model_cpu)} of the weights lie in system memory, {human(load.model_gpu)} on the card"
+        sheet.say("place.mostly_host", lying < _HALF or None, text, at, of=load)
     if unallocated is not None:
         number = (load.planned or load.command_layers or 0) if load else 0
         text = f"{plural(number, 'layer')} {verb(number, 'was', 'were')} planned for the card, and the runner loaded all of it into system memory"
@@ -181,6 +199,12 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
         text = f"{load.result[0]} of {load.result[1]} layers are on the GPU, and yet only {row.gpu:.0%} of the bytes"
         sheet.say("place.bytes_lag", True, text, load.result_at, row.at)
     sheet.say("place.listed_only", reading.offloaded is None or None, "a list says where the model is", row.at if row else None)
+    _beside_it(sheet)
+
+
+def _beside_it(sheet: Sheet) -> None:
+    """Note what a placement hides: a graph in system memory, a list that shows less."""
+    reading = sheet.reading
     computes = [match for match in _CPU_GRAPH.finditer(reading.log_text) if (parse_size(match[1]) or 0) > 4 * GIB]
     sheet.say(
         "place.compute_on_cpu",
@@ -280,6 +304,9 @@ def _asked(sheet: Sheet, load: Load, asked: int) -> None:
             failed.at,
             of=load,
         )
+    if load.planned is not None and layers is not None and asked > load.planned < layers:
+        text = f"num_gpu {asked} is asked; by the server's own figures {plural(load.planned, 'layer')} of {layers} fit"
+        sheet.say("request.over", True, text, load.requested_at, of=load)
     if layers is not None and asked >= layers:
         sheet.say("request.all", True, f"all {layers} layers were asked", load.requested_at, of=load)
 
@@ -377,7 +404,28 @@ def _times(sheet: Sheet) -> None:
         sheet.say("speed.slow", told.rate < _SLOW, f"it writes only {told.rate:.1f} tokens/s", told.at)
     elif pace is not None:
         sheet.say("speed.slow", float(pace[1]) < _SLOW or None, f"it writes {pace[1]} tokens/s", Quote("text", pace[0]))
+    _after_pauses(sheet)
     _reloads(sheet)
+
+
+def _after_pauses(sheet: Sheet) -> None:
+    """Note where the access log shows that only requests after a pause take long: the model was unloaded in between."""
+    slow: list[tuple[float, float | None, Quote]] = []
+    fast: list[tuple[float, float | None, Quote]] = []
+    last: float | None = None
+    for one in (request for log in sheet.reading.logs for request in log.requests):
+        match = _ANSWERED.search(one.at.text)
+        ended = parse_timestamp(match[1].replace("/", "-") + "T" + match[2]) if match else None
+        if match is None or ended is None:
+            continue
+        took = sum(float(number) * _UNITS[unit] for number, unit in _PARTS.findall(match[3]))
+        idle = None if last is None else ended - took - last
+        (fast if idle is not None and idle < _IDLE else slow).append((took, idle, one.at))
+        last = ended
+    known = [one for one in slow if one[1] is not None]
+    if known and len(fast) > 1 and min(one[0] for one in slow) >= max(_LONG_LOAD, 3 * max(one[0] for one in fast)):
+        text = f"after a pause an answer takes {known[0][0]:.0f} s, the next ones {max(one[0] for one in fast):.0f} s at most"
+        sheet.say("load.after_pause", True, text, known[0][2], fast[-1][2])
 
 
 def _reloads(sheet: Sheet) -> None:

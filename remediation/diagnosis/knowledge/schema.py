@@ -31,7 +31,7 @@ class Atom(NamedTuple):
 
     def value(self, facts: Facts) -> bool | None:
         """Return whether it is true, None where it is not known."""
-        holds = facts[self.name].holds
+        holds = facts.state(self.name)
         if self.sign == "~":
             return holds is not True
         return holds if not self.sign or holds is None else not holds
@@ -99,6 +99,7 @@ class Entry(BaseModel):
     listed), what speaks against it, what excludes it; everything else is neutral. ``on`` has the cure's words for a platform
     (``windows``, ``linux``, ``wsl``, ``docker-windows``, ``docker-linux``; ``live`` and ``live-PLATFORM`` on a host that was
     looked at), ``setting`` the variable that is to be set or taken out, ``step`` what performs the cure, ``by_hand`` why nothing does.
+    A message of the catalogue that means the mechanism proves it unless something speaks against it; with ``hint`` it only speaks for it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -111,6 +112,7 @@ class Entry(BaseModel):
     supports: Conditions = Field(default=(), alias="for")
     against: Conditions = ()
     excludes: Conditions = ()
+    hint: bool = False
     cure: str
     on: dict[str, str] = {}
     setting: str = ""

@@ -19,7 +19,7 @@ from remediation.engine.play.context.run_request import OpenHost, RunRequest, Ru
 from remediation.engine.play.context.run_state import PlayState, RunState
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import TaskVariables
-from remediation.engine.play.scheduler import Scheduler
+from remediation.engine.play.waves.scheduler import Scheduler
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Outcome, Result

@@ -18,13 +18,14 @@ class ControlFlow(BaseException):
 class TaskFailed(ControlFlow):
     """A task failed; an enclosing ``rescue`` may handle it.
 
-    If a ``run_once`` task fails, every host fails and only the first counts.
+    If a ``run_once`` task fails, every host fails and only the first counts. ``own`` is whether it failed on this host.
     """
 
-    def __init__(self, task: Task, ending: TaskResult) -> None:
+    def __init__(self, task: Task, ending: TaskResult, *, own: bool = True) -> None:
         super().__init__(task.title)
         self.task = task
         self.ending = ending
+        self.own = own
 
 
 class HostLost(ControlFlow):
@@ -43,6 +44,10 @@ class HostFinished(ControlFlow):
     """The host left by ``meta: end_host``, or the play ended for all hosts."""
 
 
+class RoleEnded(ControlFlow):
+    """``meta: end_role``: the host leaves the role."""
+
+
 class Interrupted(ControlFlow):
     """Ctrl-C: the host stops before its next task."""
 
@@ -52,6 +57,11 @@ class Barrier:
     """A host waits at the task ``path`` until all others wait or have ended."""
 
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting(Barrier):
+    """A barrier without a leader: all hosts that wait at this path continue together."""
 
 
 @dataclass(frozen=True, slots=True)

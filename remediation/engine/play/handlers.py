@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Protocol
 
 from remediation.engine.play.context.host_state import HostState
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.control_flow import TaskFailed, UnknownHandler, Walk
 from remediation.playbook.errors import meant
 from remediation.playbook.model import Node, Task, tasks_of
 
 
 class RunTask(Protocol):
-    """Runs one task of the host; `chosen` marks a notified handler."""
+    """Runs one task of the host; `chosen` marks a notified handler, `included` are the vars of the include that added it."""
 
-    def __call__(self, task: Task, *, chosen: bool) -> Walk:
+    def __call__(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool) -> Walk:
         """Return the host's walk through the task."""
 
 
@@ -26,13 +28,27 @@ class Handlers:
     def __init__(self, play: PlayState, host: HostState, run_task: RunTask) -> None:
         self._play, self._host, self._run_task = play, host, run_task
         host.notified.clear()
+        host.handlers.clear()
+        host.roles.clear()
+
+    def add(self, nodes: Sequence[Node], included: Sequence[Layer]) -> None:
+        """Add the handlers of an included role; including it again replaces them."""
+        for node in nodes:
+            role = node.settings.role
+            name = node.name if isinstance(node, Task) else node.path
+            key = f"{role.name if role else ''} {name}"
+            known = self._host.handlers.get(key)
+            self._host.handlers[key] = (node, included)
+            if known is not None and known[0].path in self._host.notified:
+                owed = self._host.notified
+                owed[owed.index(known[0].path)] = node.path
 
     def call(self, names: Sequence[str], site: TaskContext) -> None:
         """Queue the handlers with these names or topics. Raises `UnknownHandler`."""
         for name in names:
             found = list(self._answering(name, site))
             if not found:
-                known = [known for task in self._tasks() for known in (self._name(task), *task.listen) if known]
+                known = [known for task in self._tasks() for known in (str(task.name), *task.listen) if known]
                 raise UnknownHandler(
                     f"unknown handler {name!r}{meant(name, known)}",
                     next_step="define it in the play's handlers, or correct notify",
@@ -43,35 +59,50 @@ class Handlers:
     def flush(self) -> Walk:
         """Run the queued handlers in one pass. A handler that notifies an earlier one queues it for the next flush."""
         owed = self._host.notified
-        for node in self._play.play.handlers:
+        added = list(self._host.handlers.values())
+        for node, included in (*((node, ()) for node in self._play.play.handlers), *added):
             mine = [path for path in owed if path in self._paths(node)]
             if mine:
                 for path in mine:
                     owed.remove(path)
-                yield from self._run(node, set(mine))
+                yield from self._run(node, set(mine), included)
 
-    def _run(self, node: Node, called: set[str]) -> Walk:
+    def _run(self, node: Node, called: set[str], included: Sequence[Layer]) -> Walk:
         for task in tasks_of((node,)):
             if task.path in called:
                 try:
-                    yield from self._run_task(task, chosen=True)
+                    yield from self._run_task(task, included, chosen=True)
                 except TaskFailed:
                     self._host.notified.clear()
                     raise
 
     def _answering(self, name: str, site: TaskContext) -> Iterator[str]:
-        """Yield the paths of the handlers that listen to `name`, and of the first handler with that name."""
-        named = [task.path for task in self._tasks() if name == self._name(task, site)]
-        listening = [task.path for task in self._tasks() if name in task.listen]
-        yield from dict.fromkeys((*named[:1], *listening))
+        """Yield the paths of the handler with this name and of those that listen to it.
+
+        Of handlers with one name, the last role or the play counts, and in it the first handler.
+        """
+        known = [task for group in reversed(self._groups()) for task in tasks_of(group)]
+        named = [task.path for task in known if task.name and name in self._names(task, site)]
+        listening: dict[str, str] = {}
+        for task in known:
+            if name in task.listen:
+                listening.setdefault(str(task.name) or task.path, task.path)
+        yield from dict.fromkeys((*named[:1], *listening.values()))
+
+    def _groups(self) -> list[tuple[Node, ...]]:
+        """Return the handlers, those of each role in one group."""
+        nodes = [*self._play.play.handlers, *(node for node, _ in self._host.handlers.values())]
+        return [tuple(group) for _, group in groupby(nodes, key=lambda node: id(node.settings.role))]
 
     def _tasks(self) -> Iterator[Task]:
-        return tasks_of(self._play.play.handlers)
+        return (task for group in self._groups() for task in tasks_of(group))
 
-    def _name(self, task: Task, site: TaskContext | None = None) -> str:
-        if site is None or "{" not in task.name:
-            return str(task.name)
-        return TaskContext(site.play, site.host, site.variables, task, path=task.path).title()
+    def _names(self, task: Task, site: TaskContext) -> tuple[str, ...]:
+        name = str(task.name)
+        if "{" in name:
+            name = str(TaskContext(site.play, site.host, site.variables, task, path=task.path).rendered_name(task.name))
+        role = task.settings.role
+        return (name, f"{role.name} : {name}") if role else (name,)
 
     def _paths(self, node: Node) -> set[str]:
         return {task.path for task in tasks_of((node,))}

@@ -1,14 +1,16 @@
 """One host's walk through one play: tasks in order, blocks with rescue, handlers, includes, and barriers.
 
-The walk is a generator that yields a `Barrier` where hosts meet; `remediation.engine.play.scheduler` drives it.
+The walk is a generator that yields a `Barrier` where hosts meet; `remediation.engine.play.waves.scheduler` drives it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.play.actions import act
+from remediation.engine.play.actions.setup import facts_of_host
 from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
@@ -20,6 +22,8 @@ from remediation.engine.play.control_flow import (
     Interrupted,
     LeaderResult,
     LeaderTurn,
+    Meeting,
+    RoleEnded,
     TaskFailed,
     UnknownHandler,
     Walk,
@@ -31,19 +35,23 @@ from remediation.engine.play.recap import RecapCounter
 from remediation.engine.play.selection import TaskSelection
 from remediation.engine.play.step_runner import ladder_action, run_without_barriers, step_action
 from remediation.engine.play.task_runner import run_task
+from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.result import ActionResult
-from remediation.playbook.model import Block, Node, Task
+from remediation.playbook.actions import SetupFacts
+from remediation.playbook.model import Block, GatherFacts, Node, Play, Task
 from remediation.playbook.model import RungNode as RungTasks
+from remediation.playbook.tasks import INCLUDES
 from remediation.templating.templar import Scope
 
 
 class HostRunner:
     """Walks one host through one play."""
 
-    def __init__(self, play: PlayState, host: HostState, selection: TaskSelection) -> None:
+    def __init__(self, play: PlayState, host: HostState, selection: TaskSelection, together: Together) -> None:
         self.play = play
+        self.together = together
         self.host = host
         self.selection = selection
         self.counting = RecapCounter(play, host)
@@ -62,6 +70,7 @@ class HostRunner:
     def walk(self) -> Walk:
         """Walk through the play's sections, with a handler flush after each. Raises a `ControlFlow` if the walk ends early."""
         try:
+            yield from self._gather_facts()
             for section in self.play.play.sections:
                 yield from self.nodes(section)
                 yield from self.handlers.flush()
@@ -70,11 +79,26 @@ class HostRunner:
                 yield from self.handlers.flush()
             raise
 
+    def _gather_facts(self) -> Walk:
+        """Gather facts if the play says so; if it does not say, let the first template that reads one gather them."""
+        wanted = self.play.play.gather
+        task = gathering_task(self.play.play)
+        site = TaskContext(self.play, self.host, self.variables, task, path=task.path)
+        self.host.gather = None
+        if wanted is None or wanted.wanted is None:
+            self.host.gather = lambda: facts_of_host(SetupFacts(), site, site.scope())
+        elif site.switch(wanted.wanted):
+            yield from self.task(task)
+
     def nodes(self, nodes: Iterable[Node], included: Sequence[Layer] = ()) -> Walk:
         """Walk through a list of tasks; `included` are the vars of the includes around them."""
         for node in nodes:
             if isinstance(node, Block):
-                yield from self._block(node, included)
+                try:
+                    yield from self._block(node, included)
+                except RoleEnded:
+                    if node.role is None:
+                        raise
             else:
                 yield from self.task(node, included)
 
@@ -97,8 +121,9 @@ class HostRunner:
             with self.counting.rescuable():
                 yield from self.nodes(block.block, included)
         except TaskFailed as failure:
-            self.host.facts["ansible_failed_task"] = {"name": failure.task.name, "action": failure.task.action}
-            self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
+            if failure.own:
+                self.host.facts["ansible_failed_task"] = {"name": failure.task.name, "action": failure.task.action}
+                self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
             yield from self.nodes(block.rescue, included)
 
     def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
@@ -107,7 +132,30 @@ class HostRunner:
             return
         if self.play.stage.ports.cancelled():
             raise Interrupted
+        if self.play.stage.request.step and self.results is None and not self.play.stage.agreed(task):
+            return
         site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
+        if self.results is None and self.together.before(task):
+            yield Meeting(f"{site.path}<")
+            yield from self._alone(site)
+            yield Meeting(f"{site.path}>")
+        elif self.results is None and task.action not in INCLUDES and self.together.after(site):
+            try:
+                yield from self._alone(site)
+            except (TaskFailed, HostLost) as failure:
+                self.together.failures[site.path] = failure.ending
+                yield Meeting(f"{site.path}>")
+                raise
+            yield Meeting(f"{site.path}>")
+            ending = self.together.failed_for_all(site)
+            if ending is not None:
+                raise TaskFailed(task, ending, own=False)
+        else:
+            yield from self._alone(site)
+
+    def _alone(self, site: TaskContext) -> Walk:
+        """Run one task at this host's own pace."""
+        task = site.task
         try:
             with site.contained():
                 yield from self._carry_out(site)
@@ -122,7 +170,7 @@ class HostRunner:
         task = site.task
         if task.action == "meta":
             yield from self.metas.run(site)
-        elif task.action == "include_tasks":
+        elif task.action in INCLUDES:
             yield from self._include(site)
         elif site.switch(task.settings.run_once):
             yield from self._once(site)
@@ -172,6 +220,8 @@ class HostRunner:
 
     def _included(self, file: IncludedFile, site: TaskContext) -> Walk:
         self.host.recap.ok += 1
+        self.handlers.add(file.handlers, (*site.included, file.vars))
+        self.host.roles += [role for role in file.roles if role not in self.host.roles]
         yield from self.nodes(file.nodes, (*site.included, file.vars))
 
     def _run_rung(self, site: TaskContext, rung: RungTasks) -> Sequence[Result]:
@@ -185,6 +235,15 @@ class HostRunner:
         finally:
             endings, self.results = self.results, before
         return [result_of(ending) for ending in endings]
+
+
+def gathering_task(play: Play) -> Task:
+    """Return the task that gathers facts at the beginning of a play."""
+    settings = replace(play.settings, tags=play.settings.tags | {"always"}, role=None)
+    given = play.gather or GatherFacts()
+    named = {"gather_subset": given.subset, "gather_timeout": given.timeout}
+    arguments = {name: value for name, value in named.items() if value is not None}
+    return Task("Gathering Facts", "gather_facts", arguments, f"{play.index}.facts", settings=settings, place=play.place)
 
 
 def result_of(ending: TaskResult) -> Result:

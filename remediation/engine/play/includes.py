@@ -1,4 +1,4 @@
-"""``include_tasks``: loads the tasks of a file when the host reaches it, once per item of a loop."""
+"""``include_tasks`` and ``include_role``: load tasks when the host reaches them, once per item of a loop."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from remediation.engine.play.loops import items_of, names_of
 from remediation.engine.play.task_runner import false_condition
 from remediation.model.errors import InputError, RemediationError, UsageError
 from remediation.model.outcome import Outcome
-from remediation.playbook.actions import IncludeTasks
+from remediation.playbook.actions import IncludeRole, IncludeTasks
 from remediation.playbook.load_context import find_file
-from remediation.playbook.model import Node
+from remediation.playbook.model import Node, Role
+from remediation.playbook.roles.reader import RoleUse
+from remediation.playbook.tasks import role_parts
 
 
 @dataclass(frozen=True, slots=True)
 class IncludedFile:
-    """The tasks of one include, and the variables that only they see."""
+    """The tasks of one include, the variables that only they see, and what it adds to the play."""
 
     nodes: tuple[Node, ...]
     vars: Layer
+    handlers: tuple[Node, ...] = ()
+    roles: tuple[Role, ...] = ()
 
 
 def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
@@ -57,9 +61,14 @@ def _emit_result(site: TaskContext, ending: TaskResult) -> None:
         msg=ending.reason,
         reason=ending.reason,
         next_step=ending.next_step,
-        result={"include": site.task.arguments.get("file", ""), "changed": False},
+        result={"include": _named(site), "changed": False},
         changes=[],
     )
+
+
+def _named(site: TaskContext) -> str:
+    given = site.task.arguments
+    return str(next((given[name] for name in ("file", "name", "role") if given.get(name)), ""))
 
 
 def _items(site: TaskContext) -> list[TaskContext]:
@@ -81,13 +90,20 @@ DEEPEST = 60
 
 def _file(site: TaskContext) -> IncludedFile:
     if len(site.included) >= DEEPEST:
-        raise UsageError(f"include_tasks: includes are nested more than {DEEPEST} levels deep", place=site.place)
+        raise UsageError(f"{site.task.action}: includes are nested more than {DEEPEST} levels deep", place=site.place)
     scope = site.scope()
     given = action_parameters(site, scope)
+    # its own vars may be templates with the loop item, which is only in scope here
+    own = {name: value for level in site.settings.vars[len(site.task.outer.vars) :] for name, value in level.items()}
+    names: Layer = {**site.loop, **own}
+    if isinstance(given, IncludeRole):
+        return _role(given, site, names)
     if not isinstance(given, IncludeTasks):
         raise UsageError("include_tasks: expected the name of a file", place=site.place)
     request = site.play.stage.request
-    path = find_file(given.file, (site.task.folder, request.playbook.path.parent), "tasks")
+    role = site.settings.role
+    roots = tuple(root / "tasks" for root in role.roots) if role else ()
+    path = find_file(given.file, (site.task.folder, *roots, request.playbook.path.parent), "tasks")
     if path is None:
         raise UsageError(
             f"include_tasks: no file {given.file!r} in {site.task.folder}",
@@ -95,9 +111,20 @@ def _file(site: TaskContext) -> IncludedFile:
             place=site.place,
         )
     try:
-        nodes = site.play.stage.tasks_of(path, site.task.inner or site.task.outer, f"{site.path}.")
+        loaded = site.play.stage.tasks_of(path, site.task.inner or site.task.outer, f"{site.path}.")
     except InputError as error:
         raise UsageError(str(error), next_step=f"correct {path.name}") from None
-    # its own vars may be templates with the loop item, which is only in scope here
-    own = {name: value for level in site.settings.vars[len(site.task.outer.vars) :] for name, value in level.items()}
-    return IncludedFile(nodes, {**site.loop, **own})
+    return IncludedFile(loaded.nodes, names, loaded.handlers, loaded.roles)
+
+
+def _role(given: IncludeRole, site: TaskContext, names: Layer) -> IncludedFile:
+    inside = site.settings.role
+    parents = (*inside.parents, inside) if inside else ()
+    name = given.name or given.role or ""
+    use = RoleUse(name, role_parts(given.model_dump(exclude={"apply"})), {}, {}, parents, inside)
+    try:
+        loaded = site.play.stage.tasks_of(site.task.folder / "-", site.task.inner or site.task.outer, f"{site.path}.", use)
+    except InputError as error:
+        raise UsageError(str(error), next_step="correct the name of the role, or its files") from None
+    public = (loaded.role,) if given.public and loaded.role else ()
+    return IncludedFile(loaded.nodes, names, loaded.handlers, (*public, *loaded.roles))

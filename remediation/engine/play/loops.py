@@ -37,7 +37,7 @@ def names_of(loop: Loop, number: int, items: Sequence[Any]) -> dict[str, Any]:
     if loop.extended:
         last = len(items) - 1
         names["ansible_loop"] = {
-            "allitems": list(items),
+            **({"allitems": items} if loop.allitems else {}),
             "first": number == 0,
             "index": number + 1,
             "index0": number,
@@ -49,15 +49,3 @@ def names_of(loop: Loop, number: int, items: Sequence[Any]) -> dict[str, Any]:
             **({"nextitem": items[number + 1]} if number < last else {}),
         }
     return names
-
-
-def kept(names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the loop variables that an item's result keeps. Without ``allitems``, whose total size would be quadratic."""
-    found = dict(names)
-    if "ansible_loop" in found:
-        found["ansible_loop"] = {name: value for name, value in names["ansible_loop"].items() if name != "allitems"}
-    return found
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]

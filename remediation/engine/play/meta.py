@@ -7,7 +7,7 @@ from collections.abc import Callable
 from remediation.engine.play.context.host_state import HostState
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.play.control_flow import Barrier, HostFinished, LeaderResult, LeaderTurn, Walk
+from remediation.engine.play.control_flow import Barrier, HostFinished, LeaderResult, LeaderTurn, RoleEnded, Walk
 from remediation.engine.play.task_runner import false_condition
 from remediation.model.errors import RemediationError
 
@@ -47,9 +47,13 @@ class MetaActions:
         if word == "end_host":
             play.gone.add(self._host.name)
             raise HostFinished
+        if word == "end_role":
+            raise RoleEnded
         if word in {"end_play", "end_batch"}:
             play.over = play.over or word == "end_play"
             raise HostFinished
+        if word == "clear_facts":
+            self._host.gathered.clear()
         if word == "clear_host_errors":
             for name in play.hosts:
                 play.stage.host(name).clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from remediation.engine.context import Ports
@@ -18,10 +20,12 @@ from remediation.engine.play.context.task_events import failed_task
 from remediation.engine.play.context.variables import rendered
 from remediation.engine.play.control_flow import HostFinished, HostLost, Interrupted, TaskFailed, UnknownHandler
 from remediation.engine.play.host_runner import HostRunner
-from remediation.engine.play.scheduler import Scheduler
+from remediation.engine.play.prompts import with_answers
 from remediation.engine.play.selection import TaskSelection, selection
-from remediation.engine.play.serial import fatal_share, waves
-from remediation.model.errors import RemediationError
+from remediation.engine.play.waves.scheduler import Scheduler
+from remediation.engine.play.waves.serial import fatal_share, waves
+from remediation.engine.play.waves.together import Together
+from remediation.model.errors import RemediationError, UsageError
 from remediation.playbook.model import Play
 from remediation.templating.templar import Scope
 
@@ -41,6 +45,20 @@ def hosts_of(play: Play, request: RunRequest) -> tuple[str, ...]:
     return tuple(request.inventory.select(pattern, request.limit))
 
 
+def ordered(hosts: tuple[str, ...], play: Play, request: RunRequest) -> tuple[str, ...]:
+    """Return the hosts in the play's ``order``."""
+    order = "" if play.order is None else str(Scope((request.extra, play.vars)).render(play.order))
+    if order not in ORDERS:
+        raise UsageError(f"order: expected one of {', '.join(filter(None, ORDERS))}, got {order!r}", place=play.place)
+    if order == "shuffle":
+        return tuple(random.SystemRandom().sample(hosts, len(hosts)))
+    found = sorted(hosts) if order.endswith("sorted") else list(hosts)
+    return tuple(reversed(found)) if order.startswith("reverse") else tuple(found)
+
+
+ORDERS = ("", "inventory", "sorted", "reverse_sorted", "reverse_inventory", "shuffle")
+
+
 def chosen_hosts(request: RunRequest) -> list[str]:
     """Return all hosts of a run, in the order in which its plays name them."""
     return list(dict.fromkeys(name for play in request.playbook.plays for name in hosts_of(play, request)))
@@ -50,6 +68,7 @@ class PlaybookRunner:
     """One run: its plays in order. ``stage`` holds the state that hosts share."""
 
     def __init__(self, request: RunRequest, ports: Ports, open_host: OpenHost) -> None:
+        request = replace(request, playbook=with_answers(request.playbook, request.extra))
         self.request = request
         self.ports = ports
         opened = OpenHosts(open_host, claim(request.run, request.command, token=request.token), ports, request.wait)
@@ -105,7 +124,7 @@ class PlaybookRunner:
             return  # all of them failed earlier
         self.stage.emit("play_start", play=title, hosts=list(hosts))
         scope = Scope((self.request.extra, play.vars))
-        for batch in waves(play, hosts, scope):
+        for batch in waves(play, ordered(hosts, play, self.request), scope):
             stage = PlayState(self.stage, play, hosts, batch, title)
             self._wave(stage, later)
             if self.fatal or stage.over or self.ports.cancelled():
@@ -115,16 +134,17 @@ class PlaybookRunner:
         states = [self.stage.host(name) for name in stage.batch if self.stage.host(name).alive]
         if not states:
             return
-        Scheduler({state.name: self._guarded(stage, state, later) for state in states}).run(self.request.forks)
+        together = Together(stage)
+        Scheduler({state.name: self._guarded(stage, state, later, together) for state in states}).run(self.request.forks)
         lost = [state for state in states if not state.alive]
         if fatal_share(stage, lost, Scope((self.request.extra, stage.play.vars))):
             self.fatal = True
 
-    def _guarded(self, stage: PlayState, state: HostState, later: set[str]) -> Generator[Any, Any, None]:
+    def _guarded(self, stage: PlayState, state: HostState, later: set[str], together: Together) -> Generator[Any, Any, None]:
         """Walk one host through the play, and turn early exits into the host's outcome."""
         try:
             with contained(state.name, self.ports.crashed):
-                yield from HostRunner(stage, state, self.selection).walk()
+                yield from HostRunner(stage, state, self.selection, together).walk()
         except HostFinished:
             pass
         except Interrupted:

@@ -12,8 +12,9 @@ from remediation.engine.play.context.results import CENSORED, jsonable, refused_
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
 from remediation.engine.play.control_flow import Interrupted
-from remediation.engine.play.loops import items_of, kept, names_of
-from remediation.model.errors import RemediationError
+from remediation.engine.play.loops import items_of, names_of
+from remediation.engine.step.attempts import outcome_of
+from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Outcome
 from remediation.model.secrets.no_log import no_log
 from remediation.model.text.words import plural
@@ -70,26 +71,44 @@ def _looped(site: TaskContext, act: Act) -> TaskResult:
             {"changed": False, "skipped": True, "skipped_reason": "No items in the list", "results": [], "failed": False},
             "no items in the list",
         )
-    endings = []
-    for number, item in enumerate(items):
-        if number and site.cancelled:
-            raise Interrupted  # the finished items are recorded: `resume` continues with the next one
-        names = names_of(loop, number, items)
-        inner = site.item(number, names)
-        if site.host.recorded(inner.path, site.masked(item)) is None:
-            inner.emit("task_start", path=inner.path, item=shown_result(site, item))
-        ending = _ignoring(inner, one(inner, act))
-        result = {**ending.result, **kept(names)}
-        ending = dataclasses.replace(ending, result={**result, "item": item}, notify=_wanted(inner, ending))
-        _set(site, ending)
-        endings.append(ending)
-        emit_task_end(inner, ending, item=item, looped=True)
-        if inner.cut_short(ending):
-            raise Interrupted
-        if ending.outcome is Outcome.UNREACHABLE:
-            break
-        pause(site, loop.pause, last=number == len(items) - 1)
+    endings: list[TaskResult] = []
+    try:
+        for number in range(len(items)):
+            if number and site.cancelled:
+                raise Interrupted  # the finished items are recorded: `resume` continues with the next one
+            inner = site.item(number, names_of(loop, number, items))
+            ending = _item(site, inner, act, items[number])
+            endings.append(ending)
+            if inner.cut_short(ending):
+                raise Interrupted
+            if ending.outcome is Outcome.UNREACHABLE or _broken_off(inner, ending):
+                break
+            pause(site, loop.pause, last=number == len(items) - 1)
+    except RemediationError as error:  # an invalid pause or break_when
+        failed = _ending(site, _refused(error))
+        return dataclasses.replace(failed, result={**failed.result, "results": [dict(each.result) for each in endings]})
     return together(endings)
+
+
+def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskResult:
+    """Run one item of a loop and emit its events."""
+    if site.host.recorded(inner.path, site.masked(item)) is None:
+        inner.emit("task_start", path=inner.path, item=shown_result(site, item))
+    ending = _ignoring(inner, one(inner, act))
+    result = {**ending.result, **inner.loop, "item": item}
+    ending = dataclasses.replace(ending, result=result, notify=_wanted(inner, ending))
+    _set(site, ending)
+    emit_task_end(inner, ending, item=item, looped=True)
+    return ending
+
+
+def _broken_off(site: TaskContext, ending: TaskResult) -> bool:
+    """Return whether ``break_when`` ends the loop after this item. Raises `RemediationError`."""
+    loop = site.task.loop
+    if loop is None or loop.break_when is None:
+        return False
+    own = {site.task.register: ending.result} if site.task.register else None
+    return site.scope(own).condition(loop.break_when, site.place)
 
 
 def pause(site: TaskContext, seconds: Any, *, last: bool) -> None:
@@ -138,14 +157,19 @@ def one(site: TaskContext, act: Act) -> TaskResult:
         scope = site.scope()
         unmet = false_condition(site, scope)
     except RemediationError as error:
-        return _ending(site, refused_result(error))
+        return _ending(site, _refused(error))
     if unmet is not None:
         values = {"changed": False, "skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
         return TaskResult(Outcome.SKIPPED, values, UNMET)
     try:
         return _tried(site, act)
     except RemediationError as error:
-        return _ending(site, refused_result(error))
+        return _ending(site, _refused(error))
+
+
+def _refused(error: RemediationError) -> ActionResult:
+    """Return the result of an error; a host that does not answer while its facts are gathered is unreachable."""
+    return refused_result(error, outcome_of(error)) if isinstance(error, HostError) else refused_result(error)
 
 
 def false_condition(site: TaskContext, scope: Scope) -> Any:
@@ -199,7 +223,7 @@ def _once(site: TaskContext, act: Act, **more: Any) -> TaskResult:
         with site.contained(), no_log(active=site.hidden()):
             acted = act(site, site.scope())
     except RemediationError as error:
-        acted = refused_result(error)
+        acted = _refused(error)
     site.tell_notes()  # some appear only after an exchange
     return _ending(site, dataclasses.replace(acted, values={**acted.values, **more}))
 
@@ -217,8 +241,9 @@ def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
     task = site.task
     result = registered(acted)
     ending = TaskResult(
-        acted.outcome, result, acted.reason, acted.next_step, told=acted.told, facts=acted.facts, included=acted.included
-    )
+        acted.outcome, result, acted.reason, acted.next_step, told=acted.told, facts=acted.facts, included=acted.included,
+        gathered=acted.gathered,
+    )  # fmt: skip
     if acted.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
         return ending
     own: dict[str, Any] | None = {task.register: result} if task.register else None
@@ -277,8 +302,12 @@ def _keep(site: TaskContext, ending: TaskResult) -> None:
 def _set(site: TaskContext, ending: TaskResult) -> None:
     if not ending.outcome.bad:
         site.learn([ending.facts, ending.included])
-        site.host.facts.update(ending.facts)
-        site.host.included.update(ending.included)
+        owner = site.host
+        if site.settings.delegate_facts is not None and site.switch(site.settings.delegate_facts):
+            owner = site.play.stage.host(site.delegate())
+        owner.gathered.update(ending.gathered)
+        owner.facts.update(ending.facts)
+        owner.included.update(ending.included)
 
 
 def _called(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from remediation.model.facts import Gpu, GpuSample, GpuUse, Process
 USE_PROBE = Probe("gpu", {"fields": list(nvidia_smi.FIELDS), "fallback": list(nvidia_smi.FALLBACK)}, timeout=60.0)
 USE_RUN = Run(nvidia_smi.query_call(nvidia_smi.FIELDS), timeout=30.0)
 FALLBACK_RUN = Run(nvidia_smi.query_call(nvidia_smi.FALLBACK), timeout=30.0)
+_OLD = "nvidia-smi without newer fields"
 APPS_RUN = Run(nvidia_smi.query_apps(), timeout=30.0)
 NO_DRIVER = "install the NVIDIA driver; without it no program here can use the GPU"
 
@@ -56,10 +57,13 @@ class PosixGpu:
 
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory."""
-        asked, listed, running = self._snapshot.ask(USE_RUN, APPS_RUN, processes.LIST_RUN)
-        fields: tuple[str, ...] = nvidia_smi.FIELDS
-        if isinstance(asked, Completed) and asked.rc == nvidia_smi.UNKNOWN_FIELD:
-            asked, fields = self._snapshot.ask(FALLBACK_RUN)[0], nvidia_smi.FALLBACK
+        first = devices_call(self._snapshot)
+        asked, listed, running = self._snapshot.ask(first, APPS_RUN, processes.LIST_RUN)
+        if isinstance(asked, Completed) and asked.rc == nvidia_smi.UNKNOWN_FIELD and first is USE_RUN:
+            self._snapshot.hints[_OLD] = True
+            first = FALLBACK_RUN
+            asked = self._snapshot.ask(first)[0]
+        fields = nvidia_smi.FIELDS if first is USE_RUN else nvidia_smi.FALLBACK
         if isinstance(asked, Failed) and asked.kind == "not-found":
             raise CallFailed("nvidia-smi is not installed", host=self._snapshot.host, next_step=NO_DRIVER)
         if isinstance(asked, Completed) and asked.rc != 0:
@@ -72,6 +76,11 @@ class PosixGpu:
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
         """Sample every card's load and memory, every `every` seconds for `seconds`."""
         return sampling.by_shell(self._snapshot, seconds, every)
+
+
+def devices_call(look: Snapshot) -> Run:
+    """Return the query of the devices: with the fields of every driver if this host's rejected a newer one before."""
+    return FALLBACK_RUN if look.hints.get(_OLD) else USE_RUN
 
 
 def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:

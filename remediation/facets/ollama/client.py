@@ -13,6 +13,7 @@ from remediation.facets.ollama import model_store, windows_store
 from remediation.facets.ollama.model_store import ModelStore
 from remediation.facets.ollama.service import restart_advice
 from remediation.facets.ollama.service_log import ServiceLog
+from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Blob, Container, Executed, Found, Manifest, ModelEntry, ModelShow, Runner, Target
@@ -168,7 +169,12 @@ class OllamaByHttp:
         return ModelStore(model_store.OnHost(self._snapshot, self._folder()))
 
     def _folder(self) -> str:
-        """Return a native server's model folder: from its systemd unit, else the service's default, else root's."""
+        """Return a native server's model folder: from its environment, else the service's default, else root's."""
+        serving = read_serving(self._snapshot)
+        environment = {**serving.declared, **((serving.process.environment if serving.process is not None else None) or {})}
+        for name, below in (("OLLAMA_MODELS", ""), ("HOME", "/.ollama/models")):
+            if environment.get(name):
+                return f"{environment[name]}{below}"
         call = Run(("systemctl", "show", "ollama", "--property=Environment", "--value"))
         reply = self._snapshot.ask(call)[0]
         named = re.search(r"OLLAMA_MODELS=(\S+)", reply.text) if isinstance(reply, Completed) else None

@@ -9,8 +9,10 @@ from remediation.connections.calls import Completed, Failed, ReadFile, Run
 from remediation.facets.checked import checked
 from remediation.facets.machine.processes import WindowsProcesses
 from remediation.facets.machine.session import SESSION_PROBE
+from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
+from remediation.model.facts import Manager
 
 LINES = 4000
 """Lines at the end that a diagnosis reads."""
@@ -32,12 +34,17 @@ class ServiceLog:
         """Return the call that reads the end of the log. On Windows, the processes are read first if they are unknown."""
         if self._snapshot.platform == "windows":
             return ReadFile(self._path(), limit=tail * _LINE, tail=True)
-        return Run(("journalctl", "--unit", "ollama", "--no-pager", "--output", "cat", "--lines", str(tail)), timeout=60.0)
+        serving = read_serving(self._snapshot)
+        if serving.manager is Manager.PROCESS and serving.process is not None and serving.process.log:
+            return ReadFile(serving.process.log, limit=tail * _LINE, tail=True)
+        unit = serving.name.removesuffix(".service") or "ollama"
+        which = "--user-unit" if serving.unit is not None and serving.unit.own else "--unit"
+        return Run(("journalctl", which, unit, "--no-pager", "--output", "cat", "--lines", str(tail)), timeout=60.0)
 
     def read(self, *, tail: int) -> str:
         """Return the last `tail` lines of the log."""
         call = self.call(tail)
-        return self._windows(call, tail) if isinstance(call, ReadFile) else self._journal(call)
+        return self._file(call, tail) if isinstance(call, ReadFile) else self._journal(call)
 
     def _journal(self, call: Run) -> str:
         reply = self._snapshot.ask(call)[0]
@@ -46,13 +53,13 @@ class ServiceLog:
         done = self._snapshot.ended(reply, "reading Ollama's journal")
         if not done.text.strip() and isinstance(reply, Completed):
             raise CallFailed(
-                "the journal has no entries of the unit ollama",
+                f"the journal has no entries of the unit {call.argv[2]}",
                 host=self._snapshot.host,
                 next_step="only members of the groups adm and systemd-journal may read it; or Ollama was not started by systemd",
             )
         return done.text
 
-    def _windows(self, call: ReadFile, tail: int) -> str:
+    def _file(self, call: ReadFile, tail: int) -> str:
         content = self._snapshot.content(call)
         if content is None:
             raise CallFailed(

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 from remediation.connections.calls import Http
 from remediation.facets.checked import checked
 from remediation.facets.ollama import pull as fetching
-from remediation.facets.ollama import service
 from remediation.facets.ollama.client import NOT_FOUND, OK, START, EngineLogs, OllamaByHttp, same_name, what_for
 from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
+from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Executed, GenerationFigures, Runner, Target
 
 _PROMPT = 20.0
@@ -38,16 +37,24 @@ class EngineChanges(EngineLogs, Protocol):
         """Restart one container."""
 
 
+class ServerRestarts(Protocol):
+    """Restarts a native server."""
+
+    def restart_server(self) -> None:
+        """Restart it the way it was started."""
+
+
 @checked("ollama_writer")
 class OllamaWriterByHttp(OllamaByHttp):
     """Adds methods that change the server."""
 
     def __init__(
         self, look: Snapshot, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
-        on_progress: fetching.Progress | None = None, seen: dict[str, Runner] | None = None,
+        on_progress: fetching.Progress | None = None, seen: dict[str, Runner] | None = None, services: ServerRestarts | None = None,
     ) -> None:  # fmt: skip
         super().__init__(look, target, engine, registry, seen)
         self._clock, self._asker, self._changes, self._on_progress = clock, asker, engine, on_progress
+        self._services = services
 
     def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:
         """Load a model and wait until it is loaded."""
@@ -116,18 +123,16 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def restart(self, *, timeout: float = 60.0) -> None:
         """Restart the container or service, and wait until the server answers."""
-        until = self._clock.monotonic() + timeout
         found = self._target().container
         if found is not None:
             self._changes.restart(str(found.value), timeout=min(timeout, 30.0))
-        elif self._snapshot.platform == "windows":
-            raise Blocked(
-                "Ollama runs natively here, and its Windows app is not a service",
-                host=self._snapshot.host,
-                next_step="restart it from its tray icon",
-            )
-        else:
-            service.restart_unit(self._snapshot)
+        elif self._services is not None:
+            self._services.restart_server()
+        self.wait(timeout=timeout)
+
+    def wait(self, *, timeout: float = 60.0) -> None:
+        """Wait until the server answers."""
+        until = self._clock.monotonic() + timeout
         while True:
             self._snapshot.forget()
             try:

@@ -110,15 +110,15 @@ class SystemWriter(SystemReader, Protocol):
         """
 
 
-class ServicesReader(Protocol):
-    """The services of the host."""
+class ServiceManagerReader(Protocol):
+    """The manager of the host's services: systemd, or the service control manager of Windows."""
 
     def status(self, name: str, *, user: bool = False) -> ServiceStatus | None:
         """Return a service, or None if there is none. With `user`, a service of the login's own systemd."""
 
 
-class ServicesWriter(ServicesReader, Protocol):
-    """The services of the host, with methods that change them."""
+class ServiceManagerWriter(ServiceManagerReader, Protocol):
+    """The service manager, with methods that change services."""
 
     def act(self, name: str, verb: str, *, user: bool = False, force: bool = False) -> None:
         """Start, stop, pause, restart, reload, enable, disable, mask, unmask or remove a service."""

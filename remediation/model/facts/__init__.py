@@ -6,6 +6,7 @@ unknown amount of VRAM must not be summed as nothing.
 
 from __future__ import annotations
 
+from remediation.model.facts.daemon import DaemonFacts, KernelModule, LinuxGpuSoftware, ToolkitFacts
 from remediation.model.facts.docker import ComposeProject, Container, ContainerStats, DockerDesktop, EngineFacts, Executed, Volume
 from remediation.model.facts.machine import (
     DiskSpace,
@@ -21,6 +22,7 @@ from remediation.model.facts.machine import (
     SystemLimits,
 )
 from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
+from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
 from remediation.model.facts.target import Found, Target
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "ComposeProject",
     "Container",
     "ContainerStats",
+    "DaemonFacts",
     "DiskSpace",
     "DockerDesktop",
     "EngineFacts",
@@ -39,16 +42,24 @@ __all__ = [
     "Gpu",
     "GpuSample",
     "GpuUse",
+    "KernelModule",
+    "LinuxGpuSoftware",
+    "Manager",
     "Manifest",
     "ModelEntry",
     "ModelShow",
     "Process",
     "PullProgress",
     "Runner",
+    "ServerProcess",
     "ServiceStatus",
+    "ServiceUnit",
+    "Serving",
     "SessionFacts",
+    "SourcedSetting",
     "SystemFacts",
     "SystemLimits",
     "Target",
+    "ToolkitFacts",
     "Volume",
 ]

@@ -61,7 +61,7 @@ class ComposeEnvironment(Step[Declared]):
     @classmethod
     def _set(cls, value: object) -> object:
         if isinstance(value, Mapping):
-            return {str(name): _text(one) for name, one in value.items()}
+            return {str(name): setting_text(one) for name, one in value.items()}
         return value
 
     def look(self, host: Reader) -> Declared:
@@ -220,7 +220,8 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _text(value: object) -> object:
+def setting_text(value: object) -> object:
+    """Return a setting of a playbook as text. Values of other types are left for the validation."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (int, float)) else value

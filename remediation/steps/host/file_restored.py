@@ -17,6 +17,7 @@ from remediation.steps.compose.environment import digest
 from remediation.steps.compose.stack import containers_of
 from remediation.steps.compose.text import beside, unified
 from remediation.steps.contract import Step, param, step
+from remediation.steps.ollama.reconfigured import differing_settings
 from remediation.steps.resolve import project_of, wanted_project
 
 
@@ -64,6 +65,9 @@ class FileRestored(Step[Restorable]):
         "the Compose service that the file defines; recreated if its container uses the edit", default=None
     )
     readers: bool = param("the file is an .env file: recreate every service that uses a value of the edit", default=False)
+    unit: str | None = param(
+        "the systemd unit that the file configures; reloaded, and restarted if it runs with the edit", default=None
+    )
     made: bool = param("the file was created by a run and is to be removed; requires path and expect", default=False)
 
     @model_validator(mode="after")
@@ -81,6 +85,8 @@ class FileRestored(Step[Restorable]):
             if path is None or backup is None:
                 path, backup = _newest(host, path)
             found = Restorable(path, backup, host.files.read(path), host.files.read(backup))
+        if self.unit is not None:
+            return replace(found, due=_due_unit(host, self.unit, edited=not found.same))
         return replace(found, due=self._due(host, found)) if self.service is not None or self.readers else found
 
     def _due(self, host: Reader, found: Restorable) -> tuple[str, ...]:
@@ -116,12 +122,21 @@ class FileRestored(Step[Restorable]):
                 data={"kept": kept, "backup": None if seen.made else seen.backup},
             )  # fmt: skip
         for name in seen.due:
-            yield Change(f"recreate {name}", subject=name, risk=Risk.DISRUPTIVE, data={"up": name})
+            words, data = ("restart", {"restart": name}) if self.unit is not None else ("recreate", {"up": name})
+            yield Change(f"{words} {name}", subject=name, risk=Risk.DISRUPTIVE, data=data)
 
     def apply(self, host: Writer, change: Change) -> None:
         if "up" in change.data:
             host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
             return
+        if "restart" in change.data:
+            host.services.restart_unit(change.data["restart"])
+            return
+        self._restore(host, change)
+        if self.unit is not None:
+            host.services.reload_units()
+
+    def _restore(self, host: Writer, change: Change) -> None:
         if change.data["backup"] is None:
             host.files.remove(
                 change.data["kept"]
@@ -149,6 +164,16 @@ class FileRestored(Step[Restorable]):
         if seen.same:
             return False
         return self.expect is not None and seen.now is not None and hashlib.sha256(seen.now).hexdigest() != self.expect
+
+
+def _due_unit(host: Reader, unit: str, *, edited: bool) -> tuple[str, ...]:
+    """Return the unit if its process runs with the edit: with other settings than its files have after the restoration."""
+    serving = host.services.serving()
+    if serving.unit is None or serving.unit.name != unit:
+        return ()
+    # as long as the edit is in place, the process that was restarted with it has the same settings as the files
+    stale = bool(differing_settings(serving, serving.unit.environment))
+    return (unit,) if stale != edited or serving.unit.needs_reload else ()
 
 
 def _kept(path: str, edited: str) -> str:

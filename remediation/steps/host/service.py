@@ -47,7 +47,7 @@ class ServiceState(Step[SeenService]):
     risk_level: Literal["observe", "safe", "disruptive", "destructive"] = param("risk of the changes", default="safe")
 
     def look(self, host: Reader) -> SeenService:
-        return SeenService(host.services.status(self.service, user=self.user))
+        return SeenService(host.service_manager.status(self.service, user=self.user))
 
     def met(self, seen: SeenService) -> bool:
         if seen.status is None:
@@ -128,9 +128,9 @@ class ServiceState(Step[SeenService]):
 
     def apply(self, host: Writer, change: Change) -> None:
         if "settings" in change.data:
-            host.services.configure(self.service, change.data["settings"], create=bool(change.data.get("create")))
+            host.service_manager.configure(self.service, change.data["settings"], create=bool(change.data.get("create")))
         else:
-            host.services.act(self.service, str(change.data["verb"]), user=self.user, force=self.force)
+            host.service_manager.act(self.service, str(change.data["verb"]), user=self.user, force=self.force)
 
     def describe(self, seen: SeenService) -> str:
         status = seen.status

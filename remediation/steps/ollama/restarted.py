@@ -9,6 +9,7 @@ from typing import Any
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable
+from remediation.model.facts import Manager
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import silence_of
 from remediation.steps.contract import Step, param, step
@@ -44,8 +45,8 @@ class Server:
 class OllamaRestarted(Step[Server]):
     """Ollama's container or service was restarted during this run and answers.
 
-    The container is kept, with its original environment. Loaded models are lost. Ollama's desktop app on Windows is not a
-    service and is not restarted.
+    The container is kept, with its original environment. Loaded models are lost. Ollama's desktop app on Windows and a server
+    that a user started by hand are not restarted.
     """
 
     hanging: bool = param("restart only a server that accepts connections but does not answer", default=False)
@@ -60,7 +61,10 @@ class OllamaRestarted(Step[Server]):
     def _server(self, host: Reader) -> Server:
         since, found = run_started(host), host.target().container
         if found is None:
-            return Server("the service ollama", since, _process_started(host), silence_of(host))
+            serving = host.services.serving()
+            pid = serving.process.pid if serving.process is not None else None
+            words = serving.words if serving.manager is not Manager.NOTHING else "the service ollama"
+            return Server(words, since, _process_started(host, pid), silence_of(host))
         container = host.engine.inspect(str(found.value))
         if container is None:
             raise CallFailed(f"container {found.value} does not exist", host=host.name, next_step="bring the stack up (stack.up)")
@@ -103,7 +107,7 @@ def _hangs(host: Reader) -> bool:
     return False
 
 
-def _process_started(host: Reader) -> float | None:
+def _process_started(host: Reader, pid: int | None) -> float | None:
     """Return the latest possible start time of the native server: that of the oldest process of its program.
 
     Runners are excluded: those of a killed server survive it as children of systemd. A Linux host also sees the processes of
@@ -113,5 +117,6 @@ def _process_started(host: Reader) -> float | None:
         found = [one for one in host.processes.list() if one.program == "ollama" and not one.runner]
     except HostError:
         return None
-    started = min((one.started for one in [one for one in found if one.parent == _SYSTEMD] or found), default=None)
+    own = [one for one in found if one.pid == pid]
+    started = min((one.started for one in own or [one for one in found if one.parent == _SYSTEMD] or found), default=None)
     return started if started is None else started + _GRAIN

@@ -21,7 +21,7 @@ SEED = 20_250_611
 FAULTS = ("vram-occupied", "num-gpu-1", "llm-library-cuda", "visible-devices")
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")
 LAB = ("--inventory", "lab")
-SAMPLE = 6
+SAMPLE = 4
 
 
 def _cases() -> list[object]:

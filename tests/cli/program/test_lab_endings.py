@@ -12,7 +12,7 @@ from tests.support.endings import Ended
 LAB = ("--inventory", "lab", "--json")
 CLIENT, SETTING, ROOM = (
     "A client or the model itself asks for few layers",
-    "A setting in the Compose file turns the GPU off",
+    "A setting turns the GPU off",
     "Make room on the GPU",
 )
 SEES, OVERHEAD, PARALLEL = (

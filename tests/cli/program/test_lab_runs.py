@@ -133,13 +133,13 @@ def test_a_run_can_be_shown_listed_and_undone(lab: Remediate) -> None:
     lab("lab.fault", "laptop-07", "llm-library-cuda")
     done = lab("fix-offload", *LAB)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "compose.environment" in done.stdout
+    assert "ollama.environment" in done.stdout
     (run,) = json.loads(lab("history", "--json").stdout)
     shown = lab("show", run["run"][:3], "--diff")
     assert "OLLAMA_LLM_LIBRARY=cuda" in shown.stdout
     undone = lab("undo", run["run"], "--json")
     assert undone.returncode == 0, undone.stdout + undone.stderr
-    assert any(step in {"file.restored", "compose.environment"} for step in steps_of(undone))
+    assert any(step in {"file.restored", "ollama.environment"} for step in steps_of(undone))
 
 
 def test_the_page_and_the_xml_of_a_run_are_written(lab: Remediate, tmp_path: Path) -> None:

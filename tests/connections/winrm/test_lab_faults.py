@@ -16,6 +16,7 @@ from remediation.model.errors import AuthenticationFailed, HostError, OutcomeUnk
 from remediation_lab import control
 from remediation_lab.winrm.faults import KINDS
 from tests.connections.conftest import opened
+from tests.powershell import shell
 
 PATH = "C:\\dev\\activia1\\.env"
 # the n-th message of a kind after the fault was put in; of send and receive the second is the call's own
@@ -24,10 +25,12 @@ MESSAGES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Lab]:
+@pytest.fixture(scope="module", params=["stand-in", pytest.param("powershell", marks=pytest.mark.every)])
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Lab]:
+    """A lab with the stand-in; and one that starts a real PowerShell for each of its several hundred shells."""
     folder = tmp_path_factory.mktemp("lab")
-    yield control.start(folder, hosts=1, scale=100)
+    real = request.param == "powershell"
+    yield control.start(folder, hosts=1, scale=20 if real else 100, powershell=shell.program() if real else "")
     control.stop(folder)
 
 
@@ -137,7 +140,7 @@ def test_a_fault_at_each_message(lab: control.Lab, kind: str) -> None:
 
 def expired(lab: control.Lab) -> None:
     """Return once the lab's service has ended the idle shells."""
-    for _ in range(500):
+    for _ in range(1500):
         if not seen(lab)[1]["shells_open"]:
             return
         threading.Event().wait(0.02)
@@ -149,7 +152,8 @@ def expired(lab: control.Lab) -> None:
 def test_a_shell_that_idled_away_is_opened_again_and_nothing_is_done_twice(
     lab: control.Lab, monkeypatch: pytest.MonkeyPatch, away: float, *, reads: bool
 ) -> None:
-    monkeypatch.setattr("remediation.connections.winrm.messages.IDLE", "PT0.3S")
+    # longer than a real PowerShell takes to start on a busy computer
+    monkeypatch.setattr("remediation.connections.winrm.messages.IDLE", "PT10S" if lab.powershell else "PT0.3S")
     clock = Patient()
     before, counted = seen(lab)
     guard = connect(lab, clock)

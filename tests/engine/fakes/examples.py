@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 from remediation.model.facts import Blob, ComposeProject, Container, DockerDesktop, Manifest, ModelShow
+from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.host import BOOT, GIB, MODEL, OLLAMA, FakeWriter, World, container
+from tests.engine.fakes.services import UNIT
 from tests.engine.fakes.world import Stored, blob_path
 
 FOLDER = "C:\\dev\\activia1"
@@ -172,6 +175,30 @@ def without_gpu_request() -> World:
     world = stack()
     world.texts[GPU] = world.texts[GPU][: world.texts[GPU].index(b"    deploy:")]
     world.containers[OLLAMA] = replace(world.containers[OLLAMA], gpu_requested=False)
+    return world
+
+
+def unit(*settings: str, served: tuple[str, ...] | None = None, **files: str) -> World:
+    """Return a Linux host whose Ollama is a systemd unit with these settings; its process has those of `served`.
+
+    `files` are texts of drop-ins by name without ``.conf``.
+    """
+    world = World(os="linux")
+    world.texts[UNIT] = "\n".join(["[Service]", *(f'Environment="{one}"' for one in settings), ""]).encode()
+    for name, text in files.items():
+        world.texts[f"{UNIT}.d/{name}.conf"] = text.encode()
+    world.served = dict(one.split("=", 1) for one in (settings if served is None else served))
+    return world
+
+
+def linux_engine(text: str | None = None, **keys: Any) -> World:
+    """Return a Linux host with a Docker daemon that uses `keys`, and whose file has `text`, else the same keys."""
+    world = stack()
+    world.os = "linux"
+    world.daemon_pid = world.start("dockerd", started=BOOT, session_id=None).pid
+    world.daemon_keys = keys
+    if text is not None or keys:
+        world.texts[CONFIG] = (json.dumps(keys) if text is None else text).encode()
     return world
 
 

@@ -247,17 +247,17 @@ class WritableFiles(FakeFiles):
         self._world.links[path] = target
 
 
-class FakeServices:
+class FakeServiceManager:
     def __init__(self, world: World) -> None:
         self._world = world
 
     def status(self, name: str, *, user: bool = False) -> ServiceStatus | None:
         self._world.looks += 1
-        self._world.may_fail("services.status")
+        self._world.may_fail("service_manager.status")
         return self._world.services.get(name)
 
 
-class WritableServices(FakeServices):
+class WritableServiceManager(FakeServiceManager):
     def act(self, name: str, verb: str, *, user: bool = False, force: bool = False) -> None:
         world = self._world
         world.wrote(f"service {verb} {name}")

@@ -11,6 +11,7 @@ from remediation.diagnosis.memory.metadata import metadata
 from remediation.diagnosis.versions import parse_version
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
+from tests.engine.fakes.services import FakeServices
 from tests.engine.fakes.world import GIB, OLLAMA, Stored, World, blob_path, manifest_path, stamp
 
 LAYERS = 33
@@ -200,10 +201,14 @@ class WritableOllama(FakeOllama):
         self._world.wrote(f"discard {digest}")
         self._world.aside.pop(digest, None)
 
+    def wait(self, *, timeout: float = 60.0) -> None:
+        """The server answers at once."""
+
     def restart(self, *, timeout: float = 60.0) -> None:
         world = self._world
         world.wrote("restart ollama")
         world.runners.clear()
+        world.served = dict(FakeServices(world).serving().declared)
         if OLLAMA in world.containers:
             world.containers[OLLAMA] = replace(world.containers[OLLAMA], status="running", started_at=stamp(world.clock.now()))
         now = stamp(world.clock.now())  # what it logs from now on is another process's

@@ -276,7 +276,7 @@ def test_notes_of_connections_appear_once_per_host_also_in_a_playbook_of_command
         exchange = access.connection.exchange
 
         def slow(calls: Any) -> Any:
-            access.notes = [*access.notes, f"{host}: each call starts a separate PowerShell process"]
+            access.notes = [*access.notes, f"{host}: each call starts a PowerShell of its own"]
             return exchange(calls)
 
         access.connection.exchange = slow  # type: ignore[method-assign]
@@ -289,5 +289,5 @@ def test_notes_of_connections_appear_once_per_host_also_in_a_playbook_of_command
     assert sorted(notes) == [
         (host, f"{host}: {text}", "warning")
         for host in ("one", "two")
-        for text in ("each call starts a separate PowerShell process", "the certificate is not verified")
+        for text in ("each call starts a PowerShell of its own", "the certificate is not verified")
     ]

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from remediation.engine.play.control_flow import Walk
-from remediation.engine.play.scheduler import Scheduler
+from remediation.engine.play.waves.scheduler import Scheduler
 
 
 def walk(told: list[int], number: int) -> Walk:

@@ -34,7 +34,9 @@ class CallbackModule(CallbackBase):
 
     def _entry(self, result: Any, outcome: str, *, item: bool = False) -> None:
         task = result._task
-        if task.action.rsplit(".", 1)[-1] == "meta" or (task.action.endswith("include_tasks") and outcome == "ok"):
+        if task.action.rsplit(".", 1)[-1] == "meta" or (
+            task.action.endswith(("include_tasks", "include_role")) and outcome == "ok"
+        ):
             return
         values = result._result
         entry = {"play": self._play, "task": task.get_name(), "host": result._host.get_name(), "outcome": outcome}

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from remediation.engine.play.actions.include_vars import include_vars
 from remediation.engine.play.actions.measure import measure_action
 from remediation.engine.play.actions.module import module_action
+from remediation.engine.play.actions.setup import setup
 from remediation.engine.play.actions.simple import assert_, debug, fail, set_fact
 from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.task_context import TaskContext
@@ -25,9 +26,11 @@ DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
     "assert": assert_,
     "debug": debug,
     "fail": fail,
+    "gather_facts": setup,
     "include_vars": include_vars,
     "measure": measure_action,
     "set_fact": set_fact,
+    "setup": setup,
     "wait_for": wait_for,
 }
 
@@ -35,13 +38,13 @@ UNEVALUATED = frozenset({("assert", "that"), ("debug", "var"), ("include_tasks",
 """Parameters that are not evaluated here: expressions, which the action evaluates, and keywords of other tasks."""
 
 
-LOCAL_ACTIONS = frozenset({"assert", "debug", "fail", "include_vars", "set_fact"})
-"""Actions that touch no host and take no time."""
+QUIET_ACTIONS = frozenset({"assert", "debug", "fail", "gather_facts", "include_vars", "set_fact", "setup"})
+"""Actions that change nothing and take no time."""
 
 
 def act(site: TaskContext, scope: Scope) -> ActionResult:
     """Run the action of the task of `site`. Raises `RemediationError`."""
-    name, local = site.task.action, site.task.action in LOCAL_ACTIONS
+    name, local = site.task.action, site.task.action in QUIET_ACTIONS
     try:
         given = action_parameters(site, scope)
         if isinstance(given, Module):

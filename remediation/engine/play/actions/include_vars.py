@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from remediation.model.errors import UsageError
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import IncludeVars
 from remediation.playbook.load_context import find_file
+from remediation.templating.filters.common import combine
+from remediation.templating.patterns import groups
 from remediation.templating.templar import Scope
 
 ENDINGS = frozenset({".yml", ".yaml", ".json"})
@@ -22,13 +24,23 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
     found: dict[str, Any] = {}
     paths = _files(given, site)
     for path in paths:
-        found.update(variables_of(path, site.play.stage.request.playbook.decrypt))
+        loaded = variables_of(path, site.play.stage.request.playbook.decrypt)
+        found = combine(found, loaded, recursive=True) if given.hash_behaviour == "merge" else {**found, **loaded}
     named: Mapping[str, Any] = {given.name: found} if given.name else found
+    if given.hash_behaviour == "merge":
+        before = {name: scope[name] for name in named if name in scope}
+        named = combine(before, named, recursive=True)
     return ActionResult(values={"ansible_included_var_files": [str(path.absolute()) for path in paths]}, included=named)
 
 
 def _files(given: IncludeVars, site: TaskContext) -> list[Path]:
-    folders = (site.task.folder, site.play.play.file.parent, site.play.stage.request.playbook.path.parent)
+    role = site.settings.role
+    folders = (
+        *(role.roots if role else ()),
+        site.task.folder,
+        site.play.play.file.parent,
+        site.play.stage.request.playbook.path.parent,
+    )
     if given.file is not None:
         path = find_file(given.file, folders, "vars", subfolder_first=True)
         if path is None:
@@ -37,5 +49,33 @@ def _files(given: IncludeVars, site: TaskContext) -> list[Path]:
     for folder in folders:
         there = folder / str(given.dir)
         if there.is_dir():
-            return sorted(path for path in there.rglob("*") if path.is_file() and path.suffix in ENDINGS)
+            return [path for path in _walked(there) if _wanted(path, there, given, site)]
     raise UsageError(f"include_vars: no folder {given.dir!r} in {folders[0]}", place=site.place)
+
+
+def _walked(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder, then those of its folders, in the order of their names."""
+    inner = sorted(folder.iterdir())
+    yield from (path for path in inner if path.is_file())
+    for path in inner:
+        if path.is_dir():
+            yield from _walked(path)
+
+
+def _wanted(path: Path, folder: Path, given: IncludeVars, site: TaskContext) -> bool:
+    if given.depth and len(path.relative_to(folder).parts) > given.depth:
+        return False
+    if any(groups("search", f"{text}$", 0, path.name) for text in _texts(given.ignore_files)):
+        return False
+    if given.files_matching is not None and not groups("search", given.files_matching, 0, path.name):
+        return False
+    endings = {f".{text.lstrip('.')}" for text in _texts(given.extensions)} or ENDINGS
+    if path.suffix in endings:
+        return True
+    if given.ignore_unknown_extensions or given.extensions is None:
+        return False
+    raise UsageError(f"include_vars: {path} does not end with one of {', '.join(sorted(endings))}", place=site.place)
+
+
+def _texts(value: Any) -> list[str]:
+    return [] if value is None else [str(part) for part in (value if isinstance(value, list) else str(value).split())]

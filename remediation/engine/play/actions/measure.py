@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from remediation.engine.card_memory import card_memory
 from remediation.engine.play.context.host_facts import look_once
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
@@ -27,10 +28,11 @@ def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionRes
             layers = site.play.stage.ports.diagnose(snapshot).offloaded
         reader = opened.access.reader_for("measure", snapshot=snapshot)
         writer = None if site.check() else opened.access.writer()
+        memory = card_memory(reader)
         figures = site.play.stage.ports.measure(
             reader, writer, label=given.label, layers=layers, simulated=SCALED in scope, model=given.model
         )
     except HostError as error:
         return refused_result(error, outcome_of(error))
-    site.emit("measurement", label=given.label, figures=figures)
+    site.emit("measurement", label=given.label, figures={**figures, "memory": memory})
     return ActionResult(values={**figures, "msg": figures.get("reason") or ""})

@@ -48,4 +48,5 @@ def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
     if wrong is not None:
         reason = f"set_fact: {wrong!r} is not a valid variable name"
         return ActionResult(Outcome.FAILED, {"msg": reason}, reason, "use the letters a to z, digits and underscores")
-    return ActionResult(facts=dict(given.model_extra or {}))
+    facts = dict(given.model_extra or {})
+    return ActionResult(facts=facts, gathered=facts if given.cacheable else {})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from remediation.engine.context import HostMemory
 from remediation.engine.journal.progress import Progress, task_key
 from remediation.model.outcome import Outcome, Result
+from remediation.playbook.model import Node, Role
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class TaskResult:
     """The result of one task, or of one item of its loop, on one host.
 
     ``result`` is what ``register`` stores and ``outcome`` one word; ``ignored`` means that the host continues after a
-    failure. ``facts`` and ``included`` are variables set by the task, ``notify`` the handlers to run.
+    failure. ``facts``, ``included`` and ``gathered`` are variables set by the task, ``notify`` the handlers to run.
     """
 
     outcome: Outcome
@@ -45,6 +46,7 @@ class TaskResult:
     told: Result | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     included: Mapping[str, Any] = field(default_factory=dict)
+    gathered: Mapping[str, Any] = field(default_factory=dict)
     notify: tuple[str, ...] = ()
 
     @property
@@ -57,6 +59,8 @@ class TaskResult:
 class HostState:
     """One host during the whole run. ``lost`` is the outcome that removed it from the run, with ``reason``.
 
+    ``gathered`` are its facts, and ``gather`` gathers them when a template reads one that no task gathered.
+    ``handlers`` and ``roles`` are those that includes added to the current play; the handlers keep the vars of their include.
     ``cleared`` counts how often ``meta: clear_host_errors`` reset its failures.
     """
 
@@ -65,7 +69,11 @@ class HostState:
     memory: HostMemory = field(default_factory=HostMemory)
     facts: dict[str, Any] = field(default_factory=dict)
     included: dict[str, Any] = field(default_factory=dict)
+    gathered: dict[str, Any] = field(default_factory=dict)
+    gather: Callable[[], Mapping[str, Any]] | None = None
     notified: list[str] = field(default_factory=list)
+    handlers: dict[str, tuple[Node, Any]] = field(default_factory=dict)
+    roles: list[Role] = field(default_factory=list)
     finished: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     layers: tuple[int, int] | None = None
     pending: bool = False

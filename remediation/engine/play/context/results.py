@@ -32,8 +32,8 @@ def registered(acted: ActionResult) -> dict[str, Any]:
     outcome = acted.outcome
     changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.told and acted.told.changes)
     result = {"changed": changed, **acted.values, "failed": outcome.bad, "outcome": str(outcome)}
-    if acted.facts or acted.included:
-        result["ansible_facts"] = {**acted.facts, **acted.included}
+    if acted.facts or acted.included or acted.gathered:
+        result["ansible_facts"] = {**acted.facts, **acted.included, **acted.gathered}
     if outcome is Outcome.SKIPPED:
         result["skipped"] = True
     if outcome is Outcome.UNREACHABLE:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from remediation.engine.context import Ports
+from remediation.engine.play.context.gathered import FactVariables
 from remediation.engine.play.context.host_state import HostState, taken_up
 from remediation.engine.play.context.open_hosts import OpenHosts
 from remediation.engine.play.context.run_request import RunRequest
+from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.playbook.load import load_tasks
-from remediation.playbook.model import Node, Play, TaskSettings
+from remediation.playbook.model import LoadedTasks, Play, Task, TaskSettings
+from remediation.playbook.roles.reader import RoleUse
 from remediation.templating.templar import Scope
 
 Counted = threading.Semaphore
@@ -31,8 +34,10 @@ class RunState:
     hosts: dict[str, HostState] = field(default_factory=dict)
     broken: str = ""
     _throttles: dict[tuple[str, int], Counted] = field(default_factory=dict)
-    _files: dict[tuple[Path, str], tuple[TaskSettings, tuple[Node, ...]]] = field(default_factory=dict)
+    _files: dict[tuple[object, str], tuple[TaskSettings, LoadedTasks]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+    _steps: dict[str, bool] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -49,7 +54,7 @@ class RunState:
         """Return a host's variables without those of any play, highest precedence first."""
         inventory = self.request.inventory
         state = self.hosts.get(name)
-        own = [state.facts, state.included] if state else []
+        own = [state.facts, state.included, FactVariables(state, own=False)] if state else []
         return [self.request.extra, *own, *inventory.layers(name), inventory.magic(name)]
 
     def emit(self, kind: str, *, host: str = "", play: str = "", task: str = "", **data: Any) -> None:
@@ -61,17 +66,28 @@ class RunState:
         with self._lock:
             return self._throttles.setdefault((path, most), threading.Semaphore(most))
 
-    def tasks_of(self, path: Path, outer: TaskSettings, prefix: str) -> tuple[Node, ...]:
-        """Return the tasks of an included file, read once for all hosts. Raises `InputError`.
+    def agreed(self, task: Task) -> bool:
+        """Return whether the user wants to run a task (``--step``); asked once for all hosts. Raises `UsageError` without a terminal."""
+        prompt = self.ports.prompt
+        if not prompt.available:
+            raise UsageError("--step needs a terminal to ask at", next_step="leave it out")
+        with self._asking:
+            if task.path not in self._steps:
+                self._steps[task.path] = prompt.confirm(f"Run the task {task.title!r}?")
+            return self._steps[task.path]
+
+    def tasks_of(self, path: Path, outer: TaskSettings, prefix: str, use: RoleUse | None = None) -> LoadedTasks:
+        """Return the tasks of an included file or role, read once for all hosts. Raises `InputError`.
 
         `outer` is part of the tasks. The cache keeps it and compares its identity, so that other settings never match.
         """
         request = self.request
         with self._lock:
-            kept = self._files.get((path, prefix))
+            key = (path if use is None else (path, use.name, repr(use.files)), prefix)
+            kept = self._files.get(key)
             if kept is not None and kept[0] is outer:
                 return kept[1]
-            nodes = load_tasks(
+            loaded = load_tasks(
                 path,
                 root=request.playbook.path.parent,
                 outer=outer,
@@ -79,9 +95,11 @@ class RunState:
                 steps=self.ports.steps,
                 extra=request.extra,
                 decrypt=request.playbook.decrypt,
+                roles_path=request.playbook.roles_path,
+                use=use,
             )
-            self._files[path, prefix] = (outer, nodes)
-            return nodes
+            self._files[key] = (outer, loaded)
+            return loaded
 
 
 @dataclass

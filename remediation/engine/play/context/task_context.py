@@ -139,6 +139,10 @@ class TaskContext:
         """Return ``become`` and ``become_user`` as connection variables; the host's own variables take precedence, as in Ansible."""
         user = self.settings.become_user
         found: dict[str, Any] = {} if user is None else {"ansible_become_user": str(self.scope().render(user))}
+        for variable, keyword in _OF_KEYWORDS.items():
+            value = getattr(self.settings, keyword)
+            if value is not None:
+                found[variable] = self.scope().render(value)
         return {"ansible_become": True, **found} if self.switch(self.settings.become) else found
 
     def hold(self, opened: Opened) -> Callable[[float], None]:
@@ -202,7 +206,10 @@ class TaskContext:
 
     def title(self) -> str:
         """Return the task's name with its templates rendered where possible."""
-        name = self.task.title
+        return self.rendered_name(self.task.title)
+
+    def rendered_name(self, name: str) -> str:
+        """Return a name with its templates rendered where possible."""
         if not has_template(name):
             return str(name)
         try:
@@ -236,6 +243,13 @@ class TaskContext:
     def place(self) -> Place | None:
         """The task's position in its file."""
         return self.task.place
+
+
+_OF_KEYWORDS = {
+    "ansible_become_method": "become_method", "ansible_connection": "connection", "ansible_port": "port",
+    "ansible_user": "remote_user",
+}  # fmt: skip
+"""Connection variables, and the keywords that set them for hosts that do not."""
 
 
 def _unlocked(seconds: float) -> None:

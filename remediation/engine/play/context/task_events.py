@@ -19,6 +19,10 @@ SETTING = frozenset({"include_vars", "set_fact"})
 """Actions that set variables. They run again if their record contains a masked secret, which changes nothing on the host."""
 
 
+GATHERING = frozenset({"gather_facts", "setup"})
+"""Actions that gather facts."""
+
+
 def failed_task(error: RemediationError) -> TaskResult:
     """Return the result of a task that could not start."""
     acted = refused_result(error)
@@ -32,6 +36,7 @@ def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
     facts = given if isinstance(given, Mapping) else {}
     if site.task.action in SETTING and (site.hidden() or MASK in str(facts)):
         return None
+    gathered, facts = (facts, {}) if site.task.action in GATHERING else ({}, facts)
     included, facts = (facts, {}) if site.task.action == "include_vars" else ({}, facts)
     return TaskResult(
         Outcome(str(data["outcome"])),
@@ -41,6 +46,7 @@ def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
         ignored=bool(data.get("ignored")),
         facts=facts,
         included=included,
+        gathered=gathered,
     )
 
 
@@ -70,8 +76,11 @@ def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, lo
 
 
 def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a result without its items' results: each of them has its own event."""
-    return {name: value for name, value in result.items() if name != "results"}
+    """Return a result without its items' results, which have events of their own, and without all items of its loop."""
+    found = {name: value for name, value in result.items() if name != "results"}
+    if "ansible_loop" in found:
+        found["ansible_loop"] = {name: value for name, value in found["ansible_loop"].items() if name != "allitems"}
+    return found
 
 
 def shown_result(site: TaskContext, item: Any) -> Any:

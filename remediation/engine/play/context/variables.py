@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remediation import __version__
+from remediation.engine.play.context.gathered import INJECTED, FactVariables
 from remediation.inventory.inventory import IMPLICIT
 from remediation.model.errors import InputError, Problem, RemediationError
 from remediation.playbook.errors import excerpt, where
 from remediation.playbook.load_context import find_file
-from remediation.playbook.model import Play, TaskSettings
+from remediation.playbook.model import Play, Role, TaskSettings
 from remediation.templating.lookups.lists import SEARCH_PATH
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.loader import Decrypt, read_yaml
@@ -29,7 +30,7 @@ Layer = Mapping[str, Any]
 LANGUAGE: Mapping[str, Any] = {"string": "2.19.0", "full": "2.19.0", "major": 2, "minor": 19, "revision": 0}
 """The Ansible version whose language is supported; ``remediation_version`` is the program's own version."""
 
-UNSENT = frozenset({"hostvars", "groups", "vars", "ansible_delegated_vars"})
+UNSENT = frozenset({"ansible_facts", *INJECTED, "hostvars", "groups", "vars", "ansible_delegated_vars"})
 """Variables that hold the whole inventory; connections and steps never read them."""
 
 
@@ -63,6 +64,10 @@ class HostVars(Mapping[str, Any]):
             raise KeyError(name)
         return Scope(self._stage.host_layers(name))
 
+    def select(self, pattern: str) -> tuple[str, ...]:
+        """Return the hosts that a pattern selects (``inventory_hostnames``)."""
+        return self._stage.request.inventory.select(pattern)
+
     def __contains__(self, name: object) -> bool:
         return name in self._stage.names
 
@@ -79,15 +84,20 @@ class TaskVariables:
     def __init__(self, play: PlayState, host: HostState) -> None:
         self._extra = play.stage.request.extra
         self._host = host
+        self._roles = play.play.roles
         inventory = play.stage.request.inventory
         self._magic = Live(_magic(play))
-        known: tuple[Layer, ...] = (*inventory.layers(host.name), self._magic, inventory.magic(host.name))
+        known: tuple[Layer, ...] = (
+            FactVariables(host), *inventory.layers(host.name), self._magic, inventory.magic(host.name)
+        )  # fmt: skip
         early = Scope((self._extra, host.facts, host.included, play.play.vars, *known))
+        self._of_roles: tuple[Layer, ...] = tuple(layer for role in reversed(self._roles) for layer in role.public_vars)
         self._tail: tuple[Layer, ...] = (
             *vars_files(play.play, early, play.stage.request.playbook.decrypt),
             play.play.vars,
             *known,
         )
+        self._defaults: tuple[Layer, ...] = tuple(layer for role in reversed(self._roles) for layer in role.public_defaults)
 
     def scope(
         self,
@@ -103,7 +113,22 @@ class TaskVariables:
         ``loop`` are those of its item, ``included`` those of the includes around it, ``own`` its result, ``special``
         Ansible's special variables.
         """
-        layers = [self._extra, *reversed(included), self._host.facts, self._host.included, *reversed(settings.vars), *self._tail]
+        role, public = settings.role, self._host.roles
+        layers = [
+            self._extra,
+            *reversed(included),
+            *(role.param_layers if role else ()),
+            self._host.facts,
+            self._host.included,
+            *reversed(settings.vars),
+            *(role.var_layers if role else ()),
+            *(layer for each in reversed(public) for layer in each.public_vars),
+            *self._of_roles,
+            *self._tail,
+            *(role.default_layers if role else ()),
+            *(layer for each in reversed(public) for layer in each.public_defaults),
+            *self._defaults,
+        ]
         if special:
             layers.append(special)
         if own:
@@ -119,24 +144,28 @@ def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
         "ansible_check_mode": request.policy.check,
         "ansible_config_file": None,
         "ansible_diff_mode": request.policy.diff,
-        "ansible_facts": {},
         "ansible_forks": request.forks,
         "ansible_inventory_sources": list(request.sources),
         "ansible_play_hosts_all": list(play.hosts),
         "ansible_play_name": str(play.title),
         "ansible_playbook_python": sys.executable,
-        "ansible_role_names": [],
-        "ansible_run_tags": list(request.tags or ("all",)),
-        "ansible_skip_tags": list(request.skip_tags),
+        "ansible_run_tags": [tag.strip() for text in request.tags or ("all",) for tag in text.split(",")],
+        "ansible_skip_tags": [tag.strip() for text in request.skip_tags for tag in text.split(",")],
         "ansible_verbosity": request.verbosity,
         "ansible_version": dict(LANGUAGE),
         "hostvars": HostVars(stage),
         "playbook_dir": str(request.playbook.path.parent.resolve()),
         "remediation_version": __version__,
-        "role_names": [],
         **({"ansible_limit": request.limit} if request.limit else {}),
     }
     live: dict[str, Callable[[], Any]] = {name: partial(_same, value) for name, value in values.items()}
+    direct = list(dict.fromkeys(role.name for role in play.play.roles))
+    needed = list(dict.fromkeys(inner.name for role in play.play.roles for inner in role.all_dependencies))
+    for name, value in (
+        ("ansible_play_role_names", direct), ("role_names", direct), ("ansible_dependent_role_names", needed),
+        ("ansible_role_names", list(dict.fromkeys((*direct, *needed)))),
+    ):  # fmt: skip
+        live[name] = partial(_same, value)
     live["ansible_play_hosts"] = play.still_there
     live["ansible_play_batch"] = live["play_hosts"] = play.still_in_batch
     return live
@@ -144,14 +173,31 @@ def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
 
 def of_task(play: PlayState, settings: TaskSettings, folder: Path, delegate: Callable[[], str]) -> Layer:
     """Return the special variables of one task: its file search path, its environment, and its delegate."""
-    roots = (folder, play.play.file.parent, play.stage.request.playbook.path.parent)
+    role = settings.role
+    roots = (*(role.roots if role else ()), folder, play.play.file.parent, play.stage.request.playbook.path.parent)
     names: dict[str, Callable[[], Any]] = {
+        **(_of_role(role) if role else {}),
         SEARCH_PATH: lambda: list(dict.fromkeys(str(root.absolute()) for root in roots)),
         "environment": lambda: Rows(list(settings.environment)),
     }
+    if settings.connection is not None:
+        names["ansible_connection"] = lambda: settings.connection
+    if settings.remote_user is not None:
+        names["ansible_user"] = lambda: settings.remote_user
     if settings.delegate_to is not None:
         names["ansible_delegated_vars"] = lambda: {(name := delegate()): HostVars(play.stage)[name]}
     return Live(names)
+
+
+def _of_role(role: Role) -> dict[str, Callable[[], Any]]:
+    around = [each.name for each in role.around]
+    paths = [str(each.path.absolute()) for each in role.around]
+    return {
+        "ansible_role_name": lambda: role.name,
+        "role_name": lambda: role.name,
+        "role_path": lambda: str(role.path.absolute()),
+        **({"ansible_parent_role_names": lambda: around, "ansible_parent_role_paths": lambda: paths} if around else {}),
+    }
 
 
 def _same(value: Any) -> Any:

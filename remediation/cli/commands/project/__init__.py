@@ -1,0 +1,1 @@
+"""Commands for a first start: ``doctor`` checks this machine, ``init`` writes a small project."""

@@ -1,0 +1,1 @@
+"""Commands that keep looking at hosts: ``monitor`` shows them, ``watch`` repairs them."""

@@ -1,0 +1,207 @@
+"""Who holds the card beside this model: programs, other models of the same server, runners without a server, and what is free again."""
+
+from __future__ import annotations
+
+import re
+
+from remediation.diagnosis.codes import OUT_OF_MEMORY
+from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.run import worst_row
+from remediation.diagnosis.logs import Load
+from remediation.diagnosis.prediction import own_memory, predict
+from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.runners import orphans
+from remediation.diagnosis.shortage import Shortage
+from remediation.diagnosis.texts.ps import PsRow
+from remediation.diagnosis.units import GIB, MIB, human
+from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
+
+BIG = 512 * MIB
+"""So much memory of a card is more than a desktop takes."""
+_LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
+
+
+def _taken_at_start(sheet: Sheet) -> None:
+    """Compare what discovery found free with the cards' size: at that time no model of this server was loaded."""
+    known = [
+        device for device in sheet.reading.gpu_devices if device.total and device.free is not None and device.library != "metal"
+    ]
+    taken, total = sum((one.total or 0) - (one.free or 0) for one in known), sum(one.total or 0 for one in known)
+    if known and taken > max(2 * GIB, total // 5) and not sheet.holds("place.whole", "room.weights_decide"):
+        text = f"{human(taken)} of {human(total)} were in use by others when the server started"
+        sheet.say("vram.taken_at_start", True, text, known[0].at)
+
+
+def programs(sheet: Sheet) -> None:
+    """Look at who holds the card: programs, runners without a server, memory that is free again."""
+    reading, figures, load = sheet.reading, sheet.figures, sheet.load
+    at = reading.smi[0].memory_at if reading.smi else None
+    lost = orphans(reading.evidence)
+    if lost and reading.smi and not sheet.holds("place.whole"):
+        names = ", ".join(f"pid {one.pid}{f', {human(one.vram)}' if one.vram else ''}" for one in lost)
+        whose = "an orphan runner of an earlier ollama holds" if len(lost) == 1 else "orphan runners of an earlier ollama hold"
+        sheet.say("vram.orphans", True, f"{whose} the card's memory ({names})", at)
+    others = [one for one in reading.processes if one.memory and one.memory >= BIG]
+    if others and not sheet.holds("place.whole"):
+        text = f"programs hold the card: {', '.join(f'{one.name} {human(one.memory or 0)}' for one in others[:4])}"
+        sheet.say("vram.programs", True, text, at)
+        held = sum(one.memory or 0 for one in others)
+        much = (
+            figures.total is not None
+            and held > figures.total * 0.3
+            and not sheet.holds("room.weights_exceed", "size.exceeds_card")
+        )
+        sheet.say("vram.programs_much", much or None, text, at)
+    _taken_at_start(sheet)
+    totals = [device.total or 0 for device in reading.gpu_devices]
+    sheet.say("card.several", (len(totals) > 1 or reading.gpu.count > 1) or None)
+    sheet.say("card.second_small", (len(totals) > 1 and min(totals) < max(totals) / 2) or None, "a small second card")
+    large = next((row for row in reading.ps if _LARGE_QUANTISATION.search(row.name)), None)
+    sheet.say(
+        "quantisation.large",
+        (large is not None) or None,
+        "the model is of a larger quantisation than the default",
+        large.at if large else None,
+    )
+    for smi in reading.smi:
+        loaded = any((row.size_vram or row.gpu or 0) > 0 for row in reading.ps) or any(
+            "ollama" in one.name.lower() for one in smi.processes
+        )
+        if smi.total and len(smi.total) == len(smi.used):
+            used, total = sum(smi.used), sum(smi.total)
+            sheet.say(
+                "vram.smi_full",
+                (used > total * 0.5 and not loaded) or None,
+                f"{human(used)} of {human(total)} are in use",
+                smi.memory_at,
+            )
+            spare = total - used
+            sheet.say(
+                "vram.spare",
+                (spare > 2 * GIB and used > GIB and any("ollama" in one.name.lower() for one in smi.processes)) or None,
+                f"{human(spare)} of the card stay free beside the loaded model",
+                smi.memory_at,
+            )
+    code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
+    if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:
+        sheet.say("vram.no_context", True, "no context could be made on the card for want of memory", code.hit.at)
+    hit = reading.hit("os_overhead")
+    amount = hit.groups[0] if hit is not None and hit.groups else ""
+    sheet.say(
+        "vram.os_overhead",
+        (hit is not None and "GiB" in amount and float(amount.split()[0]) >= 1) or None,
+        f"Windows keeps {amount} of the card for itself",
+        hit.at if hit else None,
+    )
+    _no_longer(sheet, load, figures)
+    _foreseen(sheet)
+
+
+def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
+    """Note memory that was in use when the model was loaded and is free now: a loaded runner keeps its layers all the same."""
+    use = sheet.reading.evidence.use
+    used = None if figures.total is None or figures.free is None else figures.total - figures.free
+    if (
+        use is None
+        or len(use.gpus) != 1
+        or load is None
+        or not load.short
+        or load.requested not in {None, -1}
+        or not used
+        or used < BIG
+    ):
+        return
+    card = use.gpus[0]
+    if card.total is None or card.free is None:
+        return
+    room = min(card.total, card.free + own_memory(sheet.reading))
+    if (
+        figures.fits(room) is False
+        or (figures.fits(room) is None and card.total - room > used // 2)
+        or figures.fits(figures.free) is True
+    ):
+        return
+    text = f"{human(used)} of the card were in use by others when the model was loaded; now {human(room)} are free for it"
+    sheet.say("vram.no_longer", True, text, load.free_at, sheet.reading.smi[0].memory_at if sheet.reading.smi else None, of=load)
+
+
+def _foreseen(sheet: Sheet) -> None:
+    """Note where nothing is loaded on a live host, and by the memory model others hold what the model would need."""
+    reading = sheet.reading
+    use = reading.evidence.use
+    if use is None or not use.gpus or reading.evidence.runners or "place.short" in sheet.known:
+        return
+    forecast, card = predict(reading), max(use.gpus, key=lambda gpu: gpu.free or 0)
+    if card.total is None or card.used is None or card.free is None:
+        return
+    if forecast is None or forecast.most == forecast.fit.total or forecast.fit.need_all > card.total - card.total // 10:
+        return
+    text = f"the model is not loaded; {human(card.used)} of the card are in use by others, so it {forecast.sentence}"
+    sheet.say("vram.foreseen", True, text, reading.smi[0].memory_at if reading.smi else None)
+
+
+def other_models(sheet: Sheet) -> None:
+    """Note other models of the same server that held the card when this one was loaded."""
+    reading, figures = sheet.reading, sheet.figures
+    if sheet.holds("place.whole"):
+        return
+    listed, hit = _listed_together(reading), reading.hit("existing_models")
+    if len([row for row in listed if row.size_vram or (row.size_vram is None and (row.gpu or 0) > 0)]) <= _has_layers(reading):
+        listed = []  # the others lie in system memory
+    held = sum(row.size_vram or 0 for row in reading.ps if row is not worst_row(reading))
+    in_vain = bool(held) and figures.fits(None if figures.free is None else figures.free + held) is False
+    sheet.say("other_model.in_vain", in_vain or None, "without the other model there would not be room either")
+    if len(listed) > 1:
+        names = ", ".join(row.name for row in listed[:3])
+        sheet.say(
+            "other_model.listed",
+            True,
+            f"{len(listed)} models are loaded: {names}",
+            hit.at if hit else None,
+            *(row.at for row in listed[:2]),
+        )
+    if hit is not None:
+        sheet.say("other_model.resident", True, "another model was resident when this one was loaded", hit.at, of=hit)
+    for log in reading.logs:
+        for device, seen in log.free_seen.items():
+            if len(log.blobs) > 1 and len(seen) > 1 and seen[-1] < seen[0] - GIB:
+                text = f"a second model was loaded after another: {device} had {seen[0] / GIB:.1f} GiB free at first, then {seen[-1] / GIB:.1f}"
+                sheet.say("other_model.dropped", True, text, Quote(log.name, f"{log.blobs[0]} … {log.blobs[-1]}"))
+    evicted, files = reading.hit("evicting"), {load.model for load in reading.loads if load.model}
+    if evicted is None and (len(files) > 1 or len(reading.evidence.runners or ()) > 1 or not (files or reading.loads)):
+        evicted = reading.hit("vram_not_recovered")  # with one model it is that one's own unloading
+    if evicted is not None:
+        sheet.say("other_model.evicted", True, "another model had to be evicted for it", evicted.at, of=evicted)
+        again = [one for one in reading.hits if one.key == "evicting"]
+        sheet.say(
+            "other_model.turns",
+            len(again) > 1 or None,
+            "models are evicted for each other again and again",
+            again[0].at if again else None,
+        )
+
+
+def _has_layers(reading: Reading) -> bool:
+    """Whether the model in question is on the card itself, as far as its load or its row tells."""
+    own = next((row for row in reading.ps if row.name == reading.evidence.model), None)
+    if own is not None:
+        return bool(own.size_vram) if own.gpu is None else own.gpu > 0
+    return reading.offloaded is not None and reading.offloaded[0] > 0
+
+
+def _listed_together(reading: Reading) -> list[PsRow]:
+    """Return rows of one list: neighbours with different names, each with memory."""
+    rows = [row for row in reading.ps if row.name and (row.size or row.gpu is not None)]
+    best: list[PsRow] = []
+    for row in rows:
+        where, _, line = row.at.where.rpartition(":")
+        group = [row]
+        for other in rows:
+            place, _, number = other.at.where.rpartition(":")
+            near = number == line or (is_whole(number) and is_whole(line) and 0 < int(number) - int(line) <= len(group))
+            if place == where and near and other.name not in {one.name for one in group}:
+                group.append(other)
+        if len(group) > len(best):
+            best = group
+    return best

@@ -1,0 +1,98 @@
+"""Runs the walks of many hosts, each at its own pace, and synchronizes them at barriers.
+
+A segment of a walk, from one barrier to the next, runs in one thread of a pool; a waiting host occupies no thread. Any number
+of forks therefore works, and a slow host delays only the hosts that wait for it at a barrier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn, Meeting, Walk
+from remediation.engine.workers import AWAKE, Workers
+
+
+def segment(walk: Walk, answer: Any) -> Barrier | LeaderResult | None:
+    """Run a walk to its next barrier, or to its end (None)."""
+    try:
+        return walk.send(answer)
+    except StopIteration:
+        return None
+
+
+@dataclass
+class Scheduler:
+    """The walks of one wave; ``waiting`` maps the waiting hosts to their barriers."""
+
+    walks: Mapping[str, Walk]
+    waiting: dict[str, Barrier] = field(default_factory=dict)
+    followers: dict[str, list[str]] = field(default_factory=dict)
+
+    def run(self, forks: int) -> None:
+        """Run all walks to their ends. An exception in one ends the others at their next barrier and is raised.
+
+        A single host runs in a thread too, so that the main thread can handle signals.
+        """
+        with Workers(min(forks, len(self.walks))) as pool:
+            self._together(pool)
+
+    def _together(self, pool: Workers) -> None:
+        running: dict[Future[Barrier | LeaderResult | None], str] = {}
+        ended: SimpleQueue[Future[Barrier | LeaderResult | None]] = (
+            SimpleQueue()
+        )  # waiting for any of n futures costs n each time
+
+        def start(ready: Iterator[tuple[str, Any]] | list[tuple[str, Any]]) -> None:
+            for name, answer in ready:
+                future = pool.submit(segment, self.walks[name], answer)
+                running[future] = name
+                future.add_done_callback(ended.put)
+
+        start([(name, None) for name in self.walks])
+        failure: BaseException | None = None
+        while running:
+            try:
+                future = ended.get(timeout=AWAKE)
+            except Empty:
+                continue
+            name = running.pop(future)
+            error = future.exception()
+            failure = failure or error
+            if failure is None:
+                start(self._next(name, future.result()))
+            if not running and failure is None:
+                start(self._meeting())
+        if failure is not None:
+            raise failure
+
+    def _next(self, name: str, came_to: Barrier | LeaderResult | None) -> list[tuple[str, Any]]:
+        """Return the walks that can continue now that `name` reached a barrier, shared its result, or ended."""
+        if isinstance(came_to, Barrier):
+            self.waiting[name] = came_to
+            return []
+        followers = self.followers.pop(name, [])
+        if isinstance(came_to, LeaderResult):
+            return [(name, None), *((other, came_to.value) for other in followers)]
+        for other in followers:  # the leader ended without a result: another host leads
+            self.waiting[other] = self._left_at
+        return []
+
+    _left_at: Barrier = field(default_factory=lambda: Barrier(""))
+
+    def _meeting(self) -> list[tuple[str, Any]]:
+        """Return the leader of the first waiting host's barrier; the other hosts at that task follow. At a meeting, return all of them."""
+        first = next((name for name in self.walks if name in self.waiting), None)
+        if first is None:
+            return []
+        barrier = self._left_at = self.waiting[first]
+        there = [name for name in self.walks if self.waiting.get(name) == barrier]
+        for name in there:
+            del self.waiting[name]
+        if isinstance(barrier, Meeting):
+            return [(name, None) for name in there]
+        self.followers[first] = there[1:]
+        return [(first, LeaderTurn())]

@@ -1,0 +1,111 @@
+"""Which tasks the hosts of a wave run together: those that read other hosts' variables, and those whose failure concerns all.
+
+All other tasks run at each host's own pace.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from remediation.engine.play.context.host_state import TaskResult
+from remediation.engine.play.context.run_state import PlayState
+from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.waves.serial import fatal_share
+from remediation.model.errors import RemediationError
+from remediation.playbook.model import Play, Task
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import Text, texts_in
+
+OTHERS = frozenset({"ansible_play_batch", "ansible_play_hosts", "hostvars", "play_hosts"})
+"""Variables that depend on what other hosts have done."""
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+
+
+class Together:
+    """The tasks of one wave at which its hosts wait for each other."""
+
+    def __init__(self, stage: PlayState) -> None:
+        self._stage = stage
+        self._alone = len(stage.batch) < 2
+        self._names = OTHERS if self._alone else _names(stage.play)
+        self._known: dict[str, bool] = {}
+        self.failures: dict[str, TaskResult] = {}
+
+    def before(self, task: Task) -> bool:
+        """Return whether the hosts meet before a task: it reads variables of other hosts."""
+        if self._alone:
+            return False
+        found = self._known.get(task.path)
+        if found is None:
+            found = self._known[task.path] = any(_mentions(text, self._names) for text in _texts(task))
+        return found
+
+    def after(self, site: TaskContext) -> bool:
+        """Return whether the hosts meet after a task: its failure may concern all of them."""
+        return not self._alone and (self._stage.play.max_fail_percentage is not None or self.fatal(site))
+
+    def fatal(self, site: TaskContext) -> bool:
+        """Return whether a failure of the task fails all hosts."""
+        try:
+            return site.switch(site.settings.any_errors_fatal)
+        except RemediationError:
+            return True  # an invalid value counts as true
+
+    def failed_for_all(self, site: TaskContext) -> TaskResult | None:
+        """Return the result with which a task fails on the hosts on which it succeeded, None if they go on."""
+        failure = self.failures.get(site.path)
+        if failure is not None and self.fatal(site):
+            return failure
+        stage = self._stage
+        if stage.play.max_fail_percentage is None:
+            return None
+        lost = [state for state in map(stage.stage.host, stage.batch) if not state.alive]
+        scope = Scope((stage.stage.request.extra, stage.play.vars))
+        return next((each for each in self.failures.values()), None) if lost and fatal_share(stage, lost, scope) else None
+
+
+def _names(play: Play) -> frozenset[str]:
+    """Return the names of variables that depend on other hosts, directly or through each other."""
+    tables = [play.vars, *(table for role in play.roles for table in (role.defaults, role.vars, role.given, role.params))]
+    found = set(OTHERS)
+    while True:
+        new = {
+            str(name)
+            for table in tables
+            for name, value in table.items()
+            if name not in found and any(_mentions(text, found) for text in texts_in(value))
+        }
+        if not new:
+            return frozenset(found)
+        found |= new
+
+
+def _mentions(text: str, names: frozenset[str] | set[str]) -> bool:
+    return not names.isdisjoint(_WORD.findall(text))
+
+
+def _texts(task: Task) -> Iterator[str]:
+    """Yield the task's templates and expressions."""
+    settings = task.settings
+    values: list[Any] = [
+        task.arguments, task.name, task.until, task.failed_when, task.changed_when, list(settings.when), list(settings.vars),
+        list(settings.environment), settings.delegate_to, settings.ignore_errors, settings.run_once,
+    ]  # fmt: skip
+    if task.loop is not None:
+        values += [task.loop.over, task.loop.label, task.loop.break_when]
+    for value in values:
+        yield from _strings(value)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, (str, Text)):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _strings(item)

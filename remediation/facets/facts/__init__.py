@@ -1,0 +1,1 @@
+"""Facts of a host under Ansible's names, from one exchange."""

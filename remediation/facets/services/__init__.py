@@ -1,0 +1,1 @@
+"""The services of a host: what serves Ollama, and systemd."""

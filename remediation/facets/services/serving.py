@@ -1,0 +1,211 @@
+"""What serves Ollama on a host, and the systemd commands that restart it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from remediation.connections.calls import Completed, Failed, Run
+from remediation.facets.checked import checked
+from remediation.facets.scripts import shell
+from remediation.facets.services.unit_files import settings_in, settings_that_win, split_files
+from remediation.facets.snapshot import Snapshot
+from remediation.model.errors import Blocked, CallFailed
+from remediation.model.facts import Container, Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, Target
+from remediation.model.text.digits import is_whole
+
+SERVER_RUN = Run(("sh", "-c", shell("server")), timeout=20.0)
+UNIT = "ollama.service"
+_RIGHTS = ("authentication required", "access denied", "not permitted", "permission denied")
+"""Messages of systemd and polkit for a login without permission (systemd 219 to 257)."""
+_BECOME = "run the task or its play as root: become: true"
+
+
+@checked("services")
+class HostServices:
+    """Reads what serves the target: the container that the target names, else a native server."""
+
+    def __init__(self, look: Snapshot, target: Callable[[], Target], inspect: Callable[[str], Container | None]) -> None:
+        self._snapshot, self._target, self._inspect = look, target, inspect
+
+    def serving(self) -> Serving:
+        """Return what serves the model."""
+        return self._snapshot.once("serving", self._serving)
+
+    def _serving(self) -> Serving:
+        target = self._target()
+        if target.container is not None:
+            return self._of_container(target, str(target.container.value))
+        if self._snapshot.platform == "windows":
+            return self._windows()
+        return from_script(self._snapshot.run(SERVER_RUN, "reading what serves Ollama").text)
+
+    def _of_container(self, target: Target, name: str) -> Serving:
+        found = self._inspect(name)
+        given = found.environment if found is not None else {}
+        settings = tuple(SourcedSetting(key, value, f"the container {name}", wins=True) for key, value in given.items())
+        compose = target.project is not None and target.service is not None
+        return Serving(Manager.COMPOSE if compose else Manager.CONTAINER, name, settings=settings)
+
+    def _windows(self) -> Serving:
+        return Serving(Manager.WINDOWS_APP)
+
+
+@checked("services")
+class HostServicesWriter(HostServices):
+    """Adds reading unit files again and restarting a unit."""
+
+    def reload_units(self, *, own: bool = False) -> None:
+        """Let systemd read its unit files again (``daemon-reload``)."""
+        self._systemctl("reading systemd's unit files again", "daemon-reload", own=own)
+
+    def restart_unit(self, name: str, *, own: bool = False) -> None:
+        """Restart a unit. Raises `CallFailed` with systemctl's message and the next step."""
+        self._systemctl(
+            f"restarting the service {name.removesuffix('.service')}", "restart", name.removesuffix(".service"), own=own
+        )
+
+    def restart_server(self) -> None:
+        """Restart the native server the way it was started. Raises `Blocked` for a process that a user started by hand."""
+        serving = self.serving()
+        if serving.manager is Manager.WINDOWS_APP:
+            raise Blocked(
+                "Ollama runs natively here, and its Windows app is not a service",
+                host=self._snapshot.host,
+                next_step="restart it from its tray icon",
+            )
+        if serving.manager is Manager.PROCESS and serving.process is not None:
+            one = serving.process
+            raise Blocked(
+                f"{one.user} started the server by hand (process {one.pid}), so only that user can start it again",
+                host=self._snapshot.host,
+                next_step=f"stop it (kill {one.pid}) and start it again: ollama serve",
+            )
+        self.restart_unit(serving.name or UNIT, own=serving.unit is not None and serving.unit.own)
+
+    def reload_unit(self, name: str) -> None:
+        """Let a running service read its configuration again."""
+        self._systemctl(f"reloading the service {name}", "reload", name.removesuffix(".service"))
+
+    def _systemctl(self, what: str, *words: str, own: bool = False) -> None:
+        unit = words[1] if len(words) > 1 else ""
+        reply = self._snapshot.write(Run(("systemctl", *(("--user",) if own else ()), *words), timeout=90.0, writes=True))
+        if isinstance(reply, Failed):
+            self._snapshot.refuse(reply, what, next_step=_by_hand(unit) if reply.kind == "not-found" else "")
+        if not isinstance(reply, Completed):
+            raise self._snapshot.odd(what, reply)
+        if reply.rc != 0:
+            lines = reply.stderr.decode("utf-8", errors="replace").split("\n")
+            said = next((line.strip() for line in lines if line.strip()), f"systemctl exited with {reply.rc}").rstrip(".")
+            raise CallFailed(
+                f"{what} failed: {said}", host=self._snapshot.host, next_step=_cure(said, unit), status=reply.rc, output=said
+            )
+
+
+def _by_hand(unit: str) -> str:
+    return f"systemd has no unit {unit} here: restart Ollama the way it was started" if unit else "systemd does not run here"
+
+
+def _cure(said: str, unit: str) -> str:
+    lower = said.lower()
+    if any(each in lower for each in _RIGHTS):
+        return _BECOME
+    if f"{unit}.service not found" in lower or "not been booted with systemd" in lower:
+        return _by_hand(unit)
+    return f"systemctl status {unit}; journalctl -u {unit} -n 50"
+
+
+def read_serving(look: Snapshot) -> Serving:
+    """Return what serves Ollama natively on a POSIX host, or `Manager.NOTHING` if that cannot be read."""
+    reply = look.ask(SERVER_RUN)[0] if look.platform == "posix" else None
+    return from_script(reply.text) if isinstance(reply, Completed) else Serving(Manager.NOTHING)
+
+
+def from_script(text: str) -> Serving:
+    """Parse the output of ``server.sh``."""
+    lines = [line.partition(" ")[::2] for line in text.splitlines()]
+    processes = tuple(_processes(lines))
+    native = [one for one in processes if not one.contained]
+    units = tuple(_units(lines))
+    wsl = ("wsl", "yes") in lines
+    unit = _chosen(units, native)
+    process = next((one for one in native if unit is not None and unit.pid == one.pid), None)
+    if process is None and (unit is None or not unit.pid):
+        process = next(iter(native), None)
+        if process is not None and unit is not None:
+            unit = None  # the unit is stopped, and something else started the server
+    others = tuple(one for one in native if one is not process)
+    if unit is not None:
+        return Serving(Manager.SYSTEMD, unit.name, process, unit, others, wsl=wsl, settings=unit.settings)
+    if process is None:
+        return Serving(Manager.NOTHING, wsl=wsl)
+    given = process.environment or {}
+    settings = tuple(SourcedSetting(name, value, "the environment of the process", wins=True) for name, value in given.items())
+    return Serving(Manager.PROCESS, process=process, others=others, wsl=wsl, settings=settings)
+
+
+def _chosen(units: Sequence[ServiceUnit], running: Sequence[ServerProcess]) -> ServiceUnit | None:
+    """Return the unit whose process runs, else the unit that is named like Ollama's."""
+    pids = {one.pid for one in running}
+    by_pid = next((one for one in units if one.pid in pids), None)
+    return by_pid or next((one for one in units if one.name == UNIT), None) or next(iter(units), None)
+
+
+def _processes(lines: Sequence[tuple[str, str]]) -> Iterator[ServerProcess]:
+    facts: dict[str, dict[str, str]] = {}
+    environments: dict[str, dict[str, str]] = {}
+    for kind, rest in lines:
+        pid, _, value = rest.partition(" ")
+        if kind == "server":
+            facts[pid] = {"server": value}
+        elif kind in {"group", "of", "own", "log"} and pid in facts:
+            facts[pid][kind] = value
+        elif kind == "readable" and pid in facts:
+            environments[pid] = {}
+        elif kind == "env" and pid in environments:
+            name, _, one = value.partition("=")
+            environments[pid][name] = one
+    for pid, found in facts.items():
+        if is_whole(pid):
+            user, _, path = found["server"].partition(" ")
+            group = found.get("group", "")
+            contained = any(word in group for word in ("docker", "libpod", "kubepods", "containerd"))
+            yield ServerProcess(
+                int(pid), user, path.removesuffix(" (deleted)"), found.get("of", found.get("own", "")), found.get("log", ""),
+                environments.get(pid), contained,
+            )  # fmt: skip
+
+
+def _units(lines: Sequence[tuple[str, str]]) -> Iterator[ServiceUnit]:
+    blocks: list[dict[str, Any]] = []
+    for kind, rest in lines:
+        if kind == "unit":
+            blocks.append({"name": rest, "show": {}, "cat": [], "files": {}})
+        elif blocks and kind == "show":
+            name, _, value = rest.partition("=")
+            blocks[-1]["show"][name] = value
+        elif blocks and kind == "cat":
+            blocks[-1]["cat"].append(rest)
+        elif blocks and kind == "envfile":
+            blocks[-1]["files"][rest] = []
+        elif blocks and kind == "line" and blocks[-1]["files"]:
+            list(blocks[-1]["files"].values())[-1].append(rest)
+    for block in blocks:
+        unit = _unit(block)
+        if unit is not None:
+            yield unit
+
+
+def _unit(block: Mapping[str, Any]) -> ServiceUnit | None:
+    shown: Mapping[str, str] = block["show"]
+    if shown.get("LoadState") != "loaded":
+        return None
+    files = split_files("\n".join(block["cat"]))
+    read = {path: "".join(f"{line}\n" for line in lines) for path, lines in block["files"].items()}
+    settings = settings_in(files, read)
+    pid = shown.get("MainPID", "")
+    return ServiceUnit(
+        block["name"], shown.get("ActiveState", ""), int(pid) if is_whole(pid) and pid != "0" else None,
+        shown.get("FragmentPath", ""), settings_that_win(settings), settings, {**files, **read},
+        needs_reload=shown.get("NeedDaemonReload") == "yes",
+    )  # fmt: skip

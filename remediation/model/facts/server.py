@@ -1,0 +1,117 @@
+"""What serves Ollama on a host, and where its settings come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Manager(str, Enum):
+    """What starts the server and gives it its environment."""
+
+    COMPOSE = "a Compose service"
+    CONTAINER = "a container without Compose"
+    SYSTEMD = "a systemd unit"
+    WINDOWS_APP = "the Windows app"
+    WINDOWS_SERVICE = "a Windows service"
+    WINDOWS_TASK = "a scheduled task"
+    PROCESS = "a process started by hand"
+    NOTHING = "nothing"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedSetting:
+    """One setting and the place that defines it. ``file`` is empty if no file does; ``wins`` is whether the server reads this one."""
+
+    name: str
+    value: str
+    source: str
+    wins: bool
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A running ``ollama serve``.
+
+    ``unit`` is the systemd unit of its control group, ``log`` the file that its output goes to; both are empty if there is none.
+    ``environment`` has only the variables that Ollama reads, None if this login may not read it. ``contained`` is whether it
+    runs in a container.
+    """
+
+    pid: int
+    user: str
+    path: str = ""
+    unit: str = ""
+    log: str = ""
+    environment: Mapping[str, str] | None = None
+    contained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceUnit:
+    """A systemd unit that runs Ollama: ``files`` maps the paths of its fragment, drop-ins and environment files to their texts.
+
+    ``environment`` is what systemd passes to the process after these files are read again. ``own`` means the login's user manager.
+    """
+
+    name: str
+    state: str = ""
+    pid: int | None = None
+    fragment: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[SourcedSetting, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    needs_reload: bool = False
+    own: bool = False
+
+    @property
+    def short(self) -> str:
+        """The name without ``.service``."""
+        return self.name.removesuffix(".service")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What serves the model on this host.
+
+    ``name`` is the container, unit, service or task; ``process`` the running server. ``others`` are further native servers: a second
+    installation. ``wsl`` is whether the host is a distribution of the Windows Subsystem for Linux. ``settings`` are the known
+    settings with their sources.
+    """
+
+    manager: Manager
+    name: str = ""
+    process: ServerProcess | None = None
+    unit: ServiceUnit | None = None
+    others: tuple[ServerProcess, ...] = ()
+    wsl: bool = False
+    settings: tuple[SourcedSetting, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The server in words ("the service ollama")."""
+        if self.manager in {Manager.COMPOSE, Manager.CONTAINER}:
+            return f"the container {self.name}"
+        if self.manager in {Manager.SYSTEMD, Manager.WINDOWS_SERVICE}:
+            return f"the service {self.name.removesuffix('.service')}"
+        if self.manager is Manager.WINDOWS_APP:
+            return "the Ollama app"
+        if self.manager is Manager.WINDOWS_TASK:
+            return f"the scheduled task {self.name}"
+        if self.process is not None:
+            return f"the process {self.process.pid} that {self.process.user} started"
+        return "the server"
+
+    @property
+    def declared(self) -> Mapping[str, str]:
+        """The environment that the server gets at its next start, as far as it is known."""
+        if self.unit is not None:
+            return self.unit.environment
+        if self.settings:
+            return {one.name: one.value for one in self.settings if one.wins}
+        return (self.process.environment if self.process is not None else None) or {}

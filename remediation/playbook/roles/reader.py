@@ -1,0 +1,223 @@
+"""Reads a role: its variables, the roles it depends on, its tasks and its handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from remediation.model.errors import Place
+from remediation.playbook import keywords
+from remediation.playbook.errors import where
+from remediation.playbook.load_context import Loading, handed_down, shown_value, value_place
+from remediation.playbook.model import Block, Node, Role, TaskSettings
+from remediation.playbook.roles.folders import find_role, role_files, role_folders, runbook
+from remediation.templating.yaml.located import Table, plain
+
+NAMES = ("role", "name")
+GALAXY = frozenset({"src", "scm", "version"})
+"""Keys of a dependency that tell Ansible's installer where a role comes from."""
+
+
+class FolderReader(Protocol):
+    """Reads the tasks of the files in one folder."""
+
+    def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:
+        """Return the nodes of a task list."""
+
+    def within(self, folder: Path) -> FolderReader:
+        """Return a reader of the files in another folder."""
+
+
+@dataclass(frozen=True)
+class RoleUse:
+    """How a role is used: its name, which of its files, and the variables of the entry."""
+
+    name: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    parents: tuple[Role, ...] = ()
+    inside: Role | None = None
+    public: bool = True
+
+    def file(self, part: str) -> str:
+        """Return the file of a part (``tasks``, ``vars`` ...), without its suffix."""
+        name = self.files.get(part) or "main"
+        return name.rpartition(".")[0] if name.endswith((".yml", ".yaml", ".json")) else name
+
+
+@dataclass(frozen=True)
+class LoadedRole:
+    """A role with its tasks (those of its dependencies first) and handlers."""
+
+    role: Role
+    nodes: tuple[Node, ...]
+    handlers: tuple[Node, ...]
+
+
+def read_entry(
+    raw: Any,
+    reader: FolderReader,
+    loading: Loading,
+    outer: TaskSettings,
+    path: str,
+    place: Place | None,
+    parents: tuple[Role, ...] = (),
+) -> LoadedRole | None:
+    """Return a role of ``roles:`` or of another role's dependencies; None if it is invalid, or already part of the play."""
+    place = where(raw, place)
+    name = next((raw[key] for key in NAMES if raw.get(key)), None) if isinstance(raw, Mapping) else raw
+    if not isinstance(name, (str, int)):
+        loading.problems.add(f"expected a role (its name, or a mapping with role: NAME), got {shown_value(raw)}", place)
+        return None
+    entry = raw if isinstance(raw, Mapping) else {}
+    kept = {key: value for key, value in entry.items() if key in keywords.ROLE}
+    loading.expect(
+        Table(kept, place, entry.key_places, entry.value_places) if isinstance(entry, Table) else kept, keywords.ROLE, "a role"
+    )
+    given = kept.pop("vars", None) or {}
+    params = {key: value for key, value in entry.items() if key not in {*keywords.ROLE, *NAMES, *(GALAXY if parents else ())}}
+    use = RoleUse(str(loading.early_text(name)), given=given, params=params, parents=parents)
+    folder = _folder(use, loading, place)
+    if folder is None:
+        return None
+    key = (str(folder), repr(plain(kept)), repr(plain(given)), repr(plain(params)))
+    if key in loading.used_roles and not _repeatable(folder, loading):
+        return None
+    loading.used_roles.add(key)
+    return _read(use, folder, reader, loading, handed_down(outer, kept), path, place)
+
+
+def read_role(
+    use: RoleUse, reader: FolderReader, loading: Loading, outer: TaskSettings, path: str, place: Place | None
+) -> LoadedRole | None:
+    """Return a role that a task imports or includes; None if it cannot be read."""
+    folder = _folder(use, loading, place)
+    return None if folder is None else _read(use, folder, reader, loading, outer, path, place)
+
+
+def _folder(use: RoleUse, loading: Loading, place: Place | None) -> Path | None:
+    shipped = runbook(use.name)
+    if shipped:
+        file = loading.runbook(shipped)
+        if file is None:
+            loading.problems.add(f"there is no role {use.name!r}; {loading.runbook_names()}", place)
+        return file
+    around = [role.path for role in (*use.parents, *([use.inside] if use.inside else []))]
+    folders = role_folders(loading.root, around, loading.roles_path)
+    found = find_role(use.name, folders, loading.root)
+    if found is None:
+        shown = ", ".join(str(folder) for folder in folders[:-1])
+        hint = (
+            "roles of collections are not installed here; copy the role's folder into roles/"
+            if use.name.count(".") > 1
+            else f"searched in {shown}"
+        )
+        loading.problems.add(f"there is no role {use.name!r}; {hint}", place)
+    return found
+
+
+def _repeatable(folder: Path, loading: Loading) -> bool:
+    meta = _content(folder, "meta", "main", loading, None)
+    return isinstance(meta, Mapping) and keywords.as_switch(meta.get("allow_duplicates") or False)
+
+
+def _read(
+    use: RoleUse, folder: Path, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
+) -> LoadedRole | None:
+    if folder.is_file():
+        return _shipped(use, folder, reader, loading, settings, path)
+    if any(folder == parent.path for parent in use.parents):
+        circle = " -> ".join(role.name for role in use.parents)
+        loading.problems.add(f"the role {use.name!r} depends on itself: {circle} -> {use.name}", place)
+        return None
+    role = Role(
+        use.name, folder, _variables(folder, "defaults", use, loading, place), _variables(folder, "vars", use, loading, place),
+        use.given, use.params, use.parents, inside=use.inside,
+    )  # fmt: skip
+    meta = _content(folder, "meta", "main", loading, place)
+    entries = meta.get("dependencies") if isinstance(meta, Mapping) else None
+    before: list[LoadedRole] = []
+    if entries is not None and not isinstance(entries, list):
+        loading.problems.add(f"dependencies: expected a list of roles, got {shown_value(entries)}", where(entries, place))
+    elif isinstance(entries, list):
+        for number, entry in enumerate(entries):
+            at = f"{path}/needs{number}"
+            found = read_entry(entry, reader, loading, settings, at, where(entry, place), (*use.parents, role))
+            before += [found] if found else []
+    role = replace(role, dependencies=tuple(item.role for item in before))
+    inner = replace(settings, role=role)
+    nodes = [node for item in before for node in item.nodes]
+    handlers = [node for item in before for node in item.handlers]
+    nodes += _nodes(folder, "tasks", use, reader, loading, inner, path, place)
+    handlers += _nodes(folder, "handlers", use, reader, loading, inner, path, place)
+    block = Block("", path, tuple(nodes), settings=settings, place=place, role=role)
+    return LoadedRole(role, (block,), tuple(handlers))
+
+
+def _shipped(
+    use: RoleUse, file: Path, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str
+) -> LoadedRole | None:
+    """Return a shipped playbook as a role: the variables of its plays are defaults."""
+    place = Place(str(file), 1, 1)
+    plays = loading.read(file, place)
+    if not isinstance(plays, list):
+        return None
+    first: dict[str, Any] = {}
+    for play in plays:
+        first |= play.get("vars") or {}
+    role = Role(use.name, file.parent, first, {}, use.given, use.params, use.parents, inside=use.inside)
+    inner = replace(settings, role=role)
+    nodes: list[Node] = []
+    handlers: list[Node] = []
+    for number, play in enumerate(plays):
+        kept = handed_down(inner, {key: value for key, value in play.items() if key in keywords.ROLE and key != "vars"})
+        for part in ("pre_tasks", "tasks", "post_tasks"):
+            nodes += reader.within(file.parent).nodes(play.get(part), kept, f"{path}/{number}{part}.", value_place(play, part))
+        handlers += reader.within(file.parent).nodes(
+            play.get("handlers"), kept, f"{path}/{number}h.", value_place(play, "handlers")
+        )
+    return LoadedRole(role, (Block("", path, tuple(nodes), settings=settings, place=place, role=role),), tuple(handlers))
+
+
+def _nodes(
+    folder: Path, part: str, use: RoleUse, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
+) -> tuple[Node, ...]:  # fmt: skip
+    files = role_files(folder, part, use.file(part))
+    if not files:
+        _missing(folder, part, use, loading, place)
+        return ()
+    with loading.within(files[0], place) as allowed:
+        if not allowed:
+            return ()
+        content = loading.read(files[0], place)
+        return reader.within(files[0].parent).nodes(content, settings, f"{path}/{part}.", Place(str(files[0]), 1, 1))
+
+
+def _variables(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> Mapping[str, Any]:
+    files = role_files(folder, part, use.file(part))
+    if not files:
+        _missing(folder, part, use, loading, place)
+    found: list[Mapping[Any, Any]] = []
+    for file in files:
+        content = loading.read(file, place)
+        if isinstance(content, Mapping):
+            found.append(content)
+        elif content is not None:
+            at = where(content, Place(str(file), 1, 1))
+            loading.problems.add(f"expected a mapping of variables, got {shown_value(content)}", at)
+    if len(found) == 1:
+        return found[0]
+    return {name: value for table in found for name, value in table.items()}
+
+
+def _missing(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> None:
+    if part in use.files:
+        loading.problems.add(f"the role {use.name!r} has no file {use.files[part]!r} in {folder / part}", place)
+
+
+def _content(folder: Path, part: str, name: str, loading: Loading, place: Place | None) -> Any:
+    files = role_files(folder, part, name)
+    return loading.read(files[0], place) if files else None

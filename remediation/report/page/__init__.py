@@ -1,0 +1,1 @@
+"""Pages: one self-contained file each, with charts as inline SVG, for a browser without a network."""

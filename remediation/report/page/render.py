@@ -1,0 +1,51 @@
+"""Renders a page from a template, with its style sheet, its script, and a policy that forbids everything else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from remediation import __version__
+from remediation.model.text.visible import visible
+
+FOLDER = Path(__file__).parent
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """Return the page. Texts are escaped, and control characters are spelled out."""
+    style, script = _file("page.css"), _file("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+    own = {"style": Markup(style), "script": Markup(script), "policy": policy, "version": __version__}  # noqa: S704 - files of this package
+    return _environment().get_template(template).render({**own, **values})
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+
+
+@cache
+def _file(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    """Return the text's hash as a content security policy names it: only these texts are applied and run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _shown(value: Any) -> Any:
+    """Return a text without control characters and bidirectional marks."""
+    return visible(value) if type(value) is str else value

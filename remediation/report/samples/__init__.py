@@ -1,0 +1,1 @@
+"""Samples of ``monitor``: their recent history as sparklines, and a page with time series."""
