@@ -49,12 +49,7 @@ HEAD = "- hosts: all\n  tasks:\n"
         ("hosts: all\n", ("site.yml:1", "list of plays")),
         (
             "- hosts: all\n  roles: [common]\n",
-            ("site.yml:2", "'roles', which is Ansible's; roles are not supported", "import_tasks"),
-        ),
-        ("- hosts: all\n  strategy: free\n", ("site.yml:2", "'strategy', which is Ansible's", "independently of each other")),
-        (
-            HEAD + "    - include_role: {name: x}\n",
-            ("site.yml:3", "include_role is an Ansible module, not a step", "import_tasks"),
+            ("site.yml:2", "there is no role 'common'", "searched in roles"),
         ),
         (
             HEAD + "    - ansible.builtin.apt: {name: x}\n",
