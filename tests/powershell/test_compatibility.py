@@ -40,7 +40,7 @@ System.Diagnostics.Process: GetCurrentProcess/0 Start/1
 System.Diagnostics.ProcessStartInfo
 System.Diagnostics.Stopwatch: StartNew/0
 System.Double
-System.Environment: MachineName OSVersion SystemDirectory
+System.Environment: GetEnvironmentVariables/0 MachineName OSVersion SystemDirectory
 System.Guid: NewGuid/0
 System.IO.Directory: CreateDirectory/1 Delete/1 Delete/2 Exists/1 GetDirectories/1 Move/2
 System.IO.DirectoryNotFoundException
@@ -67,6 +67,7 @@ System.Management.Automation.PowerShell: Create/0
 System.Management.Automation.Runspaces.RunspaceFactory: CreateRunspace/0
 System.Management.Automation.ScriptBlock: Create/1
 System.Math: Abs/1 Floor/1 Max/2 Min/2 Round/1
+System.Net.Dns: GetHostAddresses/1
 System.Net.SecurityProtocolType: Tls12
 System.Net.ServicePointManager: Expect100Continue SecurityProtocol
 System.Net.Sockets.SocketException
@@ -86,6 +87,7 @@ System.Text.StringBuilder
 System.Text.UTF8Encoding
 System.Threading.Tasks.Task: WaitAny/2
 System.Threading.ThreadPool: SetMinThreads/2
+System.TimeZoneInfo: Local
 System.TimeoutException
 System.Type
 System.UnauthorizedAccessException
@@ -99,12 +101,13 @@ METHODS = """
     Abort/0 Add/1 AddArgument/1 AddScript/1 Append/1 BeginErrorReadLine/0 BeginInvoke/0 BeginOutputReadLine/0 BeginStop/2
     Clear/0 Close/0 CloseMainWindow/0 ComputeHash/1 ContainsKey/1 Dispose/0 EndInvoke/1 Flush/0 Flush/1 GetAttribute/1
     GetBaseException/0 GetBuffer/0 GetBytes/1 GetRequestStream/0 GetResponse/0 GetResponseStream/0 GetString/1 GetString/3
-    GetType/0 GetValue/1 IsInRole/1 IsInstanceOfType/1 Kill/0 LastIndexOf/1 Open/0 Popup/4 Read/3 ReadAsync/3 ReadLine/0
+    GetUtcOffset/1 GetType/0 GetValue/1 IsInRole/1 IsInstanceOfType/1 Kill/0 LastIndexOf/1 Open/0 Popup/4 Read/3 ReadAsync/3 ReadLine/0
     ReadToEnd/0 ReadToEndAsync/0 Remove/1 Remove/2 Replace/2 Seek/2 SetLength/1 Start/0 Substring/2 ToArray/0
     ToLowerInvariant/0 ToString/0 ToString/1 ToString/2 ToUniversalTime/0 Trim/0 Wait/1 WaitForExit/1 WaitOne/1 Write/3
     WriteAsync/3
 """
 PROPERTIES = """
+    Domain Manufacturer Model NumberOfLogicalProcessors NumberOfProcessors OSArchitecture ProductType StandardName TotalMinutes
     AllowAutoRedirect Arguments AsyncWaitHandle AvailableFreeSpace BaseStream CSName Caption Category CategoryInfo
     CimClassName ContentLength ContentType Count CreateNoWindow CreationDate DedicatedUsage Distributions Domain Elapsed
     ElapsedMilliseconds EnvironmentVariables Exception ExecutablePath ExitCode FileName Free FreePhysicalMemory FullName
