@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,28 +108,6 @@ def test_no_text_has_the_encoding_of_the_system() -> None:
     assert all(without_encoding(ast.parse(text, mode="eval").body) for text in (  # type: ignore[arg-type]  # each is a call
         "open('x')", "open('x', 'w')", "path.read_text()", "path.write_text('x')", "os.fdopen(1, 'w')", "subprocess.run(a, text=True)", "path.open('w')",
     ))  # fmt: skip
-
-
-def test_no_folder_of_posix_is_named() -> None:
-    # paths of the controller: those of hosts stand in scripts, steps and facets
-    own = (
-        "remediation/cli/",
-        "remediation/engine/",
-        "remediation/inventory/",
-        "remediation/playbook/",
-        "remediation/report/",
-        "remediation/templating/",
-    )
-    wrong = [
-        f"{name}:{node.lineno} {node.value}"
-        for name, tree in trees()
-        if name.startswith(own)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and re.match(r"/(tmp|var|etc|bin|usr|dev|proc)\b", node.value)
-    ]
-    assert wrong == []
 
 
 @pytest.fixture

@@ -40,12 +40,12 @@ System.Diagnostics.Process: GetCurrentProcess/0 Start/1
 System.Diagnostics.ProcessStartInfo
 System.Diagnostics.Stopwatch: StartNew/0
 System.Double
-System.Environment: MachineName OSVersion SystemDirectory
+System.Environment: GetEnvironmentVariable/1 SetEnvironmentVariable/2 GetEnvironmentVariables/0 MachineName OSVersion SystemDirectory
 System.Guid: NewGuid/0
 System.IO.Directory: CreateDirectory/1 Delete/1 Delete/2 Exists/1 GetDirectories/1 Move/2
 System.IO.DirectoryNotFoundException
 System.IO.DriveInfo
-System.IO.File: Copy/3 Delete/1 Exists/1 GetAttributes/1 Move/2 Replace/3 WriteAllText/2
+System.IO.File: SetLastWriteTimeUtc/2 Copy/3 Delete/1 Exists/1 GetAttributes/1 Move/2 Replace/3 WriteAllText/2
 System.IO.FileAccess: Read ReadWrite
 System.IO.FileMode: CreateNew Open
 System.IO.FileNotFoundException
@@ -54,7 +54,7 @@ System.IO.FileStream
 System.IO.IOException
 System.IO.InvalidDataException
 System.IO.MemoryStream
-System.IO.Path: Combine/2 GetDirectoryName/1 GetFileName/1 GetFullPath/1 GetPathRoot/1
+System.IO.Path: GetTempPath/0 Combine/2 GetDirectoryName/1 GetFileName/1 GetFullPath/1 GetPathRoot/1
 System.IO.SeekOrigin: Begin
 System.IO.StreamReader
 System.Int32: MaxValue
@@ -67,6 +67,7 @@ System.Management.Automation.PowerShell: Create/0
 System.Management.Automation.Runspaces.RunspaceFactory: CreateRunspace/0
 System.Management.Automation.ScriptBlock: Create/1
 System.Math: Abs/1 Floor/1 Max/2 Min/2 Round/1
+System.Net.Dns: GetHostAddresses/1
 System.Net.SecurityProtocolType: Tls12
 System.Net.ServicePointManager: Expect100Continue SecurityProtocol
 System.Net.Sockets.SocketException
@@ -86,25 +87,40 @@ System.Text.StringBuilder
 System.Text.UTF8Encoding
 System.Threading.Tasks.Task: WaitAny/2
 System.Threading.ThreadPool: SetMinThreads/2
+System.TimeZoneInfo: Local
 System.TimeoutException
 System.Type
 System.UnauthorizedAccessException
 System.Xml.XmlElement
+System.Decimal
+System.ValueType
+System.Version
+System.Uri
+System.Collections.IDictionary
+System.Collections.IEnumerable
+System.Management.Automation.IContainsErrorRecord
+System.IO.DirectoryInfo
+System.IO.FileInfo
+System.Security.Cryptography.HashAlgorithm: Create/1
 System.Management.Automation.CmdletInfo
 System.Reflection.BindingFlags
 System.IO.StringReader
 """
 """Types of .NET Framework 4.7.2 or Windows PowerShell 5.1, each with the static members that scripts use."""
 METHODS = """
+    AddCommand/1 AddParameter/2 AddStatement/0 Invoke/0 SetVariable/2 ToUpperInvariant/0
     Abort/0 Add/1 AddArgument/1 AddScript/1 Append/1 BeginErrorReadLine/0 BeginInvoke/0 BeginOutputReadLine/0 BeginStop/2
     Clear/0 Close/0 CloseMainWindow/0 ComputeHash/1 ContainsKey/1 Dispose/0 EndInvoke/1 Flush/0 Flush/1 GetAttribute/1
     GetBaseException/0 GetBuffer/0 GetBytes/1 GetRequestStream/0 GetResponse/0 GetResponseStream/0 GetString/1 GetString/3
-    GetType/0 GetValue/1 IsInRole/1 IsInstanceOfType/1 Kill/0 LastIndexOf/1 Open/0 Popup/4 Read/3 ReadAsync/3 ReadLine/0
+    GetUtcOffset/1 GetType/0 GetValue/1 IsInRole/1 IsInstanceOfType/1 Kill/0 LastIndexOf/1 Open/0 Popup/4 Read/3 ReadAsync/3 ReadLine/0
     ReadToEnd/0 ReadToEndAsync/0 Remove/1 Remove/2 Replace/2 Seek/2 SetLength/1 Start/0 Substring/2 ToArray/0
     ToLowerInvariant/0 ToString/0 ToString/1 ToString/2 ToUniversalTime/0 Trim/0 Wait/1 WaitForExit/1 WaitOne/1 Write/3
     WriteAsync/3
 """
 PROPERTIES = """
+    BaseObject CreationTime DependentServices ErrorDetails ErrorRecord HelpLink IsPrimitive LastAccessTime LinkType MemberType MessageData
+    NoNewLine ScriptStackTrace ServicesDependedOn SessionStateProxy Streams TargetName TargetType
+    Domain Manufacturer Model NumberOfLogicalProcessors NumberOfProcessors OSArchitecture ProductType StandardName TotalMinutes
     AllowAutoRedirect Arguments AsyncWaitHandle AvailableFreeSpace BaseStream CSName Caption Category CategoryInfo
     CimClassName ContentLength ContentType Count CreateNoWindow CreationDate DedicatedUsage Distributions Domain Elapsed
     ElapsedMilliseconds EnvironmentVariables Exception ExecutablePath ExitCode FileName Free FreePhysicalMemory FullName

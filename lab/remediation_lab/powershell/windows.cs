@@ -157,6 +157,10 @@ namespace RemediationLab
     public static class LabEnvironment
     {
         public static string MachineName { get { return (string)World.Windows("login")["machine"]; } }
+        public static System.Collections.Hashtable GetEnvironmentVariables()
+        {
+            return new System.Collections.Hashtable { ["OS"] = "Windows_NT", ["COMPUTERNAME"] = MachineName };
+        }
         public static string SystemDirectory { get { return "C:\\Windows\\System32"; } }
         public static OperatingSystem OSVersion
         {

@@ -31,7 +31,7 @@ function Enter-Windows([int] $Session = -1) {
     $variables = @{
         SystemRoot = 'C:\Windows'; windir = 'C:\Windows'; SystemDrive = 'C:'; ProgramFiles = 'C:\Program Files'; ProgramData = 'C:\ProgramData'
         USERPROFILE = $login.home; APPDATA = $login.home + '\AppData\Roaming'
-        TEMP = $login.home + '\AppData\Local\Temp'; USERNAME = $user; USERDOMAIN = $domain; COMPUTERNAME = $login.machine
+        TEMP = $login.home + '\AppData\Local\Temp'; USERNAME = $user; USERDOMAIN = $domain; COMPUTERNAME = $login.machine; PROCESSOR_ARCHITECTURE = 'AMD64'
     }
     foreach ($entry in $variables.GetEnumerator()) { Microsoft.PowerShell.Management\Set-Item -LiteralPath ('Env:' + $entry.Key) -Value $entry.Value }
     # every runspace of this process looks here before it looks for a type of that name

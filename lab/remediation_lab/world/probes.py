@@ -63,30 +63,29 @@ def facts(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     """Return the machine for Ansible's facts: what Win32_OperatingSystem refuses is null, with the reason."""
     state, parts = machine.state, Parts()
 
-    def asked(name: str, value: Json) -> Json:
-        def read() -> Json:
-            cim(state)
-            return value
+    for each in ("Win32_OperatingSystem", "Win32_ComputerSystem"):
+        parts.read(each, lambda: cim(state))
 
-        return parts.read(name, read)
+    def asked(value: Json) -> Json:
+        return None if state.login.restricted else value
 
     return {
-        "Caption": asked("Caption", state.caption),
+        "Caption": asked(state.caption),
         "Version": state.version,
-        "ProductType": asked("ProductType", 1),
-        "Architecture": "64-bit",
+        "ProductType": asked(1),
+        "Architecture": "AMD64" if state.login.restricted else "64-bit",
         "Hostname": state.name.upper(),
-        "Domain": asked("Domain", "WORKGROUP"),
+        "Domain": asked("WORKGROUP"),
         "Manufacturer": None,
         "Model": None,
-        "Sockets": asked("Sockets", 1),
-        "LogicalProcessors": asked("LogicalProcessors", 16),
-        "TotalVisibleMemorySize": asked("TotalVisibleMemorySize", state.memory_total // 1024),
-        "FreePhysicalMemory": asked("FreePhysicalMemory", state.memory_free // 1024),
+        "Sockets": asked(1),
+        "LogicalProcessors": asked(16),
+        "TotalVisibleMemorySize": asked(state.memory_total // 1024),
+        "FreePhysicalMemory": asked(state.memory_free // 1024),
         "Now": machine.clock.now(),
         "OffsetMinutes": 0.0,
         "Zone": "UTC",
-        "LastBootUpTime": asked("LastBootUpTime", state.booted),
+        "LastBootUpTime": asked(state.booted),
         "User": state.login.user,
         "UserProfile": "C:\\Users\\" + state.login.user.rpartition("\\")[2],
         "PSVersion": state.login.ps_version,

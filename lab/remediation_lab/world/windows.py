@@ -143,13 +143,21 @@ class Windows:
         return [{"Name": each.service, "ProcessId": each.pid} for each in self._machine.state.programs if each.service]
 
     def _computer(self) -> list[dict[str, Json]]:
-        return [{"Name": self._machine.state.name.upper(), "UserName": self._machine.state.login.desktop_user}]
+        return [
+            {
+                "Name": self._machine.state.name.upper(),
+                "UserName": self._machine.state.login.desktop_user,
+                "Domain": "WORKGROUP",
+                "NumberOfProcessors": 1,
+                "NumberOfLogicalProcessors": 16,
+            }
+        ]
 
     def _system(self) -> list[dict[str, Json]]:
         state = self._machine.state
         row = {
             "Caption": state.caption, "Version": state.version, "CSName": state.name.upper(), "TotalVisibleMemorySize": state.memory_total // 1024,
-            "FreePhysicalMemory": state.memory_free // 1024, "LastBootUpTime": state.booted,
+            "FreePhysicalMemory": state.memory_free // 1024, "LastBootUpTime": state.booted, "ProductType": 1, "OSArchitecture": "64-bit",
         }  # fmt: skip
         return [self._told(row)]
 

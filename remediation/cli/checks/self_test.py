@@ -281,6 +281,7 @@ TRIALS: tuple[Trial, ...] = (
     Trial("envelope", "how WinRM refuses a message that is too large",
           "winrm set winrm/config '@{MaxEnvelopeSizekb=\"150\"}' # then, from the controller, a play that writes a file of 200 kB"),
     Trial("container-script", "a script of several lines reaches a container unharmed", 'docker run --rm alpine sh -c "echo one`necho two"'),
+    Trial("link", "a link is told from other reparse points, with its target", "Get-ChildItem C:\\Users -Force | Select-Object Name, LinkType, Target"),
     Trial("notify", "a message stays when its task is unregistered", "remediate play PLAYBOOK # with a step that shows a message"),
 )  # fmt: skip
 

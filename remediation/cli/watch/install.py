@@ -182,7 +182,9 @@ def _need(program: str) -> None:
 
 def _run(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=LONGEST, env=dict(environment))
+        done = subprocess.run(
+            words, capture_output=True, text=True, encoding="utf-8", check=False, timeout=LONGEST, env=dict(environment)
+        )
     except subprocess.TimeoutExpired:
         raise UsageError(f"{' '.join(words)} did not end within {LONGEST:g} s") from None
     if done.returncode:
