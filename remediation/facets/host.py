@@ -12,7 +12,7 @@ from remediation.facets.docker.sdk import SdkEngine, SdkEngineWriter
 from remediation.facets.gpu import devices as gpu
 from remediation.facets.gpu.nvml import NvmlGpu
 from remediation.facets.host_info import HostInfo
-from remediation.facets.machine import files, processes, system
+from remediation.facets.machine import files, processes, service_manager, system
 from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, generate, pull
@@ -83,6 +83,11 @@ class HostReader:
     def services(self) -> protocols.ServicesReader:
         """What serves Ollama."""
         return HostServices(self._snapshot, self.target, self.engine.inspect)
+
+    @cached_property
+    def service_manager(self) -> protocols.ServiceManagerReader:
+        """systemd, or the service control manager."""
+        return service_manager.HostServiceManager(self._snapshot)
 
     @cached_property
     def daemon(self) -> protocols.DaemonReader:
@@ -188,6 +193,11 @@ class HostWriter:
     def services(self) -> HostServicesWriter:
         """What serves Ollama, and restarting services."""
         return HostServicesWriter(self._snapshot, self.target, self.engine.inspect)
+
+    @cached_property
+    def service_manager(self) -> protocols.ServiceManagerWriter:
+        """Systemd or the service control manager, and changing services."""
+        return service_manager.HostServiceManagerWriter(self._snapshot)
 
     @cached_property
     def daemon(self) -> LinuxDaemonWriter:

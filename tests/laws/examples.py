@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from remediation.model.errors import CallFailed
-from remediation.model.facts import ContainerStats, Executed
+from remediation.model.facts import ContainerStats, Executed, ServiceStatus
 from remediation.steps.compose.environment import digest
 from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import (
@@ -124,6 +125,20 @@ def half_made(point: str) -> World:
     return world
 
 
+def holding(text: str | None) -> World:
+    """Return a host with this file, or without it."""
+    world = World(folders={"C:\\app"})
+    if text is not None:
+        world.texts["C:\\app\\one.txt"] = text.encode()
+        world.modes["C:\\app\\one.txt"] = 0o644
+    return world
+
+
+def serving(state: str, **more: Any) -> World:
+    """Return a host with this service."""
+    return World(services={"ollama": ServiceStatus("ollama", state, **more)})
+
+
 EXAMPLES: Mapping[str, Sequence[Example]] = {
     "compose.environment": (
         Example({}, lambda: stack("OLLAMA_LLM_LIBRARY=cuda"), stack),
@@ -160,6 +175,16 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "docker_desktop.setting": (Example({"set": {"openUIOnStartupDisabled": True}}, on_desktop),),
     "driver.at_least": (Example({"version": "560"}, stack, looks=True), Example({}, stack, stack, looks=True)),
     "env_file.set": (Example({"set": {"OLLAMA_MODEL": "phi3:3.8b"}}, with_dotenv, dotenv_changed),),
+    "file.managed": (
+        Example({"path": "C:\\app\\one.txt", "content": "new\n"}, lambda: holding("old\n"), lambda: holding("new\n")),
+        Example({"path": "C:\\app\\one.txt", "content": "new\n", "mode": 0o600}, lambda: holding(None)),
+        Example({"path": "C:\\app\\one.txt", "content": "new\n", "private": True}, lambda: holding("old\n")),
+        Example({"path": "C:\\app\\one.txt", "mode": 0o600}, lambda: holding("old\n")),
+        Example({"path": "C:\\app\\one.txt", "state": "absent"}, lambda: holding("old\n"), lambda: holding(None)),
+        Example({"path": "C:\\app", "state": "absent"}, lambda: holding("old\n")),
+        Example({"path": "C:\\app\\a\\b", "state": "directory"}, lambda: holding("old\n")),
+        Example({"path": "C:\\app\\ln", "state": "link", "target": "one.txt"}, lambda: holding("old\n")),
+    ),
     "file.restored": (
         Example({"path": GPU, "backup": f"{GPU}.bak"}, edited_with_a_backup),
         Example(
@@ -199,6 +224,18 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     ),
     "ollama.restarted": (Example({}, healthy),),
     "program.closed": (Example({"program": "chrome"}, occupied, stack),),
+    "service.state": (
+        Example(
+            {"service": "ollama", "state": "running", "enabled": True},
+            lambda: serving("stopped"),
+            lambda: serving("running", enabled=True),
+        ),
+        Example({"service": "ollama", "state": "restarted", "instance": "1"}, lambda: serving("running", instance="1")),
+        Example({"service": "ollama", "state": "stopped", "start_mode": "manual"}, lambda: serving("running", start_mode="auto")),
+        Example({"service": "ollama", "state": "running", "path": "C:\\ollama.exe serve", "start_mode": "auto"}, World),
+        Example({"service": "ollama", "state": "absent"}, lambda: serving("stopped"), World),
+        Example({"service": "ollama", "masked": True}, lambda: serving("stopped")),
+    ),
     "service.recreated": (Example({"service": "api"}, dotenv_changed, with_dotenv),),
     "stack.built": (Example({}, built_from_source), Example({}, stack, stack, looks=True)),
     "stack.ordered_start": (Example({}, stopped, healthy), Example({}, stack)),

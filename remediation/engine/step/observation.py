@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         OllamaReader,
         ProcessReader,
         Reader,
+        ServiceManagerReader,
         ServicesReader,
         SystemReader,
     )
@@ -182,6 +183,11 @@ class Informed:
     def files(self) -> FilesReader:
         """The wrapped reader's file facet."""
         return self._reader.files
+
+    @property
+    def service_manager(self) -> ServiceManagerReader:
+        """The wrapped reader's service manager."""
+        return self._reader.service_manager
 
     def target(self) -> Target:
         """Return the wrapped reader's target."""

@@ -18,6 +18,8 @@ from remediation.facets.protocols.machine import (
     GpuReader,
     ProcessReader,
     ProcessWriter,
+    ServiceManagerReader,
+    ServiceManagerWriter,
     SystemReader,
     SystemWriter,
 )
@@ -45,6 +47,8 @@ __all__ = [
     "ProcessReader",
     "ProcessWriter",
     "Reader",
+    "ServiceManagerReader",
+    "ServiceManagerWriter",
     "ServicesReader",
     "ServicesWriter",
     "SystemReader",
@@ -101,6 +105,10 @@ class Reader(Protocol):
         """What serves Ollama, and systemd."""
 
     @property
+    def service_manager(self) -> ServiceManagerReader:
+        """systemd, or the service control manager."""
+
+    @property
     def daemon(self) -> DaemonReader:
         """The Docker daemon of a Linux host."""
 
@@ -154,6 +162,10 @@ class Writer(Protocol):
     @property
     def services(self) -> ServicesWriter:
         """What serves Ollama, and systemd."""
+
+    @property
+    def service_manager(self) -> ServiceManagerWriter:
+        """systemd, or the service control manager."""
 
     @property
     def daemon(self) -> DaemonWriter:

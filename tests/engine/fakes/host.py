@@ -21,10 +21,12 @@ from tests.engine.fakes.machine import (
     FakeFiles,
     FakeGpu,
     FakeProcesses,
+    FakeServiceManager,
     FakeSystem,
     WritableDesktop,
     WritableFiles,
     WritableProcesses,
+    WritableServiceManager,
     WritableSystem,
 )
 from tests.engine.fakes.ollama import LAYERS, WEIGHTS, FakeOllama, WritableOllama
@@ -52,6 +54,7 @@ class FakeReader:
         self.system = FakeSystem(world)
         self.files = FakeFiles(world)
         self.services = FakeServices(world)
+        self.service_manager = FakeServiceManager(world)
         self.daemon = FakeDaemon(world)
         self._world = world
 
@@ -85,6 +88,7 @@ class FakeWriter(FakeReader):
         self.system = WritableSystem(world)
         self.files = WritableFiles(world)
         self.services = WritableServices(world)
+        self.service_manager = WritableServiceManager(world)
         self.daemon = WritableDaemon(world)
 
 
