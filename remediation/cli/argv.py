@@ -43,10 +43,7 @@ INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(("--vault-id", "--vault-ids", "--vault-pass-file"), _VAULT),
     **dict.fromkeys(("-J", "--ask-vault-pass", "--ask-vault-password"), _PROMPT),
     **dict.fromkeys(("-M", "--module-path"), "there are no modules; remediate steps lists the steps"),
-    **dict.fromkeys(("--list-tasks", "--list-tags", "--list-hosts", "--syntax-check", "--start-at-task", "--tags", "-t", "--skip-tags"), _PLAY),
-    "--flush-cache": "facts are not kept between runs; leave it out",
-    "--force-handlers": "set force_handlers: true in the play",
-    "--step": "remediate play --check shows what would be done; --start-at-task and --limit run part of it",
+    **dict.fromkeys(("--list-tasks", "--list-tags", "--list-hosts", "--syntax-check", "--start-at-task", "--tags", "-t", "--skip-tags", "--step", "--flush-cache", "--force-handlers"), _PLAY),
     "--inventory-file": "use --inventory (-i)",
     "--subset": "use --limit (-l)",
 }  # fmt: skip
@@ -245,10 +242,13 @@ class _CommandLine:
         if word in self.tasks:
             raise UsageError(f"one task per command line: {self.line.task}, then {word}", next_step="run them one by one")
         if word.endswith(PLAYBOOK) and any(argument.name == "playbook" for argument in context.positional_args):
-            raise UsageError(
-                f"one playbook per command line: {self.line.positional[0]}, then {word}",
-                next_step="run them one by one, or import both into a third playbook with import_playbook",
-            )
+            if "--also" not in context.flags:
+                raise UsageError(
+                    f"one playbook per command line: {self.line.positional[0]}, then {word}",
+                    next_step="run them one by one, or import both into a third playbook with import_playbook",
+                )
+            self.line.options += ["--also", word]
+            return
         repeated = next((flag for flag in reversed(self.line.options) if flag.startswith("-")), "")
         if repeated and context.flags[repeated].kind is list:
             raise UsageError(f"{word!r} belongs to no option", next_step=f"repeat {repeated}: {repeated} … {repeated} {word}")

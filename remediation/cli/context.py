@@ -17,6 +17,7 @@ from remediation.cli.resources import INVENTORY, find_resource, names
 from remediation.cli.stdio import current_masker
 from remediation.engine.internal_errors import CrashLog, contained, errors_folder
 from remediation.engine.workers import PARTING, finish, gather
+from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.check import misspelt
 from remediation.inventory.load import Inventory, check_inventory, holds_files, load_inventory
 from remediation.inventory.secrets import vault_of
@@ -25,6 +26,7 @@ from remediation.model.secrets.masking import Masker, secrets_in
 from remediation.model.secrets.names import sounds_secret
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.loader import Decrypt, read_yaml
+from remediation.templating.yaml.located import Table
 from remediation.templating.yaml.secret import Secret
 
 if TYPE_CHECKING:
@@ -266,9 +268,14 @@ def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:
 def read_inventory(options: HostOptions, *, playbook: Path | None = None, decrypt: Decrypt | None = None) -> Inventory:
     """Read the inventory that `options` name without starting a lab. Raises `InputError`, `UsageError`."""
     decrypt = decrypt or vault_of(options.vault_password_file)
-    names = options.inventory or (DEFAULT_INVENTORY,)
+    config = ansible_config()
+    names = options.inventory or config.sources() or (DEFAULT_INVENTORY,)
+    given = config.variables()
+    places = {name: place for name in given if (place := config.place())}
     sources = [source if "," in source else _source(source) for source in names]
-    return load_inventory(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt)
+    return load_inventory(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt,
+        defaults=Table(given, config.place(), places, places),
+    )  # fmt: skip
 
 
 def _source(name: str) -> Path:

@@ -30,6 +30,7 @@ from remediation.engine.journal.journal import ERRORS, Journal
 from remediation.engine.play.context.run_request import FORKS, OpenHost, RunRequest, RunSummary
 from remediation.engine.play.prompts import with_answers
 from remediation.engine.play.runner import run_playbook
+from remediation.inventory.ansible_config import ansible_config
 from remediation.model.change import Risk
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
@@ -64,6 +65,9 @@ class RunOptions(PlaybookOptions):
     tags: tuple[str, ...] = ()
     skip_tags: tuple[str, ...] = ()
     start_at_task: str | None = None
+    also: tuple[str, ...] = ()
+    force_handlers: bool = False
+    step: bool = False
 
     @classmethod
     def of(cls, options: HostOptions, **more: Any) -> RunOptions:
@@ -99,9 +103,11 @@ def report_listeners(asked: PlaybookOptions) -> list[Listener]:
 
 def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunRequest:
     """Return the requested run with its playbook loaded. Raises `InputError`, `UsageError`."""
+    if asked.step and not TerminalPrompt().available:
+        raise UsageError("--step needs a terminal to ask at", next_step="leave it out, or use --check")
     return RunRequest(
         command=name,
-        playbook=with_answers(load_playbook(path, extra=hosts.extra, decrypt=hosts.decrypt), hosts.extra),
+        playbook=_playbook(asked, hosts, path),
         inventory=hosts.inventory,
         limit=asked.limit,
         extra=hosts.extra,
@@ -110,10 +116,22 @@ def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunR
         tags=asked.tags,
         skip_tags=asked.skip_tags,
         start_at=asked.start_at_task or "",
+        step=asked.step,
         wait=seconds("--wait", asked.wait),
         verbosity=int(asked.verbose),
         sources=hosts.sources,
     )
+
+
+def _playbook(asked: RunOptions, hosts: Session, path: Path) -> Playbook:
+    """Return the playbook with those that run after it, and with what the user is asked for."""
+    also = tuple(find_resource(PLAYBOOKS, name) for name in asked.also)
+    found = load_playbook(
+        path, extra=hosts.extra, decrypt=hosts.decrypt, roles_path=ansible_config().paths("roles_path", os.pathsep), also=also
+    )
+    if asked.force_handlers:
+        found = replace(found, plays=tuple(replace(play, force_handlers=True) for play in found.plays))
+    return with_answers(found, hosts.extra)
 
 
 def policy_of(asked: PlaybookOptions) -> Policy:
@@ -140,11 +158,12 @@ def policy_of(asked: PlaybookOptions) -> Policy:
 
 def forks_of(asked: PlaybookOptions) -> int:
     """Return the number of hosts to process in parallel. Raises `UsageError`."""
-    if asked.forks is None:
+    forks = asked.forks if asked.forks is not None else ansible_config().values.get("forks")
+    if forks is None:
         return FORKS
-    if not is_whole(asked.forks) or int(asked.forks) < 1:
-        raise UsageError(f"--forks: expected a number of hosts, at least 1, got {asked.forks!r}")
-    return int(asked.forks)
+    if not is_whole(forks) or int(forks) < 1:
+        raise UsageError(f"--forks: expected a number of hosts, at least 1, got {forks!r}")
+    return int(forks)
 
 
 def execute_run(

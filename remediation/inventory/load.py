@@ -1,8 +1,7 @@
-"""Reads inventories: Ansible's YAML format, folders, and host lists from the command line (``a,b,``)."""
+"""Reads inventories: Ansible's YAML and INI formats, programs, folders, and host lists from the command line (``a,b,``)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,8 +10,10 @@ from typing import Any
 
 from remediation.inventory.check import check_inventory
 from remediation.inventory.files import IGNORED, SUFFIXES, folder_entries, read_files
+from remediation.inventory.ini import looks_like_ini, read_ini
 from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Group, Inventory
 from remediation.inventory.ranges import expanded, without_port
+from remediation.inventory.script import is_program, read_program
 from remediation.model.errors import InputError, Place, Problem, UsageError
 from remediation.model.files import read_text
 from remediation.templating.yaml.loader import Decrypt, meant, problem, read_yaml
@@ -28,14 +29,19 @@ DEEPEST_GROUPS = 100
 MOST_FILES = 1000
 """Highest number of files in an inventory folder. More indicate the wrong folder."""
 APART = frozenset({"group_vars", "host_vars", "vars_plugins"})
-_SECTION = re.compile(r"^\[[\w.:-]+\]\s*$")
 
 
 def load_inventory(
-    sources: Sequence[Path | str], *, playbook_dir: Path | None = None, decrypt: Decrypt | None = None
+    sources: Sequence[Path | str],
+    *,
+    playbook_dir: Path | None = None,
+    decrypt: Decrypt | None = None,
+    defaults: Table | None = None,
 ) -> Inventory:
-    """Return the inventory of all `sources`; later ones override earlier ones. Raises `InputError` with all mistakes, or `UsageError`."""
+    """Return the inventory of all `sources`; later ones override earlier ones. `defaults` are variables of all hosts. Raises `InputError` with all mistakes, or `UsageError`."""
     reading = _InventoryReader(decrypt=decrypt)
+    if defaults:
+        reading.groups[ALL].vars.append(defaults)
     for source in sources:
         reading.take(source)
     play_files = [] if playbook_dir is None else [read_files(playbook_dir, reading.problems, decrypt)]
@@ -111,21 +117,34 @@ class _InventoryReader:
             self.files.append(read_files(folder, self.problems, self.decrypt))
 
     def file(self, path: Path) -> None:
-        try:
-            content = read_yaml(path, decrypt=self.decrypt)
-        except InputError as error:
-            self.problems += [_ini(path)] if _is_ini(path) else error.problems
-            return
+        content = self.content(path)
         if content is None:
-            return
-        if not isinstance(content, Table):
-            self.problems.append(_ini(path) if _is_ini(path) else problem("expected a mapping of groups", Place(str(path), 1, 1)))
             return
         for name, value in content.items():
             if name == LAB and _asks_for_lab(value):
                 self.laboratory(value or Table({}))
                 continue
             self.group(None, name, value, content.key_places.get(name))
+
+    def content(self, path: Path) -> Table | None:
+        """Return the groups of a file: YAML, INI, or what a program prints."""
+        if is_program(path):
+            return read_program(path, self.problems)
+        before = len(self.problems)
+        try:
+            content = read_yaml(path, decrypt=self.decrypt)
+        except InputError as error:
+            self.problems += error.problems
+            content = ""
+        if content is None or isinstance(content, Table):
+            return content
+        text = _text_of(path)
+        if looks_like_ini(text) or (path.suffix not in SUFFIXES and isinstance(content, str)):
+            del self.problems[before:]
+            return read_ini(text, path, self.problems)
+        if len(self.problems) == before:
+            self.problems.append(problem("expected a mapping of groups", Place(str(path), 1, 1)))
+        return None
 
     def laboratory(self, value: Table) -> None:
         for key in value:
@@ -284,19 +303,11 @@ def _with_port(variables: Table | None, port: int | None) -> Table | None:
     return Table({"ansible_port": port, **known}, known.place, known.key_places, known.value_places)
 
 
-def _is_ini(path: Path) -> bool:
+def _text_of(path: Path) -> str:
     try:
-        lines = read_text(path, encoding="utf-8-sig").splitlines()
+        return read_text(path, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        return False
-    return any(_SECTION.match(line) for line in lines)
-
-
-def _ini(path: Path) -> Problem:
-    return problem(
-        f"this looks like an INI inventory, but only YAML is supported; convert it with ansible-inventory -i {path} --list --yaml",
-        Place(str(path), 1, 1),
-    )
+        return ""
 
 
 def _kind(value: object) -> str:

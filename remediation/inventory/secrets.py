@@ -6,13 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from remediation.inventory.ansible_config import ansible_config
 from remediation.templating.yaml.secret import Secret
 from remediation.templating.yaml.secret_sources import from_command, from_file, from_prompt
 from remediation.templating.yaml.vault import DEFAULT_ID, Password, Vault
 
 PROMPT = "prompt"
 VARIABLE = "ANSIBLE_VAULT_PASSWORD_FILE"
-"""Ansible's environment variable with the password file, used if the command line names none."""
+"""Ansible's environment variable with the password file, used if the command line names none; then that of ``ansible.cfg``."""
 
 
 def vault_of(given: Sequence[str], environment: Mapping[str, str] = os.environ) -> Vault:
@@ -21,6 +22,8 @@ def vault_of(given: Sequence[str], environment: Mapping[str, str] = os.environ) 
     Each is ``[ID@]SOURCE``: a file, an executable file that prints the password, or ``prompt``.
     """
     named = list(given) or [name for name in (environment.get(VARIABLE),) if name]
+    if not named:
+        named = [str(path) for path in ansible_config(environment).paths("vault_password_file", "\0") or ()]
     return Vault([_password(text) for text in named])
 
 

@@ -44,7 +44,7 @@ class Program:
     """A program to run, or with `script` a script that answers with JSON.
 
     ``cmd`` is the command line as the result shows it; ``shown`` is the same with secrets masked, for changes and plans. ``outcome``
-    makes the result from the answer; the default is that of ``command``.
+    makes the result from the `Completed` program or the script's value; the default is that of ``command``.
     """
 
     argv: tuple[str, ...]
@@ -160,9 +160,11 @@ class Module(Action, ABC):
 
 def _fitting(cls: type[Module], name: str, value: Any) -> Any:
     field_ = cls.model_fields.get(name) or next((each for each in cls.model_fields.values() if each.alias == name), None)
-    if field_ is None or not isinstance(value, (str, bool)):
+    if field_ is None or not isinstance(value, (str, bool, int, float)):
         return value
     kinds = get_args(field_.annotation) or (field_.annotation,)
-    if isinstance(value, str) and any(get_origin(kind) is list for kind in (field_.annotation, *kinds)):
+    if any(get_origin(kind) is list for kind in (field_.annotation, *kinds)):
+        if not isinstance(value, str):
+            return [value]
         return [part.strip() for part in value.split(",")] if value.strip() else []
     return str(value) if isinstance(value, bool) and str in kinds and bool not in kinds else value

@@ -15,9 +15,10 @@ from remediation.model.outcome import Outcome, Result
 from remediation.modules.commands.programs import wrong_platform
 from remediation.modules.contract import Module, ModuleTask, Program
 from remediation.modules.files.placing import as_action, merged_results
-from remediation.modules.result import ActionResult, done_result, failed_result
+from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
 
 STEP = "service.state"
+_LATER = "there is no service {} yet; check mode assumes that a change above creates it"
 _RUNS = {"started": "running", "stopped": "stopped", "paused": "paused", "absent": "absent"}
 
 
@@ -53,6 +54,8 @@ class PosixService(Module):
     def _reached(self, name: str, task: ModuleTask, **more: Any) -> ActionResult:
         status = task.reader().service_manager.status(name, user=self.user)
         if status is None:
+            if task.check():
+                return skipped_result(_LATER.format(name))
             return failed_result(f"Could not find the requested service {name}: host")
         given: dict[str, Any] = {"service": name, "user": self.user, "risk_level": str(task.risk()), **more}
         if self.enabled is not None:
@@ -141,6 +144,8 @@ class WinService(Module):
             return wrong_platform("win_service", "service", task)
         status = task.reader().service_manager.status(self.name)
         if status is None and self.path is None and self.state != "absent":
+            if task.check():
+                return skipped_result(_LATER.format(self.name))
             return failed_result(f"Service '{self.name}' is not installed, need to set 'path' to create a new service")
         settings = {
             name: value

@@ -37,16 +37,21 @@ def load_playbook(
     *,
     decrypt: Decrypt | None = None,
     roles_path: tuple[Path, ...] | None = None,
+    also: tuple[Path, ...] = (),
 ) -> Playbook:
     """Return the playbook in `path`. Raises `InputError` with all mistakes in it and its imports.
 
-    `extra` are the variables of the command line, which may occur in the names of imports. `decrypt` opens vaults.
+    The plays of `also` follow. `extra` are the variables of the command line, which may occur in the names of imports. `decrypt` opens vaults.
     """
     loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
     if not path.is_file():
         raise InputError((Problem(f"there is no playbook {path}"),))
     with loading.within(path, None):
         plays = _Plays(loading, path).read(Place(str(path), 1, 1))
+    for other in also:
+        loading.root = other.parent
+        with loading.within(other, None):
+            plays += _Plays(loading, other, first=len(plays)).read(Place(str(other), 1, 1))
     loading.problems.check()
     return Playbook(path, tuple(plays), tuple(loading.files), decrypt, roles_path)
 

@@ -258,7 +258,9 @@ class Play:
     @property
     def title(self) -> str:
         """The displayed name: the play's name, else its hosts."""
-        return self.name or (",".join(map(str, self.hosts)) if isinstance(self.hosts, list) else str(self.hosts))
+        if self.name or isinstance(self.hosts, str):
+            return self.name or self.hosts
+        return ",".join(map(str, self.hosts)) if isinstance(self.hosts, list) else str(self.hosts)
 
     @property
     def sections(self) -> tuple[tuple[Node, ...], ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
@@ -92,12 +94,47 @@ def subset(value: Iterable[Any], other: Iterable[Any]) -> bool:
     return all(item in others for item in value)
 
 
+def is_vaulted(value: object) -> bool:
+    """Return whether a file is encrypted by Ansible Vault."""
+    with Path(str(value)).open("rb") as file:
+        return file.read(len(VAULT)).startswith(VAULT)
+
+
+VAULT = b"$ANSIBLE_VAULT;"
+
+
+def same_file(value: object, other: object) -> bool:
+    """Return whether two paths are the same file."""
+    return Path(str(value)).samefile(str(other))
+
+
+def is_uri(value: object, schemes: Iterable[str] | None = None) -> bool:
+    """Return whether a text is a URI, of one of the schemes."""
+    try:
+        found = urlsplit(str(value))
+    except ValueError:
+        return False
+    return bool(found.scheme and (found.path or found.netloc or found.query)) and (not schemes or found.scheme in list(schemes))
+
+
+def is_url(value: object, schemes: Iterable[str] | None = None) -> bool:
+    """Return whether a text is a URI with a host."""
+    return is_uri(value, schemes) and bool(urlsplit(str(value)).netloc)
+
+
+def is_urn(value: object) -> bool:
+    """Return whether a text is a URN."""
+    return str(value).startswith("urn:") and is_uri(value)
+
+
 FILES: Mapping[tuple[str, ...], Callable[[Any], bool]] = {
     ("directory", "is_dir"): lambda value: Path(str(value)).is_dir(),
     ("exists",): lambda value: Path(str(value)).exists(),
     ("file", "is_file"): lambda value: Path(str(value)).is_file(),
     ("link", "is_link"): lambda value: Path(str(value)).is_symlink(),
     ("abs", "is_abs"): lambda value: Path(str(value)).is_absolute(),
+    ("mount", "is_mount"): lambda value: os.path.ismount(str(value)),
+    ("vaulted_file",): is_vaulted,
 }
 """Tests of paths on the controller, as in Ansible; steps read a host's files."""
 
@@ -113,6 +150,10 @@ TESTS: Mapping[str, Callable[..., Any]] = {
     "started": lambda value: bool(_result(value, "started").get("started", True)),
     **{name: test for names, test in FILES.items() for name in names},
     **{word.replace("-", "_"): outcome_is(word) for word in ("blocked", "unverified", "would-change")},
+    **dict.fromkeys(("same_file", "is_same_file"), same_file),
+    "uri": is_uri,
+    "url": is_url,
+    "urn": is_urn,
     "match": match,
     "search": is_found,
     "regex": regex,

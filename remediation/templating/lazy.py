@@ -85,6 +85,8 @@ def materialised(value: Any) -> Any:
         return str(value)
     if isinstance(value, Mapping):
         return {materialised(key): materialised(item) for key, item in value.items() if item is not OMIT}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # of groupby: prints as a tuple, as in Ansible
+        return tuple(materialised(item) for item in value)
     if isinstance(value, (list, tuple, range, Iterator, KeysView, ValuesView, ItemsView, set, frozenset)):
         return [materialised(item) for item in value if item is not OMIT]
     if callable(value):

@@ -41,7 +41,9 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("lab: {host: 1}\nall: {hosts: {a: }}\n", "hosts.yml:1:7: lab: 'host' is not known; did you mean 'hosts'?"),
         ("lab: {hosts: 0}\nall: {hosts: {a: }}\n", "lab: hosts must be a number of at least 1"),
         ("all: {hosts: {a: {x: 1, x: 2}}}\n", "duplicate key 'x'"),
-        ("[web]\nhost1 ansible_host=1.2.3.4\n", "this looks like an INI inventory"),
+        ("[web]\nhost1 ansible_host\n", "hosts.yml:2:1: host host1: expected VARIABLE=VALUE, got 'ansible_host'"),
+        ("[web:hosts]\nhost1\n[web]\n", "hosts.yml:1:1: expected [GROUP], [GROUP:vars] or [GROUP:children], got [web:hosts]"),
+        ("[web]\nhost1 a='x\n", 'hosts.yml:2:1: "host1 a=\'x" cannot be read: no closing quotation'),
         ("all:\n\thosts:\n", "the indentation contains a tab"),
     ],
 )

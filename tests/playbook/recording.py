@@ -36,7 +36,7 @@ def recorded(case: Path, program: str) -> dict[str, Any]:
         record.touch()
         python = Path(program).parent / "python"
         words = (case / "cli").read_text(encoding="utf-8").split() if (case / "cli").exists() else []
-        arguments = ["playbook.yml", "-i", "inventory.yml", "-e", f"tmp={scratch / 'tmp'}"]
+        arguments = ["playbook.yml", *([] if "-i" in words else ["-i", "inventory.yml"]), "-e", f"tmp={scratch / 'tmp'}"]
         arguments += ["-e", f"ansible_python_interpreter={python}", *words]
         own = {
             "RECORD": str(record),

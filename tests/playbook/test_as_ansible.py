@@ -47,6 +47,7 @@ def played(case: Path, folder: Path) -> Ran | None:
     """Run a case here; None where it is refused."""
     given = words(case)
     options: dict[str, Any] = {"extra": [f"tmp={folder / 'tmp'}"], "tags": (), "skip_tags": (), "check": "--check" in given}
+    sources: list[Path | str] = [Path("inventory.yml")]
     for option, value in itertools.zip_longest(given, given[1:]):
         if option == "-e":
             options["extra"].append(value)
@@ -54,8 +55,10 @@ def played(case: Path, folder: Path) -> Ran | None:
             options[option.lstrip("-").replace("-", "_")] = (value,)
         elif option == "--limit":
             options["limit"] = value
+        elif option == "-i":
+            sources = [Path(value) if "," not in value else value]
     try:
-        return run(Path("playbook.yml"), [Path("inventory.yml")], **options)
+        return run(Path("playbook.yml"), sources, **options)
     except RemediationError:
         return None
 
@@ -76,7 +79,7 @@ def entries(events: list[Event], host: str) -> Iterator[Mapping[str, Any]]:
 
 
 def agree(want: Mapping[str, Any], got: Mapping[str, Any], tmp: str) -> bool:
-    wanted = json.loads(json.dumps(want).replace("<tmp>", tmp))
+    wanted = json.loads(json.dumps(want).replace("<tmp>", tmp).replace("<work>", str(Path(tmp).parent / "work")))
     if wanted["outcome"] != got["outcome"] and not (
         got["outcome"] == "would-change" and wanted["outcome"] in {"changed", "skipped"}
     ):

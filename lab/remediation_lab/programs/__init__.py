@@ -55,6 +55,7 @@ _WHERE = {
     "powershell": "remediation_lab.programs.powershell",
     "pwsh": "remediation_lab.programs.powershell",
     "cmd": "remediation_lab.programs.powershell",
+    "curl": "remediation_lab.programs.curl",
 }
 
 

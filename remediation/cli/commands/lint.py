@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def lint(options: Lint) -> int:
     from remediation.cli.context import read_inventory
     from remediation.cli.extra_vars import extra_variables
     from remediation.cli.resources import PLAYBOOKS, find_resource
+    from remediation.inventory.ansible_config import ansible_config
     from remediation.playbook.lint import lint_playbook as advise
     from remediation.playbook.lint import warnings_to_json
     from remediation.playbook.load import load_playbook
@@ -37,7 +39,8 @@ def lint(options: Lint) -> int:
     if options.inventory:
         inventory = read_inventory(options, playbook=path)
         known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
-    advice = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING), known=known)
+    roles_path = ansible_config().paths("roles_path", os.pathsep)
+    advice = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING, roles_path=roles_path), known=known)
     if options.json:
         sys.stdout.write(document([warnings_to_json(item) for item in advice]))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -13,6 +14,7 @@ from remediation.engine.play.context.run_request import RunRequest
 from remediation.engine.play.context.run_state import title_of
 from remediation.engine.play.runner import hosts_of
 from remediation.engine.play.selection import TaskSelection, selection
+from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.secrets import vault_of
 from remediation.model.text.words import plural
 from remediation.playbook.load import load_playbook
@@ -27,7 +29,9 @@ def listing(options: Options, stream: TextIO) -> int:
     decrypt = vault_of(options.vault_password_file)
     path = find_resource(PLAYBOOKS, options.playbook)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
-    playbook = load_playbook(path, extra=extra, decrypt=decrypt)
+    also = tuple(find_resource(PLAYBOOKS, name) for name in options.also)
+    roles_path = ansible_config().paths("roles_path", os.pathsep)
+    playbook = load_playbook(path, extra=extra, decrypt=decrypt, roles_path=roles_path, also=also)
     rows = [f"playbook: {path}"]
     if options.list_hosts or options.list_tasks or options.list_tags:
         inventory = read_inventory(options, playbook=path, decrypt=decrypt)

@@ -132,6 +132,8 @@ class HostRunner:
             return
         if self.play.stage.ports.cancelled():
             raise Interrupted
+        if self.play.stage.request.step and self.results is None and not self.play.stage.agreed(task):
+            return
         site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
         if self.results is None and self.together.before(task):
             yield Meeting(f"{site.path}<")

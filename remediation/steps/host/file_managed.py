@@ -17,6 +17,7 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.facts import FileStatus
 from remediation.steps.compose.text import unified
 from remediation.steps.contract import Step, param, step
+from remediation.steps.run_info import pending
 
 KEPT = 65_536
 """Largest content in bytes that a run's journal keeps for undo; a larger file gets a copy next to it."""
@@ -79,7 +80,12 @@ class FileManaged(Step[ManagedPath]):
         follow = self.state in {"file", "directory"}
         status = host.files.status(self.path, follow=follow, algorithm="sha1" if self._compares else None)
         content = host.files.read(self.path) if status is not None and status.kind == "file" and status.size <= KEPT else None
-        missing = tuple(_missing(host, self.path)) if status is None and self.state == "directory" else ()
+        planned = {data.get("folder") for data in pending(host)}  # by earlier tasks, in check mode
+        missing = (
+            tuple(each for each in _missing(host, self.path) if each not in planned)
+            if status is None and self.state == "directory"
+            else ()
+        )
         other = host.files.status(self.target, follow=True) if self.state == "hard" and self.target is not None else None
         return ManagedPath(status, content, missing, other.inode if other is not None else None)
 

@@ -229,7 +229,9 @@ def human_readable(value: Any, isbits: bool = False, unit: str | None = None) ->
 
 
 def type_name(value: object) -> str:
-    """Return the name of a value's type."""
+    """Return the name of a value's type, under Ansible's name for an undefined value."""
+    if isinstance(value, Undefined):
+        return "UndefinedMarker"
     return type(materialised(value)).__name__
 
 
@@ -266,6 +268,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "subelements": subelements,
     "ternary": ternary,
     "to_datetime": to_datetime,
-    "to_uuid": lambda value: str(uuid.uuid5(uuid.UUID("361E6D51-FAEC-444A-9079-341386DA8E2E"), str(value))),
+    "to_uuid": lambda value, namespace="361E6D51-FAEC-444A-9079-341386DA8E2E": str(uuid.uuid5(uuid.UUID(namespace), str(value))),
     "type_debug": type_name,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import ntpath
+import os
 import posixpath
 import shlex
 from collections.abc import Callable, Mapping
@@ -67,6 +69,8 @@ TEXTS: Mapping[str, Callable[..., Any]] = {
     "comment": comment,
     "commonpath": common_path,
     "dirname": lambda value: posixpath.dirname(str(value)),
+    "expandvars": lambda value: os.path.expandvars(str(value)),
+    "fileglob": lambda value: [path for path in glob.glob(str(value)) if Path(path).is_file()],  # noqa: PTH207 - takes an absolute pattern
     "expanduser": lambda value: str(Path(str(value)).expanduser()),
     "normpath": lambda value: posixpath.normpath(str(value)),
     "path_join": path_join,

@@ -18,6 +18,7 @@ from remediation.templating.errors import TemplateError
 from remediation.templating.filters.common import to_bool
 from remediation.templating.lookups.lists import LISTS as LISTS_OF_VALUES
 from remediation.templating.lookups.lists import ListLookup, LookupContext, file_text
+from remediation.templating.lookups.records import csvfile, ini, inventory_hostnames, password
 from remediation.templating.yaml.secret import Secret, revealed
 from remediation.templating.yaml.secret_sources import from_command, from_file, from_keyring, from_prompt, output_of
 
@@ -35,6 +36,17 @@ def _file(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]
         _, text = file_text("file", str(revealed(term)), names, "files")
         text = text.lstrip() if to_bool(options.get("lstrip", False)) else text
         values.append(text.rstrip() if to_bool(options.get("rstrip", True)) else text)
+    return values
+
+
+def _unvault(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
+    """Return the texts of files that are not encrypted."""
+    values = []
+    for term in map(str, terms):
+        path, text = file_text("unvault", term, names, "files")
+        if text.startswith("$ANSIBLE_VAULT;"):
+            raise TemplateError(f"lookup('unvault'): {path} is encrypted; load it with vars_files or include_vars")
+        values.append(text)
     return values
 
 
@@ -95,7 +107,15 @@ LOOKUPS: Mapping[str, Lookup] = {
     "vars": _vars,
 }
 
-LISTS: Mapping[str, ListLookup] = {**LISTS_OF_VALUES, "file": _file}
+LISTS: Mapping[str, ListLookup] = {
+    **LISTS_OF_VALUES,
+    "csvfile": csvfile,
+    "file": _file,
+    "ini": ini,
+    "inventory_hostnames": inventory_hostnames,
+    "password": password,
+    "unvault": _unvault,
+}
 
 COMMANDS = frozenset({"lines", "pipe", "password_command"})
 """Lookups for which a list is one command, not several terms."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -93,7 +94,7 @@ def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
     change = _change(program, site)
     hold = site.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _unheld
     context = site.context(opened, hold)
-    earlier = _earlier(change, context, repeat=site.play.stage.request.repeat)
+    earlier = _earlier(program, change, context, repeat=site.play.stage.request.repeat)
     if earlier is not None:
         return earlier
     selected = context.ports.select(context.host, context.path, change)
@@ -132,13 +133,13 @@ def task_risk(site: TaskContext) -> Risk:
         raise UsageError(f"risk: {error}", place=site.place) from None
 
 
-def _earlier(change: Change, context: StepContext, *, repeat: bool) -> ActionResult | None:
+def _earlier(program: Program, change: Change, context: StepContext, *, repeat: bool) -> ActionResult | None:
     """Return the recorded result of this program from an earlier process of the run, None if it was not sent."""
     memory, path = context.memory, context.path
     done, in_flight = memory.done.pop(path, ()), memory.in_flight.pop(path, ())
     for known in done:
         if known.key == change.key and "rc" in known.data:
-            return _result(int(known.data["rc"]), str(known.data["stdout"]), str(known.data["stderr"]), change)
+            return _acted(_restored(known.data, program), program, change)
     if any(known.key == change.key for known in in_flight) and not repeat:
         reason = f"{change.summary}: was in flight when the run was interrupted, and is not repeated"
         return ActionResult(Outcome.UNVERIFIED, {"msg": reason}, reason, "check whether it was done, or resume with --repeat")
@@ -160,18 +161,34 @@ def _recorded(change: Change, program: Program, site: TaskContext, context: Step
         context.emit("change_end", **told, change=change_to_json(change), **ending)
         raise
     acted = _acted(reply, program, change)
-    kept = {name: acted.values[name] for name in ("rc", "stdout", "stderr") if name in acted.values}
+    kept = _kept(reply)
     if site.hidden():
         kept |= dict.fromkeys(("stdout", "stderr"), "")
     ended = {
         "applied": isinstance(reply, (Completed, ProbeReply))
         or (False if isinstance(reply, Failed) and reply.kind in NOT_STARTED else None),
         "error": acted.reason,
-        "effect": f"exit code {kept['rc']}" if kept else "",
+        "effect": f"exit code {kept['rc']}" if kept and program.script is None else "",
         "seconds": opened.access.clock.monotonic() - begun,
     }
     context.emit("change_end", **told, change=change_to_json(replace(change, data=kept)), **ended)
     return acted
+
+
+def _kept(reply: Reply) -> dict[str, Any]:
+    """Return what the journal keeps of an answer, so that a resumed run has it."""
+    if isinstance(reply, ProbeReply):
+        return {"rc": 0, "stdout": json.dumps(reply.value), "stderr": ""}
+    if not isinstance(reply, Completed):
+        return {}
+    return {"rc": reply.rc, "stdout": _text(reply.stdout, strip=False), "stderr": _text(reply.stderr, strip=False)}
+
+
+def _restored(data: Mapping[str, Any], program: Program) -> Reply:
+    """Return an answer that the journal kept."""
+    if program.script is not None:
+        return ProbeReply(json.loads(str(data["stdout"])))
+    return Completed(int(data["rc"]), str(data["stdout"]).encode(), str(data["stderr"]).encode())
 
 
 def _sent(program: Program, opened: Opened, limit: float) -> Reply:
@@ -183,13 +200,11 @@ def _sent(program: Program, opened: Opened, limit: float) -> Reply:
 
 
 def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResult:
-    if isinstance(reply, ProbeReply) and program.outcome is not None:
-        acted = program.outcome(reply.value)
-        told = Result(acted.outcome, acted.reason, (change,)) if change else None
-        return replace(acted, told=told)
+    if program.outcome is not None and isinstance(reply, (Completed, ProbeReply)):
+        acted = program.outcome(reply.value if isinstance(reply, ProbeReply) else reply)
+        return replace(acted, told=Result(acted.outcome, acted.reason, (change,)) if change and not acted.outcome.bad else None)
     if isinstance(reply, Completed):
-        acted = _result(reply.rc, _text(reply.stdout, strip=program.strip), _text(reply.stderr, strip=program.strip), change)
-        return acted if program.outcome is None else replace(program.outcome(acted), told=acted.told)
+        return _result(reply.rc, _text(reply.stdout, strip=program.strip), _text(reply.stderr, strip=program.strip), change)
     if not isinstance(reply, Failed):
         msg = f"a program answered with {type(reply).__name__}"
         raise TypeError(msg)

@@ -42,7 +42,7 @@ class OpenHost(Protocol):
 class RunRequest:
     """One run of a playbook.
 
-    ``sources`` are the inventories as named by the user, ``start_at`` is a task name. ``cut_off`` is the time of the last
+    ``sources`` are the inventories as named by the user, ``start_at`` is a task name, ``step`` asks before each task. ``cut_off`` is the time of the last
     event of an earlier, interrupted process of this run. ``token`` identifies this process of the run. ``verbosity`` counts
     -v. ``progress`` is the progress of each host in an earlier process of the same run.
     """
@@ -59,6 +59,7 @@ class RunRequest:
     tags: tuple[str, ...] = ()
     skip_tags: tuple[str, ...] = ()
     start_at: str = ""
+    step: bool = False
     wait: float = 0.0
     verbosity: int = 0
     sources: tuple[str, ...] = ()

@@ -14,9 +14,10 @@ from remediation.engine.play.context.gathered import FactVariables
 from remediation.engine.play.context.host_state import HostState, taken_up
 from remediation.engine.play.context.open_hosts import OpenHosts
 from remediation.engine.play.context.run_request import RunRequest
+from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.playbook.load import load_tasks
-from remediation.playbook.model import LoadedTasks, Play, TaskSettings
+from remediation.playbook.model import LoadedTasks, Play, Task, TaskSettings
 from remediation.playbook.roles.reader import RoleUse
 from remediation.templating.templar import Scope
 
@@ -35,6 +36,8 @@ class RunState:
     _throttles: dict[tuple[str, int], Counted] = field(default_factory=dict)
     _files: dict[tuple[object, str], tuple[TaskSettings, LoadedTasks]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+    _steps: dict[str, bool] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -62,6 +65,16 @@ class RunState:
         """Return a semaphore that admits at most `most` hosts to a task at a time."""
         with self._lock:
             return self._throttles.setdefault((path, most), threading.Semaphore(most))
+
+    def agreed(self, task: Task) -> bool:
+        """Return whether the user wants to run a task (``--step``); asked once for all hosts. Raises `UsageError` without a terminal."""
+        prompt = self.ports.prompt
+        if not prompt.available:
+            raise UsageError("--step needs a terminal to ask at", next_step="leave it out")
+        with self._asking:
+            if task.path not in self._steps:
+                self._steps[task.path] = prompt.confirm(f"Run the task {task.title!r}?")
+            return self._steps[task.path]
 
     def tasks_of(self, path: Path, outer: TaskSettings, prefix: str, use: RoleUse | None = None) -> LoadedTasks:
         """Return the tasks of an included file or role, read once for all hosts. Raises `InputError`.

@@ -64,6 +64,10 @@ class HostVars(Mapping[str, Any]):
             raise KeyError(name)
         return Scope(self._stage.host_layers(name))
 
+    def select(self, pattern: str) -> tuple[str, ...]:
+        """Return the hosts that a pattern selects (``inventory_hostnames``)."""
+        return self._stage.request.inventory.select(pattern)
+
     def __contains__(self, name: object) -> bool:
         return name in self._stage.names
 
@@ -145,8 +149,8 @@ def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
         "ansible_play_hosts_all": list(play.hosts),
         "ansible_play_name": str(play.title),
         "ansible_playbook_python": sys.executable,
-        "ansible_run_tags": list(request.tags or ("all",)),
-        "ansible_skip_tags": list(request.skip_tags),
+        "ansible_run_tags": [tag.strip() for text in request.tags or ("all",) for tag in text.split(",")],
+        "ansible_skip_tags": [tag.strip() for text in request.skip_tags for tag in text.split(",")],
         "ansible_verbosity": request.verbosity,
         "ansible_version": dict(LANGUAGE),
         "hostvars": HostVars(stage),

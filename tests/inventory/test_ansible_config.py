@@ -1,0 +1,100 @@
+"""``ansible.cfg`` and its environment equivalents, and inventories that are programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from remediation.inventory.ansible_config import ansible_config
+from remediation.inventory.load import load_inventory
+from remediation.model.errors import InputError, UsageError
+
+CONFIG = """[defaults]
+inventory = hosts, more.yml
+forks=7
+roles_path = roles:/opt/roles
+host_key_checking = False
+timeout = 9
+nocows = 1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+def test_the_file_of_the_working_folder_counts(folder: Path) -> None:
+    (folder / "ansible.cfg").write_text(CONFIG, encoding="utf-8")
+    (folder / "hosts").write_text("a\n", encoding="utf-8")
+    (folder / "more.yml").write_text("b:\n", encoding="utf-8")
+    found = ansible_config({})
+    assert found.values["forks"] == "7"
+    assert [Path(source).name for source in found.sources()] == ["hosts", "more.yml"]
+    assert found.paths("roles_path", ":") == (Path("roles"), Path("/opt/roles"))
+    assert found.variables() == {"ansible_host_key_checking": "False", "ansible_timeout": "9"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "forks"),
+    [({}, "7"), ({"ANSIBLE_FORKS": "3"}, "3"), ({"ANSIBLE_CONFIG": "other.cfg"}, "2"), ({"ANSIBLE_CONFIG": "none.cfg"}, "7")],
+)
+def test_the_environment_takes_precedence(folder: Path, environment: Mapping[str, str], forks: str) -> None:
+    (folder / "ansible.cfg").write_text(CONFIG, encoding="utf-8")
+    (folder / "other.cfg").write_text("[defaults]\nforks = 2\n", encoding="utf-8")
+    assert ansible_config(environment).values["forks"] == forks
+
+
+def test_a_file_in_a_folder_that_everyone_may_write_to_is_ignored(folder: Path) -> None:
+    (folder / "ansible.cfg").write_text(CONFIG, encoding="utf-8")
+    folder.chmod(0o777)
+    assert ansible_config({}).values == {}
+
+
+def test_a_damaged_file_is_one_sentence(folder: Path) -> None:
+    (folder / "ansible.cfg").write_text("forks = 3\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"ansible\.cfg cannot be read: File contains no section headers"):
+        ansible_config({})
+
+
+def _program(folder: Path, text: str) -> Path:
+    path = folder / "inventory.sh"
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_program_prints_groups_and_variables(folder: Path) -> None:
+    path = _program(folder, """echo '{"web": ["w1"], "_meta": {"hostvars": {"w1": {"a": 1}}}}'""")
+    found = load_inventory([path])
+    assert found.hosts == ("w1",)
+    assert found.layers("w1")[0]["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("echo no; exit 3", "--list ended with exit code 3"),
+        ("echo no", "--list did not print JSON"),
+        ("""echo '{"web": 5}'""", "group web: expected a list of hosts, or a mapping"),
+    ],
+)
+def test_a_program_that_fails_is_one_sentence(folder: Path, text: str, told: str) -> None:
+    with pytest.raises(InputError) as refused:
+        load_inventory([_program(folder, text)])
+    assert told in str(refused.value)
+
+
+def test_an_ini_inventory_has_places_and_types(folder: Path) -> None:
+    (folder / "hosts").write_text("[web]\nw[1:2] n=5 s='a b'\n[web:vars]\nx=[1, 2]\n[all:children]\nweb\n", encoding="utf-8")
+    found = load_inventory([folder / "hosts"])
+    assert found.hosts == ("w1", "w2")
+    assert found.layers("w1")[0] == {"n": 5, "s": "a b"}
+    place = found.place_of("w2")
+    assert place is not None
+    assert place.line == 2
