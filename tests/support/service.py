@@ -96,6 +96,7 @@ if fault and not (fault == {refused!r} and "SUDO_UID" in os.environ):
 if pid.exists():
     running = os.pidfd_open(int(pid.read_text()))
     signal.pidfd_send_signal(running, signal.SIGTERM)
+    signal.pidfd_send_signal(running, signal.SIGCONT)  # as systemd does (systemd.kill)
     select.select([running], [], [])
 else:
     reload()
