@@ -141,11 +141,10 @@ def from_script(text: str) -> Serving:
     units = tuple(_units(lines))
     wsl = ("wsl", "yes") in lines
     unit = _chosen(units, native)
-    process = next((one for one in native if unit is not None and unit.pid == one.pid), None)
-    if process is None and (unit is None or not unit.pid):
-        process = next(iter(native), None)
-        if process is not None and unit is not None:
-            unit = None  # the unit is stopped, and something else started the server
+    # the main process of a unit may be a shell that started the server
+    process = next((one for one in native if unit is not None and (unit.pid == one.pid or unit.name == one.unit)), None)
+    if process is None and native:
+        process, unit = native[0], None  # the unit is stopped, and something else started the server
     others = tuple(one for one in native if one is not process)
     if unit is not None:
         return Serving(Manager.SYSTEMD, unit.name, process, unit, others, wsl=wsl, settings=unit.settings)
