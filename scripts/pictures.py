@@ -88,7 +88,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (IMAGES / "run.svg").write_text(draw(run(folder)), encoding="utf-8")
-        photograph(folder / "report.html", IMAGES / "report.png", height=1250)
+        photograph(folder / "report.html", IMAGES / "report.png", height=1050)
 
 
 if __name__ == "__main__":

@@ -27,4 +27,10 @@ def start_hosts(wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-PLUGIN = Plugin(COMMANDS, start_hosts)
+def _faults() -> tuple[str, ...]:
+    from remediation_lab import control
+
+    return control.faults()
+
+
+PLUGIN = Plugin(COMMANDS, start_hosts, {"fault": _faults})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 from typing import NoReturn
@@ -15,8 +16,8 @@ from invoke.program import Program
 from remediation import __version__
 from remediation.cli.argv import REFUSED, understand
 from remediation.cli.commands import check_host, diagnose, history, inventory, lint, play, steps
-from remediation.cli.commands.project import doctor, init
-from remediation.cli.commands.reporting import report
+from remediation.cli.commands.project import completion, doctor, init
+from remediation.cli.commands.reporting import bundle, report
 from remediation.cli.commands.watching import monitor, watch
 from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
@@ -36,6 +37,7 @@ namespace = Collection(
     check_host.check_host,
     doctor.doctor,
     init.init,
+    completion.completion,
     inventory.hosts,
     inventory.variables,
     steps.steps,
@@ -44,6 +46,7 @@ namespace = Collection(
     lint.schema,
     monitor.monitor,
     report.report,
+    bundle.bundle,
     watch.watch,
 )
 """The built-in tasks; `add_commands` adds those of plugins when needed."""
@@ -135,7 +138,14 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 
 def _run(program: RemediateProgram, argv: list[str] | None) -> int:
-    if not (sys.argv if argv is None else argv)[1:]:
+    words = (sys.argv if argv is None else argv)[1:]
+    if words[:1] == ["completion"] and completion.WORDS in os.environ:
+        add_commands(program.namespace)
+        contexts = {str(context.name): context for context in program.namespace.to_contexts()}
+        typed = os.environ[completion.WORDS].split("\n")
+        sys.stdout.writelines(f"{each}\n" for each in completion.candidates(typed, contexts))
+        return 0
+    if not words:
         sys.stdout.write(WELCOME.format(trial=WITH_LAB if "lab" in plugins() else WITHOUT_LAB))
         return 0
     try:

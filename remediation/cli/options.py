@@ -147,7 +147,8 @@ class Diagnose(Recorded):
     """What to diagnose: hosts, or collected evidence."""
 
     evidence: tuple[str, ...] = option(
-        "A log, an incident file, a folder, a.log,b.txt or - (stdin): one incident each. May be repeated.", default=()
+        "A log, an incident file, a folder, a bundle (.zip), a.log,b.txt or - (stdin): one incident each. May be repeated.",
+        default=(),
     )
     out: str | None = option("Save the readings for --evidence, without names, tokens and home paths.")
     fail_on: tuple[str, ...] = option("Exit with code 2 if this cause is found. May be repeated.", default=())
@@ -171,6 +172,7 @@ class Lint(HostOptions):
     """Which playbook to check."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
+    sarif: str | None = option("Also write the results to this file as SARIF, for GitHub's code scanning.")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -192,6 +194,13 @@ class CheckHost(Recorded):
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Doctor(Logged):
     """Which inventory to check."""
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class Completion:
+    """For which shell."""
+
+    shell: str = required("The shell: bash, zsh, fish or powershell.")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -268,6 +277,14 @@ class WatchOptions(Logged):
     name: str | None = option("Name of this watch, for its memory and its service (default remediate-watch).")
     install: bool = option("Install and start it as a service: a systemd unit with a timer, or a scheduled task.", default=False)
     uninstall: bool = option("Stop and remove the service.", default=False)
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class BundleOptions:
+    """Which run to pack, and where."""
+
+    run: str = required("The run's id, or the beginning of it.")
+    out: str | None = option("Write to this file (default: remediation-RUN.zip).")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from remediation import __version__
+from remediation.cli.bundle.readings import EvidenceKeeper
 from remediation.cli.context import Session, files_of, open_session
 from remediation.cli.extra_vars import kept_extra_vars
 from remediation.cli.options import HostOptions, PlaybookOptions, seconds
@@ -39,8 +40,6 @@ from remediation.model.text.digits import is_whole
 from remediation.playbook.load import load_playbook
 
 if TYPE_CHECKING:
-    from remediation.facets.protocols import Reader
-    from remediation.model.finding import Diagnosis
     from remediation.playbook.model import Playbook
 
 _log = logging.getLogger(__name__)
@@ -198,7 +197,7 @@ def execute_run(
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
         prompt = TerminalPrompt(pause=report.pause)
         ports = Ports(
-            emit=emit, prompt=prompt, diagnose=_diagnosed, cancelled=cancelled, wait=cancelled.wait, crashed=crashed, mask=hosts.masker,
+            emit=emit, prompt=prompt, diagnose=EvidenceKeeper(log.folder, hosts.masker.text).diagnose, cancelled=cancelled, wait=cancelled.wait, crashed=crashed, mask=hosts.masker,
         )  # fmt: skip
         begun = ports.clock.now()
         try:
@@ -223,13 +222,6 @@ def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) ->
             listener.write(header)
     except InternalError as error:
         sys.stderr.write(f"cannot write a report: {error.message}\n")
-
-
-def _diagnosed(host: Reader) -> Diagnosis:
-    from remediation.diagnosis.collect import collect
-    from remediation.diagnosis.diagnose import diagnose
-
-    return diagnose(collect(host))
 
 
 def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ of its commands (``lab.start``) and the inventory key that requests its hosts (`
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 GROUP = "remediation.plugins"
@@ -36,6 +36,8 @@ class Plugin:
     commands: tuple[PluginCommand, ...] = ()
     start_hosts: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] | None = None
     """Takes the value of the inventory key; returns the variables of each host by name."""
+    completions: Mapping[str, Callable[[], Iterable[str]]] = dataclasses.field(default_factory=dict)
+    """The values of the plugin's arguments and options for shell completion, by name."""
 
 
 def option(text: str, *, default: Any = None, short: str = "", value: str = "") -> Any:

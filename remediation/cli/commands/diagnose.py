@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,7 @@ def _names(found: dict[str, Any], causes: frozenset[str]) -> bool:
 
 
 def _from_evidence(options: Diagnose) -> list[Incident]:
+    from remediation.cli.bundle.read import evidence_in, is_bundle
     from remediation.diagnosis.load import load_evidence, refusing
 
     if options.inventory or options.limit:
@@ -86,6 +88,11 @@ def _from_evidence(options: Diagnose) -> list[Incident]:
         raise UsageError(f"{given} needs hosts and cannot be combined with --evidence", next_step="give one of them")
     found = []
     for argument in options.evidence:
+        if is_bundle(argument):
+            for host, text in evidence_in(Path(argument)):
+                with refusing(f"{argument}: {host}"):
+                    found.append(_judged(f"{argument}: {host}", load_evidence("-", stdin=partial(str, text))))
+            continue
         name = "stdin" if argument == "-" else argument
         evidence = load_evidence(argument)
         with refusing(name):

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remediation.cli.options import Lint, Schema
 from remediation.cli.task import command_task
+from remediation.model.errors import InputError
 from remediation.model.text.words import plural
+
+if TYPE_CHECKING:
+    from remediation.model.errors import Problem
+    from remediation.playbook.lint import LintWarning
 
 NOTHING = "{}"
 """The content that a vault is assumed to have, since no password is needed: an empty mapping as a file, a string as a value."""
@@ -19,13 +26,14 @@ NOTHING = "{}"
     Lint,
     examples=(
         "remediate lint playbooks/site.yml",
-        "remediate lint playbooks/site.yml --inventory fleet.yml --json",
+        "remediate lint playbooks/site.yml --inventory fleet.yml --sarif lint.sarif",
     ),
 )
 def lint(options: Lint) -> int:
     """Check a playbook, report every error in it, and give advice. Contacts no host."""
     from remediation.cli.context import read_inventory
     from remediation.cli.extra_vars import extra_variables
+    from remediation.cli.outputs import writable
     from remediation.cli.resources import PLAYBOOKS, find_resource
     from remediation.inventory.ansible_config import ansible_config
     from remediation.playbook.lint import lint_playbook as advise
@@ -40,13 +48,31 @@ def lint(options: Lint) -> int:
         inventory = read_inventory(options, playbook=path)
         known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
     roles_path = ansible_config().paths("roles_path", os.pathsep)
-    advice = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING, roles_path=roles_path), known=known)
+    target = writable("--sarif", options.sarif) if options.sarif else None
+    try:
+        advice = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING, roles_path=roles_path), known=known)
+    except InputError as error:
+        _write_sarif(target, error.problems, ())
+        raise
+    _write_sarif(target, (), advice)
     if options.json:
         sys.stdout.write(document([warnings_to_json(item) for item in advice]))
     else:
         sys.stdout.writelines(f"{item}\n" for item in advice)
         sys.stdout.write(f"{path}: no errors, {plural(len(advice), 'piece')} of advice\n")
     return 0
+
+
+def _write_sarif(target: Path | None, errors: Sequence[Problem], advice: Sequence[LintWarning]) -> None:
+    """Write the results to the file of ``--sarif``, if there is one."""
+    if target is None:
+        return
+    from remediation.cli.commands.reporting.sarif import sarif
+    from remediation.cli.stdio import current_masker
+    from remediation.model.private_file import write_whole
+    from remediation.report.json_lines import document
+
+    write_whole(target, document(current_masker()(sarif(errors, advice))))
 
 
 @command_task(

@@ -62,7 +62,7 @@ class RepairResults:
 
 @dataclass(slots=True)
 class Watch:
-    """Hosts that are watched, with what was decided and told so far."""
+    """Hosts that are watched, with the decisions and reports so far."""
 
     hosts: Session
     options: RunOptions

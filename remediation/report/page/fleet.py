@@ -65,28 +65,28 @@ def _causes(parts: Sequence[HostPart]) -> list[dict[str, Any]]:
     """Return a bar per cause, divided by outcome; the largest first."""
     counts = Counter(part.cause for part in parts if part.cause)
     most = max(counts.values(), default=1)
-    told = []
+    bars = []
     for cause, count in counts.most_common(_CAUSES):
         words = Counter(part.word for part in parts if part.cause == cause)
-        shown = sorted(words, key=lambda word: ORDER.index(word) if word in ORDER else len(ORDER))
-        chart = stacked([Part(word, words[word], plural(words[word], "host"), _tone_of(word)) for word in shown], most, cause)
-        told.append(
-            {"cause": cause, "count": count, "chart": chart, "words": ", ".join(f"{words[word]} {word}" for word in shown)}
+        outcomes = sorted(words, key=lambda word: ORDER.index(word) if word in ORDER else len(ORDER))
+        chart = stacked([Part(word, words[word], plural(words[word], "host"), _tone_of(word)) for word in outcomes], most, cause)
+        bars.append(
+            {"cause": cause, "count": count, "chart": chart, "words": ", ".join(f"{words[word]} {word}" for word in outcomes)}
         )
-    return told
+    return bars
 
 
 def _to_do(parts: Sequence[HostPart]) -> list[dict[str, Any]]:
     """Return the next steps of hosts that need a person, each with its hosts; hosts without one by their reason."""
     groups = by_next_step(part.view for part in parts)
-    told = [{"action": step, "hosts": [view.host for view in views], "why": _reasons(views)} for step, views in groups.items()]
+    shown = [{"action": step, "hosts": [view.host for view in views], "why": _reasons(views)} for step, views in groups.items()]
     named = {view.host for views in groups.values() for view in views}
     rest: dict[str, list[str]] = {}
     for part in parts:
         if part.view.outcome in BAD and part.view.host not in named:
             rest.setdefault(part.view.reason or part.view.outcome, []).append(part.view.host)
-    told += [{"action": f"{MARKS['failed']} {reason}", "hosts": hosts, "why": ""} for reason, hosts in rest.items()]
-    return sorted(told, key=lambda one: -len(one["hosts"]))
+    shown += [{"action": f"{MARKS['failed']} {reason}", "hosts": hosts, "why": ""} for reason, hosts in rest.items()]
+    return sorted(shown, key=lambda one: -len(one["hosts"]))
 
 
 def _reasons(views: Sequence[Any]) -> str:

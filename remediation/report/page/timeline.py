@@ -71,16 +71,16 @@ class HostTime:
         sums: dict[str, float] = {}
         for span in self.spans:
             sums[span.tone] = sums.get(span.tone, 0.0) + span.end - span.start
-        told = [
+        shown = [
             {"name": kind, "tone": kind, "text": duration(sums[kind])}
             for kind in (LOOKED, CHANGED, MEASURED, WAITED)
             if sums.get(kind, 0.0) >= _WORTH
         ]
         named = [Span(span.start, span.end, _titled(span), span.tone) for span in self.spans]
-        title = "timeline: " + ", ".join(f"{one['name']} {one['text']}" for one in told)
+        title = "timeline: " + ", ".join(f"{one['name']} {one['text']}" for one in shown)
         return {
             "chart": timeline(named, self.seconds, title),
-            "sums": told,
+            "sums": shown,
             "ticks": [duration(self.seconds * part) for part in (0, 0.5, 1)],
         }
 

@@ -107,7 +107,7 @@ class TokenRates:
 
 
 def _quiet(note: str) -> None:
-    """Ignore a note: the connection of the samples has told it."""
+    """Ignore a note: the connection of the samples has reported it."""
 
 
 def with_rate(taken: Sample, rate: TokenRates | None) -> Sample:

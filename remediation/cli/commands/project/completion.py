@@ -1,0 +1,208 @@
+"""``completion``: prints the completion script of a shell. The script starts the program with `WORDS` set to ask for candidates."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+
+from remediation.cli.options import Completion
+from remediation.cli.task import command_task
+from remediation.model.errors import RemediationError, UsageError
+
+WORDS = "REMEDIATION_COMPLETE"
+"""The variable with the words of the command line, one per line; the last one is incomplete."""
+
+SCRIPTS: Mapping[str, str] = {
+    "bash": """\
+_remediate() {
+  local line words="${COMP_LINE:0:COMP_POINT}"
+  local -a typed
+  read -r -a typed <<< "$words"
+  [[ "$words" == *[[:space:]] ]] && typed+=("")
+  COMPREPLY=()
+  while IFS= read -r line; do COMPREPLY+=("$line"); done < <(REMEDIATION_COMPLETE="$(printf '%s\\n' "${typed[@]:1}")" remediate completion bash 2>/dev/null)
+  local cur="${typed[${#typed[@]}-1]}"
+  if [[ "$cur" == *:* && "$COMP_WORDBREAKS" == *:* ]]; then
+    local i
+    for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]="${COMPREPLY[i]#"${cur%"${cur##*:}"}"}"; done
+  fi
+}
+complete -o default -F _remediate remediate
+""",
+    "zsh": """\
+#compdef remediate
+_remediate() {
+  local -a found
+  found=("${(@f)$(REMEDIATION_COMPLETE="${(F)words[2,CURRENT]}" remediate completion zsh 2>/dev/null)}")
+  (( ${#found} )) && [[ -n "${found[1]}" ]] && compadd -a found || _files
+}
+compdef _remediate remediate
+""",
+    "fish": """\
+function __remediate
+  set -l typed (commandline -opc) (commandline -ct)
+  set -lx REMEDIATION_COMPLETE (string join \\n -- $typed[2..-1])
+  remediate completion fish 2>/dev/null
+end
+complete -c remediate -a '(__remediate)'
+""",
+    "powershell": """\
+Register-ArgumentCompleter -Native -CommandName remediate -ScriptBlock {
+  param($current, $ast, $cursor)
+  $typed = @($ast.CommandElements | Select-Object -Skip 1 | Where-Object { $_.Extent.EndOffset -lt $cursor } | ForEach-Object { $_.ToString() })
+  $env:REMEDIATION_COMPLETE = (@($typed) + @("$current")) -join "`n"
+  try {
+    remediate completion powershell 2>$null | ForEach-Object { [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_) }
+  } finally { Remove-Item Env:REMEDIATION_COMPLETE }
+}
+""",
+}
+
+Candidates = Callable[[Sequence[str]], Iterable[str]]
+
+
+@command_task(
+    Completion,
+    examples=(
+        'remediate completion bash                           # in ~/.bashrc: eval "$(remediate completion bash)"',
+        "remediate completion powershell                     # add its output to $PROFILE",
+    ),
+)
+def completion(options: Completion) -> int:
+    """Print the completion script of bash, zsh, fish or powershell: commands, options, hosts, groups, playbooks, runs, steps, faults."""
+    if options.shell not in SCRIPTS:
+        raise UsageError(f"expected one of {', '.join(SCRIPTS)}, got {options.shell!r}")
+    sys.stdout.write(SCRIPTS[options.shell])
+    return 0
+
+
+def candidates(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> list[str]:
+    """Return the words that may replace the last one of `words`; none where the shell should offer files."""
+    *before, current = words
+    task = next((word for word in before if word in contexts), "")
+    if not task:
+        return _fitting(contexts, current)
+    context = contexts[task]
+    before = before[before.index(task) + 1 :]
+    last = before[-1] if before else ""
+    option = _option(context, last)
+    if option is not None and option.takes_value:
+        return _fitting(_values(str(option.names[0]), before), current)
+    if current.startswith("-"):
+        return _fitting((flag for flag in context.flag_names() if flag.startswith("--")), current)
+    given = sum(1 for index, word in enumerate(before) if not word.startswith("-") and not _is_value(before, index, context))
+    if given < len(context.positional_args):
+        return _fitting(_values(str(context.positional_args[given].name), before), current)
+    return []
+
+
+def _option(context: ParserContext, word: str) -> Argument | None:
+    """Return the option of a flag, also of a short one: the lexicon's ``get`` does not resolve aliases."""
+    with suppress(KeyError):
+        option: Argument = context.flags[word]
+        return option
+    return None
+
+
+def _is_value(before: Sequence[str], index: int, context: ParserContext) -> bool:
+    option = _option(context, before[index - 1]) if index else None
+    return option is not None and bool(option.takes_value)
+
+
+def _fitting(words: Iterable[str], current: str) -> list[str]:
+    return sorted({word for word in words if word.startswith(current)})
+
+
+def _values(name: str, before: Sequence[str]) -> Iterable[str]:
+    """Return the values of an option or argument; an inventory that cannot be read has none."""
+    from remediation.cli.plugins import plugins
+
+    with suppress(RemediationError, OSError):
+        if name in _SOURCES:
+            return list(_SOURCES[name](before))
+        return [value for plugin in plugins().values() for value in plugin.completions.get(name, tuple)()]
+    return ()
+
+
+def _hosts(before: Sequence[str]) -> Iterable[str]:
+    from remediation.cli.context import read_inventory
+    from remediation.cli.options import HostOptions
+
+    named = tuple(before[index + 1] for index, word in enumerate(before[:-1]) if word in {"-i", "--inventory"})
+    inventory = read_inventory(HostOptions(inventory=named))
+    return inventory.hosts
+
+
+def _patterns(before: Sequence[str]) -> Iterable[str]:
+    from remediation.cli.context import read_inventory
+    from remediation.cli.options import HostOptions
+
+    named = tuple(before[index + 1] for index, word in enumerate(before[:-1]) if word in {"-i", "--inventory"})
+    inventory = read_inventory(HostOptions(inventory=named))
+    return [*inventory.hosts, *inventory.groups_by_name]
+
+
+def _resources(kind: str) -> Candidates:
+    def read(before: Sequence[str]) -> Iterable[str]:
+        from remediation.cli.resources import names
+
+        files = [str(path) for path in sorted(Path(kind).glob("*.y*ml"))] if Path(kind).is_dir() else []
+        return [*names(kind), *files]
+
+    return read
+
+
+def _runs(before: Sequence[str]) -> Iterable[str]:
+    from remediation.engine.journal.journal import runs_folder
+
+    return [path.name for path in runs_folder().iterdir() if path.is_dir()]
+
+
+def _steps(before: Sequence[str]) -> Iterable[str]:
+    from remediation.steps.registry import registry
+
+    return registry()
+
+
+def _causes(before: Sequence[str]) -> Iterable[str]:
+    from remediation.model.finding import Cause
+
+    return map(str, Cause)
+
+
+def _mechanisms(before: Sequence[str]) -> Iterable[str]:
+    from remediation.diagnosis.knowledge import knowledge
+
+    return knowledge().mechanisms
+
+
+def _fixed(*words: str) -> Candidates:
+    def read(before: Sequence[str]) -> Iterable[str]:
+        return words
+
+    return read
+
+
+_SOURCES: Mapping[str, Candidates] = {
+    "inventory": _resources("inventory"),
+    "playbook": _resources("playbooks"),
+    "limit": _patterns,
+    "host": _hosts,
+    "yes-destroy": _hosts,
+    "run": _runs,
+    "source": _runs,
+    "name": _steps,
+    "fail-on": _causes,
+    "mechanism": _mechanisms,
+    "max-risk": _fixed("safe", "disruptive", "destructive"),
+    "notify-as": _fixed("json", "slack", "teams", "ntfy"),
+    "connection": _fixed("local", "ssh", "winrm"),
+    "log-level": _fixed("debug", "info", "warning", "error"),
+    "shell": _fixed(*SCRIPTS),
+}
+"""Option or argument -> its values."""
