@@ -45,7 +45,6 @@ TABLE: dict[str, tuple[str, str]] = {
     "A13z OLLAMA_KEEP_ALIVE=0": (_SERVICE, "test_a_server_that_keeps_no_model_is_not_left_with_one_for_long"),
     "A14 another port": (_HERE, "test_a_server_at_another_port_is_found_by_its_environment"),
     "A15 no log": (_SERVICE, "test_without_a_log_the_api_suffices_to_repair_and_to_verify"),
-    "A15b started by hand, its output in a file": (_HERE, "test_a_server_that_a_user_started_is_repaired_by_the_file_that_it_writes_to"),
     "A16 killed after the unload": (_SERVICE, "test_a_run_that_was_killed_after_it_unloaded_the_model_loads_that_very_one_when_it_is_resumed"),
     "A17 hangs": (_HERE, "test_a_server_that_hangs_is_restarted"),
     "A19 orphaned runners": ("facets/machine/test_orphans.py", ""),
@@ -121,21 +120,3 @@ def test_a_server_that_hangs_is_restarted(host: Service, tmp_path: Path) -> None
     assert (code, host.restarts) == (0, restarts + 1), told(events)
     assert host.loaded[MODEL][0] is True
     assert "accepts connections" in json.dumps(events)
-
-
-def test_a_server_that_a_user_started_is_repaired_by_the_file_that_it_writes_to(tmp_path: Path) -> None:
-    with service(tmp_path / "gpu-01") as host, host.started_by_hand() as log:
-        host.load(num_gpu=1)
-        code, events = start(host, tmp_path, "fix-offload")
-        (found,) = [event for event in events if event["event"] == "goal"][-1:]
-        assert (code, found["values"]["layers"], host.loaded) == (0, [33, 33], {MODEL: (True, FOR_EVER)}), told(events)
-        assert "offloaded 33/33" in log.read_text("utf-8")
-        assert host.restarts == 0
-
-
-def test_a_setting_of_a_server_that_a_user_started_is_for_that_user(tmp_path: Path) -> None:
-    with service(tmp_path / "gpu-01") as host, host.started_by_hand(OLLAMA_LLM_LIBRARY="cuda"):
-        host.load()
-        ended = fixed(host, tmp_path, "--max-risk", "disruptive")
-        assert (ended.code, ended.steps, host.restarts) == (2, [], 0), ended.ladder
-        assert ended.next_step == "stop the server and start it with: env -u OLLAMA_LLM_LIBRARY ollama serve"
