@@ -127,6 +127,9 @@ def collect(host: Reader) -> Evidence:
     others = _others(host, project, container, parts) if project else []
     callers = getattr(host, "callers", None)
     requests, connections = _callers(callers, parts) if isinstance(callers, CallersReader) else ((), None)
+    services = getattr(host, "services", None)
+    here = system is not None and system.os == "linux" and target.container is None and services is not None
+    serving = parts.read("server", services.serving) if here and services is not None else None
     pieces = (
         *((Piece("server_log", log, "server.log"),) if log else ()),
         *parts.refusals,
@@ -155,6 +158,7 @@ def collect(host: Reader) -> Evidence:
         use=use,
         programs=tuple(one for one in programs if one.program in OLLAMA_PROGRAMS) if programs is not None else None,
         silent=parts.silent,
+        serving=serving,
         system=system,
         collected_at=system.now if system else None,
         skipped=tuple(parts.skipped),

@@ -14,6 +14,7 @@ from remediation.diagnosis.knowledge.schema import Entry
 from remediation.diagnosis.reading import Reading
 from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.units import MIB, human
+from remediation.model.facts import Manager
 from remediation.model.programs import is_protected
 
 _WORTH_CLOSING = 256 * MIB
@@ -42,6 +43,9 @@ def _runs(evidence: Evidence) -> Runs | None:
     if evidence.collected_at is None:
         return None
     if evidence.platform == "linux":
+        serving = evidence.serving
+        if serving is not None and serving.manager in {Manager.SYSTEMD, Manager.PROCESS}:
+            return Runs.SYSTEMD if serving.manager is Manager.SYSTEMD else Runs.BY_HAND
         journal = any(piece.kind == "server_log" for piece in evidence.pieces)
         return Runs.SYSTEMD if journal else Runs.BY_HAND
     return {"docker-windows": Runs.DOCKER, "docker-linux": Runs.DOCKER, "windows": Runs.WINDOWS}.get(evidence.platform)
@@ -58,7 +62,8 @@ def _setting(setting: str, reading: Reading, runs: Runs) -> str:
 def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
     if runs is Runs.SYSTEMD:
         line = f"UnsetEnvironment={name}" if value is None else f'Environment="{name}={value}"'
-        return f"run sudo systemctl edit ollama, add the lines below, then sudo systemctl restart ollama\n[Service]\n{line}"
+        unit = reading.evidence.unit
+        return f"run sudo systemctl edit {unit}, add the lines below, then sudo systemctl restart {unit}\n[Service]\n{line}"
     if runs is Runs.BY_HAND:
         how = f"env -u {name} ollama serve" if value is None else f"{name}={value} ollama serve"
         return f"stop the server and start it with: {how}"

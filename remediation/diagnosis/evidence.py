@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, SystemFacts
+from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, Serving, SystemFacts
 from remediation.model.text.shape import ODD
 
 T = TypeVar("T")
@@ -68,6 +68,7 @@ class Evidence:
     programs: tuple[Process, ...] | None = None
     probe: str = ""
     silent: str = ""
+    serving: Serving | None = None
     system: SystemFacts | None = None
     collected_at: float | None = None
     skipped: tuple[str, ...] = ()
@@ -98,6 +99,12 @@ class Evidence:
         earlier = data.get("skipped")
         before = [str(item) for item in earlier] if isinstance(earlier, (list, tuple)) else []
         return cls(**values, skipped=tuple(before + skipped))
+
+    @property
+    def unit(self) -> str:
+        """The systemd unit of a native server without ``.service``; the usual name if it is unknown."""
+        unit = self.serving.unit if self.serving is not None else None
+        return unit.short if unit is not None else "ollama"
 
 
 def _text(raw: object) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from remediation.facets.docker.engine import is_forbidden
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable, NoTarget, Undecided
-from remediation.model.facts import ComposeProject, ModelEntry, Runner, Target
+from remediation.model.facts import ComposeProject, ModelEntry, Runner, ServiceUnit, Target
 
 
 def canonical(model: str) -> str:
@@ -85,11 +85,27 @@ def _nothing_there(host: Reader) -> None:
             lacks.append("no NVIDIA GPU is visible")
     except HostError as error:
         lacks.append(error.message)
+    unit = _stopped_unit(host)
+    if unit is not None:
+        raise NoTarget(
+            f"the service {unit.short} of {host.name} is {unit.state or 'stopped'}, and no other Ollama answers",
+            host=host.name,
+            next_step=f"sudo systemctl start {unit.short}; if it does not stay up: journalctl -u {unit.short} -n 50",
+        )
     raise NoTarget(
         f"nothing on {host.name} serves a model: {', '.join(lacks)}",
         host=host.name,
         next_step="start Ollama or its stack there, or choose another host: --inventory lab provides a simulated one",
     )
+
+
+def _stopped_unit(host: Reader) -> ServiceUnit | None:
+    """Return the systemd unit that would serve Ollama but does not run."""
+    try:
+        unit = host.services.serving().unit
+    except HostError:
+        return None
+    return unit if unit is not None and not unit.pid else None
 
 
 def served_natively(host: Reader) -> bool:

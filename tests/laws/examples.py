@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediation.model.errors import CallFailed
-from remediation.model.facts import ContainerStats, Executed, ServiceStatus
+from remediation.model.facts import ContainerStats, Executed, ServiceStatus, SystemLimits
 from remediation.steps.compose.environment import digest
 from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import (
@@ -46,6 +46,16 @@ def edited_but_not_up() -> World:
     world = stack()
     old = world.containers[OLLAMA].environment
     world.containers[OLLAMA] = container("ollama", {**old, "OLLAMA_LLM_LIBRARY": "cuda"})
+    return world
+
+
+def wsl(text: str | None) -> World:
+    """Return the host whose desktop user has this ``.wslconfig``."""
+    world = stack()
+    path = "C:\\Users\\ana\\.wslconfig"
+    world.limits = SystemLimits(wslconfig=path)
+    if text is not None:
+        world.texts[path] = text.encode()
     return world
 
 
@@ -246,6 +256,10 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         Example({}, lambda: half_made("engine.remove_volume")),
     ),
     "volume.recreated": (Example({}, stored),),
+    "wsl.configured": (
+        Example({"memory": "12 GiB"}, lambda: wsl("[wsl2]\r\nswap=4GB\r\n"), lambda: wsl("[wsl2]\nmemory=12GB\n")),
+        Example({"memory": "12 GiB"}, lambda: wsl(None)),
+    ),
     "vram.at_most": (Example({"used": "1500 MiB"}, occupied, stack),),
     "vram.free": (Example({"want": "4.5 GiB", "close": ["chrome", "discord"]}, occupied, stack), Example({}, occupied, healthy)),
 }

@@ -213,14 +213,15 @@ def test_a_server_that_keeps_no_model_is_not_left_with_one_for_long(tmp_path: Pa
         assert "kept for 2m" in change["effect"]
 
 
-def test_a_rung_that_needs_a_container_is_skipped_and_never_what_is_to_be_done_next(host: Service, tmp_path: Path) -> None:
+def test_nothing_of_compose_is_tried_or_said_to_a_service_and_its_unit_is_not_edited_unasked(
+    host: Service, tmp_path: Path
+) -> None:
     host.ask("/api/create", {"model": "big", "from": MODEL, "stream": False, "parameters": {"num_ctx": 131072}})
+    files = host.unit_files
     code, events = start(host, tmp_path, "fix-offload", "-e", "model=big")
-    assert code == 2, told(events)
+    assert (code, host.unit_files, host.restarts) == (5, files, 0), told(events)
     failed = [event for event in events if event["event"] == "task_result" and "Compose" in event.get("msg", "")]
     assert failed == []
-    skipped = {event["rung"] for event in events if event["event"] == "rung_skipped" and "does not apply" in event["reason"]}
-    assert "The context is too long for the card" in skipped, told(events)
     assert "compose" not in json.dumps([event.get("next_step", "") for event in events]).lower()
 
 

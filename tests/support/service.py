@@ -80,7 +80,9 @@ if words[0] == "cat":
     sys.exit(0)
 if words[:2] == ["show", "ollama.service"]:
     files = environment(texts())[1]
-    print("LoadState=loaded\\nActiveState=active", f"MainPID={{pid.read_text()}}", f"FragmentPath={{unit}}", sep="\\n")
+    alive = Path(f"/proc/{{pid.read_text()}}").exists()
+    state = ("active", pid.read_text()) if alive else ("inactive", "0")
+    print("LoadState=loaded\\nActiveState=" + state[0], f"MainPID={{state[1]}}", f"FragmentPath={{unit}}", sep="\\n")
     print(*(f"EnvironmentFiles={{path}} (ignore_errors=no)" for path in files), sep="\\n")
     print("NeedDaemonReload=" + ("no" if json.loads(loaded.read_text()) == texts() else "yes"))
     sys.exit(0)
@@ -94,6 +96,7 @@ if fault and not (fault == {refused!r} and "SUDO_UID" in os.environ):
 if pid.exists():
     running = os.pidfd_open(int(pid.read_text()))
     signal.pidfd_send_signal(running, signal.SIGTERM)
+    signal.pidfd_send_signal(running, signal.SIGCONT)  # as systemd does (systemd.kill)
     select.select([running], [], [])
 else:
     reload()
@@ -168,6 +171,30 @@ class Service:
     def restarts(self) -> int:
         """The number of requested restarts."""
         return (self.home / "calls").read_text("utf-8").splitlines().count("restart ollama")
+
+    @contextmanager
+    def started_by_hand(self, **environment: str) -> Iterator[Path]:
+        """Stop the unit and let a user start the server in its place; return the file that its output goes to."""
+        os.kill(self.pid, signal.SIGKILL)
+        log = self.home / "nohup.out"
+        given = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "OLLAMA_MODELS": f"{self.home}/models",
+            "OLLAMA_HOST": f"127.0.0.1:{self.port}",
+        }
+        with log.open("w") as out, subprocess.Popen(
+            [self.home / "bin/ollama", "serve"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**given, **environment}
+        ) as server:  # fmt: skip
+            try:
+                following = ["tail", "--follow", "--lines", "+1", "--pid", str(server.pid), str(log)]
+                with subprocess.Popen(following, stdout=subprocess.PIPE, text=True, encoding="utf-8") as tail:
+                    assert tail.stdout is not None
+                    assert any("Listening on" in line for line in tail.stdout)
+                    tail.kill()
+                yield log
+            finally:
+                server.kill()
 
     @property
     def unit_files(self) -> dict[str, str]:

@@ -75,7 +75,8 @@ def died_without_layers(reading: Reading) -> bool:
 def how_to_restart(reading: Reading) -> str:
     """Return how the server is restarted where it runs."""
     name = str((reading.evidence.container or {}).get("Name") or "").lstrip("/")
-    return restart(name or ("ollama" if reading.in_container else ""), windows=reading.evidence.platform == "windows")
+    windows = reading.evidence.platform == "windows"
+    return restart(name or ("ollama" if reading.in_container else ""), windows=windows, unit=reading.evidence.unit)
 
 
 def _discovery(sheet: Sheet) -> None:

@@ -7,15 +7,18 @@ from typing import Any
 
 from remediation.connections.calls import Completed, Failed, Run
 from remediation.facets.checked import checked
+from remediation.facets.machine.processes import WindowsProcesses
 from remediation.facets.scripts import shell
 from remediation.facets.services.unit_files import settings_in, settings_that_win, split_files
-from remediation.facets.snapshot import Snapshot
+from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import Blocked, CallFailed
-from remediation.model.facts import Container, Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, Target
+from remediation.model.facts import Container, Manager, Process, ServerProcess, ServiceUnit, Serving, SourcedSetting, Target
 from remediation.model.text.digits import is_whole
 
 SERVER_RUN = Run(("sh", "-c", shell("server")), timeout=20.0)
 UNIT = "ollama.service"
+_SERVER, _APP = "ollama", "ollama app"
+_SERVICE_HOSTS = frozenset({"services", "svchost", "nssm", "winsw", "shawl", "srvany"})
 _RIGHTS = ("authentication required", "access denied", "not permitted", "permission denied")
 """Messages of systemd and polkit for a login without permission (systemd 219 to 257)."""
 _BECOME = "run the task or its play as root: become: true"
@@ -48,7 +51,7 @@ class HostServices:
         return Serving(Manager.COMPOSE if compose else Manager.CONTAINER, name, settings=settings)
 
     def _windows(self) -> Serving:
-        return Serving(Manager.WINDOWS_APP)
+        return from_processes(attempt(WindowsProcesses(self._snapshot).list) or ())
 
 
 @checked("services")
@@ -74,6 +77,15 @@ class HostServicesWriter(HostServices):
                 host=self._snapshot.host,
                 next_step="restart it from its tray icon",
             )
+        if serving.manager in {Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK}:
+            named = f" {serving.name}" if serving.name else ""
+            raise Blocked(
+                f"{serving.words} runs Ollama here, which this tool does not restart", host=self._snapshot.host,
+                next_step=f"in an elevated PowerShell: Restart-Service{named or ' NAME'}"
+                if serving.manager is Manager.WINDOWS_SERVICE else "end and run the task in the Task Scheduler",
+            )  # fmt: skip
+        if self._snapshot.platform == "windows" and serving.manager is Manager.NOTHING:
+            raise Blocked("no Ollama server runs natively here", host=self._snapshot.host, next_step="start the Ollama app")
         if serving.manager is Manager.PROCESS and serving.process is not None:
             one = serving.process
             raise Blocked(
@@ -129,11 +141,10 @@ def from_script(text: str) -> Serving:
     units = tuple(_units(lines))
     wsl = ("wsl", "yes") in lines
     unit = _chosen(units, native)
-    process = next((one for one in native if unit is not None and unit.pid == one.pid), None)
-    if process is None and (unit is None or not unit.pid):
-        process = next(iter(native), None)
-        if process is not None and unit is not None:
-            unit = None  # the unit is stopped, and something else started the server
+    # the main process of a unit may be a shell that started the server
+    process = next((one for one in native if unit is not None and (unit.pid == one.pid or unit.name == one.unit)), None)
+    if process is None and native:
+        process, unit = native[0], None  # the unit is stopped, and something else started the server
     others = tuple(one for one in native if one is not process)
     if unit is not None:
         return Serving(Manager.SYSTEMD, unit.name, process, unit, others, wsl=wsl, settings=unit.settings)
@@ -142,6 +153,44 @@ def from_script(text: str) -> Serving:
     given = process.environment or {}
     settings = tuple(SourcedSetting(name, value, "the environment of the process", wins=True) for name, value in given.items())
     return Serving(Manager.PROCESS, process=process, others=others, wsl=wsl, settings=settings)
+
+
+def from_processes(running: Sequence[Process]) -> Serving:
+    """Return what serves Ollama on a Windows host, by the parent of the server's process.
+
+    The app restarts its server within a second, with the app's own environment and settings; services and tasks have theirs.
+    """
+    by_pid = {one.pid: one for one in running}
+    servers = [
+        one for one in running if one.program == _SERVER and not one.is_runner and _parent_of(one, by_pid, _SERVER) is None
+    ]
+    app = next((one for one in running if one.program == _APP), None)
+    chosen = next((one for one in servers if _parent_of(one, by_pid, _APP) is not None), None) or next(iter(servers), None)
+    if chosen is None:
+        return Serving(Manager.WINDOWS_APP if app is not None else Manager.NOTHING)
+    others = tuple(_server_process(one) for one in servers if one is not chosen)
+    parent = by_pid.get(chosen.parent or 0)
+    if parent is None or parent.started > chosen.started:
+        manager, name = (Manager.WINDOWS_APP if app is not None else Manager.PROCESS), ""
+    elif parent.program == _APP:
+        manager, name = Manager.WINDOWS_APP, ""
+    elif chosen.service or parent.service or parent.program in _SERVICE_HOSTS:
+        task = parent.program == "svchost"
+        name = chosen.service or ("" if task else parent.service or "")
+        manager = Manager.WINDOWS_TASK if task and not chosen.service else Manager.WINDOWS_SERVICE
+    else:
+        manager, name = Manager.PROCESS, ""
+    return Serving(manager, name, _server_process(chosen), others=others)
+
+
+def _parent_of(process: Process, by_pid: Mapping[int, Process], program: str) -> Process | None:
+    """Return the parent if it is `program` and started first: a runner is a child of its server."""
+    parent = by_pid.get(process.parent or 0)
+    return parent if parent is not None and parent.program == program and parent.started <= process.started else None
+
+
+def _server_process(process: Process) -> ServerProcess:
+    return ServerProcess(process.pid, process.owner or "an unknown user", process.path or "")
 
 
 def _chosen(units: Sequence[ServiceUnit], running: Sequence[ServerProcess]) -> ServiceUnit | None:

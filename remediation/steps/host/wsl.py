@@ -1,0 +1,116 @@
+"""The memory limit of WSL's virtual machine, which holds Docker Desktop's engine and every distribution of a Windows user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import field_validator
+
+from remediation.diagnosis.units import GIB, MIB, human
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, StepCall
+from remediation.model.errors import NotApplicable
+from remediation.steps.compose.environment import backup_of, digest
+from remediation.steps.compose.resources import bytes_of
+from remediation.steps.compose.text import unified
+from remediation.steps.contract import Step, param, step
+
+AFTERWARDS = (
+    "it applies after wsl --shutdown at that user's desktop, which ends every distribution and Docker Desktop's containers of that user; "
+    "save what is open in them first"
+)
+_SECTION = re.compile(r"^\s*\[(\w+)\]\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class WslFile:
+    """The desktop user's ``.wslconfig`` (None: it does not exist), the wanted text, the host's memory and the engine's."""
+
+    path: str
+    text: str | None
+    wanted: str
+    host: int | None
+    engine: int | None
+
+
+@step("wsl.configured")
+class WslConfigured(Step[WslFile]):
+    """The desktop user's ``.wslconfig`` gives WSL's virtual machine this memory. Other lines are kept.
+
+    Without it, the machine gets half of the host's memory. WSL is never shut down by this tool: that ends every distribution and
+    all containers of the user, and only the user knows what is open there.
+    """
+
+    memory: int = param("memory of WSL's virtual machine", example="12 GiB", ge=512 * MIB)
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _memory(cls, value: object) -> object:
+        size = bytes_of(value)
+        return value if size is None else size
+
+    def look(self, host: Reader) -> WslFile:
+        limits = host.system.limits()
+        if not limits.wslconfig:
+            raise NotApplicable("does not apply, because the host has no .wslconfig", host=host.name)
+        content = host.files.read(limits.wslconfig)
+        text = None if content is None else content.decode("utf-8-sig", errors="replace")
+        return WslFile(limits.wslconfig, text, with_memory(text or "", self.memory), limits.host, limits.engine)
+
+    def met(self, seen: WslFile) -> bool:
+        return seen.text == seen.wanted
+
+    def plan(self, seen: WslFile) -> Iterator[Change]:
+        if self.met(seen) or self._too_much(seen):
+            return
+        backup = None if seen.text is None else backup_of(seen.path, seen.text)
+        kept = {"made": True} if backup is None else {"backup": backup}
+        yield Change(
+            f"set memory={_amount(self.memory)} in {seen.path}; {AFTERWARDS}", subject=seen.path, after=self.memory,
+            diff=unified(seen.path, seen.text or "", seen.wanted),
+            undo=StepCall("file.restored", {"path": seen.path, **kept, "expect": digest(seen.wanted)}),
+            data={"text": seen.wanted, "backup": backup},
+        )  # fmt: skip
+
+    def apply(self, host: Writer, change: Change) -> None:
+        host.files.write(change.subject, change.data["text"].encode(), backup=change.data["backup"])
+
+    def describe(self, seen: WslFile) -> str:
+        if self._too_much(seen) and seen.host is not None:
+            return f"the host has {human(seen.host)}, and WSL must leave some of it to Windows"
+        now = f"; the engine's machine has {human(seen.engine)} now" if seen.engine else ""
+        return f"memory={_amount(self.memory)} is {'' if self.met(seen) else 'not '}in {seen.path}{now}"
+
+    def _too_much(self, seen: WslFile) -> bool:
+        return seen.host is not None and self.memory > seen.host - 2 * GIB
+
+    def values(self, seen: WslFile) -> dict[str, Any]:
+        return {"path": seen.path, "engine": seen.engine}
+
+
+def with_memory(text: str, size: int) -> str:
+    """Return the text of ``.wslconfig`` with ``memory=`` in the section ``[wsl2]``. Line ends are kept."""
+    end = "\r\n" if "\r\n" in text else "\n"
+    line = f"memory={_amount(size)}"
+    lines, section, place = text.splitlines(), "", None
+    for number, each in enumerate(lines):
+        match = _SECTION.match(each)
+        if match:
+            section = match[1].lower()
+            place = number + 1 if section == "wsl2" and place is None else place
+        elif section == "wsl2" and re.match(r"\s*memory\s*=", each, re.IGNORECASE):
+            if re.fullmatch(rf"\s*memory\s*=\s*{_amount(size)}\s*", each, re.IGNORECASE):
+                return text
+            return end.join([*lines[:number], line, *lines[number + 1 :], ""])
+    if place is None:
+        lines += ["[wsl2]"]
+        place = len(lines)
+    return end.join([*lines[:place], line, *lines[place:], ""])
+
+
+def _amount(size: int) -> str:
+    """Return a size as WSL reads it: whole gigabytes or megabytes (Microsoft: wsl-config)."""
+    return f"{size // GIB}GB" if size % GIB == 0 else f"{size // MIB}MB"
