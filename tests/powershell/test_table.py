@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from remediation.connections.calls import Probe
+from remediation.facets.facts.windows import facts_from_probe
 from remediation.facets.gpu.devices import USE_PROBE, WindowsGpu
 from remediation.facets.machine import readiness
 from remediation.facets.machine.docker_desktop import Desktop, DesktopControl
 from remediation.facets.machine.files import HostFilesWriter
 from remediation.facets.machine.processes import WindowsProcesses, WindowsProcessWriter
 from remediation.facets.machine.session import WindowsDesktop, WindowsDesktopWriter
-from remediation.facets.facts.windows import facts_from_probe
 from remediation.facets.machine.system import WindowsSystem
 from remediation.facets.ollama import request_log
 from remediation.facets.ollama.generate import ProbeAsker
@@ -265,7 +265,10 @@ RULES = {
     "facts": Rules(
         varies=frozenset({"Now", "Environment", "Addresses"}),
         covers={
-            **dict.fromkeys(("Caption", "ProductType", "FreePhysicalMemory", "TotalVisibleMemorySize", "LastBootUpTime"), "Win32_OperatingSystem"),
+            **dict.fromkeys(
+                ("Caption", "ProductType", "FreePhysicalMemory", "TotalVisibleMemorySize", "LastBootUpTime"),
+                "Win32_OperatingSystem",
+            ),
             **dict.fromkeys(("Domain", "Manufacturer", "Model", "Sockets", "LogicalProcessors"), "Win32_ComputerSystem"),
         },
         elsewhere={"Version": "the environment", "Architecture": "the environment"},
