@@ -43,6 +43,9 @@ STEPS = {
 BOUNDS = {"prior": (-6.0, -1.0), "proves": (6.0, 12.0), "more": (0.0, 1.5), "supports": (1.2, 4.0), "against": (1.0, 5.0)}
 FOLDS = 10
 SURE = 0.9
+LEASTS = (0.2, 0.25, 0.3, 0.34, 0.4)
+FAINT, RIGHT_WHEN_FAINT = 0.5, 0.8
+"""A cause may be named on so small a share only if answers with less than half are right that often."""
 
 
 class Case(NamedTuple):
@@ -125,6 +128,16 @@ def fit(start: Weights, known: Sequence[Case]) -> Weights:
     return best
 
 
+def least_share(w: Weights, known: Sequence[Case]) -> float:
+    """Return the least share with which a cause may be named: the smallest one with which faint answers are right often enough."""
+    for least in LEASTS:
+        tried = replace(w, least=least)
+        faint = [good for good, share in (right(case, tried) for case in known) if 0 < share < FAINT]
+        if sum(faint) >= RIGHT_WHEN_FAINT * len(faint):
+            return least
+    return LEASTS[-1]
+
+
 def right(case: Case, w: Weights, tallies: Sequence[Tally] | None = None) -> tuple[bool, float]:
     """Return whether the first cause is right, and with which share it is given."""
     first = next(iter(shares(case.tallies if tallies is None else tallies, w).causes), None)
@@ -152,6 +165,7 @@ def main() -> int:
     known = cases(folders, changed=True)
     recorded = cases([options.recordings], changed=False) if options.recordings else []
     fitted = fit(weights(), known)
+    fitted = replace(fitted, least=least_share(fitted, known))
     names = sorted({case.name for case in known})
     hits = sure = sure_hits = strong = 0
     for fold in range(FOLDS):

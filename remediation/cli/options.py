@@ -184,6 +184,10 @@ class Schema:
 class CheckHost(Recorded):
     """Which hosts to check."""
 
+    self_test: str | None = option(
+        "Try on this Windows host what docs/windows.md calls unproven, and print a report to send.", value="HOST"
+    )
+
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Doctor(Logged):
@@ -245,6 +249,25 @@ class OneRun(Output):
 
     run: str = required("The run's id, or the beginning of it.")
     diff: bool = option("Show the difference that each change makes.", default=False)
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class WatchOptions(Logged):
+    """How often to check, and what may be repaired when."""
+
+    every: str | None = option("Time between two checks, such as 60s (default 5m).")
+    for_: str | None = option("Stop after this time, such as 8h (default: until Ctrl-C).")
+    once: bool = option("Check once, repair what is permitted, and exit.", default=False)
+    max_risk: str | None = option("Highest risk allowed: safe (the default), disruptive or destructive.")
+    cool_down: str | None = option("Time before a cause is repaired again on a host (default 1h).")
+    per_hour: int = option("Most repairs within an hour, on all hosts together.", default=10)
+    quiet: tuple[str, ...] = option("No repairs at this time of day, such as 22:00-06:00. May be repeated.", default=())
+    notify: str | None = option("Post each event to this address; or the environment variable that holds the address.")
+    notify_as: str | None = option("Form of the notification: json (the default), slack, teams or ntfy.")
+    metrics: str | None = option("Serve metrics for Prometheus at ADDRESS:PORT, such as 127.0.0.1:9105 (extra metrics).")
+    name: str | None = option("Name of this watch, for its memory and its service (default remediate-watch).")
+    install: bool = option("Install and start it as a service: a systemd unit with a timer, or a scheduled task.", default=False)
+    uninstall: bool = option("Stop and remove the service.", default=False)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -37,6 +38,13 @@ class TerminalPrompt:
     def typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`; any other input counts as no."""
         return self._ask(question, f" (type {wanted} to continue) ", ()) == wanted
+
+    def line(self, question: str, *, hide: bool = False) -> str:
+        """Ask for a line of text; with `hide`, it is not shown while it is typed."""
+        if not hide:
+            return self._ask(question, " ", ())
+        with self._pause():
+            return getpass.getpass(f"{visible_line(question)} ", self._questions)
 
     def _ask(self, question: str, form: str, details: Sequence[str]) -> str:
         with self._pause():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +35,9 @@ _SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
 _AHEAD = 2.0
 """So much likelier than the second cause a weak first one has to be in order to be named."""
 _MOST_QUOTES = 5
+_WORDS = re.compile(r"[a-z]{3,}")
+_SAID_TWICE = 0.6
+"""A fact that holds so many of a title's words is a sentence of its own."""
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -92,11 +96,17 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     told = list(_told(best, facts))
     said = list(dict.fromkeys(fact.said for fact in told if fact.said))
     quotes = list(dict.fromkeys(quote for fact in told for quote in fact.quotes))
-    because = f"{best.entry.title}: {said[0]}" if said else best.entry.title
+    because = _sentence(best.entry.title, said[0] if said else "")
     return Finding(
         weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure_of(best.entry, facts, reading), bool(best.entry.by_hand),
         best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
     )  # fmt: skip
+
+
+def _sentence(title: str, said: str) -> str:
+    """Return the title with what the first fact says; what the title says already is not said twice."""
+    words, known = (set(_WORDS.findall(text.lower())) for text in (title, said))
+    return said if words and len(words & known) >= _SAID_TWICE * len(words) else f"{title}: {said}" if said else title
 
 
 def _told(best: Scored, facts: Facts) -> list[Fact]:

@@ -16,7 +16,7 @@ from remediation.model.text.visible import visible_line
 
 if TYPE_CHECKING:
     from remediation.engine.context import StepContext
-    from remediation.facets.protocols import Writer
+    from remediation.facets.protocols import Reader, Writer
     from remediation.model.facts import SessionFacts
 
 _log = logging.getLogger(__name__)
@@ -41,13 +41,18 @@ def missing(plan: Iterable[Change], context: StepContext) -> Refusal | None:
     wanted = [(change, need) for change in plan for need in sorted(change.needs or ())]
     if not wanted:
         return None
-    session = (context.snapshot or context.access.reader).desktop.session()
+    session = (context.snapshot or _latest(context) or context.access.reader).desktop.session()
     for change, need in wanted:
         lack = _lack(need, session)
         if lack is not None:
             reason, next_step = lack
             return Refusal(f"{change.summary} needs {reason}", next_step)
     return None
+
+
+def _latest(context: StepContext) -> Reader | None:
+    """Return the snapshot with which the plan was made, which may know the session already."""
+    return context.memory.seen[0] if context.memory.seen is not None else None
 
 
 def _lack(need: Need, session: SessionFacts) -> tuple[str, str] | None:

@@ -64,6 +64,9 @@ class Prompt(Protocol):
     def typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`; any other input is no."""
 
+    def line(self, question: str, *, hide: bool = False) -> str:
+        """Ask for a line of text; with `hide`, it is not shown while it is typed."""
+
 
 class NoPrompt:
     """A prompt without a user: every question is answered with no."""
@@ -77,6 +80,10 @@ class NoPrompt:
     def typed(self, question: str, wanted: str) -> bool:
         """Return no."""
         return False
+
+    def line(self, question: str, *, hide: bool = False) -> str:
+        """Return nothing."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from remediation.facets.docker.sdk import SdkEngine, SdkEngineWriter
 from remediation.facets.gpu import devices as gpu
 from remediation.facets.gpu.nvml import NvmlGpu
 from remediation.facets.host_info import HostInfo
-from remediation.facets.machine import files, processes, system
+from remediation.facets.machine import files, processes, service_manager, system
 from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, generate, pull
 from remediation.facets.ollama.writer import Asker, OllamaWriterByHttp
+from remediation.facets.services.daemon import LinuxDaemon, LinuxDaemonWriter
 from remediation.facets.services.serving import HostServices, HostServicesWriter
 from remediation.facets.snapshot import Snapshot
 from remediation.facets.target import Finder
@@ -82,6 +83,16 @@ class HostReader:
     def services(self) -> protocols.ServicesReader:
         """What serves Ollama."""
         return HostServices(self._snapshot, self.target, self.engine.inspect)
+
+    @cached_property
+    def service_manager(self) -> protocols.ServiceManagerReader:
+        """systemd, or the service control manager."""
+        return service_manager.HostServiceManager(self._snapshot)
+
+    @cached_property
+    def daemon(self) -> protocols.DaemonReader:
+        """The Docker daemon of a Linux host."""
+        return LinuxDaemon(self._snapshot, self._place.environment.get("DOCKER_HOST", ""))
 
     @cached_property
     def callers(self) -> clients.Callers:
@@ -182,6 +193,16 @@ class HostWriter:
     def services(self) -> HostServicesWriter:
         """What serves Ollama, and restarting services."""
         return HostServicesWriter(self._snapshot, self.target, self.engine.inspect)
+
+    @cached_property
+    def service_manager(self) -> protocols.ServiceManagerWriter:
+        """Systemd or the service control manager, and changing services."""
+        return service_manager.HostServiceManagerWriter(self._snapshot)
+
+    @cached_property
+    def daemon(self) -> LinuxDaemonWriter:
+        """The Docker daemon of a Linux host, and restarting it."""
+        return LinuxDaemonWriter(self._snapshot, self._place.environment.get("DOCKER_HOST", ""))
 
     def target(self) -> Target:
         """Return the target, looked up once, because a writer exists for one change.

@@ -8,21 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from remediation.templating.yaml.secret import Secret
+from remediation.modules.catalogue import is_module, module_class, module_names, short_name
+from remediation.modules.contract import Action
 
 COLLECTION = "ansible.builtin."
-
-
-class Action(BaseModel):
-    """The parameters of an action. ``free`` is the parameter for a bare string; ``open`` allows any names."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
-
-    free: ClassVar[str] = ""
-    words: ClassVar[tuple[str, ...]] = ()
-    open: ClassVar[bool] = False
 
 
 class Debug(Action):
@@ -62,45 +53,6 @@ class Fail(Action):
     """Fail with a message."""
 
     msg: Any = Field("Failed as requested from task", description="why")
-
-
-class Command(Action):
-    """Run a program, without a shell."""
-
-    free: ClassVar[str] = "cmd"
-    words: ClassVar[tuple[str, ...]] = ("chdir", "creates", "removes", "stdin")
-
-    cmd: str | None = Field(None, description="command line, split by shell rules but not run by a shell")
-    argv: list[Any] | None = Field(None, description="program and arguments", min_length=1)
-    chdir: str | None = Field(None, description="working directory")
-    creates: str | None = Field(None, description="path; if it exists, the task is skipped")
-    removes: str | None = Field(None, description="path; if it does not exist, the task is skipped")
-    stdin: Any = Field(None, description="standard input; use it to pass secrets")
-    stdin_add_newline: bool = Field(default=True, description="append a newline to stdin")
-    strip_empty_ends: bool = Field(default=True, description="strip trailing newlines from the output")
-
-    @field_validator("cmd", "argv", mode="before")
-    @classmethod
-    def _no_secret(cls, value: object) -> object:
-        if any(isinstance(item, Secret) for item in (value if isinstance(value, list) else [value])):
-            msg = "every user of the host can read a command line, so it must not contain secrets; pass them by stdin or environment"
-            raise ValueError(msg)
-        return value
-
-    @field_validator("stdin")
-    @classmethod
-    def _text(cls, value: object) -> object:
-        if not (value is None or isinstance(value, (str, Secret))):
-            msg = "Input should be a valid string"
-            raise ValueError(msg)
-        return value
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Command:
-        if (self.cmd is None) == (self.argv is None):
-            msg = "expected either a command line or argv"
-            raise ValueError(msg)
-        return self
 
 
 class Meta(Action):
@@ -224,7 +176,6 @@ class Measure(Action):
 
 ACTIONS: Mapping[str, type[Action]] = {
     "assert": Assert,
-    "command": Command,
     "debug": Debug,
     "fail": Fail,
     "import_role": ImportRole,
@@ -245,9 +196,24 @@ OURS = frozenset({"measure"})
 
 
 def plain_name(name: str) -> str:
-    """Return an action's short name: ``ansible.builtin.debug`` becomes ``debug``."""
+    """Return an action's short name: ``ansible.builtin.debug`` becomes ``debug``, ``ansible.windows.win_shell`` ``win_shell``."""
     short = name.removeprefix(COLLECTION)
-    return name if short in OURS else short
+    return name if short in OURS else short_name(name) if short not in ACTIONS else short
+
+
+def is_action(name: str) -> bool:
+    """Return whether a short name is that of a flow action or a module."""
+    return name in ACTIONS or is_module(name)
+
+
+def action_model(name: str) -> type[Action]:
+    """Return the parameters of an action; a module's code is imported now."""
+    return ACTIONS[name] if name in ACTIONS else module_class(name)
+
+
+def action_names() -> tuple[str, ...]:
+    """Return the short names of all actions, modules included."""
+    return (*ACTIONS, *module_names())
 
 
 def from_text(action: type[Action], text: str) -> dict[str, Any]:
@@ -261,14 +227,14 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
         text = text.strip()  # a block scalar ends with a newline
         return {action.free: text} if "=" not in text.split(" ", maxsplit=1)[0] else _pairs(text)
     found: dict[str, Any] = {}
-    rest: list[str] = []
-    for word in _split(text):
+    rest, end = "", 0
+    for start, word in _spans(text):
         name, equals, value = word.partition("=")
         if equals and name in action.words:
             found[name] = _unquoted(value)
-        else:
-            rest.append(word)
-    return {action.free: " ".join(rest), **found} if rest else found
+            rest, end = rest + text[end:start].rstrip(" "), start + len(word)
+    rest = (rest + text[end:]).strip(" ")
+    return {action.free: rest, **found} if rest else found
 
 
 def _pairs(text: str) -> dict[str, Any]:
@@ -285,8 +251,12 @@ def _unquoted(value: str) -> str:
 
 
 def _split(text: str) -> list[str]:
-    """Split a command line into words, keeping quotes, and templates in one piece."""
-    words: list[str] = []
+    return [word for _, word in _spans(text)]
+
+
+def _spans(text: str) -> list[tuple[int, str]]:
+    """Split a command line into words with their positions, keeping quotes, and templates in one piece."""
+    words: list[tuple[int, str]] = []
     word, quote, depth = "", "", 0
     for index, character in enumerate(text):
         depth += (text[index : index + 2] in {"{{", "{%"}) - (text[index - 1 : index + 1] in {"}}", "%}"})
@@ -294,8 +264,8 @@ def _split(text: str) -> list[str]:
             quote = "" if quote == character else (quote or character)
         if character.isspace() and not quote and not depth:
             if word:
-                words.append(word)
+                words.append((index - len(word), word))
             word = ""
         else:
             word += character
-    return [*words, word] if word else words
+    return [*words, (len(text) - len(word), word)] if word else words

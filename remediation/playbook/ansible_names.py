@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _VALIDATE = "use assert in the role's tasks"
-_SHELL = "commands do not run in a shell; if you need one, name it: command: {argv: [sh, -c, ...]}"
-_WINDOWS = "command runs programs on Windows too: command: {argv: [powershell, -NoProfile, -Command, ...]}"
-_SERVICE = (
-    "use a step (remediate steps), or command: {argv: [systemctl, restart, NAME]} or [powershell, -Command, Restart-Service NAME]"
+_LINUX_PACKAGES = "packages are not managed here; install them before the run, or with shell: guarded by creates, or let ansible-playbook do that part"
+_WINDOWS_PACKAGES = (
+    "packages are not managed here; install them before the run, or with win_shell: (winget, choco, msiexec) guarded by creates"
 )
-_FILES = "use a step (remediate steps), or command with creates or removes"
-_PACKAGES = "packages are not managed here; install them before the run, or with command"
+_DIRECTORY = (
+    "Active Directory and accounts are not managed here; use win_powershell with the ActiveDirectory module, or ansible-playbook"
+)
+_FIREWALL = (
+    "firewalls are not managed here; use win_powershell (New-NetFirewallRule) or command (firewall-cmd, ufw), or ansible-playbook"
+)
+_CLOUD = "clouds and their APIs are not managed here; use uri, or command with the provider's own program, or ansible-playbook"
+_CONTAINERS = "use the steps of compose and containers (remediate steps), or command: docker ..."
+_ARCHIVES = "use command: tar or unzip, or win_shell: Expand-Archive, guarded by creates"
+_SETTINGS = "use win_powershell, with $Ansible.Changed for what it changed"
+_ACCOUNTS = "accounts are not managed here; use command (useradd, usermod) guarded by a condition, or ansible-playbook"
+_SERVERS = "this kind of server is not managed here; use command with its own program, or uri"
 _FACTS = "remove it: facts are read when a step needs them"
 _LOGIN = "set the login in the inventory (ansible_user, ansible_port, ansible_connection)"
 _ORDER = "hosts run in the order of the pattern, independently of each other"
@@ -27,30 +36,48 @@ KEYWORDS: Mapping[str, str] = {
 }  # fmt: skip
 
 MODULES: Mapping[str, str] = {
-    **dict.fromkeys(("shell", "raw", "script", "expect"), _SHELL),
-    **dict.fromkeys(("win_command", "win_shell", "win_powershell"), _WINDOWS),
-    **dict.fromkeys(("service", "systemd", "systemd_service", "win_service", "service_facts", "win_service_info", "sysvinit"), _SERVICE),
-    **dict.fromkeys(
-        ("file", "copy", "template", "stat", "lineinfile", "blockinfile", "replace", "get_url", "unarchive", "fetch", "slurp", "find",
-         "assemble", "tempfile", "synchronize", "win_copy", "win_file", "win_template", "win_stat", "win_get_url", "win_lineinfile"), _FILES
-    ),
-    **dict.fromkeys(
-        ("apt", "apt_key", "apt_repository", "dnf", "dnf5", "yum", "yum_repository", "package", "pip", "deb822_repository", "rpm_key",
-         "package_facts", "win_package", "win_chocolatey", "win_feature", "git", "subversion"), _PACKAGES
-    ),
+    **dict.fromkeys(("apt", "apt_key", "apt_repository", "dnf", "dnf5", "yum", "yum_repository", "package", "pip", "deb822_repository", "rpm_key",
+         "package_facts", "git", "subversion", "debconf", "dpkg_selections", "apk", "zypper", "pacman", "homebrew", "npm", "snap", "flatpak", "gem"),
+        _LINUX_PACKAGES),
+    **dict.fromkeys(("win_package", "win_chocolatey", "win_chocolatey_source", "win_feature", "win_optional_feature", "win_updates", "win_hotfix",
+         "win_dsc", "win_scoop", "win_psmodule", "win_psrepository"), _WINDOWS_PACKAGES),
+    **dict.fromkeys(("win_domain", "win_domain_controller", "win_domain_membership", "win_domain_user", "win_domain_group", "win_domain_computer",
+         "win_domain_ou", "win_user", "win_group", "win_group_membership", "win_user_right", "win_user_profile", "membership", "domain"), _DIRECTORY),
+    **dict.fromkeys(("win_firewall", "win_firewall_rule", "firewalld", "ufw", "iptables", "nftables"), _FIREWALL),
+    **dict.fromkeys(("win_regedit", "win_reg_stat", "win_environment", "win_path", "win_timezone", "win_scheduled_task", "win_share", "win_acl",
+         "win_acl_inheritance", "win_owner", "win_region", "win_hostname", "win_defrag", "win_pagefile", "win_power_plan", "win_shortcut", "win_dns_client",
+         "win_certificate_store", "win_audit_policy_system", "win_security_policy", "win_partition", "win_format", "win_disk_facts", "win_iis_website",
+         "win_credential", "win_auto_logon", "win_mapped_drive", "win_eventlog", "win_eventlog_entry", "win_lineinfile", "win_product_facts"), _SETTINGS),
+    **dict.fromkeys(("unarchive", "archive", "win_unzip", "win_zip", "assemble"), _ARCHIVES),
+    **dict.fromkeys(("user", "group", "authorized_key", "known_hosts"), _ACCOUNTS),
+    **dict.fromkeys(("docker_container", "docker_image", "docker_compose", "docker_compose_v2", "docker_network", "docker_volume", "docker_login",
+         "docker_prune", "docker_host_info", "docker_container_exec"), _CONTAINERS),
+    **dict.fromkeys(("find", "fetch", "tempfile", "win_find", "win_tempfile", "win_get_url", "win_robocopy", "synchronize", "xml", "ini_file", "htpasswd"),
+        "use command, shell or win_shell, with creates or removes; register their output"),
+    **dict.fromkeys(("cron", "hostname", "mount", "sysctl", "modprobe", "timezone", "locale_gen", "selinux", "seboolean", "kernel_blacklist", "alternatives",
+         "mount_facts", "parted", "filesystem", "lvol", "lvg", "at", "rpm_ostree_pkg"), "use lineinfile or template for the file, and command to apply it"),
     **dict.fromkeys(("getent",), _FACTS),
     **dict.fromkeys(("add_host", "group_by"), _HOSTS),
-    **dict.fromkeys(("reboot", "win_reboot"), "reboot the machine yourself, then continue with remediate resume"),
-    **dict.fromkeys(("ping", "win_ping", "wait_for_connection"), "the first task that needs a host connects to it; remediate check-host tests the connection"),
-    **dict.fromkeys(("uri", "win_uri"), "use wait_for to check a port, or command: {argv: [curl, -f, URL]}"),
-    **dict.fromkeys(("user", "group", "cron", "hostname", "iptables", "known_hosts", "mount_facts"), "use a step (remediate steps), or command"),
+    **dict.fromkeys(("service_facts", "win_service_info", "sysvinit"), "use service, systemd or win_service: they return the service's state"),
+    **dict.fromkeys(("mysql_db", "mysql_user", "postgresql_db", "postgresql_user", "mongodb_user", "redis", "rabbitmq_user", "grafana_dashboard", "nagios",
+         "zabbix_host", "jenkins_job"), _SERVERS),
+    **dict.fromkeys(("mail", "slack", "telegram", "mattermost", "syslogger"), "use uri to call the service's webhook"),
     "async_status": _WAIT,
-    "debconf": _PACKAGES,
+    "expect": "use command with stdin, or shell",
     "include": "use include_tasks, or import_playbook for a playbook",
-    "pause": "use wait_for: {timeout: SECONDS}",
     "set_stats": "use set_fact; results are in remediate show --json",
     "validate_argument_spec": "use assert",
 }  # fmt: skip
+
+COLLECTIONS: Mapping[str, str] = {
+    **dict.fromkeys(("amazon.", "community.aws.", "azure.", "google.", "openstack.", "vmware.", "community.vmware.", "community.digitalocean.", "hetzner.",
+         "kubernetes.", "community.okd.", "community.hashi_vault.", "community.libvirt.", "netapp.", "cisco.", "arista.", "junipernetworks."), _CLOUD),
+    **dict.fromkeys(("community.docker.", "containers.podman."), _CONTAINERS),
+    "microsoft.ad.": _DIRECTORY,
+    "chocolatey.": _WINDOWS_PACKAGES,
+    **dict.fromkeys(("community.mysql.", "community.postgresql.", "community.mongodb.", "community.grafana.", "community.zabbix."), _SERVERS),
+}  # fmt: skip
+"""What to use instead of the modules of a collection, by the beginning of their names."""
 
 
 def module_instead(name: str) -> str:
@@ -58,4 +85,7 @@ def module_instead(name: str) -> str:
     short = name.rpartition(".")[2]
     if short in MODULES:
         return MODULES[short]
-    return "modules of collections are not supported; remediate steps lists the steps" if name.count(".") > 1 else ""
+    known = next((text for head, text in COLLECTIONS.items() if name.startswith(head)), "")
+    if known or name.count(".") < 2:
+        return known
+    return "this collection's modules are not here; use command, win_powershell or uri, write a module (docs/extending.md), or use ansible-playbook"

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from remediation.model.errors import Place
-from remediation.playbook.actions import Action, from_text
+from remediation.modules.contract import Action
+from remediation.playbook.actions import from_text
 from remediation.playbook.errors import Problems, where
 from remediation.templating.yaml.located import Table, Text, has_template, plain
 
@@ -70,11 +71,14 @@ def known_names(model: type[BaseModel]) -> list[str]:
         names.append(name)
         if field.alias and field.alias != name:
             names.append(field.alias)
-    return names
+    return [*names, *getattr(model, "aliases", ())]
 
 
 def _late_alias(model: type[BaseModel], field: str, late: set[str]) -> bool:
-    return any(field in {name, item.alias} and late & {name, item.alias or name} for name, item in model.model_fields.items())
+    others = {alias for alias, name in getattr(model, "aliases", {}).items() if name == field}
+    return bool(others & late) or any(
+        field in {name, item.alias} and late & {name, item.alias or name} for name, item in model.model_fields.items()
+    )
 
 
 def _sentence(item: Any) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from remediation.model.finding import Cause
+from remediation.modules.catalogue import MODULES
+from remediation.modules.contract import Action
 from remediation.playbook import keywords
-from remediation.playbook.actions import ACTIONS, COLLECTION, OURS, Action
+from remediation.playbook.actions import ACTIONS, COLLECTION, OURS, action_model
 from remediation.playbook.keywords import Kind
 from remediation.steps.contract import Step
 from remediation.steps.registry import registry
@@ -46,10 +48,12 @@ _TASKS = {"type": ["array", "null"], "items": {"$ref": "#/definitions/node"}}
 def playbook_schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
     """Return the JSON Schema of playbooks for these steps (default: all registered ones)."""
     known = registry() if steps is None else steps
-    bodies = {**{name: _action(model) for name, model in ACTIONS.items()}, **{name: _step(cls) for name, cls in known.items()}}
+    actions = (*ACTIONS, *MODULES)
+    bodies = {**{name: _action(action_model(name)) for name in actions}, **{name: _step(cls) for name, cls in known.items()}}
     calls: dict[str, Schema] = {name: {"$ref": f"#/definitions/{name}"} for name in bodies}
     goals = {name: calls[name] for name in known}
-    calls |= {f"{COLLECTION}{name}": calls[name] for name in ACTIONS if name not in OURS}
+    calls |= {f"{COLLECTION}{name}": calls[name] for name in actions if name not in OURS and not name.startswith("win_")}
+    calls |= {f"ansible.windows.{name}": calls[name] for name in actions if name.startswith("win_")}
     return {
         "$schema": DRAFT,
         "title": "A playbook of remediation",
@@ -151,6 +155,7 @@ def _parameters(model: type[BaseModel], *, open_ended: bool = False) -> Schema:
         properties[name] = value
         if field.alias:
             properties[field.alias] = value
+    properties |= {alias: properties[name] for alias, name in getattr(model, "aliases", {}).items()}
     needed = [name for name, field in model.model_fields.items() if field.is_required() and not field.alias]
     found: Schema = {"type": "object", "additionalProperties": open_ended, "properties": properties}
     return {**found, "required": needed} if needed else found

@@ -10,7 +10,7 @@ from typing import Any
 from remediation.model.change import Risk
 from remediation.model.errors import Place
 from remediation.playbook import keywords
-from remediation.playbook.actions import ACTIONS, plain_name
+from remediation.playbook.actions import action_model, action_names, is_action, plain_name
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
 from remediation.playbook.errors import meant, where
 from remediation.playbook.keywords import as_switch
@@ -118,13 +118,15 @@ class TaskReader:
         if instead:
             self._problems.add(f"{name} is an Ansible module, not a step; {instead}", place)
         else:
-            self._problems.unknown("the step", name, [*ACTIONS, IMPORT, IMPORT_ROLE, LADDER, *self._loading.steps()], place)
+            self._problems.unknown(
+                "the step", name, [*action_names(), IMPORT, IMPORT_ROLE, LADDER, *self._loading.steps()], place
+            )
 
     def _is_action(self, key: object) -> bool:
         if not isinstance(key, str):
             return False
         short = plain_name(key)
-        return short in ACTIONS or short in {IMPORT, IMPORT_ROLE} or key == LADDER or key in self._loading.steps()
+        return short in {IMPORT, IMPORT_ROLE} or key == LADDER or key in self._loading.steps() or is_action(short)
 
     def _import(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Block | None:
         own = {name: value for name, value in raw.items() if name != key}
@@ -262,8 +264,8 @@ class TaskReader:
     def _arguments(self, raw: Mapping[Any, Any], key: str, action: str, settings: TaskSettings) -> Mapping[str, Any]:
         place = value_place(raw, key)
         defaults = _defaults(action, settings)
-        if action in ACTIONS:
-            model = ACTIONS[action]
+        if is_action(action) and key not in self._loading.steps():
+            model = action_model(action)
             values = given_parameters(model, raw[key], place, self._problems)
             if isinstance(raw.get("args"), Mapping):
                 values = _merged(raw["args"], values)

@@ -18,11 +18,26 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from remediation.diagnosis import catalogue as module
-from remediation.diagnosis.catalogue import LEAST_LETTERS, Catalogue, Message, catalogue, facts, fragments, letters, of_project
+from remediation.diagnosis.catalogue import (
+    LEAST_LETTERS,
+    Catalogue,
+    Message,
+    catalogue,
+    context,
+    facts,
+    fragments,
+    letters,
+    of_project,
+)
 from remediation.diagnosis.catalogue.__main__ import table
+from remediation.diagnosis.diagnose import diagnose
+from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.diagnosis.facts.base import seen_name
+from remediation.diagnosis.knowledge import knowledge
+from remediation.diagnosis.knowledge.schema import parse
 
 FOLDER = pathlib.Path(module.__file__).parent
-FILES = sorted(path for path in FOLDER.glob("*.yml") if path.name != "facts.yml")
+FILES = sorted(path for path in FOLDER.glob("*.yml") if path.name not in {"facts.yml", "context.yml"})
 MESSAGES = catalogue().messages
 CORPUS = os.environ.get("REMEDIATION_CORPUS", "")
 BOUNDED = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -62,6 +77,39 @@ def test_a_file_is_the_same_to_yaml_as_to_the_reader(path: pathlib.Path) -> None
     assert len(rows) == len(read) > 0
     for row, one in zip(rows, read, strict=True):
         assert one == Message.model_validate({**row, "project": path.stem})
+
+
+def test_every_fact_of_a_message_speaks_for_a_mechanism_or_has_a_reason_why_not() -> None:
+    entries = knowledge().mechanisms.values()
+    conditions = [
+        one
+        for entry in entries
+        for part in (entry.needs, entry.proves, entry.supports, entry.against, entry.excludes)
+        for one in part
+    ]
+    used = {atom.name for condition in conditions for side in parse(condition) for atom in side}
+    speaking = {fact for fact in facts() if seen_name(fact) in used}
+    assert speaking | set(context()) == set(facts())
+    assert not speaking & set(context())
+
+
+PROVING = {one.means: one for one in reversed(MESSAGES) if one.means in knowledge().mechanisms}
+PLATFORMS = {
+    "gpu_not_visible_to_container": "docker-linux",
+    "docker_desktop_state": "docker-windows",
+    "vc-runtime-outdated": "windows",
+    "backend-libraries-not-on-path": "windows",
+}
+
+
+@pytest.mark.parametrize("mechanism", [one for one, entry in knowledge().mechanisms.items() if one in PROVING and not entry.hint])
+def test_a_message_that_means_a_mechanism_leads_to_its_cause(mechanism: str) -> None:
+    cause, text = knowledge().mechanisms[mechanism].cause, PROVING[mechanism].text.replace("{}", "7")
+    gpu = "AMD Radeon RX 6600" if {"amd", "kfd"} & set(mechanism.split("-")) else "NVIDIA RTX 3060"
+    evidence = Evidence(
+        platform=PLATFORMS.get(mechanism, PLATFORMS.get(cause, "linux")), gpu=gpu, pieces=(Piece("other", f"{text}\n"),)
+    )
+    assert diagnose(evidence).findings[0].cause is cause
 
 
 def test_no_two_messages_are_the_same() -> None:

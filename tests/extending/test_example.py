@@ -112,6 +112,21 @@ def test_the_step_works_on_the_lab(project: Scratch) -> None:
     assert "| laptop-07 | write C:\\dev\\maintenance | done |" in (project.folder / "run.md").read_text("utf-8")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the wrapper is a shell script")
+def test_the_module_is_an_action(project: Scratch) -> None:
+    banner = {"text": "{{ inventory_hostname }} is ours", "path": str(project.folder / "motd")}
+    play = {"hosts": "all", "gather_facts": False, "tasks": [{"example.site.banner": banner}]}
+    (project.folder / "banner.yml").write_text(json.dumps([play]), "utf-8")
+    (project.folder / "wrong.yml").write_text(json.dumps([{**play, "tasks": [{"example.site.banner": {"txt": "x"}}]}]), "utf-8")
+    assert "example.site.banner: the parameter 'txt'" in project.remediate("lint", "wrong.yml").stderr
+    outcomes = []
+    for more in (["--check"], [], []):
+        done = project.remediate("play", "banner.yml", "-i", "inv.json", "--json", *more)
+        outcomes += [json.loads(line)["outcome"] for line in done.stdout.splitlines() if '"task_result"' in line]
+    assert outcomes == ["would-change", "changed", "ok"]
+    assert (project.folder / "motd").read_text("utf-8") == "box is ours\n"
+
+
 def test_the_command_is_there(project: Scratch) -> None:
     (project.folder / "maintenance").write_text("x", "utf-8")
     assert project.remediate("example.flags", str(project.folder), "--count").stdout == "1\n"

@@ -44,6 +44,27 @@ DATA: dict[str, dict[str, Any]] = {
     "lease": {"folder": "C:\\ProgramData\\remediation\\lease", "make": 7, "remove": [3], "list": True},
     "requests": {"paths": ["C:\\dev\\activia1\\.env"]},
     "file": {"action": "remove", "path": "C:\\dev\\activia1\\no-such", "to": None},
+    "status": {"path": "C:\\dev\\activia1\\.env", "follow": False, "algorithm": "sha1"},
+    "service": {
+        "name": "Spooler",
+        "action": "stop",
+        "force": False,
+        "start_mode": None,
+        "path": None,
+        "display_name": None,
+        "description": None,
+        "username": None,
+    },
+    "powershell": {
+        "script": "hostname",
+        "parameters": {},
+        "arguments": [],
+        "chdir": None,
+        "error_action": "continue",
+        "depth": 2,
+        "check": False,
+        "environment": {},
+    },
     "docker-desktop": {"action": "start", "seconds": 0},
     "notify": {"message": "hello", "seconds": 5},
 }
@@ -71,7 +92,7 @@ class Recording(dict[str, Any]):
 def answer(lab: control.Lab, name: str) -> Any:
     host = open_host(lab.hosts[0].name, lab_variables(lab), check=False)
     try:
-        writes = name in {"generate", "close", "file", "docker-desktop", "notify"}
+        writes = name in {"generate", "close", "file", "docker-desktop", "notify", "service", "powershell"}
         return Snapshot(lambda: host.connection, changing=True).probe(
             Probe(name, DATA.get(name, {}), timeout=60.0, writes=writes), name
         )
@@ -83,12 +104,16 @@ REASONS = {"Problems", "task", "task_code", "task_result"}
 """Keys that say why a part of an answer is missing, and what became of a task; ``Problems`` holds texts by the names of parts."""
 
 
+FREE = {"Problems", "Environment"}
+"""Keys of mappings whose own keys the host chooses."""
+
+
 def shapes(value: Any) -> set[frozenset[str]]:
     if isinstance(value, list):
         return set().union(*map(shapes, value)) if value else set()
     if not isinstance(value, dict):
         return set()
-    return {frozenset(value), *set().union(*(shapes(each) for key, each in value.items() if key != "Problems"))}
+    return {frozenset(value), *set().union(*(shapes(each) for key, each in value.items() if key not in FREE))}
 
 
 @pytest.mark.parametrize("name", powershell.NAMES)
@@ -128,7 +153,7 @@ def test_the_stand_in_answers_with_the_scripts_keys(lab: control.Lab, name: str)
     control.fault(lab.hosts[0].name, "vram-occupied", lab.folder)
     emitted = {keys - REASONS for keys in powershell.keys(name)}
     # what only wraps a list that may be refused is no part of it
-    answered = {keys - REASONS for keys in shapes(answer(lab, name))} - {frozenset({"Processes"})}
+    answered = {keys - REASONS for keys in shapes(answer(lab, name))} - {frozenset({"Processes"}), frozenset()}
     assert answered
     assert answered <= emitted, f"the stand-in of {name} answers with keys that the script does not have"
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from remediation.model.errors import CallFailed
-from remediation.model.facts import ContainerStats, Executed
+from remediation.model.facts import ContainerStats, Executed, ServiceStatus
 from remediation.steps.compose.environment import digest
+from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import (
     BASE,
     FOLDER,
@@ -18,6 +20,7 @@ from tests.engine.fakes.examples import (
     dotenv_changed,
     healthy,
     left_by_a_client,
+    linux_engine,
     manifest,
     occupied,
     on_desktop,
@@ -30,7 +33,7 @@ from tests.engine.fakes.examples import (
     without_gpu_request,
 )
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, World, container
-from tests.engine.fakes.world import blob_path
+from tests.engine.fakes.world import BOOT, blob_path
 from tests.laws.laws import Example
 from tests.steps.running import run
 
@@ -43,6 +46,13 @@ def edited_but_not_up() -> World:
     world = stack()
     old = world.containers[OLLAMA].environment
     world.containers[OLLAMA] = container("ollama", {**old, "OLLAMA_LLM_LIBRARY": "cuda"})
+    return world
+
+
+def native_unit() -> World:
+    """Return the host whose unit runs since the boot."""
+    world = unit()
+    world.start("ollama", pid=1, started=BOOT, session_id=None)
     return world
 
 
@@ -115,6 +125,20 @@ def half_made(point: str) -> World:
     return world
 
 
+def holding(text: str | None) -> World:
+    """Return a host with this file, or without it."""
+    world = World(folders={"C:\\app"})
+    if text is not None:
+        world.texts["C:\\app\\one.txt"] = text.encode()
+        world.modes["C:\\app\\one.txt"] = 0o644
+    return world
+
+
+def serving(state: str, **more: Any) -> World:
+    """Return a host with this service."""
+    return World(services={"ollama": ServiceStatus("ollama", state, **more)})
+
+
 EXAMPLES: Mapping[str, Sequence[Example]] = {
     "compose.environment": (
         Example({}, lambda: stack("OLLAMA_LLM_LIBRARY=cuda"), stack),
@@ -135,10 +159,32 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         Example({}, stack, stack, looks=True),
     ),
     "container.sees_gpu": (Example({}, lambda: sees(without_gpu_request()), lambda: sees(stack())),),
+    "container_toolkit.configured": (
+        Example({}, linux_engine, lambda: linux_engine(runtimes={"nvidia": {"path": "nvidia-container-runtime"}})),
+    ),
+    "docker.restarted": (Example({}, linux_engine),),
+    "docker_daemon.configured": (
+        Example({"set": {"live-restore": True}}, linux_engine, lambda: linux_engine(**{"live-restore": True})),
+        Example({"set": {"data-root": "/srv/docker"}}, lambda: linux_engine(debug=True)),
+        Example({"remove": ["features.cdi"]}, lambda: linux_engine(features={"cdi": True}), linux_engine),
+    ),
+    "docker_daemon.restored": (
+        Example({"path": CONFIG, "made": True, "expect": digest("{}")}, lambda: linux_engine("{}"), linux_engine),
+    ),
     "docker_desktop.restarted": (Example({}, on_desktop),),
     "docker_desktop.setting": (Example({"set": {"openUIOnStartupDisabled": True}}, on_desktop),),
     "driver.at_least": (Example({"version": "560"}, stack, looks=True), Example({}, stack, stack, looks=True)),
     "env_file.set": (Example({"set": {"OLLAMA_MODEL": "phi3:3.8b"}}, with_dotenv, dotenv_changed),),
+    "file.managed": (
+        Example({"path": "C:\\app\\one.txt", "content": "new\n"}, lambda: holding("old\n"), lambda: holding("new\n")),
+        Example({"path": "C:\\app\\one.txt", "content": "new\n", "mode": 0o600}, lambda: holding(None)),
+        Example({"path": "C:\\app\\one.txt", "content": "new\n", "private": True}, lambda: holding("old\n")),
+        Example({"path": "C:\\app\\one.txt", "mode": 0o600}, lambda: holding("old\n")),
+        Example({"path": "C:\\app\\one.txt", "state": "absent"}, lambda: holding("old\n"), lambda: holding(None)),
+        Example({"path": "C:\\app", "state": "absent"}, lambda: holding("old\n")),
+        Example({"path": "C:\\app\\a\\b", "state": "directory"}, lambda: holding("old\n")),
+        Example({"path": "C:\\app\\ln", "state": "link", "target": "one.txt"}, lambda: holding("old\n")),
+    ),
     "file.restored": (
         Example({"path": GPU, "backup": f"{GPU}.bak"}, edited_with_a_backup),
         Example(
@@ -149,6 +195,7 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     ),
     "gpu.sample": (Example({"busy": 80}, stack, healthy, looks=True),),
     "host.rebooted": (Example({}, stack),),
+    "kernel_module.reloaded": (Example({}, native_unit),),
     "model.absent": (Example({"model": LOCAL}, stored, stack),),
     "model.layer_restored": (Example({"digest": WEIGHTS}, quarantine, stored),),
     "model.loaded": (Example({}, stack, healthy),),
@@ -177,6 +224,18 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     ),
     "ollama.restarted": (Example({}, healthy),),
     "program.closed": (Example({"program": "chrome"}, occupied, stack),),
+    "service.state": (
+        Example(
+            {"service": "ollama", "state": "running", "enabled": True},
+            lambda: serving("stopped"),
+            lambda: serving("running", enabled=True),
+        ),
+        Example({"service": "ollama", "state": "restarted", "instance": "1"}, lambda: serving("running", instance="1")),
+        Example({"service": "ollama", "state": "stopped", "start_mode": "manual"}, lambda: serving("running", start_mode="auto")),
+        Example({"service": "ollama", "state": "running", "path": "C:\\ollama.exe serve", "start_mode": "auto"}, World),
+        Example({"service": "ollama", "state": "absent"}, lambda: serving("stopped"), World),
+        Example({"service": "ollama", "masked": True}, lambda: serving("stopped")),
+    ),
     "service.recreated": (Example({"service": "api"}, dotenv_changed, with_dotenv),),
     "stack.built": (Example({}, built_from_source), Example({}, stack, stack, looks=True)),
     "stack.ordered_start": (Example({}, stopped, healthy), Example({}, stack)),

@@ -10,7 +10,19 @@ from remediation.facets import protocols
 from remediation.facets.protocols import Reader, Writer
 from tests.engine.fakes.host import FakeReader, World
 
-FACETS = ("gpu", "processes", "engine", "compose", "ollama", "desktop", "system", "files", "services")
+FACETS = (
+    "gpu",
+    "processes",
+    "engine",
+    "compose",
+    "ollama",
+    "desktop",
+    "system",
+    "files",
+    "services",
+    "service_manager",
+    "daemon",
+)
 
 
 def methods(of: type[Any]) -> set[str]:

@@ -43,7 +43,7 @@ def start(host: Service, folder: Path, *words: str, **variables: object) -> tupl
         "REMEDIATION_LEASE_FOLDER": str(folder / "lease"),
         "PYTHONPATH": str(ROOT),
     }
-    where = () if words[0] == "resume" else ("--inventory", host.inventory(folder, **variables))
+    where = () if words[0] in {"resume", "undo"} else ("--inventory", host.inventory(folder, **variables))
     done = subprocess.run(
         [*python({**kept, **own}), "-m", "remediation.cli.main", *words, *where, "--json"],
         cwd=folder, env={**kept, **own}, capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,

@@ -426,6 +426,13 @@ function Get-ChildItem {
     }
     Write-Answer $PSCmdlet $how $rows { param($Row) Set-Gone $Row.PSPath }
 }
+function Get-Acl {
+    [CmdletBinding()] param([string] $LiteralPath)
+    $how = Enter-Call $PSCmdlet
+    if ($how -eq 'stop') { return }
+    if (-not (Test-Path -LiteralPath $LiteralPath)) { return Write-Refusal $PSCmdlet (New-NotFound $PSCmdlet) }
+    Write-Answer $PSCmdlet $how ([pscustomobject] @{ Owner = 'BUILTIN\Administrators' }) { [IO.File]::Delete($LiteralPath) }
+}
 function Get-Item {
     [CmdletBinding()] param([Parameter(Position = 0)] [string[]] $Path, [string] $LiteralPath, [switch] $Force)
     $how = Enter-Call $PSCmdlet

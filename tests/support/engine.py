@@ -96,10 +96,11 @@ def private_engine(*, gpu_hook: bool, subnet: int) -> Iterator[Engine]:
     shutil.copy2(compose_plugin(), folder / "config" / "cli-plugins" / "docker-compose")
     engine = Engine(folder, environment, gpu)
     engine.occupy(400 * 1024**2)
+    (folder / "daemon.json").write_text("{}\n", encoding="utf-8")
     # no iptables: the userland proxy publishes ports, and the machine's firewall stays as it is
     process = subprocess.Popen(
         [
-            dockerd, "--host", engine.host, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid",
+            dockerd, "--config-file", f"{folder}/daemon.json", "--host", engine.host, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid",
             "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false",
             "--default-address-pool", f"base=10.{subnet}.0.0/16,size=24",
         ],

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import select
@@ -140,8 +141,15 @@ class Service:
         """Write an inventory of this host alone into `folder`."""
         where = {"endpoint": self.endpoint, "docker_host": f"unix://{self.home}/no-docker.sock"}
         path = folder / "hosts.json"
-        path.write_text(json.dumps({"all": {"hosts": {"gpu-01": self.server.variables(**where, **more)}}}), "utf-8")
+        known = {name: value for name, value in {**where, **more}.items() if value is not None}
+        path.write_text(json.dumps({"all": {"hosts": {"gpu-01": self.server.variables(**known)}}}), "utf-8")
         return str(path)
+
+    def occupy(self, size: int = 0) -> None:
+        """Let another program hold this much of the card."""
+        card = snapshot.read(self.home / "gpu.txt")
+        held = {name: amount for name, amount in card.held.items() if name != "trainer"}
+        snapshot.write(self.home / "gpu.txt", dataclasses.replace(card, held={**held, **({"trainer": size} if size else {})}))
 
     def fails(self, words: str) -> None:
         """Let systemctl print this and end with 1; `REFUSED` applies only to callers without sudo."""

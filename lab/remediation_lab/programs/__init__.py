@@ -52,6 +52,10 @@ _WHERE = {
     "tasklist": "remediation_lab.programs.windows",
     "netstat": "remediation_lab.programs.windows",
     "wsl": "remediation_lab.programs.windows",
+    "powershell": "remediation_lab.programs.powershell",
+    "pwsh": "remediation_lab.programs.powershell",
+    "cmd": "remediation_lab.programs.powershell",
+    "curl": "remediation_lab.programs.curl",
 }
 
 
@@ -61,6 +65,7 @@ def find(argv: list[str]) -> Program:
     name = name.removesuffix(".exe")
     if name not in _WHERE:
         raise Refusal("not-found", MISSING)
+    name = "powershell" if name == "pwsh" else name
     program: Program = getattr(importlib.import_module(_WHERE[name]), name.replace("-", "_"))
     return program
 

@@ -98,7 +98,7 @@ class Files:
             entry = self._state.files.get(normal(path))
             if entry is None:
                 return None
-            text = entry["content"]
+            text = str(entry["content"])
             return len(text) // 4 * 3 - text[-2:].count("=")
 
     def modified(self, path: str) -> float:
@@ -186,6 +186,8 @@ class Files:
         """Answer the worker's `read`."""
         may_open(self._state, path)
         size = self.size(path)
+        if size is None and self.folder(path):
+            raise Refusal("denied", f"Access to the path '{path}' is denied.")  # as .NET says of a folder
         if size is None:
             return {"missing": True}
         start = max(0, size - limit) if tail else max(0, offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import ntpath
 import re
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ _BODY = 1024**2
 _ADMIN = "C:\\ProgramData\\DockerDesktop\\admin-settings.json"
 _SETTINGS = "\\AppData\\Roaming\\Docker\\settings-store.json"
 _TASK_WAIT = 20.0
+_STATUS = "Path Name Extension Folder Link Junction Target Length Attributes Hidden Archive ReadOnly Created Accessed Written Owner Sum".split()
 _NO_PROGRAM = 2
 """What the task's action ends with where Docker Desktop is not installed."""
 _MARKS = (
@@ -209,7 +211,10 @@ def requests(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def file(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """Make a folder, rename a file to a name that is free, or remove it; a missing one counts as removed."""
-    action = {"make": _make, "remove": _remove, "rename": _rename}.get(str(data["action"]))
+    actions = {
+        "make": _make, "remove": _remove, "rename": _rename, "remove-folder": _remove_folder, "remove-empty": _remove_empty, "touch": _touch,
+    }  # fmt: skip
+    action = actions.get(str(data["action"]))
     if action is None:
         return {"Done": False, "Problem": f"unknown action {data['action']}"}
     try:
@@ -256,6 +261,44 @@ def _remove(machine: Machine, path: str, _: str) -> None:
         machine.state.wrote(f"remove {ntpath.basename(path)}")
     elif machine.files.folder(path):
         raise Refusal("denied", f"Access to the path '{path}' is denied.")
+
+
+def _remove_folder(machine: Machine, path: str, _: str) -> None:
+    rights.may_open(machine.state, path)
+    if machine.files.folder(path):
+        machine.files.remove_folder(path)
+        machine.state.wrote(f"remove {ntpath.basename(path)}")
+
+
+def _remove_empty(machine: Machine, path: str, to: str) -> None:
+    if any(name != "~folder" for name in machine.files.names(path)):
+        raise Refusal("error", "The directory is not empty.")
+    _remove_folder(machine, path, to)
+
+
+def _touch(machine: Machine, path: str, _: str) -> None:
+    rights.may_open(machine.state, path)
+    machine.files.put(path, machine.files.get(path) or b"")
+    machine.state.wrote(f"touch {ntpath.basename(path)}")
+
+
+def status(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is at a path."""
+    path = ntpath.normpath(str(data["path"]))
+    if rights.closed(machine.state, path):
+        raise Refusal("denied", f"Access to the path '{path}' is denied.")
+    content, folder = machine.files.get(path), machine.files.folder(path)
+    if content is None and not folder:
+        return {"Exists": False, **dict.fromkeys(_STATUS), "Problems": {}}
+    name = data.get("algorithm")
+    summed = None if content is None or not name else hashlib.new(str(name), content).hexdigest()
+    stem = ntpath.basename(path)
+    return {
+        "Exists": True, "Path": path, "Name": stem, "Extension": ntpath.splitext(stem)[1], "Folder": folder, "Link": False, "Junction": False,
+        "Target": None, "Length": 0 if content is None else len(content), "Attributes": "Directory" if folder else "Archive", "Hidden": False,
+        "Archive": not folder, "ReadOnly": False, "Created": machine.state.booted, "Accessed": machine.clock.now(),
+        "Written": machine.files.modified(path), "Owner": "BUILTIN\\Administrators", "Sum": summed, "Problems": {},
+    }  # fmt: skip
 
 
 def _rename(machine: Machine, path: str, to: str) -> None:

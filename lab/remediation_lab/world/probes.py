@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from remediation_lab.programs import nvidia_smi
+from remediation_lab.programs import nvidia_smi, powershell
 from remediation_lab.wire import Json, Refusal
-from remediation_lab.world import host_probes, readiness
+from remediation_lab.world import host_probes, readiness, services
 from remediation_lab.world.rights import CIM, Parts, cim
 
 if TYPE_CHECKING:
@@ -202,5 +202,8 @@ PROBES: Mapping[str, Probe] = {
     "file": host_probes.file,
     "sample": host_probes.sample,
     "requests": host_probes.requests,
+    "service": services.service,
+    "status": host_probes.status,
     "readiness": readiness.readiness,
+    "powershell": lambda machine, data: powershell.streams(machine, dict(data)),
 }

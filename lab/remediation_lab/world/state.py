@@ -205,6 +205,8 @@ class State:
     """Files that another program holds open without sharing."""
     unknown: list[str] = field(default_factory=list)
     """Properties that Windows leaves empty on this machine, by their names in CIM, in WinRM's configuration and in the registry."""
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Services that were read or changed, by their names in small letters, with CIM's properties."""
     client: Client | None = None
     disk: float = 1.5e9
     """Bytes per second that a model is read with."""

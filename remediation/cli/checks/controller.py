@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from remediation.cli.context import Session
 
 OLDEST = (3, 10)
-EXTRAS: Mapping[str, tuple[str, str]] = {"keyring": ("keyring", "passwords from the desktop's store")}
+EXTRAS: Mapping[str, tuple[str, str]] = {
+    "keyring": ("keyring", "passwords from the desktop's store"),
+    "metrics": ("prometheus_client", "watch --metrics"),
+}
 """Extra -> (the module that it installs, what it is for)."""
 
 NAMED = 3

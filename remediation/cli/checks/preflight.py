@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from remediation.cli.checks import readiness as prepared
 from remediation.cli.checks.check import Check, good, lacking, worth_knowing
+from remediation.cli.checks.server import SETTINGS, server_checks
 from remediation.connections.settings import ConnectionSettings
 from remediation.facets.access import HostAccess
 from remediation.facets.machine import readiness
@@ -253,11 +254,12 @@ def _ollama(reader: Reader) -> Iterator[Check]:
 
 
 _FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
-    "system": _system, "GPU": _gpu, "Docker engine": _engine, "Ollama": _ollama, "Compose project": _compose,
+    "system": _system, "GPU": _gpu, "Docker engine": _engine, "Ollama": _ollama, "server": server_checks, "Compose project": _compose,
 }  # fmt: skip
 _BLOCKS = {
     "GPU": "vram.free, every goal on the GPU",
     "Docker engine": "container.*, compose.*, stack.*",
     "Ollama": "model.*",
+    "server": SETTINGS,
     "Compose project": "compose.environment, stack.up",
 }

@@ -30,6 +30,8 @@ def check_host(options: CheckHost) -> int:
     from remediation.cli.context import open_session
     from remediation.report.json_lines import document
 
+    if options.self_test is not None:
+        return _self_test(options, options.self_test)
     with open_session(options) as hosts:
         from remediation.cli.checks.preflight import failed_host, preflight
         from remediation.connections.settings import from_variables
@@ -47,6 +49,52 @@ def check_host(options: CheckHost) -> int:
         sys.stdout.writelines(f"{row}\n" for row in rows)
     codes = {each.exit_code for each in found}
     return next((code for code in PRECEDENCE if code in codes), 0)
+
+
+def _self_test(options: CheckHost, name: str) -> int:
+    """Print the self-test of one Windows host: 0 if nothing differs from what is expected, else 2."""
+    from remediation import __version__
+    from remediation.cli.context import open_session
+    from remediation.connections.settings import from_variables
+    from remediation.model.errors import UsageError
+    from remediation.report.json_lines import document
+
+    with open_session(options) as hosts:
+        from remediation.cli.checks.self_test import run_trials
+
+        (host,) = hosts.inventory.select(name) or (None,)
+        if host is None:
+            raise UsageError(f"the inventory has no host {name}", next_step="remediate hosts lists them")
+        settings = from_variables(host, hosts.variables(host))
+        if settings.platform != "windows":
+            raise UsageError(
+                f"{host} is not a Windows host", next_step="name one that is reached over WinRM, or has a Windows shell"
+            )
+        with hosts.looked_at(host, note=_ignore) as access:
+            session, system = access.reader.desktop.session(), access.reader.system.facts()
+            done = run_trials(access.connection, access.clock)
+    about = {
+        "remediation": __version__, "connection": settings.kind, "powershell": session.shell_version, "windows": system.version,
+        "rights": bool(session.elevated),
+    }  # fmt: skip
+    codes = [right for trial, right, _ in done if trial.judge is not None]
+    if options.json:
+        rows = [
+            {"name": trial.name, "tells": trial.tells, "ok": right, "text": text, "command": trial.command}
+            for trial, right, text in done
+        ]
+        sys.stdout.write(document([{**about, "trials": rows}]))
+    else:
+        sys.stdout.write(", ".join(f"{key} {value}" for key, value in about.items()) + "\n")
+        for trial, right, text in done:
+            mark = "?" if trial.judge is None else {True: "✓", False: "✗", None: "·"}[right]
+            sys.stdout.write(f"{mark} {trial.name:22} {trial.tells}{f' ({text})' if text else ''}\n")
+            if right is not True:
+                sys.stdout.write(f"  {'':22} to tell: {trial.command}\n")
+        told, untold = codes.count(True), codes.count(None)
+        rest = f"{codes.count(False)} differ, {untold} not told, {len(done) - len(codes)} by hand"
+        sys.stdout.write(f"{told} as expected, {rest}. The report names no user, host or path: send it with an issue.\n")
+    return 2 if False in codes else 0
 
 
 def _ignore(note: str) -> None:

@@ -60,9 +60,9 @@ def verify(options: Verify) -> int:
     after = seconds("--after", options.after)
 
     def watched(hosts: Session) -> int:
-        from remediation.cli.commands.verify_watch import watch
+        from remediation.cli.commands.verify_watch import watch_goal
 
-        return watch(hosts, after, as_json=options.json)
+        return watch_goal(hosts, after, as_json=options.json)
 
     restart = ('{"survives_restart": true}',) if options.survives_restart else ()
     asked = RunOptions.of(options, playbook="verify", verbose=True, extra_vars=(*options.extra_vars, *restart))

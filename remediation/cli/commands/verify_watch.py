@@ -25,7 +25,7 @@ FAILED = 2
 GOAL = "model.offloaded"
 
 
-def watch(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO | None = None) -> int:
+def watch_goal(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO | None = None) -> int:
     """Watch for `seconds`; return 0 if the goal held on every host, otherwise 2."""
     stream = stream or sys.stdout
     names = hosts.selected()

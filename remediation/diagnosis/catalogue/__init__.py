@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 LEAST_LETTERS = 9
 """The fewest letters of a message, without what is filled in. Other programs print shorter texts too."""
 
-_FACTS = "facts.yml"
+_FACTS, _CONTEXT = "facts.yml", "context.yml"
 _WORD = re.compile(r"\w{4,}", re.ASCII)
 _QUOTED_BREAK = re.compile(r"\\[nrt]")
 _LETTER = re.compile(r"[A-Za-z]")
@@ -231,7 +231,7 @@ def catalogue() -> Catalogue:
     return Catalogue(
         message
         for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name)
-        if file.name.endswith(".yml") and file.name != _FACTS
+        if file.name.endswith(".yml") and file.name not in {_FACTS, _CONTEXT}
         for message in of_project(file.read_text(encoding="utf-8"), file.name.removesuffix(".yml"))
     )
 
@@ -241,3 +241,10 @@ def facts() -> Mapping[str, str]:
     """Return the facts that messages speak for, each with what it says."""
     found: dict[str, str] = yaml.safe_load((resources.files(__name__) / _FACTS).read_text(encoding="utf-8"))
     return found
+
+
+@functools.cache
+def context() -> Mapping[str, str]:
+    """Return the facts that speak for no mechanism, each with the reason."""
+    groups: dict[str, list[str]] = yaml.safe_load((resources.files(__name__) / _CONTEXT).read_text(encoding="utf-8"))
+    return {fact: reason for reason, group in groups.items() for fact in group}

@@ -47,9 +47,14 @@ class Facts(Mapping[str, Fact]):
     def __len__(self) -> int:
         return len(self._known)
 
+    def state(self, name: str) -> bool | None:
+        """Return whether a fact is true or false, None where it is unknown."""
+        fact = self._known.get(name)
+        return None if fact is None else fact.holds
+
     def holds(self, *names: str) -> bool:
         """Return whether one of the facts is known to be true."""
-        return any(self[name].holds is True for name in names)
+        return any(self.state(name) is True for name in names)
 
     def first(self, *names: str) -> Fact | None:
         """Return the first of the facts that is known to be true."""

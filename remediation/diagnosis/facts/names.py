@@ -110,8 +110,10 @@ context.server: OLLAMA_CONTEXT_LENGTH asks for this context
 context.tier: the context is one of those that the release picks by the card's memory
 estimate.contradicts_itself: everything fits by the server's own figure, and layers are missing
 estimate.overruled: all layers were asked and load, although the estimate said fewer
+estimate.total_fits: by the server's own figure everything fits the cards together
 estimate.inflated: the server's total is larger than the sum of its parts
 size.exceeds_card: the listed size or the model's parameters do not fit the card
+size.tight: at the default quantisation the model's parameters hardly fit the card
 size.listed_exceeds: the listed size, of which the cache is a part, does not fit the card
 size.mostly_cache: the model takes twice its weights' size and more
 size.nearly_fits: all but a tenth is on the card, which is about as large as the listed size

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 _BEFORE = 3
@@ -40,7 +41,7 @@ CONCEPTS: Mapping[str, str] = {
     "layers": r"layers?|model|weights|it",
     "split": r"split\w*|divid\w*|shared|spread\w*",
     "full": r"all|fully|completely|entirely|whole|100%?|entire",
-    "before": r"before|previously|formerly|earlier|used|prior",
+    "before": r"before|previously|formerly|earlier|originally|prior",
     "load": r"load|loads|loaded|loading",
     "long": r"minutes?|ages|slow\w*|long\w*|forever|eternity|hours?",
     "reload": r"reload\w*|re-load\w*",
@@ -67,6 +68,10 @@ CONCEPTS: Mapping[str, str] = {
     "bigger": r"above|greater|larger|bigger|longer|increas\w*|rais\w*|over|beyond|exceed\w*|bump\w*|high\w*|max\w*|full|\d{2,3}k",
     "spill": r"cpu|ram|split\w*|spill\w*|offload\w*|slow\w*|oom|vram",
     "rule": r"default\w*|rule|picks?|picked|based|depend\w*|auto\w*|tier\w*|chooses?|new",
+    "amount": r"\d{1,3}(?:\.\d)?gi?b|gi?b|vram|memory",
+    "share": r"half|portion|lots?|plenty|rest|significant|much",
+    "kept": r"unused|used|free|empty",
+    "offload": r"offload\w*|spills?|spilled|pushed|moved",
     "part": r"only|just|not|isn'?t|never|half|merely|leaves?|leaving|remains?|stays?",
 }
 _DONE = r"help\w*|fix\w*|solv\w*|cur(?:e|es|ed)|resolv\w*|did"
@@ -82,7 +87,7 @@ class Statement(NamedTuple):
 
 
 STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
-    "told.on_cpu": (Statement(("gpu", "not", "use"), 8, f"{_PARTLY}|hosts?|exceeds?|above|over|reach\\w*|more|\\d\\d%?"), Statement(("cpu", "only"), 4, "layers?|memory|some|part\\w*|limit\\w*|gi?b"), Statement(("gpu", "idle"), 4, _PARTLY)),
+    "told.on_cpu": (Statement(("gpu", "not", "use"), 8, f"{_PARTLY}|hosts?|exceeds?|above|over|reach\\w*|more|\\d\\d%?"), Statement(("cpu", "only"), 4, "layers?|memory|some|part\\w*|limit\\w*|gi?b"), Statement(("gpu", "idle"), 4, _PARTLY), Statement(("offload", "cpu"), 5, "partly|partially|some|half|layers?|rest|part|not|never|without")),
     "told.updated": (Statement(("update", "since"), 8, "windows|driver\\w*|docker|desktop|kernel|toolkit"), Statement(("release", "since", "verdict"), 9), Statement(("update", "bad"), 6, "windows|driver\\w*|docker|desktop|kernel|toolkit")),
     "told.slept": (Statement(("sleep", "after"), 7, "download\\w*|time\\.sleep\\S*|pull\\w*"),),
     "told.after_while": (Statement(("gpu", "lose", "late"), 12, "load\\w*|answers?|pull\\w*"), Statement(("smi", "lose", "late"), 12)),
@@ -100,7 +105,7 @@ STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
     "told.other_models": (Statement(("embed", "evict"), 12),),
     "told.context": (Statement(("context", "bigger", "spill"), 18, "file|files|want|like|how|support\\w*"),),
     "told.default_context": (Statement(("context", "rule", "vram"), 10, "how"),),
-    "told.unused": (Statement(("vram", "spare", "part"), 8, "enough|insufficient|more|layers?"),),
+    "told.unused": (Statement(("vram", "spare", "part"), 8, "enough|insufficient|more|layers?"), Statement(("amount", "share", "kept"), 10, "other|others|browsers?|desktop|another|programs?|by")),
 }
 _TOKEN = re.compile(r"[\w][\w.%'/:+-]*")
 _BREAK = re.compile(r"[.!?;]\s|\n")
@@ -113,7 +118,10 @@ def said(text: str) -> Iterator[tuple[str, str]]:
     found = set[str]()
     for sentence in _BREAK.split(text.replace("\u2019", "'")) if len(text) < _LONGEST else ():
         tokens = [token.rstrip(".:,'") for token in _TOKEN.findall(sentence)]
-        held = {name: [at for at, token in enumerate(tokens) if pattern.fullmatch(token)] for name, pattern in _PATTERNS.items()}
+        held: dict[str, list[int]] = {}
+        for at, token in enumerate(tokens):
+            for name in _concepts(token):
+                held.setdefault(name, []).append(at)
         for name, statements in STATEMENTS.items():
             if name in found:
                 continue
@@ -123,9 +131,15 @@ def said(text: str) -> Iterator[tuple[str, str]]:
                 yield name, " ".join(tokens[window.start : window.stop])
 
 
+@lru_cache(maxsize=8192)
+def _concepts(token: str) -> tuple[str, ...]:
+    """Return the concepts that a word may stand for: texts are made of the same words."""
+    return tuple(name for name, pattern in _PATTERNS.items() if pattern.fullmatch(token))
+
+
 def _window(statement: Statement, tokens: list[str], held: Mapping[str, list[int]]) -> range | None:
     """Return the first window of words that has all concepts, each by another word, and none that turns the meaning round."""
-    spots = [held[name] for name in statement.concepts]
+    spots = [held.get(name, []) for name in statement.concepts]
     if not all(spots):
         return None
     for first in sorted(set(spots[0])):

@@ -26,7 +26,10 @@ _LEAST = int(1.8 * GIB)
 _LONG, _VERY_LONG = 16384, 32768
 _MANY, _VERY_MANY = 3, 8
 _BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (about 3.6 bits)
+_USUAL_BYTES = 0.58  # bytes per parameter at the default quantisation (about 4.6 bits)
 _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
+_LEAST_BY_LAYERS = ((49, 7 * GIB), (41, 5 * GIB), (33, 2 * GIB))
+"""What models of so many layers take at least, as they are usually quantised (phi3 3.8B, gemma2 9B, gemma3 12B)."""
 _SMALL_CARD = 3 * GIB  # with less free and the card not known, it is as likely that others hold the rest
 _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
@@ -321,13 +324,16 @@ def _estimate(sheet: Sheet) -> None:
         and full is not None
         and full <= free
         and figures.graph
-        and load.requested in {None, -1}
+        and _wants_all(load)
         and not graph_too_big
         and len(load.free) <= 1
     ):
         placed = load.result[0] if load.result else 0
         text = f"the server counts {human(full)} for everything, {human(free)} are free, and yet {plural(placed, 'layer')} {'was' if placed == 1 else 'were'} placed"
         sheet.say("estimate.contradicts_itself", True, text, load.planned_at, of=load)
+    if full is not None and len(load.free) > 1 and full <= sum(load.free) and _wants_all(load):
+        text = f"the server counts {human(full)} for everything, and {human(sum(load.free))} are free on all cards"
+        sheet.say("estimate.total_fits", True, text, load.planned_at, of=load)
     if load.requested and load.requested == load.layers and full is not None:
         text = f"all {load.layers} layers were asked and would load, the estimate said {load.planned}"
         sheet.say("estimate.overruled", True, text, load.planned_at, of=load)
@@ -337,6 +343,11 @@ def _estimate(sheet: Sheet) -> None:
         if parts <= (free or 0) < (figures.full or 0) and (figures.full or 0) - parts > GIB:
             text = f"the server counts {human(figures.full or 0)} for everything, its own parts sum up to {human(parts)}, {human(free or 0)} are free"
             sheet.say("estimate.inflated", True, text, load.planned_at, of=load)
+
+
+def _wants_all(load: Load) -> bool:
+    """Whether nobody asked for fewer layers than the model has."""
+    return load.requested in {None, -1} or (load.layers is not None and (load.requested or 0) >= load.layers)
 
 
 def _usual_weights(name: str) -> int | None:
@@ -385,6 +396,9 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _BITS_FLOOR > total:
         text = f"{billions:g} billion parameters need at least {human(int(billions * 1e9 * _BITS_FLOOR))}, the card has {human(total)}"
         sheet.say("size.exceeds_card", True, text, *_quotes(sheet)[-1:])
+    if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _USUAL_BYTES > total * 0.9:
+        text = f"{billions:g} billion parameters take about {human(int(billions * 1e9 * _USUAL_BYTES))} at the default quantisation, the card has {human(total)}"
+        sheet.say("size.tight", True, text, *_quotes(sheet)[-1:])
     if not sheet.holds("place.short"):
         return
     if total and whole_size is not None and whole_size > total and small and row is not None:
@@ -414,8 +428,18 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
             sheet.say("size.exceeds_card", bool(total) or None, text, at)
             sheet.say("size.many_layers", True, text, at)
         sheet.say("size.part", True, "not all layers fit", at)
-        if reading.offloaded[0] == reading.offloaded[1] - 1 and load is not None and load.requested in {None, -1}:
+        _by_layers(sheet, reading.offloaded[1], total)
+        if reading.offloaded[0] == reading.offloaded[1] - 1 and load is not None and _wants_all(load):
             sheet.say("size.output_layer", True, "all blocks fit, the output layer does not", at)
+
+
+def _by_layers(sheet: Sheet, layers: int, total: int | None) -> None:
+    """Compare the card with what models of so many layers take, where the load gives no figures."""
+    load = sheet.load
+    least = next((size for most, size in _LEAST_BY_LAYERS if layers >= most), 0)
+    if sheet.figures.full is None and total and least >= total:
+        text = f"a model of {layers} layers takes {human(least)} and more, the card has {human(total)}"
+        sheet.say("size.exceeds_card", True, text, load.result_at if load else None)
 
 
 def _compared(sheet: Sheet) -> None:
@@ -437,7 +461,7 @@ def _compared(sheet: Sheet) -> None:
                     worse.at,
                     better.at,
                 )
-            if (worse.context or 0) <= (better.context or 0) and worse.gpu == 0:
+            if worse.context and better.context and worse.context <= better.context and worse.gpu == 0:
                 sheet.say("compared.not_context", True, "with a context as long it was on the card before", worse.at, better.at)
     needs = {int(slots): parse_size(f"{size} {unit}") or 0 for slots, size, unit in _SLOT_NEED.findall(reading.raw)}
     if len(needs) > 1 and needs[max(needs)] > needs[min(needs)] * 1.2:

@@ -31,7 +31,7 @@ class Atom(NamedTuple):
 
     def value(self, facts: Facts) -> bool | None:
         """Return whether it is true, None where it is not known."""
-        holds = facts[self.name].holds
+        holds = facts.state(self.name)
         if self.sign == "~":
             return holds is not True
         return holds if not self.sign or holds is None else not holds

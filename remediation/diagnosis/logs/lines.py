@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from remediation.model.text.json_text import load_json
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[A-Za-z]|\][^\x07]{0,400}\x07|[()][A-Z0-9])")
-_JOURNAL = re.compile(r"^(?:[^\[\]=|]{0,70}\s)?[\w.@-]+\[\d+\]:\s?")
+_JOURNAL = re.compile(r"^(?:[^\[\]=|]{0,70}\s)?[\w.@-]+\[\d+\]:(?!\s?segfault )\s?")  # the kernel names who died that way
 _COMPOSE = re.compile(r"^(?:[A-Za-z0-9][\w./-]{0,60}\s*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]?\d*\s)\|\s")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:?\d\d)\s(?:std(?:out|err) [FP] )?")
 

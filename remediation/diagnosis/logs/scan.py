@@ -22,7 +22,7 @@ TRIGGERS = (
     "cpu backend", "runners/cpu", '="0 b"', "libraries: []", "communicate", "cuinit", "unsatisfied", "permission",
     "nvidia-container", "predict", "virus", "must be", "closed before", "segment", "busy", "out of range", "wsl/", "stopped", "docker engine", "wrong number",
     "rejected", "0xc0000", "0xe06d", "illegal", "slowdown", "overhead", "file exists", "avc:", "both as a flag", "hook directly", "msg=system", "loaded cpu", "loaded cuda", "cuda_init",
-    "mmap", "default_num_ctx", "load_mode", "load progress", "flash", "prompt cache", "e3b0c44298fc", "no space", "fabric", "hmm", "legacy", "ldcache", "compiled without", "stat nvidia", "cuinit", "nouveau", "is_available", "did you", "non-nvml", "getdevicecount", "architectural", "bad cpu", "segfault", "gpu support", "no suitable", "architecture", "/stubs/", "found 0", "this arch", "power cap", 'info="cpu',
+    "mmap", "default_num_ctx", "load_mode", "load progress", "flash", "prompt cache", "e3b0c44298fc", "no space", "fabric", "hmm", "legacy", "ldcache", "compiled without", "stat nvidia", "cuinit", "nouveau", "is_available", "did you", "non-nvml", "getdevicecount", "architectural", "bad cpu", "segfault", "gpu support", "no suitable", "architecture", "/stubs/", "disappear", "ignoring", "stalled", "inconsisten", "incomplete", "relative path", "wsl2", "integrated gpu", "hsa_override", "offline", "than one filter", "empty ggml", "model manifest", "gpu deps", "update your driver", "stat error", "found 0", "this arch", "power cap", 'info="cpu',
 )  # fmt: skip
 
 SEEN = "seen."

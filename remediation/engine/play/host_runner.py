@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from remediation.engine.journal.journal import JournalError
-from remediation.engine.play.actions import DOES, act
+from remediation.engine.play.actions import act
 from remediation.engine.play.actions.setup import facts_of_host
 from remediation.engine.play.context.host_state import HostState, TaskResult
-from remediation.engine.play.context.results import ActionResult
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.task_events import emit_task_end, failed_task
@@ -39,6 +38,7 @@ from remediation.engine.play.task_runner import run_task
 from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
+from remediation.modules.result import ActionResult
 from remediation.playbook.actions import SetupFacts
 from remediation.playbook.model import Block, GatherFacts, Node, Play, Task
 from remediation.playbook.model import RungNode as RungTasks
@@ -186,7 +186,7 @@ class HostRunner:
     def _act(self, task: Task) -> Callable[[TaskContext, Scope], ActionResult]:
         if task.ladder is not None:
             return ladder_action(self._run_rung)
-        return act if task.action in DOES else step_action  # a step: the loader rejects everything else
+        return step_action if task.action in self.play.stage.ports.steps() else act  # the loader rejects everything else
 
     def _once(self, site: TaskContext) -> Walk:
         """Run the task on one host for all hosts at this barrier; each takes the result as its own."""

@@ -9,13 +9,14 @@ from typing import Any
 from remediation.engine.ladder.ladder import Ladder, run_ladder
 from remediation.engine.ladder.rung_order import Rung
 from remediation.engine.play.context.host_facts import look_once
-from remediation.engine.play.context.results import ActionResult, of_result, refused_result
+from remediation.engine.play.context.results import of_result, refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
 from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Result
+from remediation.modules.result import ActionResult
 from remediation.playbook.model import Call, tasks_of
 from remediation.playbook.model import RungNode as RungTasks
 from remediation.templating.lazy import OMIT

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from remediation.engine.play.context.host_state import TaskResult
-from remediation.engine.play.context.results import CENSORED, ActionResult, jsonable, refused_result, registered
+from remediation.engine.play.context.results import CENSORED, jsonable, refused_result, registered
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
 from remediation.engine.play.control_flow import Interrupted
@@ -18,6 +18,7 @@ from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Outcome
 from remediation.model.secrets.no_log import no_log
 from remediation.model.text.words import plural
+from remediation.modules.result import ActionResult
 from remediation.templating.templar import Scope
 
 Act = Callable[[TaskContext, Scope], ActionResult]

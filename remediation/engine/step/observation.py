@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from remediation.engine.context import Ports
     from remediation.facets.protocols import (
         ComposeReader,
+        DaemonReader,
         DesktopReader,
         EngineReader,
         FilesReader,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         OllamaReader,
         ProcessReader,
         Reader,
+        ServiceManagerReader,
         ServicesReader,
         SystemReader,
     )
@@ -173,9 +175,19 @@ class Informed:
         return self._reader.services
 
     @property
+    def daemon(self) -> DaemonReader:
+        """The Docker daemon of a Linux host."""
+        return self._reader.daemon
+
+    @property
     def files(self) -> FilesReader:
         """The wrapped reader's file facet."""
         return self._reader.files
+
+    @property
+    def service_manager(self) -> ServiceManagerReader:
+        """The wrapped reader's service manager."""
+        return self._reader.service_manager
 
     def target(self) -> Target:
         """Return the wrapped reader's target."""

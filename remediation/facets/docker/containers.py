@@ -55,6 +55,10 @@ def engine(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
         runtimes=tuple(sorted(info.get("Runtimes") or ())),
         name=str(info.get("Name") or ""),
         server_errors=tuple(info.get("ServerErrors") or ()),
+        live_restore=info.get("LiveRestoreEnabled") is True,
+        cgroup_driver=str(info.get("CgroupDriver") or ""),
+        cgroup_version=str(info.get("CgroupVersion") or ""),
+        default_runtime=str(info.get("DefaultRuntime") or ""),
     )
 
 

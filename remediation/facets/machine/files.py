@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from remediation.connections.calls import Completed, Failed, Probe, ProbeReply, ReadFile, Run, WriteFile
 from remediation.connections.posix.files import entry_call
 from remediation.facets.checked import checked
+from remediation.facets.machine.file_status import posix_status, windows_status
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
-from remediation.model.facts import DiskSpace, FileEntry
+from remediation.model.facts import DiskSpace, FileEntry, FileStatus
 
 _NO_FOLDER = 2
 _KIB = 1024
+_HASHING = 300.0
 _RIGHTS = "check the login's rights to the folder"
 
 
@@ -42,6 +44,24 @@ class HostFiles:
             )  # fmt: skip
         done = self._snapshot.run(Run(("sh", "-c", shell("folder"), "folder", path)), f"listing {path}", codes=(0, _NO_FOLDER))
         return None if done.rc == _NO_FOLDER else entries_of(done.text)
+
+    def status(
+        self, path: str, *, follow: bool = False, algorithm: str | None = None, details: bool = False
+    ) -> FileStatus | None:
+        """Return what is at a path, or None if there is nothing."""
+        what = f"reading the status of {path}"
+        if self._windows:
+            value = self._snapshot.probe(
+                Probe("status", {"path": path, "follow": follow, "algorithm": algorithm}, _HASHING), what
+            )
+            reason = problems(value).get("Exists") or problems(value).get("Sum")
+            if reason:
+                raise CallFailed(f"{what} failed: {reason}", host=self._snapshot.host, next_step=_RIGHTS)
+            return windows_status(value) if value["Exists"] else None
+        words = ("follow" if follow else "", f"{algorithm}sum" if algorithm else "", "details" if details else "")
+        call = Run(("sh", "-c", shell("status"), "status", path, *words), timeout=_HASHING if algorithm else 30.0)
+        done = self._snapshot.run(call, what, codes=(0, _NO_FOLDER), next_step=_RIGHTS)
+        return None if done.rc == _NO_FOLDER else posix_status(path, done.text)
 
     def space(self, path: str) -> DiskSpace:
         """Return the disk space of the file system that contains `path`."""
@@ -90,6 +110,41 @@ class HostFilesWriter(HostFiles):
             self._file("remove", what, path)
             return
         self._snapshot.run(entry_call("remove", path), what)
+
+    def remove_folder(self, path: str, *, empty: bool = False) -> None:
+        """Remove a folder with its content."""
+        what = f"removing {path}"
+        if self._windows:
+            self._file("remove-empty" if empty else "remove-folder", what, path)
+            return
+        self._snapshot.run(entry_call("empty" if empty else "tree", path), what)
+
+    def create_folder(self, path: str) -> None:
+        """Create a folder and its parents, unless it exists."""
+        what = f"creating {path}"
+        if self._windows:
+            self._file("make", what, path)
+            return
+        self._snapshot.run(entry_call("make", path), what)
+
+    def set_attributes(self, path: str, *, mode: int | None = None, owner: str | None = None, group: str | None = None) -> None:
+        """Set mode and owner of a file or folder."""
+        if self._windows:
+            raise CallFailed(f"{path} has no mode on Windows", host=self._snapshot.host, next_step="remove mode, owner and group")
+        if owner is not None or group is not None:
+            whom = f"{owner or ''}{f':{group}' if group is not None else ''}"
+            self._snapshot.run(entry_call("owner", path, whom), f"changing the owner of {path}", next_step=_RIGHTS)
+        if mode is not None:  # after the owner: changing it clears set-user-ID bits
+            self._snapshot.run(entry_call("mode", path, f"{mode:04o}"), f"changing the mode of {path}", next_step=_RIGHTS)
+
+    def link(self, path: str, target: str, *, hard: bool = False) -> None:
+        """Create a link."""
+        what = f"linking {path} to {target}"
+        if self._windows:
+            raise CallFailed(
+                f"{what}: links are not created on Windows", host=self._snapshot.host, next_step="use win_shell: New-Item"
+            )
+        self._snapshot.run(entry_call("hard" if hard else "link", path, target), what)
 
     def _file(self, action: str, what: str, path: str, to: str | None = None) -> None:
         value = self._snapshot.probe(Probe("file", {"action": action, "path": path, "to": to}, writes=True), what)

@@ -123,12 +123,16 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def restart(self, *, timeout: float = 60.0) -> None:
         """Restart the container or service, and wait until the server answers."""
-        until = self._clock.monotonic() + timeout
         found = self._target().container
         if found is not None:
             self._changes.restart(str(found.value), timeout=min(timeout, 30.0))
         elif self._services is not None:
             self._services.restart_server()
+        self.wait(timeout=timeout)
+
+    def wait(self, *, timeout: float = 60.0) -> None:
+        """Wait until the server answers."""
+        until = self._clock.monotonic() + timeout
         while True:
             self._snapshot.forget()
             try:

@@ -18,11 +18,13 @@ from remediation.facets.protocols.machine import (
     GpuReader,
     ProcessReader,
     ProcessWriter,
+    ServiceManagerReader,
+    ServiceManagerWriter,
     SystemReader,
     SystemWriter,
 )
 from remediation.facets.protocols.ollama import OllamaReader, OllamaWriter
-from remediation.facets.protocols.services import ServicesReader, ServicesWriter
+from remediation.facets.protocols.services import DaemonReader, DaemonWriter, ServicesReader, ServicesWriter
 
 if TYPE_CHECKING:
     from remediation.model.facts import Target
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ComposeReader",
     "ComposeWriter",
+    "DaemonReader",
+    "DaemonWriter",
     "DesktopNotifier",
     "DesktopReader",
     "DesktopWriter",
@@ -43,6 +47,8 @@ __all__ = [
     "ProcessReader",
     "ProcessWriter",
     "Reader",
+    "ServiceManagerReader",
+    "ServiceManagerWriter",
     "ServicesReader",
     "ServicesWriter",
     "SystemReader",
@@ -98,6 +104,14 @@ class Reader(Protocol):
     def services(self) -> ServicesReader:
         """What serves Ollama, and systemd."""
 
+    @property
+    def service_manager(self) -> ServiceManagerReader:
+        """systemd, or the service control manager."""
+
+    @property
+    def daemon(self) -> DaemonReader:
+        """The Docker daemon of a Linux host."""
+
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""
 
@@ -148,6 +162,14 @@ class Writer(Protocol):
     @property
     def services(self) -> ServicesWriter:
         """What serves Ollama, and systemd."""
+
+    @property
+    def service_manager(self) -> ServiceManagerWriter:
+        """systemd, or the service control manager."""
+
+    @property
+    def daemon(self) -> DaemonWriter:
+        """The Docker daemon of a Linux host."""
 
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
         DiskSpace,
         DockerDesktop,
         FileEntry,
+        FileStatus,
         GpuSample,
         GpuUse,
         Process,
+        ServiceStatus,
         SessionFacts,
         SystemFacts,
         SystemLimits,
@@ -108,6 +110,23 @@ class SystemWriter(SystemReader, Protocol):
         """
 
 
+class ServiceManagerReader(Protocol):
+    """The manager of the host's services: systemd, or the service control manager of Windows."""
+
+    def status(self, name: str, *, user: bool = False) -> ServiceStatus | None:
+        """Return a service, or None if there is none. With `user`, a service of the login's own systemd."""
+
+
+class ServiceManagerWriter(ServiceManagerReader, Protocol):
+    """The service manager, with methods that change services."""
+
+    def act(self, name: str, verb: str, *, user: bool = False, force: bool = False) -> None:
+        """Start, stop, pause, restart, reload, enable, disable, mask, unmask or remove a service."""
+
+    def configure(self, name: str, settings: Mapping[str, str], *, create: bool = False) -> None:
+        """Create or change a Windows service: ``start_mode``, ``path``, ``display_name``, ``description`` and ``username``."""
+
+
 class FilesReader(Protocol):
     """Files on the host. Paths have the host's notation."""
 
@@ -116,6 +135,15 @@ class FilesReader(Protocol):
 
     def list(self, path: str) -> Sequence[FileEntry] | None:
         """Return a folder's entries, or None if it does not exist."""
+
+    def status(
+        self, path: str, *, follow: bool = False, algorithm: str | None = None, details: bool = False
+    ) -> FileStatus | None:
+        """Return what is at a path, or None if there is nothing.
+
+        With `follow`, a link's target is described. `algorithm` (``sha1``, ``md5``, ...) asks for a file's checksum, `details` for its
+        type and attributes, where the host has the programs for them.
+        """
 
     def space(self, path: str) -> DiskSpace:
         """Return the disk space of the file system that contains `path` or its nearest existing parent."""
@@ -132,3 +160,15 @@ class FilesWriter(FilesReader, Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file, if it exists."""
+
+    def remove_folder(self, path: str, *, empty: bool = False) -> None:
+        """Remove a folder with its content; with `empty`, only a folder without content. Links in it are not followed."""
+
+    def create_folder(self, path: str) -> None:
+        """Create a folder and its parents, unless it exists."""
+
+    def set_attributes(self, path: str, *, mode: int | None = None, owner: str | None = None, group: str | None = None) -> None:
+        """Set mode and owner of a file or folder on a POSIX host. Links are followed."""
+
+    def link(self, path: str, target: str, *, hard: bool = False) -> None:
+        """Create a link at `path`, replacing a link or file that is there."""

@@ -99,3 +99,6 @@ class OllamaWriter(OllamaReader, Protocol):
 
     def restart(self, *, timeout: float = 60.0) -> None:
         """Restart the container or service, and wait until the server answers."""
+
+    def wait(self, *, timeout: float = 60.0) -> None:
+        """Wait until the server answers."""

@@ -1,11 +1,11 @@
-"""Protocols of what serves Ollama, and of systemd."""
+"""Protocols of what serves Ollama, of systemd, and of the Docker daemon of a Linux host."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from remediation.model.facts import Serving
+    from remediation.model.facts import DaemonFacts, LinuxGpuSoftware, Serving
 
 
 class ServicesReader(Protocol):
@@ -26,3 +26,26 @@ class ServicesWriter(ServicesReader, Protocol):
 
     def reload_unit(self, name: str) -> None:
         """Let a running service read its configuration again."""
+
+
+class DaemonReader(Protocol):
+    """The Docker daemon of a Linux host, NVIDIA's container toolkit and kernel modules."""
+
+    def software(self) -> LinuxGpuSoftware:
+        """Return the daemon, the toolkit and the driver's modules. Raises `NotApplicable` on Windows."""
+
+    def rejects(self, daemon: DaemonFacts, text: str) -> str:
+        """Return why the daemon would not start with this ``daemon.json``, or "" if it would or cannot tell."""
+
+
+class DaemonWriter(DaemonReader, Protocol):
+    """The daemon, with methods that reload and restart it."""
+
+    def reload(self, daemon: DaemonFacts) -> None:
+        """Let the daemon read its file again. No container stops."""
+
+    def restart(self, daemon: DaemonFacts) -> None:
+        """Restart the daemon. Raises `Blocked` if nothing is known that starts it again."""
+
+    def reload_module(self, module: str, unit: str) -> None:
+        """Stop `unit` (if any), unload and load a kernel module, and start the unit again, also if that failed."""

@@ -1,5 +1,5 @@
-# Renames or removes a file, or creates a folder and its parents. Data: action (rename, remove or make), path, to. A rename never
-# overwrites an existing file.
+# Renames or removes a file, creates a folder and its parents, removes a folder, or sets a file's time to now. Data: action (rename,
+# remove, make, remove-folder, remove-empty or touch), path, to. A rename never overwrites an existing file.
 param($Data)
 
 $done = $false
@@ -14,6 +14,12 @@ try {
             $done = $true
         }
         'make' { $null = [IO.Directory]::CreateDirectory([string] $Data.path); $done = $true }
+        { @('remove-folder', 'remove-empty') -contains $_ } {
+            try { [IO.Directory]::Delete([string] $Data.path, $Data.action -eq 'remove-folder') }
+            catch { if (-not (Test-Cause $_ @([IO.DirectoryNotFoundException]))) { throw } }
+            $done = $true
+        }
+        'touch' { [IO.File]::SetLastWriteTimeUtc([string] $Data.path, [DateTime]::UtcNow); $done = $true }
         default { $problem = 'unknown action ' + $Data.action }
     }
 }

@@ -6,14 +6,17 @@ unknown amount of VRAM must not be summed as nothing.
 
 from __future__ import annotations
 
+from remediation.model.facts.daemon import DaemonFacts, KernelModule, LinuxGpuSoftware, ToolkitFacts
 from remediation.model.facts.docker import ComposeProject, Container, ContainerStats, DockerDesktop, EngineFacts, Executed, Volume
 from remediation.model.facts.machine import (
     DiskSpace,
     FileEntry,
+    FileStatus,
     Gpu,
     GpuSample,
     GpuUse,
     Process,
+    ServiceStatus,
     SessionFacts,
     SystemFacts,
     SystemLimits,
@@ -27,16 +30,20 @@ __all__ = [
     "ComposeProject",
     "Container",
     "ContainerStats",
+    "DaemonFacts",
     "DiskSpace",
     "DockerDesktop",
     "EngineFacts",
     "Executed",
     "FileEntry",
+    "FileStatus",
     "Found",
     "GenerationFigures",
     "Gpu",
     "GpuSample",
     "GpuUse",
+    "KernelModule",
+    "LinuxGpuSoftware",
     "Manager",
     "Manifest",
     "ModelEntry",
@@ -45,6 +52,7 @@ __all__ = [
     "PullProgress",
     "Runner",
     "ServerProcess",
+    "ServiceStatus",
     "ServiceUnit",
     "Serving",
     "SessionFacts",
@@ -52,5 +60,6 @@ __all__ = [
     "SystemFacts",
     "SystemLimits",
     "Target",
+    "ToolkitFacts",
     "Volume",
 ]

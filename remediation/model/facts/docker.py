@@ -18,6 +18,10 @@ class EngineFacts:
     runtimes: tuple[str, ...] = ()
     name: str = ""
     server_errors: tuple[str, ...] = ()
+    live_restore: bool = False
+    cgroup_driver: str = ""
+    cgroup_version: str = ""
+    default_runtime: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,44 @@ class FileEntry:
     size: int
     modified: float
     folder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """What is at a path: ``kind`` is ``file``, ``directory``, ``link`` or ``other``; owner and mode only on POSIX hosts.
+
+    ``target`` is where a link leads as written in it. ``details`` has what the modules ``stat`` and ``win_stat`` return.
+    """
+
+    path: str
+    kind: str
+    size: int
+    mode: int | None = None
+    owner: str = ""
+    group: str = ""
+    uid: int | None = None
+    gid: int | None = None
+    inode: int | None = None
+    target: str = ""
+    checksum: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """A service: ``state`` is ``running``, ``stopped``, ``paused``, ``starting`` or ``stopping``.
+
+    ``instance`` identifies its present start (systemd's InvocationID), "" where the host has none. ``details`` has what the modules
+    ``systemd`` and ``win_service`` return.
+    """
+
+    name: str
+    state: str
+    enabled: bool = False
+    masked: bool = False
+    instance: str = ""
+    start_mode: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,11 +123,13 @@ class HostRebooted(Step[Boot]):
 
     after_login: bool = param("a user will log in after the restart, which Docker Desktop needs", default=False)
     delay: float = param("seconds of warning for logged-in users", default=30.0, ge=0, le=600)
+    docker: bool = param("wait for Docker Desktop too", default=True)
+    later_than: float | None = param("boot time that the restart has to replace; defaults to the start of the run", default=None)
 
     def look(self, host: Reader) -> Boot:
         """Read the boot time. Raises `Blocked` if Docker would not start again."""
-        facts, since = host.system.facts(), run_started(host)
-        docker = host.desktop.docker()
+        facts, since = host.system.facts(), run_started(host) if self.later_than is None else self.later_than + 1.0
+        docker = host.desktop.docker() if self.docker else None
         fresh = facts.booted is not None and facts.booted >= since
         if docker is not None and not fresh and not self.after_login:
             raise Blocked(

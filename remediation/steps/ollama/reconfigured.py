@@ -67,9 +67,11 @@ class OllamaReconfigured(Step[Stack | Running]):
         if "unit" not in change.data:
             StackUp().apply(host, change)
             return
+        host.target()  # where to wait for the server, read while it still answers
         if change.data["reload"]:
             host.services.reload_units(own=change.data["own"])
         host.services.restart_unit(change.data["unit"], own=change.data["own"])
+        host.ollama.wait()
 
     def describe(self, seen: Stack | Running) -> str:
         if isinstance(seen, Stack):

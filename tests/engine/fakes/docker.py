@@ -27,7 +27,8 @@ class FakeEngine:
             api_version="1.47",
             os="Docker Desktop",
             memory_total=world.engine_memory,
-            runtimes=("nvidia", "runc"),
+            runtimes=("runc", *world.daemon_keys.get("runtimes", {})) if world.daemon_pid else ("nvidia", "runc"),
+            live_restore=world.daemon_keys.get("live-restore") is True,
         )
 
     def containers(self) -> Sequence[Container]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 from remediation.model.facts import Blob, ComposeProject, Container, DockerDesktop, Manifest, ModelShow
+from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.host import BOOT, GIB, MODEL, OLLAMA, FakeWriter, World, container
 from tests.engine.fakes.services import UNIT
 from tests.engine.fakes.world import Stored, blob_path
@@ -186,6 +188,17 @@ def unit(*settings: str, served: tuple[str, ...] | None = None, **files: str) ->
     for name, text in files.items():
         world.texts[f"{UNIT}.d/{name}.conf"] = text.encode()
     world.served = dict(one.split("=", 1) for one in (settings if served is None else served))
+    return world
+
+
+def linux_engine(text: str | None = None, **keys: Any) -> World:
+    """Return a Linux host with a Docker daemon that uses `keys`, and whose file has `text`, else the same keys."""
+    world = stack()
+    world.os = "linux"
+    world.daemon_pid = world.start("dockerd", started=BOOT, session_id=None).pid
+    world.daemon_keys = keys
+    if text is not None or keys:
+        world.texts[CONFIG] = (json.dumps(keys) if text is None else text).encode()
     return world
 
 

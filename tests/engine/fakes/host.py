@@ -14,16 +14,19 @@ from remediation.facets.protocols import Reader
 from remediation.model.errors import WriteRefused
 from remediation.model.facts import Found, Target
 from tests.engine.fakes.compose import FakeCompose, WritableCompose
+from tests.engine.fakes.daemon import FakeDaemon, WritableDaemon
 from tests.engine.fakes.docker import FakeEngine, WritableEngine
 from tests.engine.fakes.machine import (
     FakeDesktop,
     FakeFiles,
     FakeGpu,
     FakeProcesses,
+    FakeServiceManager,
     FakeSystem,
     WritableDesktop,
     WritableFiles,
     WritableProcesses,
+    WritableServiceManager,
     WritableSystem,
 )
 from tests.engine.fakes.ollama import LAYERS, WEIGHTS, FakeOllama, WritableOllama
@@ -51,6 +54,8 @@ class FakeReader:
         self.system = FakeSystem(world)
         self.files = FakeFiles(world)
         self.services = FakeServices(world)
+        self.service_manager = FakeServiceManager(world)
+        self.daemon = FakeDaemon(world)
         self._world = world
 
     def target(self) -> Target:
@@ -83,6 +88,8 @@ class FakeWriter(FakeReader):
         self.system = WritableSystem(world)
         self.files = WritableFiles(world)
         self.services = WritableServices(world)
+        self.service_manager = WritableServiceManager(world)
+        self.daemon = WritableDaemon(world)
 
 
 class FakeAccess:

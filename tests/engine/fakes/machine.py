@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,10 +12,12 @@ from remediation.model.facts import (
     DiskSpace,
     DockerDesktop,
     FileEntry,
+    FileStatus,
     Gpu,
     GpuSample,
     GpuUse,
     Process,
+    ServiceStatus,
     SessionFacts,
     SystemFacts,
     SystemLimits,
@@ -186,6 +189,21 @@ class FakeFiles:
     def space(self, path: str) -> DiskSpace:
         return self._world.disk
 
+    def status(
+        self, path: str, *, follow: bool = False, algorithm: str | None = None, details: bool = False
+    ) -> FileStatus | None:
+        self._world.looks += 1
+        self._world.may_fail("files.status")
+        world, content = self._world, self._world.texts.get(path)
+        mode = world.modes.get(path)
+        if path in world.links:
+            return FileStatus(path, "link", 0, target=world.links[path])
+        if content is None:
+            inside = path in world.folders or any(name.startswith(f"{path}\\") for name in world.texts)
+            return FileStatus(path, "directory", 0, mode=mode) if inside else None
+        summed = hashlib.new(algorithm, content).hexdigest() if algorithm else None
+        return FileStatus(path, "file", len(content), mode=mode, checksum=summed)
+
 
 class WritableFiles(FakeFiles):
     def write(self, path: str, content: bytes, *, backup: str | None = None) -> None:
@@ -206,3 +224,62 @@ class WritableFiles(FakeFiles):
     def remove(self, path: str) -> None:
         self._world.wrote(f"remove {path}")
         self._world.texts.pop(path, None)
+        self._world.links.pop(path, None)
+
+    def remove_folder(self, path: str, *, empty: bool = False) -> None:
+        self._world.wrote(f"remove folder {path}")
+        self._world.folders.discard(path)
+        for name in [name for name in self._world.texts if name.startswith(f"{path}\\")]:
+            del self._world.texts[name]
+
+    def create_folder(self, path: str) -> None:
+        self._world.wrote(f"create folder {path}")
+        self._world.folders.add(path)
+
+    def set_attributes(self, path: str, *, mode: int | None = None, owner: str | None = None, group: str | None = None) -> None:
+        self._world.wrote(f"attributes {path}")
+        if mode is not None:
+            self._world.modes[path] = mode
+
+    def link(self, path: str, target: str, *, hard: bool = False) -> None:
+        self._world.wrote(f"link {path}")
+        self._world.texts.pop(path, None)
+        self._world.links[path] = target
+
+
+class FakeServiceManager:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def status(self, name: str, *, user: bool = False) -> ServiceStatus | None:
+        self._world.looks += 1
+        self._world.may_fail("service_manager.status")
+        return self._world.services.get(name)
+
+
+class WritableServiceManager(FakeServiceManager):
+    def act(self, name: str, verb: str, *, user: bool = False, force: bool = False) -> None:
+        world = self._world
+        world.wrote(f"service {verb} {name}")
+        now = world.services[name]
+        if verb == "remove":
+            del world.services[name]
+            return
+        states = {"start": "running", "stop": "stopped", "restart": "running", "pause": "paused"}
+        changed = {
+            "enable": {"enabled": True},
+            "disable": {"enabled": False},
+            "mask": {"masked": True},
+            "unmask": {"masked": False},
+        }
+        again = {"instance": f"{now.instance}x"} if verb in {"start", "restart"} else {}
+        world.services[name] = replace(now, **changed.get(verb, {"state": states.get(verb, now.state)}), **again)
+
+    def configure(self, name: str, settings: Mapping[str, str], *, create: bool = False) -> None:
+        world = self._world
+        world.wrote(f"service configure {name}")
+        now = world.services.get(name) or ServiceStatus(name, "stopped", start_mode="auto")
+        rest = {key: value for key, value in settings.items() if key != "start_mode"}
+        world.services[name] = replace(
+            now, start_mode=settings.get("start_mode", now.start_mode), details={**now.details, **rest}
+        )

@@ -201,6 +201,9 @@ class WritableOllama(FakeOllama):
         self._world.wrote(f"discard {digest}")
         self._world.aside.pop(digest, None)
 
+    def wait(self, *, timeout: float = 60.0) -> None:
+        """The server answers at once."""
+
     def restart(self, *, timeout: float = 60.0) -> None:
         world = self._world
         world.wrote("restart ollama")

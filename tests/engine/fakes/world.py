@@ -22,6 +22,7 @@ from remediation.model.facts import (
     ModelShow,
     Process,
     Runner,
+    ServiceStatus,
     SystemLimits,
 )
 
@@ -96,6 +97,12 @@ class World:
     texts: dict[str, bytes] = field(default_factory=dict)
     served: dict[str, str] = field(default_factory=dict)
     units_changed: bool = False
+    modes: dict[str, int] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    services: dict[str, ServiceStatus] = field(default_factory=dict)
+    daemon_pid: int = 0
+    daemon_keys: dict[str, Any] = field(default_factory=dict)
     project: ComposeProject | None = None
     models: dict[str, ModelShow] = field(default_factory=dict)
     runners: dict[str, Runner] = field(default_factory=dict)

@@ -7,23 +7,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from remediation.engine.play.actions.command import command_action
 from remediation.engine.play.actions.include_vars import include_vars
 from remediation.engine.play.actions.measure import measure_action
+from remediation.engine.play.actions.module import module_action
 from remediation.engine.play.actions.setup import setup
 from remediation.engine.play.actions.simple import assert_, debug, fail, set_fact
 from remediation.engine.play.actions.wait_for import wait_for
-from remediation.engine.play.context.results import ActionResult
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.errors import UsageError
-from remediation.playbook.actions import ACTIONS, Action
+from remediation.modules.contract import Action, Module
+from remediation.modules.result import ActionResult
+from remediation.playbook.actions import action_model
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import Text, looks_like_template
 
 DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
     "assert": assert_,
-    "command": command_action,
     "debug": debug,
     "fail": fail,
     "gather_facts": setup,
@@ -44,17 +44,21 @@ QUIET_ACTIONS = frozenset({"assert", "debug", "fail", "gather_facts", "include_v
 
 def act(site: TaskContext, scope: Scope) -> ActionResult:
     """Run the action of the task of `site`. Raises `RemediationError`."""
-    name = site.task.action
+    name, local = site.task.action, site.task.action in QUIET_ACTIONS
     try:
-        return DOES[name](action_parameters(site, scope), site, scope)
+        given = action_parameters(site, scope)
+        if isinstance(given, Module):
+            local = given.local
+            return module_action(given, site, scope)
+        return DOES[name](given, site, scope)
     finally:
-        if name not in QUIET_ACTIONS:
+        if not local:
             site.forget()
 
 
 def _named(key: object, action: str, scope: Scope) -> str:
     """Return a parameter's name, which may be a template if the action accepts any name (``set_fact``)."""
-    if ACTIONS[action].open and isinstance(key, str) and looks_like_template(key):
+    if action_model(action).open and isinstance(key, str) and looks_like_template(key):
         return str(scope.render(Text(key)))
     return str(key)
 
@@ -69,7 +73,7 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
             given[_named(key, name, scope)] = found
     site.learn(given)
     try:
-        return ACTIONS[name].model_validate(given)
+        return action_model(name).model_validate(given)
     except ValidationError as error:
         # the value is left out: it may be a secret
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}".lstrip(": ") for item in error.errors())

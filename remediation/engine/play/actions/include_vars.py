@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from remediation.engine.play.context.results import ActionResult
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import variables_of
 from remediation.model.errors import UsageError
+from remediation.modules.result import ActionResult
 from remediation.playbook.actions import IncludeVars
 from remediation.playbook.load_context import find_file
 from remediation.templating.filters.common import combine

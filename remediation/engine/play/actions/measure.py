@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from remediation.engine.card_memory import card_memory
 from remediation.engine.play.context.host_facts import look_once
-from remediation.engine.play.context.results import ActionResult, refused_result
+from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError
+from remediation.modules.result import ActionResult
 from remediation.playbook.actions import Measure
 from remediation.templating.templar import Scope
 

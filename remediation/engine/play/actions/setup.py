@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from remediation.engine.play.context.results import ActionResult, refused_result
+from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError
+from remediation.modules.result import ActionResult
 from remediation.playbook.actions import SetupFacts
 from remediation.templating.templar import Scope
 

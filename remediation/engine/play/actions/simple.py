@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remediation.engine.play.context.results import ActionResult
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.outcome import Outcome
+from remediation.modules.result import ActionResult
 from remediation.playbook.actions import Assert, Debug, Fail, SetFact
 from remediation.playbook.keywords import is_variable
 from remediation.templating.errors import UndefinedVariable

@@ -7,13 +7,14 @@ import socket
 from typing import Any
 
 from remediation.connections.calls import Failed, FileContent, Http, ReadFile
-from remediation.engine.play.actions.command import exists
 from remediation.engine.play.context.open_hosts import Opened
-from remediation.engine.play.context.results import ActionResult, refused_result
+from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, UsageError
 from remediation.model.outcome import Outcome
+from remediation.modules.paths import exists
+from remediation.modules.result import ActionResult
 from remediation.playbook.actions import WaitFor
 from remediation.templating.templar import Scope
 

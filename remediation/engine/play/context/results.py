@@ -5,33 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome, Result
+from remediation.modules.result import ActionResult
 
 CENSORED = "the output is hidden: no_log was set for this task"
-
-
-@dataclass(frozen=True, slots=True)
-class ActionResult:
-    """The result of one attempt at a task, before the task's own conditions are evaluated.
-
-    ``values`` go into the registered result, ``facts``, ``included`` and ``gathered`` into the host's variables; ``told`` holds the
-    changes of a step.
-    """
-
-    outcome: Outcome = Outcome.OK
-    values: Mapping[str, Any] = field(default_factory=dict)
-    reason: str = ""
-    next_step: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    included: Mapping[str, Any] = field(default_factory=dict)
-    gathered: Mapping[str, Any] = field(default_factory=dict)
-    told: Result | None = None
 
 
 def of_result(result: Result) -> ActionResult:

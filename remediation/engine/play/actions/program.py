@@ -1,32 +1,26 @@
-"""``command``: runs a program with arguments, without a shell.
-
-Every call counts as a change; it passes the risk gate, is journaled, and is never repeated.
-"""
+"""Runs the program or script of a module: every call counts as a change, passes the risk gate, is journaled, and is never repeated."""
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from remediation.connections.calls import Call, Completed, Failed, FileContent, ReadFile, Reply, Run
+from remediation.connections.calls import Call, Completed, Failed, ProbeReply, Reply, Run
 from remediation.connections.posix.sudo import is_environment_name
 from remediation.engine.approval import Refusal, check_risk
 from remediation.engine.context import Selected, StepContext
 from remediation.engine.journal.serialization import change_to_json
-from remediation.engine.play.actions.command_line import split_command
 from remediation.engine.play.context.open_hosts import Opened
-from remediation.engine.play.context.results import ActionResult, refused_result
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.step.attempts import applied_by, outcome_of
+from remediation.engine.step.attempts import applied_by
 from remediation.model.change import Change, Risk
 from remediation.model.errors import HostError, UsageError
 from remediation.model.outcome import Outcome, Result
-from remediation.playbook.actions import Command
+from remediation.modules.contract import Program
+from remediation.modules.result import ActionResult
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.secret import revealed
 
@@ -37,69 +31,33 @@ NO_SUCH_PROGRAM = 2
 NOT_STARTED = frozenset({"not-found", "denied", "refused", "not-recorded"})
 """Failures in which the host did not start the program. If a program started but returned no exit code, its effect is unknown."""
 SEE = "check on the host whether it was done; it is not repeated"
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """The program to run: ``words`` and ``shown`` have secrets masked, ``arguments`` does not."""
-
-    arguments: tuple[str, ...]
-    words: tuple[str, ...]
-    shown: str
-    given: Command
-    environment: Mapping[str, str]
-
-
-def command_action(given: Command, site: TaskContext, scope: Scope) -> ActionResult:
-    """Run the program; check mode skips it."""
-    try:
-        unnecessary = _unnecessary(given, site)
-        if unnecessary:
-            said = {"stdout": f"skipped, since {unnecessary}", "stdout_lines": [f"skipped, since {unnecessary}"]}
-            why = f"Did not run command since {_quoted(unnecessary)}"
-            return ActionResult(values={"rc": 0, **said, "stderr": "", "stderr_lines": [], "msg": why})
-        if site.check():
-            return _foreseen(given, site)
-        opened = site.opened()
-        program = _program(given, site, opened, _valid(environment_of(site, scope), site, opened))
-        clock = site.play.stage.ports.clock
-        begun = clock.now()
-        return _timed(_run(program, site, opened), program, begun, clock.now())
-    except HostError as error:
-        return refused_result(error, outcome_of(error))
-
-
-def _timed(acted: ActionResult, program: Program, begun: float, ended: float) -> ActionResult:
-    """Add the command line and the times to the result, as Ansible does."""
-    if "rc" not in acted.values:
+def run_as_change(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
+    """Run `program` and return its result with its times."""
+    clock = site.play.stage.ports.clock
+    begun = clock.now()
+    acted = _run(program, site, opened)
+    if program.cmd is None or "rc" not in acted.values:
         return acted
-    start, end = (datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (begun, ended))
+    start, end = (datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (begun, clock.now()))
     when = {"start": str(start), "end": str(end), "delta": str(end - start)}
-    return replace(acted, values={"cmd": list(program.words), **acted.values, **when})
+    return replace(acted, values={"cmd": program.cmd, **acted.values, **when})
 
 
-def _foreseen(given: Command, site: TaskContext) -> ActionResult:
-    """Skip the program, as Ansible's check mode does; a saved plan still lists it. The host is not contacted."""
-    words = given.argv if given.argv is not None else _words(given.cmd or "", site, site.opened())
+def plan_program(program: Program, site: TaskContext) -> None:
+    """Put a program that check mode does not run into a saved plan."""
     if site.task.changed_when is not False and site.play.stage.request.policy.check:
-        change = _change(_shown(words, site), _risk(site))
+        change = _change(program, site)
         index, site.host.memory.changes = site.host.memory.changes, site.host.memory.changes + 1
         site.emit("change_planned", index=index, path=site.path, step="command", change=change_to_json(change))
         site.host.pending = True
-    values = {"rc": 0, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": [], "msg": "check mode: not run"}
-    return ActionResult(Outcome.SKIPPED, values, "check mode: a command is not run")
 
 
-def _change(shown: str, risk: Risk) -> Change:
-    return Change(f"run {shown}", subject=shown, risk=risk)
-
-
-def _shown(words: Sequence[Any], site: TaskContext) -> str:
-    if site.hidden():
-        return "a program (no_log)"
-    # masked here, not only in events: a saved plan and an earlier process of the run identify the change by this text
-    return site.play.stage.ports.mask.text(shlex.join(str(word) for word in words))
+def _change(program: Program, site: TaskContext) -> Change:
+    # masked already, not only in events: a saved plan and an earlier process of the run identify the change by this text
+    shown = "a program (no_log)" if site.hidden() else program.shown
+    return Change(f"run {shown}", subject=shown, risk=max(program.risk, task_risk(site)))
 
 
 def environment_of(site: TaskContext, scope: Scope) -> dict[str, str]:
@@ -117,7 +75,7 @@ def environment_of(site: TaskContext, scope: Scope) -> dict[str, str]:
     return found
 
 
-def _valid(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:
+def valid_environment(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:
     """Return `environment`. Raises `UsageError` for names and values that the host cannot set."""
     windows = opened.access.connection.platform == "windows"
     for name, value in environment.items():
@@ -132,68 +90,11 @@ def _valid(environment: Mapping[str, str], site: TaskContext, opened: Opened) ->
     return environment
 
 
-def _program(given: Command, site: TaskContext, opened: Opened, environment: Mapping[str, str]) -> Program:
-    words: Sequence[Any] = given.argv if given.argv is not None else _words(given.cmd or "", site, opened)
-    known = {**os.environ, **environment} if opened.machine == "local" else environment
-    arguments = tuple(_filled(str(revealed(word)), known) for word in words)
-    if not arguments:
-        raise UsageError("command: no program given", place=site.place)
-    return Program(arguments, tuple(map(str, words)), _shown(words, site), given, environment)
-
-
-def _words(text: str, site: TaskContext, opened: Opened) -> list[str]:
-    try:
-        return split_command(text, windows=opened.access.connection.platform == "windows")
-    except ValueError as error:
-        raise UsageError(f"command: {error} in {text!r}", place=site.place) from None
-
-
-def _filled(word: str, known: Mapping[str, str]) -> str:
-    """Return an argument with ``$NAME`` replaced from the environment; unknown names stay."""
-    filled = _VARIABLE.sub(lambda match: known.get(match[1] or match[2], match[0]), word)
-    home = known.get("HOME", "")
-    return home + filled[1:] if home and (filled == "~" or filled.startswith("~/")) else filled
-
-
-def _unnecessary(given: Command, site: TaskContext) -> str:
-    """Return why the program need not run, "" if it must; the host is read only for ``creates`` and ``removes``."""
-    if given.creates is None and given.removes is None:
-        return ""
-    opened = site.opened()
-    if given.creates is not None and _exists(given.creates, given.chdir, opened):
-        return f"{given.creates} exists"
-    if given.removes is not None and not _exists(given.removes, given.chdir, opened):
-        return f"{given.removes} does not exist"
-    return ""
-
-
-def _quoted(reason: str) -> str:
-    """Return a reason with its path quoted, as in Ansible's message."""
-    for end in (" does not exist", " exists"):
-        if reason.endswith(end):
-            return f"{reason.removesuffix(end)!r}{end}"
-    return reason
-
-
-def _exists(path: str, folder: str | None, opened: Opened) -> bool:
-    absolute = path.startswith(("/", "\\")) or path[1:2] == ":"
-    full = path if absolute or not folder else f"{folder.rstrip('/')}/{path}"
-    return exists(opened.access.connection.exchange([ReadFile(full, limit=1)])[0])
-
-
-def exists(reply: Reply) -> bool:
-    """Return whether a path exists, from the reply to reading it; a folder exists although it cannot be read."""
-    if isinstance(reply, FileContent):
-        return not reply.missing
-    return not (isinstance(reply, Failed) and reply.kind == "not-found")
-
-
 def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
-    risk = _risk(site)
-    hold = site.hold(opened) if risk > Risk.SAFE else _unheld
+    change = _change(program, site)
+    hold = site.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _unheld
     context = site.context(opened, hold)
-    change = _change(program.shown, risk)
-    earlier = _earlier(change, context, repeat=site.play.stage.request.repeat)
+    earlier = _earlier(program, change, context, repeat=site.play.stage.request.repeat)
     if earlier is not None:
         return earlier
     selected = context.ports.select(context.host, context.path, change)
@@ -222,7 +123,8 @@ def _unheld(seconds: float) -> None:
     """Do nothing: a safe program needs no lease."""
 
 
-def _risk(site: TaskContext) -> Risk:
+def task_risk(site: TaskContext) -> Risk:
+    """Return the risk that the task declares, `safe` without one. Raises `UsageError`."""
     if site.task.risk is None:
         return Risk.SAFE
     try:
@@ -231,13 +133,13 @@ def _risk(site: TaskContext) -> Risk:
         raise UsageError(f"risk: {error}", place=site.place) from None
 
 
-def _earlier(change: Change, context: StepContext, *, repeat: bool) -> ActionResult | None:
+def _earlier(program: Program, change: Change, context: StepContext, *, repeat: bool) -> ActionResult | None:
     """Return the recorded result of this program from an earlier process of the run, None if it was not sent."""
     memory, path = context.memory, context.path
     done, in_flight = memory.done.pop(path, ()), memory.in_flight.pop(path, ())
     for known in done:
         if known.key == change.key and "rc" in known.data:
-            return _result(int(known.data["rc"]), str(known.data["stdout"]), str(known.data["stderr"]), change)
+            return _acted(_restored(known.data, program), program, change)
     if any(known.key == change.key for known in in_flight) and not repeat:
         reason = f"{change.summary}: was in flight when the run was interrupted, and is not repeated"
         return ActionResult(Outcome.UNVERIFIED, {"msg": reason}, reason, "check whether it was done, or resume with --repeat")
@@ -259,41 +161,58 @@ def _recorded(change: Change, program: Program, site: TaskContext, context: Step
         context.emit("change_end", **told, change=change_to_json(change), **ending)
         raise
     acted = _acted(reply, program, change)
-    kept = {name: acted.values[name] for name in ("rc", "stdout", "stderr") if name in acted.values}
+    kept = _kept(reply)
     if site.hidden():
         kept |= dict.fromkeys(("stdout", "stderr"), "")
     ended = {
-        "applied": isinstance(reply, Completed) or (False if isinstance(reply, Failed) and reply.kind in NOT_STARTED else None),
+        "applied": isinstance(reply, (Completed, ProbeReply))
+        or (False if isinstance(reply, Failed) and reply.kind in NOT_STARTED else None),
         "error": acted.reason,
-        "effect": f"exit code {kept['rc']}" if kept else "",
+        "effect": f"exit code {kept['rc']}" if kept and program.script is None else "",
         "seconds": opened.access.clock.monotonic() - begun,
     }
     context.emit("change_end", **told, change=change_to_json(replace(change, data=kept)), **ended)
     return acted
 
 
+def _kept(reply: Reply) -> dict[str, Any]:
+    """Return what the journal keeps of an answer, so that a resumed run has it."""
+    if isinstance(reply, ProbeReply):
+        return {"rc": 0, "stdout": json.dumps(reply.value), "stderr": ""}
+    if not isinstance(reply, Completed):
+        return {}
+    return {"rc": reply.rc, "stdout": _text(reply.stdout, strip=False), "stderr": _text(reply.stderr, strip=False)}
+
+
+def _restored(data: Mapping[str, Any], program: Program) -> Reply:
+    """Return an answer that the journal kept."""
+    if program.script is not None:
+        return ProbeReply(json.loads(str(data["stdout"])))
+    return Completed(int(data["rc"]), str(data["stdout"]).encode(), str(data["stderr"]).encode())
+
+
 def _sent(program: Program, opened: Opened, limit: float) -> Reply:
-    given = program.given
-    data = b""
-    if given.stdin is not None:
-        text = str(revealed(given.stdin))
-        data = (text + ("\n" if given.stdin_add_newline and not text.endswith("\n") else "")).encode()
-    call: Call = Run(program.arguments, data, limit, writes=True, cwd=given.chdir, env=program.environment)
+    if program.script is not None:
+        call: Call = replace(program.script, timeout=limit, writes=True)
+    else:
+        call = Run(program.argv, program.stdin, limit, writes=True, cwd=program.cwd, env=program.env)
     return opened.access.connection.exchange([call])[0]
 
 
 def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResult:
+    if program.outcome is not None and isinstance(reply, (Completed, ProbeReply)):
+        acted = program.outcome(reply.value if isinstance(reply, ProbeReply) else reply)
+        return replace(acted, told=Result(acted.outcome, acted.reason, (change,)) if change and not acted.outcome.bad else None)
     if isinstance(reply, Completed):
-        strip = program.given.strip_empty_ends
-        return _result(reply.rc, _text(reply.stdout, strip=strip), _text(reply.stderr, strip=strip), change)
+        return _result(reply.rc, _text(reply.stdout, strip=program.strip), _text(reply.stderr, strip=program.strip), change)
     if not isinstance(reply, Failed):
         msg = f"a program answered with {type(reply).__name__}"
         raise TypeError(msg)
     outcomes = {"timeout": Outcome.TIMED_OUT, "uncertain": Outcome.UNVERIFIED}
     values = {"msg": reply.message, "rc": NO_SUCH_PROGRAM, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": []}
     if reply.kind == "not-found":
-        missing = reply.missing or program.arguments[0]
-        if missing == program.given.chdir:
+        missing = reply.missing or (program.argv[0] if program.argv else "the program")
+        if missing == program.cwd:
             return ActionResult(Outcome.FAILED, values, reply.message, "create that folder on the host, or correct chdir")
         correct = "run the task without become" if missing == "sudo" else "correct its name"
         return ActionResult(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")

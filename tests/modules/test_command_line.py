@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediation.engine.play.actions.command_line import split_command
+from remediation.modules.commands.command_line import split_command
 
 
 @pytest.mark.parametrize(

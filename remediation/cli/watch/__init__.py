@@ -1,0 +1,1 @@
+"""``watch``: checks hosts at an interval and repairs them within limits."""

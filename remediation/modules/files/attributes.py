@@ -1,0 +1,126 @@
+"""Parameters that all file modules have: mode, owner, backup names, and paths with ``~`` or variables."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from remediation.connections.calls import Completed, Run
+from remediation.model.errors import UsageError
+from remediation.modules.contract import Module
+
+if TYPE_CHECKING:
+    from remediation.model.facts import FileStatus
+    from remediation.modules.contract import ModuleTask
+
+_CLAUSE = re.compile(r"^([ugoa]*)((?:[-+=][rwxXstugo]*)+)$")
+_ACTION = re.compile(r"([-+=])([rwxXstugo]*)")
+_SHIFTS = {"u": 6, "g": 3, "o": 0}
+_POSIX_NAME = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+class FileModule(Module):
+    """A module that sets mode and owner of a file."""
+
+    mode: Any = Field(None, description="mode: octal in quotes ('0644'), symbolic (u=rw,g=r) or preserve")
+    owner: Any = Field(None, description="name or ID of the owner")
+    group: Any = Field(None, description="name or ID of the group")
+    unsafe_writes: bool = Field(default=False, description="accepted for compatibility; files are always replaced atomically")
+
+    def attributes(self, status: FileStatus | None, *, directory: bool = False) -> dict[str, Any]:
+        """Return mode, owner and group for the step ``file.managed``. Raises `UsageError`."""
+        found: dict[str, Any] = {}
+        if self.mode is not None and self.mode != "preserve":
+            now = status.mode if status is not None and status.mode is not None else (0o755 if directory else 0o644)
+            found["mode"] = parse_mode(self.mode, now, directory=directory)
+        if self.owner is not None:
+            found["owner"] = str(self.owner)
+        if self.group is not None:
+            found["group"] = str(self.group)
+        return found
+
+
+def parse_mode(given: Any, now: int, *, directory: bool) -> int:
+    """Return a mode as a number: `given` is a number, octal text, or symbolic relative to `now`. Raises `UsageError`."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        value = given
+    elif re.fullmatch(r"0?[0-7]{1,5}|0o[0-7]{1,4}", text := str(given).strip()):
+        value = int(text.removeprefix("0o"), 8)
+    else:
+        value = _symbolic(text, now, directory=directory)
+    if not 0 <= value <= 0o7777:
+        raise UsageError(f"mode: {given!r} is not a mode", next_step="write it in quotes, as in '0644'")
+    return value
+
+
+def _symbolic(text: str, now: int, *, directory: bool) -> int:
+    mode = now
+    for clause in text.split(","):
+        parts = _CLAUSE.match(clause.strip())
+        if parts is None:
+            raise UsageError(f"mode: {text!r} is not a mode", next_step="write it in quotes, as in '0644' or 'u=rw,g=r'")
+        users = parts[1].replace("a", "ugo") or "ugo"
+        for action, letters in _ACTION.findall(parts[2]):
+            for user in dict.fromkeys(users):
+                mode = _applied(mode, user, action, letters, directory=directory)
+    return mode
+
+
+def _applied(mode: int, user: str, action: str, letters: str, *, directory: bool) -> int:
+    shift, bits, special = _SHIFTS[user], 0, 0
+    for letter in letters:
+        bits |= {"r": 4, "w": 2, "x": 1}.get(letter, 0)
+        if letter == "X" and (directory or mode & 0o111):
+            bits |= 1
+        if letter in _SHIFTS:
+            bits |= (mode >> _SHIFTS[letter]) & 7
+        special |= 0o1000 if letter == "t" else {"u": 0o4000, "g": 0o2000}.get(user, 0) if letter == "s" else 0
+    whole = bits << shift | special
+    if action == "+":
+        return mode | whole
+    if action == "-":
+        return mode & ~whole
+    kept = {"u": 0o4000, "g": 0o2000, "o": 0o1000}[user]
+    return mode & ~(7 << shift | kept) | whole
+
+
+def attribute_text(name: str, value: Any) -> Any:
+    """Return an attribute as Ansible's differences show it."""
+    return f"{value:04o}" if name == "mode" and isinstance(value, int) else value
+
+
+def backup_name(path: str, *, windows: bool) -> str:
+    """Return the name that Ansible gives a backup."""
+    if windows:
+        return f"{path}.{os.getpid()}.{time.strftime('%Y%m%d-%H%M%S')}.bak"
+    return f"{path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
+
+
+def expanded_path(task: ModuleTask, path: str) -> str:
+    """Return a path with ``~`` and variables of the host's environment replaced."""
+    if task.windows:
+        return _program_output(task, ("cmd.exe", "/d", "/c", "echo", path)).strip() if "%" in path else path
+    if not path.startswith("~") and "$" not in path:
+        return path
+    known = _environment(_program_output(task, ("env",)))
+    user, slash, rest = path.partition("/")
+    if user == "~":
+        path = known.get("HOME", user) + slash + rest
+    elif user.startswith("~"):
+        fields = _program_output(task, ("getent", "passwd", user[1:])).split(":")
+        path = (fields[5] if len(fields) > 5 else user) + slash + rest
+    return _POSIX_NAME.sub(lambda match: known.get(match[1] or match[2], match[0]), path)
+
+
+def _program_output(task: ModuleTask, argv: tuple[str, ...]) -> str:
+    reply = task.read(Run(argv))[0]
+    return reply.text if isinstance(reply, Completed) and reply.rc == 0 else ""
+
+
+def _environment(text: str) -> Mapping[str, str]:
+    return {name: value for name, equals, value in (line.partition("=") for line in text.splitlines()) if equals}

@@ -1,0 +1,285 @@
+"""``copy``, ``template``, ``win_copy`` and ``win_template``: files of the playbook on the host."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import stat
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from remediation.model.change import StepCall
+from remediation.model.errors import UsageError
+from remediation.model.files import read_text
+from remediation.model.outcome import Outcome, Result
+from remediation.modules.contract import ModuleTask
+from remediation.modules.files.attributes import FileModule, backup_name, expanded_path
+from remediation.modules.files.placing import (
+    STEP,
+    Placed,
+    Placement,
+    as_action,
+    merged_results,
+    parent_of,
+    place_file,
+    sha1_of,
+    text_diff,
+)
+from remediation.modules.paths import base_name, joined_path
+from remediation.modules.result import ActionResult, done_result, failed_result
+from remediation.templating.yaml.secret import Secret, revealed
+
+if TYPE_CHECKING:
+    from remediation.model.facts import FileStatus
+
+
+class Copied(FileModule):
+    """A module that puts one file on the host."""
+
+    dest: str = Field(..., description="path on the host; with a trailing slash, or a folder, the file is put into it")
+    backup: bool = Field(default=False, description="keep a copy of a replaced file")
+    force: bool = Field(default=True, description="replace a file with other content")
+    follow: bool = Field(default=False, description="write to the target of a link, instead of replacing the link")
+    validate_with: str | None = Field(
+        None, alias="validate", description="command that checks the new file, with %s for its path"
+    )
+
+    def put(
+        self, task: ModuleTask, content: bytes, name: str, source: str, *, secret: bool = False, mode: int | None = None
+    ) -> ActionResult:
+        """Put `content` at ``dest``; `name` is its file name in a folder, `mode` that of the source for ``preserve``."""
+        files, windows = task.reader().files, task.windows
+        dest = expanded_path(task, self.dest)
+        into = dest.endswith(("/", "\\") if windows else "/")
+        path = joined_path(dest, name, windows=windows) if into else dest
+        status = files.status(path, algorithm="sha1")
+        if status is not None and status.kind in {"directory", "link"} and not into:
+            inner = files.status(path, follow=True, algorithm="sha1")
+            if inner is not None and inner.kind == "directory":
+                if not name:
+                    return failed_result("can not use content with a dir as dest")
+                path = joined_path(path, name, windows=windows)
+                status = files.status(path, algorithm="sha1")
+        results: list[Result] = []
+        if status is not None and status.kind == "link":
+            if self.follow:
+                status = files.status(path, follow=True, algorithm="sha1")
+            elif not (status := files.status(path, follow=True, algorithm="sha1")) or status.checksum != sha1_of(content):
+                results.append(task.reach(StepCall(STEP, {"path": path, "state": "absent", "risk_level": str(task.risk())})))
+                status = None
+        if status is not None and not self.force:
+            return done_result(changed=False, dest=path, src=source)
+        if status is None and (problem := self._folder(task, path, into=into, results=results)) is not None:
+            return problem
+        return self._written(task, path, content, status, results, source=source, secret=secret, mode=mode)
+
+    def _folder(self, task: ModuleTask, path: str, *, into: bool, results: list[Result]) -> ActionResult | None:
+        """Create the file's folder if ``dest`` names it, and return why it cannot be used, None if it can."""
+        folder = parent_of(path, windows=task.windows)
+        if not folder or task.reader().files.status(folder, follow=True) is not None:
+            return None
+        if not into and not task.windows:
+            return None if task.check() else failed_result(f"Destination directory {folder} does not exist")
+        call = StepCall(STEP, {"path": folder, "state": "directory", "risk_level": str(task.risk())})
+        results.append(task.reach(call))
+        return as_action(results[-1], {}) if results[-1].outcome.bad else None
+
+    def _written(
+        self, task: ModuleTask, path: str, content: bytes, status: FileStatus | None, results: list[Result], *,
+        source: str, secret: bool, mode: int | None,
+    ) -> ActionResult:  # fmt: skip
+        attributes = self.attributes(status)
+        if self.mode == "preserve" and mode is not None:
+            attributes["mode"] = mode
+        backup = backup_name(path, windows=task.windows) if self.backup else None
+        placed = place_file(Placement(path, content, attributes, backup, self.validate_with, secret), task, status)
+        if isinstance(placed, ActionResult):
+            return placed
+        result = merged_results([*results, placed.result])
+        values = self._values(path, content, placed, source, changed=result.outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE})
+        rewritten = status is None or status.checksum != sha1_of(content)
+        if rewritten and not (task.check() and not task.diff()):
+            after = _shown_text(content) if task.diff() and not secret else None
+            values["diff"] = [] if after is None else [text_diff(path, placed, after, source or path)]
+        if backup is not None and rewritten and placed.existed and result.outcome is Outcome.CHANGED:
+            values["backup_file"] = backup
+        return as_action(result, values)
+
+    def _values(self, path: str, content: bytes, placed: Placed, source: str, *, changed: bool) -> dict[str, Any]:
+        if placed.result.outcome is Outcome.WOULD_CHANGE:
+            return {}
+        summed = {"md5sum": hashlib.md5(content, usedforsecurity=False).hexdigest(), "src": source} if changed else {"path": path}
+        return {"dest": path, "checksum": sha1_of(content), **summed, **placed.result.values}
+
+
+class Copy(Copied):
+    """Put a file or folder of the playbook, or a text, on the host."""
+
+    src: str | None = Field(None, description="file or folder, searched for in files/")
+    content: Any = Field(None, description="content of the file; mappings and lists are written as JSON")
+    remote_src: bool = Field(default=False, description="src is a file on the host")
+    directory_mode: Any = Field(None, description="mode of folders that are created for a folder")
+    checksum: str | None = Field(None, description="SHA-1 that the file must have")
+    decrypt: bool = Field(default=True, description="accepted for compatibility; vaulted files are not decrypted here")
+    local_follow: bool = Field(default=True, description="follow links in src")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Copy:
+        if (self.src is None) == (self.content is None):
+            msg = "expected either src or content"
+            raise ValueError(msg)
+        return self
+
+    def run(self, task: ModuleTask) -> ActionResult:
+        """Put the file on the host."""
+        if self.content is not None:
+            if self.dest.endswith("/"):
+                return failed_result("can not use content with a dir as dest")
+            secret = isinstance(self.content, Secret)
+            value = revealed(self.content)
+            text = json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+            return self.put(task, text.encode(), "", "", secret=secret)
+        if self.remote_src:
+            return self._on_host(task, expanded_path(task, self.src or ""))
+        source = _source(self.src or "", task)
+        if source.is_dir():
+            return self._tree(task, source)
+        content = source.read_bytes()
+        if self.checksum is not None and sha1_of(content) != self.checksum:
+            return failed_result("Copied file does not match the expected checksum. Transfer failed.", checksum=sha1_of(content))
+        return self.put(task, content, source.name, str(source), mode=stat.S_IMODE(source.stat().st_mode))
+
+    def _on_host(self, task: ModuleTask, source: str) -> ActionResult:
+        files = task.reader().files
+        status = files.status(source, follow=True)
+        if status is None:
+            return failed_result(f"Source {source} not found")
+        if status.kind != "file":
+            raise UsageError(
+                f"copy: {source} is a {status.kind}: with remote_src only files are copied", next_step="use command: cp -a"
+            )
+        content = files.read(source) or b""
+        if len(content) < status.size:
+            raise UsageError(f"copy: {source} is larger than 4 MB", next_step="use command: cp -a")
+        return self.put(task, content, base_name(source, windows=task.windows), source, mode=status.mode)
+
+    def _tree(self, task: ModuleTask, source: Path) -> ActionResult:
+        """Copy a folder: with a trailing slash its content, else the folder too."""
+        dest = expanded_path(task, self.dest).rstrip("/\\" if task.windows else "/")
+        base = source if (self.src or "").endswith("/") else source.parent
+        results: list[Result] = []
+        for path in _walk(source, follow=self.local_follow):
+            name = joined_path(
+                dest, str(path.relative_to(base)).replace("/", "\\" if task.windows else "/"), windows=task.windows
+            )
+            if path.is_dir():
+                mode = {} if self.directory_mode is None else {"mode": self.directory_mode}
+                wanted = self.model_copy(update={"mode": mode.get("mode")}).attributes(None, directory=True)
+                results.append(
+                    task.reach(StepCall(STEP, {"path": name, "state": "directory", **wanted, "risk_level": str(task.risk())}))
+                )
+            else:
+                inner = self.model_copy(update={"dest": name})
+                acted = inner.put(task, path.read_bytes(), path.name, str(path), mode=stat.S_IMODE(path.stat().st_mode))
+                if acted.told is None:
+                    if acted.outcome.bad:
+                        return acted
+                    continue
+                results.append(acted.told)
+            if results[-1].outcome.bad:
+                break
+        values = {"dest": f"{dest}/", "src": f"{source}{'/' if (self.src or '').endswith('/') else ''}"}
+        return as_action(merged_results(results), values)
+
+
+class Template(Copied):
+    """Evaluate a template of the playbook, and put the result on the host."""
+
+    newline: ClassVar[str] = "\n"
+
+    src: str = Field(..., description="template, searched for in templates/")
+    newline_sequence: str | None = Field(None, description="line ends of the result: \\n, \\r or \\r\\n")
+    block_start_string: str = Field("{%", description="start of a block")
+    block_end_string: str = Field("%}", description="end of a block")
+    variable_start_string: str = Field("{{", description="start of an expression")
+    variable_end_string: str = Field("}}", description="end of an expression")
+    comment_start_string: str = Field("{#", description="start of a comment")
+    comment_end_string: str = Field("#}", description="end of a comment")
+    trim_blocks: bool = Field(default=True, description="remove the newline after a block")
+    lstrip_blocks: bool = Field(default=False, description="remove spaces before a block")
+    output_encoding: str = Field("utf-8", description="encoding of the result")
+
+    def run(self, task: ModuleTask) -> ActionResult:
+        """Evaluate the template and put it on the host."""
+        source = task.find(self.src, "templates")
+        if source is None:
+            raise UsageError(f"no template {self.src!r}", next_step="put it in templates/ next to the playbook")
+        ends = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
+        newline = self.newline if self.newline_sequence is None else ends.get(self.newline_sequence, self.newline_sequence)
+        if newline not in {"\n", "\r", "\r\n"}:
+            return failed_result("newline_sequence needs to be one of: \\n, \\r or \\r\\n")
+        names = "block_start_string block_end_string variable_start_string variable_end_string comment_start_string comment_end_string"
+        settings = {name: getattr(self, name) for name in (*names.split(), "trim_blocks", "lstrip_blocks")}
+        value = task.template(source, read_text(source), variables=self._variables(source, task), **settings)
+        text = str(revealed(value)) if value is not None else ""
+        text = text.replace("\r\n", "\n").replace("\n", newline)
+        try:
+            content = text.encode(self.output_encoding)
+        except (LookupError, UnicodeEncodeError) as error:
+            raise UsageError(f"template: output_encoding: {error}") from None
+        return self.put(
+            task, content, source.name, str(source), secret=isinstance(value, Secret), mode=stat.S_IMODE(source.stat().st_mode)
+        )
+
+    def _variables(self, source: Path, task: ModuleTask) -> Mapping[str, Any]:
+        found = source.stat()
+        try:
+            owner = source.owner()
+        except (KeyError, NotImplementedError):  # an ID without a name; Windows
+            owner = str(found.st_uid)
+        return {
+            "template_host": platform.node(), "template_path": self.src, "template_fullpath": str(source.absolute()),
+            "template_destpath": self.dest, "template_mtime": datetime.fromtimestamp(found.st_mtime, timezone.utc), "template_uid": owner,
+            "template_run_date": datetime.now(timezone.utc),
+            **({} if "ansible_managed" in task.variables else {"ansible_managed": "Ansible managed"}),
+        }  # fmt: skip
+
+
+class WinCopy(Copy):
+    """Put a file or folder of the playbook, or a text, on a Windows host."""
+
+
+class WinTemplate(Template):
+    """Evaluate a template of the playbook, and put the result on a Windows host, with Windows line ends."""
+
+    newline: ClassVar[str] = "\r\n"
+
+
+def _source(name: str, task: ModuleTask) -> Path:
+    found = task.find(name.rstrip("/"), "files")
+    if found is None:
+        raise UsageError(f"no file {name!r}", next_step="put it in files/ next to the playbook")
+    return found
+
+
+def _walk(folder: Path, *, follow: bool) -> Iterator[Path]:
+    """Yield a folder, and what is in it, folders before their content."""
+    for root, names, files in os.walk(folder, followlinks=follow):
+        names.sort()
+        yield Path(root)
+        yield from (Path(root) / name for name in sorted(files))
+
+
+def _shown_text(content: bytes) -> str | None:
+    if b"\0" in content or len(content) > 104_448:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,140 @@
+"""Puts a file on a host for ``copy``, ``template``, ``lineinfile`` and the other modules that write files."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ntpath
+import posixpath
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from remediation.connections.calls import Completed, Run
+from remediation.model.change import StepCall
+from remediation.model.outcome import Outcome, Result
+from remediation.modules.result import ActionResult, failed_result
+
+if TYPE_CHECKING:
+    from remediation.model.facts import FileStatus
+    from remediation.modules.contract import ModuleTask
+
+STEP = "file.managed"
+_VALIDATE = (
+    'file=$(mktemp "${TMPDIR:-/tmp}/validate.XXXXXXXXXX") || exit 1; trap \'rm -f "$file"\' EXIT; cat >"$file" || exit 1\n'
+    'for word; do shift; case $word in *%s*) word=${word%%%s*}$file${word#*%s} ;; esac; set -- "$@" "$word"; done\n'
+    '"$@"'
+)
+"""Writes stdin to a temporary file and runs the arguments, with %s replaced by its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A file to put on a host: its path and content, and the attributes for the step ``file.managed``."""
+
+    path: str
+    content: bytes
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    backup: str | None = None
+    validate: str | None = None
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The result of the step, and the file's content before it (None: there was none, or it is large or no text)."""
+
+    result: Result
+    before: str | None
+    existed: bool
+
+
+def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None) -> Placed | ActionResult:
+    """Write the file if it differs; `status` is what was at its path. Returns a failure if the validation refuses it."""
+    old = (
+        task.reader().files.read(placement.path)
+        if status is not None and status.kind == "file" and status.size < 1_000_000
+        else None
+    )
+    differs = status is None or status.checksum != sha1_of(placement.content)
+    if differs and placement.validate is not None and (refused := _validated(placement, task)) is not None:
+        return refused
+    text = None if old is None else _decoded(old)
+    private = placement.secret or task.hidden() or (text is not None and task.masked(text) != text)
+    call = StepCall(
+        STEP,
+        {
+            "path": placement.path,
+            **_content(placement.content),
+            **placement.attributes,
+            **({"backup": placement.backup} if placement.backup and status is not None else {}),
+            "private": private,
+            "risk_level": str(task.risk()),
+        },
+    )
+    return Placed(task.reach(call), "" if status is None else text, status is not None)
+
+
+def _validated(placement: Placement, task: ModuleTask) -> ActionResult | None:
+    """Return the failure of the validation command, None if it accepts the file."""
+    if "%s" not in (placement.validate or ""):
+        return failed_result(f"validate must contain %s: {placement.validate}")
+    words = shlex.split(placement.validate or "")
+    reply = task.read(Run(("sh", "-c", _VALIDATE, "validate", *words), placement.content, timeout=task.limit(60.0)))[0]
+    if isinstance(reply, Completed) and reply.rc == 0:
+        return None
+    if not isinstance(reply, Completed):
+        return failed_result(f"failed to validate {placement.path}")
+    said = {"stdout": reply.text, "stderr": reply.stderr.decode(errors="replace")}
+    return failed_result(
+        f"failed to validate: {(said['stderr'] or said['stdout']).strip()}",
+        msg="failed to validate",
+        exit_status=reply.rc,
+        **said,
+    )
+
+
+def _content(content: bytes) -> dict[str, Any]:
+    text = _decoded(content)
+    return {"content": base64.b64encode(content).decode(), "binary": True} if text is None else {"content": text}
+
+
+def _decoded(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def as_action(result: Result, values: Mapping[str, Any]) -> ActionResult:
+    """Return the result of a module from that of a step."""
+    if result.outcome.bad or result.outcome is Outcome.SKIPPED:
+        return ActionResult(result.outcome, {"msg": result.reason}, result.reason, result.next_step, told=result)
+    return ActionResult(result.outcome, values, told=result)
+
+
+def merged_results(results: Sequence[Result]) -> Result:
+    """Return one result for several steps of a task: the first bad one decides, else the first change."""
+    if not results:
+        return Result(Outcome.OK)
+    decisive = next((each for each in results if each.outcome.bad), None)
+    if decisive is None:
+        decisive = next((each for each in results if each.outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE}), results[-1])
+    return replace(decisive, changes=tuple(change for each in results for change in each.changes))
+
+
+def text_diff(path: str, placed: Placed, after: str, header: str = "") -> dict[str, Any]:
+    """Return a difference in the form of Ansible's results."""
+    before = {"before_header": path} if placed.existed else {}
+    return {"before": placed.before or "", "after": after, **before, "after_header": header or path}
+
+
+def parent_of(path: str, *, windows: bool) -> str:
+    """Return the folder of a path."""
+    return ntpath.dirname(path) if windows else posixpath.dirname(path)
+
+
+def sha1_of(content: bytes) -> str:
+    """Return the checksum that Ansible's modules return."""
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()

@@ -1,0 +1,205 @@
+"""``file`` and ``win_file``: files, folders and links on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from remediation.connections.calls import Completed, Probe, Run
+from remediation.model.change import StepCall
+from remediation.model.facts import FileStatus
+from remediation.model.outcome import Outcome, Result
+from remediation.modules.contract import Module, ModuleTask, Program
+from remediation.modules.files.attributes import FileModule, expanded_path
+from remediation.modules.files.placing import STEP, as_action, merged_results, parent_of
+from remediation.modules.paths import base_name, is_absolute, joined_path
+from remediation.modules.result import ActionResult, done_result, failed_result
+from remediation.steps.host.file_managed import status_values
+
+_DIFFERING = 'path=$1; shift; find "$path" \\( "$@" \\) -print -quit'
+"""Finds one path below a folder whose owner or mode differs. Arguments: the folder, and the conditions of find."""
+
+
+class FileState(FileModule):
+    """A file, folder or link on the host is there as described, or is not."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"dest": "path", "name": "path"}
+
+    path: str = Field(..., description="the path")
+    state: Literal["absent", "directory", "file", "hard", "link", "touch"] | None = Field(
+        None, description="what is there; defaults to what is there now, or file"
+    )
+    src: str | None = Field(None, description="where a link leads")
+    recurse: bool = Field(default=False, description="set mode and owner of what is in the folder too")
+    force: bool = Field(default=False, description="create a link whose target does not exist, or that replaces a file")
+    follow: bool = Field(default=True, description="use the target of a link")
+    access_time: str | None = Field(None, description="preserve or now")
+    modification_time: str | None = Field(None, description="preserve or now")
+
+    def run(self, task: ModuleTask) -> ActionResult:
+        """Make it so."""
+        path, files = expanded_path(task, self.path), task.reader().files
+        status = files.status(path)
+        if self.state in {"link", "hard", "absent"} or status is None or status.kind != "link" or not self.follow:
+            now = status
+        else:
+            now = files.status(path, follow=True) or status
+        state = self.state or ("directory" if self.recurse else (now.kind if now is not None and now.kind != "other" else "file"))
+        if state == "touch":
+            return self._touch(path, now, task)
+        if problem := self._problem(path, state, now, task):
+            return failed_result(problem, path=path, **({"state": now.kind if now else "absent"} if state == "file" else {}))
+        return self._reached(path, state, status if state in {"link", "hard", "absent"} else now, task)
+
+    def _problem(self, path: str, state: str, now: FileStatus | None, task: ModuleTask) -> str:
+        """Return why the state is refused, in Ansible's words."""
+        kind = now.kind if now is not None else "absent"
+        if state == "file" and kind != "file":
+            return f"file ({path}) is {kind}, cannot continue"
+        if state == "directory" and kind not in {"absent", "directory"}:
+            return f"{path} already exists as a {kind}"
+        if state == "link" and self.src is None and kind != "link":
+            return "src is required for creating new symlinks"
+        if state == "link" and not self.force:
+            folder = path if kind == "directory" else parent_of(path, windows=task.windows)
+            there = joined_path(folder, self.src, windows=task.windows) if self.src is not None else ""
+            if there and task.reader().files.status(there, follow=True) is None:
+                return f"src file does not exist, use 'force=yes' if you really want to create the link: {there}"
+            if kind in {"file", "directory"}:
+                return f"refusing to convert from {kind} to symlink for {path}"
+        if state == "hard" and self.src is None:
+            return "src is required for creating new hardlinks"
+        return ""
+
+    def _reached(self, path: str, state: str, now: FileStatus | None, task: ModuleTask) -> ActionResult:
+        target = (self.src if self.src is not None else now.target if now else "") if state in {"link", "hard"} else None
+        wanted = {} if state in {"absent", "link"} else self.attributes(now, directory=state == "directory")
+        given = {"target": target} if target is not None else {}
+        call = StepCall(STEP, {"path": path, "state": state, **given, **wanted, "risk_level": str(task.risk())})
+        results = [task.reach(call)]
+        if self.recurse and state == "directory" and not results[0].outcome.bad and not task.windows:
+            acted = self._below(path, wanted, task)
+            if acted is not None:
+                results.append(acted)
+        result = merged_results(results)
+        name = "dest" if state in {"link", "hard"} else "path"
+        values: dict[str, Any] = {name: path}
+        if task.diff() and not (state == "absent" and result.outcome is Outcome.OK):
+            values["diff"] = _difference(path, state, now, wanted)
+        if target is not None:
+            values["src"] = target
+        if state == "absent":
+            values["state"] = "absent"
+        elif result.outcome is not Outcome.WOULD_CHANGE or now is not None:
+            values |= {**results[0].values, **({"state": "hard"} if state == "hard" else {})}
+        return as_action(result, values)
+
+    def _below(self, path: str, wanted: Mapping[str, Any], task: ModuleTask) -> Result | None:
+        """Set mode and owner of everything in a folder, None if nothing differs."""
+        tests: list[str] = []
+        commands: list[list[str]] = []
+        for name, test, changer in (("owner", "-user", "chown"), ("group", "-group", "chgrp")):
+            if name in wanted:
+                tests += [*(["-o"] if tests else []), "!", test, wanted[name]]
+                commands.append([changer, "-R", wanted[name], path])
+        if "mode" in wanted:
+            mode = f"{wanted['mode']:04o}" if not isinstance(self.mode, str) or self.mode.isdigit() else str(self.mode)
+            exact = mode.isdigit()
+            if exact:
+                tests += [*(["-o"] if tests else []), "!", "-perm", mode, "!", "-type", "l"]
+            commands.append(["chmod", "-R", mode, path])
+        if not tests:
+            return None
+        reply = task.read(Run(("sh", "-c", _DIFFERING, "find", path, *tests)))[0]
+        if not isinstance(reply, Completed) or not reply.text.strip():
+            return None
+        script = "set -e\n" + "\n".join(" ".join(f"'{word}'" for word in words) for words in commands)
+        program = Program(("sh", "-c", script), None, f"set attributes below {path}")
+        if task.check():
+            task.foresee(program)
+            return Result(Outcome.WOULD_CHANGE)
+        acted = task.execute(program)
+        return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
+
+    def _touch(self, path: str, now: FileStatus | None, task: ModuleTask) -> ActionResult:
+        """Create a file, or set its times to now."""
+        results: list[Result] = []
+        wanted = self.attributes(now)
+        if now is None or wanted:
+            kind = now.kind if now is not None else "file"
+            content = {"content": ""} if now is None else {}
+            call = StepCall(STEP, {"path": path, "state": kind, **content, **wanted, "risk_level": str(task.risk())})
+            results.append(task.reach(call))
+        kept = "preserve" in {self.access_time, self.modification_time}
+        if now is not None and not kept and not (results and results[-1].outcome.bad):
+            results.append(self._stamped(path, task))
+        return as_action(
+            merged_results(results), {"dest": path, "diff": _difference(path, "touch", now, wanted), **_observed(path, task, now)}
+        )
+
+    def _stamped(self, path: str, task: ModuleTask) -> Result:
+        script = Probe("file", {"action": "touch", "path": path, "to": None}) if task.windows else None
+        program = Program(("touch", "--", path), None, f"touch {path}", script=script, outcome=_touched if script else None)
+        if task.check():
+            task.foresee(program)
+            return Result(Outcome.WOULD_CHANGE)
+        acted = task.execute(program)
+        return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
+
+
+def _touched(value: Mapping[str, Any]) -> ActionResult:
+    return done_result(changed=True) if value["Done"] else failed_result(str(value["Problem"]))
+
+
+def _observed(path: str, task: ModuleTask, now: FileStatus | None) -> dict[str, Any]:
+    status = now if task.check() else task.reader().files.status(path, follow=True)
+    return status_values(status) if status is not None else {}
+
+
+def _difference(path: str, state: str, now: FileStatus | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    before: dict[str, Any] = {"path": path}
+    after: dict[str, Any] = {"path": path}
+    kind = now.kind if now is not None else "absent"
+    if kind != state and not (state == "hard" and kind == "file"):
+        before["state"], after["state"] = kind, state
+    for name in ("mode", "owner", "group"):
+        old = getattr(now, name) if now is not None else None
+        if name in wanted and now is not None and old != wanted[name]:
+            before[name] = f"{old:04o}" if name == "mode" else old
+            after[name] = f"{wanted[name]:04o}" if name == "mode" else wanted[name]
+    return {"before": before, "after": after}
+
+
+class WinFile(Module):
+    """A file or folder on a Windows host is there, or is not."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"dest": "path", "name": "path"}
+
+    path: str = Field(..., description="the path")
+    state: Literal["absent", "directory", "file", "touch"] | None = Field(None, description="what is there")
+    access_time: str | None = Field(None, description="preserve or now")
+    modification_time: str | None = Field(None, description="preserve or now")
+
+    def run(self, task: ModuleTask) -> ActionResult:
+        """Make it so."""
+        path = expanded_path(task, self.path)
+        status = task.reader().files.status(path, follow=self.state != "absent")
+        state = self.state or ("file" if base_name(path, windows=True) and not path.endswith(("\\", "/")) else "directory")
+        if self.state is None and status is not None:
+            return done_result(changed=False)
+        if state == "directory" and status is not None and status.kind != "directory":
+            return failed_result(f"path {path} is not a directory")
+        if state == "file" and (status is None or status.kind == "directory"):
+            return failed_result(f"path {path} will not be created" if status is None else f"path {path} is not a file")
+        if not is_absolute(path, windows=True):
+            return failed_result(f"path {path} is not absolute")
+        if state == "touch":
+            given = {"path": path, "state": "touch", "access_time": self.access_time, "modification_time": self.modification_time}
+            return FileState.model_validate({name: value for name, value in given.items() if value is not None}).run(task)
+        if state == "file":
+            return done_result(changed=False)
+        return as_action(
+            task.reach(StepCall(STEP, {"path": path.rstrip("\\/"), "state": state, "risk_level": str(task.risk())})), {}
+        )

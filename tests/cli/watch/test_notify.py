@@ -1,0 +1,58 @@
+"""Notifications over HTTP, in the form of each receiver."""
+
+from __future__ import annotations
+
+import pytest
+
+from remediation.cli.watch.notify import Webhook
+from remediation.model.errors import UsageError
+from tests.cli.watch.receiving import receiver
+
+EVENT = {"event": "flapping", "time": 1.0, "host": "laptop-07", "text": "laptop-07: came back", "cause": "vram_occupied"}
+
+
+def test_the_plain_form_has_every_field() -> None:
+    with receiver() as received:
+        assert Webhook(f"{received.url}/hook").send(EVENT) == ""
+    assert received.posts == [("/hook", EVENT)]
+
+
+def test_slack_teams_and_ntfy_get_what_they_read() -> None:
+    with receiver() as received:
+        for form in ("slack", "teams", "ntfy"):
+            assert Webhook(f"{received.url}/services/topic", form).send(EVENT) == ""
+    (slack_path, slack), (_, teams), (ntfy_path, ntfy) = received.posts
+    assert (slack_path, slack) == ("/services/topic", {"text": EVENT["text"]})
+    assert teams["attachments"][0]["content"]["body"][0]["text"] == EVENT["text"]
+    assert (ntfy_path, ntfy["topic"], ntfy["message"], ntfy["priority"]) == ("/services", "topic", EVENT["text"], 4)
+
+
+@pytest.mark.parametrize("status", [403, 500, 302])
+def test_a_refused_notification_is_one_sentence(status: int) -> None:
+    with receiver(status) as received:
+        assert Webhook(received.url).send(EVENT) == f"the notification was refused with status {status}"
+
+
+def test_a_receiver_that_is_gone_is_one_sentence_without_the_address() -> None:
+    said = Webhook("http://127.0.0.1:1/T0KEN").send(EVENT)
+    assert said == "the notification could not be sent: ConnectionError"
+
+
+def test_the_address_may_stand_in_the_environment() -> None:
+    assert Webhook.of("HOOK", "slack", {"HOOK": "https://hooks.example/T0KEN"}) == Webhook("https://hooks.example/T0KEN", "slack")
+    assert Webhook.of(None, None, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "form", "sentence"),
+    [
+        ("HOOK", None, "the variable HOOK holds no http or https address"),
+        ("ftp://x", None, "expected an http or https address"),
+        ("https://x", "irc", "expected one of json, slack, teams, ntfy"),
+        (None, "slack", "needs --notify"),
+        ("https://ntfy.sh", "ntfy", "ends with its topic"),
+    ],
+)
+def test_a_wrong_address_is_refused_at_once(given: str | None, form: str | None, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        Webhook.of(given, form, {})

@@ -1,0 +1,179 @@
+"""The file modules on this machine: content, mode, check mode, differences, idempotence and undo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediation.modules.files.attributes import parse_mode
+from tests.modules.local import Run, run_tasks
+
+
+def thrice(folder: Path, tasks: list[dict[str, Any]]) -> tuple[Run, Run, Run]:
+    """Return check mode, a run and a second run."""
+    return run_tasks(folder, tasks, check=True, diff=True), run_tasks(folder, tasks, diff=True), run_tasks(folder, tasks)
+
+
+def test_copy_predicts_changes_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "d.txt"
+    check, first, second = thrice(tmp_path, [{"copy": {"content": "one\n", "dest": str(path), "mode": "0600"}}])
+    assert [each.outcomes()["copy"] for each in (check, first, second)] == ["would-change", "changed", "ok"]
+    assert check.result("copy")["diff"][0]["after"] == first.result("copy")["diff"][0]["after"] == "one\n"
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("one\n", 0o600)
+    assert first.result("copy")["checksum"] == second.result("copy")["checksum"]
+
+
+def test_a_backup_has_ansibles_name_and_the_old_content(tmp_path: Path) -> None:
+    (tmp_path / "d").write_text("old")
+    ran = run_tasks(tmp_path, [{"copy": {"content": "new", "dest": str(tmp_path / "d"), "backup": True}}])
+    backup = Path(ran.result("copy")["backup_file"])
+    assert backup.name.startswith("d.")
+    assert backup.name.endswith("~")
+    assert backup.read_text() == "old"
+
+
+def test_the_undo_of_a_written_file_holds_its_old_content(tmp_path: Path) -> None:
+    (tmp_path / "d").write_text("old\n")
+    ran = run_tasks(tmp_path, [{"copy": {"content": "new\n", "dest": str(tmp_path / "d")}}])
+    undo = ran.changes[0]["change"]["undo"]
+    assert undo["step"] == "file.managed"
+    back = run_tasks(tmp_path, [{"file.managed": undo["params"]}])
+    assert (back.code, (tmp_path / "d").read_text()) == (0, "old\n")
+
+
+def test_a_file_edited_since_is_left_alone_by_undo(tmp_path: Path) -> None:
+    ran = run_tasks(tmp_path, [{"copy": {"content": "new\n", "dest": str(tmp_path / "d")}}])
+    (tmp_path / "d").write_text("mine\n")
+    back = run_tasks(tmp_path, [{"file.managed": ran.changes[0]["change"]["undo"]["params"]}])
+    assert "was edited since" in back.results["file.managed"]["reason"]
+    assert (tmp_path / "d").read_text() == "mine\n"
+
+
+def test_no_log_shows_no_content_and_keeps_a_copy_next_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "d").write_text("old-secret\n")
+    ran = run_tasks(tmp_path, [{"copy": {"content": "new-secret\n", "dest": str(tmp_path / "d")}, "no_log": True}], diff=True)
+    assert "secret" not in repr([event.data for event in ran.events])
+    assert [path.read_text() for path in tmp_path.glob("d.*.bak")] == ["old-secret\n"]
+
+
+def test_a_validation_that_fails_leaves_the_file(tmp_path: Path) -> None:
+    (tmp_path / "d").write_text("old")
+    ran = run_tasks(
+        tmp_path, [{"copy": {"content": "x", "dest": str(tmp_path / "d"), "validate": "grep -q y %s"}, "ignore_errors": True}]
+    )
+    assert ran.result("copy")["msg"] == "failed to validate"
+    assert (tmp_path / "d").read_text() == "old"
+
+
+def test_a_folder_is_copied_with_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "files/tree/sub").mkdir(parents=True)
+    (tmp_path / "files/tree/sub/two").write_text("2")
+    ran = run_tasks(
+        tmp_path,
+        [
+            {"copy": {"src": "tree", "dest": str(tmp_path / "x")}},
+            {"name": "inner", "copy": {"src": "tree/", "dest": str(tmp_path / "y")}},
+        ],
+    )
+    assert ran.code == 0
+    assert (tmp_path / "x/tree/sub/two").read_text() == (tmp_path / "y/sub/two").read_text() == "2"
+
+
+def test_a_template_file_is_evaluated_as_ansible_does(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/t.j2").write_text(
+        "#jinja2: lstrip_blocks: True\n{{ who }}\n  {% if true %}\nin\n  {% endif %}\n{{ 'a\\tb' }}\n[% no %]\n{% raw %}{{ x }}{% endraw %}\n"
+    )
+    (tmp_path / "templates/u.j2").write_text("<< who >> {{ kept }}\n")
+    own = {"src": "u.j2", "dest": str(tmp_path / "u"), "variable_start_string": "<<", "variable_end_string": ">>"}
+    ran = run_tasks(
+        tmp_path,
+        [
+            {"template": {"src": "t.j2", "dest": str(tmp_path / "t")}},
+            {"name": "win", "template": {"src": "t.j2", "dest": str(tmp_path / "w"), "newline_sequence": "\\r\\n"}},
+            {"name": "own", "template": own},
+        ],
+        vars={"who": "me"},
+    )
+    assert ran.code == 0
+    assert (tmp_path / "t").read_text() == "me\nin\na\tb\n[% no %]\n{{ x }}\n"
+    assert (tmp_path / "w").read_bytes().startswith(b"me\r\nin\r\n")
+    assert (tmp_path / "u").read_text() == "me {{ kept }}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "after", "msg"),
+    [
+        ("a=1\nb\n", {"regexp": "^a=", "line": "a=2"}, "a=2\nb\n", "line replaced"),
+        ("a\nb\n", {"line": "b"}, "a\nb\n", ""),
+        ("a", {"line": "b"}, "a\nb\n", "line added"),
+        ("a\nb\n", {"line": "x", "insertafter": "^a"}, "a\nx\nb\n", "line added"),
+        ("a\nb\n", {"line": "x", "insertbefore": "^b"}, "a\nx\nb\n", "line added"),
+        ("a\nb\n", {"line": "x", "insertbefore": "BOF"}, "x\na\nb\n", "line added"),
+        ("k=1\n", {"regexp": "^(k)=", "line": r"\1=2", "backrefs": True}, "k=2\n", "line replaced"),
+        ("z\n", {"regexp": "^(k)=", "line": r"\1=2", "backrefs": True}, "z\n", ""),
+        ("a\nb\na\n", {"regexp": "^a", "state": "absent"}, "b\n", "2 line(s) removed"),
+    ],
+)
+def test_lines_are_set_and_removed(tmp_path: Path, text: str, given: dict[str, Any], after: str, msg: str) -> None:
+    (tmp_path / "l").write_text(text)
+    ran = run_tasks(tmp_path, [{"lineinfile": {"path": str(tmp_path / "l"), **given}}])
+    assert ((tmp_path / "l").read_text(), ran.result("lineinfile")["msg"]) == (after, msg)
+
+
+def test_a_block_is_inserted_replaced_and_removed(tmp_path: Path) -> None:
+    block = {"path": str(tmp_path / "b"), "create": True, "block": "x\ny"}
+    first = run_tasks(tmp_path, [{"blockinfile": block}])
+    assert (tmp_path / "b").read_text() == "# BEGIN ANSIBLE MANAGED BLOCK\nx\ny\n# END ANSIBLE MANAGED BLOCK\n"
+    again = run_tasks(tmp_path, [{"blockinfile": block}])
+    gone = run_tasks(tmp_path, [{"blockinfile": {**block, "state": "absent"}}])
+    assert [each.result("blockinfile")["msg"] for each in (first, again, gone)] == ["File created", "", "Block removed"]
+    assert (tmp_path / "b").read_text() == ""
+
+
+def test_folders_links_and_modes(tmp_path: Path) -> None:
+    tasks = [
+        {"name": "dir", "file": {"path": str(tmp_path / "a/b"), "state": "directory", "mode": "0750"}},
+        {"name": "touch", "file": {"path": str(tmp_path / "a/b/f"), "state": "touch", "mode": "u=rw,g=,o="}},
+        {"name": "link", "file": {"src": "f", "dest": str(tmp_path / "a/b/l"), "state": "link"}},
+        {"name": "mode", "file": {"path": str(tmp_path / "a"), "mode": "g-rwx", "recurse": True}},
+    ]
+    assert run_tasks(tmp_path, tasks).outcomes() == dict.fromkeys(("dir", "touch", "link", "mode"), "changed")
+    assert (tmp_path / "a/b/l").readlink() == Path("f")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+    gone = run_tasks(tmp_path, [{"file": {"path": str(tmp_path / "a"), "state": "absent"}}])
+    assert (gone.outcomes()["file"], (tmp_path / "a").exists()) == ("changed", False)
+
+
+def test_stat_and_slurp_return_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("abc")
+    ran = run_tasks(
+        tmp_path,
+        [
+            {"stat": {"path": str(tmp_path / "f")}},
+            {"slurp": {"src": str(tmp_path / "f")}},
+            {"name": "none", "stat": {"path": "/no/such"}},
+        ],
+    )
+    found = ran.result("stat")["stat"]
+    assert (found["isreg"], found["size"], found["checksum"]) == (True, 3, "a9993e364706816aba3e25717850c26c9cd0d89d")
+    assert ran.result("slurp")["content"] == "YWJj"
+    assert ran.result("none")["stat"] == {"exists": False}
+
+
+@pytest.mark.parametrize(
+    ("given", "now", "mode"),
+    [
+        ("0644", 0, 0o644),
+        (420, 0, 0o644),
+        ("u=rwx,g=rx,o=", 0o777, 0o750),
+        ("a+X", 0o644, 0o644),
+        ("a+X", 0o744, 0o755),
+        ("g-w", 0o664, 0o644),
+        ("u+s", 0o755, 0o4755),
+    ],
+)
+def test_modes_are_read_as_chmod_reads_them(given: Any, now: int, mode: int) -> None:
+    assert parse_mode(given, now, directory=False) == mode

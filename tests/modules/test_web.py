@@ -1,0 +1,109 @@
+"""``uri`` and ``get_url`` against a server on this machine, ``ping`` and ``pause``."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.modules.local import run_tasks
+
+SUM = "694b27f021c4861b3373cd5ddbc42695c056d0a4297d2d85e2dae040a84e61df"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        told = {
+            "method": self.command,
+            "body": self.rfile.read(size).decode(),
+            "login": self.headers.get("Authorization"),
+            "x": self.headers.get("X-Y"),
+        }
+        status, kind, body = 200, "application/json", json.dumps(told).encode()
+        if self.path == "/file":
+            kind, body = "text/plain", b"file content\n"
+        if self.path == "/none":
+            status, body = 404, b"no"
+        self.send_response(302 if self.path == "/moved" else status)
+        if self.path == "/moved":
+            self.send_header("Location", "/file")
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815 - http.server finds the method by its name
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{made.server_port}"
+    made.shutdown()
+    made.server_close()
+
+
+def test_an_answer_is_returned_with_its_headers_and_json(tmp_path: Path, server: str) -> None:
+    post = {
+        "url": server,
+        "method": "POST",
+        "body": {"a": 'x\ty "q"'},
+        "body_format": "json",
+        "headers": {"X-Y": "z"},
+        "user": "me",
+        "password": "p",
+        "force_basic_auth": True,
+    }
+    ran = run_tasks(tmp_path, [{"uri": post}, {"name": "moved", "uri": {"url": f"{server}/moved", "return_content": True}}])
+    result = ran.result("uri")
+    assert (result["status"], result["json"]["method"], json.loads(result["json"]["body"])) == (200, "POST", {"a": 'x\ty "q"'})
+    assert (result["json"]["x"], result["json"]["login"]) == ("z", "Basic bWU6cA==")
+    assert (result["content_type"], result["redirected"], result["changed"]) == ("application/json", False, False)
+    assert (ran.result("moved")["redirected"], ran.result("moved")["content"]) == (True, "file content\n")
+
+
+def test_another_status_fails_and_a_refused_connection_is_minus_one(tmp_path: Path, server: str) -> None:
+    tasks = [
+        {"uri": {"url": f"{server}/none"}, "ignore_errors": True},
+        {"name": "dead", "uri": {"url": "http://127.0.0.1:1"}, "ignore_errors": True},
+    ]
+    ran = run_tasks(tmp_path, tasks)
+    assert ran.result("uri")["msg"] == "Status code was 404 and not [200]: HTTP Error 404: Not Found"
+    assert ran.result("dead")["status"] == -1
+
+
+def test_a_download_is_checked_and_not_repeated(tmp_path: Path, server: str) -> None:
+    wanted = {"url": f"{server}/file", "dest": str(tmp_path / "f"), "checksum": f"sha256:{SUM}", "mode": "0640"}
+    first, second = (run_tasks(tmp_path, [{"get_url": wanted}]) for _ in range(2))
+    assert (first.outcomes()["get_url"], second.outcomes()["get_url"]) == ("changed", "ok")
+    assert ((tmp_path / "f").read_text(), (tmp_path / "f").stat().st_mode & 0o777) == ("file content\n", 0o640)
+    wrong = run_tasks(
+        tmp_path, [{"get_url": {**wanted, "dest": str(tmp_path / "g"), "checksum": "sha256:00"}, "ignore_errors": True}]
+    )
+    assert "did not match" in wrong.result("get_url")["msg"]
+    assert not (tmp_path / "g").exists()
+
+
+def test_ping_and_pause(tmp_path: Path) -> None:
+    ran = run_tasks(
+        tmp_path,
+        [
+            {"ping": {}},
+            {"pause": {"seconds": 0.01}},
+            {"wait_for_connection": {"timeout": 5}},
+            {"reboot": {}, "ignore_errors": True},
+        ],
+    )
+    assert ran.result("ping")["ping"] == "pong"
+    assert ran.result("pause")["stdout"].startswith("Paused for 0.0")
+    assert ran.result("wait_for_connection")["elapsed"] == 0
+    assert "would reboot the control node" in ran.result("reboot")["msg"]
