@@ -28,7 +28,6 @@ _WAIT = "command waits for the program to end; set its limit with timeout"
 _HOSTS = "define hosts and groups in the inventory"
 
 KEYWORDS: Mapping[str, str] = {
-    **dict.fromkeys(("async", "poll"), _WAIT),
     **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),
     "fact_path": _FACTS,
     "collections": "modules and roles of collections are not installed here; remove it, name modules in full (ansible.builtin.NAME) and copy roles into roles/",

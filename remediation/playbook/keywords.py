@@ -144,6 +144,8 @@ TASK: Mapping[str, Kind] = {
     **HANDED_DOWN,
     **LOOPS,
     "args": MAPPING,
+    "async": WHOLE,
+    "poll": WHOLE,
     "changed_when": CONDITION,
     "delay": NUMBER,
     "delegate_facts": SWITCH,

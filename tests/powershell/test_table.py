@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from remediation.connections.calls import Probe
+from remediation.facets.facts.windows import facts_from_probe
 from remediation.facets.gpu.devices import USE_PROBE, WindowsGpu
 from remediation.facets.machine import readiness
 from remediation.facets.machine.docker_desktop import Desktop, DesktopControl
@@ -179,6 +180,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
             Scene("remove", lambda look: look.probe(_lease(folder, remove=[1, 2], list=True), "x"), _leases),
             Scene("list", lambda look: look.probe(_lease(folder, list=True), "x"), _leases),
         ],
+        "facts": [Scene("all", lambda look: facts_from_probe(look.probe(Probe("facts"), "facts")), _whole)],
         "notify": [Scene("shown", lambda look: desktop(look).notify("hello", seconds=3), _whole), Scene("no screen", lambda look: desktop(look).notify("x", seconds=3), _no_screen)],
         "processes": [
             Scene("elevated", lambda look: WindowsProcesses(look).list(), _whole),
@@ -272,6 +274,17 @@ RULES = {
             "GpuClasses": "GpuClassesProblem",
             "WslState": "WslService",
         },
+    ),
+    "facts": Rules(
+        varies=frozenset({"Now", "Environment", "Addresses"}),
+        covers={
+            **dict.fromkeys(
+                ("Caption", "ProductType", "FreePhysicalMemory", "TotalVisibleMemorySize", "LastBootUpTime"),
+                "Win32_OperatingSystem",
+            ),
+            **dict.fromkeys(("Domain", "Manufacturer", "Model", "Sockets", "LogicalProcessors"), "Win32_ComputerSystem"),
+        },
+        elsewhere={"Version": "the environment", "Architecture": "the environment"},
     ),
     "requests": Rules(reasons=frozenset({"Refused"}), covers={"Rows": "Refused"}),
     "sample": Rules(varies=frozenset({"rows"}), covers={"rows": "rc", "stderr": "rc"}),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from remediation.engine.play.actions import action_parameters
 from remediation.engine.play.context.host_state import TaskResult
-from remediation.engine.play.context.results import refused_result, registered
+from remediation.engine.play.context.results import jsonable, refused_result, registered
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.loops import items_of, names_of
-from remediation.engine.play.task_runner import false_condition
+from remediation.engine.play.task_runner import UNMET, false_condition
 from remediation.model.errors import InputError, RemediationError, UsageError
 from remediation.model.outcome import Outcome
 from remediation.playbook.actions import IncludeRole, IncludeTasks
@@ -38,7 +38,11 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
         site.emit("task_start", path=site.path)
     files: list[IncludedFile] = []
     try:
-        files = [_file(inner) for inner in _items(site) if false_condition(inner, inner.scope()) is None]
+        for inner in _items(site):
+            if false_condition(inner, inner.scope()) is None:
+                files.append(_file(inner))
+            elif site.task.loop is not None and not told:
+                _emit_skipped(inner, site.task.loop.variable)
         ending = TaskResult(Outcome.OK if files else Outcome.SKIPPED, {"changed": False, "failed": False, "skipped": not files})
     except RemediationError as error:
         failed = refused_result(error)
@@ -62,6 +66,22 @@ def _emit_result(site: TaskContext, ending: TaskResult) -> None:
         reason=ending.reason,
         next_step=ending.next_step,
         result={"include": _named(site), "changed": False},
+        changes=[],
+    )
+
+
+def _emit_skipped(site: TaskContext, variable: str) -> None:
+    """Emit the result of an item for which nothing is included."""
+    site.emit(
+        "task_result",
+        path=site.path,
+        item=None if site.hidden() else jsonable(site.loop[variable]),
+        outcome=str(Outcome.SKIPPED),
+        ignored=False,
+        msg=UNMET,
+        reason=UNMET,
+        next_step="",
+        result={"include": _named(site), "changed": False, "skipped": True},
         changes=[],
     )
 

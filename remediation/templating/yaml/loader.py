@@ -302,6 +302,10 @@ class _Reader:
         return Secret(value) if self.secret and not text.template else text
 
 
+_UNQUOTED = re.compile(r"^\s*(?:- )?([\w.]+: +)(\{\{.*)$")
+"""A line with a template that YAML reads as a mapping."""
+
+
 def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
     mark = error.problem_mark
     lines = text.splitlines()
@@ -310,6 +314,9 @@ def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
         return "(the indentation contains a tab; YAML requires spaces)"
     if "{{" in line and "found unhashable" in str(error):
         return "(a value that begins with {{ needs quotes)"
+    unquoted = _UNQUOTED.match(line)
+    if unquoted and '"' not in line:
+        return f'(a value that begins with {{{{ needs quotes: {unquoted[1]}"{unquoted[2].rstrip()}")'
     if "mapping values are not allowed" in str(error.problem):
         return "(a colon in plain text needs quotes, or the indentation is wrong)"
     return ""

@@ -212,8 +212,9 @@ class TaskContext:
         """Return a name with its templates rendered where possible."""
         if not has_template(name):
             return str(name)
-        try:
-            return str(self.scope().render(name))
+        try:  # one name for all items of a loop, as in Ansible
+            scope = self.variables.scope(self.settings, included=self.included, special=self._special)
+            return str(scope.render(name))
         except RemediationError:
             return str(name)
 

@@ -154,7 +154,7 @@ def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
         "ansible_verbosity": request.verbosity,
         "ansible_version": dict(LANGUAGE),
         "hostvars": HostVars(stage),
-        "playbook_dir": str(request.playbook.path.parent.resolve()),
+        "playbook_dir": str(play.play.file.parent.resolve()),
         "remediation_version": __version__,
         **({"ansible_limit": request.limit} if request.limit else {}),
     }
