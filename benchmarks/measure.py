@@ -29,7 +29,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run took: seconds on the wall, and of processors (its own and its children's; 0 where nobody counts them)."""
+    """What a run took: seconds on the wall, and of processors (its own and its children's; 0 if the system does not count them)."""
 
     wall: float
     processor: float
