@@ -182,7 +182,7 @@ class TaskReader:
         what = action if action in INCLUDES else "a task"
         own = {name: value for name, value in raw.items() if name in keywords.TASK}
         self._loading.expect(_part(raw, own), kinds, what)
-        settings = self._limited(own, handed_down(outer, own))
+        settings = self._limited(raw, handed_down(outer, own))
         self._check_templates(own, settings)
         self._check_templates(_given(raw[key], action), settings, {"that"} if action == "assert" else ())
         task = Task(
@@ -215,16 +215,16 @@ class TaskReader:
             return replace(task, ladder=read_ladder(raw[key], self, self._loading, task, value_place(raw, key)))
         return replace(task, arguments=self._arguments(raw, key, action, settings))
 
-    def _limited(self, own: Mapping[Any, Any], settings: TaskSettings) -> TaskSettings:
+    def _limited(self, raw: Mapping[Any, Any], settings: TaskSettings) -> TaskSettings:
         """Return the settings of a task with ``async``: its seconds are a time limit, and ``poll: 0`` is refused."""
-        if own.get("async") is None:
+        if raw.get("async") is None:
             return settings
-        if str(own.get("poll")) == "0":
+        if str(raw.get("poll")) == "0":
             self._problems.add(
                 "poll: 0 starts a task without waiting for it, which is not supported; leave poll out, and the task waits up to the seconds of async",
-                value_place(own, "poll"),
+                value_place(raw, "poll"),
             )
-        return settings if own.get("timeout") is not None else replace(settings, timeout=own["async"] or None)
+        return settings if raw.get("timeout") is not None else replace(settings, timeout=raw["async"] or None)
 
     def _check_templates(self, given: Mapping[Any, Any], settings: TaskSettings, bare: Container[str] = CONDITIONS) -> None:
         """Add a problem for invalid templates. Variables (`vars`) are checked when they are used.

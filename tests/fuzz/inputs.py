@@ -141,6 +141,11 @@ def journal(base: Bases, mutator: Mutator, folder: Path) -> list[list[str]]:
     run = folder / "state" / "remediation" / "runs" / base.run.name
     shutil.copytree(base.run, run)
     path = mutator.random.choice(sorted(path for path in run.rglob("*") if path.is_file()))
+    if path.suffix == ".gz":
+        packed = bytearray(path.read_bytes())
+        packed[mutator.random.randrange(len(packed))] ^= 1 << mutator.random.randrange(8)
+        path.write_bytes(packed[: mutator.random.randrange(len(packed)) + 1])
+        return [["bundle", run.name]]
     text = path.read_text("utf-8")
     if path.suffix in {".json", ".jsonl"} and mutator.random.random() < 0.6:
         lines = [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else [json.loads(text)]

@@ -185,7 +185,8 @@ def test_a_busy_computer_makes_no_sleeper_late() -> None:
     for thread in threads:
         thread.join()
     assert len(seen) == 60
-    assert all(5.0 <= end - start < 11.0 for start, end in seen)  # a millisecond of ours would be 1,000 s
+    # between reading the time and sleeping, the others may sleep all of their 200 s; a millisecond of ours would be 1,000 s
+    assert all(5.0 <= end - start < 300.0 for start, end in seen)
 
 
 def test_time_passes_fast_until_a_machine_has_booted_and_slowly_again_from_then_on() -> None:

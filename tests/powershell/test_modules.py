@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remediation.facets.machine.services import HostServices, HostServicesWriter
 
 from remediation.facets.machine.files import HostFiles, HostFilesWriter
+from remediation.facets.machine.service_manager import HostServiceManager, HostServiceManagerWriter
 from remediation.model.errors import CallFailed
 from remediation.modules.commands.programs import _BOOTSTRAP, _POWERSHELL
 from tests.powershell import shell
@@ -78,17 +78,17 @@ def test_parameters_and_folder_reach_the_script(host: Host, tmp_path: Path) -> N
 
 def test_a_service_is_read_and_stopped(host: Host) -> None:
     host.commands = SERVICE
-    status = HostServices(host.look).status("Ollama")
+    status = HostServiceManager(host.look).status("Ollama")
     assert status is not None
     assert (status.state, status.start_mode, status.details["dependencies"]) == ("running", "delayed", ["Tcpip"])
-    assert HostServices(host.look).status("None") is None
-    HostServicesWriter(host.look).act("Ollama", "stop")
+    assert HostServiceManager(host.look).status("None") is None
+    HostServiceManagerWriter(host.look).act("Ollama", "stop")
 
 
 def test_a_service_that_does_not_start_says_why(host: Host) -> None:
     host.commands = SERVICE
     with pytest.raises(CallFailed, match="Cannot start service Ollama"):
-        HostServicesWriter(host.look).act("Ollama", "start")
+        HostServiceManagerWriter(host.look).act("Ollama", "start")
 
 
 def test_the_status_of_a_file_has_its_checksum(host: Host, tmp_path: Path) -> None:

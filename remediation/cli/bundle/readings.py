@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +59,7 @@ def kept_evidence(run_folder: Path) -> Iterator[tuple[str, str]]:
         try:
             with gzip.open(path) as file:
                 content = file.read(_MOST + 1)
-        except (OSError, EOFError):
+        except (OSError, EOFError, zlib.error):
             continue
         if len(content) <= _MOST:
             yield unquote(path.name.removesuffix(_SUFFIX)), content.decode("utf-8", "replace")

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from remediation.connections.calls import Completed, Connection, Failed, Http, HttpReply, Probe, ProbeReply, Reply, Run
 from remediation.model.clock import Clock
+from remediation.model.text.words import plural
 
 IDLE = 5.0
 """Seconds without a request, after which the worker must still read its input at once."""
@@ -124,7 +125,9 @@ def _creation_dates(host: HostAnswers) -> Told:
     if not both:
         raise NotTold("no process has a start time")
     moved = sum(first[pid] != again[pid] for pid in both)
-    return _is(moved == 0, f"{moved} of {len(both)} start times differ between two readings", f"{len(both)} processes")
+    return _is(
+        moved == 0, f"{moved} of {len(both)} start times differ between two readings", plural(len(both), "process", "processes")
+    )
 
 
 def _owners(host: HostAnswers) -> Told:
@@ -209,7 +212,9 @@ def _docker_desktop(host: HostAnswers) -> Told:
 def _quotas(host: HostAnswers) -> Told:
     quotas = _part(host.probe("readiness"), "Quotas")
     told = [name for name, value in (quotas or {}).items() if value is not None]
-    return _is(bool(told) and all(str(quotas[name]).isdigit() for name in told), "a quota is no number", f"{len(told)} quotas")
+    return _is(
+        bool(told) and all(str(quotas[name]).isdigit() for name in told), "a quota is no number", plural(len(told), "quota")
+    )
 
 
 def _wsl(host: HostAnswers) -> Told:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from remediation.cli.watch.memory import RepairAttempt, WatchMemory
 from remediation.model.errors import UsageError
+from remediation.model.text.words import plural
 from remediation.report.formatting import duration
 
 HOUR, DAY = 3600.0, 86400.0
@@ -70,7 +71,7 @@ class RepairRules:
         earlier = memory.of(host, cause, since=now - DAY)
         repaired = [one for one in earlier if one.repaired]
         if len(repaired) >= FLAPS:
-            why = f"{cause} came back after {len(repaired)} repairs within a day; find out what brings it back"
+            why = f"{cause} came back after {plural(len(repaired), 'repair')} within a day; find out what brings it back"
             return Decision(repair=False, why=why, flapping=True)
         last = max(earlier, key=lambda one: one.time, default=None)
         if last is not None and now - last.time < self.cool_down:
@@ -79,7 +80,7 @@ class RepairRules:
         if hours is not None:
             return Decision(repair=False, why=f"quiet hours {hours}")
         if len(memory.since(now - HOUR)) >= self.per_hour:
-            return Decision(repair=False, why=f"{self.per_hour} repairs within the last hour, the limit")
+            return Decision(repair=False, why=f"{plural(self.per_hour, 'repair')} within the last hour, the limit")
         return Decision(repair=True)
 
     def _cooling(self, cause: str, last: RepairAttempt, now: float) -> Decision:

@@ -64,7 +64,7 @@ BY_HAND: dict[str, tuple[int, int, list[str], str]] = {
     "no-rights": (
         2,
         2,
-        [CLIENT, SETTING, ROOM, SEES],
+        [CLIENT, ROOM, SEES],
         "give LAB\\ops administrator's rights: in an elevated PowerShell: Add-LocalGroupMember",
     ),
     "no-gpu-runtime": (2, 2, [], "switch Docker Desktop to its WSL 2 engine"),

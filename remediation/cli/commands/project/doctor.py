@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from remediation.cli.options import Doctor
 from remediation.cli.task import command_task
 from remediation.model.errors import HostError, InputError, RemediationError
+from remediation.model.text.words import plural
 
 if TYPE_CHECKING:
     from remediation.cli.checks.check import Check
@@ -86,7 +87,7 @@ def _rows(found: list[Check]) -> Iterator[str]:
                 yield from Line(text, lead=f"  {'':{width}}{label}: ").rows()
     failed = sum(check.ok is False for check in found)
     yield (
-        f"{failed} of {len(found)} checks failed"
+        f"failed: {failed} of {plural(len(found), 'check')}"
         if failed
         else "ready: remediate fix-offload --check shows what a repair would do"
     )

@@ -168,7 +168,7 @@ def _recorded(change: Change, program: Program, site: TaskContext, context: Step
         "applied": isinstance(reply, (Completed, ProbeReply))
         or (False if isinstance(reply, Failed) and reply.kind in NOT_STARTED else None),
         "error": acted.reason,
-        "effect": f"exit code {kept['rc']}" if kept and program.script is None else "",
+        "effect": f"exit code {kept['rc']}" if "rc" in kept and program.script is None else "",
         "seconds": opened.access.clock.monotonic() - begun,
     }
     context.emit("change_end", **told, change=change_to_json(replace(change, data=kept)), **ended)
