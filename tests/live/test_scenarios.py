@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.test_service import FOR_EVER, OTHER, start
-from tests.live.test_service_endings import fixed
+from tests.live.test_service_endings import GIB, fixed
 from tests.steps.on_engine import told
 from tests.support.project import MODEL
 from tests.support.service import Service, service
@@ -33,6 +33,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "A2b the same with -e model": (_SERVICE, "test_two_models_without_a_named_one_are_an_error_and_nothing_is_changed"),
     "A3 PARAMETER num_gpu 1": (_HERE, "test_a_number_of_layers_in_the_model_itself_is_taken_out"),
     "A4a a program of root holds the card": (_ENDINGS, "test_a_program_of_another_user_is_named_and_left_alone"),
+    "A4b the holder of VRAM ended": (_HERE, "test_a_model_that_was_loaded_while_the_card_was_full_is_reloaded_once_there_is_room"),
     "A5 OLLAMA_CONTEXT_LENGTH": _SETTING,
     "A6 OLLAMA_NUM_PARALLEL": _SETTING,
     "A7 OLLAMA_GPU_OVERHEAD": _SETTING,
@@ -90,6 +91,15 @@ def test_a_number_of_layers_in_the_model_itself_is_taken_out(host: Service, tmp_
     assert (ended.code, ended.steps) == (0, ["model.parameter", "model.reloaded"]), ended.ladder
     assert host.loaded["few:latest"][0] is True
     assert "num_gpu                        -1" in host.ask("/api/show", {"model": "few"})["parameters"]
+
+
+def test_a_model_that_was_loaded_while_the_card_was_full_is_reloaded_once_there_is_room(host: Service, tmp_path: Path) -> None:
+    host.occupy(5 * GIB)
+    host.load()
+    assert host.loaded[MODEL][0] is False
+    host.occupy()
+    ended = fixed(host, tmp_path, "-e", f"model={MODEL}")
+    assert (ended.code, ended.steps, host.loaded[MODEL]) == (0, ["model.reloaded"], (True, FOR_EVER)), ended.ladder
 
 
 def test_the_other_model_stays_as_it_is(host: Service, tmp_path: Path) -> None:

@@ -205,6 +205,15 @@ def test_without_a_log_the_api_suffices_to_repair_and_to_verify(host: Service, t
     assert (code, "NOT HELD" in told(events)) == (0, False), told(events)
 
 
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_server_that_a_user_started_by_hand_is_repaired(host: Service, tmp_path: Path, logged: bool) -> None:
+    host.load()  # what the journal of the stopped unit holds says nothing about the server
+    with host.started_by_hand(logged=logged):
+        host.load(num_gpu=1)
+        code, events = start(host, tmp_path, "fix-offload")
+        assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)
+
+
 def test_a_server_that_keeps_no_model_is_not_left_with_one_for_long(tmp_path: Path) -> None:
     with service(tmp_path / "gpu-01", OLLAMA_KEEP_ALIVE="0") as host:
         code, events = start(host, tmp_path, "fix-offload")

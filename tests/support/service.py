@@ -17,10 +17,10 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from remediation_lab.ollama import snapshot
 from tests.connections.sshd import Sshd, sshd
@@ -173,8 +173,11 @@ class Service:
         return (self.home / "calls").read_text("utf-8").splitlines().count("restart ollama")
 
     @contextmanager
-    def started_by_hand(self, **environment: str) -> Iterator[Path]:
-        """Stop the unit and let a user start the server in its place; return the file that its output goes to."""
+    def started_by_hand(self, *, logged: bool = True, **environment: str) -> Iterator[Path]:
+        """Stop the unit and let a user start the server in its place; return the file that its output goes to.
+
+        Without `logged` the output goes through a pipe into that file, which nothing finds from the server's process.
+        """
         os.kill(self.pid, signal.SIGKILL)
         log = self.home / "nohup.out"
         given = {
@@ -183,9 +186,14 @@ class Service:
             "OLLAMA_MODELS": f"{self.home}/models",
             "OLLAMA_HOST": f"127.0.0.1:{self.port}",
         }
-        with log.open("w") as out, subprocess.Popen(
-            [self.home / "bin/ollama", "serve"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**given, **environment}
-        ) as server:  # fmt: skip
+        serve = [str(self.home / "bin/ollama"), "serve"]
+        with ExitStack() as kept:
+            out: IO[Any] = kept.enter_context(log.open("w"))
+            if not logged:
+                out = _pipe_into(out, kept)
+            server = kept.enter_context(
+                subprocess.Popen(serve, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**given, **environment})
+            )
             try:
                 following = ["tail", "--follow", "--lines", "+1", "--pid", str(server.pid), str(log)]
                 with subprocess.Popen(following, stdout=subprocess.PIPE, text=True, encoding="utf-8") as tail:
@@ -270,6 +278,13 @@ def service(
             finally:
                 with suppress(FileNotFoundError, ProcessLookupError):
                     os.kill(made.pid, signal.SIGKILL)
+
+
+def _pipe_into(out: IO[Any], kept: ExitStack) -> IO[bytes]:
+    """Return a pipe whose content another process copies into `out`."""
+    cat = kept.enter_context(subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=out))
+    assert cat.stdin is not None
+    return cat.stdin
 
 
 def _start(made: Service) -> None:

@@ -31,11 +31,20 @@ class ServiceLog:
         self._snapshot = look
 
     def call(self, tail: int) -> Run | ReadFile:
-        """Return the call that reads the end of the log. On Windows, the processes are read first if they are unknown."""
+        """Return the call that reads the end of the log; what serves Ollama is read first if it is unknown.
+
+        Raises `CallFailed` if the server's output goes to no file.
+        """
         if self._snapshot.platform == "windows":
             return ReadFile(self._path(), limit=tail * _LINE, tail=True)
         serving = read_serving(self._snapshot)
-        if serving.manager is Manager.PROCESS and serving.process is not None and serving.process.log:
+        if serving.manager is Manager.PROCESS and serving.process is not None:
+            if not serving.process.log:  # the journal has at most the log of a server that ran before
+                raise CallFailed(
+                    f"the output of the server (process {serving.process.pid}, started by {serving.process.user}) goes to no file",
+                    host=self._snapshot.host,
+                    next_step="start it with its output in a file: ollama serve >ollama.log 2>&1",
+                )
             return ReadFile(serving.process.log, limit=tail * _LINE, tail=True)
         unit = serving.name.removesuffix(".service") or "ollama"
         which = "--user-unit" if serving.unit is not None and serving.unit.own else "--unit"

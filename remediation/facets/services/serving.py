@@ -41,7 +41,7 @@ class HostServices:
             return self._of_container(target, str(target.container.value))
         if self._snapshot.platform == "windows":
             return self._windows()
-        return from_script(self._snapshot.run(SERVER_RUN, "reading what serves Ollama").text)
+        return from_script(self._snapshot.run(SERVER_RUN, "reading what serves Ollama").text, _endpoint(self._snapshot))
 
     def _of_container(self, target: Target, name: str) -> Serving:
         found = self._inspect(name)
@@ -130,21 +130,27 @@ def _cure(said: str, unit: str) -> str:
 def read_serving(look: Snapshot) -> Serving:
     """Return what serves Ollama natively on a POSIX host, or `Manager.NOTHING` if that cannot be read."""
     reply = look.ask(SERVER_RUN)[0] if look.platform == "posix" else None
-    return from_script(reply.text) if isinstance(reply, Completed) else Serving(Manager.NOTHING)
+    return from_script(reply.text, _endpoint(look)) if isinstance(reply, Completed) else Serving(Manager.NOTHING)
 
 
-def from_script(text: str) -> Serving:
-    """Parse the output of ``server.sh``."""
+def _endpoint(look: Snapshot) -> str:
+    return str(look.hints.get("endpoint") or "")
+
+
+def from_script(text: str, endpoint: str = "") -> Serving:
+    """Parse the output of ``server.sh``. Of several native servers the one at the port of `endpoint` is meant."""
     lines = [line.partition(" ")[::2] for line in text.splitlines()]
     processes = tuple(_processes(lines))
     native = [one for one in processes if not one.contained]
     units = tuple(_units(lines))
     wsl = ("wsl", "yes") in lines
-    unit = _chosen(units, native)
+    meant = next((one for one in native if _serves_at(one, endpoint)), None)
+    started = [meant] if meant is not None else native
+    unit = _chosen(units, started)
     # the main process of a unit may be a shell that started the server
-    process = next((one for one in native if unit is not None and (unit.pid == one.pid or unit.name == one.unit)), None)
-    if process is None and native:
-        process, unit = native[0], None  # the unit is stopped, and something else started the server
+    process = next((one for one in started if unit is not None and (unit.pid == one.pid or unit.name == one.unit)), None)
+    if process is None and started:
+        process, unit = started[0], None  # the unit is stopped, and something else started the server
     others = tuple(one for one in native if one is not process)
     if unit is not None:
         return Serving(Manager.SYSTEMD, unit.name, process, unit, others, wsl=wsl, settings=unit.settings)
@@ -153,6 +159,12 @@ def from_script(text: str) -> Serving:
     given = process.environment or {}
     settings = tuple(SourcedSetting(name, value, "the environment of the process", wins=True) for name, value in given.items())
     return Serving(Manager.PROCESS, process=process, others=others, wsl=wsl, settings=settings)
+
+
+def _serves_at(process: ServerProcess, endpoint: str) -> bool:
+    """Whether the environment of a process names the port of `endpoint`. A unit's process gets its address from the unit."""
+    named = (process.environment or {}).get("OLLAMA_HOST", "").strip("\"' /").rpartition(":")[2]
+    return is_whole(named) and endpoint.rstrip("/").rpartition(":")[2] == named
 
 
 def from_processes(running: Sequence[Process]) -> Serving:
