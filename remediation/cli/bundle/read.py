@@ -16,8 +16,8 @@ MOST_BYTES = 64_000_000
 
 
 def is_bundle(argument: str) -> bool:
-    """Return whether an argument of ``--evidence`` names a zip file."""
-    return argument.lower().endswith(".zip") and zipfile.is_zipfile(argument)
+    """Return whether an argument of ``--evidence`` names a bundle; a damaged one is one too, not a log."""
+    return argument.lower().endswith(".zip") and Path(argument).is_file()
 
 
 def _readings(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

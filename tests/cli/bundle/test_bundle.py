@@ -111,3 +111,10 @@ def test_a_damaged_bundle_is_one_sentence(tmp_path: Path) -> None:
     assert is_bundle(str(file))
     with pytest.raises(UsageError, match="damaged"):
         list(evidence_in(file))
+
+
+def test_what_is_only_named_zip_is_not_diagnosed_as_a_log(remediate: Remediate, tmp_path: Path) -> None:
+    (tmp_path / "b.zip").write_bytes(b"PK\x03\x04 offloaded 1/33 layers to GPU")
+    done = remediate("diagnose", "--evidence", "b.zip")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("b.zip is damaged")

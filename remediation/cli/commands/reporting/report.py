@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from remediation.report.gpus import Sample
 
 PAGE = ".html"
+MOST_LINE = 64_000_000
+"""Bytes of a line: a file without line ends must not fill the memory."""
 
 
 @command_task(
@@ -35,6 +37,8 @@ def report(options: ReportSource) -> int:
     from remediation.report.formats import report_format, suffixes
 
     source = Path(options.source)
+    if not source.is_file() and source.name != options.source:
+        raise UsageError(f"{source} is not a file", next_step="give a file of JSON Lines, or a run's id")
     target = writable(
         "--out", options.out or (f"{source.with_suffix(PAGE)}" if source.is_file() else f"run-{options.source}{PAGE}")
     )
@@ -104,7 +108,12 @@ class _LinesFile:
         from remediation.model.text.json_text import load_json
 
         with self.path.open("rb") as file:
-            for line in file:
+            while line := file.readline(MOST_LINE + 1):
+                if len(line) > MOST_LINE:
+                    raise UsageError(
+                        f"{self.path} has a line of more than {MOST_LINE // 1_000_000} MB",
+                        next_step="give a file of monitor --record, of --report FILE.json, or a run's id",
+                    )
                 if not line.strip():
                     continue
                 try:

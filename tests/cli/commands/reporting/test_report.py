@@ -74,6 +74,19 @@ def test_what_cannot_be_reported_is_one_sentence(
     assert list(tmp_path.glob("*.html")) == []
 
 
+def test_a_file_that_is_not_there_is_named(remediate: Remediate, tmp_path: Path) -> None:
+    done = remediate("report", str(tmp_path / "none.jsonl"))
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, f"{tmp_path / 'none.jsonl'} is not a file")
+
+
+def test_a_line_without_end_is_refused(remediate: Remediate, tmp_path: Path) -> None:
+    with (tmp_path / "long.jsonl").open("wb") as file:
+        file.truncate(64_000_001)
+    done = remediate("report", "long.jsonl")
+    assert done.returncode == 1
+    assert done.stderr.startswith("long.jsonl has a line of more than 64 MB")
+
+
 def test_monitor_refuses_a_record_that_cannot_be_written(remediate: Remediate) -> None:
     done = remediate("monitor", "--for", "0s", "--record", "none/s.jsonl")
     assert (done.returncode, done.stdout) == (1, "")
