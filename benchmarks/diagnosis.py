@@ -44,7 +44,7 @@ def write(path: Path, text: str, size: int) -> None:
 
 
 def peak(contender: Contender) -> int:
-    """Return the most memory that the process had, in bytes; 0 where nobody counts it."""
+    """Return the most memory that the process had, in bytes; 0 if the system does not count it."""
     found: list[int] = []
 
     def right(text: str) -> bool:

@@ -1,8 +1,8 @@
-"""A fleet of the lab's hosts, repaired in one run: what each came to, what it cost the controller, whether a host that hangs costs others.
+"""A fleet of the lab's hosts, repaired in one run: each host's result, the cost for the controller, whether a host that hangs costs others.
 
-``python -m benchmarks.fleet [--hosts 200] [--forks 50] [--repeat 1]``. The lab runs in processes of its own; processor time and
-memory are those of the ``remediate`` process alone (getrusage). The hosts meet the faults of `MIXED` in turn, in runs by twos: in the
-second of each the last host takes connections and never answers. Each run has a lab of its own, so that none meets what another left.
+``python -m benchmarks.fleet [--hosts 200] [--forks 50] [--repeat 1]``. The lab runs in separate processes; processor time and
+memory are those of the ``remediate`` process alone (getrusage). The hosts have the faults of `MIXED` in turn. Runs come in pairs: in the
+second of a pair the last host accepts connections and never answers. Each run has a new lab, independent of earlier runs.
 """
 
 from __future__ import annotations

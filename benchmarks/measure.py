@@ -1,4 +1,4 @@
-"""Whole processes, one beside the other in one run, medians of several: ratios, for the machine's own speed cancels out."""
+"""Whole processes, alternating in one run, medians of several: ratios, because the machine's own speed cancels out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run took: seconds on the wall, and of processors (its own and its children's; 0 where nobody counts them)."""
+    """What a run took: seconds on the wall, and of processors (its own and its children's; 0 if the system does not count them)."""
 
     wall: float
     processor: float
@@ -48,7 +48,7 @@ def once(contender: Contender) -> Cost:
 
 
 def medians(contenders: Sequence[Contender], repeat: int) -> dict[str, Cost]:
-    """Return each one's medians; they take turns, so that a slow moment of the machine meets all."""
+    """Return each one's medians; they take turns, so that slow phases of the machine affect all."""
     costs: dict[str, list[Cost]] = {each.name: [] for each in contenders}
     for _ in range(repeat):
         for each in contenders:
@@ -69,6 +69,6 @@ def _processor() -> float:
 
 
 def program(name: str) -> str | None:
-    """Return a program beside this Python, or on PATH."""
+    """Return a program from this Python's folder, or from PATH."""
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name)

@@ -1,4 +1,4 @@
-"""A playbook of many ``debug`` tasks on one host, beside ansible-core, and how long a run takes until its first task.
+"""A playbook of many ``debug`` tasks on one host, compared with ansible-core, and how long a run takes until its first task.
 
 ``python -m benchmarks.playbook [--tasks 1000] [--repeat 5]`` (extra: bench).
 """

@@ -72,7 +72,7 @@ def ansible(server: Sshd, hosts: list[str], calls: int, folder: Path, action: st
     """Return a playbook of so many tasks with Ansible's defaults (ControlPersist, no pipelining), None without ansible-core.
 
     ``command`` is how a program is run there: a module is copied and started by the host's Python. ``raw`` is the least that it can do.
-    Each run connects anew, as the others do: the sockets of the run before are out of its way.
+    Each run opens new connections, as the others do: the sockets of the run before are out of its way.
     """
     found = program("ansible-playbook")
     if found is None:

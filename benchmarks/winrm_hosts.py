@@ -1,8 +1,8 @@
-"""N WinRM hosts in a process of their own: ``python -m benchmarks.winrm_hosts N SECONDS [TRIP]`` prints their ports, then counts on request.
+"""N WinRM hosts in a separate process: ``python -m benchmarks.winrm_hosts N SECONDS [TRIP]`` prints their ports, then counts on request.
 
-The server is the tests' own, which nothing of `remediation` had a hand in. Its ``powershell.exe`` takes SECONDS to start, then runs the
-worker protocol for whoever sends it a worker, and says the host's name to whoever asks for that by a command of its own. Each message is
-answered TRIP seconds later, as over a network.
+The server is that of the tests, independent of `remediation`. Its ``powershell.exe`` takes SECONDS to start, then runs the worker
+protocol for a client that sends a worker, and prints the host's name for a separate command. Each message is answered TRIP seconds
+later, as over a network.
 """
 
 from __future__ import annotations

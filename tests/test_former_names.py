@@ -1,4 +1,4 @@
-"""Scripts that import modules by their former names go on working, and are told the present ones."""
+"""Scripts that import modules by their former names keep working and get a warning with the present ones."""
 
 from __future__ import annotations
 

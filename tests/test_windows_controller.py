@@ -1,4 +1,4 @@
-"""Windows as the controller, as far as another system can tell: imports, text encodings, file names, and the worker as a child process."""
+"""Windows as the controller, tested on another system: imports, text encodings, file names, and the worker as a child process."""
 
 from __future__ import annotations
 

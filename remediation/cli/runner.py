@@ -123,7 +123,7 @@ def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunR
 
 
 def _playbook(asked: RunOptions, hosts: Session, path: Path) -> Playbook:
-    """Return the playbook with those that run after it, and with what the user is asked for."""
+    """Return the playbook with those that run after it, and with the answers to its prompts."""
     also = tuple(find_resource(PLAYBOOKS, name) for name in asked.also)
     found = load_playbook(
         path, extra=hosts.extra, decrypt=hosts.decrypt, roles_path=ansible_config().paths("roles_path", os.pathsep), also=also

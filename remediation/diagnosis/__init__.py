@@ -1,1 +1,1 @@
-"""From evidence to findings: log readers, the memory model, and one small function per cause."""
+"""From evidence to findings: log readers, the memory model, facts, and the knowledge of mechanisms."""

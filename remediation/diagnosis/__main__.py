@@ -1,4 +1,4 @@
-"""``python -m remediation.diagnosis --json --evidence FILE …``: the diagnosis by itself, without hosts or playbooks."""
+"""``python -m remediation.diagnosis --json --evidence FILE …``: a diagnosis without hosts or playbooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CUDA's error codes (facts/ollama 2.1): numbers, names and texts brought to one form."""
+"""CUDA's error codes (facts/ollama 2.1): numbers, names and texts in one form."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NVML = {1: 3, 9: 3, 15: 46, 16: 46, 18: 803, 999: 999}
 
 OUT_OF_MEMORY = 2
 TOO_OLD = frozenset({35, 222, 803, 804})  # the driver is older than the runtime, or does not match its library
-LOST = frozenset({3, 4, 46, 214, 304, 700, 702, 719, 802, 999})  # it was there, and no longer answers
+LOST = frozenset({3, 4, 46, 214, 304, 700, 702, 719, 802, 999})  # the card was present and no longer answers
 NO_DEVICE = frozenset({100, 101})
 NO_KERNEL = frozenset({98, 209})
 STUB = frozenset({34})  # the library that was found is only the toolkit's stub
@@ -40,7 +40,7 @@ CONTAINER = frozenset({500, 800})  # the container's libraries or rights do not 
 
 @dataclass(frozen=True, slots=True)
 class CudaCode:
-    """One error code and the message it stood in."""
+    """One error code and its message."""
 
     code: int
     hit: Hit

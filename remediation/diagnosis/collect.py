@@ -1,4 +1,4 @@
-"""Reading a host into evidence, changing nothing: no load, no unload, no generation (design 6)."""
+"""Collect evidence from a host without changing it: no load, no unload, no generation (design 6)."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ T = TypeVar("T")
 
 LOG_LINES = 4000
 
-# variables of an application that may say how models are asked; the others are nobody's business
+# variables of an application that may hold request options for models; all others are private
 _ABOUT_MODELS = re.compile(r"OLLAMA|GPU|LAYERS|MODEL|LLM|CTX|CONTEXT|CUDA|NVIDIA", re.IGNORECASE)
 _PROJECT = "com.docker.compose.project"
 
 
 @runtime_checkable
 class Prefetching(Protocol):
-    """A reader that can ask for all of it in few exchanges, before each part is read."""
+    """A reader that can prefetch all parts in few exchanges."""
 
     def prefetch(self) -> None:
-        """Ask for what a diagnosis reads; what fails fails again where it is read."""
+        """Fetch everything that a diagnosis reads; a failed part fails again when it is read."""
 
 
 @runtime_checkable
 class CallersReader(Protocol):
-    """Who asks the server; a reader may have it under ``callers``, where its host can tell."""
+    """The server's clients; a reader has it as ``callers`` if the host can list them."""
 
     def requests(self) -> Sequence[tuple[str, str]]:
-        """Return (path, body or its telling parts) of the requests that the server wrote with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer)."""
+        """Return (path, body or its relevant parts) of the requests logged with OLLAMA_DEBUG_LOG_REQUESTS (v0.18.3 and newer)."""
 
     def connections(self) -> Sequence[str]:
-        """Return who holds a connection to the server's port, one phrase each."""
+        """Return the holders of connections to the server's port, one phrase each."""
 
 
 def diagnose_host(host: Reader) -> Diagnosis:
-    """Return what one host shows and what it proves."""
+    """Return the evidence of one host and its diagnosis."""
     return diagnose(collect(host))
 
 
@@ -68,7 +68,7 @@ _VERSION = "ollama version"
 
 
 class _Parts:
-    """Reads part after part; one that fails is named, the others are read all the same. A host that is not there ends it."""
+    """Reads the parts in turn and records failed ones. An unreachable host ends the collection."""
 
     def __init__(self) -> None:
         self.skipped: list[str] = []
@@ -79,7 +79,7 @@ class _Parts:
         try:
             return read()
         except Unreachable:
-            raise  # nothing was seen, so nothing can be said; and a login that was refused is not tried again for each part
+            raise  # without any part there is no diagnosis, and a refused login must not be repeated for each part
         except HostError as error:
             if name == _WHOLE and isinstance(error, Blocked):
                 raise
@@ -90,7 +90,7 @@ class _Parts:
             if isinstance(error, CallFailed) and error.output and (error.status is not None or name == _ENGINE):
                 self.refusals.append(
                     Piece("api" if name.startswith("ollama") else "docker_error", error.output, name)
-                )  # what a server says of a damaged model is evidence
+                )  # the server's error about a damaged model is evidence
             return None
 
 
@@ -99,9 +99,9 @@ def _is_proxy(error: HostError) -> bool:
 
 
 def collect(host: Reader) -> Evidence:
-    """Return everything that one host shows. A part that fails is named in ``skipped``, the others are read all the same.
+    """Return the evidence of one host. Failed parts are named in ``skipped``.
 
-    Raises `Unreachable` where there is no way to the host, `Blocked` where it lets nothing be asked.
+    Raises `Unreachable` if the host cannot be reached, `Blocked` if it refuses every query.
     """
     parts = _Parts()
     if isinstance(host, Prefetching):
@@ -115,10 +115,10 @@ def collect(host: Reader) -> Evidence:
     models = parts.read("ollama models", host.ollama.models)
     model = _model(target, runners)
     show = parts.read("ollama show", lambda: host.ollama.show(model)) if model else None
-    # a server that is there and hangs runs without a container where none is found: a container's port is closed without its engine
+    # a hanging server without a container runs natively: a container's port is closed if the engine is down
     natively = bool(parts.silent) and target.container is None and system is not None and system.os == "linux"
     if version is None and not natively and parts.read(_ENGINE, host.engine.facts) is None:
-        # an engine that does not work is a reason only where no server answers; its own words may be missing (it hangs)
+        # a broken engine is a cause only if no server answers; its message may be missing (it hangs)
         parts.refusals += _desktop(parts.read("docker desktop", host.desktop.docker))
     container = parts.read("container", lambda: host.engine.inspect(_name(target))) if target.container else None
     log = parts.read("server log", lambda: host.ollama.log(tail=LOG_LINES))
@@ -167,7 +167,7 @@ def collect(host: Reader) -> Evidence:
 
 
 def _rights(host: Reader, system: SystemFacts | None) -> str:
-    """Return what gives a login the rights that it lacks, where Windows refused it parts of the evidence; "" elsewhere."""
+    """Return how to give a login the missing rights if Windows refused parts of the evidence, else ""."""
     if system is None or not any(map(is_refusal, system.problems.values())):
         return ""
     try:
@@ -182,7 +182,7 @@ def _card(gpu: Gpu) -> str:
 
 
 def _desktop(docker: DockerDesktop | None) -> tuple[Piece, ...]:
-    """Return what the state of Docker Desktop proves of an engine that does not answer; one that is on its way proves nothing."""
+    """Return what the state of Docker Desktop proves about a silent engine; a starting engine proves nothing."""
     if docker is None or docker.engine or docker.state not in {"stopped", "running"}:
         return ()
     how = "is stopped" if docker.state == "stopped" else "hangs: it runs, and its engine does not answer"
@@ -190,7 +190,7 @@ def _desktop(docker: DockerDesktop | None) -> tuple[Piece, ...]:
 
 
 def _lost(model: str | None, show: ModelShow | None, models: Sequence[ModelEntry] | None) -> tuple[Piece, ...]:
-    """Return what a server says that lists a model and does not find it: its file is gone (recordings, surprise 9)."""
+    """Return the server's error about a listed model whose file is missing (recordings, surprise 9)."""
     names = [entry.name for entry in models or ()]
     if model is None or show is not None or model not in names:
         return ()
@@ -198,14 +198,14 @@ def _lost(model: str | None, show: ModelShow | None, models: Sequence[ModelEntry
 
 
 def _gone(model: str, blobs: Sequence[Blob] | None) -> tuple[Piece, ...]:
-    """Return which layers a manifest names that are not there: such a model is not even listed (recordings, corrupt-config-missing)."""
+    """Return the missing layers that a manifest names: such a model is not listed (recordings, corrupt-config-missing)."""
     gone = [blob.digest.replace(":", "-") for blob in blobs or () if blob.present is None]
     text = "\n".join(f"blobs/{name}: no such file, and the manifest of {model} names it" for name in gone)
     return (Piece("other", text, "the model's files"),) if gone else ()
 
 
 def _model(target: Target, runners: Sequence[Runner] | None) -> str | None:
-    """Return the model in question: what is meant, else what is loaded with the smallest part on the GPU."""
+    """Return the model to judge: the named one, else the loaded one with the smallest part on the GPU."""
     if target.model is not None:
         return str(target.model.value)
     return min(runners, key=lambda one: one.size_vram / max(1, one.size)).model if runners else None
@@ -222,7 +222,7 @@ def _platform(system: str, *, containerised: bool) -> str:
 
 
 def _others(host: Reader, project: ComposeProject, server: Container | None, parts: _Parts) -> list[Container]:
-    """Return the project's containers but the server's own."""
+    """Return the project's containers except the server's."""
     listed = parts.read("containers", host.engine.containers) or ()
     return [one for one in listed if one.labels.get(_PROJECT) == project.name and (server is None or one.id != server.id)]
 

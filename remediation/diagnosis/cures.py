@@ -1,4 +1,4 @@
-"""The cure of a mechanism in words for the host at hand: one action for its platform, with the lines to be copied below it."""
+"""The cure of a mechanism for one host: an action for its platform, with the lines to copy below it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Runs(str, Enum):
 
 
 def cure_of(entry: Entry, facts: Facts, reading: Reading) -> str:
-    """Return the cure of `entry` for the host that was looked at; the general words where the evidence is a pasted text."""
+    """Return the cure of `entry` for a collected host, or the general text for pasted evidence."""
     platform, runs = reading.evidence.platform, _runs(reading.evidence)
     if runs is not None and entry.setting and (text := _setting(entry.setting, reading, runs)):
         return text
@@ -52,7 +52,7 @@ def _runs(evidence: Evidence) -> Runs | None:
 
 
 def _setting(setting: str, reading: Reading, runs: Runs) -> str:
-    """Return how the variable is set or taken out, "" where the server does not have it."""
+    """Return how to set or remove the variable, "" if the server does not have it."""
     name, given, value = setting.partition("=")
     names = VISIBILITY if name == "visibility" else ("LLAMA_ARG_FIT_TARGET", name) if name == "OLLAMA_GPU_OVERHEAD" else (name,)
     name = next((one for one in names if reading.setting(one) is not None), "")
@@ -78,7 +78,7 @@ def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
 
 
 def _filled(words: str, facts: Facts, reading: Reading) -> str:
-    """Return the words with what is known of this host in place of ``{names}``."""
+    """Return the text with ``{names}`` replaced by this host's values."""
     evidence = reading.evidence
     windows = evidence.platform in {"windows", "docker-windows", "wsl"}
     variable = facts.first("visible.nothing", "visible.no_such_card", "visible.empty", "visible.uuid", "visible.chosen")

@@ -1,4 +1,4 @@
-"""From evidence to a diagnosis: findings ranked by strength of proof, and what speaks against the rest."""
+"""From evidence to a diagnosis: findings ranked by strength of proof, and why other causes are ruled out."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _log = logging.getLogger(__name__)
 _CONSIDERED = 0.005
 """The least share with which a cause is listed."""
 _WITHOUT_ROOM = frozenset({Cause.ESTIMATE_TOO_CONSERVATIVE, Cause.MODEL_TOO_LARGE})
-"""What is left to do where nobody may give way on the card: these are named beside it, however little speaks for them."""
+"""Remaining options if no program on the card may be closed; listed with that finding even with little evidence."""
 _LEAST_SHARE = 0.001
 _SURE, _SUREST = 0.5, 0.99
 _PAST = 0.25
-"""What of a share stays where the server has stopped answering since."""
+"""Factor of a finding's share if the server has stopped answering since."""
 _SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
 _AHEAD = 2.0
-"""So much likelier than the second cause a weak first one has to be in order to be named."""
+"""Lead over the second cause that a weak first cause needs to be named."""
 _MOST_QUOTES = 5
 _WORDS = re.compile(r"[a-z]{3,}")
 _SAID_TWICE = 0.6
-"""A fact that holds so many of a title's words is a sentence itself."""
+"""A fact with this share of a title's words replaces the title."""
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
-    """Return what the evidence proves; never raises on what is in it, and reads nothing else."""
+    """Return the diagnosis of the evidence; never raises on its content, and reads nothing else."""
     found = judge(read_evidence(evidence))
     causes = ", ".join(f"{one.cause} {one.confidence:.2f}" for one in found.findings)
     _log.info("diagnosis: causes %s; ruled out %d; to collect %d", causes, len(found.ruled_out), len(found.collect))
@@ -91,7 +91,7 @@ def _stands_out(findings: list[Finding], unknown: float, firm: set[Cause]) -> bo
 
 
 def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
-    """Return a cause as its likeliest mechanism explains it."""
+    """Return a finding with the title and cure of the cause's likeliest mechanism."""
     best, *others = weighed.mechanisms
     told = list(_told(best, facts))
     said = list(dict.fromkeys(fact.said for fact in told if fact.said))
@@ -104,13 +104,13 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
 
 
 def _sentence(title: str, said: str) -> str:
-    """Return the title with what the first fact says; what the title says already is not said twice."""
+    """Return the title with the first fact's words that the title does not have."""
     words, known = (set(_WORDS.findall(text.lower())) for text in (title, said))
     return said if words and len(words & known) >= _SAID_TWICE * len(words) else f"{title}: {said}" if said else title
 
 
 def _told(best: Scored, facts: Facts) -> list[Fact]:
-    """Return the facts that speak for a mechanism: what proves it first, then where the model runs."""
+    """Return the facts that support a mechanism: proofs first, then the placement of the model."""
     found = [fact for rule in (*best.proven, *best.supported) for fact in telling(rule, facts)]
     return [
         *found,
@@ -119,10 +119,7 @@ def _told(best: Scored, facts: Facts) -> list[Fact]:
 
 
 def _past(findings: list[Finding], reading: Reading) -> list[Finding]:
-    """Return the findings as they stand where the server does not answer: what its log alone says is how things were.
-
-    Of such a finding's share most goes to the silence itself.
-    """
+    """Return the findings for a silent server: its log describes the past, so most of each share goes to the silence."""
     if not reading.evidence.silent:
         return findings
     past = {
@@ -140,7 +137,7 @@ def _past(findings: list[Finding], reading: Reading) -> list[Finding]:
 
 
 def _beside(evidence: Evidence) -> tuple[str, ...]:
-    """Return what was judged where several models are loaded, and how the others stand."""
+    """Return a note about the judged model and the placement of the other loaded models."""
     runners = evidence.runners or ()
     if len(runners) < 2 or all(one.model != evidence.model for one in runners):
         return ()
@@ -159,7 +156,7 @@ def _asked_for(findings: list[Finding]) -> bool:
 
 
 def _followed(finding: Finding, senders: tuple[Sender, ...]) -> Finding:
-    """Add to the request for few layers who sent it, where somebody is known to ask (not merely to call)."""
+    """Add the sender to the request for few layers if one is known to set the option (not only to connect)."""
     sender = next((one for one in senders if one.value is not None), None)
     if finding.cause is not Cause.EXPLICIT_NUM_GPU or sender is None:
         return finding

@@ -1,4 +1,4 @@
-"""All that was read from a host or pasted by somebody, as one typed, serialisable record (design 6)."""
+"""Everything collected from a host or pasted by a user, as one typed, serialisable record (design 6)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A text that was collected: ``kind`` is one of `KINDS`, ``name`` what quotes call it (a file name, a command)."""
+    """A collected text: ``kind`` is one of `KINDS`, ``name`` its label in quotes (a file name, a command)."""
 
     kind: str
     text: str
@@ -32,20 +32,21 @@ class Piece:
 
     @property
     def label(self) -> str:
-        """The name that quotes give."""
+        """The label in quotes."""
         return self.name or self.kind
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One incident or host. ``None`` means: not looked at; an empty tuple: looked at and found empty.
+    """One incident or host. ``None`` means not collected, an empty tuple collected and empty.
 
-    ``environment`` is what the server itself printed of its settings, ``container`` the inspect record, ``compose``
+    ``environment`` holds the settings as the server printed them, ``container`` the inspect record, ``compose``
     the resolved definition and ``compose_files`` the project's files and the configuration its services mount, by path.
-    ``services`` is what the project's other containers have of settings about models, ``connections`` says who was connected to the server's port. ``skipped`` says which parts could not be had and why.
-    ``programs`` are Ollama's own processes, ``probe`` says how asking the loaded model failed, ``silent`` why
-    something at the endpoint gives no answer (it hangs, or a proxy stands in front of nothing). Sizes are bytes.
-    ``rights`` is what gives the login the rights that it lacks, where the host refused parts for want of them.
+    ``services`` holds the model settings of the project's other containers, ``connections`` the clients connected to the
+    server's port. ``skipped`` names the missing parts with their reasons.
+    ``programs`` are Ollama's own processes, ``probe`` says how a request to the loaded model failed, ``silent`` why
+    the endpoint gives no answer (it hangs, or a proxy has no server behind it). Sizes are bytes.
+    ``rights`` says how to give the login the rights for refused parts.
     """
 
     platform: str = "unknown"
@@ -80,7 +81,7 @@ class Evidence:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Evidence:
-        """Return the record in `data`; parts that are unknown or damaged are named in ``skipped`` and left out."""
+        """Return the record in `data`; unknown or damaged parts are omitted and named in ``skipped``."""
         values: dict[str, Any] = {}
         skipped: list[str] = []
         if data.get("version", FORMAT_VERSION) != FORMAT_VERSION:

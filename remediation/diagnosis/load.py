@@ -1,4 +1,4 @@
-"""Reading what ``--evidence`` names: an incident file, a saved record, a plain log, several pieces, or stdin."""
+"""Load the ``--evidence`` argument: an incident file, a saved record, a plain log, several pieces, or stdin."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from remediation.model.text.shape import ODD, explain_error
 
 _TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ".gz", ""}
 _HEAD = 200_000
-_UNPACKED = 64_000_000  # of a packed file no more than this is read
-_LONG = 32_000_000  # from this size on a file is a log, of which beginning and end are read
+_UNPACKED = 64_000_000  # read limit of a compressed file, unpacked
+_LONG = 32_000_000  # a larger file is a log, of which the beginning and the end are read
 _IN_ALL = 256_000_000
 _MOST_FILES = 1000
 _NAMED = 200
 _GZIP = b"\x1f\x8b"
 _NEXT = "name an incident file, a saved record, a log, a folder, or - for stdin"
 
-# what a text is, by what is in it; the first that matches
+# the kind of a text by its content; the first match decides
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "server_log",
@@ -60,9 +60,9 @@ def recognise(text: str) -> str:
 
 
 def load_evidence(argument: str, *, stdin: Callable[[], str] | None = None) -> Evidence:
-    """Return the incident that one ``--evidence`` argument names; raises `UsageError` where there is nothing to read.
+    """Return the incident that one ``--evidence`` argument names; raises `UsageError` if there is nothing to read.
 
-    `argument` is a file, a folder, several files divided by commas (one incident of several pieces), or ``-``.
+    `argument` is a file, a folder, several files separated by commas (one incident of several pieces), or ``-``.
     """
     if argument == "-":
         return _of_text(stdin() if stdin is not None else _standard_input(), "stdin")
@@ -80,7 +80,7 @@ def load_evidence(argument: str, *, stdin: Callable[[], str] | None = None) -> E
             return _of_file(path)
         parts = [Path(part) for part in argument.split(",") if part]
         missing = [part for part in parts if not part.is_file()]
-    except (OSError, ValueError) as error:  # a name that is too long, holds a NUL, or lies in a folder that may not be read
+    except (OSError, ValueError) as error:  # the name is too long, contains a NUL, or is in an unreadable folder
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"{argument[:_NAMED]}: cannot be read: {reason}", next_step=_NEXT) from None
     if missing or not parts:
@@ -91,9 +91,9 @@ def load_evidence(argument: str, *, stdin: Callable[[], str] | None = None) -> E
 
 @contextmanager
 def refusing(name: str) -> Iterator[None]:
-    """Turn what evidence of no known form makes go wrong into a sentence: whoever sent it can make it hold anything.
+    """Turn unexpected errors from malformed evidence, which may hold anything, into one sentence.
 
-    Raises `UsageError`; what the evidence holds is checked where it is read, this is for what is left.
+    Raises `UsageError`. The readers check their input; this covers the rest.
     """
     try:
         yield
@@ -118,7 +118,7 @@ def _standard_input() -> str:
 
 
 def _of_files(files: Sequence[Path], argument: str) -> Evidence:
-    """Return several files as one incident; raises `UsageError` for more than can be read."""
+    """Return several files as one incident; raises `UsageError` above the read limit."""
     if len(files) > _MOST_FILES:
         msg = f"{argument[:_NAMED]}: at most {_MOST_FILES:,} files are read as one incident, and these are {len(files):,}"
         raise UsageError(msg, next_step="name a folder with the logs and texts of one incident")
@@ -147,7 +147,7 @@ def _of_file(path: Path) -> Evidence:
 
 
 def decoded(content: bytes) -> str:
-    """Return a file's text: packed by gzip or not, UTF-16 where its mark says so (PowerShell's ``>``), else UTF-8."""
+    """Return a file's text, unpacked if gzipped: UTF-16 if it has a byte order mark (PowerShell's ``>``), else UTF-8."""
     if content.startswith(_GZIP):
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
@@ -192,7 +192,7 @@ def _yaml(text: str, name: str) -> dict[str, Any] | None:
 
 
 def of_incident(data: Mapping[str, Any]) -> Evidence:
-    """Return the evidence of an incident file; what is not evidence (``expected``, ``fix``) is never looked at."""
+    """Return the evidence of an incident file; other keys (``expected``, ``fix``) are never read."""
     wanted = {key: data.get(key) for key in ("platform", "ollama_version", "gpu", "symptom")}
     items, skipped = data.get("evidence"), []
     pieces = []
@@ -209,7 +209,7 @@ def of_incident(data: Mapping[str, Any]) -> Evidence:
 
 
 def merged(parts: list[Evidence]) -> Evidence:
-    """Return several pieces as one incident; of each fact the first that is known."""
+    """Return several pieces as one incident; the first known value of each field counts."""
     first = parts[0]
     for part in parts[1:]:
         values: dict[str, Any] = {"pieces": (*first.pieces, *part.pieces), "skipped": (*first.skipped, *part.skipped)}

@@ -1,7 +1,7 @@
-"""With which options the loaded runner was started, as far as its log tells.
+"""The options with which the loaded runner was started, according to its log.
 
-A request reloads a runner whose options differ from its own: num_ctx, num_batch, main_gpu, use_mmap, num_thread; num_gpu only
-where it is sent (server/sched.go, needsReload). ``/api/ps`` tells the context alone.
+A request reloads a runner with other options: num_ctx, num_batch, main_gpu, use_mmap, num_thread; num_gpu only if the
+request has it (server/sched.go, needsReload). ``/api/ps`` shows only the context.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _BATCH = re.compile(r"\bBatchSize:(\d+)|--batch-size (\d+)")
 _CARD = re.compile(r"\bMainGPU:([1-9]\d*)|--main-gpu ([1-9]\d*)")
 _CONTEXT = re.compile(r"\bKvSize:(\d+)|--ctx-size (\d+)")
 _BATCH_SIZE = 512
-"""What Ollama asks for where nobody says otherwise (api.DefaultOptions)."""
+"""Ollama's default options (api.DefaultOptions)."""
 _CHOOSES_ITSELF = "0.30.0"
-"""From v0.30.0 the server picks the batch by what fits, so a number there is nobody's wish (facts/ollama 4.5)."""
+"""From v0.30.0 the server chooses a batch that fits, so the number is no client's request (facts/ollama 4.5)."""
 
 
 def unlike_ours(evidence: Evidence) -> str:
-    """Return with which option the last runner was loaded that a plain request would not have; empty where none is known."""
+    """Return the option of the last runner that a plain request would not have, "" if none is known."""
     if at_least(parse_version(evidence.ollama_version), _CHOOSES_ITSELF):
         return ""
     line = next((line for line in _backwards(evidence) if _START.search(line)), "")
@@ -39,7 +39,7 @@ def unlike_ours(evidence: Evidence) -> str:
 
 
 def remaining(expires_at: str, now: float) -> float | None:
-    """Return how long a runner stays that nobody asks, by the host's clock; None where ``/api/ps`` does not tell."""
+    """Return how long an idle runner stays loaded, by the host's clock; None if ``/api/ps`` does not show it."""
     expires = parse_timestamp(expires_at)
     return None if expires is None else expires - now
 

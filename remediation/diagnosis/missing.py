@@ -1,4 +1,4 @@
-"""What to collect next where nothing is proven: the exact command."""
+"""The commands that collect missing evidence if no cause is proven."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _LIMIT_OF_SERVICE = "systemctl show ollama --property=MemoryMax; dmesg | grep -i
 
 
 def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return the commands whose output would decide it, the most telling first."""
+    """Return the commands whose output would decide, the most informative first."""
     if findings and findings[0].confidence >= _ENOUGH:
         return ()
-    if reading.evidence.rights:  # what else is missing is refused to this login as well
+    if reading.evidence.rights:  # this login is refused the other missing parts too
         return ()
     container = reading.in_container
     wanted = []

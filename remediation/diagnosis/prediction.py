@@ -1,4 +1,4 @@
-"""How many layers would fit by the memory model, from whatever the evidence says of model, context and free VRAM."""
+"""How many layers would fit by the memory model, from the evidence about model, context and free VRAM."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SMALLER = ("Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What would fit, and a sentence that says why and what would help.
+    """The layers that would fit, and a sentence with the reason and the remedy.
 
-    ``least`` and ``most`` bound the layers where the log rounds the free memory; they are the same where it does not.
+    ``least`` and ``most`` bound the layers if the log rounds the free memory; otherwise they are equal.
     """
 
     fit: Fit
@@ -38,12 +38,12 @@ class Forecast:
 
     @property
     def known(self) -> bool:
-        """Whether it is a number, give or take one layer, however the log rounds what is free."""
+        """Whether the bounds differ by at most one layer."""
         return max(self.most - self.fit.layers, self.fit.layers - self.least) <= 1
 
 
 def predict(reading: Reading) -> Forecast | None:
-    """Return the forecast for the incident's load; None where model, release or free VRAM are not known (or several cards share it)."""
+    """Return the forecast for the incident's load; None if model, release or free VRAM is unknown (or several cards share it)."""
     model = model_metadata(reading)
     figures = shortage(reading)
     free = figures.free if figures.load is not None and figures.load.free else _card_free(reading)
@@ -74,7 +74,7 @@ def predict(reading: Reading) -> Forecast | None:
 
 
 def _by_printed_parts(reading: Reading, figures: Shortage, free: int) -> Forecast | None:
-    """Return the forecast by the bytes that the load itself printed, where the model's dimensions are not known."""
+    """Return the forecast by the bytes that the load printed, for a model of unknown dimensions."""
     load = figures.load
     if load is None or load.generation is None or not load.layers or load.library == "cpu" or no_card(reading):
         return None
@@ -92,7 +92,7 @@ def _by_printed_parts(reading: Reading, figures: Shortage, free: int) -> Forecas
 
 
 def _slack(reading: Reading, load: Load | None) -> int:
-    """Return by how many bytes the room for layers may be off: as the log rounds free memory, and an overhead that is known from it alone."""
+    """Return the error of the room for layers in bytes: the log rounds free memory, and the overhead if the log is its only source."""
     if load is None or not load.free:
         return 0
     setting = reading.setting("OLLAMA_GPU_OVERHEAD")
@@ -101,7 +101,7 @@ def _slack(reading: Reading, load: Load | None) -> int:
 
 
 def _forecast(fits: Sequence[Fit | None], model: ModelMetadata | None, context: int, sentence: str) -> Forecast:
-    """Return the forecast by the first fit; the others are those for the least and the most that may be free."""
+    """Return the forecast by the first fit; the others are for the least and the most free memory."""
     layers = [one.layers for one in fits if one is not None]
     first = next(one for one in fits if one is not None)
     found = Forecast(first, model, context, sentence, min(layers), max(layers))
@@ -112,7 +112,7 @@ def _forecast(fits: Sequence[Fit | None], model: ModelMetadata | None, context: 
 
 
 def _adds_up(load: Load, parts: Parts) -> bool:
-    """Whether the estimate's total is the sum of its parts; where it is not, it counts something that it does not print."""
+    """Whether the estimate's total is the sum of its parts; if not, it includes something unprinted."""
     if load.generation not in {Generation.G1, Generation.G1B} or load.required_full is None:
         return True
     known = parts.repeating + parts.output + parts.kv + parts.graph_full + parts.projector
@@ -126,7 +126,7 @@ def no_card(reading: Reading) -> bool:
 
 
 def printed_parts(load: Load, figures: Shortage) -> Parts | None:
-    """Return the bytes of a load's parts as its own lines give them; None where one of them lacks."""
+    """Return the bytes of a load's parts from its log lines; None if one is missing."""
     weights, kv = figures.weights, figures.kv
     if not weights or not kv or not load.layers:
         return None
@@ -180,7 +180,7 @@ def _model_info(text: str) -> Mapping[str, Any] | None:
 
 
 def _card_free(reading: Reading) -> int | None:
-    """Free memory now: valid for a load only while nothing of Ollama is loaded, so its own share is given back."""
+    """Free memory now plus what Ollama's loaded models hold: the room that a new load would have."""
     for smi in reading.smi:
         if len(smi.total) == 1 and len(smi.used) == 1:
             return min(smi.total[0], smi.total[0] - smi.used[0] + own_memory(reading))
@@ -189,9 +189,9 @@ def _card_free(reading: Reading) -> int | None:
 
 
 def own_memory(reading: Reading) -> int:
-    """Return what unloading the server's models would give back: as measured per program, else as the server estimates it.
+    """Return the memory that unloading the server's models would free: as measured per program, else as the server estimates.
 
-    The estimate counts a compute graph that is larger than what is allocated, so no more than is in use beside other programs.
+    The estimate counts a larger compute graph than is allocated, so the memory in use without other programs limits it.
     """
     use, estimated = reading.evidence.use, sum(row.size_vram or 0 for row in reading.ps)
     if use is None:
@@ -200,7 +200,7 @@ def own_memory(reading: Reading) -> int:
 
 
 def _cache_type(reading: Reading, load: Load | None) -> str:
-    """Return the cache's type: as the load says it, else as it was set, where nothing says that it was not taken."""
+    """Return the cache's type: that of the load, else the setting unless the server rejected it."""
     if load is not None and (load.cache_type or load.assigned is not None):
         return load.cache_type or "f16"
     if reading.hit("cache_needs_flash") is not None:
@@ -210,7 +210,7 @@ def _cache_type(reading: Reading, load: Load | None) -> str:
 
 
 def _overhead(reading: Reading, printed: int) -> int:
-    """Return the overhead in bytes as it was set; the log rounds it."""
+    """Return the overhead in bytes from the setting; the log rounds it."""
     setting = reading.setting("OLLAMA_GPU_OVERHEAD")
     return int(setting.value) if setting is not None and is_whole(setting.value) else printed
 
@@ -226,7 +226,7 @@ def _margin(reading: Reading) -> int | None:
 
 
 def _sentence(reading: Reading, model: ModelMetadata, found: Fit, free: int, options: Mapping[str, Any]) -> str:
-    """Return the explanation, with what closing the largest program or a harder quantisation would give."""
+    """Return the explanation, with the gain from closing the largest program or a harder quantisation."""
     parts = [found.sentence]
     if not found.whole:
         others = [one for one in reading.processes if one.memory and not is_protected(one.name)]
@@ -242,7 +242,7 @@ def _sentence(reading: Reading, model: ModelMetadata, found: Fit, free: int, opt
 
 
 def _fitting_level(model: ModelMetadata, free: int, options: Mapping[str, Any]) -> str:
-    """Return the largest harder quantisation of the same model that fits whole, "" when none does."""
+    """Return the largest harder quantisation of the same model that fits completely, "" if none does."""
     for level in _SMALLER[_SMALLER.index(model.quantisation) + 1 :] if model.quantisation in _SMALLER else _SMALLER:
         other = requantised(model, level)
         tried = fit(other, free=free, **options) if other is not None and other.weights < model.weights else None

@@ -1,8 +1,8 @@
 """What of a log is the present: the last server process, the last load of the model in question, and what nothing later contradicts.
 
-A log outlives restarts and repairs. A live host is judged by its last server process and the last load of the model that is meant.
-A pasted text is about what went wrong in it, so there the first load that is short counts, unless a later one of the same model
-put all layers on the GPU.
+A log survives restarts and repairs. A live host is judged by its last server process and the last load of the model in
+question. A pasted text describes a fault, so its first load that is short counts, unless a later one of the same model put
+all layers on the GPU.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ENDS = frozenset(
 )  # fmt: skip
 # said of the card, at discovery or in a load; a later load that puts layers on it shows that it works
 _OF_THE_CARD = frozenset({"bus_error", "cuda_code", "cuda_name", "cuda_text"})
-# said of a model's file; a later load that got as far as its layers shows that the file can be read
+# about a model's file; a later load that reached its layers shows that the file is readable
 STORE = frozenset(
     {"digest_mismatch", "truncated", "bad_magic", "unexpected_eof", "bad_manifest", "blob_missing", "blob_unreadable", "blob_denied", "no_generate", "unloadable",
      "metadata_failed", "gguf_panic", "gguf_invalid", "tensor_read", "disk_error", "data_invalid", "not_found"}
@@ -125,7 +125,7 @@ class Present:
         return not (self.blob and named) or named == self.blob
 
     def _better(self, short: Load, results: Sequence[Load]) -> Load | None:
-        """Return the last load of the same model, where it put all layers on the GPU by itself and no list says otherwise."""
+        """Return the last load of the same model if it put all layers on the GPU without a request and no list contradicts it."""
         last = [load for load in results if load.number >= short.number and load.same_model(short)][-1]
         asked = last.requested in {None, -1} and (last.started_at is not None or last.requested == -1)
         return last if last.whole and asked and last.failed_at is None and not self.short else None
@@ -148,7 +148,7 @@ class Present:
         telling = [load.server for load in self.log.loads] + [one.server for one in self.log.requests]
         last = self.log.server if self.log.devices else max(telling, default=0)
         last = min(last, shown.server) if shown is not None else last
-        # what stands before the first start may be anybody's line, unless a server loaded something there
+        # lines before the first start may come from any program, unless a server loaded something there
         return last if last > 1 or 0 in telling else 0
 
     def _holds(self, hit: Hit, shown: Load | None, first: int) -> bool:

@@ -32,7 +32,7 @@ _DENIED = re.compile(
     r"(?:\bno|without|lacks?|not have|n't have)(?: an?| any)? (?:dedicated |discrete |supported )?(?:nvidia|amd|geforce|radeon)\b[^.,;\n]{0,20}",
     re.IGNORECASE,
 )
-"""A card that somebody says is not there."""
+"""Reports of a missing card."""
 _CONTAINER = re.compile(r"docker|podman|container|compose|kubectl|\bpod\b|kubernetes|unraid|\blxc\b", re.IGNORECASE)
 
 
@@ -61,7 +61,7 @@ class Reading:
 
     @cached_property
     def codes(self) -> tuple[CudaCode, ...]:
-        """CUDA's error codes, whatever shape they were printed in."""
+        """CUDA's error codes from messages in any format."""
         return read_codes(self.hits)
 
     @cached_property
@@ -172,7 +172,7 @@ class Reading:
         """Whether Ollama (or the test program) runs in a container."""
         if self.evidence.platform.startswith("docker") or self.evidence.container or self.docker:
             return True
-        # a log's own prefix is left out: whoever carried it, it must read the same
+        # without a log's prefix, so that every carrier gives the same text
         texts = [piece.text for piece in self.evidence.pieces if piece.kind != "server_log" and len(piece.text) < _SMALL]
         return bool(_CONTAINER.search("\n".join([*texts, self.prose])))
 
@@ -258,7 +258,7 @@ def _gathered(text: str) -> str:
 
 
 def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
-    """Yield the pieces, each with a name of its own for quotes."""
+    """Yield the pieces, each with a unique name for quotes."""
     seen: dict[str, int] = {}
     for piece in evidence.pieces:
         count = seen[piece.label] = seen.get(piece.label, 0) + 1

@@ -1,4 +1,4 @@
-"""Taking out of evidence what is nobody's business: user names, tokens, paths below the home folder."""
+"""Redact private data in evidence: user names, tokens, paths below the home folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOME = re.compile(
     r"(?P<root>/home/|/Users/|[A-Za-z]:[\\/]+(?:Users|Documents and Settings)[\\/]+)(?P<user>[^\\/\s\"':;,]+)(?P<rest>[\\/][^\s\"':;,]*)?"
 )
 # written the way settings and JSON are; "EOS token     = 2" of a log and plain numbers are no secrets
-# without the beginning of its name: a search for that would begin anew at each character of a long word
+# without the beginning of its name: searching for it would restart at each character of a long word
 _SECRET = re.compile(
     r"(?P<name>(?:token|secret|passw(?:or)?d|api[_-]?key|apikey|credential|private[_-]?key)[\w-]{0,64})(?P<sep>[\"']?[=:]\s?[\"']?)(?P<value>(?!\d{1,30}\b)[^\s\"',;}\]]+)",
     re.IGNORECASE,

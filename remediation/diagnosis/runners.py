@@ -63,13 +63,13 @@ def measured(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int | No
 
 
 def given_back(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int:
-    """Return what unloading models gives back: as measured, else what their server estimates, and no more than can come back."""
+    """Return the memory that unloading models frees: as measured, else the server's estimate, limited by the memory in use."""
     counted = measured(use, estimated, lost)
     return min(estimated, beside_others(use)) if counted is None else counted
 
 
 def beside_others(use: GpuUse) -> int:
-    """Return how much is in use on all cards beside other programs: no more can come back when models are unloaded."""
+    """Return the memory in use on all cards without other programs: unloading models frees at most this much."""
     others = sum(one.vram or 0 for one in use.processes if not serves(one)) if use.reliable else 0
     return max(0, use.used - others)
 

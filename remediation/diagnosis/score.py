@@ -20,7 +20,7 @@ from remediation.diagnosis.knowledge.schema import Entry, telling, value
 from remediation.model.finding import Cause, RuledOut
 
 _HEARSAY = ("reported.", "on.", "card.", "release.")
-"""What people say and what kind of machine it is: no proof rests on these alone."""
+"""Prefixes of reports and machine properties: these alone are no proof."""
 _HEARD = 0.89
 """The most that a cause gets whose only proofs are hearsay."""
 _MOST = 3
@@ -168,7 +168,7 @@ def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], rule
 
 
 def _is_firm(condition: str, facts: Facts) -> bool:
-    """Whether what makes a condition true is more than what people say; a placement that is only told is no more than that."""
+    """Whether a condition rests on more than reports; a placement known only from reports does not count."""
     hearsay = (*_HEARSAY, "place.") if facts.holds("place.told") else _HEARSAY
     return any(fact.holds and not fact.name.startswith(hearsay) for fact in telling(condition, facts))
 

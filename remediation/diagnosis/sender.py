@@ -28,9 +28,9 @@ _MOST_CALLERS = 8
 
 
 def find_senders(evidence: Evidence, load: Load | None = None) -> tuple[Sender, ...]:
-    """Return who asks for ``num_gpu``, the surest first: what asks comes before who merely calls.
+    """Return the senders of ``num_gpu``, the surest first: configured options before open connections.
 
-    `load` is the load that was asked for few layers: who caused it has its line in the access log after it.
+    `load` is the load with the request for few layers: the access log has its sender after it.
     """
     found = [
         *_models(evidence.shows),
@@ -103,7 +103,7 @@ def _variables(evidence: Evidence, service: str, environment: Mapping[str, str],
         if not (_VARIABLE.search(name) and is_whole(value.removeprefix("-")) and int(value) >= 0):
             continue
         if server and name.upper() == _DEAD:
-            continue  # on the server itself the variable is read by nobody
+            continue  # the server does not read the variable
         place = _line_of(evidence.compose_files, name) or Quote(f"compose service {service} environment", f"{name}={value}")
         cure = f"remove {name} from the service {service} or set it to -1, then docker compose up -d {service}"
         yield Sender(f"the service {service}", int(value), place, cure)

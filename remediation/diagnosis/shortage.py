@@ -1,7 +1,7 @@
-"""Layers that stay off the card for want of video memory: the sums by which the causes of a shortage are told apart.
+"""Layers that do not fit into video memory: the sums that distinguish the causes of a shortage.
 
 Each question is a counterfactual: would all layers fit without the reserve, with one slot, at the default context, on an
-empty card? The first that is answered yes names the cause. Sizes are bytes.
+empty card? The first true one names the cause. Sizes are bytes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Shortage:
 
     @property
     def is_short(self) -> bool:
-        """Whether fewer than all layers are on the card (or none at all)."""
+        """Whether fewer than all layers, or none, are on the card."""
         return self.layers is not None and self.layers[0] < self.layers[1]
 
     @property

@@ -1,6 +1,6 @@
-"""Reading YAML, JSON and long lines that came from somebody else, within limits that are stated where they are passed.
+"""Read YAML, JSON and long lines from untrusted sources within limits.
 
-YAML is counted before it is built: a few lines of aliases may stand for billions of values, and deep nesting exhausts the stack.
+YAML is counted before it is built: a few lines of aliases may expand to billions of values, and deep nesting exhausts the stack.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONGEST_LINE = 16_384
 """Characters of one line that are read of a log or a text; no program writes longer ones that mean anything here."""
 
 LONGEST_JSON = 64_000_000
-"""Characters of a JSON document that somebody gives as a file."""
+"""Characters of a JSON document that is passed as a file."""
 
 MOST_DIGITS = 30
 _DIGITS = re.compile(rf"(?<!\d)(\d{{{MOST_DIGITS}}})\d+")

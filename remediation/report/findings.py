@@ -13,7 +13,7 @@ NAME = 24
 """Column width of the name of a cause or step."""
 
 _LEAST = 0.1
-"""What is less likely is told with -v only."""
+"""Less likely causes are printed only with -v."""
 
 QUOTE = 180
 """Maximum length of a quoted log line."""

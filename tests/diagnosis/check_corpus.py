@@ -255,7 +255,7 @@ def _errors(parts: Mapping[str, int], printed: Mapping[str, int | None]) -> list
 
 
 def main(wanted: list[str]) -> int:
-    """Print the tables asked for; return 1 if one of them shows a fault."""
+    """Print the requested tables; return 1 if one of them shows a fault."""
     faults = 0
     say = sys.stdout.write
     for title, items in (("incidents", incidents()), ("recordings", recordings())):

@@ -16,7 +16,7 @@ MODEL = "tiny:32"
 
 
 def pasted(text: str, *, platform: str = "unknown") -> Diagnosis:
-    """Diagnose a log that somebody pasted."""
+    """Diagnose a pasted log."""
     return diagnose(Evidence(platform=platform, pieces=(Piece("server_log", text, "server.log"),)))
 
 

@@ -51,7 +51,7 @@ def refused(what: str) -> NoReturn:
 
 @dataclass
 class Host:
-    """A host in memory; parts named in ``broken`` fail. ``calls`` shows what was asked."""
+    """A host in memory; parts named in ``broken`` fail. ``calls`` lists the calls."""
 
     broken: frozenset[str] = frozenset()
     calls: list[str] = field(default_factory=list)

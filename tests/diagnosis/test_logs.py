@@ -136,7 +136,7 @@ def test_the_header_dump_of_a_model_is_kept_for_the_memory_model() -> None:
 
 def test_every_sign_can_be_reached_through_a_trigger() -> None:
     # a line with the needle of a sign and none of the triggers would never be looked at; words around it are allowed
-    # for needles that are names, so here each such sign's pattern must name a trigger of its own
+    # for needles that are names, so here each such sign's pattern must name its own trigger
     reached = [one for one in signs() if any(trigger in (one.needle + " " + one.pattern.pattern).lower() for trigger in TRIGGERS)]
     unreached = {one.key + ":" + one.needle for one in signs()} - {one.key + ":" + one.needle for one in reached}
     assert unreached == set()

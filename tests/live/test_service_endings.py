@@ -108,7 +108,7 @@ def lose(models: Path) -> None:
 
 
 def exchanges(log: Path) -> int:
-    """Return how often the host was asked during a run."""
+    """Return the number of calls to the host during a run."""
     return sum(int(count) for count in re.findall(r"connection closed after (\d+) exchanges", log.read_text("utf-8")))
 
 

@@ -31,7 +31,7 @@ class Front:
         self._starting = threading.Lock()
 
     def connect(self, method: str, url: str) -> dict[str, Any]:
-        """Return the URL that stands for one of the machine's; raises Refusal where the machine reaches nothing there."""
+        """Return the URL that represents one of the machine's; raises Refusal if the machine cannot reach it."""
         self._machine.network.reached(method, url)
         parts = urlsplit(url)
         with self._starting:

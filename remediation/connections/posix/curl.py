@@ -84,5 +84,5 @@ class _Heard:
         notify_listener(self._call, body)
 
     def rest(self, body: bytes) -> None:
-        """Let the listener hear what is left of the whole body."""
+        """Pass the rest of the body to the listener."""
         notify_listener(self._call, body[self._told :])

@@ -1,4 +1,4 @@
-"""A fact: a proposition about one incident that is true, false or unknown, with the words that say so and the load that it belongs to."""
+"""A fact: a proposition about one incident that is true, false or unknown, with its quote and the load that it belongs to."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Fact:
 
 
 class Facts(Mapping[str, Fact]):
-    """The facts of one incident by name; what nothing speaks of is unknown."""
+    """The facts of one incident by name; a fact without evidence is unknown."""
 
     def __init__(self, known: Mapping[str, Fact]) -> None:
         self._known = known
@@ -63,7 +63,7 @@ class Facts(Mapping[str, Fact]):
 
 @dataclass
 class Sheet:
-    """The facts while they are derived, with what they are derived from."""
+    """The facts during derivation, with their input."""
 
     reading: Reading
     known: dict[str, Fact] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Sheet:
         return self.reading.shown
 
     def say(self, name: str, holds: object = True, said: str = "", *quotes: Quote | None, of: Load | Hit | None = None) -> None:
-        """Note a fact; of two that contradict each other the first stays. None as `holds` notes nothing."""
+        """Record a fact. The first of two contradicting facts is kept; `holds` of None records nothing."""
         if holds is None or (name in self.known and self.known[name].holds):
             return
         kept = tuple(dict.fromkeys(quote for quote in quotes if quote is not None))

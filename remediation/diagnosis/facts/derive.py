@@ -10,7 +10,7 @@ from remediation.diagnosis.reading import Reading
 
 
 def derive(reading: Reading) -> Facts:
-    """Return the facts of one incident; the order is that in which they rest on each other."""
+    """Return the facts of one incident; later derivations use earlier facts."""
     sheet = Sheet(reading)
     for hit in reading.hits:
         seen = hit.key.startswith(SEEN)

@@ -18,12 +18,12 @@ from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
 
 BIG = 512 * MIB
-"""So much memory of a card is more than a desktop takes."""
+"""A desktop uses less card memory than this."""
 _LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
 
 
 def _taken_at_start(sheet: Sheet) -> None:
-    """Compare what discovery found free with the cards' size: at that time no model of this server was loaded."""
+    """Compare the free memory at discovery with the cards' size: at that time no model of this server was loaded."""
     known = [
         device for device in sheet.reading.gpu_devices if device.total and device.free is not None and device.library != "metal"
     ]
@@ -34,7 +34,7 @@ def _taken_at_start(sheet: Sheet) -> None:
 
 
 def programs(sheet: Sheet) -> None:
-    """Look at who holds the card: programs, runners without a server, memory that is free again."""
+    """Record what holds the card: programs, runners without a server, memory that is free again."""
     reading, figures, load = sheet.reading, sheet.figures, sheet.load
     at = reading.smi[0].memory_at if reading.smi else None
     lost = orphans(reading.evidence)
@@ -99,7 +99,7 @@ def programs(sheet: Sheet) -> None:
 
 
 def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
-    """Note memory that was in use when the model was loaded and is free now: a loaded runner keeps its layers nevertheless."""
+    """Record memory that was in use when the model was loaded and is free now: a loaded runner keeps its layers."""
     use = sheet.reading.evidence.use
     used = None if figures.total is None or figures.free is None else figures.total - figures.free
     if (
@@ -127,7 +127,7 @@ def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
 
 
 def _foreseen(sheet: Sheet) -> None:
-    """Note where nothing is loaded on a live host, and by the memory model others hold what the model would need."""
+    """Record that others hold the memory that the model needs, on a live host where nothing is loaded."""
     reading = sheet.reading
     use = reading.evidence.use
     if use is None or not use.gpus or reading.evidence.runners or "place.short" in sheet.known:
@@ -142,7 +142,7 @@ def _foreseen(sheet: Sheet) -> None:
 
 
 def other_models(sheet: Sheet) -> None:
-    """Note other models of the same server that held the card when this one was loaded."""
+    """Record other models of the same server that held the card when this one was loaded."""
     reading, figures = sheet.reading, sheet.figures
     if sheet.holds("place.whole"):
         return
@@ -170,7 +170,7 @@ def other_models(sheet: Sheet) -> None:
                 sheet.say("other_model.dropped", True, text, Quote(log.name, f"{log.blobs[0]} … {log.blobs[-1]}"))
     evicted, files = reading.hit("evicting"), {load.model for load in reading.loads if load.model}
     if evicted is None and (len(files) > 1 or len(reading.evidence.runners or ()) > 1 or not (files or reading.loads)):
-        evicted = reading.hit("vram_not_recovered")  # with one model it is that one's own unloading
+        evicted = reading.hit("vram_not_recovered")  # with one model, its own unloading freed the memory
     if evicted is not None:
         sheet.say("other_model.evicted", True, "another model had to be evicted for it", evicted.at, of=evicted)
         again = [one for one in reading.hits if one.key == "evicting"]
@@ -183,7 +183,7 @@ def other_models(sheet: Sheet) -> None:
 
 
 def _has_layers(reading: Reading) -> bool:
-    """Whether the model in question is on the card itself, by its load or its row."""
+    """Whether the load or the listed row shows the model in question on the card."""
     own = next((row for row in reading.ps if row.name == reading.evidence.model), None)
     if own is not None:
         return bool(own.size_vram) if own.gpu is None else own.gpu > 0

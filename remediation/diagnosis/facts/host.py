@@ -1,4 +1,4 @@
-"""Machine, card, driver, engine, libraries and settings: what is there, what is asked of it, and what speaks although it is not."""
+"""Facts about the machine, card, driver, engine, libraries and settings."""
 
 # one fact a line, so that they can be read as a table
 # fmt: off
@@ -29,8 +29,8 @@ SEES_CGROUP_V2 = "0.13.0"
 """From this release on the server reads memory.max and memory.current (facts/ollama 4.7)."""
 _NOTHING = frozenset({"-1", "none", "void", "nodevfiles"})
 _HIDDEN = ("", "void", "none")
-_RUNTIME = frozenset({700, 702, 719, 4})  # codes that also a bug in a kernel of the runner gives: the driver may be well
-# facts/ollama 6: from which release which driver (major version) is needed, enforced ones first
+_RUNTIME = frozenset({700, 702, 719, 4})  # a bug in one of the runner's kernels gives these codes too, so they do not prove a faulty driver
+# facts/ollama 6: required driver (major version) by release, enforced ones first
 _ENFORCED: tuple[tuple[Version, int], ...] = (((0, 30, 11), 550), ((0, 9, 3), 525), ((0, 0, 1), 450))
 _NEEDS_570 = 570  # Blackwell cards, and cards before Volta from v0.30 on
 _DROPS_VOLTA = 590  # the first branch without Maxwell, Pascal and Volta
@@ -52,7 +52,7 @@ _NO_LIBRARY = re.compile(
 _VGPU = re.compile(r"-\d{1,2}[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
 _JETSON = re.compile(r"\b(?:jetson|jetpack|tegra|l4t|(?:agx |orin )?(?:orin|xavier)(?: nano| nx| agx)?)\b", re.IGNORECASE)
 _GFX = re.compile(r"\bgfx(\d{3,4}[a-f]?)\b", re.IGNORECASE)
-# what ROCm lists by itself, and integrated ones that only newer builds or Vulkan serve (facts/ollama 2.1)
+# architectures that ROCm lists, and integrated ones that only newer builds or Vulkan support (facts/ollama 2.1)
 _GFX_LISTED = frozenset(
     {"900", "906", "908", "90a", "940", "941", "942", "1010", "1012", "1030", "1100", "1101", "1102", "1151", "1200", "1201"}
 )
@@ -62,7 +62,7 @@ _APU = re.compile(
     re.IGNORECASE,
 )
 _FLAGS = re.compile(r"^\s{0,8}flags\s{0,20}:[^\n]{20,4000}", re.IGNORECASE | re.MULTILINE)
-# before Sandy Bridge and Bulldozer, and the small ones that never got it
+# older than Sandy Bridge and Bulldozer, and small models without AVX
 _OLD_PROCESSOR = re.compile(
     r"\bXeon\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,10}[EXLW][35][2-7]\d\d\b|\bCore ?(?:\(TM\))? ?2 (?:Duo|Quad)|\bi[357](?:-| CPU {1,8})[5-9]\d\d\b|\bPhenom\b|\bAthlon ?(?:\(tm\))? ?(?:II|64)\b|\bOpteron ?(?:\(tm\))? ?[1268][1-4]\d\d\b"
     r"|\b(?:Celeron|Pentium)\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,4}(?:[JN]\d{4}|G\d{3,4}|Gold G5\d{3})\b|\bAtom\W{0,4}(?:\(TM\))? ?(?:CPU )?[CDENZ]\d{3,4}\b|\bno avx2?\b|without avx\b|lacks avx\b",
@@ -80,7 +80,7 @@ _TOOLKIT = re.compile(
 
 
 def derive(sheet: Sheet) -> None:
-    """Note what is known of the host."""
+    """Record the facts about the host."""
     _machine(sheet)
     _processor(sheet)
     _card(sheet)
@@ -93,7 +93,7 @@ def derive(sheet: Sheet) -> None:
 
 
 def needed_driver(version: Version | None) -> int | None:
-    """Return the driver (major version) that a release needs, None where the release is not known."""
+    """Return the driver (major version) that a release needs, None if the release is unknown."""
     return None if version is None else next((driver for first, driver in _ENFORCED if version >= first), None)
 
 
@@ -120,7 +120,7 @@ def _machine(sheet: Sheet) -> None:
 
 
 def _processor(sheet: Sheet) -> None:
-    """Look for a processor without AVX: its flags, llama.cpp's line about it, or a model that never had it."""
+    """Detect a processor without AVX by its flags, llama.cpp's line about it, or its model name."""
     reading = sheet.reading
     flags = _FLAGS.search(reading.raw)
     if flags is not None and "sse2" in flags[0].lower() and "avx" not in flags[0].lower():
@@ -224,8 +224,8 @@ def _engine(sheet: Sheet) -> None:
 def _given(reading: Reading) -> Quote | None:
     """Return the record by which the container was given the card.
 
-    An engine that cannot meet a device request does not start the container, so one that was started had the card; only
-    NVIDIA_VISIBLE_DEVICES can still hide it (facts/ollama 1.2, 5.2). A compose file says what was wished for, not what came of it.
+    The engine does not start a container whose device request fails, so a started container has the card unless
+    NVIDIA_VISIBLE_DEVICES hides it (facts/ollama 1.2, 5.2). A compose file shows the request, not its result.
     """
     record = next((one for one in reading.docker if one.requested and "DeviceRequests" in f"{one.at.where} {one.at.text}"), None)
     visible = reading.declared_setting("NVIDIA_VISIBLE_DEVICES")
@@ -258,7 +258,7 @@ def _driver(sheet: Sheet) -> None:
 
 
 def _release_of_driver(sheet: Sheet) -> None:
-    """Compare the driver's number with what the release and the card need."""
+    """Compare the driver version with the one that the release and the card need."""
     reading = sheet.reading
     number, at = reading.driver or ("", None)
     module = _KERNEL_MODULE.search(reading.raw) if not number else None
@@ -283,7 +283,7 @@ def _release_of_driver(sheet: Sheet) -> None:
 
 
 def _generation(sheet: Sheet) -> None:
-    """Note the card's generation by its compute capability: what discovery printed, else what a text states or names."""
+    """Record the card's generation by its compute capability, from discovery or from a text."""
     reading = sheet.reading
     if not reading.gpu.nvidia:
         return
@@ -354,7 +354,7 @@ def _library(sheet: Sheet) -> None:
 
 
 def _folder(sheet: Sheet) -> None:
-    """Look at what is said of Ollama's library folder: absent, for the processor alone, or without its main libraries."""
+    """Check Ollama's library folder: absent, CPU libraries only, or without its main libraries."""
     for piece in sheet.reading.evidence.pieces:
         if piece.kind == "server_log":
             continue
@@ -389,7 +389,7 @@ def _folder(sheet: Sheet) -> None:
 
 
 def _visibility(sheet: Sheet) -> None:
-    """Look at every visibility variable: one that hides all, one that names a card that is not there."""
+    """Check each visibility variable: it may hide all cards or name a missing one."""
     reading = sheet.reading
     for name in VISIBILITY:
         setting = reading.setting(name)
@@ -450,12 +450,12 @@ def _memory(sheet: Sheet) -> None:
 
 _EMBEDS = re.compile(r"embed|bge|minilm|nomic", re.IGNORECASE)
 _LISTED = re.compile(r"/api/tags[^\n]{0,200}200:? ([^\n]*)")
-# an end of a connection is no end of a file
+# the end of a connection does not mean a truncated file
 _TRANSPORT = re.compile(r"while running the model|predict|pull|retries|Post \\?\"|connection|/completion", re.IGNORECASE)
 
 
 def _store(sheet: Sheet) -> None:
-    """Look for models that are listed and cannot be used, and for files that end early."""
+    """Detect listed models that cannot be used, and truncated files."""
     reading = sheet.reading
     ended = next((hit for hit in reading.hits if hit.key == "unexpected_eof" and not _TRANSPORT.search(hit.at.text)), None)
     sheet.say(

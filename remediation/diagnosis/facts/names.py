@@ -1,4 +1,4 @@
-"""The facts by name with what each means; those that people tell are in `words`, those of messages are ``msg.KEY``."""
+"""The facts by name and meaning; reported ones are in `words`, those of log messages are named ``msg.KEY``."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ room.half_taken: others hold half of the card, and layers are missing
 room.little: less is free than any card in use today has
 room.slots_decide: all layers would fit with one slot
 room.slots_help: fewer slots would make room as well
-room.slots_oom: many slots asked for more memory than the card has
+room.slots_oom: many slots need more memory than the card has
 room.context_decides: all layers would fit at the default context
 room.cache_heavy: the context's cache is a large part of what is needed
 room.weights_decide: the weights do not fit the empty card

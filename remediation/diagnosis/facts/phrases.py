@@ -1,7 +1,7 @@
-"""What a sentence says by the concepts that stand near each other in it, in any order and with other words between.
+"""Statements recognised by concepts that occur near each other in a sentence, in any order.
 
-`words` has phrases that mean one thing only. People say the same in ever new ways, so here a statement is a set of
-concepts: "the card" and "not" and "use" within a few words. A word that turns the meaning round keeps it from being said.
+`words` holds unambiguous phrases. The same statement has many wordings, so here it is a set of concepts:
+"the card" and "not" and "use" within a few words. A word that inverts the meaning rejects the match.
 """
 
 # one concept or statement a line, so that they can be read as a table
@@ -16,9 +16,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _BEFORE = 3
-"""So many words before a statement may turn it round as well."""
+"""Number of words before a statement that are also searched for a word that inverts it."""
 _LONGEST = 200_000
-"""A longer text is no report in a person's words."""
+"""Longer texts are not treated as a person's report."""
 
 CONCEPTS: Mapping[str, str] = {
     "gpu": r"e?i?gpus?|d?gpu'?s|graphics?|cards?|cuda|rocm|geforce|rtx-?\d*\w*|gtx-?\d*\w*|radeon|nvidia|quadro|tesla|[1-5]0[5-9]0(?:ti|s|m)?",
@@ -80,7 +80,7 @@ _PARTLY = r"all|fully|completely|entirely|whole|second|other|another|both|wrong|
 
 
 class Statement(NamedTuple):
-    """Concepts that stand within so many words, and the words that must not stand among them."""
+    """Concepts within a number of words, and the words that must not occur among them."""
 
     concepts: tuple[str, ...]
     span: int
@@ -115,7 +115,7 @@ _TURNS = {statement.unless: re.compile(f"(?:{statement.unless})", re.IGNORECASE)
 
 
 def said(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each statement of `text` once, by its fact, with the words that make it."""
+    """Yield each statement of `text` once: its fact and its words."""
     found = set[str]()
     for sentence in _BREAK.split(text.replace("\u2019", "'")) if len(text) < _LONGEST else ():
         tokens = [token.rstrip(".:,'") for token in _TOKEN.findall(sentence)]
@@ -134,12 +134,12 @@ def said(text: str) -> Iterator[tuple[str, str]]:
 
 @lru_cache(maxsize=8192)
 def _concepts(token: str) -> tuple[str, ...]:
-    """Return the concepts that a word may mean: texts are made of the same words."""
+    """Return the concepts that a word may mean; cached, because words repeat."""
     return tuple(name for name, pattern in _PATTERNS.items() if pattern.fullmatch(token))
 
 
 def _window(statement: Statement, tokens: list[str], held: Mapping[str, list[int]]) -> range | None:
-    """Return the first window of words that has all concepts, each by another word, and none that turns the meaning round."""
+    """Return the first window in which different words have all concepts and no word inverts the meaning."""
     spots = [held.get(name, []) for name in statement.concepts]
     if not all(spots):
         return None

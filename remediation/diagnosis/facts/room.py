@@ -1,7 +1,7 @@
-"""Memory of the card: which single change would make all layers fit, what holds the card, and what the estimate counts.
+"""Facts about card memory: which single change would make all layers fit, what holds the card, what the estimate counts.
 
-The counterfactuals of `Shortage` are asked once, in this order: without the reserve, with one slot, at the default context,
-on an empty card. The first that is answered yes decides (``room.… decides``); no cause of a shortage stands without it.
+The counterfactuals of `Shortage` are evaluated in this order: without the reserve, with one slot, at the default context,
+on an empty card. The first true one decides (``room.… decides``); every cause of a shortage needs it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (ab
 _USUAL_BYTES = 0.58  # bytes per parameter at the default quantisation (about 4.6 bits)
 _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
 _LEAST_BY_LAYERS = ((49, 7 * GIB), (41, 5 * GIB), (33, 2 * GIB))
-"""What models of so many layers take at least, as they are usually quantised (phi3 3.8B, gemma2 9B, gemma3 12B)."""
-_SMALL_CARD = 3 * GIB  # with less free and the card not known, it is as likely that others hold the rest
+"""Least size of a model by its number of layers, at the usual quantisation (phi3 3.8B, gemma2 9B, gemma3 12B)."""
+_SMALL_CARD = 3 * GIB  # with less free memory on an unknown card, other programs may equally hold the rest
 _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
 _EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
@@ -42,7 +42,7 @@ _FILE = re.compile(
 
 
 def derive(sheet: Sheet) -> None:
-    """Note what memory says."""
+    """Record the facts about memory."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     _slots_and_context(sheet)
     holders.other_models(sheet)
@@ -90,7 +90,7 @@ def _quotes(sheet: Sheet) -> tuple[Quote | None, ...]:
 
 
 def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counterfactuals, one after the other
-    """Ask the counterfactuals in their order; the first that is answered yes decides."""
+    """Evaluate the counterfactuals in order; the first true one decides."""
     figures, load = sheet.figures, sheet.load
     short, unmet = (
         sheet.holds("place.short"),
@@ -105,7 +105,7 @@ def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counte
     )
     now, words = figures.fits(room), figures.words()
     if now and figures.free is None:
-        now = None  # it would fit an empty card; how empty it was is not known
+        now = None  # it would fit an empty card; the memory in use is unknown
     one = figures.fits(room, parallel=1) if figures.parallel > 1 else None
     default = figures.fits(room, context=DEFAULT_CONTEXT) if length > DEFAULT_CONTEXT else None
     empty = figures.fits(figures.empty_card)
@@ -346,12 +346,12 @@ def _estimate(sheet: Sheet) -> None:
 
 
 def _wants_all(load: Load) -> bool:
-    """Whether all layers of the model are wanted."""
+    """Whether the request covers all layers of the model."""
     return load.requested in {None, -1} or (load.layers is not None and (load.requested or 0) >= load.layers)
 
 
 def _usual_weights(name: str) -> int | None:
-    """Return about how large the weights of a model of this name are, None where the name has no number of parameters."""
+    """Return the approximate size of the weights by the parameters in the model's name, None if it has none."""
     experts = _EXPERTS.search(name)
     billions = max((float(match) for match in _BILLIONS.findall(name)), default=None)
     billions = int(experts[1]) * int(experts[2]) * 0.85 if experts else billions  # they share their attention
@@ -361,7 +361,7 @@ def _usual_weights(name: str) -> int | None:
 
 
 def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
-    """Without figures of a load: the listed size, or the parameters in the model's name, against the card."""
+    """Compare the listed size, or the parameters in the model's name, with the card, without figures of a load."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     total, row = reading.card_total, worst_row(reading)
     small = figures.parallel <= 1 and (figures.context is None or figures.context <= DEFAULT_CONTEXT)
@@ -434,7 +434,7 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
 
 
 def _by_layers(sheet: Sheet, layers: int, total: int | None) -> None:
-    """Compare the card with what models of so many layers take, where the load gives no figures."""
+    """Compare the card with the least size for the number of layers, where the load gives no figures."""
     load = sheet.load
     least = next((size for most, size in _LEAST_BY_LAYERS if layers >= most), 0)
     if sheet.figures.full is None and total and least >= total:
@@ -443,7 +443,7 @@ def _by_layers(sheet: Sheet, layers: int, total: int | None) -> None:
 
 
 def _compared(sheet: Sheet) -> None:
-    """Compare lists and loads of one model: what differs names the cause."""
+    """Compare lists and loads of one model; the difference names the cause."""
     reading = sheet.reading
     rows = [row for row in reading.ps if row.gpu is not None]
     for worse in rows:
@@ -485,7 +485,7 @@ def _two_loads(sheet: Sheet, less: Load, more: Load) -> None:
 
 
 def _spilled(sheet: Sheet) -> None:
-    """Note layers forced onto a card that cannot hold them: under Windows and WSL the driver puts the rest into shared memory."""
+    """Record layers forced onto a card that is too small: under Windows and WSL the driver puts the rest into shared memory."""
     load, figures = sheet.load, sheet.figures
     if load is None or sheet.reading.evidence.platform not in _WDDM or load.result is None or load.short:
         return

@@ -1,4 +1,4 @@
-"""Discovery, placement, requests and how a load ended: what happened, derived once.
+"""Facts about discovery, placement, requests and the end of a load.
 
 Buffers outrank the ``offloaded`` line, which outranks the plan (facts/ollama 2.3, 5.2; recordings, surprises 2, 3 and 15).
 """
@@ -25,10 +25,10 @@ from remediation.model.text.timestamps import parse_timestamp
 from remediation.model.text.words import plural, verb
 
 _SMALL = 16
-"""So few layers nobody asks for who means all: models have more."""
+"""Models have more layers than this, so such a request does not mean all layers."""
 _MOSTLY = 0.7
 _BESIDE = _HALF = 0.5
-_BRISK = 15.0  # tokens per second; a processor alone seldom writes a 7B model so fast
+_BRISK = 15.0  # tokens per second; a CPU alone rarely reaches this rate with a 7B model
 _SLOW = 5.0
 SLOW_SECONDS = 60.0
 _LOAD_SHARE = 0.5
@@ -44,12 +44,12 @@ _IN_WORDS = re.compile(
     r"(?:(?:only|just|first|offload\w*)\W{1,3})?\b(\d{1,3}) ?(?:of|/|out of) ?(?:the |all )?(\d{1,3}) (?:repeating )?layers?\b",
     re.IGNORECASE,
 )
-"""Layers that somebody counts in a sentence."""
+"""A number of layers in a sentence."""
 _CPU_GRAPH = re.compile(r'msg="compute graph"[^\n]{0,80}(?:backend|device)=CPU[^\n]{0,60}size="([\d.]{1,8} [KMG]iB)"')
 
 
 def derive(sheet: Sheet) -> None:
-    """Note discovery, placement, requests, ends and times."""
+    """Record discovery, placement, requests, ends and times."""
     _discovery(sheet)
     _placement(sheet)
     _requests(sheet)
@@ -59,13 +59,13 @@ def derive(sheet: Sheet) -> None:
 
 
 def worst_row(reading: Reading) -> PsRow | None:
-    """Return the listed model with the smallest share on the GPU; of two rows of one model, the one that is listed last."""
+    """Return the listed model with the smallest share on the GPU; the last row counts for each model."""
     rows = [row for row in reading.ps if row.gpu is not None]
     return min(rows, key=lambda row: row.gpu if row.gpu is not None else 1.0) if rows else None
 
 
 def died_without_layers(reading: Reading) -> bool:
-    """Whether a load died for which the server itself had put no layer on the card (facts/ollama 5.2)."""
+    """Whether a load failed for which the server had planned no layer on the card (facts/ollama 5.2)."""
     load = reading.shown
     if load is None or load.seconds is not None or load.requested not in {None, -1} or load.result is None or load.result[0]:
         return False
@@ -73,7 +73,7 @@ def died_without_layers(reading: Reading) -> bool:
 
 
 def how_to_restart(reading: Reading) -> str:
-    """Return how the server is restarted where it runs."""
+    """Return the command that restarts the server on its platform."""
     name = str((reading.evidence.container or {}).get("Name") or "").lstrip("/")
     windows = reading.evidence.platform == "windows"
     return restart(name or ("ollama" if reading.in_container else ""), windows=windows, unit=reading.evidence.unit)
@@ -104,16 +104,16 @@ def _discovery(sheet: Sheet) -> None:
 
 
 def _phantom(load: Load | None) -> bool:
-    """Whether the log claims layers on a GPU that is not there (recordings, surprise 3): nothing lies in device memory."""
+    """Whether the log claims layers on a missing GPU (recordings, surprise 3): all buffers are in system memory."""
     if load is None or load.offloaded is None or not load.offloaded[0]:
         return False
     return load.model_cpu > 0 and load.model_gpu == 0 and load.kv_gpu == 0 and load.kv_cpu > 0
 
 
 def _by_buffers(load: Load | None) -> float | None:
-    """Return the share of the weights on the card by the buffers alone, where a part that is more than the embedding lies beside it.
+    """Return the share of the weights on the card by the buffers, where more than the embedding is in system memory.
 
-    A file that is mapped into memory counts there whole, so that its buffers say nothing of the share.
+    A memory-mapped file counts as a whole, so its buffers do not show the share.
     """
     if load is None or load.mapped or not load.model_gpu or load.model_cpu < load.model_gpu * _BESIDE:
         return None
@@ -121,14 +121,14 @@ def _by_buffers(load: Load | None) -> float | None:
 
 
 def _unallocated(sheet: Sheet) -> Quote | None:
-    """Return what shows that a plan for the card was not carried out: buffers in system memory alone, or no backend for it."""
+    """Return the evidence that a plan for the card failed: buffers in system memory only, or a missing backend."""
     reading, load = sheet.reading, sheet.load
     planned = (load.planned or load.command_layers or 0) if load is not None else 0
     row = worst_row(reading)
     if load is not None and load.offloaded is None and planned:
         if load.model_cpu and not (load.model_gpu or load.kv_gpu or load.graph_gpu or load.compute_gpu):
             return load.planned_at or load.command_at
-        # before the runner has started, a list of backends says nothing about the load
+        # a list of backends printed before the runner starts is not about the load
         keys = ("none_compatible", "cpu_runner", *(["system_cpu_only"] if load.started_at is not None else []))
         if (hit := reading.hit(*keys)) is not None and not load.model_gpu:
             return hit.at
@@ -204,7 +204,7 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
 
 
 def _beside_it(sheet: Sheet) -> None:
-    """Note what a placement hides: a graph in system memory, a list that shows less."""
+    """Record what a placement hides: a graph in system memory, a list that shows less."""
     reading = sheet.reading
     computes = [match for match in _CPU_GRAPH.finditer(reading.log_text) if (parse_size(match[1]) or 0) > 4 * GIB]
     sheet.say(
@@ -313,7 +313,7 @@ def _asked(sheet: Sheet, load: Load, asked: int) -> None:
 
 
 def _hanging(sheet: Sheet) -> None:
-    """Note a load that was forced and never ended (recordings, surprise 1)."""
+    """Record a forced load that never ended (recordings, surprise 1)."""
     reading, load = sheet.reading, sheet.load
     log = next((one for one in reading.logs if load in one.loads), None)
     if load is None or log is None:
@@ -410,7 +410,7 @@ def _times(sheet: Sheet) -> None:
 
 
 def _after_pauses(sheet: Sheet) -> None:
-    """Note where the access log shows that only requests after a pause take long: the model was unloaded in between."""
+    """Record that only requests after a pause are slow in the access log: the model was unloaded in between."""
     slow: list[tuple[float, float | None, Quote]] = []
     fast: list[tuple[float, float | None, Quote]] = []
     last: float | None = None
@@ -430,7 +430,7 @@ def _after_pauses(sheet: Sheet) -> None:
 
 
 def _reloads(sheet: Sheet) -> None:
-    """Note why a model would be loaded again and again."""
+    """Record why a model is reloaded repeatedly."""
     reading = sheet.reading
     computed = next(
         (
@@ -463,7 +463,7 @@ def _reloads(sheet: Sheet) -> None:
 
 
 def _happened(sheet: Sheet) -> None:
-    """Note what happened: the first that is true."""
+    """Record the end of the load: the first true statement."""
     live, whole = sheet.holds("backend.live"), sheet.holds("place.whole")
     for name, true in (
         ("happened.load_died", sheet.holds("load.died")),

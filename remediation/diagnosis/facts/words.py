@@ -1,4 +1,4 @@
-"""What people say of it: circumstances in prose, each a general pattern of English, none a sentence of one report."""
+"""Facts from people's reports, each a general pattern of English prose."""
 
 from __future__ import annotations
 
@@ -99,16 +99,16 @@ _WRITTEN = frozenset(
         "reported.measured",
     }
 )
-"""What also configurations and listings say."""
+"""Facts that configurations and listings state too."""
 _STATED = frozenset({"reported.split", "reported.on_cpu"})
-"""What a question does not say."""
+"""Facts that a question does not state."""
 _QUESTION = re.compile(r"[^.,;\n?]{0,300}\?")
 _WHY = re.compile(r"\W{0,4}(?:why|how come)\b", re.IGNORECASE)
-"""Who asks why says that it is so."""
+"""A question about the reason states the fact."""
 
 
 def derive(sheet: Sheet) -> Iterator[str]:
-    """Note what the texts say in words; yields the names, for tests."""
+    """Record the facts that the texts state in words; yields their names, for tests."""
     prose, written = sheet.reading.words, sheet.reading.raw
     stated = _QUESTION.sub(lambda match: match[0] if _WHY.match(match[0]) else "", prose)
     for name, pattern in _PATTERNS.items():

@@ -1,4 +1,4 @@
-"""The knowledge: one entry per mechanism, as data in this folder, validated when it is read."""
+"""The knowledge: one entry per mechanism in the YAML files of this folder, validated when they are loaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUP = "remediation.knowledge"
 
 
 class Knowledge(NamedTuple):
-    """All mechanisms by id, in the files' order, and what excludes whole causes."""
+    """All mechanisms by id, in file order, and the rules that exclude whole causes."""
 
     mechanisms: Mapping[str, Entry]
     causes: Mapping[Cause, CauseEntry]
@@ -29,9 +29,9 @@ class Knowledge(NamedTuple):
 
 @lru_cache(maxsize=1)
 def knowledge() -> Knowledge:
-    """Return the knowledge, that of other distributions last. Raises `ValueError` where an entry is wrong or stands twice.
+    """Return the knowledge, with entries of other distributions last. Raises `ValueError` if an entry is invalid or duplicate.
 
-    What is wrong in another distribution's entries is a `UsageError`.
+    An invalid entry of another distribution raises `UsageError`.
     """
     mechanisms: dict[str, Entry] = {}
     causes: dict[Cause, CauseEntry] = {}

@@ -16,7 +16,7 @@ symptom; `remediate explain MECHANISM` prints one entry. The page is written by
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the Markdown page."""
     by_cause: dict[str, list[str]] = {}
     for entry in knowledge().mechanisms.values():
         text = [f"### {entry.id}", "", f"{entry.title[0].upper()}{entry.title[1:]}.", ""]

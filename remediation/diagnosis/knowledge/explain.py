@@ -20,7 +20,7 @@ def meaning(name: str) -> str:
     if name in FACTS:
         return FACTS[name]
     if name in WORDS:
-        return f"somebody says: {WORDS[name][0]}"
+        return f"the report says: {WORDS[name][0]}"
     if name.startswith("cuda."):
         return f"CUDA gives error {name[5:]}"
     if name.startswith("seen."):

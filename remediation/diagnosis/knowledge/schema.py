@@ -1,7 +1,7 @@
 """The shape of an entry of the knowledge, and the small language of its conditions.
 
 A condition names facts: ``a & b`` both hold, ``!a`` is known to be false, ``~a`` is not known to hold, ``x | y`` one of both.
-It is true, false or unknown. ``msg.KEY`` is a message that was seen, ``cuda.N`` an error code, ``reported.…`` what somebody said.
+It is true, false or unknown. ``msg.KEY`` is a message in a log, ``cuda.N`` an error code, ``reported.…`` a user's statement.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Atom(NamedTuple):
     name: str
 
     def value(self, facts: Facts) -> bool | None:
-        """Return whether it is true, None where it is not known."""
+        """Return whether the atom is true, None if it is unknown."""
         holds = facts.state(self.name)
         if self.sign == "~":
             return holds is not True
@@ -39,7 +39,7 @@ class Atom(NamedTuple):
 
 @lru_cache(maxsize=2048)
 def parse(text: str) -> tuple[tuple[Atom, ...], ...]:
-    """Return a condition's alternatives, each the atoms that must all hold. Raises `ValueError` where it is none."""
+    """Return a condition's alternatives, each a tuple of atoms that must all hold. Raises `ValueError` for an invalid condition."""
     alternatives = []
     for side in text.split(" | "):
         atoms = []
@@ -76,7 +76,7 @@ def value(condition: str, facts: Facts) -> bool | None:
 
 
 def telling(condition: str, facts: Facts) -> Iterator[Fact]:
-    """Yield the facts that make a condition true, those that are said first."""
+    """Yield the facts that make a condition true, in the order of the condition."""
     for side in parse(condition):
         if all(atom.value(facts) is True for atom in side):
             yield from (facts[atom.name] for atom in side if facts[atom.name].holds is not None and atom.sign != "~")
@@ -93,13 +93,13 @@ Conditions = tuple[Condition, ...]
 
 
 class Entry(BaseModel):
-    """One mechanism: what is wrong in concrete terms, how it shows, what cures it.
+    """One mechanism: the concrete fault, its evidence and its cure.
 
-    ``needs`` must not be false. Evidence has five weights: what proves it, what speaks for it (once for each time it is
-    listed), what speaks against it, what excludes it; everything else is neutral. ``on`` has the cure's words for a platform
-    (``windows``, ``linux``, ``wsl``, ``docker-windows``, ``docker-linux``; ``live`` and ``live-PLATFORM`` on a host that was
-    looked at), ``setting`` the variable that is to be set or taken out, ``step`` what performs the cure, ``by_hand`` why nothing does.
-    A message of the catalogue that means the mechanism proves it unless something speaks against it; with ``hint`` it only speaks for it.
+    ``needs`` must not be false. Evidence proves the mechanism, supports it (once for each time it is listed), counts
+    against it, excludes it, or is neutral. ``on`` has the cure's words for a platform
+    (``windows``, ``linux``, ``wsl``, ``docker-windows``, ``docker-linux``; ``live`` and ``live-PLATFORM`` on a collected
+    host), ``setting`` the variable to set or remove, ``step`` the step that performs the cure, ``by_hand`` why no step does.
+    A message of the catalogue that means the mechanism proves it unless evidence counts against it; with ``hint`` it only supports it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -131,7 +131,7 @@ class Entry(BaseModel):
 
 
 class CauseEntry(BaseModel):
-    """What excludes a whole cause, whatever its mechanism."""
+    """Conditions that exclude a cause with all its mechanisms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

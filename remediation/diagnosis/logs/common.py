@@ -100,7 +100,7 @@ def started(state: State, line: str, at: Quote) -> None:
 
 
 def failed(state: State, _line: str, at: Quote) -> None:
-    """Note that the load came to nothing (``server/sched.go``)."""
+    """Record that the load failed (``server/sched.go``)."""
     state.fail(at)
 
 
@@ -131,7 +131,7 @@ def result(state: State, line: str, at: Quote) -> None:
     if found is None:
         return
     load = state.load(at)
-    # the newer engine and llama-server make trial loads (facts/ollama 2.3); elsewhere each result is a load of its own
+    # the newer engine and llama-server make trial loads (facts/ollama 2.3); elsewhere each result is a separate load
     trial = load.engine_new or load.generation in {Generation.G3, Generation.G2N}
     if load.offloaded is not None and not trial:
         state.finish(None)
@@ -175,7 +175,7 @@ def _forget_plan(load: Load, kind: str) -> None:
 
 
 def is_gpu_buffer(device: str) -> bool:
-    """Whether a buffer of this name lies in the device's own memory."""
+    """Whether a buffer of this name is in device memory."""
     return not device.startswith(("CPU", "BLAS", "AMX")) and not device.endswith("_Host")
 
 

@@ -18,8 +18,8 @@ _SILENT = (b"print_info:   ", b"load: control")
 def condense(source: Iterable[str], *, head: int = HEAD, tail: int = TAIL) -> str:
     """Return a long log without the lines that no reader reads, each left empty so that line numbers stay.
 
-    Of what is left, at most `head` characters from the beginning and `tail` from the end are kept: the memory that a log
-    takes is bounded, whatever its size.
+    At most `head` characters from the beginning and `tail` from the end of the rest are kept, which bounds the memory for a
+    log of any size.
     """
     first: list[str] = []
     last: deque[str] = deque()
@@ -39,7 +39,7 @@ def condense(source: Iterable[str], *, head: int = HEAD, tail: int = TAIL) -> st
 
 
 def condense_file(file: BinaryIO, *, head: int = HEAD, tail: int = TAIL, block: int = _BLOCK) -> str:
-    """Return what `condense` returns of the same lines; what lies between beginning and end is counted and not read.
+    """Return the result of `condense` for the same lines; lines between beginning and end are only counted.
 
     The end is read backwards, a block at a time, until there is enough of it.
     """

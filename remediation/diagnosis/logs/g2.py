@@ -25,7 +25,7 @@ def starting_runner(state: State, line: str, at: Quote) -> None:
 
 
 def loading_model(state: State, line: str, at: Quote) -> None:
-    """Read ``loading model "model layers"=33 requested=-1``; ``requested`` is the num_gpu that was asked."""
+    """Read ``loading model "model layers"=33 requested=-1``; ``requested`` is the requested num_gpu."""
     values = slog.fields(line)
     load = state.stage("loading", at)
     mark(load, Generation.G2N if load.engine_new else Generation.G2)

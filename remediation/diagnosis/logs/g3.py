@@ -23,7 +23,7 @@ _TARGET = re.compile(r"cannot meet free memory targets? of (\d+) MiB, need to re
 
 
 def command(state: State, line: str, at: Quote) -> None:
-    """Read ``starting llama-server cmd="… -c 4096 -np 1 [-ngl 1] …"``; ``-ngl`` is there exactly when num_gpu was asked."""
+    """Read ``starting llama-server cmd="… -c 4096 -np 1 [-ngl 1] …"``; ``-ngl`` occurs only if num_gpu was requested."""
     load = state.stage("command", at)
     mark(load, Generation.G3)
     load.command, load.command_at = line.split("cmd=", 1)[-1], at

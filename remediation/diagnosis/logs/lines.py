@@ -13,7 +13,7 @@ _JOURNAL = re.compile(r"^(?:[^\[\]=|]{0,70}\s)?[\w.@-]+\[\d+\]:(?!\s?segfault )\
 _COMPOSE = re.compile(r"^(?:[A-Za-z0-9][\w./-]{0,60}\s*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]?\d*\s)\|\s")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:?\d\d)\s(?:std(?:out|err) [FP] )?")
 
-# whatever stands in front of a line of Ollama or llama.cpp: quote marks, line numbers, other tools' clocks and names;
+# prefixes of a line of Ollama or llama.cpp: quote marks, line numbers, other tools' clocks and names;
 # a message of a C library that lacks its line end is no such thing, it touches the line
 _BEFORE = re.compile(
     r"^(?:.{0,110}?[\s|>:\]])(?=time=\d\S+ level=|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \w+\.go:\d+:|\[GIN\] "
@@ -29,7 +29,7 @@ _JOINED_CHARACTERS = 8000
 
 
 def unframe(line: str) -> str:
-    """Return one line without colour, carriage return and the prefix of whatever carried it."""
+    """Return one line without colour, carriage return and the prefix of its carrier."""
     line = line.rstrip("\r\n")
     if line.startswith('{"log":'):
         line = _docker_json(line)
@@ -70,7 +70,7 @@ def _message(line: str) -> str:
 
 
 def _docker_json(line: str) -> str:
-    """Return the text inside Docker's json-file framing; a cut record is taken as far as it goes."""
+    """Return the text inside Docker's json-file framing; a truncated record gives its readable part."""
     try:
         record = load_json(line)
     except ValueError:

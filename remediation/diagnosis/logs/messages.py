@@ -1,4 +1,4 @@
-"""Messages that are known to mean something, wherever they were pasted: a vocabulary, no judgement.
+"""Known messages and their keys, independent of where they were pasted: a vocabulary without judgement.
 
 Each is a key, a needle (a lower-case text that must be in the line: the cheap test) and a pattern where the needle alone does
 not decide; groups are kept. What a message proves is for the knowledge to say.

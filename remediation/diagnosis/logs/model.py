@@ -76,10 +76,10 @@ class Device:
 class Load:
     """One load of a model. Filled while the log is read, not changed afterwards.
 
-    ``requested`` is the num_gpu that was asked (-1: the server decides), ``planned`` the server's own estimate of
-    layers, ``offloaded`` the (n, m) of the last result line. ``free`` may be off by ``free_slack``, as far as the log rounds it. ``measured`` names the sums that come from allocated buffers. ``context`` is the whole cache, all slots together.
+    ``requested`` is the requested num_gpu (-1: the server decides), ``planned`` the server's own estimate of
+    layers, ``offloaded`` the (n, m) of the last result line. ``free`` may be off by ``free_slack`` because the log rounds it. ``measured`` names the sums that come from allocated buffers. ``context`` is the whole cache, all slots together.
     ``server`` and ``number`` count server processes and loads of the log; ``time`` is the log's own clock where it began. ``started_at``
-    is the line that says that the runner answers, ``failed_at`` the one that says that the load came to nothing.
+    is the line that says that the runner answers, ``failed_at`` the one that says that the load failed.
     """
 
     at: Quote
@@ -200,13 +200,13 @@ class Load:
 
     @property
     def forced(self) -> bool:
-        """Whether num_gpu asked for all layers or more, whatever fits."""
+        """Whether num_gpu requests all layers or more, even if fewer fit."""
         return self.requested is not None and self.layers is not None and self.requested >= self.layers - 1
 
     def hangs_for(self, now: float | None) -> float | None:
         """Return for how many seconds at `now` a forced load has said nothing, None where it does not hang.
 
-        A server that hangs so answers no load any more (recordings, surprise 1). One that began a moment ago may be under way.
+        A server that hangs so answers no load any more (recordings, surprise 1). A load that has just begun may be in progress.
         """
         if not self.forced or self.finished or self.result is not None or self.requested_at is None:
             return None

@@ -1,4 +1,4 @@
-"""Reading one text, line by line, whatever generation wrote it."""
+"""Read a text of any generation line by line."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _SHORT = 1_000_000
 """A longer text is not kept in memory for that."""
 _PROCESS = re.compile(r"\bollama\[(\d+)\]: ")
 _SERVERS_OWN = re.compile(r"\[GIN\]|\bsource=(?:routes|sched|images|server|llama_server|gpu|types)\.go:")
-"""Lines that only the server itself prints, whoever writes for its children."""
+"""Lines that only the server prints, never its child processes."""
 _IDLE = 20_000
 """So many lines that say nothing are remembered: llama.cpp prints the same ones at every load."""
 _DUMP = "llama_model_loader: - kv"
@@ -77,7 +77,7 @@ _DUMP = "llama_model_loader: - kv"
 def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "server_log") -> LogReading:
     """Return what a text says about Ollama; never raises on damaged text, takes time linear in its length.
 
-    `source` is the text or its lines (an open file streams, whatever its size); `name` is what quotes call it.
+    `source` is the text or its lines (an open file of any size is streamed); `name` is its label in quotes.
     """
     state, scanner, processes = State(), Scanner(signs()), _Processes()
     number, idle = 0, set[str]()
@@ -117,7 +117,7 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
 
 
 def read_again(text: str, *, name: str = "server.log", kind: str = "server_log") -> LogReading:
-    """Return `read_log`'s answer for a text that several ask about at the same moment, of hosts that are worked on side by side."""
+    """Return the cached result of `read_log` for a text that several hosts processed in parallel share."""
     return _remembered(text, name, kind) if len(text) <= _SHORT else read_log(text, name=name, kind=kind)
 
 

@@ -29,7 +29,7 @@ SEEN = "seen."
 """What a message of the catalogue means has a key that begins so."""
 
 _FIRST, _LATEST = 2, 2
-"""Of each sign so many hits are kept from the beginning and from the end: what was first said, and what holds now."""
+"""Number of first and of last hits that are kept for each sign: the history and the present."""
 _MOST_KNOWN = 20_000
 
 

@@ -16,7 +16,7 @@ def message(line: str) -> str:
 
 
 def fields(line: str) -> Mapping[str, str]:
-    """Return key -> value of one line, quotes taken off; a value that is cut is taken as far as it goes."""
+    """Return key -> value of one line, quotes taken off; a truncated value gives its readable part."""
     return {match[1].strip('"'): _unquote(match[2]) for match in _FIELD.finditer(line)}
 
 
@@ -39,7 +39,7 @@ _ENV_KEY = re.compile(r"(?:^|\s)([A-Za-z][A-Z0-9a-z_]{0,100}_[A-Za-z0-9_]{1,100}
 
 
 def environment(text: str) -> dict[str, str]:
-    """Return the settings in ``map[K:V K2:V2]`` as the server prints them; a cut map is read as far as it goes."""
+    """Return the settings in ``map[K:V K2:V2]`` as the server prints them; a truncated map gives its readable part."""
     body = text.strip().strip('"')
     body = body.removeprefix("map[")
     body = body.split(']"')[0]

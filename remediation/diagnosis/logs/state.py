@@ -17,7 +17,7 @@ _MOST_REQUESTS = 64
 class State:
     """A log being read. A line opens a new load when its own stage has been passed by the current one.
 
-    ``server`` counts the server processes seen so far; 0 stands for what was printed before any sign of a start.
+    ``server`` counts the server processes seen so far; 0 means before any sign of a start.
     """
 
     server: int = 0
@@ -75,7 +75,7 @@ class State:
             self.loads[-1].started_at = at
 
     def fail(self, at: Quote | None = None) -> None:
-        """Note that the load came to nothing: what is printed from now on belongs to another one."""
+        """Record that the load failed: later lines belong to another one."""
         if self.loads and not self.loads[-1].finished:
             self.loads[-1].failed_at = at
         self._close()

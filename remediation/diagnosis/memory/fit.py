@@ -143,7 +143,7 @@ class _Rule:
         return max(need + 1, self._least())
 
     def _least(self) -> int:
-        """Return what a card must have free to take part at all (facts/ollama 4.2)."""
+        """Return the free memory that a card needs to be used (facts/ollama 4.2)."""
         return self.overhead + max(self.full, self.partial) + self.reserve + 2 * self.block(0)
 
     def layers(self, free: int) -> int:

@@ -121,7 +121,7 @@ def _vocabulary(info: Mapping[str, Any], parameters: object, blocks: int, embedd
     if isinstance(tokens, str) and (match := re.search(r"arr\[str,(\d+)\]", tokens)):
         return int(match[1])
     if isinstance(parameters, int) and parameters > blocks:
-        # an output tensor of its own is the rule; a tied one would give an odd vocabulary of half the size
+        # a separate output tensor is the rule; assuming a tied one would double the vocabulary
         return (parameters - blocks - embedding) // (2 * embedding)
     return None
 

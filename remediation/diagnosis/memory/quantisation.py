@@ -45,7 +45,7 @@ def output_type(level: str) -> str:
 
 
 def embedding_type(level: str) -> str:
-    """Return the type of token_embd where the model has an output tensor of its own."""
+    """Return the type of token_embd if the model has a separate output tensor."""
     return _BASE[level.upper()]
 
 

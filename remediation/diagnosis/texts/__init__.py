@@ -1,1 +1,1 @@
-"""Readers of what is pasted beside the log: process lists, nvidia-smi, settings, requests, Docker; found by content."""
+"""Readers of texts other than logs, recognised by content: process lists, nvidia-smi, settings, requests, Docker."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
 
-# num_gpu counts layers, whatever a front end calls it (facts/ollama 1.4, 5.1); OLLAMA_NUM_GPU is read by nobody
+# num_gpu counts layers under every front end's name for it (facts/ollama 1.4, 5.1); no program reads OLLAMA_NUM_GPU
 _ASK = re.compile(
     r"(?<![A-Za-z_])(?P<name>num_gpu(?:_layers)?|num(?:Gpu|GPU)(?:Layers)?|num-gpu|n_gpu_layers|n-gpu-layers|gpu_layers|num_gpus"
     r"|num_ctx|numCtx|num-ctx|context_length|contextLength|context_window|max_context"
@@ -29,7 +29,7 @@ _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "g
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Somebody asks for an option: ``what`` is num_gpu, num_ctx or num_parallel; ``value`` None when it is computed."""
+    """A requested option: ``what`` is num_gpu, num_ctx or num_parallel; ``value`` is None if it is computed."""
 
     what: str
     value: int | None
@@ -54,7 +54,7 @@ def commented(line: str) -> bool:
 
 
 def read_asks(text: str, label: str) -> tuple[Ask, ...]:
-    """Return the options asked for in a text that is no server log."""
+    """Return the options that a text other than a server log requests."""
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         if (
@@ -87,7 +87,7 @@ def read_asks(text: str, label: str) -> tuple[Ask, ...]:
 
 
 def _usual(expression: str) -> int | None:
-    """Return the number that an expression comes to unless somebody says otherwise, None where it is computed."""
+    """Return the default value of an expression, None if it is computed."""
     found = _NUMBER.findall(expression)
     return int(found[-1]) if len(found) == 1 and not any(sign in expression for sign in "*+") else None
 

@@ -1,4 +1,4 @@
-"""What somebody's words about a card say: vendor, generation, memory."""
+"""Vendor, generation and memory of a card from its description in words."""
 
 from __future__ import annotations
 

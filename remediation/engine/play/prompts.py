@@ -21,7 +21,7 @@ TRIES = 3
 def with_answers(playbook: Playbook, extra: Mapping[str, Any]) -> Playbook:
     """Return the playbook with the answers of its ``vars_prompt`` as variables. Raises `UsageError` without a terminal.
 
-    Variables of the command line are not asked for. Without a terminal, the defaults count.
+    Variables of the command line are not prompted for. Without a terminal, the defaults count.
     """
     if not any(play.prompts for play in playbook.plays):
         return playbook

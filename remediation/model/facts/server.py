@@ -109,7 +109,7 @@ class Serving:
 
     @property
     def declared(self) -> Mapping[str, str]:
-        """The environment that the server gets at its next start, as far as it is known."""
+        """The known part of the environment that the server gets at its next start."""
         if self.unit is not None:
             return self.unit.environment
         if self.settings:

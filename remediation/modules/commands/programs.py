@@ -48,7 +48,7 @@ _SCRIPT = (
     '[ -z "$2" ] || cd "$2" || exit 1\n'
     'if [ -n "$3" ]; then eval "$3 \\"\\$file\\" $4"; else eval "\\"\\$file\\" $4"; fi'
 )
-"""Writes a script that comes on stdin to a folder of its own, and runs it. Arguments: its name, folder, interpreter, arguments."""
+"""Writes a script that comes on stdin to a new folder, and runs it. Arguments: its name, folder, interpreter, arguments."""
 
 
 class ProgramModule(Module):

@@ -1,1 +1,1 @@
-"""Modules that put files on a host, edit them, and read what is there."""
+"""Modules that copy files to a host, edit them, and read their state."""

@@ -39,7 +39,7 @@ def find_role(name: str, folders: Iterable[Path], root: Path) -> Path | None:
 
 
 def runbook(name: str) -> str:
-    """Return the shipped playbook that a role stands for, "" if it is another role."""
+    """Return the shipped playbook that a role represents, "" for any other role."""
     collection, _, short = name.rpartition(".")
     return short.replace("_", "-") if collection in RUNBOOKS else ""
 

@@ -19,7 +19,7 @@ _SHORTEST = 0.005
 
 @dataclass(slots=True)
 class HostTime:
-    """Collects the spans of one host; each ends with an event, whose kind tells what the time was for."""
+    """Collects the spans of one host; each ends with an event whose kind names the activity."""
 
     began: float
     spans: list[Span] = field(default_factory=list)

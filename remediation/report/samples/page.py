@@ -17,7 +17,7 @@ from remediation.report.page.render import render
 from remediation.report.samples.history import busiest
 
 POINTS = 240
-"""Points of a line at most: each stands for the highest value of its share of the time."""
+"""Points of a line at most: each is the highest value of its interval."""
 _TONES = ("model", "k1", "k2", "k3", "k4", "k5")
 _LATEST = 253402214400.0
 """The last day of the year 9999: later times cannot be formatted."""

@@ -26,7 +26,7 @@ from remediation.steps.run_info import run_started
 
 RUNNING = "running"
 _TAKEN_OVER = 20
-"""How often the engine is asked whether a reload has taken the file over, which it does not announce."""
+"""How often to poll the engine for a reload of the file, which it does not announce."""
 
 
 @dataclass(frozen=True, slots=True)

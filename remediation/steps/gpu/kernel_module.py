@@ -41,7 +41,7 @@ class KernelModuleReloaded(Step[ModuleUse]):
     module: str = param("name of the module", default="nvidia_uvm", example="nvidia_uvm")
 
     def look(self, host: Reader) -> ModuleUse:
-        """Read who uses the module. Raises `Blocked` if anybody besides Ollama's unit does."""
+        """Read the users of the module. Raises `Blocked` if a process outside Ollama's unit uses it."""
         found = host.daemon.software()
         if not found.modules:
             raise NotApplicable("does not apply, because no NVIDIA module is loaded", host=host.name)

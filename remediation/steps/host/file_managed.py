@@ -230,7 +230,7 @@ class FileManaged(Step[ManagedPath]):
             self._set(host, self.path)
         else:
             new = "backup" not in change.data
-            if new and self.mode is not None and self.mode & 0o044 != 0o044:  # nobody reads it before it has its mode
+            if new and self.mode is not None and self.mode & 0o044 != 0o044:  # unreadable for other users until the mode is set
                 files.write(self.path, b"")
                 self._set(host, self.path)
             files.write(self.path, self._bytes or b"", backup=change.data.get("backup"))

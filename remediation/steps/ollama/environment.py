@@ -1,4 +1,4 @@
-"""Settings of the Ollama server, wherever its manager reads them from."""
+"""Settings of the Ollama server, in the file or store that its manager reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The self-test of a Windows host: what it tells of a healthy lab, of one that refuses, and of scripts that answer wrongly."""
+"""The self-test of a Windows host: its results for a healthy lab, for one that refuses, and of scripts that answer wrongly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What serves Ollama on a Windows host: told by the parent of the server's process."""
+"""The manager of Ollama on a Windows host, found by the parent of the server's process."""
 
 from __future__ import annotations
 

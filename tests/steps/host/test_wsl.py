@@ -1,4 +1,4 @@
-"""wsl.configured: one line of .wslconfig, whatever else it holds."""
+"""wsl.configured: one line of .wslconfig with any other content."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class EngineTask:
         site, opened = self._site, self._opened
         context = site.context(opened, site.hold(opened))
         self._reached += 1
-        # each has a path of its own: what an interrupted run did belongs to it
+        # each has its own path, to which the changes of an interrupted run belong
         return execute_step(call, context if self._reached == 1 else context.below(str(self._reached)))
 
     def risk(self) -> Risk:
