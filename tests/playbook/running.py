@@ -20,7 +20,7 @@ from remediation.connections.factory import open_connection
 from remediation.connections.settings import from_variables
 from remediation.engine.context import Policy, Ports
 from remediation.engine.events import Emitter
-from remediation.engine.play.context.run_request import RunRequest, RunSummary
+from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
 from remediation.engine.play.runner import run_playbook
 from remediation.facets.protocols import Reader, Writer
 from remediation.inventory.load import load_inventory
@@ -91,6 +91,7 @@ def run(
     extra: Sequence[str] = (),
     sinks: Sequence[Callable[[Event], None]] = (),
     check: bool = False,
+    open_with: OpenHost = BareHost,
     **request: Any,
 ) -> Ran:
     """Run a playbook as the command line does; raises what is wrong with its input."""
@@ -108,7 +109,7 @@ def run(
             **request,
         ),
         Ports(emit=Emitter([ran.append, *sinks])),
-        BareHost,
+        open_with,
     )
     return Ran(summary, ran)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from remediation.facets.host_factory import open_host
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from tests.playbook.recording import INVENTORY, recorded
@@ -58,7 +59,7 @@ def played(case: Path, folder: Path) -> Ran | None:
         elif option == "-i":
             sources = [Path(value) if "," not in value else value]
     try:
-        return run(Path("playbook.yml"), sources, **options)
+        return run(Path("playbook.yml"), sources, open_with=open_host, **options)
     except RemediationError:
         return None
 

@@ -24,6 +24,7 @@ class TaskFailed(ControlFlow):
     def __init__(self, task: Task, ending: TaskResult, *, own: bool = True) -> None:
         super().__init__(task.title)
         self.task = task
+        self.name = task.name
         self.ending = ending
         self.own = own
 

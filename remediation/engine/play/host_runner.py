@@ -122,7 +122,7 @@ class HostRunner:
                 yield from self.nodes(block.block, included)
         except TaskFailed as failure:
             if failure.own:
-                self.host.facts["ansible_failed_task"] = {"name": failure.task.name, "action": failure.task.action}
+                self.host.facts["ansible_failed_task"] = {"name": failure.name, "action": failure.task.action}
                 self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
             yield from self.nodes(block.rescue, included)
 
@@ -160,6 +160,10 @@ class HostRunner:
             with site.contained():
                 yield from self._carry_out(site)
         except (UnknownHandler, JournalError):
+            raise
+        except TaskFailed as failure:
+            if failure.task is task and task.name:
+                failure.name = site.rendered_name(task.name)
             raise
         except RemediationError as error:  # a keyword cannot be evaluated, or an internal error
             ending = failed_task(error)

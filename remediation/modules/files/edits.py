@@ -19,6 +19,8 @@ from remediation.modules.files.placing import Placed, Placement, as_action, plac
 from remediation.modules.result import ActionResult, done_result, failed_result
 
 _MOST = 4_000_000
+_NEW = 0o644
+"""Mode of a new file without ``mode``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,11 @@ class FileEdit(FileModule):
         values: dict[str, Any] = {"msg": edit.msg, **edit.values, **self.backup_values(backup if changed else None)}
         if placed.result.outcome is not Outcome.OK and not changed:
             values["msg"] = "ownership, perms or SE linux context changed"
-        elif changed and placed.existed and any("set " in change.summary for change in placed.result.changes):
+        elif changed and (
+            any("set " in change.summary for change in placed.result.changes)
+            if placed.existed
+            else attributes.get("mode", _NEW) != _NEW
+        ):
             values["msg"] += " and ownership, perms or SE linux context changed"
         self.show(task, values, placed, edit, path, attributes, status)
         return as_action(placed.result, values)

@@ -68,4 +68,4 @@ class Slurp(Module):
             return done_result(changed=False, content=base64.b64encode(reply.content).decode(), source=path, encoding="base64")
         if isinstance(reply, Failed) and reply.kind != "not-found":
             return failed_result(f"unable to slurp file: {reply.message}")
-        return failed_result(f"file not found: {path}")
+        return failed_result(f"File not found: {path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -40,6 +41,9 @@ def run_as_change(program: Program, site: TaskContext, opened: Opened) -> Action
     acted = _run(program, site, opened)
     if program.cmd is None or "rc" not in acted.values:
         return acted
+    if acted.values.get("cmd") == "":  # not started: Ansible returns the command line as text, without times
+        text = shlex.join(program.cmd) if isinstance(program.cmd, list) else program.cmd
+        return replace(acted, values={**acted.values, "cmd": text})
     start, end = (datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (begun, clock.now()))
     when = {"start": str(start), "end": str(end), "delta": str(end - start)}
     return replace(acted, values={"cmd": program.cmd, **acted.values, **when})
@@ -209,10 +213,19 @@ def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResul
         msg = f"a program answered with {type(reply).__name__}"
         raise TypeError(msg)
     outcomes = {"timeout": Outcome.TIMED_OUT, "uncertain": Outcome.UNVERIFIED}
-    values = {"msg": reply.message, "rc": NO_SUCH_PROGRAM, "stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": []}
+    values: dict[str, Any] = {
+        "msg": reply.message,
+        "rc": NO_SUCH_PROGRAM,
+        "stdout": "",
+        "stderr": "",
+        "stdout_lines": [],
+        "stderr_lines": [],
+    }
     if reply.kind == "not-found":
         missing = reply.missing or (program.argv[0] if program.argv else "the program")
+        values["cmd"] = ""
         if missing == program.cwd:
+            values |= {"rc": None, "msg": "Unable to change directory before execution."}
             return ActionResult(Outcome.FAILED, values, reply.message, "create that folder on the host, or correct chdir")
         correct = "run the task without become" if missing == "sudo" else "correct its name"
         return ActionResult(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")

@@ -49,4 +49,7 @@ def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
         reason = f"set_fact: {wrong!r} is not a valid variable name"
         return ActionResult(Outcome.FAILED, {"msg": reason}, reason, "use the letters a to z, digits and underscores")
     facts = dict(given.model_extra or {})
+    if not facts:
+        reason = "No key/value pairs provided, at least one is required for this action to succeed"
+        return ActionResult(Outcome.FAILED, {"msg": reason}, reason)
     return ActionResult(facts=facts, gathered=facts if given.cacheable else {})
