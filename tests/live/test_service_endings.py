@@ -18,7 +18,7 @@ from tests.support.service import Service, service
 pytestmark = pytest.mark.live
 
 GIB = 1024**3
-MOST_EXCHANGES = 28
+MOST_EXCHANGES = 32
 COMPOSE_RUNGS = {
     "The container does not see the GPU",
     "The container has too little memory",
