@@ -79,11 +79,11 @@ first_bytes() {
   else head -c 4096 "$1"; fi
 }
 
-# Prints the content of the lease directory $1 in the working directory.
+# Prints the content of the lease directory $1 in the working directory; fails if another run has removed it meanwhile.
 show() {
   (
     path=$(pwd -P)/$1
-    enter "$1" || { say lease "${path%/*}" "$1" - "is no directory"; exit; }
+    enter "$1" || { [ -e "./$1" ] || [ -L "./$1" ] || exit 1; say lease "${path%/*}" "$1" - "is no directory"; exit; }
     login=$(stat -c '%u %U' .); owner=${login% *}; login=${login#* }
     [ "$owner" != "$me" ] || login=-
     state=; text=
@@ -103,14 +103,15 @@ show() {
 
 # Lists the lease directories in the working directory, and prints the newest.
 list() {
-  newest=
+  newest= entries=
   for each in [1-9]*; do
     case $each in *[!0-9]* | ??????????*) continue ;; esac
     [ -e "./$each" ] || [ -L "./$each" ] || continue
-    [ -z "$1" ] || say entry "$each"
+    entries="$entries $each"
     if [ -z "$newest" ] || [ "$each" -gt "$newest" ]; then newest=$each; fi
   done
-  [ -z "$newest" ] || show "$newest"
+  [ -z "$newest" ] || show "$newest" || { list "$1"; return; }
+  [ -z "$1" ] || for each in $entries; do say entry "$each"; done
 }
 
 look() {

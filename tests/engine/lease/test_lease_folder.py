@@ -269,6 +269,30 @@ def test_a_file_in_the_place_of_a_lease_directory_is_an_error(folder: Path, kind
         lock(leases_on(connect({"ansible_connection": "local"}))).take()
 
 
+def test_a_lease_that_another_run_removes_meanwhile_is_no_error(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    ended = threading.Event()
+
+    def others() -> None:
+        number = 1
+        while not ended.is_set():
+            made = folder / str(number)
+            made.mkdir()
+            (made / "lease.json").write_text(json.dumps(GOOD), "utf-8")
+            (made / "lease.json").unlink()
+            made.rmdir()
+            number += 1
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    try:
+        store = leases_on(connect({"ansible_connection": "local"}))
+        assert all(store.newest().now > 0 for _ in range(100))
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_the_last_number_is_an_error_that_names_it(folder: Path) -> None:
     (folder / "999999999").mkdir(parents=True)
     (folder / "999999999" / "lease.json").write_text(json.dumps(GOOD), "utf-8")
