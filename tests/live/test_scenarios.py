@@ -78,8 +78,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture
 def host(shared: Service) -> Iterator[Service]:
     """The host with nothing loaded."""
-    for model in shared.loaded:
-        shared.ask("/api/generate", {"model": model, "keep_alive": 0, "stream": False})
+    shared.empty()
     yield shared
     shared.occupy()
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import select
@@ -15,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -150,9 +150,16 @@ class Service:
 
     def occupy(self, size: int = 0) -> None:
         """Let another program hold this much of the card."""
-        card = snapshot.read(self.home / "gpu.txt")
-        held = {name: amount for name, amount in card.held.items() if name != "trainer"}
-        snapshot.write(self.home / "gpu.txt", dataclasses.replace(card, held={**held, **({"trainer": size} if size else {})}))
+        snapshot.SnapshotMemory(self.home / "gpu.txt").hold("trainer", size)  # the server writes this file as well
+
+    def empty(self) -> None:
+        """Unload every model, and wait until the runners have left the card."""
+        for model in self.loaded:
+            self.ask("/api/generate", {"model": model, "keep_alive": 0, "stream": False})
+        until = time.monotonic() + 30.0
+        while any(name.startswith("ollama runner") for name in snapshot.read(self.home / "gpu.txt").held):
+            assert time.monotonic() < until, "a runner stays on the card"
+            time.sleep(0.02)
 
     def fails(self, words: str) -> None:
         """Let systemctl print this and end with 1; `REFUSED` applies only to callers without sudo."""
