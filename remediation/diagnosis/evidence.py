@@ -214,6 +214,7 @@ _DECODERS: Mapping[str, Any] = {
     "programs": lambda raw: None if raw is None else tuple(_record(Process, item) for item in _items(raw)),
     "probe": lambda raw: _text(raw) or "",
     "silent": lambda raw: _text(raw) or "",
+    "serving": lambda raw: None if raw is None else _record(Serving, raw),
     "system": lambda raw: None if raw is None else _record(SystemFacts, raw),
     "collected_at": _number,
 }

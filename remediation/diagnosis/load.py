@@ -223,6 +223,7 @@ def merged(parts: list[Evidence]) -> Evidence:
             "compose",
             "environment",
             "use",
+            "serving",
             "system",
             "model",
         ):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from remediation.diagnosis.evidence import Evidence
+from remediation.model.facts import ServerProcess, Serving, SourcedSetting
 from remediation.model.secrets.names import MASK, without_tokens
 
 T = TypeVar("T")
@@ -70,8 +71,41 @@ def redacted(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
         services=clean(evidence.services),
         connections=clean(evidence.connections),
         use=use,
+        serving=_serving(evidence.serving, clean) if evidence.serving is not None else None,
         system=system,
         skipped=tuple(clean(item) for item in evidence.skipped),
+    )
+
+
+def _serving(serving: Serving, clean: Callable[[Any], Any]) -> Serving:
+    """Return what serves Ollama without the people, secrets and home paths in its processes, settings and unit files."""
+
+    def process(one: ServerProcess) -> ServerProcess:
+        user = one.user if not one.user or one.user.lower() in _EVERYBODY else "USER"
+        return replace(one, user=user, path=clean(one.path), log=clean(one.log), environment=clean(one.environment))
+
+    def settings(listed: tuple[SourcedSetting, ...]) -> tuple[SourcedSetting, ...]:
+        return tuple(
+            replace(one, value=clean({one.name: one.value})[one.name], source=clean(one.source), file=clean(one.file))
+            for one in listed
+        )
+
+    unit = serving.unit
+    if unit is not None:
+        unit = replace(
+            unit,
+            fragment=clean(unit.fragment),
+            environment=clean(unit.environment),
+            settings=settings(unit.settings),
+            files={clean(path): clean(text) for path, text in unit.files.items()},
+        )
+    return replace(
+        serving,
+        name=clean(serving.name),
+        process=process(serving.process) if serving.process is not None else None,
+        unit=unit,
+        others=tuple(process(one) for one in serving.others),
+        settings=settings(serving.settings),
     )
 
 
@@ -81,15 +115,25 @@ _EVERYBODY = frozenset({"ollama", "user", "users", "public", "default", "root", 
 def _homes(evidence: Evidence) -> set[str]:
     """Return the names that home folders have: they stand elsewhere too, without their path."""
     texts = [piece.text for piece in evidence.pieces] + list(evidence.compose_files.values()) + [evidence.symptom or ""]
+    if evidence.serving is not None:
+        unit, servers = evidence.serving.unit, _servers(evidence.serving)
+        texts += [text for one in servers for text in (one.path, one.log)]
+        texts += [text for item in (unit.files.items() if unit is not None else ()) for text in item]
     found = {match["user"] for text in texts for match in _HOME.finditer(text)}
     return {name for name in found if len(name) > _SHORT and name.lower() not in _EVERYBODY}
+
+
+def _servers(serving: Serving) -> tuple[ServerProcess, ...]:
+    return (*((serving.process,) if serving.process is not None else ()), *serving.others)
 
 
 def _owners(evidence: Evidence) -> tuple[str, ...]:
     r"""Names of people among the owners of processes (``HOST\\name``)."""
     found = set()
-    for process in evidence.use.processes if evidence.use else ():
-        name = (process.owner or "").replace("/", "\\").rsplit("\\", 1)[-1]
+    owners = [process.owner or "" for process in (evidence.use.processes if evidence.use else ())]
+    owners += [one.user for one in (_servers(evidence.serving) if evidence.serving else ()) if one.user.lower() not in _EVERYBODY]
+    for owner in owners:
+        name = owner.replace("/", "\\").rsplit("\\", 1)[-1]
         if (
             len(name) > _SHORT
             and name.upper() not in {"SYSTEM", "ROOT", "LOCAL SERVICE", "NETWORK SERVICE", "USER"}

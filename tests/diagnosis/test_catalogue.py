@@ -105,7 +105,8 @@ PLATFORMS = {
 @pytest.mark.parametrize("mechanism", [one for one, entry in knowledge().mechanisms.items() if one in PROVING and not entry.hint])
 def test_a_message_that_means_a_mechanism_leads_to_its_cause(mechanism: str) -> None:
     cause, text = knowledge().mechanisms[mechanism].cause, PROVING[mechanism].text.replace("{}", "7")
-    gpu = "AMD Radeon RX 6600" if {"amd", "kfd"} & set(mechanism.split("-")) else "NVIDIA RTX 3060"
+    of_amd = {"amd", "kfd"} & set(mechanism.split("-")) or re.search(r"/dev/dri|/dev/kfd|rocm|amdgpu", text, re.IGNORECASE)
+    gpu = "AMD Radeon RX 6600" if of_amd else "NVIDIA RTX 3060"
     evidence = Evidence(
         platform=PLATFORMS.get(mechanism, PLATFORMS.get(cause, "linux")), gpu=gpu, pieces=(Piece("other", f"{text}\n"),)
     )

@@ -12,7 +12,20 @@ from remediation.diagnosis.load import load_evidence, of_incident
 from remediation.diagnosis.record import save
 from remediation.diagnosis.redaction import redact_text, redacted
 from remediation.model.errors import UsageError
-from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, SystemFacts
+from remediation.model.facts import (
+    Gpu,
+    GpuUse,
+    Manager,
+    ModelEntry,
+    ModelShow,
+    Process,
+    Runner,
+    ServerProcess,
+    ServiceUnit,
+    Serving,
+    SourcedSetting,
+    SystemFacts,
+)
 
 
 def full() -> Evidence:
@@ -35,6 +48,19 @@ def full() -> Evidence:
             (Gpu(0, "GPU-1", "RTX 3060", "551.86", 6 * 1024**3, 10, 20),),
             (Process(4, "chrome.exe", 1.0, owner="PC\\ana", vram=99),),
         ),
+        serving=Serving(
+            Manager.SYSTEMD,
+            "ollama.service",
+            ServerProcess(7, "ana", "/home/ana/bin/ollama", "ollama.service", environment={"HF_TOKEN": "verysecret"}),
+            ServiceUnit(
+                "ollama.service",
+                environment={"HF_TOKEN": "verysecret", "OLLAMA_NUM_PARALLEL": "1"},
+                settings=(SourcedSetting("HF_TOKEN", "verysecret", "drop-in", True, "/home/ana/x.conf"),),
+                files={"/home/ana/x.conf": "Environment=HF_TOKEN=verysecret\n"},
+            ),
+            others=(ServerProcess(8, "ana"),),
+            settings=(SourcedSetting("HF_TOKEN", "verysecret", "drop-in", True),),
+        ),
         system=SystemFacts("windows", "10.0.22631", "ANA-PC", memory_total=16, now=5.0),
         collected_at=5.0,
         skipped=("compose: not there",),
@@ -49,11 +75,12 @@ def test_a_record_comes_back_unchanged() -> None:
 
 def test_unknown_and_damaged_parts_are_named_and_the_rest_is_read() -> None:
     data = full().to_json()
-    data |= {"aura": 1, "use": {"gpus": "many"}, "runners": [{"model": "x"}], "pieces": "text"}
+    data |= {"aura": 1, "use": {"gpus": "many"}, "runners": [{"model": "x"}], "pieces": "text", "serving": {"manager": "an elf"}}
     found = Evidence.from_json(data)
     assert found.ollama_version == "0.13.3"
     assert found.use is None
     assert found.runners is None
+    assert found.serving is None
     assert found.pieces == ()
     assert {item.split(":")[0] for item in found.skipped} == {
         "compose",
@@ -61,6 +88,7 @@ def test_unknown_and_damaged_parts_are_named_and_the_rest_is_read() -> None:
         "damaged part 'use'",
         "damaged part 'runners'",
         "damaged part 'pieces'",
+        "damaged part 'serving'",
     }
 
 
@@ -76,7 +104,8 @@ def test_numbers_as_versions_and_odd_kinds_are_taken() -> None:
 def test_redaction_takes_names_tokens_and_home_paths() -> None:
     clean = redacted(full())
     text = json.dumps(clean.to_json())
-    for secret in ("ana", "ANA-PC", "abc", "sk-verysecret", "laptop-07"):
+    text = text.replace('"manager":', "")  # contains a name of this record by chance
+    for secret in ("ana", "ANA-PC", "abc", "verysecret", "laptop-07"):
         assert secret not in text, secret
     assert "offloaded 1/33" in text
     assert '"NUM_GPU": "1"' in text

@@ -13,7 +13,7 @@ from tests.powershell.shell import texts
 
 # What the language calls by a short name.
 ACCELERATORS = {
-    "array", "bool", "byte", "char", "double", "guid", "hashtable", "int", "int64", "long", "object", "ordered", "powershell", "pscustomobject",
+    "array", "bool", "byte", "char", "decimal", "double", "guid", "hashtable", "int", "int64", "long", "object", "ordered", "powershell", "pscustomobject",
     "psobject", "ref", "regex", "scriptblock", "string", "switch", "timespan", "type", "uint32", "uint64", "void", "xml",
 }  # fmt: skip
 # Types of .NET Framework 4.6.2 (and of Windows PowerShell 5.1) with their static members. A script that needs another one adds it here
@@ -23,6 +23,8 @@ FRAMEWORK = {
     "Collections.ArrayList": "",
     "Collections.Generic.Dictionary": "",
     "Collections.Generic.List": "",
+    "Collections.IDictionary": "",
+    "Collections.IEnumerable": "",
     "ComponentModel.Win32Exception": "",
     "Console": "InputEncoding OpenStandardInput OpenStandardOutput OutputEncoding",
     "Convert": "FromBase64String ToBase64String ToInt64",
@@ -31,12 +33,12 @@ FRAMEWORK = {
     "Diagnostics.Process": "GetCurrentProcess GetProcessById Start",
     "Diagnostics.ProcessStartInfo": "",
     "Diagnostics.Stopwatch": "StartNew",
-    "Environment": "GetEnvironmentVariables GetFolderPath MachineName OSVersion SystemDirectory",
+    "Environment": "GetEnvironmentVariable GetEnvironmentVariables GetFolderPath MachineName OSVersion SetEnvironmentVariable SystemDirectory",
     "IO.Directory": "CreateDirectory Delete Exists GetDirectories Move",
     "IO.DirectoryInfo": "",
     "IO.DirectoryNotFoundException": "",
     "IO.DriveInfo": "",
-    "IO.File": "Copy Delete Exists GetAttributes Move ReadAllText Replace WriteAllText",
+    "IO.File": "Copy Delete Exists GetAttributes Move ReadAllText Replace SetLastWriteTimeUtc WriteAllText",
     "IO.FileAccess": "Read ReadWrite Write",
     "IO.FileInfo": "",
     "IO.FileMode": "Create CreateNew Open OpenOrCreate",
@@ -86,6 +88,11 @@ FRAMEWORK = {
     "long": "MaxValue",
     "regex": "Escape Match Matches Replace",
     "string": "IsNullOrEmpty Join",
+    "Management.Automation.IContainsErrorRecord": "",
+    "Security.Cryptography.HashAlgorithm": "Create",
+    "Uri": "",
+    "ValueType": "",
+    "Version": "",
 }
 _STATIC = re.compile(r"\[([A-Za-z][\w.]*)\]::(\w+)")
 _MADE = re.compile(r"\bNew-Object\s+(?:-TypeName\s+)?'?([A-Za-z][\w.]*)")

@@ -31,7 +31,7 @@ from remediation.report.html import html
 EVIDENCE = "evidence/"
 DISTRIBUTION = "remediation"
 _ADDRESS = re.compile(r"(?<![\d.])(?!127\.|0\.0\.0\.0)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_MAIL = re.compile(r"[\w.+-]{1,256}@[\w-]{1,255}(?:\.[\w-]{1,255}){1,126}")
 _KEPT_OPTIONS = ("check", "diff", "max_risk", "last_resort", "forks", "tags", "skip_tags", "start_at_task", "limit", "wait")
 """Options of the run that are kept; variables and files of the user are not."""
 _WHEN = (2020, 1, 1, 0, 0, 0)

@@ -21,10 +21,10 @@ _LONGEST = 200_000
 """Longer texts are not treated as a person's report."""
 
 CONCEPTS: Mapping[str, str] = {
-    "gpu": r"e?i?gpus?|d?gpu'?s|graphics?|cards?|cuda|rocm|geforce|rtx-?\d*\w*|gtx-?\d*\w*|radeon|nvidia|quadro|tesla|[1-5]0[5-9]0(?:ti|s|m)?",
+    "gpu": r"e?i?gpus?|d?gpu'?s|graphics?|cards?|cuda|rocm|geforce|rtx-?\w*|gtx-?\w*|radeon|nvidia|quadro|tesla|[1-5]0[5-9]0(?:ti|s|m)?",
     "vram": r"vram|gpu-memory|video-memory",
     "cpu": r"cpus?|processors?|ram",
-    "not": r"not|no|never|without|cannot|unable|fail\w*|refus\w*|none|nothing|\w+n'?t|neither|stop(?:s|ped)|cease\w*|why|instead",
+    "not": r"not|no|never|without|cannot|unable|fail\w*|refus\w*|none|nothing|\w{1,64}n'?t|neither|stop(?:s|ped)|cease\w*|why|instead",
     "use": r"us(?:e|es|ed|ing|age)|utili[sz]\w*|detect\w*|recogni[sz]\w*|find|finds|found|see|sees|seen|pick\w*|advantage|leverag\w*|accelerat\w*|offload\w*|touch\w*",
     "idle": r"unused|idl\w+|ignored?|untouched|empty|cold|nothing|0%",
     "only": r"only|solely|purely|just|exclusively|entirely|always|default\w*|fall\w*|fell|fallback|revert\w*|stuck|limited",
@@ -58,7 +58,7 @@ CONCEPTS: Mapping[str, str] = {
     "which": r"0|first|wrong|other|same|second|gpu0|cuda0|all|both",
     "machine": r"machine|server|host|laptop|notebook|pc|computer|vm|vps|node|instance|box|i|we",
     "have": r"have|has|had|having|on|with|without|in|lacks?|there",
-    "no": r"no|without|\w+n'?t|lacks?|not|any",
+    "no": r"no|without|\w{1,64}n'?t|lacks?|not|any",
     "smi": r"nvidia-smi",
     "host": r"host|outside|hypervisor",
     "fine": r"ok|okay|fine|works?|working|shows?|lists?|expected|correct\w*|sees|normal\w*|good",

@@ -12,8 +12,8 @@ OWN = "zz-remediation.conf"
 _HEAD = "# Written by remediation. `remediate undo` or removing this file takes the settings back."
 _SYSTEM = "/etc/systemd/system"
 _SHIPPED = ("/usr/lib/", "/lib/", "/usr/local/lib/", "/run/", "/nix/")
-_ASSIGNMENT = re.compile(r"^(Environment|EnvironmentFile|UnsetEnvironment|PassEnvironment)\s*=\s*(.*)$")
-_PART = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|(?:\\.|[^\s"\'\\])+'
+_ASSIGNMENT = re.compile(r"^(Environment|EnvironmentFile|UnsetEnvironment|PassEnvironment)\s*=\s*((?:\S.*)?)$")
+_PART = r'"(?:\\.|[^"\\]){0,4096}"|\'(?:\\.|[^\'\\]){0,4096}\'|(?:\\.|[^\s"\'\\])+'
 _WORD = re.compile(rf"(?:{_PART})+", re.DOTALL)
 _PARTS = re.compile(_PART, re.DOTALL)
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")

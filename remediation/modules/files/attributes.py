@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from remediation.model.facts import FileStatus
     from remediation.modules.contract import ModuleTask
 
-_CLAUSE = re.compile(r"^([ugoa]*)((?:[-+=][rwxXstugo]*)+)$")
+_CLAUSE = re.compile(r"^([ugoa]*)([-+=][-+=rwxXstugo]*)$")
 _ACTION = re.compile(r"([-+=])([rwxXstugo]*)")
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
 _POSIX_NAME = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
