@@ -37,9 +37,21 @@ SETTINGS = pytest.mark.parametrize(
     [
         ({"OLLAMA_LLM_LIBRARY": "cuda"}, "wrong_library_or_missing_runner", "UnsetEnvironment=OLLAMA_LLM_LIBRARY"),
         ({"OLLAMA_CONTEXT_LENGTH": "32768"}, "context_too_large", 'Environment="OLLAMA_CONTEXT_LENGTH=4096"'),
-        ({"OLLAMA_NUM_PARALLEL": "8"}, "num_parallel_too_high", 'Environment="OLLAMA_NUM_PARALLEL=1"'),
-        ({"OLLAMA_GPU_OVERHEAD": str(3 * GIB)}, "gpu_overhead_reserved", "UnsetEnvironment=OLLAMA_GPU_OVERHEAD"),
-        ({"CUDA_VISIBLE_DEVICES": "-1"}, "cuda_visible_devices_wrong", "UnsetEnvironment=CUDA_VISIBLE_DEVICES"),
+        pytest.param(
+            {"OLLAMA_NUM_PARALLEL": "8"}, "num_parallel_too_high", 'Environment="OLLAMA_NUM_PARALLEL=1"', marks=pytest.mark.every
+        ),
+        pytest.param(
+            {"OLLAMA_GPU_OVERHEAD": str(3 * GIB)},
+            "gpu_overhead_reserved",
+            "UnsetEnvironment=OLLAMA_GPU_OVERHEAD",
+            marks=pytest.mark.every,
+        ),
+        pytest.param(
+            {"CUDA_VISIBLE_DEVICES": "-1"},
+            "cuda_visible_devices_wrong",
+            "UnsetEnvironment=CUDA_VISIBLE_DEVICES",
+            marks=pytest.mark.every,
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
