@@ -97,6 +97,9 @@ show() {
       elif [ ! -r lease.json ]; then state="may not be read"
       else text=$(first_bytes lease.json | tr -d '\000-\037'); fi
     fi
+    # another run may have removed the file, or all of the directory, after any of these questions
+    [ -e lease.json ] || [ -L lease.json ] || { state=missing; text=; }
+    [ -d "$path" ] || exit 1
     say lease "${path%/*}" "$1" "$login" "$state" "$text"
   )
 }
