@@ -26,7 +26,7 @@ from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.facts.derive import derive
 from remediation.diagnosis.knowledge.schema import parse
 from remediation.diagnosis.load import of_incident
-from remediation.diagnosis.reading import read_evidence
+from remediation.diagnosis.readers.reading import read_evidence
 from remediation.diagnosis.score import Tally, Weights, shares, tally, weights
 
 READ = ("platform", "ollama_version", "gpu", "symptom", "evidence")

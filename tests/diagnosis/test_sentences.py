@@ -12,7 +12,7 @@ from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.phrases import CONCEPTS, STATEMENTS, said
 from remediation.diagnosis.facts.words import WORDS, derive
-from remediation.diagnosis.reading import read_evidence
+from remediation.diagnosis.readers.reading import read_evidence
 
 SENTENCES: dict[str, list[str]] = yaml.safe_load(
     (pathlib.Path(__file__).parent / "fixtures" / "sentences.yml").read_text("utf-8")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from remediation.diagnosis.facts import host, room, run, words
 from remediation.diagnosis.facts.base import Facts, Sheet, seen_name
-from remediation.diagnosis.logs.messages import SAYS
-from remediation.diagnosis.logs.scan import SEEN
-from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.readers.logs.messages import SAYS
+from remediation.diagnosis.readers.logs.scan import SEEN
+from remediation.diagnosis.readers.reading import Reading
 
 
 def derive(reading: Reading) -> Facts:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 
-from remediation.diagnosis.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
 from remediation.diagnosis.facts.base import Sheet
-from remediation.diagnosis.present import is_live
-from remediation.diagnosis.reading import Reading
-from remediation.diagnosis.texts.asks import Setting
-from remediation.diagnosis.texts.gpus import capability
+from remediation.diagnosis.readers.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
+from remediation.diagnosis.readers.present import is_live
+from remediation.diagnosis.readers.reading import Reading
+from remediation.diagnosis.readers.texts.asks import Setting
+from remediation.diagnosis.readers.texts.gpus import capability
 from remediation.diagnosis.versions import Version, at_least
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 from remediation.diagnosis.facts.names import FACTS
 from remediation.diagnosis.facts.words import WORDS
 from remediation.diagnosis.knowledge.schema import Entry, parse
-from remediation.diagnosis.logs.messages import MESSAGES
+from remediation.diagnosis.readers.logs.messages import MESSAGES
 
 _WEIGHTS = (
     ("proves", "it is proven where"),

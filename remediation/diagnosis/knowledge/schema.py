@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from remediation.diagnosis.facts.base import Fact, Facts
 from remediation.diagnosis.facts.names import FACTS
 from remediation.diagnosis.facts.words import WORDS
-from remediation.diagnosis.logs.scan import signs
+from remediation.diagnosis.readers.logs.scan import signs
 from remediation.model.finding import Cause
 
 _ATOM = re.compile(r"^([!~]?)([a-z_]{1,40}\.[a-z0-9_]{1,80})$")

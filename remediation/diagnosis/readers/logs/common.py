@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from remediation.diagnosis.logs import slog
-from remediation.diagnosis.logs.model import Device, Load, Request
-from remediation.diagnosis.logs.state import Handler, State, offloaded
+from remediation.diagnosis.readers.logs import slog
+from remediation.diagnosis.readers.logs.model import Device, Load, Request
+from remediation.diagnosis.readers.logs.state import Handler, State, offloaded
 from remediation.diagnosis.units import GIB, MIB, parse_size, rounding
 from remediation.diagnosis.versions import Generation, parse_version
 from remediation.model.finding import Quote

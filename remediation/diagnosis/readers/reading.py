@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from remediation.diagnosis.codes import CudaCode, read_codes
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.logs import Device, Load, LogReading, Request, read_again, read_log
-from remediation.diagnosis.logs.lines import gathered
-from remediation.diagnosis.logs.scan import Hit
-from remediation.diagnosis.present import Present, is_live, model_blob
-from remediation.diagnosis.texts.asks import Ask, Setting, read_asks, read_settings
-from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_inspect
-from remediation.diagnosis.texts.gpus import GpuText, card_size, read_gpu
-from remediation.diagnosis.texts.ps import PsRow, read_ps, row_of
-from remediation.diagnosis.texts.smi import GpuProcess, SmiReading, read_smi
-from remediation.diagnosis.texts.speed import Speed, read_speed
+from remediation.diagnosis.readers.codes import CudaCode, read_codes
+from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request, read_again, read_log
+from remediation.diagnosis.readers.logs.lines import gathered
+from remediation.diagnosis.readers.logs.scan import Hit
+from remediation.diagnosis.readers.present import Present, is_live, model_blob
+from remediation.diagnosis.readers.texts.asks import Ask, Setting, read_asks, read_settings
+from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
+from remediation.diagnosis.readers.texts.gpus import GpuText, card_size, read_gpu
+from remediation.diagnosis.readers.texts.ps import PsRow, read_ps, row_of
+from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
+from remediation.diagnosis.readers.texts.speed import Speed, read_speed
 from remediation.diagnosis.untrusted import bounded_lines
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.model.facts import Gpu

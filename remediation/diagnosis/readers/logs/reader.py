@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from remediation.diagnosis.logs import common, g0, g1, g2, g3, slog
-from remediation.diagnosis.logs.lines import plain_lines
-from remediation.diagnosis.logs.model import LogReading
-from remediation.diagnosis.logs.scan import Scanner, When, signs
-from remediation.diagnosis.logs.state import Handler, State
+from remediation.diagnosis.readers.logs import common, g0, g1, g2, g3, slog
+from remediation.diagnosis.readers.logs.lines import plain_lines
+from remediation.diagnosis.readers.logs.model import LogReading
+from remediation.diagnosis.readers.logs.scan import Scanner, When, signs
+from remediation.diagnosis.readers.logs.state import Handler, State
 from remediation.model.finding import Quote
 
 _SLOG: Mapping[str, Handler] = {**common.SLOG, **g0.SLOG, **g1.SLOG, **g2.SLOG, **g3.SLOG}
