@@ -41,7 +41,7 @@ _FILE = re.compile(
 )
 
 
-def derive(sheet: Sheet) -> None:
+def derive_room(sheet: Sheet) -> None:
     """Record the facts about memory."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     _slots_and_context(sheet)

@@ -48,7 +48,7 @@ _IN_WORDS = re.compile(
 _CPU_GRAPH = re.compile(r'msg="compute graph"[^\n]{0,80}(?:backend|device)=CPU[^\n]{0,60}size="([\d.]{1,8} [KMG]iB)"')
 
 
-def derive(sheet: Sheet) -> None:
+def derive_run(sheet: Sheet) -> None:
     """Record discovery, placement, requests, ends and times."""
     _discovery(sheet)
     _placement(sheet)

@@ -195,7 +195,7 @@ def using_device(state: State, line: str, at: Quote) -> None:
         load.free, load.free_at, load.free_slack = (free,), load.free_at or at, 0
 
 
-def context(state: State, line: str, at: Quote) -> None:
+def context_line(state: State, line: str, at: Quote) -> None:
     """``n_ctx = 4096`` and ``n_seq_max = 4`` of llama.cpp."""
     load = state.load(at)
     if match := _CONTEXT.search(line):
@@ -232,7 +232,7 @@ def gguf_key(state: State, line: str, at: Quote) -> None:
         state.models[value] = None
 
 
-def metadata(state: State, line: str, at: Quote) -> None:
+def metadata_line(state: State, line: str, at: Quote) -> None:
     """llama.cpp's summary of a model's metadata."""
     if match := _FILE_SIZE.search(line):
         state.load(at).file_size = parse_size(match[1])
