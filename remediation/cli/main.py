@@ -19,6 +19,7 @@ from remediation.cli.commands import check_host, diagnose, history, inventory, l
 from remediation.cli.commands.project import completion, doctor, init
 from remediation.cli.commands.reporting import bundle, report
 from remediation.cli.commands.watching import monitor, watch
+from remediation.cli.languages import speak_as_asked
 from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
 from remediation.cli.task import INTERRUPTED, OptionTask, end_now, guarded
@@ -130,6 +131,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     gc.set_threshold(GARBAGE)
     install()
+    speak_as_asked(sys.argv if argv is None else argv)
     program = RemediateProgram(version=__version__, namespace=namespace, name="remediate", binary="remediate")
     code = guarded(lambda: _run(program, argv))
     if code == INTERRUPTED and threading.active_count() > 1:
