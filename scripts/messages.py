@@ -26,10 +26,13 @@ MISSING = "missing.txt"
 """Per language, the messages that may lack a translation for now, one per line."""
 
 SENTENCES = (
-    "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts",
+    "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run.py", "diagnosis/facts/host.py", "diagnosis/facts/room.py", "diagnosis/facts/holders.py",
     "diagnosis/memory", "diagnosis/diagnose.py", "diagnosis/collect.py", "facets/target.py", "model/facts", "cli/commands/verify_watch.py",
 )  # fmt: skip
 """Folders and modules whose sentences people read in events and errors."""
+
+PLURALS = {"es": "nplurals=2; plural=(n != 1);"}
+"""One and many: Babel adds a third form for millions, which no message needs."""
 
 PLAYBOOKS = ("fix-offload.yml", "verify.yml")
 KNOWN = ("cure", "title", "confirm", "by_hand")
@@ -157,6 +160,8 @@ def placeholder(node: ast.expr) -> str:
         return node.id.strip("_")
     if isinstance(node, ast.Attribute):
         return node.attr.strip("_")
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "verb":
+        return "verb"
     if isinstance(node, ast.Call):
         inner = [each for each in node.args if isinstance(each, (ast.Name, ast.Attribute, ast.Subscript, ast.Call))]
         return placeholder(inner[0]) if inner else placeholder(node.func)
@@ -208,6 +213,7 @@ def merged(language: str) -> Catalog:
         fuzzy=False,
         header_comment=f"# Messages of remediation: {language}",
     )
+    catalog.mime_headers = [("Plural-Forms", PLURALS[language])]
     catalog.creation_date = catalog.revision_date = known.creation_date
     for message in sorted((each for each in new if each.id), key=lambda each: (each.locations[0][0], str(each.id))):
         translation = known.get(message.id if isinstance(message.id, str) else message.id[0])
