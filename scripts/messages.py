@@ -1,16 +1,19 @@
-"""Keep the catalogues of messages complete: ``python scripts/messages.py`` updates them, ``--list`` prints what has no translation.
+"""Keep the catalogues of messages complete: ``python scripts/messages.py`` updates them.
 
+``--list`` prints what has no translation, ``--check`` fails if a catalogue is not up to date.
 Messages come from calls of `gettext` and `ngettext`, from the templates of pages, from sentences in the code whose errors, changes
 and states appear in events, from the knowledge of the diagnosis, and from the names in the shipped playbooks. A translation is
-kept while its message is unchanged; messages that are gone are removed. Translators edit the PO file; Babel is needed only here.
+kept while its message is unchanged; messages that are gone are removed.
+New messages are listed in ``missing.txt`` until they are translated in the PO file. Babel is needed only here.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +42,7 @@ KNOWN = ("cure", "title", "confirm", "by_hand")
 """Texts of an entry of the knowledge; ``on`` has more."""
 
 _WORDS = re.compile(r"[^\W\d_]{2,}[,;:)]? (?:\(?[^\W\d_]{2,}|\{)|\} [^\W\d_]{2,}|[^\W\d_]{2,} \{")
-_COMMAND = re.compile(
-    r"^(?:docker|nvidia-smi|systemctl|journalctl|sudo|ollama|remediate|powershell|schtasks|type|sc|wsl) [\w{ .:/-]*$"
-)
+_COMMAND = re.compile(r"^(?:docker|systemctl|journalctl|sudo|ollama|powershell|schtasks|type|sc|wsl) [\w{ .:/-]*$")
 _SILENT_CALLS = {"compile", "param", "Field", "getLogger", "step", "field_validator", "register", "TypeVar", "fact", "log_debug"}
 _LOGGING = {"debug", "info", "warning", "error", "exception"}
 
@@ -237,17 +238,48 @@ def write(language: str, catalog: Catalog) -> None:
         write_po(file, catalog, width=0, omit_header=False, sort_by_file=False)
 
 
-def main(words: Iterable[str]) -> int:
-    """Update the catalogues, or list what they lack."""
+def allowed_path(language: str) -> Path:
+    """Return the file with the messages that may lack a translation."""
+    return LOCALE / language / MISSING
+
+
+def allowed(language: str) -> list[str]:
+    """Return the messages that may lack a translation for now."""
+    path = allowed_path(language)
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def stale(language: str, catalog: Catalog) -> list[str]:
+    """Return what is wrong with a catalogue's file, as sentences."""
+    with (LOCALE / language / "LC_MESSAGES" / "remediation.po").open("rb") as file:
+        known = {message.id for message in read_po(file, locale=language) if message.id}
+    wanted = {message.id for message in catalog if message.id}
+    missing, may_miss = set(untranslated(catalog)), set(allowed(language))
+    problems = [f"not in the catalogue: {message!r}" for message in sorted(map(str, wanted - known))]
+    problems += [f"in the catalogue, but no longer in the program: {message!r}" for message in sorted(map(str, known - wanted))]
+    problems += [f"no translation: {message!r}" for message in sorted(missing - may_miss)]
+    problems += [f"listed in {MISSING}, but translated or gone: {message!r}" for message in sorted(may_miss - missing)]
+    return [f"{language}: {problem}" for problem in problems]
+
+
+def main(words: Sequence[str]) -> int:
+    """Update the catalogues, check them, or list what they lack."""
+    problems: list[str] = []
     for language in sorted(folder.name for folder in LOCALE.iterdir() if folder.is_dir()):
         catalog = merged(language)
         missing = untranslated(catalog)
         if "--list" in words:
             print("\n".join(missing))
-            continue
-        write(language, catalog)
-        print(f"{language}: {len(catalog)} messages, {len(missing)} without a translation")
-    return 0
+        elif "--check" in words:
+            problems += stale(language, catalog)
+        else:
+            write(language, catalog)
+            listed = "".join(f"{json.dumps(message, ensure_ascii=False)}\n" for message in missing)
+            if listed or allowed_path(language).is_file():
+                allowed_path(language).write_text(listed, encoding="utf-8")
+            print(f"{language}: {len(catalog)} messages, {len(missing)} without a translation")
+    print("\n".join(problems), end="\n" if problems else "")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

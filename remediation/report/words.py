@@ -49,6 +49,8 @@ WORDS = (
     message("waited for its turn"),
     message("waited for other hosts"),
     message("looked at the host"),
+    message("and"),
+    message("or"),
     message("answers"),
     message("no GPU"),
     message("no Ollama"),

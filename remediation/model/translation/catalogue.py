@@ -1,7 +1,7 @@
 """A language's messages, and the search for the message that an English text was made from.
 
 A message with placeholders is a template: ``close {program}`` matches ``close chrome.exe``. The value is translated in the same
-way, because it may be a sentence. Of several templates that match, the one with the most text decides. Matching compares the
+way, because it may be a sentence. Of several ways to read a text, the one that understands most of it decides. Matching compares the
 text between placeholders from left to right, so its time is linear in the text, whatever a host may have put into it.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
@@ -16,15 +17,25 @@ from typing import NamedTuple
 from remediation.model.translation.po import read_po, translations
 
 _PLACEHOLDER = re.compile(r"\{(\w{1,40})\}")
-_COUNTS = {"count", "number"}
-"""Placeholders that hold only a number: ``{count} layers`` is not the message of ``all layers``."""
+_COUNT = "count"
+"""The placeholder that holds only a number: ``{count} layers`` is not the message of ``all layers``."""
+_VERBS = ("is", "are", "was", "were")
+"""What a placeholder for a verb may hold; a translation may leave it out."""
 _DEPTH = 6
 _LONGEST = 4000
 _LEAST_TEXT = 4
 _KEPT = 8192
 _SEPARATORS = ("\n", "; ", " · ", ", ", " and ", " or ", ": ")
-_JOINTS = {" and ": " y ", " or ": " o "}
+_JOINTS = {" and ", " or "}
+"""Separators that are words: they are translated between names only."""
 _EDGES = " .,;:()"
+
+
+class Reading(NamedTuple):
+    """A translation, and how many letters of the English text belong to messages."""
+
+    text: str
+    understood: int
 
 
 class Template(NamedTuple):
@@ -46,20 +57,31 @@ class Template(NamedTuple):
             if stop < at:
                 return None
             value = text[at:stop]
-            if (name in _COUNTS and not value.isdecimal()) or values.setdefault(name, value) != value:
+            if (
+                (name == _COUNT and not value.isdecimal())
+                or (name == "verb" and value not in _VERBS)
+                or values.setdefault(name, value) != value
+            ):
                 return None
             at = stop + len(following or "")
         return values
 
 
-def as_template(message: str) -> Template | None:
-    """Return a message as a template, None if it has no placeholder or too little text to be found."""
+def templates(message: str) -> tuple[Template, ...]:
+    """Return the templates of a message, one for each verb that ``{verb}`` may stand for.
+
+    A message without a placeholder, or with too little text to be found, has none.
+    """
+    if "{verb}" in message:
+        return tuple(each._replace(message=message) for verb in _VERBS for each in templates(message.replace("{verb}", verb)))
     parts = _PLACEHOLDER.split(message)
     texts = tuple(part.replace("{{", "{").replace("}}", "}") for part in parts[::2])
     length = sum(letter.isalpha() for text in texts for letter in text)
-    if len(parts) == 1 or length < _LEAST_TEXT:
-        return None
-    return Template(message, texts, tuple(parts[1::2]), length)
+    return (
+        (Template(message, texts, tuple(parts[1::2]), length),)
+        if len(parts) > 1 and (length >= _LEAST_TEXT or _COUNT in parts[1::2])
+        else ()
+    )
 
 
 class Catalogue:
@@ -69,17 +91,19 @@ class Catalogue:
         folder = resources.files("remediation") / "locale" / language / "LC_MESSAGES"
         messages = read_po(folder / "remediation.po")
         self._translations = translations(messages)
-        self._forms: dict[str, tuple[str, ...]] = {}
+        self._forms: dict[str, str] = {}
+        self._counted: dict[str, tuple[str, str]] = {}
         self._templates: dict[str, list[Template]] = defaultdict(list)
         for message, found in messages.items():
-            forms = tuple(found.split("\0"))
-            for one in message.split("\0"):
-                self._forms.setdefault(one, forms)
-                template = as_template(one)
-                if template is not None:
+            one, _, many = message.partition("\0")
+            for each in filter(None, (one, many)):
+                self._forms.setdefault(each, found.split("\0")[0])
+                if many:
+                    self._counted[each] = (one, many)
+                for template in templates(each):
                     self._templates[max(template.texts, key=len)].append(template)
         self._forms.pop("", None)
-        self.text = lru_cache(_KEPT)(self._text)
+        self._read = lru_cache(_KEPT)(self._reading)
 
     def message(self, message: str) -> str:
         """Return the translation of a message, or the message."""
@@ -89,50 +113,49 @@ class Catalogue:
         """Return the translation for a count."""
         return self._translations.ngettext(one, many, count)
 
-    def _text(self, text: str) -> str:
-        return self._whole(text, _DEPTH) if len(text) <= _LONGEST else text
+    def text(self, text: str) -> str:
+        """Return the translation of a text that was made from a message; other text stays as it is."""
+        return self._read(text, _DEPTH).text if len(text) <= _LONGEST else text
 
-    def _whole(self, text: str, depth: int) -> str:
-        """Return the translation of a text, else of its parts."""
+    def _reading(self, text: str, depth: int) -> Reading:
+        """Return the translation that understands most of a text: as a message, or as parts that are messages."""
         bare = text.strip(_EDGES)
         if not depth or not any(letter.isalpha() for letter in bare):
-            return text
-        for one in dict.fromkeys((text, text.strip(), bare)):
-            found = self._found(one, depth)
-            if found is not None:
-                start = text.index(one)
-                return f"{text[:start]}{found}{text[start + len(one) :]}"
+            return Reading(text, 0)
+        return max(self._readings(text, bare, depth), key=lambda reading: reading.understood, default=Reading(text, 0))
+
+    def _readings(self, text: str, bare: str, depth: int) -> Iterator[Reading]:
         for separator in _SEPARATORS:
             if separator in text:
-                parts = text.split(separator)
-                if separator not in _JOINTS:
-                    return separator.join(self._whole(part, depth - 1) for part in parts)
-                if all(" " not in part.strip() for part in parts):
-                    return _JOINTS[separator].join(parts)
-        return text
+                parts = [self._read(part, depth - 1) for part in text.split(separator, 1 if separator == ": " else -1)]
+                if separator not in _JOINTS or all(" " not in part for part in text.split(separator)):
+                    joint = self._forms.get(separator.strip(), separator.strip())
+                    shown = f" {joint} " if separator in _JOINTS else separator
+                    yield Reading(shown.join(part.text for part in parts), sum(part.understood for part in parts))
+        for one in dict.fromkeys((text, text.strip(), bare)):
+            start = text.index(one)
+            for found in self._as_message(one, depth):
+                yield Reading(f"{text[:start]}{found.text}{text[start + len(one) :]}", found.understood)
 
-    def _found(self, text: str, depth: int) -> str | None:
+    def _as_message(self, text: str, depth: int) -> Iterator[Reading]:
         if text in self._forms:
-            return self._forms[text][0]
-        best: tuple[Template, dict[str, str]] | None = None
-        for anchor, templates in self._templates.items():
-            if anchor not in text:
-                continue
-            for template in templates:
-                if best is not None and template.length <= best[0].length:
-                    continue
-                values = template.match(text)
-                if values is not None:
-                    best = template, values
-        if best is None:
-            return None
-        return self._filled(best[0], best[1], depth)
+            yield Reading(self._forms[text], sum(letter.isalpha() for letter in text))
+            return
+        for anchor in self._templates:
+            if anchor in text:
+                for template in self._templates[anchor]:
+                    values = template.match(text)
+                    if values is not None:
+                        yield self._filled(template, values, depth)
 
-    def _filled(self, template: Template, values: dict[str, str], depth: int) -> str:
-        shown = {name: self._whole(value, depth - 1) for name, value in values.items()}
-        forms = self._forms[template.message]
-        count = next((int(values[name]) for name in template.names if name in _COUNTS), 1)
-        return forms[self._translations.plural(count) if len(forms) > 1 else 0].format(**shown)
+    def _filled(self, template: Template, values: dict[str, str], depth: int) -> Reading:
+        shown = {name: self._read(value, depth - 1) for name, value in values.items()}
+        text = self._forms[template.message]
+        if template.message in self._counted:
+            count = int(values.get(_COUNT, 1))
+            text = self._translations.ngettext(*self._counted[template.message], count)
+        understood = template.length + sum(value.understood for value in shown.values())
+        return Reading(text.format(verb="", **{name: value.text for name, value in shown.items()}), understood)
 
 
 @lru_cache(maxsize=1)
