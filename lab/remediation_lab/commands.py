@@ -118,7 +118,7 @@ COMMANDS = (
         start,
         True,
         ("remediate lab.start", "remediate lab.start --hosts 12", "remediate lab.start --world native-windows"),
-    ),  # fmt: skip
+    ),
     PluginCommand("stop", NoOptions, stop, True, ("remediate lab.stop", "remediate lab.stop && remediate lab.start --hosts 3")),
     PluginCommand(
         "fault", NewFault, fault, True, ("remediate lab.fault laptop-07 num-gpu-1", "remediate lab.fault laptop-07 vram-occupied")

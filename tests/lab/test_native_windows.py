@@ -1,4 +1,4 @@
-"""Ollama outside of containers on a Windows host of the lab: what the machine does by itself, and what the program makes of each fault."""
+"""Ollama outside of containers on a Windows host of the lab: how the machine behaves, and how the program repairs each fault."""
 
 from __future__ import annotations
 
@@ -187,6 +187,7 @@ def test_ollamas_command_line_starts_no_server_here() -> None:
 def test_a_machine_comes_back_from_disk(fault: str) -> None:
     machine = made(fault)
     again = Machine(State.from_json(json.loads(json.dumps(machine.call("state")))), scale=500.0)
+    again.clock.grain = machine.clock.grain
     assert get(again, "/api/ps") == get(machine, "/api/ps") != {"models": []}
     assert again.memory.free() == machine.memory.free()
     runner = again.serving.servers()[0]
@@ -210,7 +211,7 @@ REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "model-truncated": ("model_corrupt", ("model.repulled", "model.reloaded")),
     "healthy": ("healthy", ()),
 }
-"""The cause that a diagnosis puts first, and the steps that repair it; without a readable log the cause cannot be told from the API."""
+"""The cause that a diagnosis puts first, and the steps that repair it; without a readable log the API does not show the cause."""
 BY_HAND: Mapping[str, tuple[str, str]] = {
     "app-context": ("context_too_large", "start Ollama again"),
     "user-llm-library": ("wrong_library_or_missing_runner", "SetEnvironmentVariable('OLLAMA_LLM_LIBRARY', $null"),

@@ -78,7 +78,7 @@ def environment(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _changed(content: bytes, change: Callable[[sqlite3.Connection], object]) -> bytes:
-    """Open the database in a file of its own, as the memory of Python 3.10 takes none."""
+    """Change the database in a temporary file: `deserialize` came with Python 3.11."""
     with tempfile.TemporaryDirectory(prefix="remediation-lab-") as folder:
         path = Path(folder) / "db.sqlite"
         path.write_bytes(content)

@@ -122,7 +122,7 @@ class NativeServers:
             self._serve(installation)
 
     def stop(self, installation: Installation) -> None:
-        """End the starter with its server, as it ends when it is asked to."""
+        """End the starter with its server and the runners."""
         with self._lock:
             numbers = {installation.starter, installation.pid} - {self._scheduler()}
             installation.starter = 0
