@@ -77,7 +77,7 @@ class WorkerSession:
         """
         self._number += 1
         self._channel.send(line_of({"id": self._number, "calls": list(calls)}), deadline)
-        answer = _Answer(self._number, len(calls), on_chunk or {})
+        answer = _PendingAnswer(self._number, len(calls), on_chunk or {})
         with self._explained():
             while answer.replies is None:
                 answer.take(self._frame(deadline))
@@ -97,7 +97,7 @@ class WorkerSession:
             self._check_language()
             # it ended without a greeting, so it read no request
             raise NotDelivered(end.message, end.next_step) from end
-        answer = _Answer(1, len(calls), on_chunk or {})
+        answer = _PendingAnswer(1, len(calls), on_chunk or {})
         with self._explained():
             while answer.replies is None:
                 answer.take(self._frame(deadline))
@@ -157,7 +157,7 @@ class _InvalidAnswer(Exception):
     """An answer that does not belong to its request."""
 
 
-class _Answer:
+class _PendingAnswer:
     """The answer to one request. Output of programs and bodies of HTTP answers arrive in parts before the replies.
 
     ``replies`` is None until the answer is complete.
