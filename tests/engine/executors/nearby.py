@@ -1,0 +1,91 @@
+"""Workers in this process: sessions that get and give parcels as over a network, and that a test can lose."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from remediation.engine.context import Ports
+from remediation.engine.executors.courier import WorkerLost
+from remediation.engine.executors.parcels import Parcel
+from remediation.engine.executors.remote import RemoteExecutor
+from remediation.engine.executors.session import WorkerSession
+from remediation.engine.play.context.run_request import RunSummary
+from remediation.engine.play.runner import run_playbook
+from tests.engine.flowing import Flow, FlowAccess
+from tests.engine.toys import TOYS, Told
+
+
+class NearbyWorker:
+    """A worker that can be lost, as by SIGKILL: what it sent and was not fetched is gone, and no answer reaches it."""
+
+    def __init__(self, name: str, session: WorkerSession) -> None:
+        self.name, self.session = name, session
+        self.opened: list[str] = []
+        self._gone = threading.Event()
+        self._changed = threading.Condition()
+        session.outbox.changed = self._notify
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def lose(self) -> None:
+        self._gone.set()
+        self._notify()
+
+    def post(self, number: int, parcels: Sequence[Parcel]) -> None:
+        if self._gone.is_set():
+            raise WorkerLost(f"{self.name} does not answer")
+        for _ in range(2):  # a transport that repeats a delivery
+            self.session.post(number, parcels)
+
+    def poll(self, acknowledged: int, seconds: float) -> Sequence[tuple[int, Parcel]]:
+        self.session.seen()
+        with self._changed:
+            self._changed.wait_for(lambda: self._gone.is_set() or self.session.outbox.waiting(acknowledged), seconds)
+        if self._gone.is_set():
+            raise WorkerLost(f"{self.name} does not answer")
+        return self.session.outbox.take(acknowledged)
+
+    def release(self) -> None:
+        self.session.post(1 << 60, ())
+
+
+class NearbyCluster:
+    """A cluster of workers in this process; each opens the hosts of a flow."""
+
+    address = "nearby"
+
+    def __init__(self, made: Flow, workers: int = 2, spare: int = 0) -> None:
+        self.made, self.spare = made, spare
+        self.workers: list[NearbyWorker] = []
+        self.places: dict[str, list[str]] = {}
+        self.on_open: Callable[[NearbyWorker, str], None] = lambda worker, host: None
+        self._first = workers
+
+    def join(self) -> Sequence[NearbyWorker]:
+        new = self._first if not self.workers else self.spare
+        self.spare = 0 if self.workers else self.spare
+        self._first = 0
+        joined = [self._worker(f"worker-{len(self.workers) + number}") for number in range(new)]
+        self.workers += joined
+        return joined
+
+    def _worker(self, name: str) -> NearbyWorker:
+        def open_host(host: str, variables: Mapping[str, Any], *, check: bool) -> FlowAccess:
+            self.places.setdefault(host, []).append(name)
+            self.on_open(worker, host)
+            return self.made.open(host, variables, check=check)
+
+        worker = NearbyWorker(name, WorkerSession(open_host, lambda: TOYS))
+        return worker
+
+
+def run_spread(made: Flow, cluster: NearbyCluster | None = None, **more: Any) -> tuple[RunSummary, Told]:
+    """Run a flow on workers."""
+    told = Told()
+    executor = RemoteExecutor(cluster or NearbyCluster(made))
+    ports: Ports = made.ports(told)
+    return run_playbook(made.request(**more), ports, made.open, executor), told
