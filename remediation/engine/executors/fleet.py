@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from remediation.engine.executors.messages import Know, KnownHost
+from remediation.engine.executors.refusals import reads_controller
 from remediation.engine.play.context.run_request import InventoryView
 from remediation.inventory.inventory import IMPLICIT
 from remediation.inventory.patterns import match_hosts, split_pattern
+from remediation.model.errors import RemediationError
+from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import has_template, texts_in
 
 GROUPS = "groups"
 """The magic variable with all groups: sent once, not with each host."""
@@ -46,8 +51,8 @@ class KnownFleet:
 class SentHosts:
     """What one worker knows of the inventory: each table is sent to it once."""
 
-    def __init__(self, inventory: InventoryView) -> None:
-        self._inventory = inventory
+    def __init__(self, inventory: InventoryView, extra: Mapping[str, Any]) -> None:
+        self._inventory, self._extra = inventory, extra
         self._numbers: dict[int, int] = {}
         self._kept: list[Mapping[str, Any]] = []
         self._hosts: set[str] = set()
@@ -68,6 +73,27 @@ class SentHosts:
                     number = self._numbers[id(layer)] = len(self._kept)
                     tables[number] = layer
                 numbers.append(number)
+            read = self._read_here(name)
+            if read:
+                numbers.insert(0, len(self._kept) + 1)
+                self._kept.append(read)
+                tables[len(self._kept)] = read
             magic = {key: value for key, value in self._inventory.magic(name).items() if key != GROUPS}
             hosts[name] = KnownHost(tuple(numbers), magic)
         return Know(hosts, tables) if hosts else None
+
+    def _read_here(self, name: str) -> Mapping[str, Any]:
+        """Return the values of a host's variables that read the controller: its environment, its files, its key ring."""
+        layers = self._inventory.layers(name)
+        named = {key for layer in layers for key, value in layer.items() if self._reads_here(value)}
+        if not named:
+            return {}
+        scope = Scope((self._extra, *layers, self._inventory.magic(name)))
+        found: dict[str, Any] = {}
+        for key in sorted(named):
+            with suppress(RemediationError):  # the host's own walk reports it
+                found[key] = scope.render(scope[key])
+        return found
+
+    def _reads_here(self, value: Any) -> bool:
+        return has_template(value) and any(reads_controller(text) for text in texts_in(value))

@@ -1,15 +1,13 @@
 """The controller's side: spreads the hosts of a wave over the workers, and takes over the hosts of a worker that is lost.
 
 A host stays on its worker, with its connections and its lease. If that worker is lost, the journal decides: a host in the middle of a
-change is reported as lost, since nobody knows whether the change was made; a host that was not continues on another worker as a resumed
+change is reported as lost, since it is unknown whether the change was made; a host that was not continues on another worker as a resumed
 run would, and finished tasks are not repeated. A worker that was given up but still runs makes no change: it waits for the answer to
 ``change_start``, which never comes.
 """
 
 from __future__ import annotations
 
-import getpass
-import socket
 import threading
 import time
 from collections import deque
@@ -57,7 +55,7 @@ from remediation.model.outcome import Outcome
 from remediation.templating.templar import Scope
 
 NEW_WORKERS = 20.0
-"""Seconds to wait for a new worker once the last one is lost: a nanny starts one in its place."""
+"""Seconds to wait for a new worker once the last one is lost: Dask's nanny starts a new one."""
 
 CLOSING_TIME = 90.0
 """Seconds that the workers have to close their hosts at the end of a run."""
@@ -102,7 +100,7 @@ class _Host:
 class RemoteExecutor:
     """See `remediation.engine.play.waves.executor.Executor`. `keep` stores the readings of a host for an evidence bundle."""
 
-    def __init__(self, cluster: Cluster, keep: Callable[[str, str], None] = lambda host, text: None) -> None:
+    def __init__(self, cluster: Cluster, keep: Callable[[str, str], None] = lambda *_: None) -> None:
         self._cluster, self._keep = cluster, keep
         self._lock = threading.RLock()
         self._workers: list[_Worker] = []
@@ -168,7 +166,7 @@ class RemoteExecutor:
             courier = Courier(
                 channel, stage.ports.mask, take=self._take, lost=self._lost, cancelled=stage.ports.cancelled
             )  # fmt: skip
-            worker = _Worker(courier, SentHosts(stage.request.inventory))
+            worker = _Worker(courier, SentHosts(stage.request.inventory, stage.request.extra))
             with self._lock:
                 courier.send(_begin(stage))
                 self._workers.append(worker)

@@ -174,6 +174,7 @@ class PlaybookRunner:
             self._emit_host_end(state)
 
     def host_variables(self, name: str) -> Mapping[str, Any]:
+        """Return a host's variables without those of any play."""
         return rendered(Scope(self.stage.host_layers(name)))
 
     def _emit_host_end(self, state: HostState) -> None:

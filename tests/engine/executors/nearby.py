@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from remediation.engine.context import Ports
 from remediation.engine.executors.courier import WorkerLost
 from remediation.engine.executors.parcels import Parcel
 from remediation.engine.executors.remote import RemoteExecutor
 from remediation.engine.executors.session import WorkerSession
 from remediation.engine.play.context.run_request import RunSummary
 from remediation.engine.play.runner import run_playbook
+from remediation.model.event import Event
 from tests.engine.flowing import Flow, FlowAccess
 from tests.engine.toys import TOYS, Told
 
@@ -47,7 +47,7 @@ class NearbyWorker:
             self._changed.wait_for(lambda: self._gone.is_set() or self.session.outbox.waiting(acknowledged), seconds)
         if self._gone.is_set():
             raise WorkerLost(f"{self.name} does not answer")
-        return self.session.outbox.take(acknowledged)
+        return self.session.outbox.take(acknowledged)[:1]  # nothing that was sent after a loss arrives
 
     def release(self) -> None:
         self.session.post(1 << 60, ())
@@ -62,7 +62,7 @@ class NearbyCluster:
         self.made, self.spare = made, spare
         self.workers: list[NearbyWorker] = []
         self.places: dict[str, list[str]] = {}
-        self.on_open: Callable[[NearbyWorker, str], None] = lambda worker, host: None
+        self.on_open: Callable[[NearbyWorker, str], None] = lambda *_: None
         self._first = workers
 
     def join(self) -> Sequence[NearbyWorker]:
@@ -72,6 +72,10 @@ class NearbyCluster:
         joined = [self._worker(f"worker-{len(self.workers) + number}") for number in range(new)]
         self.workers += joined
         return joined
+
+    def worker_of(self, host: str) -> NearbyWorker:
+        """Return the worker that walks a host."""
+        return next(each for each in self.workers if each.session._run is not None and host in each.session._run.walks)
 
     def _worker(self, name: str) -> NearbyWorker:
         def open_host(host: str, variables: Mapping[str, Any], *, check: bool) -> FlowAccess:
@@ -83,9 +87,10 @@ class NearbyCluster:
         return worker
 
 
-def run_spread(made: Flow, cluster: NearbyCluster | None = None, **more: Any) -> tuple[RunSummary, Told]:
+def run_spread(
+    made: Flow, cluster: NearbyCluster | None = None, emit: Callable[[Event], None] | None = None, **more: Any
+) -> tuple[RunSummary, Told]:  # fmt: skip
     """Run a flow on workers."""
     told = Told()
     executor = RemoteExecutor(cluster or NearbyCluster(made))
-    ports: Ports = made.ports(told)
-    return run_playbook(made.request(**more), ports, made.open, executor), told
+    return run_playbook(made.request(**more), made.ports(emit or told), made.open, executor), told

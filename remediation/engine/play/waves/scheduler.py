@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn, Meeting, Walk
 from remediation.engine.workers import AWAKE, Workers
 
-
 Stop: TypeAlias = Barrier | LeaderResult | None
 """Where a segment of a walk stopped: at a barrier, with a result for the others, or at its end."""
 

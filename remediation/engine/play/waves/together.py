@@ -84,6 +84,7 @@ def _names(play: Play) -> frozenset[str]:
 
 
 def mentions(text: str, names: frozenset[str] | set[str]) -> bool:
+    """Return whether a text contains one of the names as a word."""
     return not names.isdisjoint(_WORD.findall(text))
 
 
