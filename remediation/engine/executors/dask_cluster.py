@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from remediation import __version__
 from remediation.engine.executors.courier import WorkerChannel, WorkerLost
 from remediation.engine.executors.parcels import Parcel
-from remediation.engine.executors.session import WorkerSession
+from remediation.engine.executors.session import RemoteSession
 from remediation.model.errors import RemediationError, UsageError
 
 CONNECTING = 10.0
@@ -50,7 +50,7 @@ class SessionActor:
     """The session of one run on a worker. Its methods run in the worker's event loop."""
 
     def __init__(self) -> None:
-        self._session = WorkerSession()
+        self._session = RemoteSession()
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session.outbox.changed = self._notify

@@ -151,7 +151,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class SegmentEnd:
     """A segment of a host's walk ended at ``stop``, with the host's state."""
 
     host: str
@@ -178,7 +178,7 @@ class Ended:
     """The leases are returned and the hosts are closed."""
 
 
-def state_of(state: HostState, *, finished: bool) -> dict[str, Any]:
+def portable_state(state: HostState, *, finished: bool) -> dict[str, Any]:
     """Return a host's state for the other side; only a worker that begins a walk needs what ``finished`` holds."""
     found = {item.name: getattr(state, item.name) for item in fields(state) if item.name not in _OF_THE_PLAY}
     found["memory"] = replace(state.memory.copy(), seen=None, failed=None)

@@ -26,12 +26,17 @@ class Parcel:
         return f"<parcel of {len(self.content)} bytes>"
 
 
+def _own_masker() -> Masker:
+    """Return the receiver's masker: each side masks with what it knows."""
+    return _masker.get()
+
+
 class _Packer(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Secret):
             return Secret, (value.reveal(),)
         if isinstance(value, Masker):
-            return _masker.get, ()  # each side masks with its own
+            return _own_masker, ()
         return NotImplemented
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.engine.play.context.run_request import RunRequest
 from remediation.engine.play.runner import chosen_hosts
-from remediation.engine.play.waves.together import texts_of
+from remediation.engine.play.waves.together import texts_in_task
 from remediation.model.errors import Place, RemediationError, UsageError
 from remediation.model.secrets.names import sounds_secret
 from remediation.playbook.model import Play, Task, tasks_of
@@ -89,7 +89,7 @@ def _problems(task: Task) -> Iterator[str]:
         yield "connection: local is this machine, and a worker would take its own"
     if task.loop is not None and task.loop.kind.removeprefix("with_") in CONTROLLER_LOOKUPS:
         yield f"{task.loop.kind} reads the controller"
-    if any(reads_controller(text) for text in texts_of(task)):
+    if any(reads_controller(text) for text in texts_in_task(task)):
         yield "a lookup reads the controller; set the variable in the inventory"
 
 
@@ -109,15 +109,13 @@ def _connection(request: RunRequest, host: str) -> str:
 def carries_secrets(request: RunRequest) -> bool:
     """Return whether the variables that the run sends hold a secret, or the template of one."""
     layers = {id(layer): layer for host in chosen_hosts(request) for layer in request.inventory.layers(host)}
-    return any(
-        holds_secret(value) for value in (request.extra, *layers.values(), *(play.vars for play in request.playbook.plays))
-    )
+    return any(has_secret(value) for value in (request.extra, *layers.values(), *(play.vars for play in request.playbook.plays)))
 
 
-def holds_secret(value: Any, *, named: bool = False) -> bool:
+def has_secret(value: Any, *, named: bool = False) -> bool:
     """Return whether a value is a secret, or holds something under a secret name."""
     if isinstance(value, Mapping):
-        return any(holds_secret(item, named=named or sounds_secret(str(key))) for key, item in value.items())
+        return any(has_secret(item, named=named or sounds_secret(str(key))) for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return any(holds_secret(item, named=named) for item in value)
+        return any(has_secret(item, named=named) for item in value)
     return isinstance(value, Secret) or (named and value not in {None, "", True, False})

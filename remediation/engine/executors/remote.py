@@ -32,10 +32,10 @@ from remediation.engine.executors.messages import (
     Learned,
     Request,
     RunSegment,
-    Stopped,
+    SegmentEnd,
+    portable_state,
     restore_state,
     sendable,
-    state_of,
 )
 from remediation.engine.executors.parcels import NOT_SENT, SentError
 from remediation.engine.executors.sharing import reads_others
@@ -224,14 +224,14 @@ class RemoteExecutor:
     def _start(self, host: _Host, worker: _Worker, wave: Wave) -> None:
         name = host.state.name
         fresh = host.worker is None
-        state = state_of(_resumed(host), finished=True) if fresh else None
+        state = portable_state(_resumed(host), finished=True) if fresh else None
         others: dict[str, Mapping[str, Any]] = {}
         if self._shares:
             stage = wave.play.stage
             changed = dict.fromkeys(self._changed[worker.synced :])
             worker.synced = len(self._changed)
             elsewhere = (other for other in changed if other != name and self._homes.get(self._key(other)) is not worker)
-            others = {other: state_of(stage.host(other), finished=False) for other in elsewhere}
+            others = {other: portable_state(stage.host(other), finished=False) for other in elsewhere}
         self._know(worker, (name,))
         failures, gone = (self._failures, frozenset(wave.play.gone)) if self._shares else ({}, frozenset())
         message = RunSegment(name, host.answer, state, name not in wave.later, others, dict(failures), gone)
@@ -244,7 +244,7 @@ class RemoteExecutor:
         host = self._hosts.get(name)
         return host.machine if host is not None else ""
 
-    def _stopped(self, worker: _Worker, message: Stopped) -> None:
+    def _stopped(self, worker: _Worker, message: SegmentEnd) -> None:
         with self._lock:
             host, wave = self._hosts.get(message.host), self._wave
             if host is None or wave is None or host.worker is not worker or host.future is None:
@@ -288,7 +288,7 @@ class RemoteExecutor:
             self._emit(message.arguments[0], courier, message.number)
         elif isinstance(message, Request):
             threading.Thread(target=self._answer, args=(courier, message), name="answer", daemon=True).start()
-        elif isinstance(message, Stopped) and worker is not None:
+        elif isinstance(message, SegmentEnd) and worker is not None:
             self._stopped(worker, message)
         elif isinstance(message, Evidence):
             self._keep(message.host, message.text)

@@ -36,11 +36,11 @@ from remediation.engine.executors.messages import (
     Learned,
     Request,
     RunSegment,
-    Stopped,
+    SegmentEnd,
     Work,
+    portable_state,
     restore_state,
     sendable,
-    state_of,
 )
 from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, packed, unpacked
 from remediation.engine.internal_errors import InternalError, summary
@@ -159,7 +159,7 @@ class RemotePrompt:
         return str(self.request("line", question, hide))
 
 
-class WorkerSession:
+class RemoteSession:
     """One run on one worker. `post` takes the controller's messages; the outbox holds those for it.
 
     `open_host` and `steps` are parameters for tests.
@@ -346,8 +346,8 @@ class WorkerSession:
         if stop is None:
             run.walks.pop(message.host, None)
         failures = {path: each for path, each in together.failures.items() if path not in before}
-        found = state_of(state, finished=False)
-        stopped = Stopped(message.host, stop, found, message.host in play.gone, play.over, play.fatal, failures, error)
+        found = portable_state(state, finished=False)
+        stopped = SegmentEnd(message.host, stop, found, message.host in play.gone, play.over, play.fatal, failures, error)
         try:
             parcel = sendable(stopped, found)
         except NOT_SENT as unsent:
@@ -410,7 +410,7 @@ class _Run:
     def fleet(self) -> KnownFleet:
         """The inventory of the run."""
         found = self.runner.request.inventory
-        assert isinstance(found, KnownFleet)  # noqa: S101 - set by `WorkerSession`
+        assert isinstance(found, KnownFleet)  # noqa: S101 - set by `RemoteSession`
         return found
 
     def begin_wave(self, batch: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remediation.engine.play.context.run_request import RunRequest
-from remediation.engine.play.waves.together import OTHERS, mentions, texts_of
+from remediation.engine.play.waves.together import OTHERS, mentions, texts_in_task
 from remediation.playbook.model import Play, tasks_of
 from remediation.templating.yaml.located import texts_in
 
@@ -24,5 +24,6 @@ def _play_reads(play: Play) -> bool:
         return True
     tasks = [task for nodes in (*play.sections, play.handlers) for task in tasks_of(nodes)]
     return any(
-        task.settings.any_errors_fatal is not None or any(mentions(text, OTHERS) for text in texts_of(task)) for task in tasks
+        task.settings.any_errors_fatal is not None or any(mentions(text, OTHERS) for text in texts_in_task(task))
+        for task in tasks
     )

@@ -9,7 +9,7 @@ from typing import Any
 from remediation.engine.executors.courier import WorkerLost
 from remediation.engine.executors.parcels import Parcel
 from remediation.engine.executors.remote import RemoteExecutor
-from remediation.engine.executors.session import WorkerSession
+from remediation.engine.executors.session import RemoteSession
 from remediation.engine.play.context.run_request import RunSummary
 from remediation.engine.play.runner import run_playbook
 from remediation.model.event import Event
@@ -20,7 +20,7 @@ from tests.engine.toys import TOYS, Told
 class NearbyWorker:
     """A worker that can be lost, as by SIGKILL: what it sent and was not fetched is gone, and no answer reaches it."""
 
-    def __init__(self, name: str, session: WorkerSession) -> None:
+    def __init__(self, name: str, session: RemoteSession) -> None:
         self.name, self.session = name, session
         self.opened: list[str] = []
         self._gone = threading.Event()
@@ -83,7 +83,7 @@ class NearbyCluster:
             self.on_open(worker, host)
             return self.made.open(host, variables, check=check)
 
-        worker = NearbyWorker(name, WorkerSession(open_host, lambda: TOYS))
+        worker = NearbyWorker(name, RemoteSession(open_host, lambda: TOYS))
         return worker
 
 

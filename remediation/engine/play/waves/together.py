@@ -40,7 +40,7 @@ class Together:
             return False
         found = self._known.get(task.path)
         if found is None:
-            found = self._known[task.path] = any(mentions(text, self._names) for text in texts_of(task))
+            found = self._known[task.path] = any(mentions(text, self._names) for text in texts_in_task(task))
         return found
 
     def after(self, site: TaskContext) -> bool:
@@ -88,7 +88,7 @@ def mentions(text: str, names: frozenset[str] | set[str]) -> bool:
     return not names.isdisjoint(_WORD.findall(text))
 
 
-def texts_of(task: Task) -> Iterator[str]:
+def texts_in_task(task: Task) -> Iterator[str]:
     """Yield the task's templates and expressions."""
     settings = task.settings
     values: list[Any] = [
