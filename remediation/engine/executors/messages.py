@@ -127,7 +127,7 @@ class Emitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WorkerRequest:
     """A request that the worker's host waits for: a durable event, a question, the fate of a run, or an internal error."""
 
     number: int
@@ -143,7 +143,7 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class HostReadings:
     """The redacted readings of a host's first diagnosis."""
 
     host: str

@@ -27,12 +27,12 @@ from remediation.engine.executors.messages import (
     Emitted,
     End,
     Ended,
-    Evidence,
     GiveBack,
+    HostReadings,
     Learned,
-    Request,
     RunSegment,
     SegmentEnd,
+    WorkerRequest,
     portable_state,
     restore_state,
     sendable,
@@ -114,6 +114,7 @@ class RemoteExecutor:
         self._stage: RunState | None = None
         self._wave: Wave | None = None
         self._shares = False
+        self._unwritten: RemediationError | None = None
 
     def run(self, wave: Wave) -> None:
         """Run the walks of a wave on the workers. Raises `RemediationError` if the cluster has none."""
@@ -259,8 +260,9 @@ class RemoteExecutor:
             host.events.clear()
             future = self._free(host)
             self._dispatch()
-        if message.error is not None:
-            future.set_exception(message.error.error())
+        error = message.error.error() if message.error is not None else self._unwritten
+        if error is not None:
+            future.set_exception(error)
         else:
             future.set_result(message.stop)
 
@@ -280,17 +282,17 @@ class RemoteExecutor:
             courier.ended.set()
         elif isinstance(message, Learned):
             self._ports.mask.add(*message.secrets)
-        elif worker is None and not isinstance(message, (Emitted, Request)):
+        elif worker is None and not isinstance(message, (Emitted, WorkerRequest)):
             return
         elif isinstance(message, Emitted):
             self._emit(message.event, courier, 0)
-        elif isinstance(message, Request) and message.kind == "emit":
+        elif isinstance(message, WorkerRequest) and message.kind == "emit":
             self._emit(message.arguments[0], courier, message.number)
-        elif isinstance(message, Request):
+        elif isinstance(message, WorkerRequest):
             threading.Thread(target=self._answer, args=(courier, message), name="answer", daemon=True).start()
         elif isinstance(message, SegmentEnd) and worker is not None:
             self._stopped(worker, message)
-        elif isinstance(message, Evidence):
+        elif isinstance(message, HostReadings):
             self._keep(message.host, message.text)
         elif isinstance(message, Done) and message.number in self._given_back:
             self._given_back[message.number].set()
@@ -307,6 +309,8 @@ class RemoteExecutor:
         try:
             self._ports.emit(event)
         except RemediationError as error:
+            if not number:
+                self._unwritten = error  # ends the run, as in the host's own thread
             courier.send(Answer(number, error=SentError(error, self._ports.mask)))
             return
         if host is not None:
@@ -319,7 +323,7 @@ class RemoteExecutor:
         if number:
             courier.send(Answer(number))
 
-    def _answer(self, courier: Courier, message: Request) -> None:
+    def _answer(self, courier: Courier, message: WorkerRequest) -> None:
         try:
             value = self._value(message)
         except RemediationError as error:
@@ -327,7 +331,7 @@ class RemoteExecutor:
         else:
             courier.send(Answer(message.number, value))
 
-    def _value(self, message: Request) -> Any:
+    def _value(self, message: WorkerRequest) -> Any:
         kind, given = message.kind, message.arguments
         if kind == "fate":
             return fate_of(*given)

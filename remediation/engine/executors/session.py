@@ -30,14 +30,14 @@ from remediation.engine.executors.messages import (
     Emitted,
     End,
     Ended,
-    Evidence,
     GiveBack,
+    HostReadings,
     Know,
     Learned,
-    Request,
     RunSegment,
     SegmentEnd,
     Work,
+    WorkerRequest,
     portable_state,
     restore_state,
     sendable,
@@ -204,7 +204,7 @@ class RemoteSession:
             try:
                 self._take(unpacked(parcel, self.mask))
             except Exception as error:  # noqa: BLE001 - one message must not end the session
-                self._put(Request(0, "crashed", ("worker", self.mask.text(summary(error)), self._traceback(error))))
+                self._put(WorkerRequest(0, "crashed", ("worker", self.mask.text(summary(error)), self._traceback(error))))
 
     def _watch(self) -> None:
         while not self._ended:
@@ -289,7 +289,7 @@ class RemoteSession:
             if self._ended:
                 raise JournalError("the controller of the run is gone")
             self._answers[number] = future
-        self._put(Request(number, kind, arguments))
+        self._put(WorkerRequest(number, kind, arguments))
         return future.result()
 
     def _answered(self, message: Answer) -> None:
@@ -328,7 +328,7 @@ class RemoteSession:
         run = self._run
         if run is not None and evidence.host and evidence.host not in run.kept:
             run.kept.add(evidence.host)
-            self._put(Evidence(evidence.host, self.mask.text(visible_json(redacted(evidence).to_json()))))
+            self._put(HostReadings(evidence.host, self.mask.text(visible_json(redacted(evidence).to_json()))))
         return diagnose(evidence)
 
     # work
