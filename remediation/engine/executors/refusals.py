@@ -25,7 +25,7 @@ CONTROLLER_LOOKUPS = frozenset(
 )  # fmt: skip
 """Lookups that read the controller: its files, its environment, its programs, its user."""
 
-_LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(\s*['\"](?:\w+\.)*(\w+)['\"]")
+_LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(\s*['\"]([\w.]+)['\"]")
 _SCRIPTS = frozenset({"script", "template", "win_template"})
 _COPIES = frozenset({"copy", "win_copy"})
 _LOCAL = "run it without --executor"
@@ -33,7 +33,7 @@ _LOCAL = "run it without --executor"
 
 def reads_controller(text: str) -> bool:
     """Return whether a template reads the controller."""
-    return any(name in CONTROLLER_LOOKUPS for name in _LOOKUP.findall(text))
+    return any(name.rpartition(".")[2] in CONTROLLER_LOOKUPS for name in _LOOKUP.findall(text))
 
 
 def refuse_unsupported(request: RunRequest) -> None:

@@ -246,7 +246,7 @@ def test_hosts_end_as_failed_once_no_worker_is_left(tmp_path: Path, monkeypatch:
 
 
 def test_a_worker_that_joins_later_takes_the_hosts_of_the_last_one(tmp_path: Path) -> None:
-    made = Flow.of(tmp_path, CHANGES_ONE, "one", "two")
+    made = Flow.of(tmp_path, CHANGES_ONE, "two")
     summary, losing = lost_at(made, "task_start", workers=1, spare=1)
     assert set(summary.outcomes.values()) == {Outcome.CHANGED}
     assert losing.cluster.places["two"][-1] == "worker-1"
