@@ -275,8 +275,10 @@ def main(words: Sequence[str]) -> int:
         else:
             write(language, catalog)
             listed = "".join(f"{json.dumps(message, ensure_ascii=False)}\n" for message in missing)
-            if listed or allowed_path(language).is_file():
+            if listed:
                 allowed_path(language).write_text(listed, encoding="utf-8")
+            else:
+                allowed_path(language).unlink(missing_ok=True)
             print(f"{language}: {len(catalog)} messages, {len(missing)} without a translation")
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0

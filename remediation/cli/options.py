@@ -110,12 +110,9 @@ class Following(Output):
     record: str | None = option(RECORD)
     log_file: str | None = option(LOG_FILE)
     log_level: str | None = option(LOG_LEVEL)
-<<<<<<< HEAD
     lang: str | None = option(LANG)
-=======
     executor: str | None = option("Where to run the hosts, if not as the run itself: local, dask://HOST:PORT or tls://HOST:PORT.")
     executor_plaintext: bool = option(PLAINTEXT, default=False)
->>>>>>> main
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)

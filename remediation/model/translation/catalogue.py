@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
@@ -23,19 +23,27 @@ _VERBS = ("is", "are", "was", "were")
 """What a placeholder for a verb may hold; a translation may leave it out."""
 _DEPTH = 6
 _LONGEST = 4000
-_LEAST_TEXT = 4
+_LEAST_TEXT = 2
+_WORDS = {"not", "all"}
+"""Single words that are translated inside a sentence: others may be names of parameters, options or values."""
+_PARTS = 8
+"""Letters that a message needs to be preferred to reading a text as a list of parts, where both understand as much."""
+_ARGUMENT = re.compile(r"(?:--[\w-]+ |=)$")
+"""What stands before a value that is typed as it is."""
 _KEPT = 8192
-_SEPARATORS = ("\n", "; ", " · ", ", ", " and ", " or ", ": ")
+_CLAUSES = ("\n", "; ", ": ")
+_LISTS = (" · ", ", ", " and ", " or ")
 _JOINTS = {" and ", " or "}
 """Separators that are words: they are translated between names only."""
 _EDGES = " .,;:()"
 
 
 class Reading(NamedTuple):
-    """A translation, and how many letters of the English text belong to messages."""
+    """A translation, how many letters of the English text belong to messages, and how many of them to the outermost one."""
 
     text: str
     understood: int
+    outer: int = 0
 
 
 class Template(NamedTuple):
@@ -122,24 +130,33 @@ class Catalogue:
         bare = text.strip(_EDGES)
         if not depth or not any(letter.isalpha() for letter in bare):
             return Reading(text, 0)
-        return max(self._readings(text, bare, depth), key=lambda reading: reading.understood, default=Reading(text, 0))
+        return max(self._readings(text, bare, depth), key=lambda reading: reading[1:], default=Reading(text, 0))
 
     def _readings(self, text: str, bare: str, depth: int) -> Iterator[Reading]:
-        for separator in _SEPARATORS:
-            if separator in text:
-                parts = [self._read(part, depth - 1) for part in text.split(separator, 1 if separator == ": " else -1)]
-                if separator not in _JOINTS or all(" " not in part for part in text.split(separator)):
-                    joint = self._forms.get(separator.strip(), separator.strip())
-                    shown = f" {joint} " if separator in _JOINTS else separator
-                    yield Reading(shown.join(part.text for part in parts), sum(part.understood for part in parts))
+        yield from self._as_parts(text, _CLAUSES, depth)
         for one in dict.fromkeys((text, text.strip(), bare)):
             start = text.index(one)
             for found in self._as_message(one, depth):
-                yield Reading(f"{text[:start]}{found.text}{text[start + len(one) :]}", found.understood)
+                yield Reading(f"{text[:start]}{found.text}{text[start + len(one) :]}", *found[1:])
+        yield from self._as_parts(text, _LISTS, depth)
+
+    def _as_parts(self, text: str, separators: Sequence[str], depth: int) -> Iterator[Reading]:
+        for separator in separators:
+            if separator not in text:
+                continue
+            parts = text.split(separator, 1 if separator == ": " else -1)
+            joint = separator
+            if separator in _JOINTS:
+                if any(" " in part for part in parts):
+                    continue
+                joint = f" {self._forms.get(separator.strip(), separator.strip())} "
+            read = [self._read(part, depth - 1) for part in parts]
+            yield Reading(joint.join(part.text for part in read), sum(part.understood for part in read), _PARTS)
 
     def _as_message(self, text: str, depth: int) -> Iterator[Reading]:
-        if text in self._forms:
-            yield Reading(self._forms[text], sum(letter.isalpha() for letter in text))
+        if text in self._forms and (" " in text or text in _WORDS):
+            letters = sum(letter.isalpha() for letter in text)
+            yield Reading(self._forms[text], letters, letters)
             return
         for anchor in self._templates:
             if anchor in text:
@@ -149,13 +166,16 @@ class Catalogue:
                         yield self._filled(template, values, depth)
 
     def _filled(self, template: Template, values: dict[str, str], depth: int) -> Reading:
-        shown = {name: self._read(value, depth - 1) for name, value in values.items()}
+        shown = {
+            name: Reading(values[name], 0) if _ARGUMENT.search(before) else self._read(values[name], depth - 1)
+            for name, before in zip(template.names, template.texts, strict=False)
+        }
         text = self._forms[template.message]
         if template.message in self._counted:
             count = int(values.get(_COUNT, 1))
             text = self._translations.ngettext(*self._counted[template.message], count)
         understood = template.length + sum(value.understood for value in shown.values())
-        return Reading(text.format(verb="", **{name: value.text for name, value in shown.items()}), understood)
+        return Reading(text.format(verb="", **{name: value.text for name, value in shown.items()}), understood, template.length)
 
 
 @lru_cache(maxsize=1)

@@ -18,10 +18,16 @@ from remediation.model.translation.catalogue import templates
         ("", ""),
         ("3 layers", "3 capas"),
         ("1 layer", "1 capa"),
+        # words that are typed stay, also if they are messages of their own
+        ("allow it with --max-risk disruptive", "permítelo con --max-risk disruptive"),
+        ("set service", "define service"),
+        ("service", "service"),
+        ("mistral:7b is not loaded", "mistral:7b no está cargado"),
+        ("predicted +2.3 GiB, measured +2.3 GiB", "previsto +2.3 GiB, medido +2.3 GiB"),
         # a value that is a sentence
         (
             "not met after 1 try: mistral:7b is not loaded",
-            "no se cumple después de 1 intento: mistral:7b no está cargado",
+            "sin cumplirse después de 1 intento: mistral:7b no está cargado",
         ),
         # clauses that the program joins
         (
@@ -71,7 +77,7 @@ def test_a_language_can_be_set_and_reset() -> None:
     assert gettext("undo") == "undo"
 
 
-@pytest.mark.parametrize("message", ["no placeholder", "{a} {b}", "{a}: {b}", "in {a}"])
+@pytest.mark.parametrize("message", ["no placeholder", "{a} {b}", "{a}: {b}", "a {a}"])
 def test_messages_with_too_little_text_are_no_templates(message: str) -> None:
     assert templates(message) == ()
 
