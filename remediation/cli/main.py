@@ -19,11 +19,11 @@ from remediation.cli.commands import check_host, diagnose, history, inventory, l
 from remediation.cli.commands.project import completion, doctor, init
 from remediation.cli.commands.reporting import bundle, report
 from remediation.cli.commands.watching import monitor, watch
-from remediation.cli.languages import speak_as_asked
 from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
 from remediation.cli.task import INTERRUPTED, OptionTask, end_now, guarded
 from remediation.model.errors import UsageError
+from remediation.model.translation.console import speak_as_asked
 
 namespace = Collection(
     play.fix_offload,

@@ -24,12 +24,12 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from remediation import __version__
-from remediation.cli.languages import error_text, speak_option
 from remediation.cli.stdio import current_masker, safe_output
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.plugin import PluginCommand
 from remediation.model.signals import terminating
 from remediation.model.translation import gettext
+from remediation.model.translation.console import error_text, speak_option
 
 _log = logging.getLogger(__name__)
 

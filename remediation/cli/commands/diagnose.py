@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remediation.cli.languages import error_text
 from remediation.cli.options import Diagnose, seconds
 from remediation.cli.spread.executor import LOCAL
 from remediation.cli.stdio import current_masker
@@ -18,6 +17,7 @@ from remediation.model.errors import RemediationError, UsageError
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import visible_line
 from remediation.model.translation import gettext, translated
+from remediation.model.translation.console import error_text
 
 if TYPE_CHECKING:
     from remediation.cli.context import Session
