@@ -96,7 +96,7 @@ def marked(tree: ast.AST) -> Iterator[str | tuple[str, ...]]:
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-        if name in {"gettext", "message"} and texts:
+        if name in {"gettext", "translatable"} and texts:
             yield texts[0]
         elif name == "ngettext" and len(texts) > 1:
             yield texts[0], texts[1]

@@ -89,13 +89,6 @@ def _quotes(sheet: Sheet) -> tuple[Quote | None, ...]:
     )
 
 
-def _taken(sheet: Sheet, used: int, words: str) -> str:
-    text = f"{human(used)} of the card are in use by others; {words}"
-    holders = sorted((item for item in sheet.reading.processes if item.memory), key=lambda item: -(item.memory or 0))
-    names = ", ".join(f"{item.name} {human(item.memory or 0)}" for item in holders[:4])
-    return f"{names} hold the card: {text}" if holders else text
-
-
 def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counterfactuals, one after the other
     """Evaluate the counterfactuals in order; the first true one decides."""
     figures, load = sheet.figures, sheet.load
@@ -117,7 +110,7 @@ def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counte
     default = figures.fits(room, context=DEFAULT_CONTEXT) if length > DEFAULT_CONTEXT else None
     empty = figures.fits(figures.empty_card)
     weigh_more = figures.parallel > length / DEFAULT_CONTEXT
-    taken = _taken(sheet, used or 0, words)
+    taken = holders.taken_by_others(sheet, used or 0, words)
     share = (used or 0) / max(1, figures.total or 1)
     if sheet.holds("reserve.decides"):
         return

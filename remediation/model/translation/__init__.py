@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from remediation.model.translation.language import ENGLISH, SPOKEN
 
 if TYPE_CHECKING:
-    from remediation.model.translation.catalogue import Catalogue
+    from remediation.model.translation.catalogue import MessageCatalogue
 
-__all__ = ["ENGLISH", "SPOKEN", "gettext", "language", "message", "ngettext", "speak", "speaking", "translated"]
+__all__ = ["ENGLISH", "SPOKEN", "gettext", "language", "ngettext", "speak", "speaking", "translatable", "translated"]
 
 
 class _Speech:
     """The language of the process: its output goes to one reader."""
 
     language = ENGLISH
-    catalogue: Catalogue | None = None
+    catalogue: MessageCatalogue | None = None
 
 
 def speak(language: str) -> None:
@@ -58,7 +58,7 @@ def gettext(message: str, **values: Any) -> str:
     return found.format(**values) if values else found
 
 
-def message(text: str) -> str:
+def translatable(text: str) -> str:
     """Mark a text as a message that is translated where it is shown."""
     return text
 

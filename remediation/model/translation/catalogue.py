@@ -38,7 +38,7 @@ _JOINTS = {" and ", " or "}
 _EDGES = " .,;:()"
 
 
-class Reading(NamedTuple):
+class TextReading(NamedTuple):
     """A translation, how many letters of the English text belong to messages, and how many of them to the outermost one."""
 
     text: str
@@ -46,7 +46,7 @@ class Reading(NamedTuple):
     outer: int = 0
 
 
-class Template(NamedTuple):
+class MessageTemplate(NamedTuple):
     """A message with placeholders: the text between them, their names, and how much text there is."""
 
     message: str
@@ -75,7 +75,7 @@ class Template(NamedTuple):
         return values
 
 
-def templates(message: str) -> tuple[Template, ...]:
+def templates(message: str) -> tuple[MessageTemplate, ...]:
     """Return the templates of a message, one for each verb that ``{verb}`` may stand for.
 
     A message without a placeholder, or with too little text to be found, has none.
@@ -86,13 +86,13 @@ def templates(message: str) -> tuple[Template, ...]:
     texts = tuple(part.replace("{{", "{").replace("}}", "}") for part in parts[::2])
     length = sum(letter.isalpha() for text in texts for letter in text)
     return (
-        (Template(message, texts, tuple(parts[1::2]), length),)
+        (MessageTemplate(message, texts, tuple(parts[1::2]), length),)
         if len(parts) > 1 and (length >= _LEAST_TEXT or _COUNT in parts[1::2])
         else ()
     )
 
 
-class Catalogue:
+class MessageCatalogue:
     """The messages of a language."""
 
     def __init__(self, language: str) -> None:
@@ -101,7 +101,7 @@ class Catalogue:
         self._translations = translations(messages)
         self._forms: dict[str, str] = {}
         self._counted: dict[str, tuple[str, str]] = {}
-        self._templates: dict[str, list[Template]] = defaultdict(list)
+        self._templates: dict[str, list[MessageTemplate]] = defaultdict(list)
         for message, found in messages.items():
             one, _, many = message.partition("\0")
             for each in filter(None, (one, many)):
@@ -125,22 +125,22 @@ class Catalogue:
         """Return the translation of a text that was made from a message; other text stays as it is."""
         return self._read(text, _DEPTH).text if len(text) <= _LONGEST else text
 
-    def _reading(self, text: str, depth: int) -> Reading:
+    def _reading(self, text: str, depth: int) -> TextReading:
         """Return the translation that understands most of a text: as a message, or as parts that are messages."""
         bare = text.strip(_EDGES)
         if not depth or not any(letter.isalpha() for letter in bare):
-            return Reading(text, 0)
-        return max(self._readings(text, bare, depth), key=lambda reading: reading[1:], default=Reading(text, 0))
+            return TextReading(text, 0)
+        return max(self._readings(text, bare, depth), key=lambda reading: reading[1:], default=TextReading(text, 0))
 
-    def _readings(self, text: str, bare: str, depth: int) -> Iterator[Reading]:
+    def _readings(self, text: str, bare: str, depth: int) -> Iterator[TextReading]:
         yield from self._as_parts(text, _CLAUSES, depth)
         for one in dict.fromkeys((text, text.strip(), bare)):
             start = text.index(one)
             for found in self._as_message(one, depth):
-                yield Reading(f"{text[:start]}{found.text}{text[start + len(one) :]}", *found[1:])
+                yield TextReading(f"{text[:start]}{found.text}{text[start + len(one) :]}", *found[1:])
         yield from self._as_parts(text, _LISTS, depth)
 
-    def _as_parts(self, text: str, separators: Sequence[str], depth: int) -> Iterator[Reading]:
+    def _as_parts(self, text: str, separators: Sequence[str], depth: int) -> Iterator[TextReading]:
         for separator in separators:
             if separator not in text:
                 continue
@@ -151,12 +151,12 @@ class Catalogue:
                     continue
                 joint = f" {self._forms.get(separator.strip(), separator.strip())} "
             read = [self._read(part, depth - 1) for part in parts]
-            yield Reading(joint.join(part.text for part in read), sum(part.understood for part in read), _PARTS)
+            yield TextReading(joint.join(part.text for part in read), sum(part.understood for part in read), _PARTS)
 
-    def _as_message(self, text: str, depth: int) -> Iterator[Reading]:
+    def _as_message(self, text: str, depth: int) -> Iterator[TextReading]:
         if text in self._forms and (" " in text or text in _WORDS):
             letters = sum(letter.isalpha() for letter in text)
-            yield Reading(self._forms[text], letters, letters)
+            yield TextReading(self._forms[text], letters, letters)
             return
         for anchor in self._templates:
             if anchor in text:
@@ -165,9 +165,9 @@ class Catalogue:
                     if values is not None:
                         yield self._filled(template, values, depth)
 
-    def _filled(self, template: Template, values: dict[str, str], depth: int) -> Reading:
+    def _filled(self, template: MessageTemplate, values: dict[str, str], depth: int) -> TextReading:
         shown = {
-            name: Reading(values[name], 0) if _ARGUMENT.search(before) else self._read(values[name], depth - 1)
+            name: TextReading(values[name], 0) if _ARGUMENT.search(before) else self._read(values[name], depth - 1)
             for name, before in zip(template.names, template.texts, strict=False)
         }
         text = self._forms[template.message]
@@ -175,10 +175,12 @@ class Catalogue:
             count = int(values.get(_COUNT, 1))
             text = self._translations.ngettext(*self._counted[template.message], count)
         understood = template.length + sum(value.understood for value in shown.values())
-        return Reading(text.format(verb="", **{name: value.text for name, value in shown.items()}), understood, template.length)
+        return TextReading(
+            text.format(verb="", **{name: value.text for name, value in shown.items()}), understood, template.length
+        )
 
 
 @lru_cache(maxsize=1)
-def load_catalogue(language: str) -> Catalogue:
+def load_catalogue(language: str) -> MessageCatalogue:
     """Return the catalogue of a language."""
-    return Catalogue(language)
+    return MessageCatalogue(language)
