@@ -28,8 +28,6 @@ _WORDS = {"not", "all"}
 """Single words that are translated inside a sentence: others may be names of parameters, options or values."""
 _PARTS = 8
 """Letters that a message needs to be preferred to reading a text as a list of parts, where both understand as much."""
-_ARGUMENT = re.compile(r"(?:--[\w-]+ |=)$")
-"""What stands before a value that is typed as it is."""
 _KEPT = 8192
 _CLAUSES = ("\n", "; ", ": ")
 _LISTS = (" · ", ", ", " and ", " or ")
@@ -73,6 +71,11 @@ class MessageTemplate(NamedTuple):
                 return None
             at = stop + len(following or "")
         return values
+
+
+def _is_typed(before: str) -> bool:
+    """Return whether the text before a value shows that the value is typed as it is: ``--option `` or ``NAME=``."""
+    return before.endswith("=") or (before.endswith(" ") and before[:-1].rpartition(" ")[2].startswith("--"))
 
 
 def templates(message: str) -> tuple[MessageTemplate, ...]:
@@ -167,7 +170,7 @@ class MessageCatalogue:
 
     def _filled(self, template: MessageTemplate, values: dict[str, str], depth: int) -> TextReading:
         shown = {
-            name: TextReading(values[name], 0) if _ARGUMENT.search(before) else self._read(values[name], depth - 1)
+            name: TextReading(values[name], 0) if _is_typed(before) else self._read(values[name], depth - 1)
             for name, before in zip(template.names, template.texts, strict=False)
         }
         text = self._forms[template.message]
