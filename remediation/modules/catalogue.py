@@ -18,6 +18,7 @@ GROUP = "remediation.modules"
 COLLECTIONS = ("ansible.builtin.", "ansible.legacy.", "ansible.windows.", "community.windows.")
 
 MODULES: Mapping[str, str] = {
+    "async_status": "commands.jobs:AsyncStatus",
     "blockinfile": "files.edits:Blockinfile",
     "command": "commands.programs:Command",
     "copy": "files.copies:Copy",

@@ -83,7 +83,12 @@ def read_entry(
     folder = _folder(use, loading, place)
     if folder is None:
         return None
-    key = (str(folder), repr(plain(kept)), repr(plain(given)), repr(plain(params)))
+    if any(folder == parent.path for parent in parents):
+        circle = " -> ".join(role.name for role in parents)
+        loading.problems.add(f"the role {use.name!r} depends on itself: {circle} -> {use.name}", place)
+        return None
+    deciding = {name: kept[name] for name in ("when", "tags") if name in kept}  # other keywords make no other role, as in Ansible
+    key = (str(folder), repr(plain(deciding)), repr(plain(given)), repr(plain(params)))
     if key in loading.used_roles and not _repeatable(folder, loading):
         return None
     loading.used_roles.add(key)
@@ -129,10 +134,6 @@ def _read(
 ) -> LoadedRole | None:
     if folder.is_file():
         return _shipped(use, folder, reader, loading, settings, path)
-    if any(folder == parent.path for parent in use.parents):
-        circle = " -> ".join(role.name for role in use.parents)
-        loading.problems.add(f"the role {use.name!r} depends on itself: {circle} -> {use.name}", place)
-        return None
     role = Role(
         use.name, folder, _variables(folder, "defaults", use, loading, place), _variables(folder, "vars", use, loading, place),
         use.given, use.params, use.parents, inside=use.inside,

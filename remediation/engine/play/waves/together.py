@@ -32,7 +32,8 @@ class Together:
         self._alone = len(stage.batch) < 2
         self._names = OTHERS if self._alone else _names(stage.play)
         self._known: dict[str, bool] = {}
-        self.failures: dict[str, TaskResult] = {}
+        self._failures: dict[str, TaskResult] = {}
+        self._failing: dict[str, list[str]] = {}
 
     def before(self, task: Task) -> bool:
         """Return whether the hosts meet before a task: it reads variables of other hosts."""
@@ -54,17 +55,24 @@ class Together:
         except RemediationError:
             return True  # an invalid value counts as true
 
+    def failed(self, site: TaskContext, ending: TaskResult, *, rescued: bool) -> None:
+        """Record the failure of a task at which the hosts meet; a host that rescues it does not count as failed."""
+        self._failures[site.path] = ending
+        if not rescued:
+            self._failing.setdefault(site.path, []).append(site.host.name)
+
     def failed_for_all(self, site: TaskContext) -> TaskResult | None:
         """Return the result with which a task fails on the hosts on which it succeeded, None if they go on."""
-        failure = self.failures.get(site.path)
+        failure = self._failures.get(site.path)
         if failure is not None and self.fatal(site):
             return failure
         stage = self._stage
         if stage.play.max_fail_percentage is None:
             return None
-        lost = [state for state in map(stage.stage.host, stage.batch) if not state.alive]
+        failing = self._failing.get(site.path, ())  # their walks may end after this one goes on
+        lost = [state for state in map(stage.stage.host, stage.batch) if not state.alive or state.name in failing]
         scope = Scope((stage.stage.request.extra, stage.play.vars))
-        return next((each for each in self.failures.values()), None) if lost and fatal_share(stage, lost, scope) else None
+        return next(iter(self._failures.values()), None) if lost and fatal_share(stage, lost, scope) else None
 
 
 def _names(play: Play) -> frozenset[str]:
