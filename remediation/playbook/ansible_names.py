@@ -64,7 +64,6 @@ MODULES: Mapping[str, str] = {
     "expect": "use command with stdin, or shell",
     "include": "use include_tasks, or import_playbook for a playbook",
     "set_stats": "use set_fact; results are in remediate show --json",
-    "validate_argument_spec": "use assert",
 }  # fmt: skip
 
 COLLECTIONS: Mapping[str, str] = {

@@ -169,7 +169,8 @@ class TaskReader:
             return None
         inside = outer.role
         parents = (*inside.parents, inside) if inside else ()
-        use = RoleUse(str(text), role_parts(given), {}, {}, parents, inside)
+        validate = keywords.as_switch(given.get("rolespec_validate", True))
+        use = RoleUse(str(text), role_parts(given), {}, {}, parents, inside, validate=validate)
         found = read_role(use, self, self._loading, settings, path, value_place(raw, key) or place)
         if found is None:
             return None

@@ -21,11 +21,11 @@ from remediation.model.clock import Clock
 from remediation.model.errors import HostError, UsageError
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Module, Program
-from remediation.modules.files.template_text import render_template
 from remediation.modules.result import ActionResult
 from remediation.playbook.load_context import find_file
-from remediation.templating.lookups.lists import SEARCH_PATH, found_in
+from remediation.templating.lookups.lists import found_in
 from remediation.templating.templar import Scope
+from remediation.templating.template_files import SEARCH_PATH, render_template, template_variables
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import Reader
@@ -159,8 +159,9 @@ class EngineTask:
         file = find_file(name, tuple(roots), folder, subfolder_first=True)
         return file if file is not None else found_in(name, [place for root in roots for place in (root / folder, root)])
 
-    def template(self, path: Path, text: str, *, variables: Mapping[str, Any], **settings: Any) -> Any:
+    def template(self, path: Path, text: str, *, name: str, destination: str, **settings: Any) -> Any:
         """Return the text of a template file, evaluated."""
+        variables = template_variables(path, name, self._scope, destination)
         return render_template(path, text, self._scope, variables, **settings)
 
     def wait(self, seconds: float) -> bool:
