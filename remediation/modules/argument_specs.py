@@ -34,7 +34,7 @@ class ValidateArgumentSpec(Module):
         names = {name for key, spec in self.argument_spec.items() for name in (key, *_aliases(spec))}
         values = {**{name: task.variables[name] for name in names if name in task.variables}, **self.provided_arguments}
         wrong = list(mismatches(self.argument_spec, values))
-        context = {"validate_args_context": self.validate_args_context}
+        context: dict[str, Any] = {"validate_args_context": self.validate_args_context}
         if not wrong:
             return done_result(changed=False, msg="The arg spec validation passed", **context)
         return failed_result(

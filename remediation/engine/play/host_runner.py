@@ -143,7 +143,7 @@ class HostRunner:
             try:
                 yield from self._alone(site)
             except (TaskFailed, HostLost) as failure:
-                self.together.failed(site, failure.ending, rescued=self.counting.rescued and isinstance(failure, TaskFailed))
+                self.together.failed(site, failure.ending, rescued=isinstance(failure, TaskFailed) and self.counting.rescued)
                 yield Meeting(f"{site.path}>")
                 raise
             yield Meeting(f"{site.path}>")

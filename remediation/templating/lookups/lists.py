@@ -110,8 +110,13 @@ def _template(terms: Sequence[Any], names: LookupContext, options: Mapping[str, 
         if SEARCH_PATH not in names and "playbook_dir" in names:
             names = names.overlaid({SEARCH_PATH: [names["playbook_dir"]]})
         variables = {**template_variables(path, term, names), **(own if isinstance(own, Mapping) else {})}
-        values.append(render_template(path, text, names, variables, **settings))
+        value = render_template(path, text.removesuffix("\n"), names, variables, **settings)
+        values.append(value + "\n" * (_last_newlines(text) - _last_newlines(value)) if isinstance(value, str) else value)
     return values
+
+
+def _last_newlines(text: str) -> int:
+    return len(text) - len(text.rstrip("\n"))
 
 
 def _varnames(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:

@@ -14,6 +14,7 @@ from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.waves.serial import fatal_share
 from remediation.model.errors import RemediationError
+from remediation.model.outcome import Outcome
 from remediation.playbook.model import Play, Task
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import Text, texts_in
@@ -56,9 +57,9 @@ class Together:
             return True  # an invalid value counts as true
 
     def failed(self, site: TaskContext, ending: TaskResult, *, rescued: bool) -> None:
-        """Record the failure of a task at which the hosts meet; a host that rescues it does not count as failed."""
+        """Record the failure of a task at which the hosts meet; a host that rescues it or is unreachable does not count."""
         self._failures[site.path] = ending
-        if not rescued:
+        if not rescued and ending.outcome is not Outcome.UNREACHABLE:
             self._failing.setdefault(site.path, []).append(site.host.name)
 
     def failed_for_all(self, site: TaskContext) -> TaskResult | None:
