@@ -1,0 +1,109 @@
+"""The cure of a mechanism for one host: an action for its platform, with the lines to copy below it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+
+from remediation.diagnosis.evidence import Evidence
+from remediation.diagnosis.facts.base import Facts
+from remediation.diagnosis.facts.host import VISIBILITY, needed_driver
+from remediation.diagnosis.facts.run import how_to_restart
+from remediation.diagnosis.knowledge.schema import Entry
+from remediation.diagnosis.readers.reading import Reading
+from remediation.diagnosis.runners import orphans
+from remediation.diagnosis.units import MIB, human
+from remediation.model.facts import Manager
+from remediation.model.programs import is_protected
+
+_WORTH_CLOSING = 256 * MIB
+
+
+class Runs(str, Enum):
+    """How the server of a live host runs."""
+
+    DOCKER = "a container"
+    SYSTEMD = "a unit of systemd"
+    WINDOWS = "the Windows app"
+    BY_HAND = "a process that somebody started"
+
+
+def cure_of(entry: Entry, facts: Facts, reading: Reading) -> str:
+    """Return the cure of `entry` for a collected host, or the general text for pasted evidence."""
+    platform, runs = reading.evidence.platform, _runs(reading.evidence)
+    if runs is not None and entry.setting and (text := _setting(entry.setting, reading, runs)):
+        return text
+    keys = [f"live-{platform}", "live", platform] if runs is not None else [platform]
+    words = next((entry.on[key] for key in keys if key in entry.on), entry.cure)
+    return _filled(words, facts, reading)
+
+
+def _runs(evidence: Evidence) -> Runs | None:
+    if evidence.collected_at is None:
+        return None
+    if evidence.platform == "linux":
+        serving = evidence.serving
+        if serving is not None and serving.manager in {Manager.SYSTEMD, Manager.PROCESS}:
+            return Runs.SYSTEMD if serving.manager is Manager.SYSTEMD else Runs.BY_HAND
+        journal = any(piece.kind == "server_log" for piece in evidence.pieces)
+        return Runs.SYSTEMD if journal else Runs.BY_HAND
+    return {"docker-windows": Runs.DOCKER, "docker-linux": Runs.DOCKER, "windows": Runs.WINDOWS}.get(evidence.platform)
+
+
+def _setting(setting: str, reading: Reading, runs: Runs) -> str:
+    """Return how to set or remove the variable, "" if the server does not have it."""
+    name, given, value = setting.partition("=")
+    names = VISIBILITY if name == "visibility" else ("LLAMA_ARG_FIT_TARGET", name) if name == "OLLAMA_GPU_OVERHEAD" else (name,)
+    name = next((one for one in names if reading.setting(one) is not None), "")
+    return _set(reading, runs, name, value if given else None) if name else ""
+
+
+def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
+    if runs is Runs.SYSTEMD:
+        line = f"UnsetEnvironment={name}" if value is None else f'Environment="{name}={value}"'
+        unit = reading.evidence.unit
+        return f"run sudo systemctl edit {unit}, add the lines below, then sudo systemctl restart {unit}\n[Service]\n{line}"
+    if runs is Runs.BY_HAND:
+        how = f"env -u {name} ollama serve" if value is None else f"{name}={value} ollama serve"
+        return f"stop the server and start it with: {how}"
+    if runs is Runs.WINDOWS:
+        quoted = "$null" if value is None else f"'{value}'"
+        line = f"[Environment]::SetEnvironmentVariable('{name}', {quoted}, 'User')"
+        return f"quit Ollama from its tray icon, run the line below in PowerShell, then start Ollama again\n{line}"
+    what = f"take {name} out of" if value is None else f"set {name}={value} in"
+    if reading.evidence.compose is None:
+        return f"recreate the container with docker run, {'without' if value is None else 'with'} -e {name}{'' if value is None else f'={value}'}"
+    return f"{what} the environment of Ollama's service in the Compose file, then docker compose up -d"
+
+
+def _filled(words: str, facts: Facts, reading: Reading) -> str:
+    """Return the text with ``{names}`` replaced by this host's values."""
+    evidence = reading.evidence
+    windows = evidence.platform in {"windows", "docker-windows", "wsl"}
+    variable = facts.first("visible.nothing", "visible.no_such_card", "visible.empty", "visible.uuid", "visible.chosen")
+    pids = [str(one.pid) for one in orphans(evidence)]
+    end = " ".join(
+        ["taskkill", "/F", *(f"/PID {pid}" for pid in pids)] if evidence.platform == "windows" else ["sudo", "kill", *pids]
+    )
+    known: Mapping[str, str] = {
+        "driver": str(needed_driver(reading.version) or "the newest release"),
+        "host": "Windows" if windows else "the host",
+        "restart": how_to_restart(reading),
+        "card": re.sub(r" \d+ MiB$", "", (evidence.gpu or "this card").split(",")[0]),
+        "variable": variable.said.split(" hides")[0].split(" names")[0] if variable else "CUDA_VISIBLE_DEVICES",
+        "orphans": end if pids else "sudo kill PID",
+        "holder": _holder(reading),
+    }
+    text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
+    return (
+        text.replace("; )", ")")
+        .replace("NVIDIA driver to the newest release or newer", "NVIDIA driver to the newest release")
+        .replace("driver the newest release or newer", "driver of the newest release")
+    )
+
+
+def _holder(reading: Reading) -> str:
+    closable = [one for one in reading.processes if one.memory and one.memory >= _WORTH_CLOSING and not is_protected(one.name)]
+    largest = max(closable, key=lambda one: one.memory or 0, default=None)
+    return f"here {largest.name}, which holds {human(largest.memory or 0)} of the card" if largest is not None else ""

@@ -1,0 +1,48 @@
+"""The commands that collect missing evidence if no cause is proven."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from remediation.diagnosis.facts.base import Facts
+from remediation.diagnosis.readers.reading import Reading
+from remediation.model.finding import Finding
+
+_ENOUGH = 0.8
+_LIMIT_OF_CONTAINER = "docker inspect --format '{{.HostConfig.Memory}} {{.State.OOMKilled}}' ollama"
+_LIMIT_OF_SERVICE = "systemctl show ollama --property=MemoryMax; dmesg | grep -i oom"
+
+
+def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return the commands whose output would decide, the most informative first."""
+    if findings and findings[0].confidence >= _ENOUGH:
+        return ()
+    if reading.evidence.rights:  # this login is refused the other missing parts too
+        return ()
+    container = reading.in_container
+    wanted = []
+    if not any(log.loads or log.starts for log in reading.logs):
+        wanted.append(_log(reading))
+    if not reading.ps:
+        wanted.append("ollama ps" if not container else "docker exec ollama ollama ps")
+    if not reading.smi:
+        wanted.append("nvidia-smi" if not container else "docker exec ollama nvidia-smi")
+    if container and not reading.docker:
+        wanted.append("docker inspect ollama")
+    if (
+        facts.holds("load.died_without_layers") or reading.hit("runner_died") is not None
+    ) and reading.evidence.platform != "windows":
+        wanted.append(_LIMIT_OF_CONTAINER if container else _LIMIT_OF_SERVICE)
+    if not reading.asks:
+        wanted.append("ollama show --parameters MODEL")
+    if not wanted:
+        wanted.append("the server's log after a restart with OLLAMA_DEBUG=2 and one load of the model")
+    return tuple(wanted)
+
+
+def _log(reading: Reading) -> str:
+    if reading.in_container:
+        return "docker logs --tail 4000 ollama"
+    if reading.evidence.platform == "windows":
+        return r"type %LOCALAPPDATA%\Ollama\server.log"
+    return "journalctl -u ollama --no-pager -n 4000"

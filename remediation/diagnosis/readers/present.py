@@ -1,0 +1,210 @@
+"""What of a log is the present: the last server process, the last load of the model in question, and what nothing later contradicts.
+
+A log survives restarts and repairs. A live host is judged by its last server process and the last load of the model in
+question. A pasted text describes a fault, so its first load that is short counts, unless a later one of the same model put
+all layers on the GPU.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from remediation.diagnosis.evidence import Evidence
+from remediation.diagnosis.readers.logs import Load, LogReading, Request
+from remediation.diagnosis.readers.logs.scan import SEEN, Hit
+
+# said before a load or in it, and true of that load alone
+_OF_A_LOAD = frozenset(
+    {"existing_models", "evicting", "vram_not_recovered", "too_little_vram", "layers_set_by_user", "layout_failed", "fit_failed", "ram_refused"}
+)  # fmt: skip
+# how a load or a runner ended; a later load of the same model that runs shows that it is over
+_ENDS = frozenset(
+    {"gpu_oom", "runner_terminated", "runner_died", "segfault", "signalled", "exit_137", "killed", "ram_allocation", "load_timeout", "client_gone",
+     "unknown_architecture"}
+)  # fmt: skip
+# said of the card, at discovery or in a load; a later load that puts layers on it shows that it works
+_OF_THE_CARD = frozenset({"bus_error", "cuda_code", "cuda_name", "cuda_text"})
+# about a model's file; a later load that reached its layers shows that the file is readable
+STORE = frozenset(
+    {"digest_mismatch", "truncated", "bad_magic", "unexpected_eof", "bad_manifest", "blob_missing", "blob_unreadable", "blob_denied", "no_generate", "unloadable",
+     "metadata_failed", "gguf_panic", "gguf_invalid", "tensor_read", "disk_error", "data_invalid", "not_found"}
+)  # fmt: skip
+# of these ``/api/show`` with the model's metadata is a proof to the contrary: the server has just read the file's header
+_HEADER = frozenset(
+    {
+        "bad_magic",
+        "blob_missing",
+        "blob_unreadable",
+        "blob_denied",
+        "metadata_failed",
+        "gguf_panic",
+        "gguf_invalid",
+        "bad_manifest",
+        "not_found",
+    }
+)
+# what ends the server itself: the next process knows nothing of it
+_FATAL = frozenset({"gguf_panic", "killed"})
+_DIGEST = re.compile(r"sha256[-:]([0-9a-f]{12})")
+
+
+_SEEN_LOAD = ("fit.", "load.no_layer", "load.model_evicted", "other-ollama-model-resident")
+_SEEN_ENDS = (
+    "load.",
+    "runner.",
+    "generate.",
+    "host-ram-oom",
+    "container-memory-limit-oom",
+    "card-memory-ran-out",
+    "runner-",
+    "num-gpu-",
+    "compute-graph",
+    "context-beyond",
+)
+_SEEN_CARD = ("uvm-lost", "gpu.driver_error", "gpu.backend", "driver-does", "cgroup-device")
+_SEEN_STORE = ("model.", "gguf-", "digest-", "architecture-", "store-")
+
+
+def _class(key: str) -> frozenset[str] | None:
+    """Return the class of a message's key; one of the catalogue has it by what it means."""
+    classes = ((_OF_A_LOAD, _SEEN_LOAD), (_ENDS, _SEEN_ENDS), (_OF_THE_CARD, _SEEN_CARD), (STORE, _SEEN_STORE))
+    means = key.removeprefix(SEEN)
+    return next((keys for keys, seen in classes if (means.startswith(seen) if key.startswith(SEEN) else key in keys)), None)
+
+
+def is_live(evidence: Evidence) -> bool:
+    """Whether a host was looked at, rather than a text read."""
+    return evidence.runners is not None or evidence.collected_at is not None
+
+
+def blob_in(text: str) -> str:
+    """Return the beginning of the digest that a path or a message names, "" where there is none."""
+    match = _DIGEST.search(text)
+    return match[1] if match else ""
+
+
+def model_blob(evidence: Evidence) -> str:
+    """Return the beginning of the digest of the model in question, "" where it is not known."""
+    for show in evidence.shows:
+        if evidence.model in {None, show.model} and (blob := blob_in(show.modelfile)):
+            return blob
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Judges one log. ``short`` says that a list of loaded models shows one that is not wholly on the GPU, ``whole`` the opposite of the model in question."""
+
+    log: LogReading
+    live: bool
+    blob: str = ""
+    short: bool = False
+    whole: bool = False
+    readable: bool = False
+
+    def load(self) -> Load | None:
+        """Return the load that the incident is about."""
+        loads = [load for load in self.log.loads if self._may_be_meant(load)]
+        results = [load for load in loads if load.result is not None]
+        if not self.live:
+            short = next((load for load in results if load.short), None)
+            if short is not None:
+                return self._better(short, results) or short
+            return results[-1] if results else (loads[-1] if loads else None)
+        begun = [load for load in loads if load.result is not None or _is_begun(load)]
+        last = begun[-1] if begun else (loads[-1] if loads else None)
+        # what is listed as whole was loaded otherwise than a line about few layers says
+        return None if last is not None and last.short and self.whole else last
+
+    def _may_be_meant(self, load: Load) -> bool:
+        if self.live and load.server != self.log.server:
+            return False
+        named = blob_in(load.model)
+        return not (self.blob and named) or named == self.blob
+
+    def _better(self, short: Load, results: Sequence[Load]) -> Load | None:
+        """Return the last load of the same model if it put all layers on the GPU without a request and no list contradicts it."""
+        last = [load for load in results if load.number >= short.number and load.same_model(short)][-1]
+        asked = last.requested in {None, -1} and (last.started_at is not None or last.requested == -1)
+        return last if last.whole and asked and last.failed_at is None and not self.short else None
+
+    def hits(self, shown: Load | None) -> tuple[Hit, ...]:
+        """Return the messages that still hold; `shown` is the load that the incident is about."""
+        own = shown if shown in self.log.loads else None
+        first = self._first_server(own)
+        return tuple(hit for hit in self.log.hits if self._holds(hit, own, first))
+
+    def requests(self, shown: Load | None) -> tuple[Request, ...]:
+        """Return the answered requests of the server process in question."""
+        first = self._first_server(shown if shown in self.log.loads else None)
+        return tuple(one for one in self.log.requests if one.server >= first)
+
+    def _first_server(self, shown: Load | None) -> int:
+        """Return the first server process that counts."""
+        if self.live:
+            return self.log.server
+        telling = [load.server for load in self.log.loads] + [one.server for one in self.log.requests]
+        last = self.log.server if self.log.devices else max(telling, default=0)
+        last = min(last, shown.server) if shown is not None else last
+        # lines before the first start may come from any program, unless a server loaded something there
+        return last if last > 1 or 0 in telling else 0
+
+    def _holds(self, hit: Hit, shown: Load | None, first: int) -> bool:
+        if hit.server < first:
+            return hit.key in _FATAL and hit.server == self._before(first) and not self._loaded_since(first)
+        of = _class(hit.key)
+        if of is _OF_A_LOAD:
+            owner = self._owner(hit)
+            return (
+                shown is None or owner is shown or (owner is None and shown.result is None)
+            )  # of a load that is not in the text
+        if of is _ENDS:
+            return self._not_over(hit, shown)
+        if of is _OF_THE_CARD:
+            return not any(
+                load.number > hit.load and self._runs(load) and load.offloaded and load.offloaded[0] for load in self.log.loads
+            )
+        return of is not STORE or self._unreadable(hit)
+
+    def _before(self, server: int) -> int:
+        return max((hit.server for hit in self.log.hits if hit.server < server), default=-1)
+
+    def _loaded_since(self, server: int) -> bool:
+        return any(load.server >= server and load.result is not None for load in self.log.loads)
+
+    def _owner(self, hit: Hit) -> Load | None:
+        """Return the load that a message was said for: the one under way, else the next."""
+        number = hit.load + 1 if hit.after else hit.load
+        return next((load for load in self.log.loads if load.number >= number and (_is_begun(load) or load.result)), None)
+
+    def _not_over(self, hit: Hit, shown: Load | None) -> bool:
+        its = next((load for load in self.log.loads if load.number == hit.load), None)
+        later = [load for load in self.log.loads if load.number > hit.load and load.server >= hit.server]
+        if self.live and shown is not None:
+            return hit.load >= shown.number and (its is None or its.same_model(shown))
+        return not any(self._runs(load) and (its is None or load.same_model(its)) for load in later)
+
+    def _runs(self, load: Load) -> bool:
+        """Whether a load was completed, and its runner has not died since."""
+        died = any(hit.load == load.number and hit.key in {"runner_died", "runner_terminated", "killed"} for hit in self.log.hits)
+        return load.started_at is not None and load.failed_at is None and not died
+
+    def _unreadable(self, hit: Hit) -> bool:
+        if self.readable and (hit.key in _HEADER or hit.key.startswith(SEEN)):
+            return False
+        named = blob_in(hit.at.text)
+        its = next((load for load in self.log.loads if load.number == hit.load and not hit.after), None)
+        for load in self.log.loads:
+            later = load.number > hit.load or (load.number == hit.load and not hit.after and load.started_at is not None)
+            read = load.failed_at is None and (load.started_at is not None or load.offloaded is not None)
+            other = bool(named and blob_in(load.model) and named != blob_in(load.model))
+            if later and read and not other and (its is None or load.same_model(its)) and self._may_be_meant(load):
+                return False
+        return not (self.whole and not named)
+
+
+def _is_begun(load: Load) -> bool:
+    """Whether a line says that a load began; stray lines of a runner open one as well."""
+    return any((load.requested_at, load.planned_at, load.command_at, load.failed_at))

@@ -1,0 +1,322 @@
+"""Everything that one incident's evidence says, read once: what the causes judge."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.diagnosis.readers.codes import CudaCode, read_codes
+from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request, read_again, read_log
+from remediation.diagnosis.readers.logs.lines import rejoined
+from remediation.diagnosis.readers.logs.scan import Hit
+from remediation.diagnosis.readers.present import Present, is_live, model_blob
+from remediation.diagnosis.readers.texts.asks import Ask, DeclaredSetting, read_asks, read_settings
+from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
+from remediation.diagnosis.readers.texts.gpus import GpuText, card_size, read_gpu
+from remediation.diagnosis.readers.texts.ps import PsRow, read_ps, row_of
+from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
+from remediation.diagnosis.readers.texts.speed import Speed, read_speed
+from remediation.diagnosis.untrusted import bounded_lines
+from remediation.diagnosis.versions import Version, parse_version
+from remediation.model.facts import Gpu
+from remediation.model.finding import Quote
+
+# the readers of small texts go over a piece more than once; a log of this size is read by the log reader alone
+_SMALL = 4_000_000
+_DENIED = re.compile(
+    r"(?:\bno|without|lacks?|not have|n't have)(?: an?| any)? (?:dedicated |discrete |supported )?(?:nvidia|amd|geforce|radeon)\b[^.,;\n]{0,20}",
+    re.IGNORECASE,
+)
+"""Reports of a missing card."""
+_CONTAINER = re.compile(r"docker|podman|container|compose|kubectl|\bpod\b|kubernetes|unraid|\blxc\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The parsed evidence. Everything is in the order of the pieces; nothing here judges."""
+
+    evidence: Evidence
+    logs: tuple[LogReading, ...]
+    ps: tuple[PsRow, ...] = ()
+    smi: tuple[SmiReading, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    declared: tuple[DeclaredSetting, ...] = ()
+    docker: tuple[DockerReading, ...] = ()
+    gpu: GpuText = field(default_factory=GpuText)
+    speeds: tuple[Speed, ...] = ()
+
+    @cached_property
+    def hits(self) -> tuple[Hit, ...]:
+        """All known messages that still hold."""
+        return tuple(hit for one in self.presents for hit in one.hits(self.shown))
+
+    def hit(self, *keys: str) -> Hit | None:
+        """Return the first message of one of these kinds."""
+        return next((hit for hit in self.hits if hit.key in keys), None)
+
+    @cached_property
+    def codes(self) -> tuple[CudaCode, ...]:
+        """CUDA's error codes from messages in any format."""
+        return read_codes(self.hits)
+
+    @cached_property
+    def version(self) -> Version | None:
+        """Ollama's release: what the server printed, else what was reported."""
+        printed = next((log.version for log in reversed(self.logs) if log.version), None)
+        return printed or parse_version(self.evidence.ollama_version)
+
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
+        """The settings as the server printed them; empty when no log shows them."""
+        if self.evidence.environment:
+            return self.evidence.environment
+        return next((log.environment for log in reversed(self.logs) if log.environment), {})
+
+    def setting(self, name: str) -> DeclaredSetting | None:
+        """Return a setting that is not empty: as the server read it, else as declared."""
+        if name in self.environment:
+            value = self.environment[name]
+            start = next((s for log in reversed(self.logs) for s in reversed(log.starts) if name in s.environment), None)
+            where = start.at.where if start else "environment of the server"
+            return DeclaredSetting(name, value, Quote(where, f"{name}:{value}"), effective=True) if value else None
+        return next((one for one in reversed(self.declared) if one.name == name and one.value), None)
+
+    def declared_setting(self, name: str) -> DeclaredSetting | None:
+        """Return a setting as declared, an empty value too."""
+        return next((one for one in reversed(self.declared) if one.name == name), None)
+
+    @cached_property
+    def loads(self) -> tuple[Load, ...]:
+        """All loads of all texts."""
+        return tuple(load for log in self.logs for load in log.loads)
+
+    @cached_property
+    def presents(self) -> tuple[Present, ...]:
+        """Each log with what of it is the present."""
+        evidence, live, blob = self.evidence, is_live(self.evidence), model_blob(self.evidence)
+        runner = next((one for one in evidence.runners or () if evidence.model in {None, one.model}), None)
+        whole = runner is not None and 0 < runner.size <= runner.size_vram
+        readable = any(show.info for show in evidence.shows if evidence.model in {None, show.model})
+        short = any(row.gpu is not None and row.gpu < 1 for row in self.ps)
+        return tuple(Present(log, live and log.kind == "server_log", blob, short, whole, readable) for log in self.logs)
+
+    @cached_property
+    def shown(self) -> Load | None:
+        """The load that the incident is about: of all texts the one with the smallest part on the GPU."""
+        last = [one.load() for one in self.presents]
+        with_result = [load for load in last if load is not None and load.result is not None]
+        if with_result:
+            return min(with_result, key=lambda load: load.result[0] / load.result[1] if load.result else 1.0)
+        return next((load for load in reversed(last) if load is not None), None)
+
+    @cached_property
+    def last_request(self) -> Request | None:
+        """The last request for an answer that the server process in question finished."""
+        return next((one.requests(self.shown)[-1] for one in reversed(self.presents) if one.requests(self.shown)), None)
+
+    @cached_property
+    def offloaded(self) -> tuple[int, int] | None:
+        """(layers on the GPU, layers of the model), None when nothing says it."""
+        return self.shown.result if self.shown else None
+
+    @cached_property
+    def devices(self) -> tuple[Device, ...]:
+        """What the last discovery of each text kept."""
+        return tuple(device for log in self.logs for device in log.devices)
+
+    @property
+    def gpu_devices(self) -> tuple[Device, ...]:
+        """The devices that are more than the processor."""
+        return tuple(device for device in self.devices if device.is_gpu)
+
+    @cached_property
+    def cpu_device(self) -> Device | None:
+        """The ``id=cpu`` line, when discovery kept nothing else."""
+        return None if self.gpu_devices else next((device for device in self.devices if not device.is_gpu), None)
+
+    @cached_property
+    def prose(self) -> str:
+        """What people wrote, in lower case."""
+        return self.words.lower()
+
+    @cached_property
+    def words(self) -> str:
+        """What people wrote: symptom, card and free texts without log lines."""
+        texts = [piece.text for piece in self.evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL]
+        lines = [line for text in texts for line in text.splitlines() if "msg=" not in line and not line.startswith("$ ")]
+        return "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines])
+
+    @cached_property
+    def raw(self) -> str:
+        """Every small text that is no log, as it was written, without lines that are comments."""
+        texts = [piece.text for piece in self.evidence.pieces if piece.kind != "server_log" and len(piece.text) < _SMALL]
+        return "\n".join([*texts, self.evidence.symptom or "", self.evidence.gpu or ""])
+
+    @cached_property
+    def log_text(self) -> str:
+        """Every small log as it was written."""
+        return "\n".join(piece.text for piece in self.evidence.pieces if piece.kind == "server_log" and len(piece.text) < _SMALL)
+
+    @cached_property
+    def all_text(self) -> str:
+        """Every small text, in lower case."""
+        return "\n".join(piece.text for piece in self.evidence.pieces if len(piece.text) < _SMALL).lower() + "\n" + self.prose
+
+    @cached_property
+    def in_container(self) -> bool:
+        """Whether Ollama (or the test program) runs in a container."""
+        if self.evidence.platform.startswith("docker") or self.evidence.container or self.docker:
+            return True
+        # without a log's prefix, so that every carrier gives the same text
+        texts = [piece.text for piece in self.evidence.pieces if piece.kind != "server_log" and len(piece.text) < _SMALL]
+        return bool(_CONTAINER.search("\n".join([*texts, self.prose])))
+
+    @cached_property
+    def driver(self) -> tuple[str, Quote] | None:
+        """The NVIDIA driver's version as nvidia-smi says it."""
+        return next(((smi.driver, smi.driver_at) for smi in self.smi if smi.driver and smi.driver_at), None)
+
+    @cached_property
+    def processes(self) -> tuple[GpuProcess, ...]:
+        """Programs on the card that are not Ollama."""
+        return tuple(one for smi in self.smi for one in smi.others)
+
+    @cached_property
+    def card_total(self) -> int | None:
+        """Memory of all cards, from the strongest source."""
+        if self.gpu_devices:
+            totals = [device.total for device in self.gpu_devices if device.total]
+            if totals:
+                return sum(totals)
+        if self.shown and self.shown.total:
+            return self.shown.total
+        totals = next((smi.total for smi in self.smi if smi.total), [])
+        if totals:
+            return sum(totals)
+        return None if self.gpu.available_only else self.gpu.total
+
+
+def read_evidence(evidence: Evidence) -> Reading:
+    """Read all pieces and structured parts of `evidence`; no line and no number of it is longer than one may be."""
+    evidence = _bounded(evidence)
+    ps: list[PsRow] = []
+    smi: list[SmiReading] = []
+    asks: list[Ask] = []
+    declared: list[DeclaredSetting] = []
+    docker: list[DockerReading] = []
+    speeds: list[Speed] = []
+    logs: list[LogReading] = []
+    for label, piece in _labelled(evidence):
+        logs.append(read_again(piece.text, name=label, kind=piece.kind))
+        if len(piece.text) > _SMALL:
+            continue
+        ps += read_ps(piece.text, label)
+        if (seen := read_smi(piece.text, label)) is not None:
+            smi.append(seen)
+        asks += read_asks(piece.text, label)
+        declared += read_settings(piece.text, label)
+        if piece.kind != "server_log" and (told := read_speed(piece.text, label)) is not None:
+            speeds.append(told)
+        if piece.kind != "server_log" and (about := read_docker(piece.text, label)) is not None:
+            docker.append(about)
+    state = (evidence.container or {}).get("State")
+    if isinstance(state, Mapping):
+        logs.append(read_log(json.dumps(state, indent=1), name="container State", kind="docker_inspect"))
+    _structured(evidence, ps, smi, asks, docker)
+    declared += _container_settings(evidence)
+    listed = [d.name for log in logs for d in log.devices if d.is_gpu] + [name for one in smi for name in one.names]
+    prose = read_gpu("\n".join(filter(None, (evidence.gpu, *listed))))
+    if not prose.named:
+        texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
+        if texts or evidence.symptom:
+            prose = read_gpu(_DENIED.sub("", "\n".join([evidence.gpu or "", evidence.symptom or "", texts])))
+            prose = dataclasses.replace(
+                prose, memory=read_gpu(evidence.gpu).memory or card_size(f"{evidence.symptom or ''}\n{texts}")
+            )
+    return Reading(
+        evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose, tuple(speeds)
+    )
+
+
+def _bounded(evidence: Evidence) -> Evidence:
+    return dataclasses.replace(
+        evidence,
+        symptom=bounded_lines(evidence.symptom) if evidence.symptom else evidence.symptom,
+        gpu=bounded_lines(evidence.gpu) if evidence.gpu else evidence.gpu,
+        pieces=tuple(dataclasses.replace(piece, text=_gathered(bounded_lines(piece.text))) for piece in evidence.pieces),
+        compose_files={path: bounded_lines(text) for path, text in evidence.compose_files.items()},
+    )
+
+
+def _gathered(text: str) -> str:
+    return rejoined(text) if len(text) < _SMALL else text
+
+
+def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
+    """Yield the pieces, each with a unique name for quotes."""
+    seen: dict[str, int] = {}
+    for piece in evidence.pieces:
+        count = seen[piece.label] = seen.get(piece.label, 0) + 1
+        yield (piece.label if count == 1 else f"{piece.label}#{count}"), piece
+
+
+def _container_settings(evidence: Evidence) -> Iterator[DeclaredSetting]:
+    """Yield the environment that the server's container has."""
+    config = (evidence.container or {}).get("Config")
+    listed = config.get("Env") if isinstance(config, Mapping) else None
+    for line in listed if isinstance(listed, list) else ():
+        name, _, value = str(line).partition("=")
+        yield from read_settings(f"{name}={value}", "container Config.Env")
+
+
+def _card(card: Gpu) -> str:
+    if card.total is None or card.used is None:
+        return f"{card.name}: {card.problem or 'its memory is not known'}"
+    return f"{card.name}: {card.used} of {card.total} bytes used"
+
+
+def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks: list[Ask], docker: list[DockerReading]) -> None:
+    """Add what a live host gave as typed parts."""
+    for runner in evidence.runners or ():
+        entry = {
+            "name": runner.model,
+            "size": runner.size,
+            "size_vram": runner.size_vram,
+            "context_length": runner.context_length,
+        }
+        ps.append(row_of(entry, "/api/ps"))
+    if evidence.use is not None and evidence.use.gpus:
+        cards = evidence.use.gpus
+        told = [card for card in cards if card.total is not None and card.used is not None]
+        at = Quote("GPU", _card(told[0] if told else cards[0]))
+        smi.append(
+            SmiReading(
+                at=at,
+                driver=cards[0].driver_version,
+                driver_at=Quote("GPU driver", cards[0].driver_version),
+                names=[card.name for card in told],
+                total=[card.total for card in told if card.total is not None],
+                used=[card.used for card in told if card.used is not None],
+                memory_at=at if told else None,
+                processes=[GpuProcess(one.name, "", one.vram) for one in evidence.use.processes],
+            )
+        )
+    for show in evidence.shows:
+        for key in ("num_gpu", "num_ctx"):
+            text = show.parameters.get(key)
+            if text is not None:
+                value = int(float(text)) if re.fullmatch(r"-?\d+(?:\.\d+)?(?:e[+-]?\d{1,2})?", text) else None
+                asks.append(Ask(key, value, Quote(f"/api/show {show.model} parameters", f"{key} {text}")))
+    if evidence.container:
+        docker.append(read_inspect(evidence.container, "container"))
+    for path, text in evidence.compose_files.items():
+        if (about := read_docker(text, path)) is not None:
+            docker.append(about)
+        asks += read_asks(text, path)
+    if evidence.compose:
+        asks += read_asks(json.dumps(evidence.compose, indent=1), "compose")

@@ -1,0 +1,108 @@
+"""What clients, Modelfiles and settings ask for: num_gpu, num_ctx, slots; and environment variables as declared."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from remediation.model.finding import Quote
+from remediation.model.text.digits import is_whole
+
+# num_gpu counts layers under every front end's name for it (facts/ollama 1.4, 5.1); no program reads OLLAMA_NUM_GPU
+_ASK = re.compile(
+    r"(?<![A-Za-z_])(?P<name>num_gpu(?:_layers)?|num(?:Gpu|GPU)(?:Layers)?|num-gpu|n_gpu_layers|n-gpu-layers|gpu_layers|num_gpus"
+    r"|num_ctx|numCtx|num-ctx|context_length|contextLength|context_window|max_context"
+    r"|(?:size of )?[Cc]ontext (?:size|window|length)|ctx[-_ ]size|n_ctx|num_parallel|numParallel)[\"']?\s{0,100}(?:parameter\s{0,100})?(?:\([^()\n]{1,24}\)\s{0,100})?(?:[:=|]\s{0,100}|\s{1,100}[|]?\s{0,100}(?:to\s{1,100}|is\s{1,100}|of\s{1,100})?|\()[\"']?(?P<value>-?\d{1,20}|[A-Za-z_(][^\n,;(]{2,80}(?:\([^\n;]{0,120}\)[^\n,;]{0,80}|[^\n,;]{0,200}))"
+)
+_SETTING = re.compile(
+    r"(?<![A-Za-z0-9_])(?P<name>(?:OLLAMA|LLAMA_ARG|GGML|CUDA|NVIDIA|HIP|ROCR|HSA|GPU)_[A-Z0-9_]{1,60})"
+    r"(?P<sep>\s{0,100}[=:]\s?|\s{2,100}|\t)(?P<value>\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|<[^>\n]{0,400}>|[^\s,;\"'\]}|)]*)"
+)
+_SETTING_NAMES = ("OLLAMA_", "LLAMA_ARG_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "GPU_")
+_NUMBER = re.compile(r"(?<![\w.])(\d{3,7})(?![\w.])")
+_PROMPT = re.compile(r"#\s{1,4}(?:docker|podman|sudo|curl|ollama) ")
+_NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",
+          "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx",
+          "contextsize": "num_ctx", "sizeofcontextwindow": "num_ctx", "sizeofcontextsize": "num_ctx", "sizeofcontextlength": "num_ctx", "ctxsize": "num_ctx",
+          "nctx": "num_ctx", "numparallel": "num_parallel"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A requested option: ``what`` is num_gpu, num_ctx or num_parallel; ``value`` is None if it is computed."""
+
+    what: str
+    value: int | None
+    at: Quote
+    expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSetting:
+    """An environment variable and where it was seen; ``effective`` when the server itself printed it."""
+
+    name: str
+    value: str
+    at: Quote
+    effective: bool = False
+
+
+def commented(line: str) -> bool:
+    """Whether a line is a comment, and no command at root's prompt."""
+    text = line.lstrip(" \t-")
+    return text.startswith(("#", ";", "//", "REM ", "rem ")) and not _PROMPT.match(text)
+
+
+def read_asks(text: str, label: str) -> tuple[Ask, ...]:
+    """Return the options that a text other than a server log requests."""
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if (
+            "msg=" in line
+            or "layers." in line
+            or ".go:" in line
+            or "map[" in line
+            or "--n-gpu-layers" in line
+            or "--ctx-size" in line
+            or commented(line)
+            or line.lstrip().startswith(("//", "llama_", "print_info"))
+        ):
+            continue
+        for match in _ASK.finditer(line):
+            what = (
+                _NAMES[match["name"].lower().replace("_", "").replace("-", "").replace(" ", "")]
+                if match["name"] != "num_gpu"
+                else "num_gpu"
+            )
+            value = match["value"]
+            if what == "num_ctx" and "context_length" in match["name"].lower() and "model_info" in text:
+                continue
+            number_value = int(value) if is_whole(value.removeprefix("-")) else _usual(value)
+            if number_value is None and not any(sign in value for sign in "*+("):
+                continue
+            found.append(
+                Ask(what, number_value, Quote(f"{label}:{number}", line.strip()[:300]), "" if number_value is not None else value)
+            )
+    return tuple(found)
+
+
+def _usual(expression: str) -> int | None:
+    """Return the default value of an expression, None if it is computed."""
+    found = _NUMBER.findall(expression)
+    return int(found[-1]) if len(found) == 1 and not any(sign in expression for sign in "*+") else None
+
+
+def read_settings(text: str, label: str) -> tuple[DeclaredSetting, ...]:
+    """Return the environment variables that a text sets (not those in a server's own ``map[…]``)."""
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if "map[" in line or "_" not in line or not any(name in line for name in _SETTING_NAMES):
+            continue
+        if commented(line):
+            continue
+        for match in _SETTING.finditer(line):
+            if match["sep"].strip() == ":" and match["value"].startswith("//"):
+                continue
+            value = match["value"].strip("\"'")
+            found.append(DeclaredSetting(match["name"], value, Quote(f"{label}:{number}", line.strip()[:300])))
+    return tuple(found)
