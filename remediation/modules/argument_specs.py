@@ -11,6 +11,7 @@ from pydantic import Field
 
 from remediation.modules.contract import Module, ModuleTask
 from remediation.modules.result import ActionResult, done_result, failed_result
+from remediation.templating.filters.common import type_name
 
 Spec = Mapping[str, Any]
 
@@ -125,14 +126,6 @@ def _dependent(rules: Spec, given: Mapping[str, Any]) -> Iterator[str]:
         lacking = [other for other in ([names] if isinstance(names, str) else names) if other not in given]
         if name in given and lacking:
             yield f"missing parameter(s) required by '{name}': {', '.join(lacking)}"
-
-
-def type_name(value: Any) -> str:
-    """Return the name of a value's type, as Ansible shows it."""
-    if isinstance(value, Mapping):
-        return "dict"
-    kinds = (bool, int, float, str, list)
-    return next((kind.__name__ for kind in kinds if isinstance(value, kind)), type(value).__name__)
 
 
 def _aliases(entry: Any) -> Sequence[str]:

@@ -57,7 +57,7 @@ _MARKS = {"variable_begin": "{{", "variable_end": "}}", "block_begin": "{%", "bl
 def render_template(path: Path, text: str, scope: TemplateScope, variables: Mapping[str, Any], **settings: Any) -> Any:
     """Return the text of a template, a `Secret` if a secret is in it. Raises `TemplateError` and `UsageError`."""
     text, settings = _without_header(path, text, {**DEFAULTS, **settings})
-    source = _standard(path, text, tuple(sorted(settings.items())))
+    source = _standard(path, text.removesuffix("\n"), tuple(sorted(settings.items())))
     there = [str(path.parent.absolute()), *(map(str, scope[SEARCH_PATH]) if SEARCH_PATH in scope else ())]
     value = scope.overlaid({**variables, SEARCH_PATH: there}).render(Text(source, Place(str(path), 1, 1)))
     lost = _newlines(text) - _newlines(str(revealed(value)))

@@ -68,6 +68,7 @@ class Copied(FileModule):
         results: list[Result] = []
         if status is not None and status.kind == "link":
             if self.follow:
+                path = str(status.details.get("lnk_source") or path)
                 status = files.status(path, follow=True, algorithm="sha1")
             elif not (status := files.status(path, follow=True, algorithm="sha1")) or status.checksum != sha1_of(content):
                 results.append(task.reach(StepCall(STEP, {"path": path, "state": "absent", "risk_level": str(task.risk())})))
@@ -206,6 +207,7 @@ class Copy(Copied):
         dest = expanded_path(task, self.dest).rstrip("/\\" if task.windows else "/")
         base = source if (self.src or "").endswith("/") else source.parent
         results: list[Result] = []
+        copied: list[ActionResult] = []
         for path in _walk(source, follow=self.local_follow):
             name = joined_path(
                 dest, str(path.relative_to(base)).replace("/", "\\" if task.windows else "/"), windows=task.windows
@@ -219,6 +221,7 @@ class Copy(Copied):
             else:
                 inner = self.model_copy(update={"dest": name})
                 acted = inner.put(task, path.read_bytes(), path.name, str(path), mode=stat.S_IMODE(path.stat().st_mode))
+                copied.append(acted)
                 if acted.told is None:
                     if acted.outcome.bad:
                         return acted
@@ -227,6 +230,8 @@ class Copy(Copied):
             if results[-1].outcome.bad:
                 break
         values = {"dest": f"{dest}/", "src": f"{source}{'/' if (self.src or '').endswith('/') else ''}"}
+        if len(copied) == 1:  # as in Ansible, the result of a single file is that of the task
+            values |= copied[0].values
         return as_action(merged_results(results), values)
 
 
