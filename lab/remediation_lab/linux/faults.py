@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from remediation.model.errors import CallFailed
-from remediation_lab.linux.host import MODEL, LinuxHost
-
-if sys.platform == "win32":
-    raise ImportError("a Linux host of the lab is this machine, which is none")
+from remediation_lab.linux.host import MODEL, LinuxHost, end, freeze
 
 OTHER = "phi3:3.8b"
 GIB = 1024**3
@@ -77,7 +72,7 @@ def _freed(host: LinuxHost) -> None:
 
 def _hangs(host: LinuxHost) -> None:
     host.load()
-    os.kill(host.pid, signal.SIGSTOP)
+    freeze(host.pid)
 
 
 def _no_journal(host: LinuxHost) -> None:
@@ -86,7 +81,7 @@ def _no_journal(host: LinuxHost) -> None:
 
 
 def _by_hand(host: LinuxHost) -> None:
-    os.kill(host.pid, signal.SIGKILL)
+    end(host.pid)
     log = host.home / "nohup.out"
     given = {
         "PATH": os.environ["PATH"],
@@ -122,7 +117,7 @@ def _truncated(host: LinuxHost) -> None:
 
 
 def _stopped(host: LinuxHost) -> None:
-    os.kill(host.pid, signal.SIGKILL)
+    end(host.pid)
 
 
 FAULTS: Mapping[str, LinuxFault] = {

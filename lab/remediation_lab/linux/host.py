@@ -18,19 +18,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from remediation.model.errors import CallFailed
+from remediation.model.errors import CallFailed, UsageError
 from remediation_lab.linux import programs
 from remediation_lab.ollama import snapshot
 from remediation_lab.ports import Device
-
-if sys.platform == "win32":
-    raise ImportError("a Linux host of the lab is this machine, which is none")
 
 MODEL = "mistral:7b-instruct-q4_K_M"
 DEVICE = Device("NVIDIA GeForce RTX 3060 Laptop GPU", "GPU-5f0d3f6c-8f5e-4a53-9f0b-2d6a3a6a9c11", "8.6", "12.5")
 TOTAL = 6144 * 1024**2
 SPEED = 100
 """How many times faster than a laptop's disk, GPU and CPU the server is."""
+_ELSEWHERE = "a Linux host of the lab is this machine, and this machine runs no Linux"
 _READY_SECONDS = 20.0
 _PAUSE = 0.02
 
@@ -111,13 +109,11 @@ class LinuxHost:
     def stop(self) -> None:
         """End what runs on the host, and remove it from this machine."""
         for each in self.others:
-            with suppress(ProcessLookupError):
-                each.send_signal(signal.SIGCONT)
-            each.terminate()
+            each.kill()
             each.wait()
         self.others.clear()
         with suppress(FileNotFoundError, ProcessLookupError):
-            _end(self.pid)
+            end(self.pid)
 
     def remove(self) -> None:
         """Remove the host's files but those of its sshd, which runs on."""
@@ -157,12 +153,20 @@ class LinuxHost:
         return found[-1] if found else ""
 
 
-def _end(pid: int) -> None:
+def end(pid: int) -> None:
     """End a process that this one did not start, and wait until it is gone."""
+    if sys.platform == "win32":
+        raise UsageError(_ELSEWHERE)
     running = os.pidfd_open(pid)
     try:
-        signal.pidfd_send_signal(running, signal.SIGCONT)
         signal.pidfd_send_signal(running, signal.SIGKILL)
         select.select([running], [], [], 5.0)
     finally:
         os.close(running)
+
+
+def freeze(pid: int) -> None:
+    """Let a process go on to exist and do nothing."""
+    if sys.platform == "win32":
+        raise UsageError(_ELSEWHERE)
+    os.kill(pid, signal.SIGSTOP)
