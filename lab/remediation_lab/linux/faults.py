@@ -89,7 +89,7 @@ def _by_hand(host: LinuxHost) -> None:
         "OLLAMA_MODELS": f"{host.home}/models",
         "OLLAMA_HOST": f"127.0.0.1:{host.port}",
     }
-    with log.open("w") as out:
+    with log.open("wb") as out:
         server = subprocess.Popen(
             [str(host.home / "bin/ollama"), "serve"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=given
         )
