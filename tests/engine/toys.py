@@ -16,6 +16,7 @@ from remediation.model.event import Event
 from remediation.model.facts import Container, Process, Runner
 from remediation.model.finding import Diagnosis
 from remediation.steps.contract import Step, param, step
+from tests.engine.event_contract import faults
 from tests.engine.fakes.host import LAYERS, WEIGHTS, FakeAccess, World
 
 
@@ -269,6 +270,7 @@ class Told:
     events: list[Event] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
+        assert not faults(event), faults(event)
         self.events.append(event)
 
     def of(self, kind: str) -> list[Mapping[str, Any]]:

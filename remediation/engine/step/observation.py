@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from remediation.engine.context import PENDING, RUN_STARTED, StepContext
+from remediation.engine.context import PENDING, RUN_STARTED, StepContext, TimedSnapshot
 from remediation.engine.journal.serialization import change_to_json, resolved
 from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.event_data import HostClockData
 
 if TYPE_CHECKING:
     from remediation.engine.context import Ports
@@ -57,16 +58,17 @@ class Observation:
         return any(item.key == change.key for item in self.plan)
 
 
-def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Observation:
+def observe(step: Step[Any], context: StepContext, *, max_age: float | None = None) -> Observation:
     """Observe the host through `step`; reads only. Raises the errors of the facets.
 
-    With ``reuse``, the latest snapshot is used while nothing has changed since; readings that failed are repeated.
+    The latest snapshot is used if it is at most ``max_age`` seconds old and nothing has changed since; readings that failed are
+    repeated. Without ``max_age``, the host is read.
     """
     memory, clock = context.memory, context.ports.clock
     if memory.begun is None:
         memory.begun = context.access.clock.monotonic()
     snapshot = context.snapshot
-    last = memory.reuse(clock.monotonic()) if reuse and snapshot is None else None
+    last = memory.snapshot(clock.monotonic(), max_age=max_age) if max_age is not None and snapshot is None else None
     if last is not None:
         with suppress(CallFailed, DeadlineExceeded):
             return _evaluated(step, context, last, step.look(_reader(step, context, last)))
@@ -75,7 +77,7 @@ def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Ob
     memory.seen = None
     snapshot = context.access.reader
     observation = _evaluated(step, context, snapshot, step.look(_reader(step, context, snapshot)))
-    memory.seen = (snapshot, clock.monotonic())
+    memory.seen = TimedSnapshot(snapshot, clock.monotonic())
     return observation
 
 
@@ -120,7 +122,7 @@ def _run_started(context: StepContext) -> float:
         by_controller = context.ports.clock.now() - context.policy.run_started
         by_host = context.access.clock.monotonic() - (memory.begun or 0.0)  # larger than the controller's if time is scaled
         memory.started = context.access.reader.system.facts().now - max(0.0, by_controller, by_host)
-        context.emit("host_clock", run_started=memory.started)
+        context.emit("host_clock", **HostClockData(run_started=memory.started))
     return memory.started
 
 
