@@ -34,16 +34,6 @@ if TYPE_CHECKING:
 WARN_SECONDS = 60.0
 """How many seconds in advance the desktop user is warned that a program will be closed."""
 
-RUN_STARTED = "run_started"
-"""Host variable with the start of the run, in seconds since the epoch by the host's clock. `once_per_run` steps read it."""
-
-PENDING = "pending_changes"
-"""Host variable with the changes that check mode has predicted so far on this host, as JSON (``docs/events.md``).
-
-A step whose state depends on them predicts its own changes from it: a stack is recreated if its file would be edited.
-"""
-
-
 SNAPSHOT_TTL = 2.0
 """Seconds for which a snapshot of a host may be reused while the run changes nothing there.
 
