@@ -96,7 +96,9 @@ class FakeWriter(FakeReader):
 
 
 def within(reader: Reader, context: LookContext) -> Reader:
-    """Return the same reader for a step with `context`."""
+    """Return the reader, or a copy that has another `context`."""
+    if reader.context == context:
+        return reader
     found = copy.copy(reader)
     found.context = context  # type: ignore[misc]  # the readers of these tests have it as an attribute
     return found
