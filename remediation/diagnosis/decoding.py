@@ -9,7 +9,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Mapping
-from typing import IO
+from typing import Any
 
 from remediation.model.errors import UsageError
 
@@ -17,7 +17,7 @@ UNPACKED = 64_000_000
 """Read limit of a compressed file, unpacked."""
 
 _GZIP = b"\x1f\x8b"
-_PACKED: Mapping[bytes, Callable[[IO[bytes]], IO[bytes]]] = {
+_PACKED: Mapping[bytes, Callable[[io.BytesIO], Any]] = {
     _GZIP: lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
@@ -91,7 +91,7 @@ def _unpacked(content: bytes, name: str) -> bytes:
         return content
     try:
         with opener(io.BytesIO(content)) as packed:
-            return packed.read(UNPACKED)
+            return bytes(packed.read(UNPACKED))
     except (OSError, EOFError, zlib.error, lzma.LZMAError):
         whole = b""
         if content.startswith(_GZIP):
