@@ -59,12 +59,8 @@ def derive_room(sheet: Sheet) -> None:
     _reserve(sheet)
     _spilled(sheet)
     loaded = load is not None and (load.parallel or 0) >= _MANY and (load.context or 0) >= _VERY_LONG
-    sheet.say(
-        "slots.loaded",
-        (loaded and not sheet.holds("place.whole")) or None,
-        f"{figures.parallel} slots of {figures.context} tokens were loaded",
-        _quotes(sheet)[0] or (load.command_at if load else None),
-    )
+    text, at = f"{figures.parallel} slots of {figures.context} tokens were loaded", load.command_at if load else None
+    sheet.say("slots.loaded", (loaded and not sheet.holds("place.whole")) or None, text, _quotes(sheet)[0] or at)
     if not bound and not sheet.holds("place.whole", "ram.ended"):
         _decides(sheet, used)
         _graph(sheet)
@@ -408,16 +404,9 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     if total and whole_size is not None and whole_size > total and small and row is not None:
         text, weights = f"it takes {human(whole_size)}, the card has {human(total)}", _usual_weights(row.name)
         cache = weights is not None and whole_size > 2 * weights + 2 * GIB
-        sheet.say(
-            "size.mostly_cache"
-            if cache
-            else "size.listed_exceeds"
-            if weights is None or weights < total * _ROOMY
-            else "size.exceeds_card",
-            True,
-            text,
-            row.at,
-        )
+        listed = weights is None or weights < total * _ROOMY
+        name = "size.mostly_cache" if cache else "size.listed_exceeds" if listed else "size.exceeds_card"
+        sheet.say(name, True, text, row.at)
     if (
         total
         and whole_size is not None
