@@ -119,12 +119,19 @@ def lose(models: Path) -> None:
     max((models / "blobs").iterdir(), key=lambda path: path.stat().st_size).unlink()
 
 
+def flip(models: Path) -> None:
+    """Change a byte in the header of the largest blob of a store."""
+    blob = max((models / "blobs").iterdir(), key=lambda path: path.stat().st_size)
+    content = blob.read_bytes()
+    blob.write_bytes(content[:8] + b"?" + content[9:])
+
+
 def exchanges(log: Path) -> int:
     """Return the number of calls to the host during a run."""
     return sum(int(count) for count in re.findall(r"connection closed after (\d+) exchanges", log.read_text("utf-8")))
 
 
-@pytest.mark.parametrize("harm", [cut, lose])
+@pytest.mark.parametrize("harm", [cut, lose, flip])
 def test_a_damaged_model_without_a_registry_is_left_as_it_is(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     with service(tmp_path / "gpu-01") as host:
         models = host.home / "models"
@@ -139,3 +146,13 @@ def test_a_damaged_model_without_a_registry_is_left_as_it_is(tmp_path: Path, har
             assert not any(event.get("stops") for event in ended.kinds("rung_start"))
         assert sorted(str(path) for path in models.rglob("*")) == stored
         assert host.journal.count("loading model") - loads <= 2
+
+
+def test_missing_libraries_are_named_and_nothing_is_changed(tmp_path: Path) -> None:
+    with service(tmp_path / "gpu-01", libraries=False) as host:
+        host.load()
+        before = (host.unit_files, host.loaded, host.pid)
+        ended = fixed(host, tmp_path, "--max-risk", "disruptive", "-e", f"model={MODEL}")
+        assert (ended.code, ended.steps, ended.deletes) == (2, [], False), ended.ladder
+        assert (host.unit_files, host.loaded, host.pid) == before
+        assert "reinstall" in ended.next_step.lower(), ended.ladder
