@@ -24,10 +24,10 @@ import yaml
 
 from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.facts.derive import derive
-from remediation.diagnosis.knowledge.schema import parse
+from remediation.diagnosis.knowledge.schema import parse_condition
 from remediation.diagnosis.load import of_incident
-from remediation.diagnosis.reading import read_evidence
-from remediation.diagnosis.score import Tally, Weights, shares, tally, weights
+from remediation.diagnosis.readers.reading import read_evidence
+from remediation.diagnosis.score import Speaking, Weights, shares, tally, weights
 
 READ = ("platform", "ollama_version", "gpu", "symptom", "evidence")
 BYSTANDERS = ("OLLAMA_NUM_PARALLEL=4", "OLLAMA_KEEP_ALIVE=5m", "# OLLAMA_GPU_OVERHEAD=8589934592")
@@ -55,7 +55,7 @@ class Case(NamedTuple):
     accepted: frozenset[str]
     strong: bool
     facts: Facts
-    tallies: tuple[Tally, ...]
+    tallies: tuple[Speaking, ...]
     whole: bool
 
 
@@ -138,7 +138,7 @@ def least_share(w: Weights, known: Sequence[Case]) -> float:
     return LEASTS[-1]
 
 
-def right(case: Case, w: Weights, tallies: Sequence[Tally] | None = None) -> tuple[bool, float]:
+def right(case: Case, w: Weights, tallies: Sequence[Speaking] | None = None) -> tuple[bool, float]:
     """Return whether the first cause is right, and with which share it is given."""
     first = next(iter(shares(case.tallies if tallies is None else tallies, w).causes), None)
     named = first is not None and first.share >= w.least
@@ -149,7 +149,7 @@ def survives(case: Case, w: Weights) -> bool:
     """Return whether a right answer stays right without the rule that won."""
     best = shares(case.tallies, w).causes[0].mechanisms[0]
     rule = (best.proven or best.supported)[0]
-    if any(atom.name.startswith(("msg.", "seen.", "cuda.")) for side in parse(rule) for atom in side):
+    if any(atom.name.startswith(("msg.", "seen.", "cuda.")) for side in parse_condition(rule) for atom in side):
         return True  # it rests on a message of the catalogue
     return right(case, w, tally(case.facts, frozenset({(best.entry.id, rule)})))[0]
 

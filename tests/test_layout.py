@@ -10,7 +10,7 @@ from pathlib import Path
 import remediation
 
 ROOT = Path(remediation.__file__).parent
-APART = {"lab", "diagnosis"}
+APART = {"lab"}
 MOST_MODULES = 14
 MOST_LINES = 500
 

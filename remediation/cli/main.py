@@ -26,7 +26,7 @@ from remediation.model.errors import UsageError
 
 namespace = Collection(
     play.fix_offload,
-    diagnose.diagnose,
+    diagnose.diagnose_hosts,
     play.verify,
     play.play,
     history.apply,

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.logs import read_again
+from remediation.diagnosis.readers.logs import read_again
 from remediation.diagnosis.runners import OLLAMA_PROGRAMS
 from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.ollama.client import BEHIND_A_PROXY

@@ -7,17 +7,17 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from remediation.diagnosis.cures import cure_of
+from remediation.diagnosis.advice.cures import cure_of
+from remediation.diagnosis.advice.missing import to_collect
+from remediation.diagnosis.advice.sender import find_senders
+from remediation.diagnosis.advice.settings import judge_settings
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.facts.base import Fact, Facts
 from remediation.diagnosis.facts.derive import derive
-from remediation.diagnosis.knowledge.schema import telling
-from remediation.diagnosis.missing import to_collect
-from remediation.diagnosis.prediction import predict
-from remediation.diagnosis.reading import Reading, read_evidence
+from remediation.diagnosis.knowledge.schema import facts_of
+from remediation.diagnosis.memory.prediction import predict
+from remediation.diagnosis.readers.reading import Reading, read_evidence
 from remediation.diagnosis.score import Scored, Weighed, score, weights
-from remediation.diagnosis.sender import find_senders
-from remediation.diagnosis.settings import judge_settings
 from remediation.model.facts import Runner
 from remediation.model.finding import Cause, Diagnosis, Finding, Sender
 
@@ -111,7 +111,7 @@ def _sentence(title: str, said: str) -> str:
 
 def _told(best: Scored, facts: Facts) -> list[Fact]:
     """Return the facts that support a mechanism: proofs first, then the placement of the model."""
-    found = [fact for rule in (*best.proven, *best.supported) for fact in telling(rule, facts)]
+    found = [fact for rule in (*best.proven, *best.supported) for fact in facts_of(rule, facts)]
     return [
         *found,
         *(facts[name] for name in ("place.short", "discovery.empty") if facts.holds(name) and any(f.quotes for f in found)),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
-from remediation.diagnosis.logs import condense_file
+from remediation.diagnosis.readers.logs import condense_file
 from remediation.diagnosis.untrusted import load_yaml, parse_json
 from remediation.model.errors import UsageError
 from remediation.model.text.shape import ODD, explain_error

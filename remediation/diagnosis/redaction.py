@@ -1,15 +1,19 @@
-"""Redact private data in evidence: user names, tokens, paths below the home folder."""
+"""Redact private data in evidence (user names, tokens, paths below the home folder), and save what may be sent."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from remediation.diagnosis.evidence import Evidence
+from remediation.model.errors import UsageError
 from remediation.model.facts import ServerProcess, Serving, SourcedSetting
+from remediation.model.private_file import write_private
 from remediation.model.secrets.names import MASK, without_tokens
+from remediation.model.text.visible import visible_json
 
 T = TypeVar("T")
 
@@ -156,3 +160,13 @@ def _walk(value: Any, clean: Callable[[str], str]) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_walk(item, clean) for item in value)
     return value
+
+
+def save(evidence: Evidence, path: Path, *, users: tuple[str, ...] = ()) -> None:
+    """Write `evidence` as the record that ``--evidence`` reads; only its owner may read the file. Raises `UsageError`."""
+    text = visible_json(redacted(evidence, users=users).to_json(), indent=1)
+    try:
+        write_private(path, f"{text}\n")
+    except OSError as error:
+        msg = f"{path}: cannot be written: {error.strerror}"
+        raise UsageError(msg, next_step="give --out a file in a folder that may be written to") from error

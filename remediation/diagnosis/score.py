@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from remediation.diagnosis.facts.base import Fact, Facts, seen_name
 from remediation.diagnosis.knowledge import knowledge
-from remediation.diagnosis.knowledge.schema import Entry, telling, value
+from remediation.diagnosis.knowledge.schema import Entry, facts_of, value
 from remediation.model.finding import Cause, RuledOut
 
 _HEARSAY = ("reported.", "on.", "card.", "release.")
@@ -77,7 +77,7 @@ class Scores:
     unknown: float
 
 
-class Tally(NamedTuple):
+class Speaking(NamedTuple):
     """A mechanism with the conditions that hold; ``why`` says what excludes it."""
 
     entry: Entry
@@ -89,7 +89,7 @@ class Tally(NamedTuple):
     """Whether one of the proofs, or of the hints where there is no proof, is more than hearsay."""
 
 
-def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tuple[Tally, ...]:
+def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tuple[Speaking, ...]:
     """Return what holds for each mechanism that something speaks for, and for those that are excluded.
 
     `without` leaves out rules, as (mechanism, condition), for leave-one-out figures.
@@ -108,7 +108,7 @@ def score(facts: Facts, chosen: Weights | None = None) -> Scores:
     return shares(tally(facts), chosen or weights(), _ruled_out(facts))
 
 
-def shares(tallies: Sequence[Tally], w: Weights, ruled_out: Sequence[RuledOut] = ()) -> Scores:
+def shares(tallies: Sequence[Speaking], w: Weights, ruled_out: Sequence[RuledOut] = ()) -> Scores:
     """Return the shares of all causes."""
     standing = [Scored(one.entry, _total(one, w), one.proven, one.supported, one.firm) for one in tallies if one.why is None]
     exponents = {one.entry.id: math.exp(min(50.0, one.score / w.temperature)) for one in standing}
@@ -128,7 +128,7 @@ def shares(tallies: Sequence[Tally], w: Weights, ruled_out: Sequence[RuledOut] =
     return Scores(tuple(causes), tuple(one for one in ruled_out if one.cause not in by_cause), 1.0 / total)
 
 
-def _total(one: Tally, w: Weights) -> float:
+def _total(one: Speaking, w: Weights) -> float:
     total = w.prior + w.supports * min(_MOST, len(one.supported)) - w.against * min(_MOST, one.against)
     return total + (w.proves + w.more * min(_MOST, len(one.proven) - 1) if one.proven else 0.0)
 
@@ -146,15 +146,15 @@ def _first(conditions: tuple[str, ...], facts: Facts) -> Fact | None:
     """Return the fact that makes the first true condition true; one without words where it rests on what is not known."""
     for condition in conditions:
         if value(condition, facts) is True:
-            return next(telling(condition, facts), Fact(condition, holds=True))
+            return next(facts_of(condition, facts), Fact(condition, holds=True))
     return None
 
 
-def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], ruled_out: Fact | None) -> Tally | None:
+def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], ruled_out: Fact | None) -> Speaking | None:
     unmet = next((need for need in entry.needs if value(need, facts) is False), None)
     out = Fact(unmet, holds=False) if unmet is not None else ruled_out or _first(entry.excludes, facts)
     if out is not None:
-        return Tally(entry, why=out)
+        return Speaking(entry, why=out)
     against = len(set(_true(entry, entry.against, facts, without)))
     seen = seen_name(entry.id)
     noticed = (seen,) if facts.holds(seen) and (entry.id, seen) not in without else ()
@@ -164,13 +164,13 @@ def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], rule
     if not proven and not supported:
         return None
     firm = any(_is_firm(one, facts) for one in proven or supported)
-    return Tally(entry, proven, supported, against, firm=firm)
+    return Speaking(entry, proven, supported, against, firm=firm)
 
 
 def _is_firm(condition: str, facts: Facts) -> bool:
     """Whether a condition rests on more than reports; a placement known only from reports does not count."""
     hearsay = (*_HEARSAY, "place.") if facts.holds("place.told") else _HEARSAY
-    return any(fact.holds and not fact.name.startswith(hearsay) for fact in telling(condition, facts))
+    return any(fact.holds and not fact.name.startswith(hearsay) for fact in facts_of(condition, facts))
 
 
 def _true(entry: Entry, conditions: tuple[str, ...], facts: Facts, without: frozenset[tuple[str, str]]) -> Iterator[str]:

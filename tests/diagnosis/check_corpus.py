@@ -24,10 +24,10 @@ import yaml
 
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.load import of_incident
-from remediation.diagnosis.logs import Load
-from remediation.diagnosis.prediction import Forecast, predict
-from remediation.diagnosis.reading import read_evidence
-from remediation.diagnosis.shortage import shortage
+from remediation.diagnosis.memory.prediction import Forecast, predict
+from remediation.diagnosis.memory.shortage import shortage
+from remediation.diagnosis.readers.logs import Load
+from remediation.diagnosis.readers.reading import read_evidence
 from remediation.diagnosis.units import MIB
 from remediation.model.finding import Cause, Diagnosis
 

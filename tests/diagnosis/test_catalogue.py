@@ -29,12 +29,12 @@ from remediation.diagnosis.catalogue import (
     letters,
     of_project,
 )
-from remediation.diagnosis.catalogue.__main__ import table
+from remediation.diagnosis.catalogue.__main__ import counts
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.facts.base import seen_name
 from remediation.diagnosis.knowledge import knowledge
-from remediation.diagnosis.knowledge.schema import parse
+from remediation.diagnosis.knowledge.schema import parse_condition
 
 FOLDER = pathlib.Path(module.__file__).parent
 FILES = sorted(path for path in FOLDER.glob("*.yml") if path.name not in {"facts.yml", "context.yml"})
@@ -87,7 +87,7 @@ def test_every_fact_of_a_message_speaks_for_a_mechanism_or_has_a_reason_why_not(
         for part in (entry.needs, entry.proves, entry.supports, entry.against, entry.excludes)
         for one in part
     ]
-    used = {atom.name for condition in conditions for side in parse(condition) for atom in side}
+    used = {atom.name for condition in conditions for side in parse_condition(condition) for atom in side}
     speaking = {fact for fact in facts() if seen_name(fact) in used}
     assert speaking | set(context()) == set(facts())
     assert not speaking & set(context())
@@ -347,7 +347,7 @@ def test_it_is_read_only_when_it_is_asked_for_and_then_once() -> None:
 
 def test_the_command_prints_the_counts() -> None:
     done = subprocess.run([sys.executable, "-m", "remediation.diagnosis.catalogue"], capture_output=True, text=True, check=True)
-    assert done.stdout == table(MESSAGES)
+    assert done.stdout == counts(MESSAGES)
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()[1:]}
     assert set(rows) == {path.stem for path in FILES} | {"all"}
     for name, row in rows.items():

@@ -11,7 +11,6 @@ from remediation.diagnosis.diagnose import diagnose, to_json
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.load import load_evidence, of_incident
-from remediation.diagnosis.verdict import verdict
 from remediation.model.finding import Cause, Diagnosis
 
 HERE = pathlib.Path(__file__).parent
@@ -97,14 +96,6 @@ def test_the_json_has_what_the_score_and_the_ladder_read() -> None:
     assert data["offloaded"] == [1, 33]
     assert data["target"] == "mistral:7b"
     assert {"cause", "confidence", "because", "quotes", "cure"} <= data["findings"][0].keys()
-
-
-def test_the_verdict_names_cause_proof_cure_and_what_is_ruled_out() -> None:
-    text = verdict(diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g2-num-gpu.log"))))
-    assert text.startswith("explicit_num_gpu   0.99")
-    assert "g2-num-gpu.log:8" in text
-    assert " cure " in text
-    assert "vram_occupied (" in text
 
 
 # v0.12.10's shapes (facts/ollama 2.2, 2.3), written for this test: a full card, no layer placed

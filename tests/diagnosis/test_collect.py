@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.collect import collect, diagnose_host
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Piece
-from remediation.diagnosis.sender import find_senders
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import (
     ComposeProject,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediation.diagnosis.load import load_evidence
-from remediation.diagnosis.logs import condense, condense_file, condensing, read_log
+from remediation.diagnosis.readers.logs import condense, condense_file, condensing, read_log
 
 LOG = (pathlib.Path(__file__).parent / "fixtures" / "logs" / "g1-vram.log").read_text(encoding="utf-8")
 GIN = '[GIN] 2026/11/23 - 20:33:14 | 200 |  380.6ms |       127.0.0.1 | POST     "/api/generate"\n'
@@ -44,8 +44,8 @@ def test_a_file_gives_what_its_lines_give(
 
 def test_what_lies_between_is_counted_and_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[bytes] = []
-    telling = condensing.telling
-    monkeypatch.setattr(condensing, "telling", lambda line: looked.append(line) is None and telling(line))
+    telling = condensing.says_something
+    monkeypatch.setattr(condensing, "says_something", lambda line: looked.append(line) is None and telling(line))
     content = (LOG * 400 + GIN * 400).encode()
     short = condense_file(io.BytesIO(content), head=2000, tail=6000, block=4096)
     assert short.count("\n") == content.count(b"\n")

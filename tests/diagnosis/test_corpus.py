@@ -36,7 +36,7 @@ def checker() -> ModuleType:
 
 
 def score(*arguments: str) -> str:
-    command = f"{sys.executable} -m remediation.diagnosis --json"
+    command = f"{pathlib.Path(sys.executable).with_name('remediate')} diagnose --json"
     program = checker().program(pathlib.Path(CORPUS or ".") / "incidents" / "score", *arguments, "--command", command)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

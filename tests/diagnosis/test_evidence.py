@@ -9,8 +9,7 @@ import pytest
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.load import load_evidence, of_incident
-from remediation.diagnosis.record import save
-from remediation.diagnosis.redaction import redact_text, redacted
+from remediation.diagnosis.redaction import redact_text, redacted, save
 from remediation.model.errors import UsageError
 from remediation.model.facts import (
     Gpu,

@@ -158,14 +158,14 @@ def test_a_line_of_100_megabytes_takes_little_memory(tmp_path: Path) -> None:
         for _ in range(100):
             file.write(b"x" * 1_000_000)
         file.write(b"\n" + LOG.encode())
-    code = "import sys; from remediation.diagnosis.__main__ import main; sys.exit(main(['--json', '--evidence', sys.argv[1]]))"
+    code = "import sys; from remediation.cli.main import main; sys.exit(main())"
     limit = 700_000_000
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
+        [sys.executable, "-c", code, "diagnose", "--json", "--evidence", str(path)],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -13,8 +13,8 @@ from remediation.diagnosis.catalogue import catalogue
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.facts.base import Fact, Facts, seen_name
 from remediation.diagnosis.knowledge import knowledge
-from remediation.diagnosis.knowledge.__main__ import page
-from remediation.diagnosis.knowledge.schema import Entry, parse, value
+from remediation.diagnosis.knowledge.__main__ import mechanisms_page
+from remediation.diagnosis.knowledge.schema import Entry, parse_condition, value
 from remediation.diagnosis.load import of_incident
 from remediation.model.finding import Cause
 from remediation.playbook.load import load_playbook
@@ -76,7 +76,7 @@ def test_an_entry_is_refused_where_it_is_not_complete_or_names_no_fact() -> None
 def test_every_message_of_the_catalogue_a_mechanism_or_fact() -> None:
     conditions = [one for entry in ENTRIES.values() for name in WEIGHTS for one in getattr(entry, name)]
     conditions += [one for cause in knowledge().causes.values() for one in cause.ruled_out_by]
-    used = {atom.name for condition in conditions for side in parse(condition) for atom in side}
+    used = {atom.name for condition in conditions for side in parse_condition(condition) for atom in side}
     means = {seen_name(message.means) for message in catalogue().messages if message.means}
     assert {name for name in used if name.startswith("seen.")} <= means
     mechanisms = {message.means for message in catalogue().messages if message.means and not message.is_fact}
@@ -84,7 +84,7 @@ def test_every_message_of_the_catalogue_a_mechanism_or_fact() -> None:
 
 
 def test_the_page_of_all_mechanisms_is_the_one_that_is_kept() -> None:
-    assert (ROOT / "docs" / "mechanisms.md").read_text("utf-8") == page(), (
+    assert (ROOT / "docs" / "mechanisms.md").read_text("utf-8") == mechanisms_page(), (
         "make it anew: python -m remediation.diagnosis.knowledge > docs/mechanisms.md"
     )
 

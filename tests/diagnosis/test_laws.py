@@ -15,7 +15,7 @@ from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.facts.derive import derive
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.load import of_incident
-from remediation.diagnosis.reading import read_evidence
+from remediation.diagnosis.readers.reading import read_evidence
 from remediation.diagnosis.score import score, shares, tally, weights
 from remediation.model.finding import Cause, Diagnosis
 

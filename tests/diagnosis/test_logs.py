@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
-from remediation.diagnosis.logs import read_log
-from remediation.diagnosis.logs.lines import plain_lines, unframe
-from remediation.diagnosis.logs.scan import TRIGGERS, Scanner, signs
+from remediation.diagnosis.readers.logs import read_log
+from remediation.diagnosis.readers.logs.lines import plain_lines, unframe
+from remediation.diagnosis.readers.logs.scan import TRIGGERS, Scanner, signs
 from remediation.diagnosis.units import GIB, MIB, parse_size
 from remediation.diagnosis.versions import Generation
 

@@ -11,8 +11,8 @@ import pytest
 
 from remediation.diagnosis.memory import ModelMetadata, fit, metadata, metadata_of, needed_for_all
 from remediation.diagnosis.memory.fit import graph
+from remediation.diagnosis.memory.prediction import requantised
 from remediation.diagnosis.memory.quantisation import more_bits
-from remediation.diagnosis.prediction import requantised
 from remediation.diagnosis.units import MIB
 from remediation.model.facts import ModelEntry, ModelShow
 

@@ -8,8 +8,8 @@ import pytest
 
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.prediction import own_memory
-from remediation.diagnosis.reading import read_evidence
+from remediation.diagnosis.memory.prediction import own_memory
+from remediation.diagnosis.readers.reading import read_evidence
 from remediation.model.facts import Process
 from remediation.model.finding import Cause
 from tests.diagnosis.hosts import GIB, MIB, card, causes, live, part, pasted, whole

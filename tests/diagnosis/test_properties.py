@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from remediation.diagnosis.diagnose import diagnose, to_json
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.load import of_incident
-from remediation.diagnosis.logs import read_log
+from remediation.diagnosis.readers.logs import read_log
 
 LINES = [
     line

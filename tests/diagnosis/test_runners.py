@@ -10,8 +10,8 @@ import pytest
 from remediation.cli.commands.probe_figures import with_answer
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.prediction import own_memory
-from remediation.diagnosis.reading import read_evidence
+from remediation.diagnosis.memory.prediction import own_memory
+from remediation.diagnosis.readers.reading import read_evidence
 from remediation.engine.ladder.rung_order import CONFIRMED
 from remediation.facets.machine.processes import processes_from_shell
 from remediation.model.facts import Process

@@ -11,8 +11,8 @@ import yaml
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.phrases import CONCEPTS, STATEMENTS, said
-from remediation.diagnosis.facts.words import WORDS, derive
-from remediation.diagnosis.reading import read_evidence
+from remediation.diagnosis.facts.words import WORDS, derive_words
+from remediation.diagnosis.readers.reading import read_evidence
 
 SENTENCES: dict[str, list[str]] = yaml.safe_load(
     (pathlib.Path(__file__).parent / "fixtures" / "sentences.yml").read_text("utf-8")
@@ -22,7 +22,7 @@ PAIRS = [(fact, sentence) for fact, sentences in SENTENCES.items() if fact != "n
 
 def facts_of(sentence: str) -> set[str]:
     sheet = Sheet(read_evidence(Evidence(pieces=(Piece("other", sentence),))))
-    return set(derive(sheet))
+    return set(derive_words(sheet))
 
 
 @pytest.mark.parametrize(("fact", "sentence"), PAIRS)

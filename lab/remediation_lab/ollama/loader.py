@@ -209,23 +209,13 @@ class Loader:
         """Start the runner and wait until it is loaded; ApiError when RAM or the card refuses."""
         self._check_ram(load)
         release, write, began = self.release, self.journal.write, self.clock.now()
-        engine = self._new_engine(load)
-        if not engine:  # the newer engine measures them in the runner
-            for entry in release.sizes(load):
-                write(entry)
-        estimate, load = load.plan, load if self.run.gpu_runner else _on_cpu(load)
-        self._spawned(load, others)
-        for text in newengine.tensors(load) if engine else (*llamacpp.device(load), *llamacpp.tensors(load)):
-            write(text)
-        if engine:
-            for entry in release.sizes(load):
-                write(entry)
+        estimate, load = load.plan, self._placed(load, others)
         gpu = sum((*load.file.block_bytes, load.file.output_bytes)[index] for index in load.plan.span)
         cache = load.wish.cache_per_layer * len([index for index in load.plan.span if index < load.file.shape.blocks])
         room = load.card.free if load.card else 0
         if load.card and gpu + cache > room:
             self._starve(load, llamacpp.no_room_for_cache(cache))
-        for text in () if engine else llamacpp.context(load, release.places["n_ctx"]):
+        for text in () if self._new_engine(load) else llamacpp.context(load, release.places["n_ctx"]):
             write(text)
         if self._ram.limit and sum(load.wish.needs) - sum(load.wish.needs[index] for index in load.plan.span) > self._ram.limit:
             write(line(release.at("available"), "waiting for server to become available", status="llm server not responding"))
@@ -257,6 +247,19 @@ class Loader:
         }
         write(Line(release.at("setup"), "finished setting up", tuple(setup.items()), "DEBUG"))
         return runner
+
+    def _placed(self, load: Load, others: int) -> Load:
+        """Log the runner's start and where the layers go, and return what it really loads."""
+        real = load if self.run.gpu_runner else _on_cpu(load)
+        sizes = tuple(self.release.sizes(load))
+        engine = self._new_engine(load)
+        for entry in () if engine else sizes:  # the newer engine measures them in the runner
+            self.journal.write(entry)
+        self._spawned(real, others)
+        lines = (*newengine.tensors(real), *sizes) if engine else (*llamacpp.device(real), *llamacpp.tensors(real))
+        for each in lines:
+            self.journal.write(each)
+        return real
 
     def _spawned(self, load: Load, others: int) -> None:
         """Log the runner's process up to the load."""

@@ -42,8 +42,9 @@ class Incident:
         "remediate diagnose --evidence their-log.txt         # a log, without a host",
         "remediate diagnose --inventory fleet.yml --fail-on vram_occupied",
     ),
+    name="diagnose",
 )
-def diagnose(options: Diagnose) -> int:
+def diagnose_hosts(options: Diagnose) -> int:
     """Find out why the model is not on the GPU, from hosts or from --evidence. Changes nothing."""
     fail_on = _causes(options.fail_on)
     if options.probe_seconds is not None and options.evidence:
@@ -156,7 +157,7 @@ def _judged(name: str, evidence: Evidence) -> Incident:
 
 def _save(incidents: list[Incident], path: Path) -> None:
     """Write the redacted readings as records for ``--evidence``; several incidents get one file each."""
-    from remediation.diagnosis.record import save
+    from remediation.diagnosis.redaction import save
 
     read = [one for one in incidents if one.evidence is not None]
     for one in read:

@@ -24,7 +24,7 @@ def releases(messages: Sequence[Message]) -> str:
     return f"{first} .. {max((message.last for message in messages if message.last), key=_order)}"
 
 
-def table(messages: Iterable[Message]) -> str:
+def counts(messages: Iterable[Message]) -> str:
     """Return one line per project and one for all of them."""
     by_project: dict[str, list[Message]] = {}
     for message in messages:
@@ -49,11 +49,5 @@ def _line(name: str, messages: Sequence[Message], said: str) -> str:
     return _COLUMNS.format(name, len(messages), len(mapped), len(mapped) - to_facts, to_facts, len(messages) - len(mapped), said)
 
 
-def main() -> int:
-    """Print the counts."""
-    sys.stdout.write(visible(table(catalogue().messages)))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.stdout.write(visible(counts(catalogue().messages)))

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from remediation.diagnosis.logs import Load
-from remediation.diagnosis.logs.scan import Hit
-from remediation.diagnosis.reading import Reading
-from remediation.diagnosis.shortage import Shortage, shortage
+from remediation.diagnosis.memory.shortage import Shortage, shortage
+from remediation.diagnosis.readers.logs import Load
+from remediation.diagnosis.readers.logs.scan import Hit
+from remediation.diagnosis.readers.reading import Reading
 from remediation.model.finding import Quote
 
 

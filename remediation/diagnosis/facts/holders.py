@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from remediation.diagnosis.codes import OUT_OF_MEMORY
 from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.run import worst_row
-from remediation.diagnosis.logs import Load
-from remediation.diagnosis.prediction import own_memory, predict
-from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.memory.prediction import own_memory, predict
+from remediation.diagnosis.memory.shortage import Shortage
+from remediation.diagnosis.readers.codes import OUT_OF_MEMORY
+from remediation.diagnosis.readers.logs import Load
+from remediation.diagnosis.readers.reading import Reading
+from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.runners import orphans
-from remediation.diagnosis.shortage import Shortage
-from remediation.diagnosis.texts.ps import PsRow
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 
-from remediation.diagnosis.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
 from remediation.diagnosis.facts.base import Sheet
-from remediation.diagnosis.present import is_live
-from remediation.diagnosis.reading import Reading
-from remediation.diagnosis.texts.asks import Setting
-from remediation.diagnosis.texts.gpus import capability
+from remediation.diagnosis.readers.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
+from remediation.diagnosis.readers.present import is_live
+from remediation.diagnosis.readers.reading import Reading
+from remediation.diagnosis.readers.texts.asks import DeclaredSetting
+from remediation.diagnosis.readers.texts.gpus import capability
 from remediation.diagnosis.versions import Version, at_least
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
@@ -79,7 +79,7 @@ _TOOLKIT = re.compile(
 )
 
 
-def derive(sheet: Sheet) -> None:
+def derive_host(sheet: Sheet) -> None:
     """Record the facts about the host."""
     _machine(sheet)
     _processor(sheet)
@@ -401,7 +401,7 @@ def _visibility(sheet: Sheet) -> None:
             sheet.say("visible.empty", True, f"{name} is empty: all cards are hidden", empty.at)
 
 
-def _visible(sheet: Sheet, setting: Setting) -> None:
+def _visible(sheet: Sheet, setting: DeclaredSetting) -> None:
     reading, value = sheet.reading, setting.value.strip().lower()
     if value in _NOTHING or value.startswith("-1"):
         sheet.say("visible.nothing", True, f"{setting.name}={setting.value} hides every card", setting.at)

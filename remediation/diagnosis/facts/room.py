@@ -12,9 +12,9 @@ from remediation.diagnosis.facts import holders
 from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.holders import BIG
 from remediation.diagnosis.facts.run import worst_row
-from remediation.diagnosis.logs import Load
-from remediation.diagnosis.present import is_live
-from remediation.diagnosis.shortage import DEFAULT_CONTEXT, FIT_MARGIN
+from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT, FIT_MARGIN
+from remediation.diagnosis.readers.logs import Load
+from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.units import GIB, MIB, human, parse_size
 from remediation.diagnosis.versions import Generation, at_least
 from remediation.model.finding import Quote
@@ -41,7 +41,7 @@ _FILE = re.compile(
 )
 
 
-def derive(sheet: Sheet) -> None:
+def derive_room(sheet: Sheet) -> None:
     """Record the facts about memory."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     _slots_and_context(sheet)

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import Sheet
-from remediation.diagnosis.logs import Load
-from remediation.diagnosis.present import is_live
-from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.readers.logs import Load
+from remediation.diagnosis.readers.present import is_live
+from remediation.diagnosis.readers.reading import Reading
+from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.runners import dead_runner, listed_at
-from remediation.diagnosis.texts.ps import PsRow
 from remediation.diagnosis.units import GIB, human, parse_size
 from remediation.diagnosis.versions import Generation
 from remediation.facets.ollama.service import restart_advice as restart
@@ -48,7 +48,7 @@ _IN_WORDS = re.compile(
 _CPU_GRAPH = re.compile(r'msg="compute graph"[^\n]{0,80}(?:backend|device)=CPU[^\n]{0,60}size="([\d.]{1,8} [KMG]iB)"')
 
 
-def derive(sheet: Sheet) -> None:
+def derive_run(sheet: Sheet) -> None:
     """Record discovery, placement, requests, ends and times."""
     _discovery(sheet)
     _placement(sheet)

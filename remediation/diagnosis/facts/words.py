@@ -107,7 +107,7 @@ _WHY = re.compile(r"\W{0,4}(?:why|how come)\b", re.IGNORECASE)
 """A question about the reason states the fact."""
 
 
-def derive(sheet: Sheet) -> Iterator[str]:
+def derive_words(sheet: Sheet) -> Iterator[str]:
     """Record the facts that the texts state in words; yields their names, for tests."""
     prose, written = sheet.reading.words, sheet.reading.raw
     stated = _QUESTION.sub(lambda match: match[0] if _WHY.match(match[0]) else "", prose)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
-from remediation.diagnosis.knowledge.schema import CauseEntry, Entry, Part
+from remediation.diagnosis.knowledge.schema import CauseEntry, Entry, KnowledgeFile
 from remediation.diagnosis.untrusted import load_yaml
 from remediation.model.errors import UsageError
 from remediation.model.extensions import extension_names, load_extension
@@ -51,13 +51,13 @@ def knowledge() -> Knowledge:
     return Knowledge(mechanisms, causes)
 
 
-def _parts(folder: Traversable) -> Iterator[tuple[str, Part]]:
+def _parts(folder: Traversable) -> Iterator[tuple[str, KnowledgeFile]]:
     """Yield the files of a package with mechanisms, each validated."""
     for file in sorted((one for one in folder.iterdir() if one.name.endswith(".yml")), key=lambda one: one.name):
-        yield file.name, Part.model_validate(load_yaml(file.read_text("utf-8"), file.name))
+        yield file.name, KnowledgeFile.model_validate(load_yaml(file.read_text("utf-8"), file.name))
 
 
-def _add(mechanisms: dict[str, Entry], part: Part, name: str) -> None:
+def _add(mechanisms: dict[str, Entry], part: KnowledgeFile, name: str) -> None:
     twice = [entry.id for entry in part.mechanisms if entry.id in mechanisms]
     if twice:
         raise ValueError(f"{name}: {', '.join(twice)} stands twice")

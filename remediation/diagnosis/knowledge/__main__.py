@@ -15,7 +15,7 @@ symptom; `remediate explain MECHANISM` prints one entry. The page is written by
 """
 
 
-def page() -> str:
+def mechanisms_page() -> str:
     """Return the Markdown page."""
     by_cause: dict[str, list[str]] = {}
     for entry in knowledge().mechanisms.values():
@@ -27,4 +27,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    sys.stdout.write(mechanisms_page())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from remediation.diagnosis.facts.names import FACTS
 from remediation.diagnosis.facts.words import WORDS
-from remediation.diagnosis.knowledge.schema import Entry, parse
-from remediation.diagnosis.logs.messages import MESSAGES
+from remediation.diagnosis.knowledge.schema import Entry, parse_condition
+from remediation.diagnosis.readers.logs.messages import MESSAGES
 
 _WEIGHTS = (
     ("proves", "it is proven where"),
@@ -32,7 +32,7 @@ def meaning(name: str) -> str:
 def condition(text: str) -> str:
     """Return a condition in words."""
     no = {"": "", "!": "not: ", "~": "not known: "}
-    return "; or ".join(", and ".join(no[atom.sign] + meaning(atom.name) for atom in side) for side in parse(text))
+    return "; or ".join(", and ".join(no[atom.sign] + meaning(atom.name) for atom in side) for side in parse_condition(text))
 
 
 def explained(entry: Entry) -> list[tuple[str, list[str]]]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from remediation.diagnosis.facts.base import Fact, Facts
 from remediation.diagnosis.facts.names import FACTS
 from remediation.diagnosis.facts.words import WORDS
-from remediation.diagnosis.logs.scan import signs
+from remediation.diagnosis.readers.logs.scan import signs
 from remediation.model.finding import Cause
 
 _ATOM = re.compile(r"^([!~]?)([a-z_]{1,40}\.[a-z0-9_]{1,80})$")
@@ -38,14 +38,14 @@ class Atom(NamedTuple):
 
 
 @lru_cache(maxsize=2048)
-def parse(text: str) -> tuple[tuple[Atom, ...], ...]:
+def parse_condition(text: str) -> tuple[tuple[Atom, ...], ...]:
     """Return a condition's alternatives, each a tuple of atoms that must all hold. Raises `ValueError` for an invalid condition."""
     alternatives = []
     for side in text.split(" | "):
         atoms = []
         for part in side.split(" & "):
             match = _ATOM.match(part.strip())
-            if match is None or not known(match[2]):
+            if match is None or not is_fact(match[2]):
                 raise ValueError(f"{text!r}: {part.strip()!r} is no fact")
             atoms.append(Atom(match[1], match[2]))
         alternatives.append(tuple(atoms))
@@ -57,7 +57,7 @@ def _keys() -> frozenset[str]:
     return frozenset(one.key for one in signs())
 
 
-def known(name: str) -> bool:
+def is_fact(name: str) -> bool:
     """Whether a fact of this name is derived."""
     return (
         name in FACTS
@@ -70,21 +70,21 @@ def known(name: str) -> bool:
 
 def value(condition: str, facts: Facts) -> bool | None:
     """Return whether a condition is true, false or unknown (Kleene's logic)."""
-    sides = [[atom.value(facts) for atom in side] for side in parse(condition)]
+    sides = [[atom.value(facts) for atom in side] for side in parse_condition(condition)]
     each = [False if False in side else None if None in side else True for side in sides]
     return True if True in each else None if None in each else False
 
 
-def telling(condition: str, facts: Facts) -> Iterator[Fact]:
+def facts_of(condition: str, facts: Facts) -> Iterator[Fact]:
     """Yield the facts that make a condition true, in the order of the condition."""
-    for side in parse(condition):
+    for side in parse_condition(condition):
         if all(atom.value(facts) is True for atom in side):
             yield from (facts[atom.name] for atom in side if facts[atom.name].holds is not None and atom.sign != "~")
             return
 
 
 def _condition(text: object) -> str:
-    parse(str(text))
+    parse_condition(str(text))
     return str(text)
 
 
@@ -138,7 +138,7 @@ class CauseEntry(BaseModel):
     ruled_out_by: Conditions = ()
 
 
-class Part(BaseModel):
+class KnowledgeFile(BaseModel):
     """One file of the knowledge."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

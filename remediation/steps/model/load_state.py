@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from remediation.diagnosis.logs import HANG_SECONDS, Load, LogReading, read_again
 from remediation.diagnosis.memory.fit import Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
-from remediation.diagnosis.present import blob_in
+from remediation.diagnosis.readers.logs import HANG_SECONDS, Load, LogReading, read_again
+from remediation.diagnosis.readers.present import blob_in
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader

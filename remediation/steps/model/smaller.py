@@ -9,7 +9,7 @@ from typing import Any
 
 from remediation.diagnosis.memory.fit import Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata, metadata_of
-from remediation.diagnosis.prediction import requantised
+from remediation.diagnosis.memory.prediction import requantised
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall

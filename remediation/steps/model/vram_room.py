@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediation.diagnosis.logs import Load
 from remediation.diagnosis.memory.fit import RESERVE
+from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.runners import beside_others, measured, serves
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import Generation, Version, generation

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from remediation.diagnosis.evidence import Evidence
-from remediation.diagnosis.reading import read_evidence
+from remediation.diagnosis.readers.reading import read_evidence
 from remediation.facets.gpu import devices as gpu
 from remediation.facets.gpu import nvidia_smi, sampling, wddm
 from remediation.model.errors import CallFailed

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from remediation.connections.calls import Completed, Probe, ReadFile, Run
+from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.collect import collect
-from remediation.diagnosis.sender import find_senders
 from remediation.facets.host import HostReader
 from remediation.facets.host_info import HostInfo
 from remediation.facets.ollama import request_log

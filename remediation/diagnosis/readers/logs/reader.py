@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from remediation.diagnosis.logs import common, g0, g1, g2, g3, slog
-from remediation.diagnosis.logs.lines import plain_lines
-from remediation.diagnosis.logs.model import LogReading
-from remediation.diagnosis.logs.scan import Scanner, When, signs
-from remediation.diagnosis.logs.state import Handler, State
+from remediation.diagnosis.readers.logs import common, g0, g1, g2, g3, slog
+from remediation.diagnosis.readers.logs.lines import plain_lines
+from remediation.diagnosis.readers.logs.model import LogReading
+from remediation.diagnosis.readers.logs.scan import Scanner, When, signs
+from remediation.diagnosis.readers.logs.state import Handler, State
 from remediation.model.finding import Quote
 
 _SLOG: Mapping[str, Handler] = {**common.SLOG, **g0.SLOG, **g1.SLOG, **g2.SLOG, **g3.SLOG}
@@ -33,21 +33,21 @@ _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
     ("layers", common.result),
     ("buffer size", common.buffers),
     ("using device", common.using_device),
-    ("n_ctx ", common.context),
-    ("n_seq_max", common.context),
-    ("n_ctx_per_seq ", common.context),
-    ("n_ctx_seq ", common.context),
-    ("kv_size ", common.context),
+    ("n_ctx ", common.context_line),
+    ("n_seq_max", common.context_line),
+    ("n_ctx_per_seq ", common.context_line),
+    ("n_ctx_seq ", common.context_line),
+    ("kv_size ", common.context_line),
     ("layers.requested", g1.offload),
     ("too little memory", g1.too_little),
     ("VRAM ", g0.vram_line),
     ("mem required", g0.memory_required),
     ("loaded meta data", common.model_file),
-    ("general.name", common.metadata),
-    ("general.architecture", common.metadata),
-    ("file size ", common.metadata),
-    ("model size ", common.metadata),
-    ("n_layer ", common.metadata),
+    ("general.name", common.metadata_line),
+    ("general.architecture", common.metadata_line),
+    ("file size ", common.metadata_line),
+    ("model size ", common.metadata_line),
+    ("n_layer ", common.metadata_line),
     ("server config", common.server_config),
     ("Listening on", common.listening),
     ("GPULayers:", g2.load_request),

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from remediation.diagnosis.logs import Load
 from remediation.diagnosis.memory import Fit, ModelMetadata, Parts, fit, fit_parts, metadata, metadata_of
 from remediation.diagnosis.memory.metadata import DENSE
-from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
+from remediation.diagnosis.readers.logs import Load
+from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.runners import given_back, orphans
-from remediation.diagnosis.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
 from remediation.model.programs import is_protected

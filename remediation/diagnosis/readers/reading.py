@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from remediation.diagnosis.codes import CudaCode, read_codes
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.logs import Device, Load, LogReading, Request, read_again, read_log
-from remediation.diagnosis.logs.lines import gathered
-from remediation.diagnosis.logs.scan import Hit
-from remediation.diagnosis.present import Present, is_live, model_blob
-from remediation.diagnosis.texts.asks import Ask, Setting, read_asks, read_settings
-from remediation.diagnosis.texts.docker import DockerReading, read_docker, read_inspect
-from remediation.diagnosis.texts.gpus import GpuText, card_size, read_gpu
-from remediation.diagnosis.texts.ps import PsRow, read_ps, row_of
-from remediation.diagnosis.texts.smi import GpuProcess, SmiReading, read_smi
-from remediation.diagnosis.texts.speed import Speed, read_speed
+from remediation.diagnosis.readers.codes import CudaCode, read_codes
+from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request, read_again, read_log
+from remediation.diagnosis.readers.logs.lines import rejoined
+from remediation.diagnosis.readers.logs.scan import Hit
+from remediation.diagnosis.readers.present import Present, is_live, model_blob
+from remediation.diagnosis.readers.texts.asks import Ask, DeclaredSetting, read_asks, read_settings
+from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
+from remediation.diagnosis.readers.texts.gpus import GpuText, card_size, read_gpu
+from remediation.diagnosis.readers.texts.ps import PsRow, read_ps, row_of
+from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
+from remediation.diagnosis.readers.texts.speed import Speed, read_speed
 from remediation.diagnosis.untrusted import bounded_lines
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.model.facts import Gpu
@@ -45,7 +45,7 @@ class Reading:
     ps: tuple[PsRow, ...] = ()
     smi: tuple[SmiReading, ...] = ()
     asks: tuple[Ask, ...] = ()
-    declared: tuple[Setting, ...] = ()
+    declared: tuple[DeclaredSetting, ...] = ()
     docker: tuple[DockerReading, ...] = ()
     gpu: GpuText = field(default_factory=GpuText)
     speeds: tuple[Speed, ...] = ()
@@ -77,16 +77,16 @@ class Reading:
             return self.evidence.environment
         return next((log.environment for log in reversed(self.logs) if log.environment), {})
 
-    def setting(self, name: str) -> Setting | None:
+    def setting(self, name: str) -> DeclaredSetting | None:
         """Return a setting that is not empty: as the server read it, else as declared."""
         if name in self.environment:
             value = self.environment[name]
             start = next((s for log in reversed(self.logs) for s in reversed(log.starts) if name in s.environment), None)
             where = start.at.where if start else "environment of the server"
-            return Setting(name, value, Quote(where, f"{name}:{value}"), effective=True) if value else None
+            return DeclaredSetting(name, value, Quote(where, f"{name}:{value}"), effective=True) if value else None
         return next((one for one in reversed(self.declared) if one.name == name and one.value), None)
 
-    def declared_setting(self, name: str) -> Setting | None:
+    def declared_setting(self, name: str) -> DeclaredSetting | None:
         """Return a setting as declared, an empty value too."""
         return next((one for one in reversed(self.declared) if one.name == name), None)
 
@@ -207,7 +207,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     ps: list[PsRow] = []
     smi: list[SmiReading] = []
     asks: list[Ask] = []
-    declared: list[Setting] = []
+    declared: list[DeclaredSetting] = []
     docker: list[DockerReading] = []
     speeds: list[Speed] = []
     logs: list[LogReading] = []
@@ -254,7 +254,7 @@ def _bounded(evidence: Evidence) -> Evidence:
 
 
 def _gathered(text: str) -> str:
-    return gathered(text) if len(text) < _SMALL else text
+    return rejoined(text) if len(text) < _SMALL else text
 
 
 def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
@@ -265,7 +265,7 @@ def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
         yield (piece.label if count == 1 else f"{piece.label}#{count}"), piece
 
 
-def _container_settings(evidence: Evidence) -> Iterator[Setting]:
+def _container_settings(evidence: Evidence) -> Iterator[DeclaredSetting]:
     """Yield the environment that the server's container has."""
     config = (evidence.container or {}).get("Config")
     listed = config.get("Env") if isinstance(config, Mapping) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediation.diagnosis.facts.base import Facts
-from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.readers.reading import Reading
 from remediation.model.finding import Finding
 
 _ENOUGH = 0.8

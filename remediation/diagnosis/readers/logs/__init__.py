@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.logs.condensing import condense, condense_file
-from remediation.diagnosis.logs.model import HANG_SECONDS, Device, Load, LogReading, Request, ServerStart
-from remediation.diagnosis.logs.reader import read_again, read_log
+from remediation.diagnosis.readers.logs.condensing import condense, condense_file
+from remediation.diagnosis.readers.logs.model import HANG_SECONDS, Device, Load, LogReading, Request, ServerStart
+from remediation.diagnosis.readers.logs.reader import read_again, read_log
 
 __all__ = [
     "HANG_SECONDS",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from remediation.diagnosis.logs import slog
-from remediation.diagnosis.logs.common import is_gpu_buffer
-from remediation.diagnosis.logs.g1 import read_command
-from remediation.diagnosis.logs.state import Handler, State, mark
+from remediation.diagnosis.readers.logs import slog
+from remediation.diagnosis.readers.logs.common import is_gpu_buffer
+from remediation.diagnosis.readers.logs.g1 import read_command
+from remediation.diagnosis.readers.logs.state import Handler, State, mark
 from remediation.diagnosis.units import parse_size
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Quote

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from remediation.diagnosis.logs import slog
-from remediation.diagnosis.logs.model import Device, Load, Request
-from remediation.diagnosis.logs.state import Handler, State, offloaded
+from remediation.diagnosis.readers.logs import slog
+from remediation.diagnosis.readers.logs.model import Device, Load, Request
+from remediation.diagnosis.readers.logs.state import Handler, State, offloaded
 from remediation.diagnosis.units import GIB, MIB, parse_size, rounding
 from remediation.diagnosis.versions import Generation, parse_version
 from remediation.model.finding import Quote
@@ -195,7 +195,7 @@ def using_device(state: State, line: str, at: Quote) -> None:
         load.free, load.free_at, load.free_slack = (free,), load.free_at or at, 0
 
 
-def context(state: State, line: str, at: Quote) -> None:
+def context_line(state: State, line: str, at: Quote) -> None:
     """``n_ctx = 4096`` and ``n_seq_max = 4`` of llama.cpp."""
     load = state.load(at)
     if match := _CONTEXT.search(line):
@@ -232,7 +232,7 @@ def gguf_key(state: State, line: str, at: Quote) -> None:
         state.models[value] = None
 
 
-def metadata(state: State, line: str, at: Quote) -> None:
+def metadata_line(state: State, line: str, at: Quote) -> None:
     """llama.cpp's summary of a model's metadata."""
     if match := _FILE_SIZE.search(line):
         state.load(at).file_size = parse_size(match[1])

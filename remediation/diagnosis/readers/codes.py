@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from remediation.diagnosis.logs.scan import Hit
+from remediation.diagnosis.readers.logs.scan import Hit
 from remediation.model.text.digits import is_whole
 
 # beginnings of CUDA's own texts and names

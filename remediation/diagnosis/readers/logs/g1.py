@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from remediation.diagnosis.logs import slog
-from remediation.diagnosis.logs.model import Load
-from remediation.diagnosis.logs.state import Handler, State, mark
+from remediation.diagnosis.readers.logs import slog
+from remediation.diagnosis.readers.logs.model import Load
+from remediation.diagnosis.readers.logs.state import Handler, State, mark
 from remediation.diagnosis.units import parse_size, parse_sizes, rounding
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Quote

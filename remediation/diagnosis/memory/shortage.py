@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remediation.diagnosis.logs import Load
-from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.readers.logs import Load
+from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.diagnosis.versions import Generation
 from remediation.model.text.digits import is_whole

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from remediation.diagnosis.evidence import Evidence
-from remediation.diagnosis.logs import Load
-from remediation.diagnosis.logs.common import REQUEST
-from remediation.diagnosis.texts.asks import read_asks
+from remediation.diagnosis.readers.logs import Load
+from remediation.diagnosis.readers.logs.common import REQUEST
+from remediation.diagnosis.readers.texts.asks import read_asks
 from remediation.model.facts import ModelShow
 from remediation.model.finding import Quote, Sender
 from remediation.model.text.digits import is_whole

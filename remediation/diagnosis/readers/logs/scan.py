@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from remediation.diagnosis.catalogue import catalogue
-from remediation.diagnosis.logs.messages import MESSAGES
+from remediation.diagnosis.readers.logs.messages import MESSAGES
 from remediation.model.finding import Quote
 
 # one of these must be in a line before any sign is looked for; a test holds every sign to it

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remediation.diagnosis.evidence import Evidence
-from remediation.diagnosis.logs import Load, LogReading, Request
-from remediation.diagnosis.logs.scan import SEEN, Hit
+from remediation.diagnosis.readers.logs import Load, LogReading, Request
+from remediation.diagnosis.readers.logs.scan import SEEN, Hit
 
 # said before a load or in it, and true of that load alone
 _OF_A_LOAD = frozenset(

@@ -11,7 +11,7 @@ from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.facts.host import VISIBILITY, needed_driver
 from remediation.diagnosis.facts.run import how_to_restart
 from remediation.diagnosis.knowledge.schema import Entry
-from remediation.diagnosis.reading import Reading
+from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.units import MIB, human
 from remediation.model.facts import Manager

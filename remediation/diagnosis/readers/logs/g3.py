@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from remediation.diagnosis.logs.state import Handler, State, mark
+from remediation.diagnosis.readers.logs.state import Handler, State, mark
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Quote
@@ -22,7 +22,7 @@ _KEPT = re.compile(r"will leave \d+ >= (\d+) MiB")
 _TARGET = re.compile(r"cannot meet free memory targets? of (\d+) MiB, need to reduce device memory by (\d+) MiB")
 
 
-def command(state: State, line: str, at: Quote) -> None:
+def server_command(state: State, line: str, at: Quote) -> None:
     """Read ``starting llama-server cmd="… -c 4096 -np 1 [-ngl 1] …"``; ``-ngl`` occurs only if num_gpu was requested."""
     load = state.stage("command", at)
     mark(load, Generation.G3)
@@ -38,7 +38,7 @@ def command(state: State, line: str, at: Quote) -> None:
         load.model = found[1]
 
 
-def fit(state: State, line: str, at: Quote) -> None:
+def fit_line(state: State, line: str, at: Quote) -> None:
     """Read what ``common_params_fit_impl`` projects and by how much it misses its free margin."""
     load = state.load(at)
     mark(load, Generation.G3)
@@ -52,5 +52,5 @@ def fit(state: State, line: str, at: Quote) -> None:
         load.margin, load.short_by, load.fit_at = int(match[1]) * MIB, int(match[2]) * MIB, at
 
 
-SLOG: Mapping[str, Handler] = {"starting llama-server": command}
-RAW: Mapping[str, Handler] = {"common_params_fit_impl": fit, "llama_params_fit_impl": fit}
+SLOG: Mapping[str, Handler] = {"starting llama-server": server_command}
+RAW: Mapping[str, Handler] = {"common_params_fit_impl": fit_line, "llama_params_fit_impl": fit_line}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from remediation.diagnosis.logs.model import Device, Load, Request, ServerStart
+from remediation.diagnosis.readers.logs.model import Device, Load, Request, ServerStart
 from remediation.diagnosis.versions import Generation, Version
 from remediation.model.finding import Quote
 

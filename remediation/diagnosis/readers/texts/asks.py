@@ -38,7 +38,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class DeclaredSetting:
     """An environment variable and where it was seen; ``effective`` when the server itself printed it."""
 
     name: str
@@ -92,7 +92,7 @@ def _usual(expression: str) -> int | None:
     return int(found[-1]) if len(found) == 1 and not any(sign in expression for sign in "*+") else None
 
 
-def read_settings(text: str, label: str) -> tuple[Setting, ...]:
+def read_settings(text: str, label: str) -> tuple[DeclaredSetting, ...]:
     """Return the environment variables that a text sets (not those in a server's own ``map[…]``)."""
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -104,5 +104,5 @@ def read_settings(text: str, label: str) -> tuple[Setting, ...]:
             if match["sep"].strip() == ":" and match["value"].startswith("//"):
                 continue
             value = match["value"].strip("\"'")
-            found.append(Setting(match["name"], value, Quote(f"{label}:{number}", line.strip()[:300])))
+            found.append(DeclaredSetting(match["name"], value, Quote(f"{label}:{number}", line.strip()[:300])))
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from remediation.diagnosis.logs.scan import Hit
+from remediation.diagnosis.readers.logs.scan import Hit
 from remediation.diagnosis.versions import Generation, Version
 from remediation.model.finding import Quote
 from remediation.model.text.timestamps import parse_timestamp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from remediation.diagnosis.logs.state import Handler, State, mark
+from remediation.diagnosis.readers.logs.state import Handler, State, mark
 from remediation.diagnosis.units import MIB, parse_size
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Quote

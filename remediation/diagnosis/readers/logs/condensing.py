@@ -25,7 +25,7 @@ def condense(source: Iterable[str], *, head: int = HEAD, tail: int = TAIL) -> st
     last: deque[str] = deque()
     early, late, dropped = head, 0, 0
     for line in source:
-        kept = line if telling(line.encode(errors="replace")) else "\n"
+        kept = line if says_something(line.encode(errors="replace")) else "\n"
         if early > 0:
             first.append(kept)
             early -= len(kept)
@@ -63,7 +63,7 @@ def condense_file(file: BinaryIO, *, head: int = HEAD, tail: int = TAIL, block: 
     return "".join((*early, "\n" * between, *reversed(late)))
 
 
-def telling(line: bytes) -> bool:
+def says_something(line: bytes) -> bool:
     """Return whether a reader may read the line."""
     if b"[GIN]" in line:
         return False
@@ -71,7 +71,7 @@ def telling(line: bytes) -> bool:
 
 
 def _kept(raw: bytes) -> str:
-    if not telling(raw):
+    if not says_something(raw):
         return "\n"
     text = raw.rstrip(b"\r\n").decode("utf-8", errors="replace")
     return f"{text}\n" if raw.endswith((b"\n", b"\r")) else text
