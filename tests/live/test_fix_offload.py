@@ -20,7 +20,7 @@ pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[2]
 
 
-def fix(environment: Mapping[str, str], folder: Path, *words: str, timeout: float = 110.0) -> tuple[int, list[dict[str, Any]]]:
+def fix(environment: Mapping[str, str], folder: Path, *words: str) -> tuple[int, list[dict[str, Any]]]:
     """Run the repair of this machine, and return its exit code and its events."""
     state = {"XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -40,7 +40,7 @@ def fix(environment: Mapping[str, str], folder: Path, *words: str, timeout: floa
         text=True,
         encoding="utf-8",
         check=False,
-        timeout=timeout,
+        timeout=110,
     )
     assert "Traceback" not in done.stderr, done.stderr
     assert done.stdout, done.stderr

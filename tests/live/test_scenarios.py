@@ -27,7 +27,7 @@ _SERVICE, _ENDINGS, _HERE = "live/test_service.py", "live/test_service_endings.p
 _DOCKER, _ENGINE = "live/test_scenarios_docker.py", "steps/test_on_engine.py"
 _SETTING = (_ENDINGS, "test_a_setting_of_the_unit_is_overridden_in_a_drop_in_and_undone")
 _DAMAGED = (_ENDINGS, "test_a_damaged_model_without_a_registry_is_left_as_it_is")
-_BROWSER = (_DOCKER, "test_a_browser_is_closed_and_a_load_that_hangs_is_ended_first")
+_BROWSER = (_ENDINGS, "test_a_browser_is_closed_and_a_load_that_hangs_is_ended_first")
 
 TABLE: dict[str, tuple[str, str]] = {
     "A1 healthy": (_SERVICE, "test_a_healthy_host_without_docker_lacks_nothing"),

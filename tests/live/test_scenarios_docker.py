@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import tempfile
-import threading
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -115,46 +108,3 @@ def test_a_damage_that_was_repaired_is_not_found_again_on_a_small_card(
 
 def _ending(done: tuple[int, list[dict[str, object]]]) -> tuple[int, tuple[dict[str, object], ...]]:
     return done[0], tuple(done[1])
-
-
-@contextmanager
-def chrome(project: Project, size: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A browser of another user that holds so much of the card, until it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="chrome-"))
-    folder.chmod(0o755)
-    program = shutil.copy(shutil.which("sleep") or "/bin/sleep", folder / "chrome")
-    try:
-        with subprocess.Popen([program, "1000"], user="nobody") as holder:
-            owner = f"{holder.pid}/chrome"
-            project.engine.memory.hold(owner, size)
-            freed = threading.Thread(target=lambda: (holder.wait(), project.engine.memory.hold(owner, 0)))
-            freed.start()
-            try:
-                yield holder
-            finally:
-                holder.kill()
-                freed.join()
-    finally:
-        shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize("hangs", [False, pytest.param(True, marks=[pytest.mark.every, pytest.mark.timeout(400)])])
-def test_a_browser_is_closed_and_a_load_that_hangs_is_ended_first(
-    guide_project: Project, project_environment: dict[str, str], tmp_path: Path, hangs: bool
-) -> None:
-    bed.FAULTS["not-loaded"](guide_project)
-    with chrome(guide_project, (6144 - 1500) * bed.MIB) as browser:
-        if hangs:
-            body = json.dumps({"model": MODEL, "stream": False, "options": {"num_gpu": 99}}).encode()
-            request = urllib.request.Request(f"http://127.0.0.1:{guide_project.port}/api/generate", body)
-            with pytest.raises(TimeoutError):
-                urllib.request.urlopen(request, timeout=1.0)
-        else:
-            bed.load(guide_project)
-        # a load that says nothing counts as hanging after two minutes
-        code, events = fix(project_environment, tmp_path, *DISRUPTIVE, timeout=300.0)
-        assert code == 0, reasons(events)
-        assert browser.poll() is not None
-    assert "vram.free" in changes(events)
-    assert ("ollama.restarted" in changes(events)) is hangs
-    assert bed.layers(guide_project) == "33/33"
