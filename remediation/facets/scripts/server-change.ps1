@@ -76,7 +76,7 @@ function Restart-App {
     if (-not (Get-DesktopUser)) { throw 'no user is logged on at the desktop, so the app could not be started again' }
     $failed = $null
     try {
-        Stop-Programs (Split-Path -Parent $app)
+        Stop-Programs $app.Substring(0, $app.LastIndexOf('\'))
         $null = $steps.Add('stopped the app')
         if ($null -ne $Data.columns) { Set-Columns }
     }

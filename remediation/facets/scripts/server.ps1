@@ -3,13 +3,13 @@
 # only the row of settings is read.
 param($Data)
 
-$read = '^(OLLAMA_|CUDA_|GPU_|NVIDIA_|ROCR_|HIP_|HSA_|GGML_|LLAMA_ARG_)'
+$names = '^(OLLAMA_|CUDA_|GPU_|NVIDIA_|ROCR_|HIP_|HSA_|GGML_|LLAMA_ARG_)'
 
 # The variables of a registry key that a server reads: unexpanded, with their types.
 function Get-Variables([string] $Path) {
     $key = Get-Item -LiteralPath $Path -ErrorAction Stop
     foreach ($name in @($key.GetValueNames())) {
-        if ($name -notmatch $read) { continue }
+        if ($name -notmatch $names) { continue }
         @{ Name = [string] $name; Value = [string] $key.GetValue($name, $null, 'DoNotExpandEnvironmentNames'); Kind = [string] $key.GetValueKind($name) }
     }
 }
@@ -20,7 +20,7 @@ function Get-Lines([string] $Path, [string] $Value) {
     $key = Get-Item -LiteralPath $Path -ErrorAction Stop
     foreach ($line in @($key.GetValue($Value, $null))) {
         $name, $text = ([string] $line).Split([char[]] '=', 2)
-        if ($name -match $read) { @{ Name = [string] $name; Value = [string] $text; Kind = 'MultiString' } }
+        if ($name -match $names) { @{ Name = [string] $name; Value = [string] $text; Kind = 'MultiString'; Key = $Path } }
     }
 }
 
@@ -37,7 +37,11 @@ $service = @(Get-Part 'Service' {
             Get-Lines ($services + $Data.service + '\Parameters') 'AppEnvironmentExtra'
         }
     })
-$userFolder = Get-Part 'Profile' { Get-Profile }
+$userFolder = Get-Part 'Profile' {
+    if ($Problems.ContainsKey('Sid')) { throw $Problems['Sid'] }
+    if ($sid) { [string] @(Get-ItemProperty -LiteralPath ('HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList\' + $sid) -ErrorAction Stop)[0].ProfileImagePath }
+    else { [string] $env:USERPROFILE }
+}
 $database = Get-Part 'Database' {
     if (-not $userFolder) { throw ('the profile of the desktop user is not known: ' + $Problems['Profile']) }
     $path = Join-Path $userFolder 'AppData\Local\Ollama\db.sqlite'

@@ -26,7 +26,6 @@ _ARGUMENTS = "--hide --fast-startup"
 _RIGHTS = "log in with an elevated account (docs/windows.md)"
 _HKU = "Registry::HKEY_USERS"
 _MACHINE = r"Registry::HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Control\Session Manager\Environment"
-_SERVICES = r"Registry::HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services"
 _KINDS = {Manager.WINDOWS_APP: "app", Manager.WINDOWS_SERVICE: "service", Manager.WINDOWS_TASK: "task"}
 
 
@@ -40,14 +39,14 @@ def with_settings_of(look: Snapshot, serving: Serving) -> Serving:
 def from_probe(serving: Serving, value: Mapping[str, Any]) -> Serving:
     """Convert the answer of the ``server`` probe."""
     refused = problems(value)
-    app = serving.manager is Manager.WINDOWS_APP
+    app, account = serving.manager is Manager.WINDOWS_APP, serving.manager is not Manager.WINDOWS_SERVICE
     sid, user = str(value["Sid"] or ""), serving.process.user if serving.process is not None else "the desktop user"
     home = rf"{_HKU}\{sid}\Environment" if sid else ""
     row = {name: str(each) for name, each in (value["App"] or {}).items() if each is not None} if app else {}
     given = [
         *_rows(value["Machine"], "the machine's environment", _MACHINE),
-        *(_rows(value["User"], f"the environment of {user}", home) if serving.manager is not Manager.WINDOWS_SERVICE else ()),
-        *_rows(value["Service"], f"the service {serving.name}", rf"{_SERVICES}\{serving.name}"),
+        *(_rows(value["User"], f"the environment of {user}", home) if account else ()),
+        *(_rows(value["Service"], f"the service {serving.name}", "") if not account else ()),
         *(SourcedSetting(*one, "the app's settings", wins=True, file=str(value["Database"])) for one in _of_row(row)),
     ]
     last = {one.name: number for number, one in enumerate(given)}
@@ -63,7 +62,8 @@ def from_probe(serving: Serving, value: Mapping[str, Any]) -> Serving:
 
 def _rows(rows: Sequence[Mapping[str, Any]] | None, source: str, key: str) -> Iterator[SourcedSetting]:
     for row in rows or ():
-        yield SourcedSetting(str(row["Name"]), str(row["Value"]), source, wins=True, file=key, kind=str(row["Kind"]))
+        where = str(row.get("Key") or key)
+        yield SourcedSetting(str(row["Name"]), str(row["Value"]), source, wins=True, file=where, kind=str(row["Kind"]))
 
 
 def _of_row(row: Mapping[str, str]) -> Iterator[tuple[str, str]]:

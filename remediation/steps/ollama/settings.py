@@ -145,7 +145,8 @@ class WindowsSettings(SettingsPlace):
                     continue
                 columns[COLUMNS[name]] = "" if name == "OLLAMA_MODELS" else "0"
             there = next((each for each in reversed(self._places(name)) if not self._in_database(each)), None)
-            yield self._write(there.file if there is not None else self.windows.key, name, value, there)
+            if there is None or there.value != value:
+                yield self._write(there.file if there is not None else self.windows.key, name, value, there)
         if columns and self._known:
             yield self._store(columns, [*going, *put])
 
