@@ -29,7 +29,7 @@ def held(page: str) -> set[str]:
     return {heading or row or item for heading, row, item in found}
 
 
-PAGES = ("ollama", "windows", "recordings")
+PAGES = ("ollama", "windows", "native", "recordings")
 
 
 @pytest.mark.parametrize(

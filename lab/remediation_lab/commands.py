@@ -16,6 +16,7 @@ class Start:
     powershell: str = option(
         "A real PowerShell 7 that runs the scripts from now on; `stand-in` goes back to the lab's own.", default="", value="PATH"
     )
+    world: str = option("The kind of its hosts: docker-desktop or native-windows.", default="", value="WORLD")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -44,9 +45,11 @@ def start(options: Start) -> int:
     from remediation_lab import control
 
     program = None if not options.powershell else options.powershell.removeprefix("stand-in")
-    lab = control.start(hosts=options.hosts, powershell=program)
+    lab = control.start(hosts=options.hosts, powershell=program, world=options.world or None)
     verb = "started" if lab.started else "runs already"
-    _say(f"the lab {verb}: {len(lab.hosts)} Windows host{'' if len(lab.hosts) == 1 else 's'}, reached as {lab.user} over WinRM")
+    _say(
+        f"the lab {verb}: {len(lab.hosts)} Windows host{'' if len(lab.hosts) == 1 else 's'} ({lab.world}), reached as {lab.user} over WinRM"
+    )
     if lab.powershell:
         _say(f"each shell runs {lab.powershell}")
     for host in lab.hosts:
@@ -93,7 +96,7 @@ def status(options: Machines) -> int:
         _say(visible_json(machines, indent=2))
         return 0
     if machines is None:
-        _say("no lab runs; faults that it knows: " + ", ".join(control.faults()))
+        _say("no lab runs; faults that it knows: " + ", ".join(control.faults(control.lab_world())))
         return 0
     for name, machine in machines.items():
         counted = machine.get("winrm") or {}
@@ -109,7 +112,13 @@ def _say(text: str) -> None:
 
 
 COMMANDS = (
-    PluginCommand("start", Start, start, True, ("remediate lab.start", "remediate lab.start --hosts 12")),
+    PluginCommand(
+        "start",
+        Start,
+        start,
+        True,
+        ("remediate lab.start", "remediate lab.start --hosts 12", "remediate lab.start --world native-windows"),
+    ),
     PluginCommand("stop", NoOptions, stop, True, ("remediate lab.stop", "remediate lab.stop && remediate lab.start --hosts 3")),
     PluginCommand(
         "fault", NewFault, fault, True, ("remediate lab.fault laptop-07 num-gpu-1", "remediate lab.fault laptop-07 vram-occupied")

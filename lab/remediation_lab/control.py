@@ -25,11 +25,15 @@ from remediation_lab.wire import Client, Refusal, write_private
 
 USER = "ops"
 SCALE = 10.0
+DOCKER_DESKTOP = "docker-desktop"
+_DEFAULTS = {"world": DOCKER_DESKTOP}
 _LOCK_SECONDS = 60.0
 _MOST_HOSTS = 250
 _CODE = {".py", ".psm1", ".cs"}
 _FIRST_NUMBER = 7
-"""The first machine is laptop-07; the others have consecutive names."""
+"""The first machine of the first world is laptop-07; the others have consecutive names."""
+NAMES = {"docker-desktop": "laptop", "native-windows": "desktop"}
+"""The worlds, and what their hosts are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Lab:
     started: bool = False
     powershell: str = ""
     """The real PowerShell that its shells run; empty for the stand-in."""
+    world: str = DOCKER_DESKTOP
+    """The kind of its hosts."""
 
     @property
     def authority(self) -> Path:
@@ -89,12 +95,14 @@ def default_folder() -> Path:
 
 
 def start(
-    folder: Path | None = None, *, hosts: int = 1, powershell_start: float = 0.0, scale: float = SCALE, tls: str = "", powershell: str | None = None,
+    folder: Path | None = None, *, hosts: int = 1, powershell_start: float = 0.0, scale: float = SCALE, tls: str = "", powershell: str | None = None, world: str | None = None,
 ) -> Lab:  # fmt: skip
     """Start the lab, or find it running; `hosts` is at least how many there shall be, `powershell_start` seconds a shell takes to start.
 
     `powershell` is the program of a real PowerShell 7, which the WinRM server then starts instead of the stand-in; an empty text
     is the stand-in, None what the lab ran last.
+
+    `world` is the kind of its hosts; None is the one that the lab had last. Each world keeps its own machines.
 
     With `tls` its listeners speak HTTPS with such a certificate (winrm/certificates.py: good, wrong-name, expired, ...).
 
@@ -102,12 +110,19 @@ def start(
     """
     if not 1 <= hosts <= _MOST_HOSTS:
         raise UsageError(f"a lab has 1 to {_MOST_HOSTS} hosts, not {hosts}", next_step="say --hosts with such a number")
+    if world is not None and world not in NAMES:
+        raise UsageError(f"the lab has no world {world!r}", next_step=f"choose one of {', '.join(NAMES)}")
     place = folder or default_folder()
     with _alone(place):
         known = _read(place)
         wanted: dict[str, Any] = {"powershell_start": powershell_start, "scale": scale, "tls": tls, "code": _stamp()}
         wanted["powershell"] = (known or {}).get("powershell", "") if powershell is None else _interpreter(powershell)
-        if known is None or len(known["hosts"]) < hosts or any(known.get(key, "") != value for key, value in wanted.items()):
+        wanted["world"] = world or (known or {}).get("world", DOCKER_DESKTOP)
+        if (
+            known is None
+            or len(known["hosts"]) < hosts
+            or any(known.get(key, _DEFAULTS.get(key, "")) != value for key, value in wanted.items())
+        ):
             processes.stop(place)
             known = _described(place, known, hosts, wanted)
         missing = [name for name in processes.SERVICES if processes.ping(place, name) is None]
@@ -165,7 +180,7 @@ def fault(host: str, name: str, folder: Path | None = None) -> None:
     try:
         processes.call(place, "world", "fault", host=host, name=name)
     except Refusal as refusal:
-        raise UsageError(refusal.message, next_step=f"faults: {', '.join(faults())}") from refusal
+        raise UsageError(refusal.message, next_step=f"faults: {', '.join(faults(lab_world(place)))}") from refusal
 
 
 def wire(  # a fault of the wire has these parts, given by name
@@ -188,11 +203,16 @@ def unwire(host: str | None = None, folder: Path | None = None) -> None:
     processes.call(folder or default_folder(), "winrm", "unwire", host=host)
 
 
-def faults() -> tuple[str, ...]:
-    """Return the names of the faults."""
-    from remediation_lab.world.faults import FAULTS  # brings the whole machine model; only wanted when asked
+def faults(world: str = DOCKER_DESKTOP) -> tuple[str, ...]:
+    """Return the names of the faults of a world."""
+    from remediation_lab.world.worlds import WORLDS  # brings the whole machine model, which few callers need
 
-    return tuple(FAULTS)
+    return tuple(WORLDS[world].faults)
+
+
+def lab_world(folder: Path | None = None) -> str:
+    """Return the world that a lab has, or had last."""
+    return str((_read(folder or default_folder()) or {}).get("world", DOCKER_DESKTOP))
 
 
 def status(folder: Path | None = None) -> dict[str, Any] | None:
@@ -237,10 +257,13 @@ def _read(place: Path) -> dict[str, Any] | None:
 
 
 def _described(place: Path, known: Mapping[str, Any] | None, count: int, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    there = list(known["hosts"]) if known else []
+    same = known is not None and known.get("world", DOCKER_DESKTOP) == wanted["world"]
+    there = list(known["hosts"]) if known is not None and same else []
     for number in range(len(there), max(count, len(there))):
         address = _address(number)
-        there.append({"name": f"laptop-{number + _FIRST_NUMBER:02d}", "address": address, "port": _free_port(address)})
+        there.append(
+            {"name": f"{NAMES[wanted['world']]}-{number + _FIRST_NUMBER:02d}", "address": address, "port": _free_port(address)}
+        )
     there = [{**each, "tls": wanted["tls"]} for each in there]
     description = {"hosts": there, "user": USER, **wanted}
     if wanted["tls"]:
@@ -293,4 +316,13 @@ def _lab(place: Path, known: Mapping[str, Any], *, started: bool = False) -> Lab
     line = (place / "users").read_text(encoding="utf-8").splitlines()[0]
     password = line.split(":", 2)[2]
     hosts = tuple(LabHost(each["name"], each["address"], each["port"], each.get("tls", "")) for each in known["hosts"])
-    return Lab(place, hosts, known["user"], password, known["scale"], started, known.get("powershell", ""))
+    return Lab(
+        place,
+        hosts,
+        known["user"],
+        password,
+        known["scale"],
+        started,
+        known.get("powershell", ""),
+        known.get("world", DOCKER_DESKTOP),
+    )

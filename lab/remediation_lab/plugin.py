@@ -13,7 +13,7 @@ def start_hosts(wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Start the lab, or find it running, with at least ``wanted["hosts"]`` hosts; return how each is reached."""
     from remediation_lab import control
 
-    lab = control.start(hosts=int(wanted.get("hosts", 1)))
+    lab = control.start(hosts=int(wanted.get("hosts", 1)), world=str(wanted.get("world") or control.DOCKER_DESKTOP))
     return {
         host.name: {
             "ansible_host": host.address,
@@ -30,7 +30,7 @@ def start_hosts(wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _faults() -> tuple[str, ...]:
     from remediation_lab import control
 
-    return control.faults()
+    return control.faults(control.lab_world())
 
 
 PLUGIN = Plugin(COMMANDS, start_hosts, {"fault": _faults})

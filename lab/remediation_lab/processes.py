@@ -44,6 +44,8 @@ def launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
             str(place),
             "--scale",
             str(known["scale"]),
+            "--world",
+            str(known.get("world", "docker-desktop")),
             *(word for host in known["hosts"] for word in ("--host", host["name"])),
         ],
         "winrm": [str(place)],

@@ -23,6 +23,7 @@ __all__ = ["Inventory", "check_inventory", "load_inventory"]
 
 PARTS = ("hosts", "vars", "children")
 LAB = "lab"
+_OF_LAB = ("hosts", "world")
 NEXT = "set one with --inventory, such as inventory/lab.yml or a host list: web1,web2,"
 DEEPEST_GROUPS = 100
 """Highest depth of nested groups."""
@@ -148,13 +149,17 @@ class _InventoryReader:
 
     def laboratory(self, value: Table) -> None:
         for key in value:
-            if key != "hosts":
-                self.refuse(f"lab: {key!r} is not known{meant(key, ['hosts'])}", value.key_places.get(key))
+            if key not in _OF_LAB:
+                self.refuse(f"lab: {key!r} is not known{meant(key, _OF_LAB)}", value.key_places.get(key))
         count = value.get("hosts", 1)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             self.refuse("lab: hosts must be a number of at least 1", value.value_places.get("hosts"))
             return
-        self.lab = {"hosts": count}
+        world = value.get("world", "")
+        if not isinstance(world, str):
+            self.refuse("lab: world must be the name of a kind of host", value.value_places.get("world"))
+            return
+        self.lab = {"hosts": count, **({"world": str(world)} if world else {})}
 
     def group(self, parent: Group | None, name: object, value: Any, place: Place | None) -> None:
         if not isinstance(name, str):

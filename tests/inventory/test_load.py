@@ -133,6 +133,8 @@ def test_a_folder_is_its_files_in_name_order(written: Written) -> None:
 def test_a_key_requests_the_lab(written: Written) -> None:
     assert load_inventory([written("lab: {hosts: 3}\nall: {hosts: {laptop-07: }}")]).lab == {"hosts": 3}
     assert load_inventory([written("lab:\nall: {hosts: {laptop-07: }}")]).lab == {"hosts": 1}
+    asked = load_inventory([written("lab: {hosts: 2, world: native-windows}\nall: {hosts: {desktop-07: }}")])
+    assert asked.lab == {"hosts": 2, "world": "native-windows"}
     group = load_inventory([written("lab: {hosts: {bench: }}")])
     assert (group.lab, group.hosts) == (None, ("bench",))
 

@@ -39,6 +39,7 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("a: {children: {b: {children: {a: }}}}\n", "the group a contains itself: a -> b -> a"),
         ("all: {children: {b: {children: {all: }}}}\n", "the group all contains itself: all -> b -> all"),
         ("lab: {host: 1}\nall: {hosts: {a: }}\n", "hosts.yml:1:7: lab: 'host' is not known; did you mean 'hosts'?"),
+        ("lab: {world: 7}\nall: {hosts: {a: }}\n", "hosts.yml:1:14: lab: world must be the name of a kind of host"),
         ("lab: {hosts: 0}\nall: {hosts: {a: }}\n", "lab: hosts must be a number of at least 1"),
         ("all: {hosts: {a: {x: 1, x: 2}}}\n", "duplicate key 'x'"),
         ("[web]\nhost1 ansible_host\n", "hosts.yml:2:1: host host1: expected VARIABLE=VALUE, got 'ansible_host'"),

@@ -97,8 +97,14 @@ def log_time(seconds: float) -> str:
     return f"{datetime.fromtimestamp(whole, timezone.utc):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
 
 
+def joined(folder: str, *names: str) -> str:
+    """Join a path as `filepath.Join` does on the folder's system."""
+    separator = "\\" if "\\" in folder else "/"
+    return separator.join((folder, *names))
+
+
 def quoted(text: str) -> str:
-    """Quote a slog value where slog would: when it is empty or holds a space, a quote, a bracket pair or `=`."""
-    if text and not re.search(r'[\s"=\\]', text):
+    """Quote a slog value where slog would: when it is empty or holds a space, a quote or `=`; a backslash alone is no reason."""
+    if text and not re.search(r'[\s"=]', text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

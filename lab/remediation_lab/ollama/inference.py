@@ -129,7 +129,7 @@ class Inference:
             damage.check(model.harm, model.name, verb=verb)
         except ApiError as error:
             if "metadata" in self._release.places and model.damage in _HEADS:
-                path = f"{self._settings.models}/blobs/{model.file.digest.replace(':', '-')}"
+                path = golang.joined(self._settings.models, "blobs", model.file.digest.replace(":", "-"))
                 self._journal.write(
                     line(self._release.at("metadata"), "failed to load model metadata", model=path, error=error.text)
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from remediation_lab.ollama import golang
 from remediation_lab.ollama.golang import mebibytes
 from remediation_lab.ollama.models import FILE_TYPES, ModelFile
 from remediation_lab.ollama.releases.base import Load
@@ -20,11 +21,16 @@ def vocabulary(file: ModelFile, path: str) -> Iterator[str]:
 
 def backends(load: Load, lib: str) -> Iterator[str]:
     """Yield the libraries that the runner loads; a GPU library only where a GPU is used."""
-    yield f"load_backend: loaded CPU backend from {lib}/libggml-cpu-haswell.so"
+    yield f"load_backend: loaded CPU backend from {golang.joined(lib, _file(lib, 'ggml-cpu-haswell'))}"
     if load.card is not None:
         yield "ggml_cuda_init: found 1 CUDA devices:"
         yield f"  Device 0: {load.card.device.name}, compute capability {load.card.device.compute}, VMM: yes, ID: {load.card.device.uuid}"
-        yield f"load_backend: loaded CUDA backend from {lib}/{load.card.library}/libggml-cuda.so"
+        yield f"load_backend: loaded CUDA backend from {golang.joined(lib, load.card.library, _file(lib, 'ggml-cuda'))}"
+
+
+def _file(lib: str, name: str) -> str:
+    """Return the name of a library's file: a DLL on Windows."""
+    return f"{name}.dll" if "\\" in lib else f"lib{name}.so"
 
 
 def device(load: Load) -> Iterator[str]:

@@ -181,7 +181,7 @@ class LlamaServerLoader(Loader):
         cache = f" --cache-type-k {wish.cache_type} --cache-type-v {wish.cache_type}" if wish.cache_type else ""
         flash = "on" if wish.cache_type else {None: "auto", True: "on", False: "off"}[load.flash]
         text = (
-            f"{self.release.lib}/llama-server --model {load.path} --port {load.port} --host 127.0.0.1 --no-webui --offline -c {wish.context}"
+            f"{golang.joined(self.release.lib, 'llama-server')} --model {load.path} --port {load.port} --host 127.0.0.1 --no-webui --offline -c {wish.context}"
             f" -np {load.parallel} --log-verbosity 4 --no-log-prefix --no-log-timestamps --no-jinja --chat-template chatml"
             f"{' --no-mmap' if load.card is None else ''} --flash-attn {flash} -b {wish.batch} -ub {wish.batch}{layers}{cache} --context-shift --keep 4"
         )

@@ -130,7 +130,7 @@ class Loader:
 
     def path(self, file: ModelFile) -> str:
         """Return where a model's weights lie."""
-        return f"{self.settings.models}/blobs/{file.digest.replace(':', '-')}"
+        return golang.joined(self.settings.models, "blobs", file.digest.replace(":", "-"))
 
     def announce(self, load: Load, options: Options, *, alone: bool) -> None:
         """Log what comes before the runner's own lines."""

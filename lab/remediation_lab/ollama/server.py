@@ -18,7 +18,7 @@ from remediation_lab.ollama.journal import Journal, line
 from remediation_lab.ollama.llamaserver import LlamaServerLoader
 from remediation_lab.ollama.loader import Loader, Pace, Run, Runner
 from remediation_lab.ollama.models import Model, ModelStore
-from remediation_lab.ollama.releases.base import Card, Memory
+from remediation_lab.ollama.releases.base import Card, Memory, Release
 from remediation_lab.ollama.scheduler import Scheduler
 from remediation_lab.ports import Device, LabClock, VideoMemory
 
@@ -48,14 +48,15 @@ class OllamaServer:
 
     `handle` answers one request and may be called from several threads. It raises NoAnswer for a request that the server
     played here never answers. Without `gpu_runner` the build for the card is missing: what was planned for it runs on the CPU.
+    `program` is the path of a program of Windows that it is instead of the release's own on Linux.
     """
 
     def __init__(  # the ports of one server, each by name
         self, *, version: str, environment: Mapping[str, str], device: Device | None, memory: VideoMemory, clock: LabClock, models: ModelStore,
         log: Callable[[str, str], None], pace: Pace | None = None, ram: Memory | None = None, gpu_runner: bool = True,
-        processes: RunnerProcesses = NO_PROCESSES,
+        processes: RunnerProcesses = NO_PROCESSES, program: str = "",
     ) -> None:  # fmt: skip
-        self._release = releases.find(version)
+        self._release = _installed(releases.find(version), program)
         self._settings = env.read(environment, extra=self._release.environment, without=self._release.dropped)
         self._clock = clock
         self._ram = ram or Memory()
@@ -66,7 +67,7 @@ class OllamaServer:
         self._loader = kind(run, device if device and self._usable(device) else None, memory)
         self._scheduler = Scheduler(self._loader)
         self._catalogue = Catalogue(
-            models, clock, f"{self._settings.models}/blobs", run.pace.network, told=self._release.llama_server
+            models, clock, golang.joined(self._settings.models, "blobs"), run.pace.network, told=self._release.llama_server
         )
         self._inference = Inference(run, self._catalogue, self._scheduler, self._default_context)
         self._routes = self._table()
@@ -240,6 +241,12 @@ class OllamaServer:
             yield from chunks
         finally:
             self._journal.access(status, max(1, int((self._clock.now() - began) * golang.SECOND)), *about)
+
+
+def _installed(release: Release, program: str) -> Release:
+    if not program:
+        return release
+    return replace(release, bin=program, lib=golang.joined(program.rpartition("\\")[0], "lib", "ollama"))
 
 
 def _progress(lines: Iterator[dict[str, Any]], body: Mapping[str, Any]) -> Answer:

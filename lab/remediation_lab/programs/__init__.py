@@ -56,6 +56,8 @@ _WHERE = {
     "pwsh": "remediation_lab.programs.powershell",
     "cmd": "remediation_lab.programs.powershell",
     "curl": "remediation_lab.programs.curl",
+    "certutil": "remediation_lab.programs.small",
+    "ollama": "remediation_lab.programs.small",
 }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from remediation_lab.programs import Call, Done, said
+from remediation_lab.programs import MISSING, Call, Done, failed, said
 from remediation_lab.wire import Refusal
 
 if TYPE_CHECKING:
@@ -47,3 +48,31 @@ def lab_echo(machine: Machine, call: Call) -> Done:
         return Done(rc, (bytes(range(256)) * (count // 256 + 1))[:count], stderr)
     told = {"argv": words, "cwd": call.cwd, "env": dict(call.env), "stdin": base64.b64encode(call.stdin).decode()}
     return Done(rc, json.dumps(told).encode() + b"\r\n", stderr)
+
+
+def certutil(machine: Machine, call: Call) -> Done:
+    """Print the hash of a file (-hashfile PATH ALGORITHM)."""
+    words = list(call.argv[1:])
+    if words[:1] != ["-hashfile"] or len(words) < 2:
+        return failed("the lab's certutil hashes files (-hashfile)")
+    algorithm = words[2] if len(words) > 2 else "SHA1"
+    content = machine.files.get(words[1])
+    if content is None:
+        said_of = "CertUtil: -hashfile command FAILED: 0x80070002 (WIN32: 2 ERROR_FILE_NOT_FOUND)"
+        return failed("", rc=0x80070002, stdout=f"{said_of}\r\nCertUtil: The system cannot find the file specified.\r\n")
+    machine.clock.sleep(len(content) / machine.state.disk)
+    digest = hashlib.new(algorithm, content).hexdigest()
+    return said(f"{algorithm} hash of {words[1]}:\r\n{digest}\r\nCertUtil: -hashfile command completed successfully.\r\n")
+
+
+def ollama(machine: Machine, call: Call) -> Done:
+    """Print the version. Any other command starts the app in this session if no server answers (facts/native 1.6)."""
+    mine = next(iter(machine.state.installations), None)
+    if mine is None:
+        raise Refusal("not-found", MISSING)
+    if call.argv[1:] in (("--version",), ("-v",)):
+        return said(f"ollama version is {mine.version}\n")
+    if not any(each.port for each in machine.state.installations):
+        machine.state.wrote("ollama app in session 0")
+        return failed("Error: timed out waiting for server to start")
+    return failed("the lab's ollama tells its version; its server answers HTTP")

@@ -84,6 +84,8 @@ def netstat(machine: Machine, _: Call) -> Done:
     lines = ["", "Active Connections", "", "  Proto  Local Address          Foreign Address        State           PID"]
     if backend is not None and machine.engine.listening(OLLAMA_PORT) is not None:
         lines.append(f"  TCP    0.0.0.0:{OLLAMA_PORT}          0.0.0.0:0              LISTENING       {backend}")
+    native = (each for each in machine.state.installations if each.port)
+    lines += [f"  TCP    127.0.0.1:{each.port}        0.0.0.0:0              LISTENING       {each.pid}" for each in native]
     return said("\r\n".join(lines) + "\r\n")
 
 

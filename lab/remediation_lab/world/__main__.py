@@ -23,9 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--scale", type=float, default=10.0, help="seconds of the lab in one of ours while a client works on a host"
     )
+    parser.add_argument("--world", default="docker-desktop", help="the kind of its hosts")
     parser.add_argument("--idle", type=float, default=3600.0, help="seconds without a client after which the process ends")
     options = parser.parse_args(arguments)
-    owner = Owner(options.folder, options.host, scale=options.scale)
+    owner = Owner(options.folder, options.host, scale=options.scale, world=options.world)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: owner.ended.set())
     threading.Thread(target=owner.service.serve, daemon=True).start()

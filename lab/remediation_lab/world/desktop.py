@@ -10,6 +10,7 @@ from remediation_lab.world import booting
 from remediation_lab.world.clock import MachineClock
 from remediation_lab.world.engine import Engine
 from remediation_lab.world.files import Files
+from remediation_lab.world.native.servers import NativeServers
 from remediation_lab.world.state import Due, State
 
 _POLICIES = {"always", "unless-stopped"}
@@ -19,8 +20,10 @@ _BOOT_SECONDS = 35.0
 class Desktop:
     """The desktop of one machine, with Docker Desktop on it."""
 
-    def __init__(self, state: State, clock: MachineClock, engine: Engine, files: Files, lock: threading.RLock) -> None:
-        self._state, self._clock, self._engine, self._files, self._lock = state, clock, engine, files, lock
+    def __init__(
+        self, state: State, clock: MachineClock, engine: Engine, native: NativeServers, files: Files, lock: threading.RLock
+    ) -> None:
+        self._state, self._clock, self._engine, self._native, self._files, self._lock = state, clock, engine, native, files, lock
 
     @property
     def settings_path(self) -> str:
@@ -102,6 +105,7 @@ class Desktop:
         """Restart the machine: all programs end, and those that start at a logon do not come back without one."""
         state = self._state
         self.lost()
+        self._native.lost()
         with self._lock:
             state.programs.clear()
             state.due.clear()
@@ -114,6 +118,7 @@ class Desktop:
             state.down_until = state.booted = now + seconds
             self._clock.hurry_until(state.down_until)
             booting.windows(state)
+            self._native.boot()
             if state.login.autologon is None:
                 booting.logon(state, state.booted)
             else:
@@ -122,7 +127,9 @@ class Desktop:
     def log_on(self) -> None:
         """Log a user on at the desktop; Docker Desktop starts with it unless its settings say otherwise."""
         booting.logon(self._state, self._clock.now())
-        if self._state.login.desktop_user is not None and self._read().get("AutoStart", True):
+        self._native.logon()
+        installed = self._state.engine.desktop is not None
+        if installed and self._state.login.desktop_user is not None and self._read().get("AutoStart", True):
             self.start()
 
     def _read(self) -> dict[str, object]:

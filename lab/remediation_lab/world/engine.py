@@ -16,7 +16,7 @@ from remediation_lab.ollama.server import OllamaServer
 from remediation_lab.wire import Refusal
 from remediation_lab.world.clock import MachineClock
 from remediation_lab.world.gpu import VideoMemory
-from remediation_lab.world.state import Container, State, Volume
+from remediation_lab.world.state import Card, Container, State, Volume
 
 IMAGE_ENVIRONMENT = {
     "PATH": "/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -225,9 +225,7 @@ class Engine:
         release = container.image.partition(":")[2] or self._state.ollama_version
         version = release if release[:1].isdigit() else self._state.ollama_version
         visible = container.environment.get("NVIDIA_VISIBLE_DEVICES", "all") not in {"", "none", "void"}
-        card = self._state.card
-        able = float(card.compute) >= _OLDEST_COMPUTE and float(card.driver) >= _OLDEST_DRIVER
-        there = container.wants_gpu and visible and able and not (card.fallen or card.reset)
+        there = container.wants_gpu and visible and able(self._state.card)
         return OllamaServer(
             version=version, environment=container.environment, device=self._memory.device if there else None,
             memory=_Share(self._memory, container.id[:12]), clock=self._clock, models=store, log=log,
@@ -261,6 +259,12 @@ def stored(volume: Volume) -> ModelStore:
     store.restore(volume.models)
     store.aside, store.loose = dict(volume.aside), dict(volume.loose)
     return store
+
+
+def able(card: Card) -> bool:
+    """Return whether Ollama's CUDA libraries can use a card as it stands."""
+    old = float(card.compute) < _OLDEST_COMPUTE or float(card.driver) < _OLDEST_DRIVER
+    return card.installed and not (old or card.fallen or card.reset)
 
 
 def is_ollama(image: str) -> bool:

@@ -64,7 +64,8 @@ def tree(made: Machine, name: str, path: str, parts: tuple[int, ...], **more: Js
     return root
 
 
-def _occupants(made: Machine, **chrome: Json) -> None:
+def occupants(made: Machine, **chrome: Json) -> None:
+    """Let Chrome, Discord and VS Code hold the card."""
     # 1/33 of mistral 7B q4_K_M at 4096 fits between 1060 and 1207 MiB, 33/33 from 5521 MiB (facts/ollama 4.8):
     # here 1200 MiB are free with everything open, and 5599 MiB with only Code left
     user = "C:\\Users\\maria\\AppData\\Local\\"
@@ -81,17 +82,17 @@ def _occupants(made: Machine, **chrome: Json) -> None:
 
 
 def _vram_occupied(made: Machine) -> None:
-    _occupants(made)
+    occupants(made)
     ask(made)
 
 
 def _chrome_comes_back(made: Machine) -> None:
-    _occupants(made, returns_in=6.0)
+    occupants(made, returns_in=6.0)
     ask(made)
 
 
 def _discord_hides(made: Machine) -> None:
-    _occupants(made)
+    occupants(made)
     for each in made.state.programs:
         if each.name == "Discord.exe":
             each.manner = "tray"
@@ -100,7 +101,7 @@ def _discord_hides(made: Machine) -> None:
 
 def _nobody(made: Machine) -> None:
     # signed out with programs left over: their session has no shell, and no user can confirm that they close
-    _occupants(made)
+    occupants(made)
     made.state.login.desktop_user = None
     made.state.programs = [each for each in made.state.programs if each.name not in {"explorer.exe", "SearchHost.exe"}]
     logon = "C:\\Windows\\System32\\LogonUI.exe"
@@ -119,14 +120,14 @@ def _as_it_stands(_: Machine) -> None:
 
 
 def _not_elevated(made: Machine) -> None:
-    _occupants(made)
+    occupants(made)
     made.state.login.elevated = False
     ask(made)
 
 
 def _without_rights(made: Machine) -> None:
     # as a domain user who may log in over the network and nothing else; the machine is the same
-    _occupants(made)
+    occupants(made)
     ask(made)
     made.state.login.elevated = False
     made.state.login.restricted = True
@@ -138,7 +139,7 @@ def _needs_reset(made: Machine) -> None:
 
 
 def _in_use(made: Machine) -> None:
-    _occupants(made)
+    occupants(made)
     path = made.desktop.settings_path
     made.files.put(path, json.dumps({"AutoStart": False}).encode())
     made.state.in_use = [path]
@@ -146,7 +147,7 @@ def _in_use(made: Machine) -> None:
 
 
 def _unloaded(made: Machine) -> None:
-    _occupants(made)
+    occupants(made)
 
 
 def _engine_down(made: Machine) -> None:
@@ -155,7 +156,7 @@ def _engine_down(made: Machine) -> None:
 
 
 def _counters(made: Machine) -> None:
-    _occupants(made)
+    occupants(made)
     made.state.card.counters = False
     ask(made)
 
@@ -217,13 +218,13 @@ def _desktop_hangs(made: Machine) -> None:
 
 
 def _immortal(made: Machine) -> None:
-    _occupants(made, manner="ignores", immortal=True)
+    occupants(made, manner="ignores", immortal=True)
     ask(made)
 
 
 def _reused(made: Machine) -> None:
     # each program that ends leaves its number to a program that may not be closed
-    _occupants(made, successor="OUTLOOK.EXE")
+    occupants(made, successor="OUTLOOK.EXE")
     ask(made)
 
 
@@ -240,7 +241,7 @@ def _margin(made: Machine) -> None:
 
 
 def _hidden(made: Machine) -> None:
-    _occupants(made)
+    occupants(made)
     for each in made.state.programs:
         if each.name == "Discord.exe":
             each.counted = False

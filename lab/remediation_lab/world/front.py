@@ -77,7 +77,7 @@ class _Request(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
         finally:
-            machine.engine.keep()
+            machine.serving.keep()
 
     def _send(self, answer: Answer) -> None:
         chunked = "Content-Length" not in answer.headers

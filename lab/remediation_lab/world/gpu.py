@@ -59,8 +59,10 @@ class VideoMemory:
         card = self._state.card
         with self._lock:
             rows = []
+            held = dict(self._state.held)
+            own = {program.pid: held.pop(program.holds, 0) for program in self._state.programs if program.holds}
             for program in self._state.programs:
-                local = program.local + (sum(self._state.held.values()) if program.name == VM else 0)
+                local = program.local + own.get(program.pid, 0) + (sum(held.values()) if program.name == VM else 0)
                 if program.counted and (local or program.nonlocal_):
                     rows.append(_row(f"pid_{program.pid}_luid_{card.luid}_phys_0", local, program.nonlocal_, _leak(program)))
                 if program.name in {"dwm.exe", "explorer.exe"}:

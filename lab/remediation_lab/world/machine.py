@@ -20,10 +20,12 @@ from remediation_lab.world.desktop import Desktop
 from remediation_lab.world.engine import Engine
 from remediation_lab.world.files import Files
 from remediation_lab.world.gpu import VideoMemory
+from remediation_lab.world.native.servers import SERVE, NativeServers
 from remediation_lab.world.network import Network
 from remediation_lab.world.probes import PROBES
 from remediation_lab.world.processes import ProcessTable
-from remediation_lab.world.state import State
+from remediation_lab.world.serving import Serving
+from remediation_lab.world.state import Program, State
 from remediation_lab.world.windows import Windows
 
 READS = frozenset({"attach", "read", "poll", "state", "clock", "windows"})
@@ -54,6 +56,8 @@ class Machine:
     memory: VideoMemory
     processes: ProcessTable
     engine: Engine
+    native: NativeServers
+    serving: Serving
     files: Files
     network: Network
     desktop: Desktop
@@ -67,8 +71,10 @@ class Machine:
         self.processes = ProcessTable(state, self.clock, self.lock)
         self.engine = Engine(state, self.clock, self.memory, self.lock)
         self.files = Files(state, self.lock, self.clock.now)
-        self.network = Network(self.engine, self.clock)
-        self.desktop = Desktop(state, self.clock, self.engine, self.files, self.lock)
+        self.native = NativeServers(state, self.clock, self.memory, self.files, self.lock)
+        self.serving = Serving(self.engine, self.native)
+        self.network = Network(self.serving, self.clock)
+        self.desktop = Desktop(state, self.clock, self.engine, self.native, self.files, self.lock)
         self.windows = Windows(self)
         self.processes.on_due = {
             "engine": self.desktop.ready,
@@ -76,6 +82,7 @@ class Machine:
             "reboot": self.desktop.restart_machine,
             "docker start": self.desktop.start,
             "docker stop": self.desktop.stop,
+            SERVE: self.native.serve,
         }
         self.processes.on_end = self._ended
         self._jobs: dict[str, Job] = {}
@@ -105,13 +112,17 @@ class Machine:
         """Start everything on a machine that has just been made: Windows, the desktop, Docker Desktop."""
         booting.windows(self.state)
         booting.logon(self.state, self.state.booted + 5)
-        self.desktop.start()
-        self.state.due.clear()
-        self.desktop.ready()
+        if self.state.engine.desktop is not None:
+            self.desktop.start()
+            self.state.due.clear()
+            self.desktop.ready()
+        self.native.boot()
+        self.native.logon()
 
-    def _ended(self, name: str) -> None:
-        if name == booting.BACKEND:
+    def _ended(self, program: Program) -> None:
+        if program.name == booting.BACKEND:
             self.desktop.lost()
+        self.native.ended(program)
 
     def _client_asks(self) -> None:
         client = self.state.client
@@ -119,9 +130,10 @@ class Machine:
             return
         client.next = self.clock.now() + client.every
         api = next((each for each in self.state.containers if each.environment.get("OLLAMA_MODEL")), None)
-        if api is None or not api.running:
+        if not client.model and (api is None or not api.running):
             return
-        body = {"model": api.environment["OLLAMA_MODEL"], "prompt": "Hello", "stream": False, "keep_alive": -1}
+        model = client.model or (api.environment["OLLAMA_MODEL"] if api is not None else "")
+        body = {"model": model, "prompt": "Hello", "stream": False, "keep_alive": -1}
         options = {"num_predict": 4, **client.options}
         with suppress(Refusal):  # the server is down: the application tries again the next time
             self.network.request(
@@ -137,7 +149,7 @@ class Machine:
     def save(self) -> None:
         """Put the machine's present state where it survives this process."""
         with self._saving, self.lock:
-            self.engine.keep()
+            self.serving.keep()
             self.state.now = self.clock.now()
             self._saved(self.state)
 
@@ -158,7 +170,7 @@ class Machine:
     def op_state(self) -> dict[str, Any]:
         """Return the whole machine as JSON values, for tests and `status`."""
         with self.lock:
-            self.engine.keep()
+            self.serving.keep()
             self.state.now = self.clock.now()
             return self.state.to_json()
 

@@ -14,7 +14,7 @@ from remediation_lab.ollama.loader import Pace
 from remediation_lab.ollama.server import OllamaServer
 from remediation_lab.wire import Hear, Refusal
 from remediation_lab.world.clock import MachineClock
-from remediation_lab.world.engine import Engine
+from remediation_lab.world.serving import Serving
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _SAMPLE_EVERY = 0.25
@@ -29,8 +29,8 @@ _INTERNET_SECONDS = 0.15
 class Network:
     """The HTTP clients of one machine."""
 
-    def __init__(self, engine: Engine, clock: MachineClock) -> None:
-        self._engine, self._clock = engine, clock
+    def __init__(self, serving: Serving, clock: MachineClock) -> None:
+        self._serving, self._clock = serving, clock
 
     def request(  # the probe's fields, always given by name
         self, *, method: str, url: str, body: str | None, timeout: float, silence: float | None = None, hear: Hear | None = None
@@ -43,8 +43,8 @@ class Network:
         if url.startswith(_REGISTRY) and method == "GET":
             return self._registry(url, began)
         server, path = self._server(url)
-        between = self._engine.state.between.get(path)
-        if between is not None:
+        between = self._between(url, path)
+        if between:
             return self._intercepted(between, url, began, silence or timeout)
         with self._clock.hurried():
             try:
@@ -53,7 +53,7 @@ class Network:
             except NoAnswer:
                 self._clock.sleep(began + min(timeout, silence or timeout) - self._clock.now())
                 raise (_late(url, timeout) if silence is None or silence >= timeout else _silent(silence)) from None
-        self._engine.keep()
+        self._serving.keep()
         return {
             "status": answer.status,
             "body": base64.b64encode(b"".join(chunks)).decode(),
@@ -64,7 +64,7 @@ class Network:
     def reached(self, method: str, url: str) -> None:
         """Raise Refusal where a request would find nothing that listens."""
         if url.startswith(_REGISTRY) and method == "GET":
-            if not self._engine.state.online:
+            if not self._serving.state.online:
                 raise Refusal("unknown-name", f"The remote name could not be resolved: '{urlsplit(url).hostname}'")
             return
         self._server(url)
@@ -76,7 +76,7 @@ class Network:
             status, content = registry.answer(urlsplit(url).path)
             return Answer(status, {"Content-Length": str(len(content))}, iter((content,)))
         server, path = self._server(url)
-        kind, _, detail = self._engine.state.between.get(path, "").partition(" ")
+        kind, _, detail = self._between(url, path).partition(" ")
         if kind == "reset":
             raise Refusal("error", "the connection is reset")
         if kind == "hang":
@@ -87,6 +87,10 @@ class Network:
             content = gzip.compress(detail.encode())
             return Answer(200, {"Content-Encoding": "gzip", "Content-Length": str(len(content))}, iter((content,)))
         return server.handle(method, path, body, "172.18.0.1")
+
+    def _between(self, url: str, path: str) -> str:
+        """Return what stands before the server's answer."""
+        return "hang" if self._serving.hangs(urlsplit(url).port or 80) else self._serving.state.between.get(path, "")
 
     def _intercepted(self, between: str, url: str, began: float, patience: float) -> dict[str, Any]:
         """Return the proxy that answers instead of the server; or what it does to the connection."""
@@ -103,7 +107,7 @@ class Network:
         return {**value, **where, "elapsed": elapsed, "first_byte": elapsed if content else None}
 
     def _registry(self, url: str, began: float) -> dict[str, Any]:
-        if not self._engine.state.online:
+        if not self._serving.state.online:
             raise Refusal("error", f"The remote name could not be resolved: '{urlsplit(url).hostname}'")
         self._clock.sleep(_INTERNET_SECONDS)
         status, body = registry.answer(urlsplit(url).path)
@@ -112,7 +116,7 @@ class Network:
 
     def generate(self, *, url: str, body: str, timeout: float, sample: bool) -> dict[str, Any]:
         """Make a request while the loads of GPU and CPU are looked at; returns the `generate` probe's value."""
-        state = self._engine.state
+        state = self._serving.state
         smi = state.card.installed and not (state.card.fallen or state.card.reset)
         gpu: list[int] = []
         cpu: list[int] = []
@@ -144,7 +148,7 @@ class Network:
 
     def load(self) -> tuple[int, int]:
         """Return how busy the GPU and the CPU are now, in percent: each works while its part of the weights is read."""
-        for server in self._engine.servers():
+        for server in self._serving.servers():
             for runner in server.runners:
                 if not server.generating:
                     continue
@@ -161,7 +165,7 @@ class Network:
         port = parts.port or 80
         if parts.hostname not in _LOOPBACK:
             raise Refusal("error", f"the remote name could not be resolved: '{parts.hostname}'")
-        server = self._engine.listening(port)
+        server = self._serving.listening(port)
         if server is None:
             raise Refusal(
                 "refused", f"No connection could be made because the target machine actively refused it {parts.hostname}:{port}"

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from remediation_lab.wire import Json, Refusal, Service, write_private
-from remediation_lab.world import scenario
-from remediation_lab.world.faults import FAULTS
+from remediation_lab.world import worlds
 from remediation_lab.world.machine import Machine
 from remediation_lab.world.state import State
 
@@ -31,10 +30,10 @@ class Session:
 class Owner:
     """The machines of one lab in one process."""
 
-    def __init__(self, folder: Path, names: Sequence[str], *, scale: float) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], *, scale: float, world: str = "docker-desktop") -> None:
         self._folder = folder / "hosts"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._scale = scale
+        self._scale, self._world = scale, world
         self._names = tuple(names)
         self._making = {name: threading.Lock() for name in names}
         self._machines: dict[str, Machine] = {}
@@ -101,8 +100,9 @@ class Owner:
         return found
 
     def _break(self, host: str, name: str) -> dict[str, Any]:
-        if name not in FAULTS:
-            raise Refusal("not-found", f"no fault {name!r}: choose one of {', '.join(FAULTS)}")
+        known = worlds.WORLDS[self._world].faults
+        if name not in known:
+            raise Refusal("not-found", f"no fault {name!r} in the world {self._world}: choose one of {', '.join(known)}")
         with self._turn(host):
             self._machines[host] = self._fresh(host, name)
         return {"fault": name}
@@ -110,7 +110,7 @@ class Owner:
     def _reset(self, host: str) -> None:
         with self._turn(host):
             if host in self._machines:
-                self._machines[host] = self._fresh(host, scenario.DEFAULT_FAULT)
+                self._machines[host] = self._fresh(host)
             else:
                 (self._folder / f"{host}.json").unlink(missing_ok=True)
 
@@ -120,7 +120,7 @@ class Owner:
             return known
         with self._turn(host):
             if host not in self._machines:
-                self._machines[host] = self._restored(host) or self._fresh(host, scenario.DEFAULT_FAULT)
+                self._machines[host] = self._restored(host) or self._fresh(host)
             return self._machines[host]
 
     def _turn(self, host: str) -> threading.Lock:
@@ -129,8 +129,8 @@ class Owner:
             raise Refusal("not-found", f"this world has no machine {host!r}: {', '.join(self._names)}")
         return lock
 
-    def _fresh(self, name: str, fault: str) -> Machine:
-        return scenario.machine(name, now=time.time(), scale=self._scale, saved=self._save, fault=fault)
+    def _fresh(self, name: str, fault: str = "") -> Machine:
+        return worlds.machine(name, self._world, now=time.time(), scale=self._scale, saved=self._save, fault=fault)
 
     def _restored(self, name: str) -> Machine | None:
         path = self._folder / f"{name}.json"

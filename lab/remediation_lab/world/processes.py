@@ -30,8 +30,8 @@ class ProcessTable:
         self.tasks = Scheduler(state, clock)
         self.on_due: dict[str, Callable[[], object]] = {}
         """What the machine does when an event is due, by the word in the state."""
-        self.on_end: Callable[[str], None] = lambda _: None
-        """Called with the name of every program that has ended."""
+        self.on_end: Callable[[Program], None] = lambda _: None
+        """Called with every program that has ended."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return Win32_Process as the probe gives it; paths and owners that the login may not see are null."""
@@ -158,7 +158,7 @@ class ProcessTable:
                 again = [asdict(each) for each in gone]
                 self._state.due.append(Due(at + gone[0].returns_in, "return", programs=again))
         for each in gone:
-            self.on_end(each.name)
+            self.on_end(each)
 
     def ask(self, program: Program) -> None:
         """Let a program whose windows have all got the request to close act on it, as its tree does."""
@@ -175,7 +175,7 @@ class ProcessTable:
         with self._lock:
             self._state.programs = [each for each in self._state.programs if each is not program]
             self._state.due = [each for each in self._state.due if each.pid != program.pid]
-        self.on_end(program.name)
+        self.on_end(program)
 
     def _ask(self, pid: int, *, at: float) -> int:
         """Send the windows of a tree the request to close; return how many got it."""

@@ -67,10 +67,12 @@ DEVICES = """\
 _SIZES = ("120M", "512M", "4G", "12G")
 
 
-def machine(name: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str = DEFAULT_FAULT) -> Machine:
+def machine(
+    name: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str = DEFAULT_FAULT, uptime: float = _UPTIME
+) -> Machine:
     """Make a machine with a fault, as it is when its owner says that the model has become slow."""
     wrong = FAULTS[fault]
-    state = State(name=name, now=now - _UPTIME, booted=now - _UPTIME)
+    state = State(name=name, now=now - uptime, booted=now - uptime)
     wrong.machine(state)
     made = Machine(state, scale=scale, saved=saved)
     with made.clock.jumping():
@@ -78,7 +80,7 @@ def machine(name: str, *, now: float, scale: float, saved: Callable[[State], Non
         _project(made, wrong)
         made.clock.sleep(120)
         made.call("run", argv=_UP, cwd=FOLDER, timeout=600)
-        if made.engine.listening(OLLAMA_PORT) is not None:
+        if made.serving.listening(OLLAMA_PORT) is not None:
             post(made, "/api/pull", {"model": MODEL, "stream": False})
         wrong.happened(made)
         made.clock.sleep(max(0.0, now - made.clock.now()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation_lab.wire import Refusal
 from remediation_lab.world.rights import cim
+from remediation_lab.world.setup import Installation
 from remediation_lab.world.state import Program
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ def _found(machine: Machine, name: str) -> dict[str, Any] | None:
         running = any(each.service == own for each in machine.state.programs) or own == "Spooler"
         if running or own.lower() in known:
             known.setdefault(
-                own.lower(), _row(own, shown, f"C:\\Windows\\System32\\svchost.exe -k {own}", "Running" if running else "Stopped")
+                own.lower(),
+                listed(own, shown, f"C:\\Windows\\System32\\svchost.exe -k {own}", "Running" if running else "Stopped"),
             )
     wanted = name.lower()
     return known.get(wanted) or next((each for each in known.values() if each["DisplayName"].lower() == wanted), None)
 
 
-def _row(name: str, shown: str, path: str, state: str) -> dict[str, Any]:
+def listed(name: str, shown: str, path: str, state: str) -> dict[str, Any]:
+    """Return a service with CIM's properties."""
     return {
         "Name": name, "DisplayName": shown, "Description": "", "State": state, "StartMode": "Auto", "Delayed": False, "PathName": path,
         "StartName": "LocalSystem",
@@ -70,7 +73,7 @@ def _acted(machine: Machine, name: str, action: str, data: Mapping[str, Any]) ->
         raise Refusal("denied", f"Cannot open {name} service on computer '.'.")
     machine.state.wrote(f"service {action} {name}")
     if action == "create" and row is None:
-        row = machine.state.services[name.lower()] = _row(name, name, str(data.get("path")), "Stopped")
+        row = machine.state.services[name.lower()] = listed(name, name, str(data.get("path")), "Stopped")
     if row is None:
         return None if action == "remove" else f"there is no service {name}"
     if action in {"create", "configure"}:
@@ -101,8 +104,18 @@ def _configure(row: dict[str, Any], data: Mapping[str, Any]) -> None:
         row["StartMode"], row["Delayed"] = _MODES[str(data["start_mode"])], data["start_mode"] == "delayed"
 
 
+def _ollama(machine: Machine, row: Mapping[str, Any]) -> Installation | None:
+    """Return the installation whose server the service runs."""
+    services = (each for each in machine.state.installations if each.kind == "service")
+    return next((each for each in services if each.name.lower() == str(row["Name"]).lower()), None)
+
+
 def _start(machine: Machine, row: Mapping[str, Any]) -> None:
     """Start the service's program."""
+    server = _ollama(machine, row)
+    if server is not None:
+        machine.native.start(server)
+        return
     path = str(row["PathName"]).strip('"').split(".exe")[0] + ".exe"
     state = machine.state
     state.programs.append(
@@ -113,4 +126,8 @@ def _start(machine: Machine, row: Mapping[str, Any]) -> None:
 
 
 def _stop(machine: Machine, row: Mapping[str, Any]) -> None:
+    server = _ollama(machine, row)
+    if server is not None:
+        machine.native.stop(server)
+        return
     machine.state.programs = [each for each in machine.state.programs if each.service != row["Name"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -20,6 +21,37 @@ class Login:
     """Whether it has no rights: Windows refuses it every CIM class, tasks, the service manager and Docker's pipe."""
     autologon: float | None = None
     """Seconds after a restart until the desktop's user logs on; None: no user logs on."""
+
+
+@dataclass(slots=True)
+class Installation:
+    """An Ollama server outside of containers, and what starts it.
+
+    ``kind`` is ``app`` (the tray app), ``service`` (a service program such as NSSM), ``task`` (the Task Scheduler) or ``hand`` (a shell).
+    """
+
+    kind: str
+    account: str
+    folder: str
+    version: str = "0.13.5"
+    name: str = ""
+    """The name of the service or the task."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """What its starter adds to the variables of Windows: NSSM's AppEnvironmentExtra, a shell's own."""
+    inherited: dict[str, str] = field(default_factory=dict)
+    """The environment that its starter had when it began: a variable that is set later does not reach it."""
+    log: str = ""
+    """The file that its output goes to; empty where it goes to none."""
+    libraries: bool = True
+    """Whether the folders with the CUDA libraries are there."""
+    hangs: bool = False
+    """Whether the running server accepts connections and answers none."""
+    starter: int = 0
+    pid: int = 0
+    """The numbers of the starter's and the server's process; 0: it does not run."""
+    port: int = 0
+    """Where the server listens; 0: nowhere."""
+    ollama: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

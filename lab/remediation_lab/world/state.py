@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from remediation_lab.world.setup import Login, Setup, Tasks
+from remediation_lab.world.setup import Installation, Login, Setup, Tasks
 
 MIB = 1024**2
 GIB = 1024**3
@@ -47,6 +47,10 @@ class Program:
     """A program that gets its number as soon as it has ended."""
     counted: bool = True
     """Whether Windows has a row for its video memory; without one the amount is unknown."""
+    command: str = ""
+    """Its command line, where it is not its path alone."""
+    holds: str = ""
+    """Its name among those that hold video memory, in addition to `local`."""
 
 
 @dataclass(slots=True)
@@ -130,6 +134,8 @@ class Client:
     every: float
     next: float
     options: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+    """The model that it asks for; empty: the one in the environment of the application's container."""
 
 
 @dataclass(slots=True)
@@ -207,6 +213,10 @@ class State:
     """Properties that Windows leaves empty on this machine, by their names in CIM, in WinRM's configuration and in the registry."""
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Services that were read or changed, by their names in small letters, with CIM's properties."""
+    installations: list[Installation] = field(default_factory=list)
+    """Ollama servers outside of containers."""
+    variables: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Environment variables in the registry: of ``machine``, and of each user by name."""
     client: Client | None = None
     disk: float = 1.5e9
     """Bytes per second that a model is read with."""
@@ -227,6 +237,7 @@ class State:
     next_pid: int = 9000
     serial: int = 0
     fault: str = ""
+    world: str = "docker-desktop"
 
     def to_json(self) -> dict[str, Any]:
         """Return the machine as JSON values."""
@@ -241,7 +252,13 @@ class State:
         parts["setup"] = _of(Setup, parts.get("setup", {}))
         parts["card"] = _of(Card, parts.get("card", {}))
         parts["engine"] = _of(Engine, parts.get("engine", {}))
-        for key, kind in (("programs", Program), ("due", Due), ("containers", Container), ("volumes", Volume)):
+        for key, kind in (
+            ("programs", Program),
+            ("due", Due),
+            ("containers", Container),
+            ("volumes", Volume),
+            ("installations", Installation),
+        ):
             parts[key] = [_of(kind, each) for each in parts.get(key, ())]
         if parts.get("client") is not None:
             parts["client"] = _of(Client, parts["client"])

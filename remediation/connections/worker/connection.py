@@ -17,7 +17,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from remediation.connections.calls import (
@@ -44,7 +45,7 @@ from remediation.connections.worker.transport import (
     ReadTimeout,
     SessionExpired,
 )
-from remediation.model.errors import DeadlineExceeded, OutcomeUnknown, Unreachable
+from remediation.model.errors import DeadlineExceeded, HostError, OutcomeUnknown, Unreachable
 from remediation.model.limits import LimitExceeded
 
 _log = logging.getLogger(__name__)
@@ -60,7 +61,14 @@ _TRIES = 3
 _PAUSES = (0.0, 5.0, 15.0)
 """Seconds before each attempt after a loss: a host that restarts its WinRM service needs some."""
 
-Wanted = tuple[dict[str, Any], Callable[[Mapping[str, Any]], Reply]]
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call with its request, and the function that reads its reply."""
+
+    call: Call
+    request: dict[str, Any]
+    read: Callable[[Mapping[str, Any]], Reply]
 
 
 class WorkerConnection:
@@ -92,8 +100,16 @@ class WorkerConnection:
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         """Carry out `calls` in order. Small ones share round trips. Waits for a keep-alive request in progress."""
+        replies: list[Reply] = []
         with self._turn.exchange():
-            return self._exchange(calls)
+            for batch in self._batches(calls):
+                if isinstance(batch, list):
+                    own = [each.call for each in batch]
+                    answers = self._ask([each.request for each in batch], own, sum(call.timeout for call in own))
+                    replies += self._read(batch, answers)
+                else:
+                    replies.append(self._large(batch))
+        return replies
 
     def _beat(self) -> None:
         """Send an empty request once. On failure, drop the worker without reporting it."""
@@ -108,21 +124,22 @@ class WorkerConnection:
             self._scripts.forget()
             self._channel.abandon()
 
-    def _exchange(self, calls: Sequence[Call]) -> list[Reply]:
-        replies: list[Reply] = []
-        waiting: list[tuple[Call, Wanted]] = []
+    def _batches(self, calls: Sequence[Call]) -> Iterator[list[Prepared] | Run | WriteFile]:
+        """Yield the calls that share a request, and each call that needs several requests."""
+        waiting: list[Prepared] = []
         for call in calls:
-            wanted = self._small(call)
-            if wanted is not None:
-                if waiting and (_size(waiting) + protocol.weight(call) > protocol.LINE):
-                    replies += self._together(waiting)
-                    waiting = []
-                waiting.append((call, wanted))
-                continue
-            replies += self._together(waiting)
-            waiting = []
-            replies.append(self._large(cast("Run | WriteFile", call)))
-        return replies + self._together(waiting)
+            small = self._prepared(call)
+            if waiting and (
+                small is None or sum(protocol.weight(each.call) for each in waiting) + protocol.weight(call) > protocol.LINE
+            ):
+                yield waiting
+                waiting = []
+            if small is None:
+                yield cast("Run | WriteFile", call)
+            else:
+                waiting.append(small)
+        if waiting:
+            yield waiting
 
     def close(self) -> None:
         """Close the worker and its transport. Waits for a keep-alive request in progress."""
@@ -131,48 +148,50 @@ class WorkerConnection:
             self._session = None
             self._channel.close()
 
-    def _small(self, call: Call) -> Wanted | None:
-        """Return the request for `call`, or None if it needs several."""
+    def _prepared(self, call: Call) -> Prepared | None:
+        """Return `call` with its request, or None if it needs several."""
         if isinstance(call, Run):
-            return (
-                None
-                if call.timeout > protocol.LONGEST or len(call.stdin) > protocol.SLICE
-                else (protocol.run_request(call), protocol.completed)
-            )
+            if call.timeout > protocol.LONGEST or len(call.stdin) > protocol.SLICE:
+                return None
+            return Prepared(call, protocol.run_request(call), protocol.completed)
         if isinstance(call, Probe):
-            return self._scripts.probe(call.name, call.data, call.timeout), protocol.probe_reply
+            return Prepared(call, self._scripts.probe(call.name, call.data, call.timeout), protocol.probe_reply)
         if isinstance(call, Http):
-            return self._scripts.probe("http", protocol.http(call), call.timeout, server_of(call)), protocol.answering(call)
+            request = self._scripts.probe("http", protocol.http(call), call.timeout, server_of(call))
+            return Prepared(call, request, protocol.answering(call))
         if isinstance(call, ReadFile):
-            return protocol.read_request(call), chunks.reading(self._ask, call)
+            return Prepared(call, protocol.read_request(call), chunks.reading(self._ask, call))
         if len(call.content) > protocol.SLICE:
             return None
         digest = hashlib.sha256(call.content).hexdigest()
-        return protocol.write_request(call.path, 0, call.content, digest, call.backup), protocol.wrote
+        return Prepared(call, protocol.write_request(call.path, 0, call.content, digest, call.backup), protocol.wrote)
 
-    def _together(self, waiting: Sequence[tuple[Call, Wanted]]) -> list[Reply]:
-        if not waiting:
-            return []
-        calls = [call for call, _ in waiting]
-        replies = self._ask([wanted for _, (wanted, _) in waiting], calls, sum(call.timeout for call in calls))
-        if replies[0].get("error", {}).get("kind") == protocol.UNREAD:
+    def _read(self, batch: Sequence[Prepared], answers: list[dict[str, Any]]) -> list[Reply]:
+        """Return the replies in the worker's answers. What it could not read, or has no script for, is sent again."""
+        calls = [each.call for each in batch]
+        if answers[0].get("error", {}).get("kind") == protocol.UNREAD:
             self._scripts.forget()
             if len(calls) > 1:  # one of them is unreadable; the others are carried out
-                return [reply for call in calls if (small := self._small(call)) for reply in self._together([(call, small)])]
+                alone = [small for call in calls if (small := self._prepared(call))]
+                return [
+                    reply
+                    for each in alone
+                    for reply in self._read([each], self._ask([each.request], [each.call], each.call.timeout))
+                ]
         again = [
             index
-            for index, reply in enumerate(replies)
-            if (error := protocol.failed_reply(reply)) is not None and error.kind == "need-script"
+            for index, answer in enumerate(answers)
+            if (error := protocol.failed_reply(answer)) is not None and error.kind == "need-script"
         ]
         if again:
             self._scripts.forget()
-            sent = [self._small(calls[index]) for index in again]
-            fresh = self._ask([each[0] for each in sent if each], [calls[index] for index in again], calls[again[0]].timeout)
-            for index, reply in zip(again, fresh, strict=True):
-                replies[index] = reply
+            sent = [self._prepared(calls[index]) for index in again]
+            fresh = self._ask([each.request for each in sent if each], [calls[index] for index in again], calls[again[0]].timeout)
+            for index, answer in zip(again, fresh, strict=True):
+                answers[index] = answer
         return [
-            protocol.understood(functools.partial(read, reply), call)
-            for (call, (_, read)), reply in zip(waiting, replies, strict=True)
+            protocol.understood(functools.partial(each.read, answer), each.call)
+            for each, answer in zip(batch, answers, strict=True)
         ]
 
     def _large(self, call: Run | WriteFile) -> Reply:
@@ -202,45 +221,38 @@ class WorkerConnection:
         if writes and self._is_idle() and not self._still_answers():
             wanted = self._resent(wanted, calls)
         limit = self._clock.monotonic() + self._opening + timeout + GRACE
-        doubted, pause = False, _PAUSES[0]
+        doubted, pause, listeners = False, _PAUSES[0], protocol.chunk_listeners(calls)
         for attempt in range(_TRIES):
             self._clock.sleep(pause)
             try:
-                return self._once(wanted, timeout, limit, protocol.chunk_listeners(calls))
+                session = self._started(limit)
+                if not wanted:
+                    return []  # to start the worker was all
+                self.round_trips += 1
+                if session is None:
+                    return self._ask_process(wanted, limit, listeners)
+                replies = session.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), listeners)
             except ReadTimeout as silence:
                 _log.warning("%s: no answer to %s: %s", self.host, what, silence.message)
                 self._drop()
-                if writes:
-                    raise self._uncertain(what, silence) from silence
-                raise DeadlineExceeded(
-                    f"{self.host}: no answer to {what} within {timeout + GRACE:g} s ({silence.message})", host=self.host,
-                    next_step="check the host, or set a longer timeout for the step",
-                ) from silence  # fmt: skip
+                raise self._too_late(what, timeout, silence, writes=writes) from silence
             except ChannelError as lost:
-                _log.warning(
-                    "%s: try %d of %d for %s was lost (%s): %s",
-                    self.host,
-                    attempt + 1,
-                    _TRIES,
-                    what,
-                    type(lost).__name__,
-                    lost.message,
-                )
+                number, kind = attempt + 1, type(lost).__name__
+                _log.warning("%s: try %d of %d for %s was lost (%s): %s", self.host, number, _TRIES, what, kind, lost.message)
                 self._drop()
                 doubt = isinstance(lost, DeliveryUnknown) or not again
-                if doubt and writes:
-                    raise self._uncertain(what, lost) from lost
-                if (doubt and (doubted or not again)) or attempt == _TRIES - 1 or self._clock.monotonic() > limit:
-                    raise Unreachable(
-                        f"{self.host}: {lost.message}", host=self.host,
-                        next_step=lost.next_step or "check the host, then run again",
-                    ) from lost  # fmt: skip
+                final = doubt and (writes or doubted or not again)
+                if final or number == _TRIES or self._clock.monotonic() > limit:
+                    raise self._given_up(what, lost, uncertain=doubt and writes) from lost
                 doubted = doubted or doubt
                 pause = 0.0 if isinstance(lost, SessionExpired) and not attempt else _PAUSES[attempt + 1]
             except BaseException:
                 # interrupted: the pending answer must not be taken for that of the next request
                 self._drop()
                 raise
+            else:
+                self._last_answer = self._clock.monotonic()
+                return replies
             wanted = self._resent(wanted, calls)
         raise AssertionError  # the last attempt returns or raises
 
@@ -250,7 +262,9 @@ class WorkerConnection:
     def _still_answers(self) -> bool:
         """Return whether an idle worker still answers. If not, the next request starts a new one."""
         try:
-            self._once([], 0.0, self._clock.monotonic() + GRACE, {})
+            if self._session is not None:
+                self.round_trips += 1
+                self._session.ask([], self._clock.monotonic() + GRACE)
         except ChannelError:
             self._drop()
             return False
@@ -259,24 +273,21 @@ class WorkerConnection:
             raise
         return True
 
-    def _once(self, wanted: Sequence[dict[str, Any]], timeout: float, limit: float, on_chunk: Listeners) -> list[dict[str, Any]]:
+    def _started(self, limit: float) -> WorkerSession | None:
+        """Return the session with the worker, started if there is none; None if each call has a process of its own."""
         if self._closed:
             raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
-        opened = min(limit, self._clock.monotonic() + self._opening)
         if self._session is None and not self._one_call_each:
-            self._greet(opened)
-            if not wanted:
-                return []
-        self.round_trips += 1
-        if self._session is not None:
-            replies = self._session.ask(wanted, min(limit, self._clock.monotonic() + timeout + GRACE), on_chunk)
-            self._last_answer = self._clock.monotonic()
-            return replies
+            self._greet(min(limit, self._clock.monotonic() + self._opening))
+        return self._session
+
+    def _ask_process(self, wanted: Sequence[dict[str, Any]], limit: float, on_chunk: Listeners) -> list[dict[str, Any]]:
+        """Send one request to a process that ends with it."""
         self._scripts.forget()
+        opened = min(limit, self._clock.monotonic() + self._opening)
         session = WorkerSession(self.host, self._channel, self._clock.monotonic)
-        return session.ask_once(
-            bootstrap.one_call_command(self._powershell), list(map(protocol.alone, wanted)), opened, limit, on_chunk
-        )
+        command = bootstrap.one_call_command(self._powershell)
+        return session.ask_once(command, list(map(protocol.alone, wanted)), opened, limit, on_chunk)
 
     def _greet(self, opened: float) -> None:
         session = WorkerSession(self.host, self._channel, self._clock.monotonic)
@@ -309,9 +320,24 @@ class WorkerConnection:
         if len(wanted) != len(calls):
             return wanted
         return [
-            (small[0] if each["op"] == "probe" and (small := self._small(call)) is not None else each)
+            (small.request if each["op"] == "probe" and (small := self._prepared(call)) is not None else each)
             for each, call in zip(wanted, calls, strict=True)
         ]
+
+    def _too_late(self, what: str, timeout: float, silence: ReadTimeout, *, writes: bool) -> HostError:
+        if writes:
+            return self._uncertain(what, silence)
+        return DeadlineExceeded(
+            f"{self.host}: no answer to {what} within {timeout + GRACE:g} s ({silence.message})",
+            host=self.host,
+            next_step="check the host, or set a longer timeout for the step",
+        )
+
+    def _given_up(self, what: str, lost: ChannelError, *, uncertain: bool) -> HostError:
+        if uncertain:
+            return self._uncertain(what, lost)
+        next_step = lost.next_step or "check the host, then run again"
+        return Unreachable(f"{self.host}: {lost.message}", host=self.host, next_step=next_step)
 
     def _uncertain(self, what: str, cause: ChannelError) -> OutcomeUnknown:
         return OutcomeUnknown(
@@ -319,7 +345,3 @@ class WorkerConnection:
             host=self.host,
             next_step="check on the host whether it was carried out; it is not repeated",
         )
-
-
-def _size(waiting: Sequence[tuple[Call, Wanted]]) -> int:
-    return sum(protocol.weight(call) for call, _ in waiting)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from remediation.connections.worker import bootstrap
@@ -76,7 +77,11 @@ class WorkerSession:
         """
         self._number += 1
         self._channel.send(line_of({"id": self._number, "calls": list(calls)}), deadline)
-        return self._replies(self._number, len(calls), deadline, on_chunk or {})
+        answer = _PendingAnswer(self._number, len(calls), on_chunk or {})
+        with self._explained():
+            while answer.replies is None:
+                answer.take(self._frame(deadline))
+        return answer.replies
 
     def ask_once(
         self, command: Sequence[str], calls: Sequence[Mapping[str, Any]], opening: float, deadline: float,
@@ -92,29 +97,19 @@ class WorkerSession:
             self._check_language()
             # it ended without a greeting, so it read no request
             raise NotDelivered(end.message, end.next_step) from end
-        return self._replies(1, len(calls), deadline, on_chunk or {})
+        answer = _PendingAnswer(1, len(calls), on_chunk or {})
+        with self._explained():
+            while answer.replies is None:
+                answer.take(self._frame(deadline))
+        return answer.replies
 
-    def _replies(self, number: int, count: int, deadline: float, on_chunk: Listeners) -> list[dict[str, Any]]:
-        parts = _ReplyParts()
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn an invalid answer into `DeliveryUnknown`, with what the host wrote besides."""
         try:
-            while True:
-                frame = self._frame(deadline)
-                if frame.get("id") != number:
-                    raise DeliveryUnknown(
-                        self._with_output(f"the worker answered request {str(frame.get('id'))[:20]!r}, not {number}")
-                    )
-                if "stream" in frame:
-                    index, stream, piece = parts.take(frame)
-                    if stream == TOLD and index in on_chunk:
-                        on_chunk[index](piece)
-                    continue
-                if "replies" not in frame and "error" in frame:
-                    return [{"error": {**frame["error"], "kind": UNREAD}}] * count
-                replies = frame.get("replies")
-                if not isinstance(replies, list) or len(replies) != count or not all(isinstance(each, dict) for each in replies):
-                    raise DeliveryUnknown(self._with_output("the worker's answer has the wrong number of replies"))
-                parts.join(replies)
-                return replies
+            yield
+        except _InvalidAnswer as error:
+            raise DeliveryUnknown(self._with_output(str(error))) from error
         except (LookupError, TypeError, ValueError) as error:
             raise DeliveryUnknown(self._with_output("cannot parse the worker's answer")) from error
         except LimitExceeded as exceeded:
@@ -158,25 +153,46 @@ class WorkerSession:
         return f"{message}; the host's output: {brief(said)}"
 
 
-class _ReplyParts:
-    """Collects the parts of replies that arrive before the replies: output of programs and bodies of HTTP answers."""
+class _InvalidAnswer(Exception):
+    """An answer that does not belong to its request."""
 
-    def __init__(self) -> None:
+
+class _PendingAnswer:
+    """The answer to one request. Output of programs and bodies of HTTP answers arrive in parts before the replies.
+
+    ``replies`` is None until the answer is complete.
+    """
+
+    def __init__(self, number: int, count: int, on_chunk: Listeners) -> None:
+        self._number, self._count, self._on_chunk = number, count, on_chunk
         self._pieces: dict[tuple[int, str], list[bytes]] = {}
         self._tally = Tally("the worker's answer", limits.ANSWER)
+        self.replies: list[dict[str, Any]] | None = None
 
-    def take(self, frame: Mapping[str, Any]) -> tuple[int, str, bytes]:
-        """Add a part. Raises `LimitExceeded`, or other errors for an invalid frame."""
-        index, stream, piece = int(frame["call"]), str(frame["stream"]), base64.b64decode(frame["data"], validate=True)
-        self._tally.add(len(piece) + _FRAME)
-        self._pieces.setdefault((index, stream), []).append(piece)
-        return index, stream, piece
-
-    def join(self, replies: Sequence[dict[str, Any]]) -> None:
-        """Insert the parts before the rest in the replies."""
+    def take(self, frame: Mapping[str, Any]) -> None:
+        """Add a frame. Raises `_InvalidAnswer`, `LimitExceeded`, or `LookupError`, `TypeError` and `ValueError` for an invalid frame."""
+        if frame.get("id") != self._number:
+            raise _InvalidAnswer(f"the worker answered request {str(frame.get('id'))[:20]!r}, not {self._number}")
+        if "stream" in frame:
+            self._take_part(frame)
+            return
+        if "replies" not in frame and "error" in frame:
+            self.replies = [{"error": {**frame["error"], "kind": UNREAD}}] * self._count
+            return
+        replies = frame.get("replies")
+        if not isinstance(replies, list) or len(replies) != self._count or not all(isinstance(each, dict) for each in replies):
+            raise _InvalidAnswer("the worker's answer has the wrong number of replies")
         for (index, stream), pieces in self._pieces.items():
             last = base64.b64decode(replies[index].get(stream) or "")
             replies[index][stream] = base64.b64encode(b"".join([*pieces, last])).decode("ascii")
+        self.replies = replies
+
+    def _take_part(self, frame: Mapping[str, Any]) -> None:
+        index, stream, piece = int(frame["call"]), str(frame["stream"]), base64.b64decode(frame["data"], validate=True)
+        self._tally.add(len(piece) + _FRAME)
+        self._pieces.setdefault((index, stream), []).append(piece)
+        if stream == TOLD and index in self._on_chunk:
+            self._on_chunk[index](piece)
 
 
 def _language(host: str, mode: str) -> Blocked:

@@ -86,16 +86,45 @@ class LadderRun:
     snapshot: Reader | None = None
 
     def run(self) -> Result:
-        """Run the ladder to its end."""
+        """Observe the goal, and try one rung after the other until it is met or none is left."""
         self._restore_progress()
+        path, memory = self.context.path, self.context.memory
         # finish the rung of an interrupted process first: its tasks may have unloaded the model
-        under_way = self.context.path in self.context.memory.climbing and not self.context.policy.check
+        under_way = path in memory.climbing and not self.context.policy.check
         goal = self._goal(patient=False, clarifying=not under_way)
         if goal.state and not under_way:
-            return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
+            return self._met(goal)
         if self.context.policy.check:
             return dry_run(self, goal)
-        return self._run_rungs(goal)
+        self.diagnose()
+        remaining = self._remaining_rungs()
+        while not self.context.ports.cancelled():
+            choice = self._next(remaining, goal, memory.climbing.pop(path, ""))
+            if choice is None:
+                return self.not_met(goal)
+            result = self._try(choice)
+            if result.outcome is Outcome.UNREACHABLE:
+                return self.end(result.outcome, result.reason, goal, next_step=result.next_step)
+            remaining.remove(choice.rung)
+            goal = self._goal(patient=bool(result.changes))  # without a change there is nothing to wait for
+            if goal.state:
+                return self._met(goal)
+            if result.changes:
+                self.diagnose()
+            self._exclude(self._lasting(result.ruled_out, changed=bool(result.changes)))
+        outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
+        return replace(self.end(outcome, f"interrupted; {goal.text}", goal), interrupted=True)
+
+    def _met(self, goal: GoalObservation) -> Result:
+        return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
+
+    def _remaining_rungs(self) -> list[Rung]:
+        """Return the rungs that no earlier process of the run has finished. What those ruled out only that process knew."""
+        climbed = set(self.context.memory.climbed.get(self.context.path, ()))
+        for rung in self.ladder.rungs:
+            if rung.name in climbed:
+                self.learned(rung)
+        return [rung for rung in self.ladder.rungs if rung.name not in climbed]
 
     def _restore_progress(self) -> None:
         """Add the changes that an earlier process of this run made on this ladder, so that the result is "changed"."""
@@ -196,31 +225,6 @@ class LadderRun:
 
     def _risk_of(self, rung: Rung) -> Risk:
         return self.foresee(rung).risk
-
-    def _run_rungs(self, goal: GoalObservation) -> Result:
-        path, memory = self.context.path, self.context.memory
-        climbed = set(memory.climbed.get(path, ()))
-        remaining = [rung for rung in self.ladder.rungs if rung.name not in climbed]
-        self.diagnose()
-        for rung in self.ladder.rungs:
-            if rung.name in climbed:
-                self.learned(rung)  # repeat what it ruled out, which only the interrupted process knew
-        while not self.context.ports.cancelled():
-            choice = self._next(remaining, goal, memory.climbing.pop(path, ""))
-            if choice is None:
-                return self.not_met(goal)
-            result = self._try(choice)
-            if result.outcome is Outcome.UNREACHABLE:
-                return self.end(result.outcome, result.reason, goal, next_step=result.next_step)
-            remaining.remove(choice.rung)
-            goal = self._goal(patient=bool(result.changes))  # without a change there is nothing to wait for
-            if goal.state:
-                return self.end(Outcome.CHANGED if self.done else Outcome.OK, goal.text, goal)
-            if result.changes:
-                self.diagnose()
-            self._exclude(self._lasting(result.ruled_out, changed=bool(result.changes)))
-        outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
-        return replace(self.end(outcome, f"interrupted; {goal.text}", goal), interrupted=True)
 
     def _next(self, remaining: Sequence[Rung], goal: GoalObservation, under_way: str) -> RungChoice | None:
         """Return the rung to try next: the interrupted process's current rung, otherwise the first in order."""

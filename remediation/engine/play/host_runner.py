@@ -5,10 +5,13 @@ The walk is a generator that yields a `Barrier` where hosts meet; `remediation.e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from remediation.engine.journal.journal import JournalError
+from remediation.engine.ladder.rung_order import Rung
 from remediation.engine.play.actions import act
 from remediation.engine.play.actions.setup import facts_of_host
 from remediation.engine.play.context.host_state import HostState, TaskResult
@@ -33,17 +36,14 @@ from remediation.engine.play.includes import IncludedFile, include
 from remediation.engine.play.meta import MetaActions
 from remediation.engine.play.recap import RecapCounter
 from remediation.engine.play.selection import TaskSelection
-from remediation.engine.play.step_runner import ladder_action, run_without_barriers, step_action
-from remediation.engine.play.task_runner import run_task
+from remediation.engine.play.step_runner import ladder_action, ladder_of, step_action
+from remediation.engine.play.task_runner import Act, run_task
 from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
-from remediation.modules.result import ActionResult
 from remediation.playbook.actions import SetupFacts, is_action
 from remediation.playbook.model import Block, GatherFacts, Node, Play, Task
-from remediation.playbook.model import RungNode as RungTasks
 from remediation.playbook.tasks import INCLUDES
-from remediation.templating.templar import Scope
 
 
 class HostRunner:
@@ -128,77 +128,77 @@ class HostRunner:
 
     def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
         """Run one task unless tags or ``--start-at-task`` exclude it; `chosen` marks a notified handler."""
-        if not (chosen or self.selection.takes(task, self.host)):
-            return
-        if self.play.stage.ports.cancelled():
-            raise Interrupted
-        if self.play.stage.request.step and self.results is None and not self.play.stage.agreed(task):
+        if not (chosen or self.selection.takes(task, self.host)) or not self._continues(task):
             return
         site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
-        if self.results is None and self.together.before(task):
+        before = self.results is None and self.together.before(task)
+        after = self.results is None and not before and task.action not in INCLUDES and self.together.after(site)
+        if before:
             yield Meeting(f"{site.path}<")
-            yield from self._alone(site)
-            yield Meeting(f"{site.path}>")
-        elif self.results is None and task.action not in INCLUDES and self.together.after(site):
-            try:
-                yield from self._alone(site)
-            except (TaskFailed, HostLost) as failure:
+        try:
+            with self._errors_counted(site):
+                if task.action == "meta":
+                    yield from self.metas.run(site)
+                elif task.action in INCLUDES:
+                    yield from self._include(site)
+                elif site.switch(task.settings.run_once):
+                    yield from self._once(site)
+                else:
+                    self._count(site, run_task(site, self._act(task), self.handlers.call))
+        except (TaskFailed, HostLost) as failure:
+            if after:
                 self.together.failures[site.path] = failure.ending
                 yield Meeting(f"{site.path}>")
-                raise
+            raise
+        if before or after:
             yield Meeting(f"{site.path}>")
-            ending = self.together.failed_for_all(site)
-            if ending is not None:
-                raise TaskFailed(task, ending, own=False)
-        else:
-            yield from self._alone(site)
+        ending = self.together.failed_for_all(site) if after else None
+        if ending is not None:
+            raise TaskFailed(task, ending, own=False)
 
-    def _alone(self, site: TaskContext) -> Walk:
-        """Run one task at this host's own pace."""
+    def _continues(self, task: Task) -> bool:
+        """Return whether the user agrees to the task (``--step``). Raises `Interrupted` after Ctrl-C."""
+        stage = self.play.stage
+        if stage.ports.cancelled():
+            raise Interrupted
+        return not stage.request.step or self.results is not None or stage.agreed(task)
+
+    @contextmanager
+    def _errors_counted(self, site: TaskContext) -> Iterator[None]:
+        """Turn an invalid keyword or an internal error into the result of the task."""
         task = site.task
         try:
             with site.contained():
-                yield from self._carry_out(site)
+                yield
         except (UnknownHandler, JournalError):
             raise
         except TaskFailed as failure:
             if failure.task is task and task.name:
                 failure.name = site.rendered_name(task.name)
             raise
-        except RemediationError as error:  # a keyword cannot be evaluated, or an internal error
+        except RemediationError as error:
             ending = failed_task(error)
             emit_task_end(site, ending)
             self.counting.count(task, ending)
 
-    def _carry_out(self, site: TaskContext) -> Walk:
-        task = site.task
-        if task.action == "meta":
-            yield from self.metas.run(site)
-        elif task.action in INCLUDES:
-            yield from self._include(site)
-        elif site.switch(task.settings.run_once):
-            yield from self._once(site)
-        else:
-            self.counting.count(task, self._perform(site))
-
-    def _perform(self, site: TaskContext) -> TaskResult:
-        ending = run_task(site, self._act(site.task), lambda names: self.handlers.call(names, site))
+    def _count(self, site: TaskContext, ending: TaskResult) -> None:
+        """Count the result of a task, or keep it for the ladder whose rung the task belongs to."""
         if self.results is not None:
             self.results.append(ending)
-        return ending
+        self.counting.count(site.task, ending)
 
-    def _act(self, task: Task) -> Callable[[TaskContext, Scope], ActionResult]:
+    def _act(self, task: Task) -> Act:
         if task.ladder is not None:
-            return ladder_action(self._run_rung)
+            return partial(ladder_action, run_rung=self._run_rung)
         return act if is_action(task.action) else step_action  # a step: the loader rejects everything else
 
     def _once(self, site: TaskContext) -> Walk:
         """Run the task on one host for all hosts at this barrier; each takes the result as its own."""
         answer = yield Barrier(site.path)
         if isinstance(answer, LeaderTurn):
-            ending = self._perform(site)
+            ending = run_task(site, self._act(site.task), self.handlers.call)
             yield LeaderResult(ending)
-            self.counting.count(site.task, ending)
+            self._count(site, ending)
             return
         ending = answer
         if ending.outcome.bad and not ending.ignored:
@@ -228,12 +228,14 @@ class HostRunner:
         self.host.roles += [role for role in file.roles if role not in self.host.roles]
         yield from self.nodes(file.nodes, (*site.included, file.vars))
 
-    def _run_rung(self, site: TaskContext, rung: RungTasks) -> Sequence[Result]:
+    def _run_rung(self, site: TaskContext, rung: Rung) -> Sequence[Result]:
         """Run a rung's tasks as a play would, without counting them: the ladder counts. Stop at the first failure."""
+        tasks = next(each.tasks for each in ladder_of(site).rungs if each.name == rung.name)
         before, self.results = self.results, []
         try:
             with self.counting.aside():
-                run_without_barriers(self.nodes(rung.tasks, site.included))
+                for _barrier in self.nodes(tasks, site.included):
+                    raise AssertionError(rung.name)  # a rung runs on one host: the loader rejects barriers inside rungs
         except (TaskFailed, HostLost, Interrupted):
             pass  # the ladder reads the results
         finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from remediation.engine.ladder.ladder import Ladder, run_ladder
@@ -17,13 +18,12 @@ from remediation.model.change import StepCall
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Result
 from remediation.modules.result import ActionResult
-from remediation.playbook.model import Call, tasks_of
-from remediation.playbook.model import RungNode as RungTasks
+from remediation.playbook.model import LadderNode, RungNode, tasks_of
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 
-RunTasks = Callable[[TaskContext, RungTasks], Sequence[Result]]
-"""Runs the tasks of a rung as the play would (`remediation.engine.play.host_runner`)."""
+RunTasks = Callable[[TaskContext, Rung], Sequence[Result]]
+"""Runs the tasks of a rung of the task's ladder as the play would (`remediation.engine.play.host_runner`)."""
 
 
 def step_action(site: TaskContext, scope: Scope) -> ActionResult:
@@ -46,42 +46,35 @@ def evaluated(given: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not OMIT}
 
 
-def ladder_action(run_tasks: RunTasks) -> Callable[[TaskContext, Scope], ActionResult]:
-    """Return the action that runs a ladder; `run_tasks` runs the tasks of its rungs."""
-
-    def climb_once(site: TaskContext, scope: Scope) -> ActionResult:
-        known = site.task.ladder
-        if known is None:
-            return ActionResult()
-        rungs = {rung.name: rung for rung in known.rungs}
-
-        def run_rung(rung: Rung) -> Sequence[Result]:
-            return run_tasks(site, rungs[rung.name])
-
-        goal = tuple(_call(call, scope) for call in known.goal)
-
-        def again() -> tuple[StepCall, ...]:
-            return tuple(_call(call, site.scope()) for call in known.goal)
-
-        arranged = tuple(
-            Rung(rung.name, rung.treats, last_resort=rung.last_resort, calls=_calls(rung, site)) for rung in known.rungs
-        )
-        try:
-            opened = site.opened()
-            hold = site.hold(opened)
-            look_once(site, opened)
-            return of_result(run_ladder(Ladder(goal, arranged, again), site.context(opened, hold), run_rung))
-        except HostError as error:
-            return refused_result(error, outcome_of(error))
-
-    return climb_once
+def ladder_action(site: TaskContext, scope: Scope, *, run_rung: RunTasks) -> ActionResult:
+    """Reach the goal of the task's ladder. Raises `RemediationError` if the goal's parameters cannot be evaluated."""
+    rungs = tuple(
+        Rung(rung.name, rung.treats, last_resort=rung.last_resort, calls=_calls(rung, site)) for rung in ladder_of(site).rungs
+    )
+    ladder = Ladder(_goal(site), rungs, reevaluate=partial(_goal, site))
+    try:
+        opened = site.opened()
+        hold = site.hold(opened)
+        look_once(site, opened)
+        return of_result(run_ladder(ladder, site.context(opened, hold), partial(run_rung, site)))
+    except HostError as error:
+        return refused_result(error, outcome_of(error))
 
 
-def _call(call: Call, scope: Scope) -> StepCall:
-    return StepCall(call.name, evaluated(call.parameters, scope))
+def ladder_of(site: TaskContext) -> LadderNode:
+    """Return the ladder of a task that has one."""
+    if site.task.ladder is None:
+        raise AssertionError(site.path)
+    return site.task.ladder
 
 
-def _calls(rung: RungTasks, site: TaskContext) -> tuple[StepCall, ...]:
+def _goal(site: TaskContext) -> tuple[StepCall, ...]:
+    """Return the steps of the ladder's goal, with the parameters that they have now."""
+    scope = site.scope()
+    return tuple(StepCall(call.name, evaluated(call.parameters, scope)) for call in ladder_of(site).goal)
+
+
+def _calls(rung: RungNode, site: TaskContext) -> tuple[StepCall, ...]:
     """Return a rung's steps that can be evaluated beforehand; the others are not predicted."""
     steps = site.play.stage.ports.steps()
     found = []
@@ -95,10 +88,3 @@ def _calls(rung: RungTasks, site: TaskContext) -> tuple[StepCall, ...]:
         except RemediationError:
             continue
     return tuple(found)
-
-
-def run_without_barriers(walk: Generator[Any, Any, Any]) -> None:
-    """Run a walk that must not meet a barrier: a rung runs on one host (the loader rejects barriers inside rungs)."""
-    for _meeting in walk:
-        msg = "barriers are not allowed inside a rung"
-        raise AssertionError(msg)

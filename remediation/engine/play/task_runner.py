@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from remediation.engine.play.context.host_state import TaskResult
@@ -19,10 +20,14 @@ from remediation.model.outcome import Outcome
 from remediation.model.secrets.no_log import no_log
 from remediation.model.text.words import plural
 from remediation.modules.result import ActionResult
+from remediation.playbook.model import Loop
 from remediation.templating.templar import Scope
 
 Act = Callable[[TaskContext, Scope], ActionResult]
 """Runs a task's action once; may raise `RemediationError`."""
+
+Notify = Callable[[Sequence[str], TaskContext], None]
+"""Notifies the handlers of these names."""
 
 TRIES = 3
 """Default number of retries of a task with ``until``, as in Ansible."""
@@ -31,15 +36,15 @@ DELAY = 5.0
 UNMET = "Conditional result was False"
 
 
-def run_task(site: TaskContext, act: Act, call: Callable[[Sequence[str]], None]) -> TaskResult:
-    """Run the task and emit its events. Raises `RemediationError` only if `call` does, for an unknown handler."""
+def run_task(site: TaskContext, act: Act, notify: Notify) -> TaskResult:
+    """Run the task and emit its events. Raises `RemediationError` only if `notify` does, for an unknown handler."""
     if site.host.recorded(site.path) is None:
         site.emit("task_start", path=site.path)
     with _throttled(site):
-        ending = _looped(site, act) if site.task.loop else one(site, act)
+        ending = run_item(site, act) if site.task.loop is None else run_loop(site, site.task.loop, act)
     ending = _ignoring(site, ending)
     _keep(site, ending)
-    call(_called(site, ending) if site.task.loop is None else ending.notify)
+    notify(_called(site, ending) if site.task.loop is None else ending.notify, site)
     emit_task_end(site, ending)
     return ending
 
@@ -52,10 +57,8 @@ def _throttled(site: TaskContext) -> Any:
     return site.play.stage.throttle(site.task.path, most) if most > 0 else nullcontext()
 
 
-def _looped(site: TaskContext, act: Act) -> TaskResult:
-    loop = site.task.loop
-    if loop is None:
-        return one(site, act)
+def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
+    """Run the task for each item of its loop."""
     try:
         items = items_of(loop, site.scope())
     except RemediationError as error:
@@ -64,7 +67,7 @@ def _looped(site: TaskContext, act: Act) -> TaskResult:
         def refuse(site: TaskContext, scope: Scope) -> ActionResult:
             raise broken
 
-        return one(site, refuse)  # a false condition takes precedence over an invalid loop
+        return run_item(site, refuse)  # a false condition takes precedence over an invalid loop
     if not items:
         return TaskResult(
             Outcome.SKIPPED,
@@ -94,7 +97,7 @@ def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskRes
     """Run one item of a loop and emit its events."""
     if site.host.recorded(inner.path, site.masked(item)) is None:
         inner.emit("task_start", path=inner.path, item=shown_result(site, item))
-    ending = _ignoring(inner, one(inner, act))
+    ending = _ignoring(inner, run_item(inner, act))
     result = {**ending.result, **inner.loop, "item": item}
     ending = dataclasses.replace(ending, result=result, notify=_wanted(inner, ending))
     _set(site, ending)
@@ -145,26 +148,37 @@ def together(endings: Sequence[TaskResult]) -> TaskResult:
     return TaskResult(outcome, result, reason, bad[0].next_step if bad else "", notify=notify)
 
 
-def one(site: TaskContext, act: Act) -> TaskResult:
-    """Run one item, or a task without a loop."""
-    looped = site.task.loop is not None and site.task.loop.variable in site.loop
-    item = site.loop[site.task.loop.variable] if looped and site.task.loop else None
+def run_item(site: TaskContext, act: Act) -> TaskResult:
+    """Run one item, or a task without a loop, with its retries."""
+    earlier = _recorded(site)
+    if earlier is not None:
+        return earlier
+    try:
+        unmet = false_condition(site, site.scope())
+        if unmet is not None:
+            values = {"changed": False, "skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
+            return TaskResult(Outcome.SKIPPED, values, UNMET)
+        retries = Retries.of(site)
+        ending: TaskResult | None = None
+        while ending is None:
+            try:
+                with site.contained(), no_log(active=site.hidden()):
+                    acted = act(site, site.scope())
+            except RemediationError as error:
+                acted = _refused(error)
+            site.tell_notes()  # some appear only after an exchange
+            ending = retries.ended(_ending(site, retries.counted(acted)))
+    except RemediationError as error:
+        return _ending(site, _refused(error))
+    return ending
+
+
+def _recorded(site: TaskContext) -> TaskResult | None:
+    """Return the result that an earlier process of the run recorded, None if the task has to run."""
+    loop = site.task.loop
+    item = site.loop.get(loop.variable) if loop is not None else None
     known = site.host.recorded(site.path, site.masked(item))
-    ending = remembered(site, known) if known is not None else None
-    if ending is not None:
-        return ending
-    try:
-        scope = site.scope()
-        unmet = false_condition(site, scope)
-    except RemediationError as error:
-        return _ending(site, _refused(error))
-    if unmet is not None:
-        values = {"changed": False, "skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
-        return TaskResult(Outcome.SKIPPED, values, UNMET)
-    try:
-        return _tried(site, act)
-    except RemediationError as error:
-        return _ending(site, _refused(error))
+    return remembered(site, known) if known is not None else None
 
 
 def _refused(error: RemediationError) -> ActionResult:
@@ -180,35 +194,54 @@ def false_condition(site: TaskContext, scope: Scope) -> Any:
     return None
 
 
-def _tried(site: TaskContext, act: Act) -> TaskResult:
-    task = site.task
-    again = task.until is not None or task.retries is not None
-    tries = max(0, int(site.number(task.retries, TRIES))) + 1 if again else 1
-    if tries == 1:
-        return _once(site, act)
-    delay = site.number(task.delay, DELAY)
-    ending = TaskResult(Outcome.SKIPPED, {})
-    for attempt in range(1, tries + 1):
-        ending = _once(site, act, attempts=attempt)
-        if ending.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
+@dataclass
+class Retries:
+    """The tries of a task: one, or with ``until`` or ``retries`` as many as it may take."""
+
+    site: TaskContext
+    tries: int = 1
+    delay: float = 0.0
+    made: int = 0
+
+    @classmethod
+    def of(cls, site: TaskContext) -> Retries:
+        """Return the tries that the task's keywords allow. Raises `RemediationError`."""
+        task = site.task
+        again = task.until is not None or task.retries is not None
+        tries = max(0, int(site.number(task.retries, TRIES))) + 1 if again else 1
+        return cls(site, tries, site.number(task.delay, DELAY) if tries > 1 else 0.0)
+
+    def counted(self, acted: ActionResult) -> ActionResult:
+        """Count a try, and return its result with the number."""
+        self.made += 1
+        return acted if self.tries == 1 else dataclasses.replace(acted, values={**acted.values, "attempts": self.made})
+
+    def ended(self, ending: TaskResult) -> TaskResult | None:
+        """Return the task's result after a try, or None after the delay before the next one. Raises `RemediationError`."""
+        site = self.site
+        if self.tries == 1 or ending.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED} or self._met(ending):
             return ending
-        met = not ending.outcome.bad
-        if task.until is not None:
-            own = {task.register: ending.result} if task.register else None
-            met = site.scope(own).condition(task.until, site.place)
-        if met:
-            return ending
-        if attempt < tries and not site.cancelled:
-            site.note(f"try {attempt} of {tries}: {ending.reason or 'condition not met'}")
-            site.pause(delay)
+        if self.made < self.tries and not site.cancelled:
+            site.note(f"try {self.made} of {self.tries}: {ending.reason or 'condition not met'}")
+            site.pause(self.delay)
         if site.cancelled:
-            return _cut_short(ending, attempt)
-    failed = {**ending.result, "attempts": tries - 1, "failed": True}
-    if ending.result.get("failed_when_result") is False:  # failed_when takes precedence
-        return dataclasses.replace(ending, result=failed)
-    outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
-    reason = ending.reason or f"not met after {plural(tries, 'try', 'tries')}"
-    return dataclasses.replace(ending, outcome=outcome, result=failed, reason=reason)
+            return _cut_short(ending, self.made)
+        return None if self.made < self.tries else self._used_up(ending)
+
+    def _met(self, ending: TaskResult) -> bool:
+        task = self.site.task
+        if task.until is None:
+            return not ending.outcome.bad
+        own = {task.register: ending.result} if task.register else None
+        return self.site.scope(own).condition(task.until, self.site.place)
+
+    def _used_up(self, ending: TaskResult) -> TaskResult:
+        failed = {**ending.result, "attempts": self.tries - 1, "failed": True}
+        if ending.result.get("failed_when_result") is False:  # failed_when takes precedence
+            return dataclasses.replace(ending, result=failed)
+        outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+        reason = ending.reason or f"not met after {plural(self.tries, 'try', 'tries')}"
+        return dataclasses.replace(ending, outcome=outcome, result=failed, reason=reason)
 
 
 def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
@@ -216,16 +249,6 @@ def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
     reason = f"interrupted after {plural(tries, 'try', 'tries')}: {ending.reason or 'the condition is not met'}"
     outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
     return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "failed": True, "msg": reason}, reason=reason)
-
-
-def _once(site: TaskContext, act: Act, **more: Any) -> TaskResult:
-    try:
-        with site.contained(), no_log(active=site.hidden()):
-            acted = act(site, site.scope())
-    except RemediationError as error:
-        acted = _refused(error)
-    site.tell_notes()  # some appear only after an exchange
-    return _ending(site, dataclasses.replace(acted, values={**acted.values, **more}))
 
 
 def _ending(site: TaskContext, acted: ActionResult) -> TaskResult:

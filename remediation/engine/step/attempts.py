@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 class ChangeAttempt:
     """The result of sending one change: ``applied`` and ``error`` from the call, corrected by observation, and its measured effect.
 
-    ``applied`` is None if it is unknown whether, or how far, the change was made.
+    ``applied`` is None if it is unknown whether, or how far, the change was made; ``uncertain`` means that the call's answer was lost.
     """
 
     applied: bool | None = False
     error: str = ""
     effect: str = ""
+    uncertain: bool = False
 
 
 def outcome_of(error: HostError) -> Outcome:

@@ -7,6 +7,8 @@ sent again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from remediation.engine.internal_errors import InternalError
 from remediation.engine.journal.serialization import build, change_to_json
 from remediation.engine.step.attempts import ChangeAttempt, PullReporter, outcome_of
 from remediation.engine.step.observation import Observation, confirm, observe, rounds
+from remediation.model.change import Change
 from remediation.model.errors import (
     Blocked,
     CallFailed,
@@ -31,8 +34,7 @@ from remediation.model.text.words import plural
 
 if TYPE_CHECKING:
     from remediation.facets.access import HostAccess
-    from remediation.facets.protocols import Writer
-    from remediation.model.change import Change, StepCall
+    from remediation.model.change import StepCall
     from remediation.steps.contract import Step
 
 EXTRA_CHANGES = 3
@@ -49,59 +51,86 @@ def execute_step(call: StepCall, context: StepContext) -> Result:
         step = build(call, context.ports.steps())
     except RemediationError as error:
         return Result(Outcome.FAILED, error.message, next_step=error.next_step)
-    return Attempt(step, context).run()
+    attempt = Attempt(step, context, begun=context.access.clock.monotonic())
+    try:
+        with context.contained():
+            return attempt.run()
+    except NotApplicable as error:
+        return replace(attempt.end(Outcome.SKIPPED, error.message), applies=False)
+    except HostError as error:
+        if context.policy.check and context.memory.pending and type(error) in {CallFailed, DeadlineExceeded}:
+            return attempt.end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {error.message}")
+        return attempt.end(outcome_of(error), error.message, next_step=error.next_step)
+    except RemediationError as error:
+        return attempt.end(Outcome.FAILED, error.message, next_step=error.next_step)
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One run of one step. ``done`` are the completed changes, ``sent`` the keys of the attempted ones."""
+    """One run of one step.
+
+    ``done`` are the completed changes, ``sent`` the keys of the attempted ones. ``last`` is the change that was just applied, None
+    when an observation follows none. ``most`` is how many changes may be sent before something is assumed to undo them.
+    """
 
     step: Step[Any]
     context: StepContext
+    begun: float = 0.0
     done: list[Change] = field(default_factory=list)
     sent: set[tuple[str, str]] = field(default_factory=set)
     consented: set[tuple[str, str]] = field(default_factory=set)
-    begun: float = 0.0
+    last: Change | None = None
+    most: int = 0
     deferred_error: HostError | None = None
     clarified: bool = False
 
     def run(self) -> Result:
-        """Run the step; an error becomes the matching outcome."""
-        self.begun = self.context.access.clock.monotonic()
-        try:
-            with self.context.contained():
-                return self._walk()
-        except NotApplicable as error:
-            return replace(self._end(Outcome.SKIPPED, error.message), applies=False)
-        except HostError as error:
-            if self.context.policy.check and self.context.memory.pending and type(error) in {CallFailed, DeadlineExceeded}:
-                return self._end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {error.message}")
-            return self._end(outcome_of(error), error.message, next_step=error.next_step)
-        except RemediationError as error:
-            return self._end(Outcome.FAILED, error.message, next_step=error.next_step)
+        """Observe, apply a change and observe again, until the state is met or no change may follow."""
+        found: Observation | Result = self._first_observation()
+        while isinstance(found, Observation):
+            decision = self._decide(found)
+            found = self._apply_change(decision, found) if isinstance(decision, Change) else decision
+        return found
 
-    def _walk(self) -> Result:
+    def _first_observation(self) -> Observation:
         memory, path = self.context.memory, self.context.path
         self.done += memory.done.pop(path, ())
         self.sent.update(map(self._key, self.done))  # by an interrupted process
         observation = observe(self.step, self.context, reuse=True)
         for change in memory.in_flight.pop(path, ()):
             observation = self._reconcile_in_flight(change, observation)
+        return observation
+
+    def _decide(self, observation: Observation) -> Change | Observation | Result:
+        """Return the change to make next, the result if there is none, or a new observation once an unknown state was clarified."""
+        if observation.state:
+            return self._met(observation)
+        if self.last is not None:
+            return self._failed(self.last, observation) or self._next_change(observation)
         if observation.state is None:
-            return self._unknown(observation)
-        return self._known(observation)
+            return self._clarify(observation)
+        if not observation.plan:
+            return self._no_plan(observation)
+        if self.context.policy.check:
+            return self._predict(observation)
+        # changes sent by an interrupted process were in its plan
+        self.most = len(self.sent) + len(observation.plan) + EXTRA_CHANGES
+        return self._next_change(observation)
+
+    def _next_change(self, observation: Observation) -> Change | Observation | Result:
+        selected = [item for item in observation.plan if self._selection(item) is not Selected.LEFT_OUT]
+        change = next((item for item in selected if self._key(item) not in self.sent), None)
+        if change is None and len(selected) < len(observation.plan):
+            return self._left_out(observation)
+        if change is None or len(self.sent) >= self.most:
+            unknown = observation.state is None and not self.clarified
+            return self._clarify(observation) if unknown else self._unverified(observation)
+        return self._stop_reason(change, observation) or change
 
     def _key(self, change: Change) -> tuple[str, str]:
         """Return the identity of a change as the journal has it, with secrets masked."""
         mask = self.context.ports.mask.text
         return mask(change.summary), mask(change.subject)
-
-    def _known(self, observation: Observation) -> Result:
-        if observation.state:
-            return self._met(observation)
-        if not observation.plan:
-            return self._no_plan(observation)
-        return self._predict(observation) if self.context.policy.check else self._carry_out(observation)
 
     def _reconcile_in_flight(self, change: Change, observation: Observation) -> Observation:
         """Check a change that was in flight when an earlier process of this run ended; it is repeated only if it did not happen."""
@@ -116,24 +145,24 @@ class Attempt:
             self.context.note(f"{change.summary}: was in flight when the run was interrupted, and did happen")
         return observation
 
-    def _unknown(self, observation: Observation) -> Result:
-        """Determine an unknown state with the step's own safe probe, once."""
+    def _clarify(self, observation: Observation) -> Observation | Result:
+        """Determine an unknown state with the step's own safe probe, once. A state that stays unknown counts as not met."""
         call = None if self.clarified else self.step.probe_step(observation.seen)
-        self.clarified = True
+        self.clarified, self.last = True, None
         if call is None:
             if observation.plan:
-                return self._known(replace(observation, state=False))
-            return self._end(Outcome.UNVERIFIED, f"state unknown: {observation.text}", observation)
+                return replace(observation, state=False)
+            return self.end(Outcome.UNVERIFIED, f"state unknown: {observation.text}", observation)
         first = execute_step(call, self.context.below("clarify"))
         self.done += first.changes
         if self.context.policy.check or first.outcome is Outcome.UNREACHABLE:
-            return self._end(first.outcome, first.reason or observation.text, observation, next_step=first.next_step)
+            return self.end(first.outcome, first.reason or observation.text, observation, next_step=first.next_step)
         again = observe(self.step, self.context)
         if again.state is None and not again.plan:
             why = f": {first.reason}" if first.outcome.bad else ""
             reason = f"state unknown: {again.text}{why}"
-            return self._end(Outcome.UNVERIFIED, reason, again, next_step=first.next_step)
-        return self._known(again if again.state is not None else replace(again, state=False))
+            return self.end(Outcome.UNVERIFIED, reason, again, next_step=first.next_step)
+        return again if again.state is not None else replace(again, state=False)
 
     def _predict(self, observation: Observation) -> Result:
         memory = self.context.memory
@@ -153,31 +182,7 @@ class Attempt:
         self.done += observation.plan
         refusal = predict_refusal(observation.plan, self.context)
         reason = f"{observation.text}; would be blocked: {refusal.reason}" if refusal else observation.text
-        return self._end(Outcome.WOULD_CHANGE, reason, observation, next_step=refusal.next_step if refusal else "")
-
-    def _carry_out(self, observation: Observation) -> Result:
-        most = len(self.sent) + len(observation.plan) + EXTRA_CHANGES  # changes sent by an interrupted process were in its plan
-        while True:
-            change = next((item for item in self._selected(observation) if self._key(item) not in self.sent), None)
-            if change is None and len(self._selected(observation)) < len(observation.plan):
-                return self._left_out(observation)
-            if change is None or len(self.sent) >= most:
-                return (
-                    self._unknown(observation)
-                    if observation.state is None and not self.clarified
-                    else self._unverified(observation)
-                )
-            halted = self._stop_reason(change, observation)
-            if halted is not None:
-                return halted
-            observation = self._apply_change(change, observation)
-            if observation.state:
-                return self._met(observation)
-            failed = self._failed(change, observation)
-            if failed is not None:
-                if self.context.memory.failed is not None and change not in self.done:
-                    self.context.memory.failed[change.key] = failed
-                return failed
+        return self.end(Outcome.WOULD_CHANGE, reason, observation, next_step=refusal.next_step if refusal else "")
 
     def _stop_reason(self, change: Change, observation: Observation) -> Result | None:
         """Return why the next change is not made: it failed before, Ctrl-C, the task's time limit, or the risk gate."""
@@ -186,37 +191,40 @@ class Attempt:
             return replace(earlier, changes=tuple(self.done), values=dict(observation.values), repeated=True)
         limit = self.context.timeout
         if limit is not None and self.context.access.clock.monotonic() - self.begun > limit:
-            return self._end(Outcome.TIMED_OUT, f"not finished within {limit:g} s; {observation.text}", observation)
+            return self.end(Outcome.TIMED_OUT, f"not finished within {limit:g} s; {observation.text}", observation)
         refusal = None if self.context.ports.cancelled() else self._check_risk(observation)
         if refusal is not None:
             return self._refused(refusal, observation)
         if self.context.ports.cancelled():  # possibly during the question or the warning
             outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
-            return replace(self._end(outcome, f"interrupted before: {change.summary}", observation), interrupted=True)
+            return replace(self.end(outcome, f"interrupted before: {change.summary}", observation), interrupted=True)
         return None
 
     def _failed(self, change: Change, observation: Observation) -> Result | None:
-        if self.deferred_error is not None and (observation.plans(change) or not self._has_more(observation)):
-            return self._end(
-                outcome_of(self.deferred_error), self.deferred_error.message, observation, next_step=self.deferred_error.next_step
-            )
-        if observation.plans(change):
+        """Return the result if the change failed or had no effect."""
+        error, remains = self.deferred_error, observation.plans(change)
+        if error is not None and (remains or not self._has_more(observation)):
+            failed = self.end(outcome_of(error), error.message, observation, next_step=error.next_step)
+        elif remains:
             reason = f"{change.summary}: no effect within {self.step.settle:g} s; {observation.text}"
-            return self._end(Outcome.UNVERIFIED, reason, observation)
-        return None
+            failed = self.end(Outcome.UNVERIFIED, reason, observation)
+        else:
+            return None
+        if self.context.memory.failed is not None and change not in self.done:
+            self.context.memory.failed[change.key] = failed
+        return failed
 
     def _selection(self, change: Change) -> Selected:
         return self.context.ports.select(self.context.host, self.context.path, change)
 
-    def _selected(self, observation: Observation) -> list[Change]:
-        return [item for item in observation.plan if self._selection(item) is not Selected.LEFT_OUT]
-
     def _left_out(self, observation: Observation) -> Result:
         names = ", ".join(item.summary for item in observation.plan)
-        return self._end(Outcome.CHANGED if self.done else Outcome.SKIPPED, f"excluded by the user: {names}", observation)
+        return self.end(Outcome.CHANGED if self.done else Outcome.SKIPPED, f"excluded by the user: {names}", observation)
 
     def _check_risk(self, observation: Observation) -> Refusal | None:
-        new = [item for item in self._selected(observation) if item.key not in self.consented]
+        new = [
+            item for item in observation.plan if item.key not in self.consented and self._selection(item) is not Selected.LEFT_OUT
+        ]
         if not new:
             return None
         unplanned = [item.summary for item in new if self._selection(item) is Selected.UNPLANNED]
@@ -240,10 +248,12 @@ class Attempt:
         context.emit("change_start", **told, deadline=self.step.deadline)
         begun = clock.monotonic()
         self.sent.add(self._key(change))
-        tried, self.deferred_error, written = ChangeAttempt(), None, _write_count(context.access)
+        self.last, self.deferred_error = change, None
+        tried, written = ChangeAttempt(), _write_count(context.access)
         try:
             with context.contained():
-                uncertain = self._apply(change, writer, tried, begun)
+                with self._error_deferred(change, tried):
+                    self.step.apply(writer, change)
                 after = self._settled(change, before)
         except (HostError, InternalError) as error:
             if tried.applied:  # the change was made, although it could not be observed
@@ -261,7 +271,7 @@ class Attempt:
         if not tried.applied and (after.state or not after.plans(change)):
             # the state overrides the error
             tried = ChangeAttempt(applied=True, effect="; ".join(filter(None, (tried.effect, tried.error))))
-        elif uncertain:
+        elif tried.uncertain:
             tried.error = f"{tried.error}; checked again, not repeated"
         self._emit_change_end(change, tried, told, clock.monotonic() - begun)
         return after
@@ -274,15 +284,16 @@ class Attempt:
         ending = {"applied": tried.applied, "error": tried.error, "effect": tried.effect, "seconds": seconds}
         self.context.emit("change_end", **told, **ending)
 
-    def _apply(self, change: Change, writer: Writer, tried: ChangeAttempt, begun: float) -> bool:
-        """Send the change and return whether its answer was lost. An error of the call is kept until after the observation."""
+    @contextmanager
+    def _error_deferred(self, change: Change, tried: ChangeAttempt) -> Iterator[None]:
+        """Keep an error of the change's call until the host was observed; without a connection or a lease, raise it."""
+        begun = self.context.access.clock.monotonic()
         try:
-            self.step.apply(writer, change)
+            yield
         except (Unreachable, Blocked):
             raise
         except OutcomeUnknown as error:
-            tried.error = error.message
-            return True
+            tried.error, tried.uncertain = error.message, True
         except HostError as error:
             tried.error = error.message
             self.deferred_error = error
@@ -292,26 +303,23 @@ class Attempt:
             if took > self.step.deadline:
                 sentence = f"{change.summary}: took {took:.1f} s, more than the allowed {self.step.deadline:g} s"
                 self.deferred_error = DeadlineExceeded(sentence, host=self.context.host)
-        return False
 
     def _settled(self, change: Change, before: Observation) -> Observation:
         """Observe until the state is met, the change shows and others remain, or the settle time is over."""
-        observation, error = before, None
+        observation: Observation = before
+        error: HostError | None = None
         refused = isinstance(self.deferred_error, CallFailed)  # a clear refusal is observed once: nothing is pending
         for _last in rounds(0.0 if refused else self.step.settle, self.context.access.clock, self.context.ports):
-            observation, error = self._observe_once(observation)
-            if error is None and (observation.state or (not observation.plans(change) and self._has_more(observation))):
+            try:
+                observation, error = observe(self.step, self.context), None
+            except (CallFailed, DeadlineExceeded) as silent:  # a service that was just restarted may not answer yet
+                error = silent
+                continue
+            if observation.state or (not observation.plans(change) and self._has_more(observation)):
                 break
         if error is not None:
             raise error
         return observation
-
-    def _observe_once(self, before: Observation) -> tuple[Observation, HostError | None]:
-        """Observe once. A service that was just restarted may not answer yet, so its error is kept for the last round."""
-        try:
-            return observe(self.step, self.context), None
-        except (CallFailed, DeadlineExceeded) as silent:
-            return before, silent
 
     def _has_more(self, observation: Observation) -> bool:
         return any(self._key(item) not in self.sent for item in observation.plan)
@@ -319,30 +327,31 @@ class Attempt:
     def _met(self, observation: Observation) -> Result:
         doubt = confirm(self.step, self.context, observation) if self.context.memory.changes else ""
         if doubt:
-            return self._end(Outcome.UNVERIFIED, f"{observation.text}; {doubt}", observation)
-        result = self._end(Outcome.CHANGED if self.done else Outcome.OK, observation.text, observation)
+            return self.end(Outcome.UNVERIFIED, f"{observation.text}; {doubt}", observation)
+        result = self.end(Outcome.CHANGED if self.done else Outcome.OK, observation.text, observation)
         return replace(result, ruled_out=tuple(self.step.rules_out(observation.seen)))
 
     def _no_plan(self, observation: Observation) -> Result:
         if self.done:
             return self._unverified(observation)
         if self.context.policy.check and self.context.memory.pending:
-            return self._end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {observation.text}", observation)
+            return self.end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {observation.text}", observation)
         reason = f"not converged, and no permitted change would help: {observation.text}"
-        return self._end(Outcome.FAILED, reason, observation, next_step=self.step.advice(observation.seen))
+        return self.end(Outcome.FAILED, reason, observation, next_step=self.step.advice(observation.seen))
 
     def _unverified(self, observation: Observation) -> Result:
         left = f"; remaining: {', '.join(item.summary for item in observation.plan)}" if observation.plan else ""
         number = len(self.sent) or len(self.done)
         reason = f"not met after {plural(number, 'change')}: {observation.text}{left}"
-        return self._end(
+        return self.end(
             Outcome.UNVERIFIED, reason, observation, next_step="" if observation.plan else self.step.advice(observation.seen)
         )
 
     def _refused(self, refusal: Refusal, observation: Observation) -> Result:
-        return self._end(Outcome.BLOCKED, refusal.reason, observation, next_step=refusal.next_step)
+        return self.end(Outcome.BLOCKED, refusal.reason, observation, next_step=refusal.next_step)
 
-    def _end(self, outcome: Outcome, reason: str, observation: Observation | None = None, *, next_step: str = "") -> Result:
+    def end(self, outcome: Outcome, reason: str, observation: Observation | None = None, *, next_step: str = "") -> Result:
+        """Return the step's result."""
         return Result(outcome, reason, tuple(self.done), dict(observation.values) if observation else {}, next_step)
 
 

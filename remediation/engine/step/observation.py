@@ -65,15 +65,17 @@ def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Ob
     memory, clock = context.memory, context.ports.clock
     if memory.begun is None:
         memory.begun = context.access.clock.monotonic()
-    if context.snapshot is not None:
-        return _looked(step, context, context.snapshot)
-    last = memory.reuse(clock.monotonic()) if reuse else None
+    snapshot = context.snapshot
+    last = memory.reuse(clock.monotonic()) if reuse and snapshot is None else None
     if last is not None:
         with suppress(CallFailed, DeadlineExceeded):
-            return _looked(step, context, last)
+            return _evaluated(step, context, last, step.look(_reader(step, context, last)))
+    if snapshot is not None:
+        return _evaluated(step, context, snapshot, step.look(_reader(step, context, snapshot)))
     memory.seen = None
-    observation = _looked(step, context, context.access.reader)
-    memory.seen = (observation.snapshot, clock.monotonic())
+    snapshot = context.access.reader
+    observation = _evaluated(step, context, snapshot, step.look(_reader(step, context, snapshot)))
+    memory.seen = (snapshot, clock.monotonic())
     return observation
 
 
@@ -89,8 +91,8 @@ def confirm(step: Step[Any], context: StepContext, observation: Observation) -> 
     return doubt
 
 
-def _looked(step: Step[Any], context: StepContext, snapshot: Reader) -> Observation:
-    seen = step.look(_reader(step, context, snapshot))
+def _evaluated(step: Step[Any], context: StepContext, snapshot: Reader, seen: Any) -> Observation:
+    """Return what the step makes of what it read."""
     state = step.met(seen)
     # an earlier process of the run and a saved plan identify a change by its masked summary
     hide = context.ports.mask.text

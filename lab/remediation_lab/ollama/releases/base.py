@@ -130,7 +130,7 @@ class Release(ABC):
             yield line(self.at("unset"), "if GPUs are not correctly discovered, unset and try again", "WARN")
         for name in self.libraries:
             if settings.library and settings.library != name:
-                where = f"{self.lib}/{name}"
+                where = golang.joined(self.lib, name)
                 yield line(
                     self.at("skip"),
                     f"skipping available library at {self.skip_wording} request",

@@ -26,7 +26,7 @@ class _V0320(FollowsTheCard):
         for name in self.libraries if settings.library else ():
             if settings.library != name:
                 text = "skipping available library at user's request"
-                yield line(self.at("skip"), text, "DEBUG", requested=settings.library, libDir=f"{self.lib}/{name}")
+                yield line(self.at("skip"), text, "DEBUG", requested=settings.library, libDir=golang.joined(self.lib, name))
         if card is None:
             total, free = golang.human_bytes(memory.total), golang.human_bytes(memory.free)
             yield line(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs import MISSING, Call, Done, failed, said
 from remediation_lab.programs.docker import compose, containers, desktop, records, stats, versions
 from remediation_lab.programs.docker import info as about
 from remediation_lab.programs.docker.arguments import Usage, parse
@@ -22,6 +22,8 @@ _GLOBAL = "host H context c config log-level l"
 
 def docker(machine: Machine, call: Call) -> Done:
     """Run one docker command."""
+    if machine.state.engine.desktop is None:
+        raise Refusal("not-found", MISSING)
     try:
         return _run(machine, call)
     except Usage as error:
