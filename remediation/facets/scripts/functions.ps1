@@ -149,14 +149,15 @@ namespace Remediation
             try
             {
                 if (code == 0) { sqlite3_busy_timeout(database, 5000); code = sqlite3_prepare_v2(database, Utf8(sql), -1, out statement, IntPtr.Zero); }
-                for (int each = 0; code == 0 && each < values.Length; each++)
+                for (int each = 0; each < values.Length; each++)
                 {
+                    if (code != 0) { break; }
                     byte[] text = Encoding.UTF8.GetBytes(values[each]);
                     code = sqlite3_bind_text(statement, each + 1, text, text.Length, new IntPtr(-1));
                 }
                 if (code == 0) { code = sqlite3_step(statement); }
                 if (code == 101) { return null; }
-                if (code != 100) { throw new InvalidOperationException("SQLite: " + (Text(sqlite3_errmsg(database)) ?? "error " + code)); }
+                if (code != 100) { throw new InvalidOperationException("SQLite: " + Text(sqlite3_errmsg(database))); }
                 Dictionary<string, string> row = new Dictionary<string, string>();
                 for (int each = 0; each < sqlite3_column_count(statement); each++)
                 {
