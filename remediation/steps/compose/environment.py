@@ -69,7 +69,7 @@ class ComposeEnvironment(Step[Declared]):
     @field_validator("set", "remove")
     @classmethod
     def _names(cls, value: dict[str, str] | tuple[str, ...]) -> dict[str, str] | tuple[str, ...]:
-        names_of(value)
+        check_variable_names(value)
         return value
 
     def look(self, host: Reader) -> Declared:
@@ -235,7 +235,7 @@ def setting_text(value: object) -> object:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-def names_of(names: Iterable[str]) -> None:
+def check_variable_names(names: Iterable[str]) -> None:
     """Raise ValueError for a name that no environment variable can have, and for a value that spans lines."""
     for name in names:
         if not _NAME.fullmatch(name):

@@ -11,10 +11,10 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change
 from remediation.model.errors import CallFailed, HostError, NotApplicable
 from remediation.model.facts import Manager, Serving
-from remediation.steps.compose.environment import ComposeEnvironment, Declared, names_of, setting_text
+from remediation.steps.compose.environment import ComposeEnvironment, Declared, check_variable_names, setting_text
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.ollama_settings import DEAD, HARMFUL
-from remediation.steps.ollama.settings import SettingsPlace, place_of, readable
+from remediation.steps.ollama.settings import SettingsPlace, has_readable_settings, settings_place
 
 _NIX = "/nix/store/"
 Settings = Declared | SettingsPlace
@@ -44,7 +44,7 @@ class OllamaEnvironment(Step[Settings]):
     @field_validator("set", "remove")
     @classmethod
     def _names(cls, value: dict[str, str] | tuple[str, ...]) -> dict[str, str] | tuple[str, ...]:
-        names_of(value)
+        check_variable_names(value)
         return value
 
     @property
@@ -60,9 +60,9 @@ class OllamaEnvironment(Step[Settings]):
                 "does not apply, because NixOS writes the unit: set services.ollama.environmentVariables and rebuild",
                 host=host.name,
             )
-        if not readable(serving):
+        if not has_readable_settings(serving):
             raise self._unreadable(host, serving)
-        return place_of(host, serving)
+        return settings_place(host, serving)
 
     def _unreadable(self, host: Reader, serving: Serving) -> HostError:
         if serving.manager is Manager.NOTHING:

@@ -206,7 +206,7 @@ def registry_value(key: str, name: str, value: str | None, kind: str) -> dict[st
     return {"key": key, "name": name, "value": value, "kind": kind, "list": "AppEnvironmentExtra" if nssm else "Environment"}
 
 
-def place_of(host: Reader, serving: Serving) -> SettingsPlace:
+def settings_place(host: Reader, serving: Serving) -> SettingsPlace:
     """Return the settings of a native server, judged for its release."""
     try:
         version = parse_version(host.ollama.version())
@@ -224,7 +224,7 @@ def place_of(host: Reader, serving: Serving) -> SettingsPlace:
     return SettingsPlace(serving, environment, serving.settings, judged)
 
 
-def readable(serving: Serving) -> bool:
+def has_readable_settings(serving: Serving) -> bool:
     """Whether anything is known of a server's environment."""
     known = serving.process is not None and serving.process.environment is not None
     return serving.unit is not None or serving.windows is not None or (serving.manager is Manager.PROCESS and known)
