@@ -25,7 +25,7 @@ from tests.support.service import Service, service
 pytestmark = pytest.mark.live
 
 GIB = 1024**3
-MOST_EXCHANGES = 32
+MOST_EXCHANGES = 24
 COMPOSE_RUNGS = {
     "The container does not see the GPU",
     "The container has too little memory",
