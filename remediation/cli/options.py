@@ -59,8 +59,20 @@ class Recorded(Logged):
     record: str | None = option(RECORD)
 
 
+EXECUTOR = "Run the hosts on the workers of a Dask cluster: dask://HOST:PORT, or tls://HOST:PORT (extra dask; default local)."
+PLAINTEXT = "Send secrets to a Dask cluster without TLS if it is on this machine alone."
+
+
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class PlaybookOptions(Recorded):
+class Spread(Recorded):
+    """Hosts that can be spread over the workers of a cluster."""
+
+    executor: str | None = option(EXECUTOR)
+    executor_plaintext: bool = option(PLAINTEXT, default=False)
+
+
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class PlaybookOptions(Spread):
     """How a run may change hosts."""
 
     check: bool = option("Change nothing; show what would be changed.", default=False, short="C")
@@ -94,6 +106,8 @@ class Following(Output):
     record: str | None = option(RECORD)
     log_file: str | None = option(LOG_FILE)
     log_level: str | None = option(LOG_LEVEL)
+    executor: str | None = option("Where to run the hosts, if not as the run itself: local, dask://HOST:PORT or tls://HOST:PORT.")
+    executor_plaintext: bool = option(PLAINTEXT, default=False)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -143,7 +157,7 @@ class PlayOptions(PlaybookOptions):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Diagnose(Recorded):
+class Diagnose(Spread):
     """What to diagnose: hosts, or collected evidence."""
 
     evidence: tuple[str, ...] = option(
@@ -158,7 +172,7 @@ class Diagnose(Recorded):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Verify(Recorded):
+class Verify(Spread):
     """How long to watch."""
 
     after: str | None = option("Keep watching for this long, such as 10m, and name what regressed.")

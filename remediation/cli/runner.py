@@ -22,6 +22,7 @@ from remediation.cli.outputs import Listener, PlanFile, ReportFile
 from remediation.cli.prompt import TerminalPrompt
 from remediation.cli.report_factory import Style, reporting
 from remediation.cli.resources import PLAYBOOKS, find_resource
+from remediation.cli.spread.executor import cluster_of, executor_on
 from remediation.engine.context import Policy, Ports
 from remediation.engine.events import Emitter
 from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contained
@@ -31,6 +32,7 @@ from remediation.engine.journal.journal import ERRORS, Journal
 from remediation.engine.play.context.run_request import FORKS, OpenHost, RunRequest, RunSummary
 from remediation.engine.play.prompts import with_answers
 from remediation.engine.play.runner import run_playbook
+from remediation.engine.play.waves.executor import Executor
 from remediation.inventory.ansible_config import ansible_config
 from remediation.model.change import Risk
 from remediation.model.errors import RemediationError, UsageError
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-Go = Callable[[RunRequest, Ports, OpenHost], RunSummary]
+Go = Callable[[RunRequest, Ports, OpenHost, Executor | None], RunSummary]
 """The engine function to call: run, resume, undo or apply."""
 
 STDERR = 2
@@ -181,6 +183,7 @@ def execute_run(
     `journal` is that of an earlier process of the run, if given; `earlier` are its events.
     """
     with ExitStack() as stack:
+        cluster = stack.enter_context(cluster_of(asked, request))
         files = kept_files(request.playbook, hosts)  # first: the masker learns their secrets
         header = header_of(request, asked, hosts.masker)
         log = journal or Journal.create(header, files, mask=hosts.masker)
@@ -196,12 +199,13 @@ def execute_run(
         stack.enter_context(cancelled.on_interrupt(partial(_told_interrupt, log.run)))
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
         prompt = TerminalPrompt(pause=report.pause)
+        keeper = EvidenceKeeper(log.folder, hosts.masker.text)
         ports = Ports(
-            emit=emit, prompt=prompt, diagnose=EvidenceKeeper(log.folder, hosts.masker.text).diagnose, cancelled=cancelled, wait=cancelled.wait, crashed=crashed, mask=hosts.masker,
+            emit=emit, prompt=prompt, diagnose=keeper.diagnose, cancelled=cancelled, wait=cancelled.wait, crashed=crashed, mask=hosts.masker,
         )  # fmt: skip
         begun = ports.clock.now()
         try:
-            summary = go(replace(request, run=log.run, token=log.token), ports, hosts.open)
+            summary = go(replace(request, run=log.run, token=log.token), ports, hosts.open, executor_on(cluster, keeper.keep))
         except KeyboardInterrupt:
             report.cut_off()
             raise

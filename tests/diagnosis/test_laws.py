@@ -18,6 +18,7 @@ from remediation.diagnosis.load import of_incident
 from remediation.diagnosis.readers.reading import read_evidence
 from remediation.diagnosis.score import score, shares, tally, weights
 from remediation.model.finding import Cause, Diagnosis
+from remediation.model.text.yaml_limits import FASTEST
 
 HERE = pathlib.Path(__file__).parent
 CORPUS = os.environ.get("REMEDIATION_CORPUS")
@@ -35,11 +36,11 @@ def inputs() -> Iterator[dict[str, Any]]:
     for name in ("shapes", "causes"):
         yield from (
             {key: case.get(key) for key in READ}
-            for case in yaml.safe_load((HERE / "fixtures" / f"{name}.yml").read_text("utf-8"))
+            for case in yaml.load((HERE / "fixtures" / f"{name}.yml").read_text("utf-8"), Loader=FASTEST)
         )
     for folder in ("incidents", "incidents-new", "kinds") if CORPUS else ():
         for file in sorted((pathlib.Path(CORPUS or ".") / folder).glob("*.yml")):
-            case = yaml.safe_load(file.read_text("utf-8"))
+            case = yaml.load(file.read_text("utf-8"), Loader=FASTEST)
             yield {key: case.get(key) for key in READ}
 
 

@@ -1,6 +1,6 @@
 """Each probe under a real PowerShell while each of its calls is in turn refused, null, empty, one, many, slow and vanishing.
 
-Each test prints its counts (``-s``).
+Each test prints its counts (``-s``). The normal tests disturb each call in two ways, the marker ``every`` in all.
 """
 
 from __future__ import annotations
@@ -320,9 +320,10 @@ APART = {"powershell", "server-change", "service"}
 """Probes that do what a user asks of them, and report the failure of that; test_modules.py and test_server.py have their tests."""
 
 
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.every)], ids=["sample", "every"])
 @pytest.mark.parametrize("name", sorted(set(NAMES) - APART))
-def test_whatever_goes_wrong_the_rest_arrives(name: str, host: Windows, scenes: dict[str, list[Scene]]) -> None:
-    counts = table(host, name, scenes[name], RULES[name])
+def test_whatever_goes_wrong_the_rest_arrives(name: str, host: Windows, scenes: dict[str, list[Scene]], *, every: bool) -> None:
+    counts = table(host, name, scenes[name], RULES[name], every=every)
     print(f"\n{name}: {counts}")
     if counts.faults:
         pytest.fail("\n".join((str(counts), *counts.faults)), pytrace=False)

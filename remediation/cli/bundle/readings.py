@@ -36,20 +36,27 @@ class EvidenceKeeper:
         from remediation.diagnosis.diagnose import diagnose
 
         evidence = collect(host)
-        path = self._folder / f"{quote(evidence.host, safe='')}{_SUFFIX}"
-        if evidence.host and not path.exists():
+        if evidence.host and not self._path(evidence.host).exists():
             from remediation.diagnosis.redaction import redacted
             from remediation.model.text.visible import visible_json
 
-            text = self._mask(visible_json(redacted(evidence).to_json()))
-            try:
-                self._folder.mkdir(mode=0o700, exist_ok=True)
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(gzip.compress(text.encode("utf-8", "backslashreplace"), 6, mtime=0))
-            except OSError as error:
-                _log.warning("the readings of %s cannot be kept: %s", evidence.host, error.strerror or error)
+            self.keep(evidence.host, visible_json(redacted(evidence).to_json()))
         return diagnose(evidence)
+
+    def keep(self, host: str, text: str) -> None:
+        """Keep a host's redacted readings unless the run has some."""
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(self._path(host), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(gzip.compress(self._mask(text).encode("utf-8", "backslashreplace"), 6, mtime=0))
+        except FileExistsError:
+            return
+        except OSError as error:
+            _log.warning("the readings of %s cannot be kept: %s", host, error.strerror or error)
+
+    def _path(self, host: str) -> Path:
+        return self._folder / f"{quote(host, safe='')}{_SUFFIX}"
 
 
 def kept_evidence(run_folder: Path) -> Iterator[tuple[str, str]]:

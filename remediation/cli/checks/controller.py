@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OLDEST = (3, 10)
 EXTRAS: Mapping[str, tuple[str, str]] = {
+    "dask": ("distributed", "--executor"),
     "keyring": ("keyring", "passwords from the desktop's store"),
     "metrics": ("prometheus_client", "watch --metrics"),
 }

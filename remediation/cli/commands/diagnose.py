@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remediation.cli.options import Diagnose, seconds
+from remediation.cli.spread.executor import LOCAL
 from remediation.cli.stdio import current_masker
 from remediation.cli.task import command_task
 from remediation.model.errors import RemediationError, UsageError
+from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import visible_line
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ class Incident:
 def diagnose_hosts(options: Diagnose) -> int:
     """Find out why the model is not on the GPU, from hosts or from --evidence. Changes nothing."""
     fail_on = _causes(options.fail_on)
+    if options.executor is not None and options.evidence:
+        raise UsageError("--executor needs hosts and cannot be combined with --evidence", next_step="leave it out")
     if options.probe_seconds is not None and options.evidence:
         raise UsageError("--probe-seconds needs hosts and cannot be combined with --evidence", next_step="leave it out")
     incidents = _from_evidence(options) if options.evidence else _from_hosts(options)
@@ -106,7 +111,48 @@ def _from_hosts(options: Diagnose) -> list[Incident]:
 
     probe = _probe_seconds(options.probe_seconds)
     with open_session(options) as hosts:
+        if options.executor not in {None, LOCAL}:
+            return _from_workers(options, hosts, probe)
         return list(hosts.each(lambda name: _looked_at(name, hosts, probe), _failed, hosts.selected()))
+
+
+def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> list[Incident]:
+    """Read the hosts on the workers of a cluster."""
+    from remediation.cli.context import MOST_AT_ONCE
+    from remediation.cli.spread.executor import opened_cluster
+    from remediation.engine.executors.refusals import has_secret, refuse_local
+    from remediation.engine.executors.work import WorkQueue
+
+    names = hosts.selected()
+    variables = {name: hosts.variables(name) for name in names}
+    for name in names:
+        refuse_local(name, str(variables[name].get("ansible_connection", "")))
+    with opened_cluster(options, secret=any(map(has_secret, variables.values()))) as cluster:
+        queue = WorkQueue(cluster, hosts.masker, looked_at_on_worker, MOST_AT_ONCE)
+        found = queue.results([(name, variables[name], probe) for name in names])
+    incidents = []
+    for name, result in zip(names, found, strict=True):
+        if isinstance(result, RemediationError):
+            incidents.append(_failed(name, result))
+            continue
+        incident, notes = result
+        for note in notes:
+            hosts.warn(note)
+        incidents.append(incident)
+    return incidents
+
+
+def looked_at_on_worker(
+    mask: Masker, name: str, variables: Mapping[str, Any], probe: float | None
+) -> tuple[Incident, list[str]]:  # fmt: skip
+    """Read one host on a worker; return the incident and the connection's notes."""
+    from remediation.cli.spread.session import SentSession
+
+    session = SentSession.of(variables, mask)
+    try:
+        return _looked_at(name, session, probe), session.notes
+    finally:
+        session.looks.end()
 
 
 def _probe_seconds(text: str | None) -> float | None:

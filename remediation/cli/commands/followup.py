@@ -14,6 +14,7 @@ from remediation.cli.context import Session, open_session
 from remediation.cli.options import Apply, Resume, Undo
 from remediation.cli.resources import PLAYBOOKS, find_resource
 from remediation.cli.runner import RunOptions, execute_run, report_listeners, request_of
+from remediation.cli.spread.executor import LOCAL
 from remediation.engine.followup.followups import apply_plan, resume_run, undo_run
 from remediation.engine.followup.plan import load_plan
 from remediation.engine.journal.history import RunRecord, find_run
@@ -49,7 +50,8 @@ def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -
     asked = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
     asked = replace(
         asked, json=options.json, verbose=options.verbose, diff=options.diff or asked.diff, report=told, out=None, record=tape,
-        wait=options.wait or asked.wait,
+        wait=options.wait or asked.wait, executor=options.executor or asked.executor,
+        executor_plaintext=options.executor_plaintext or asked.executor_plaintext,
     )  # fmt: skip
     if options.max_risk is not None:
         asked = replace(asked, max_risk=options.max_risk)
@@ -66,7 +68,7 @@ def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -
         return execute_run(
             request, hosts, asked, stream,
             listening=files, journal=Journal(record.folder, lock), earlier=record.events,
-            go=lambda request, ports, opener: resume_run(record, request, ports, opener, mask=hosts.masker),
+            go=lambda request, ports, opener, executor: resume_run(record, request, ports, opener, executor, mask=hosts.masker),
         )  # fmt: skip
 
 
@@ -77,11 +79,12 @@ def undo_from_journal(options: Undo, stream: TextIO) -> int:
 
 
 def _undo(record: RunRecord, options: Undo, stream: TextIO) -> int:
+    _need_local(options.executor)
     told, tape = here(options.report), here(options.record)
     before = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
     asked = replace(
         before, check=options.check, diff=options.diff, json=options.json, verbose=options.verbose, max_risk=options.max_risk,
-        yes_destroy=options.yes_destroy, report=told, wait=options.wait, out=None, record=tape,
+        yes_destroy=options.yes_destroy, report=told, wait=options.wait, out=None, record=tape, executor=None,
     )  # fmt: skip
     path = find_resource(PLAYBOOKS, asked.playbook)
     with open_session(asked, playbook=path) as hosts:
@@ -91,8 +94,14 @@ def _undo(record: RunRecord, options: Undo, stream: TextIO) -> int:
         return execute_run(request, hosts, asked, stream, listening=report_listeners(asked), go=go)
 
 
-def _undone(record: RunRecord, task: str, *rest: Any) -> Any:
-    return undo_run(record, *rest, task=task)
+def _need_local(executor: str | None) -> None:
+    """Raise `UsageError` for an executor: a run is undone by this process."""
+    if executor not in {None, LOCAL}:
+        raise UsageError(f"--executor {executor} cannot undo a run", next_step="leave it out: this machine undoes the changes")
+
+
+def _undone(record: RunRecord, task: str, request: Any, ports: Any, opener: Any, executor: Any) -> Any:
+    return undo_run(record, request, ports, opener, task=task)
 
 
 def apply_saved_plan(options: Apply, stream: TextIO) -> int:
@@ -102,7 +111,8 @@ def apply_saved_plan(options: Apply, stream: TextIO) -> int:
     asked = replace(
         before, check=False, out=None, diff=options.diff, json=options.json, verbose=options.verbose,
         max_risk=options.max_risk or before.max_risk, yes_destroy=options.yes_destroy, report=told, wait=options.wait,
-        last_resort=before.last_resort, record=tape,
+        last_resort=before.last_resort, record=tape, executor=options.executor or before.executor,
+        executor_plaintext=options.executor_plaintext or before.executor_plaintext,
     )  # fmt: skip
     plan.select(options.only)
     path = find_resource(PLAYBOOKS, asked.playbook)

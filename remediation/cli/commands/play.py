@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from remediation.cli.options import FixOffload, PlayOptions, Verify
 from remediation.cli.task import command_task
+from remediation.model.errors import UsageError
 
 if TYPE_CHECKING:
     from remediation.cli.context import Session
@@ -58,6 +59,8 @@ def verify(options: Verify) -> int:
     from remediation.cli.runner import RunOptions, run_playbook_task
 
     after = seconds("--after", options.after)
+    if after and options.executor is not None:
+        raise UsageError("--after watches from this machine and cannot be combined with --executor", next_step="leave out one")
 
     def watched(hosts: Session) -> int:
         from remediation.cli.commands.verify_watch import watch_goal

@@ -17,6 +17,7 @@ from remediation.engine.journal.history import RunRecord
 from remediation.engine.journal.progress import progress_of
 from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
 from remediation.engine.play.runner import chosen_hosts, run_playbook
+from remediation.engine.play.waves.executor import Executor
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.model.secrets.masking import Masker
@@ -25,8 +26,9 @@ from remediation.templating.yaml.masked_source import masked_source
 
 
 def resume_run(
-    record: RunRecord, request: RunRequest, ports: Ports, open_host: OpenHost, *, mask: Masker | None = None
-) -> RunSummary:
+    record: RunRecord, request: RunRequest, ports: Ports, open_host: OpenHost, executor: Executor | None = None, *,
+    mask: Masker | None = None,
+) -> RunSummary:  # fmt: skip
     """Resume a run that was interrupted or lost hosts, in its own journal; finished tasks are not repeated.
 
     `request` is the run's own, rebuilt from its header. Raises `UsageError` if nothing is left to do or if the run's files
@@ -48,7 +50,7 @@ def resume_run(
         known = progress_of(record.events)
     cut_off = record.events[-1].time if end is None and record.events else 0.0
     mine = dataclasses.replace(request, run=record.run, policy=policy, progress=known, cut_off=cut_off)
-    return run_playbook(mine, ports, open_host)
+    return run_playbook(mine, ports, open_host, executor)
 
 
 def changed_files(record: RunRecord, files: Iterable[Path], mask: Masker) -> list[str]:
@@ -85,22 +87,28 @@ def undo_run(record: RunRecord, request: RunRequest, ports: Ports, open_host: Op
     return Undoer(record.run, plan, request, ports, open_host).run()
 
 
-def apply_plan(plan: Plan, request: RunRequest, ports: Ports, open_host: OpenHost, *, only: tuple[str, ...] = ()) -> RunSummary:
+def apply_plan(
+    plan: Plan, request: RunRequest, ports: Ports, open_host: OpenHost, executor: Executor | None = None, *,
+    only: tuple[str, ...] = (),
+) -> RunSummary:  # fmt: skip
     """Apply a saved plan, or only its changes named by `only`. Raises `StalePlan` if a fresh observation differs.
 
     `request` is the plan's own, rebuilt from its header; its limits (``--max-risk``) are today's.
     """
     selection = plan.select(only, ports.mask)
     verify_hosts(plan, chosen_hosts(request))
-    verify_plan(plan, fresh_plan(request, ports, open_host, plan.header))
+    verify_plan(plan, fresh_plan(request, ports, open_host, plan.header, executor))
     policy = dataclasses.replace(request.policy, check=False)
-    return run_playbook(dataclasses.replace(request, policy=policy), dataclasses.replace(ports, select=selection), open_host)
+    chosen = dataclasses.replace(ports, select=selection)
+    return run_playbook(dataclasses.replace(request, policy=policy), chosen, open_host, executor)
 
 
-def fresh_plan(request: RunRequest, ports: Ports, open_host: OpenHost, header: Mapping[str, Any]) -> Plan:
+def fresh_plan(
+    request: RunRequest, ports: Ports, open_host: OpenHost, header: Mapping[str, Any], executor: Executor | None = None
+) -> Plan:  # fmt: skip
     """Return what the same run would change now, without emitting events or changing anything."""
     heard: list[Event] = []
     policy = dataclasses.replace(request.policy, check=True, interactive=False)
     silent = dataclasses.replace(ports, emit=Emitter([heard.append], ports.mask), prompt=NoPrompt())
-    run_playbook(dataclasses.replace(request, policy=policy), silent, open_host)
+    run_playbook(dataclasses.replace(request, policy=policy), silent, open_host, executor)
     return plan_of(heard, header)

@@ -19,7 +19,7 @@ from remediation.engine.play.context.run_request import OpenHost, RunRequest, Ru
 from remediation.engine.play.context.run_state import PlayState, RunState
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import TaskVariables
-from remediation.engine.play.waves.scheduler import Scheduler
+from remediation.engine.play.waves.scheduler import run_walks
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.outcome import Outcome, Result
@@ -62,7 +62,7 @@ class Undoer:
             self.stage.emit("note", host=item.host, play=self.title, task=item.task, text=text, level="warning")
         try:
             if self.plan.hosts:
-                Scheduler({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}).run(self.request.forks)
+                run_walks({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}, self.request.forks)
         except KeyboardInterrupt:
             self.stage.opened.close(hasty=True)
             raise

@@ -49,9 +49,12 @@ def task_key(path: str, item: object = None) -> str:
     return path if item is None else f"{path}#{json.dumps(item, sort_keys=True, default=str)}"
 
 
-def progress_of(events: Iterable[Event]) -> dict[str, Progress]:
-    """Return the progress of each host. Raises one of `remediation.model.text.shape.ODD` for damaged events."""
-    hosts: dict[str, Progress] = {}
+def progress_of(events: Iterable[Event], earlier: Mapping[str, Progress] | None = None) -> dict[str, Progress]:
+    """Return the progress of each host, continuing from `earlier`, which it changes.
+
+    Raises one of `remediation.model.text.shape.ODD` for damaged events.
+    """
+    hosts: dict[str, Progress] = dict(earlier or {})
     for event in events:
         fold = _FOLDS.get(event.kind)
         if event.host and fold is not None:

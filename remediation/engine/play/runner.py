@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from remediation.engine.play.control_flow import HostFinished, HostLost, Interru
 from remediation.engine.play.host_runner import HostRunner
 from remediation.engine.play.prompts import with_answers
 from remediation.engine.play.selection import TaskSelection, selection
-from remediation.engine.play.waves.scheduler import Scheduler
+from remediation.engine.play.waves.executor import Executor, LocalExecutor, Wave
 from remediation.engine.play.waves.serial import fatal_share, waves
 from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError, UsageError
@@ -30,12 +31,13 @@ from remediation.playbook.model import Play
 from remediation.templating.templar import Scope
 
 
-def run_playbook(request: RunRequest, ports: Ports, open_host: OpenHost) -> RunSummary:
+def run_playbook(request: RunRequest, ports: Ports, open_host: OpenHost, executor: Executor | None = None) -> RunSummary:
     """Run the playbook and return its summary. Raises `UsageError` if it cannot start.
 
-    An error on a host becomes the host's outcome. `RunSummary.error` is what ended the run as a whole (an unknown handler).
+    Hosts run in threads of this process unless an `executor` runs them elsewhere. An error on a host becomes the host's outcome.
+    `RunSummary.error` is what ended the run as a whole (an unknown handler).
     """
-    return PlaybookRunner(request, ports, open_host).run()
+    return PlaybookRunner(request, ports, open_host, executor).run()
 
 
 def hosts_of(play: Play, request: RunRequest) -> tuple[str, ...]:
@@ -67,10 +69,11 @@ def chosen_hosts(request: RunRequest) -> list[str]:
 class PlaybookRunner:
     """One run: its plays in order. ``stage`` holds the state that hosts share."""
 
-    def __init__(self, request: RunRequest, ports: Ports, open_host: OpenHost) -> None:
+    def __init__(self, request: RunRequest, ports: Ports, open_host: OpenHost, executor: Executor | None = None) -> None:
         request = replace(request, playbook=with_answers(request.playbook, request.extra))
         self.request = request
         self.ports = ports
+        self.executor = executor or LocalExecutor()
         opened = OpenHosts(open_host, claim(request.run, request.command, token=request.token), ports, request.wait)
         self.stage = RunState(request, ports, opened)
         self.selection: TaskSelection = selection(request.tags, request.skip_tags, request.start_at, request.playbook)
@@ -87,17 +90,21 @@ class PlaybookRunner:
                     break
                 self._play(play, chosen)
             if self.ports.clock.now() - self.request.cut_off < 2 * TTL:
-                self.stage.opened.give_back_left(self.request.progress, self._variables)
+                self.executor.give_back_left(self.stage, self.host_variables)
         except RemediationError as error:
             self.stage.broken = str(error)
         except KeyboardInterrupt:
-            self.stage.opened.close(hasty=True)
+            self._close(hasty=True)
             raise
         finally:
-            self.stage.opened.close()
+            self._close()
         for state in self.stage.hosts.values():
             self._emit_host_end(state)
         return self._summary(self.ports.clock.now() - begun)
+
+    def _close(self, *, hasty: bool = False) -> None:
+        self.executor.close(hasty=hasty)
+        self.stage.opened.close(hasty=hasty)
 
     def _emit_start(self, hosts: Sequence[str]) -> None:
         request = self.request
@@ -135,12 +142,16 @@ class PlaybookRunner:
         if not states:
             return
         together = Together(stage)
-        Scheduler({state.name: self._guarded(stage, state, later, together) for state in states}).run(self.request.forks)
+        self.executor.run(
+            Wave(stage, states, later, lambda state: self.guarded(stage, state, later, together), self._emit_host_end)
+        )
         lost = [state for state in states if not state.alive]
         if fatal_share(stage, lost, Scope((self.request.extra, stage.play.vars))):
             self.fatal = True
 
-    def _guarded(self, stage: PlayState, state: HostState, later: set[str], together: Together) -> Generator[Any, Any, None]:
+    def guarded(
+        self, stage: PlayState, state: HostState, later: AbstractSet[str], together: Together
+    ) -> Generator[Any, Any, None]:  # fmt: skip
         """Walk one host through the play, and turn early exits into the host's outcome."""
         try:
             with contained(state.name, self.ports.crashed):
@@ -162,7 +173,8 @@ class PlaybookRunner:
         if not state.alive or state.name not in later:
             self._emit_host_end(state)
 
-    def _variables(self, name: str) -> Mapping[str, Any]:
+    def host_variables(self, name: str) -> Mapping[str, Any]:
+        """Return a host's variables without those of any play."""
         return rendered(Scope(self.stage.host_layers(name)))
 
     def _emit_host_end(self, state: HostState) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from remediation.engine.play.control_flow import Walk
-from remediation.engine.play.waves.scheduler import Scheduler
+from remediation.engine.play.waves.scheduler import run_walks
 
 
 def walk(told: list[int], number: int) -> Walk:
@@ -23,10 +23,10 @@ def calls(hosts: int) -> int:
         nonlocal entered
         entered += event in {"call", "c_call"}
 
-    batch = Scheduler({str(number): walk(told, number) for number in range(hosts)})
+    walks = {str(number): walk(told, number) for number in range(hosts)}
     sys.setprofile(count)
     try:
-        batch.run(8)
+        run_walks(walks, 8)
     finally:
         sys.setprofile(None)
     assert sorted(told) == list(range(hosts))

@@ -6,17 +6,23 @@ of forks therefore works, and a slow host delays only the hosts that wait for it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeAlias
 
 from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn, Meeting, Walk
 from remediation.engine.workers import AWAKE, Workers
 
+Stop: TypeAlias = Barrier | LeaderResult | None
+"""Where a segment of a walk stopped: at a barrier, with a result for the others, or at its end."""
 
-def segment(walk: Walk, answer: Any) -> Barrier | LeaderResult | None:
+Submit: TypeAlias = Callable[[str, Any], "Future[Stop]"]
+"""Starts the next segment of a host's walk, which receives the answer to its barrier."""
+
+
+def segment(walk: Walk, answer: Any) -> Stop:
     """Run a walk to its next barrier, or to its end (None)."""
     try:
         return walk.send(answer)
@@ -26,33 +32,24 @@ def segment(walk: Walk, answer: Any) -> Barrier | LeaderResult | None:
 
 @dataclass
 class Scheduler:
-    """The walks of one wave; ``waiting`` maps the waiting hosts to their barriers."""
+    """The walks of one wave by host; ``waiting`` maps the waiting hosts to their barriers."""
 
-    walks: Mapping[str, Walk]
+    names: Sequence[str]
     waiting: dict[str, Barrier] = field(default_factory=dict)
     followers: dict[str, list[str]] = field(default_factory=dict)
 
-    def run(self, forks: int) -> None:
-        """Run all walks to their ends. An exception in one ends the others at their next barrier and is raised.
-
-        A single host runs in a thread too, so that the main thread can handle signals.
-        """
-        with Workers(min(forks, len(self.walks))) as pool:
-            self._together(pool)
-
-    def _together(self, pool: Workers) -> None:
-        running: dict[Future[Barrier | LeaderResult | None], str] = {}
-        ended: SimpleQueue[Future[Barrier | LeaderResult | None]] = (
-            SimpleQueue()
-        )  # waiting for any of n futures costs n each time
+    def run(self, submit: Submit) -> None:
+        """Run all walks to their ends. An exception in one ends the others at their next barrier and is raised."""
+        running: dict[Future[Stop], str] = {}
+        ended: SimpleQueue[Future[Stop]] = SimpleQueue()  # waiting for any of n futures costs n each time
 
         def start(ready: Iterator[tuple[str, Any]] | list[tuple[str, Any]]) -> None:
             for name, answer in ready:
-                future = pool.submit(segment, self.walks[name], answer)
+                future = submit(name, answer)
                 running[future] = name
                 future.add_done_callback(ended.put)
 
-        start([(name, None) for name in self.walks])
+        start([(name, None) for name in self.names])
         failure: BaseException | None = None
         while running:
             try:
@@ -69,7 +66,7 @@ class Scheduler:
         if failure is not None:
             raise failure
 
-    def _next(self, name: str, came_to: Barrier | LeaderResult | None) -> list[tuple[str, Any]]:
+    def _next(self, name: str, came_to: Stop) -> list[tuple[str, Any]]:
         """Return the walks that can continue now that `name` reached a barrier, shared its result, or ended."""
         if isinstance(came_to, Barrier):
             self.waiting[name] = came_to
@@ -85,14 +82,23 @@ class Scheduler:
 
     def _meeting(self) -> list[tuple[str, Any]]:
         """Return the leader of the first waiting host's barrier; the other hosts at that task follow. At a meeting, return all of them."""
-        first = next((name for name in self.walks if name in self.waiting), None)
+        first = next((name for name in self.names if name in self.waiting), None)
         if first is None:
             return []
         barrier = self._left_at = self.waiting[first]
-        there = [name for name in self.walks if self.waiting.get(name) == barrier]
+        there = [name for name in self.names if self.waiting.get(name) == barrier]
         for name in there:
             del self.waiting[name]
         if isinstance(barrier, Meeting):
             return [(name, None) for name in there]
         self.followers[first] = there[1:]
         return [(first, LeaderTurn())]
+
+
+def run_walks(walks: Mapping[str, Walk], forks: int) -> None:
+    """Run walks in threads of this process, at most `forks` at a time.
+
+    A single host runs in a thread too, so that the main thread can handle signals.
+    """
+    with Workers(min(forks, len(walks))) as pool:
+        Scheduler(tuple(walks)).run(lambda name, answer: pool.submit(segment, walks[name], answer))

@@ -40,7 +40,7 @@ class Together:
             return False
         found = self._known.get(task.path)
         if found is None:
-            found = self._known[task.path] = any(_mentions(text, self._names) for text in _texts(task))
+            found = self._known[task.path] = any(mentions(text, self._names) for text in texts_in_task(task))
         return found
 
     def after(self, site: TaskContext) -> bool:
@@ -76,18 +76,19 @@ def _names(play: Play) -> frozenset[str]:
             str(name)
             for table in tables
             for name, value in table.items()
-            if name not in found and any(_mentions(text, found) for text in texts_in(value))
+            if name not in found and any(mentions(text, found) for text in texts_in(value))
         }
         if not new:
             return frozenset(found)
         found |= new
 
 
-def _mentions(text: str, names: frozenset[str] | set[str]) -> bool:
+def mentions(text: str, names: frozenset[str] | set[str]) -> bool:
+    """Return whether a text contains one of the names as a word."""
     return not names.isdisjoint(_WORD.findall(text))
 
 
-def _texts(task: Task) -> Iterator[str]:
+def texts_in_task(task: Task) -> Iterator[str]:
     """Yield the task's templates and expressions."""
     settings = task.settings
     values: list[Any] = [

@@ -1,0 +1,1 @@
+"""Runs the hosts of a run in other processes: the controller's side, the workers' side, and the messages between them."""
