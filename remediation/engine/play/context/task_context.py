@@ -18,6 +18,7 @@ from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.variables import Layer, TaskVariables, of_task, rendered
 from remediation.model.errors import Blocked, Place, RemediationError, UsageError
 from remediation.model.event import Event
+from remediation.model.event_data import NoteData
 from remediation.model.secrets.masking import secrets_in
 from remediation.playbook.model import Task, TaskSettings
 from remediation.templating.templar import Scope
@@ -238,7 +239,7 @@ class TaskContext:
 
     def note(self, text: str, *, level: str = "info") -> None:
         """Emit a note."""
-        self.emit("note", text=text, level=level)
+        self.emit("note", **NoteData(text=text, level=level))
 
     @property
     def place(self) -> Place | None:
