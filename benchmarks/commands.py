@@ -27,7 +27,8 @@ def main() -> None:
         folder = Path(name)
         book, inventory = folder / "commands.yml", folder / "hosts.yml"
         inventory.write_text(
-            f'all: {{ vars: {{ ansible_connection: local }}, hosts: {{ "h[1:{options.hosts}]": }} }}\n', encoding="utf-8"
+            f'all: {{ vars: {{ ansible_connection: local, ansible_python_interpreter: {sys.executable} }}, hosts: {{ "h[1:{options.hosts}]": }} }}\n',
+            encoding="utf-8",
         )
         rows = "".join(f"    - name: command {number}\n      command: echo {number}\n" for number in range(options.commands))
         book.write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n{rows}", encoding="utf-8")
