@@ -144,3 +144,13 @@ def test_an_empty_address_is_a_mistake(folder: Path, value: str) -> None:
     (folder / "hosts.yml").write_text(f"all:\n  hosts:\n    a: {{ansible_host: {value}}}\n", encoding="utf-8")
     with pytest.raises(InputError, match="host a: ansible_host is empty"):
         check_inventory(load_inventory([folder / "hosts.yml"]))
+
+
+def test_settings_without_effect_are_named_with_the_nearest_one(folder: Path) -> None:
+    (folder / "ansible.cfg").write_text(
+        "[defaults]\nforks = 2\nnocows = 1\nhost_key_cheking = 0\n[ssh_connection]\nx = 1\n", "utf-8"
+    )
+    sentence = "nocows, host_key_cheking have no effect here; did you mean 'host_key_checking' instead of 'host_key_cheking'?"
+    assert ansible_config({}).note() == f"ansible.cfg: {sentence}"
+    (folder / "ansible.cfg").write_text("[defaults]\nforks = 2\n", "utf-8")
+    assert ansible_config({}).note() == ""
