@@ -209,6 +209,7 @@ REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "two-models-stored": ("explicit_num_gpu", ("model.reloaded",)),
     "deleted-model-loaded": ("", ("model.loaded",)),
     "model-truncated": ("model_corrupt", ("model.repulled", "model.reloaded")),
+    "slow-tokens": ("explicit_num_gpu", ("model.reloaded",)),
     "healthy": ("healthy", ()),
 }
 """The cause that a diagnosis puts first, and the steps that repair it; without a readable log the API does not show the cause."""
