@@ -183,9 +183,10 @@ class Verify(Spread):
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Lint(HostOptions):
-    """Which playbook to check."""
+    """Which playbooks to check."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
+    also: tuple[str, ...] = option("Another playbook to check; the same as naming several. May be repeated.", default=())
     sarif: str | None = option("Also write the results to this file as SARIF, for GitHub's code scanning.")
 
 

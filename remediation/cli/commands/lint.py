@@ -30,7 +30,7 @@ NOTHING = "{}"
     ),
 )
 def lint(options: Lint) -> int:
-    """Check a playbook, report every error in it, and give advice. Contacts no host."""
+    """Check playbooks, report every error in them, and give advice. Contacts no host."""
     from remediation.cli.context import read_inventory
     from remediation.cli.extra_vars import extra_variables
     from remediation.cli.outputs import writable
@@ -41,25 +41,31 @@ def lint(options: Lint) -> int:
     from remediation.playbook.load import load_playbook
     from remediation.report.json_lines import document
 
-    path = find_resource(PLAYBOOKS, options.playbook)
+    paths = [find_resource(PLAYBOOKS, name) for name in dict.fromkeys((options.playbook, *options.also))]
     given = extra_variables(options.extra_vars)
-    known = set(given)
-    if options.inventory:
-        inventory = read_inventory(options, playbook=path)
-        known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
     roles_path = ansible_config().paths("roles_path", os.pathsep)
     target = writable("--sarif", options.sarif) if options.sarif else None
-    try:
-        advice = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING, roles_path=roles_path), known=known)
-    except InputError as error:
-        _write_sarif(target, error.problems, ())
-        raise
-    _write_sarif(target, (), advice)
+    errors: list[Problem] = []
+    advice: dict[Path, Sequence[LintWarning]] = {}
+    for path in paths:
+        known = set(given)
+        if options.inventory:
+            inventory = read_inventory(options, playbook=path)
+            known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
+        try:
+            advice[path] = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING, roles_path=roles_path), known=known)
+        except InputError as error:
+            errors += error.problems
+    found = [item for items in advice.values() for item in items]
+    _write_sarif(target, errors, found)
+    if errors:
+        raise InputError(tuple(errors))
     if options.json:
-        sys.stdout.write(document([warnings_to_json(item) for item in advice]))
-    else:
-        sys.stdout.writelines(f"{item}\n" for item in advice)
-        sys.stdout.write(f"{path}: no errors, {plural(len(advice), 'piece')} of advice\n")
+        sys.stdout.write(document([warnings_to_json(item) for item in found]))
+        return 0
+    for path, items in advice.items():
+        sys.stdout.writelines(f"{item}\n" for item in items)
+        sys.stdout.write(f"{path}: no errors, {plural(len(items), 'piece')} of advice\n")
     return 0
 
 
