@@ -192,8 +192,9 @@ class Lint(HostOptions):
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Schema:
-    """Where to write the schema."""
+    """Which schema, and where to write it."""
 
+    of: str = option("What it describes: playbook (the default) or inventory.", default="playbook")
     out: str | None = option("Write it to this file.")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from remediation.cli.options import Lint, Schema
 from remediation.cli.task import command_task
-from remediation.model.errors import InputError
+from remediation.model.errors import InputError, UsageError
 from remediation.model.text.words import plural
 
 if TYPE_CHECKING:
@@ -85,19 +85,23 @@ def _write_sarif(target: Path | None, errors: Sequence[Problem], advice: Sequenc
     Schema,
     examples=(
         "remediate schema --out playbook.json",
-        "remediate schema",
+        "remediate schema --of inventory --out inventory.json",
     ),
 )
 def schema(options: Schema) -> int:
-    """Print the JSON Schema of playbooks for editors, or write it to --out. It is generated from the steps."""
+    """Print the JSON Schema of playbooks or inventories for editors, or write it to --out."""
     from remediation.cli.outputs import writable
-    from remediation.playbook.schema import playbook_schema as made
+    from remediation.inventory.schema import inventory_schema
+    from remediation.playbook.schema import playbook_schema
 
-    text = json.dumps(made(), indent=2, ensure_ascii=False) + "\n"
+    kinds = {"playbook": playbook_schema, "inventory": inventory_schema}
+    if options.of not in kinds:
+        raise UsageError(f"--of: expected {' or '.join(kinds)}, got {options.of!r}")
+    text = json.dumps(kinds[options.of](), indent=2, ensure_ascii=False) + "\n"
     if options.out is None:
         sys.stdout.write(text)
         return 0
     path: Path = writable("--out", options.out)
     path.write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{path}: JSON Schema of playbooks, for an editor's YAML language server\n")
+    sys.stdout.write(f"{path}: JSON Schema, for an editor's YAML language server\n")
     return 0
