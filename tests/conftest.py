@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,20 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Receive Ctrl-C and a hang-up, as the tests of them do: a job in a shell's background ignores one, under nohup the other."""
+    """Receive Ctrl-C and a hang-up, as the tests of them do: a job in a shell's background ignores one, under nohup the other.
+
+    PowerShell's runtime does not measure itself for a better compilation: no test runs it for so long that this pays.
+    """
+    os.environ.setdefault("DOTNET_TieredPGO", "0")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected tests out of every later garbage collection, and out of what forks copy."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

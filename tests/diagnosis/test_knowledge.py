@@ -17,12 +17,16 @@ from remediation.diagnosis.knowledge.__main__ import mechanisms_page
 from remediation.diagnosis.knowledge.schema import Entry, parse_condition, value
 from remediation.diagnosis.load import of_incident
 from remediation.model.finding import Cause
+from remediation.model.text.yaml_limits import FASTEST
 from remediation.playbook.load import load_playbook
 from remediation.playbook.model import Task
 from remediation.steps.registry import registry
 
 ROOT = pathlib.Path(__file__).parents[2]
-CASES: list[dict[str, Any]] = yaml.safe_load((pathlib.Path(__file__).parent / "fixtures" / "mechanisms.yml").read_text("utf-8"))
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+CASES: list[dict[str, Any]] = [
+    case for name in ("mechanisms.yml", "told.yml") for case in yaml.load((FIXTURES / name).read_text("utf-8"), Loader=FASTEST)
+]
 NAMES = {"p": "platform", "v": "ollama_version", "gpu": "gpu", "s": "symptom"}
 WEIGHTS = ("needs", "proves", "supports", "against", "excludes")
 ENTRIES = knowledge().mechanisms

@@ -13,9 +13,10 @@ from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.phrases import CONCEPTS, STATEMENTS, said
 from remediation.diagnosis.facts.words import WORDS, derive_words
 from remediation.diagnosis.readers.reading import read_evidence
+from remediation.model.text.yaml_limits import FASTEST
 
-SENTENCES: dict[str, list[str]] = yaml.safe_load(
-    (pathlib.Path(__file__).parent / "fixtures" / "sentences.yml").read_text("utf-8")
+SENTENCES: dict[str, list[str]] = yaml.load(
+    (pathlib.Path(__file__).parent / "fixtures" / "sentences.yml").read_text("utf-8"), Loader=FASTEST
 )
 PAIRS = [(fact, sentence) for fact, sentences in SENTENCES.items() if fact != "nothing" for sentence in sentences]
 

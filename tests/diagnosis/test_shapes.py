@@ -13,10 +13,11 @@ import yaml
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.load import of_incident
 from remediation.model.finding import Cause, Diagnosis
+from remediation.model.text.yaml_limits import FASTEST
 
 HERE = pathlib.Path(__file__).parent
-SHAPES: list[dict[str, Any]] = yaml.safe_load((HERE / "fixtures" / "shapes.yml").read_text(encoding="utf-8"))
-MECHANISMS: list[dict[str, Any]] = yaml.safe_load((HERE / "fixtures" / "kinds.yml").read_text(encoding="utf-8"))
+SHAPES: list[dict[str, Any]] = yaml.load((HERE / "fixtures" / "shapes.yml").read_text(encoding="utf-8"), Loader=FASTEST)
+MECHANISMS: list[dict[str, Any]] = yaml.load((HERE / "fixtures" / "kinds.yml").read_text(encoding="utf-8"), Loader=FASTEST)
 LOGS = sorted((HERE / "fixtures" / "logs").glob("*.log"))
 
 CARRIERS: dict[str, Callable[[str], str]] = {

@@ -65,6 +65,8 @@ def bases(folder: Path, environment: Mapping[str, str]) -> Bases:
     """Record a repair of a host of the lab, replay it for a plan and a run, and collect the rest from the repository."""
     import yaml
 
+    from remediation.model.text.yaml_limits import FASTEST
+
     def remediate(*words: str, codes: tuple[int, ...] = (0,)) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "remediation.cli.main", *words], cwd=folder, env=dict(environment), capture_output=True, text=True,
@@ -86,7 +88,7 @@ def bases(folder: Path, environment: Mapping[str, str]) -> Bases:
     books = sorted(ROOT.glob("playbooks/*.yml")) + sorted(ROOT.glob("tests/playbook/cases/*/playbook.yml"))
     return Bases(
         (*(path.read_text("utf-8") for path in logs), *EVIDENCE.values()),
-        tuple(yaml.safe_load((ROOT / "tests/diagnosis/fixtures/causes.yml").read_text("utf-8"))),
+        tuple(yaml.load((ROOT / "tests/diagnosis/fixtures/causes.yml").read_text("utf-8"), Loader=FASTEST)),
         tuple(path.read_text("utf-8") for path in books),
         tuple(json.loads(line) for line in tape.read_text("utf-8").splitlines()),
         json.loads(plan.read_text("utf-8")),

@@ -5,7 +5,8 @@ A stand-in for a command is a PowerShell function, and a stand-in for a program 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from remediation.connections.calls import Probe, ProbeReply
 from remediation.connections.worker.connection import WorkerConnection
 from remediation.connections.worker.local_process import ChildChannel
+from remediation.connections.worker.protocol import Scripts
 from remediation.facets.scripts import PARAMETERS, script
 from remediation.facets.snapshot import Snapshot
 from tests.powershell import shell
@@ -23,16 +25,36 @@ NO_CIM = "function Get-CimInstance { throw (New-Object Exception 'Access denied 
 
 
 class Host:
-    """One host. ``commands`` is PowerShell text that each probe runs first; ``swaps`` are replacements in a probe's text."""
+    """One host. ``commands`` is PowerShell text that each probe runs first; ``swaps`` are replacements in a probe's text.
+
+    ``before`` are words before the start of PowerShell. One PowerShell serves the tests of a module, since its start takes a second,
+    and another one those with the same ``before``.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._folders = {"SystemRoot": "Windows", "ProgramFiles": "Program Files", "ProgramData": "ProgramData"}
+        self._connections: dict[tuple[str, ...], WorkerConnection] = {}
+        self._tests = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Be as at first, for the next test."""
+        self._tests += 1
         self.commands = NO_CIM
         self.swaps: Mapping[str, str] = {}
-        self.before: Sequence[str] = ()
-        self._connections: list[WorkerConnection] = []
-        self.running = root / "running"
+        self.before: tuple[str, ...] = ()
+        for left in self.root.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for folder in self._folders.values():
+            (self.root / folder).mkdir()
+        (self.root / SMI).parent.mkdir()
+        self.running = self.root / f"running-{self._tests}"
         self.running.touch()
+
+    def end(self) -> None:
+        """Let the programs of a test end."""
+        self.running.unlink()
 
     def program(self, text: str, path: str = SMI) -> None:
         """Put a shell script where Windows has a program; ``$RUNNING`` is a file that exists until the test is over."""
@@ -42,11 +64,15 @@ class Host:
 
     @property
     def connection(self) -> WorkerConnection:
-        """A new connection, whose worker sees the commands as they are now."""
-        channel = ChildChannel("here", before=(*self.before, shell.program()))
-        made = WorkerConnection("here", channel, scripts=self._text, opening=60.0, greeting=60.0)
-        self._connections.append(made)
-        return made
+        """A connection whose worker sees the commands as they are now."""
+        if self.before not in self._connections:
+            folders = (f"{name}={self.root / folder}" for name, folder in self._folders.items())
+            channel = ChildChannel("here", before=(*self.before, "env", *folders, shell.program()))
+            made = WorkerConnection("here", channel, scripts=self._text, opening=60.0, greeting=60.0)
+            self._connections[self.before] = made
+        found = self._connections[self.before]
+        found._scripts = Scripts(self._text)
+        return found
 
     @property
     def look(self) -> Snapshot:
@@ -61,8 +87,8 @@ class Host:
         return reply.value
 
     def close(self) -> None:
-        self.running.unlink()
-        for each in self._connections:
+        """End every PowerShell."""
+        for each in self._connections.values():
             each.close()
 
     def _text(self, name: str) -> str:
@@ -73,12 +99,15 @@ class Host:
         return text.replace(PARAMETERS, f"{PARAMETERS}{self.commands}\n", 1)
 
 
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    for name, folder in {"SystemRoot": "Windows", "ProgramFiles": "Program Files", "ProgramData": "ProgramData"}.items():
-        (tmp_path / folder).mkdir()
-        monkeypatch.setenv(name, str(tmp_path / folder))
-    (tmp_path / SMI).parent.mkdir()
-    made = Host(tmp_path)
+@pytest.fixture(scope="module")
+def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    made = Host(tmp_path_factory.mktemp("host"))
     yield made
     made.close()
+
+
+@pytest.fixture
+def host(_host: Host) -> Iterator[Host]:
+    _host.begin()
+    yield _host
+    _host.end()

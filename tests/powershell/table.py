@@ -20,9 +20,9 @@ from remediation.model.errors import HostError
 from tests.facets.powershell import below, parse, text
 from tests.powershell.windows import SMI, Windows, disturbance, played
 
-# Commands of the language: they touch nothing but their arguments.
+# Commands of the language: they touch nothing but their arguments. A type is added once in a process; test_server.py refuses that.
 PURE = {
-    "Add-Member", "ConvertFrom-Json", "ConvertTo-Json", "ForEach-Object", "Import-Module", "Initialize-Windows", "Measure-Object", "New-TimeSpan",
+    "Add-Member", "Add-Type", "ConvertFrom-Json", "ConvertTo-Json", "ForEach-Object", "Import-Module", "Initialize-Windows", "Measure-Object", "New-TimeSpan",
     "Select-Object", "Send-Told", "Sort-Object", "Start-Sleep", "Where-Object", "Write-Output",
 }  # fmt: skip
 # Types that New-Object makes from their arguments alone.
@@ -86,7 +86,8 @@ def sites(name: str) -> list[Site]:
             continue
         found[Site(command, lines[node.start_point[0]].strip())] = None
     for kind, method, line in _PASS.findall(whole):
-        found[Site(f"System.{kind.removeprefix('System.')}::{method}", line, static=True)] = None
+        whole = kind if kind.startswith("Remediation.") else f"System.{kind.removeprefix('System.')}"
+        found[Site(f"{whole}::{method}", line, static=True)] = None
     return list(found)
 
 
@@ -229,9 +230,10 @@ def _running(root: Path) -> list[str]:
     return found
 
 
-def cells(site: Site) -> Iterator[dict[str, Any]]:
-    """Return the disturbances of one call."""
-    for how in site.behaviours():
+def cells(site: Site, only: int | None = None) -> Iterator[dict[str, Any]]:
+    """Return the disturbances of one call; with ``only``, the refusal and the one of the others that has this number, in turn."""
+    first, *others = site.behaviours()
+    for how in (first, *(others if only is None or not others else [others[only % len(others)]])):
         seconds = _HANGS if site.command in _LIMITED else _SLOW
         yield disturbance(how, site.command, line=site.line, Seconds=seconds)
 
@@ -339,8 +341,8 @@ def _seen(rules: Rules, key: str, value: Any) -> Any:
     return value not in (None, [], "") if key in rules.varies else value
 
 
-def table(host: Windows, script: str, scenes: Sequence[Scene], rules: Rules) -> Counts:
-    """Run every cell of one script."""
+def table(host: Windows, script: str, scenes: Sequence[Scene], rules: Rules, *, every: bool) -> Counts:
+    """Run every cell of one script, or a sample: all programs, and all calls refused and in one more way, which changes from call to call."""
     counts = Counts()
     usual: dict[str, Asked] = {}
     for scene in scenes:
@@ -348,13 +350,13 @@ def table(host: Windows, script: str, scenes: Sequence[Scene], rules: Rules) -> 
         wrong = [reply for reply in again.replies if isinstance(reply, Failed)]
         if wrong or not again.replies or not isinstance(again.raised, HostError | None):
             counts.faults.append(f"{scene.name}, nothing disturbed: {wrong or again.raised}")
-    for site in sites(script):
+    for number, site in enumerate(sites(script)):
         scene = next((each for each in scenes if any(site.reached(state["calls"]) for state in usual[each.name].states)), None)
         if scene is None:
             counts.faults.append(f"{site}: no scene reaches this call")
             continue
         depends: set[str] | None = None
-        for cell in cells(site):
+        for cell in cells(site, None if every else number):
             now = run(host, script, scene, [cell])
             found = list(faults(rules, usual[scene.name], now, cell))
             new = changed(rules, usual[scene.name], now)

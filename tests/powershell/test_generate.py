@@ -10,9 +10,9 @@ import pytest
 
 from remediation.facets.ollama.generate import CUT_OFF, ProbeAsker
 from tests.connections.hostile import OK, Hostile
-from tests.powershell.host import Host, host
+from tests.powershell.host import Host, _host, host
 
-__all__ = ["host"]
+__all__ = ["_host", "host"]
 
 LINE = b'{"response":"a","done":false}\n'
 LAST = b'{"response":"","done":true,"eval_count":1}\n'
@@ -47,7 +47,7 @@ def made() -> Iterator[list[Model]]:
 
 def test_an_answer_that_stops_is_a_time_out_and_its_tokens_are_kept(host: Host, made: list[Model]) -> None:
     made.append(model := Model(OK + b"\r\n" + LINE))
-    value = host.ask("generate", model.data(2.0, sample=False))
+    value = host.ask("generate", model.data(6.0, sample=False))
     assert value["error"]["kind"] == "timeout"
     assert (value["cut"], base64.b64decode(value["body"])) == (True, LINE)
     found = ProbeAsker(host.look).ask(model.server.url, {}, timeout=2.0, sample=False)
@@ -65,8 +65,9 @@ def test_an_answer_that_does_not_begin_is_a_time_out(host: Host, made: list[Mode
 def test_the_busiest_card_counts(host: Host, made: list[Model]) -> None:
     host.commands = CPU
     host.program('while [ -e "$RUNNING" ]; do echo 97; echo 0; sleep 0.05; done')
-    made.append(model := Model(OK + b"\r\n" + LINE))
-    value = host.ask("generate", model.data(8.0))
+    made.append(model := Model(OK + b"\r\n" + LINE, LAST))
+    threading.Timer(1.5, model.released.set).start()
+    value = host.ask("generate", model.data(20.0))
     assert set(value["gpu"]) == {97}
     assert set(value["cpu"]) == {12}
     assert value["Problems"] == {}
@@ -74,10 +75,13 @@ def test_the_busiest_card_counts(host: Host, made: list[Model]) -> None:
 
 def test_what_nvidia_smi_writes_is_read_while_it_runs(host: Host, made: list[Model]) -> None:
     # more than its pipe holds: it would wait for its reader and never come to its last lines
-    host.program('yes 1 | head -n 100000; touch "$RUNNING-on"; while [ -e "$RUNNING" ]; do echo 50; sleep 0.1; done')
-    made.append(model := Model(OK + b"\r\n" + LINE))
-    value = host.ask("generate", model.data(8.0))
-    assert (host.root / "running-on").exists()
+    host.program(
+        'yes "$(printf %99s 1)" | head -n 1000; touch "$RUNNING-on"; while [ -e "$RUNNING" ]; do echo 50; sleep 0.1; done'
+    )
+    made.append(model := Model(OK + b"\r\n" + LINE, LAST))
+    threading.Timer(3.0, model.released.set).start()
+    value = host.ask("generate", model.data(20.0))
+    assert host.running.with_name(f"{host.running.name}-on").exists()
     assert value["gpu"][-1] == 50
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.powershell.host import NO_CIM, SMI, Host, host
+from tests.powershell.host import NO_CIM, SMI, Host, _host, host
 
-__all__ = ["host"]
+__all__ = ["_host", "host"]
 
 ROW = "0, GPU-1, RTX, 551.61, 24564, 1000, 23564, 0, 5, WDDM, 8.9"
 COUNTERS = """

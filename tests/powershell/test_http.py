@@ -16,7 +16,7 @@ from tests.powershell import shell
 __all__ = ["web"]
 
 
-@pytest.fixture(params=[False, True], ids=["worker", "one-call"])
+@pytest.fixture(params=[False, True], ids=["worker", "one-call"], scope="module")
 def host(request: pytest.FixtureRequest) -> Iterator[WorkerConnection]:
     channel = ChildChannel("here", before=(shell.program(),))
     connection = WorkerConnection("here", channel, scripts=script, opening=60.0, greeting=60.0)

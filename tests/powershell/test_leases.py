@@ -13,9 +13,9 @@ from remediation.model.errors import CallFailed
 from tests.powershell.windows import Windows, refused
 
 
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[list[Windows]]:
-    made = [Windows(tmp_path / name) for name in ("one", "two")]
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Windows]]:
+    made = [Windows(tmp_path_factory.mktemp(name)) for name in ("one", "two")]
     yield made
     for each in made:
         each.close()
@@ -24,12 +24,12 @@ def hosts(tmp_path: Path) -> Iterator[list[Windows]]:
 def test_of_two_that_make_a_directory_at_once_one_succeeds(hosts: list[Windows], tmp_path: Path) -> None:
     stores = [WindowsLeases(each.connection, str(tmp_path / "lease")) for each in hosts]
     with ThreadPoolExecutor(2) as pool:
-        for number in range(1, 21):
+        for number in range(1, 11):
             assert sorted(pool.map(lambda store, number=number: store.make(number), stores)) == [False, True]
-    assert sorted(path.name for path in (tmp_path / "lease").iterdir()) == sorted(map(str, range(1, 21)))
-    assert stores[0].newest().number == 20
-    stores[0].clear(*range(1, 20))
-    assert [path.name for path in (tmp_path / "lease").iterdir()] == ["20"]
+    assert sorted(path.name for path in (tmp_path / "lease").iterdir()) == sorted(map(str, range(1, 11)))
+    assert stores[0].newest().number == 10
+    stores[0].clear(*range(1, 10))
+    assert [path.name for path in (tmp_path / "lease").iterdir()] == ["10"]
 
 
 def test_a_folder_that_may_not_be_listed_is_not_an_empty_one(hosts: list[Windows], tmp_path: Path) -> None:

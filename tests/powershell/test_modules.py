@@ -14,9 +14,9 @@ from remediation.facets.machine.service_manager import HostServiceManager, HostS
 from remediation.model.errors import CallFailed
 from remediation.modules.commands.programs import _BOOTSTRAP, _POWERSHELL
 from tests.powershell import shell
-from tests.powershell.host import Host, host
+from tests.powershell.host import Host, _host, host
 
-__all__ = ["host"]
+__all__ = ["_host", "host"]
 
 SERVICE = """
 function Get-CimInstance([string] $ClassName, [string] $Filter) {

@@ -12,9 +12,9 @@ from remediation.facets.machine import processes, system
 from remediation.facets.machine.files import HostFiles, HostFilesWriter
 from remediation.facets.ollama import request_log
 from remediation.model.errors import CallFailed
-from tests.powershell.host import NO_CIM, Host, host
+from tests.powershell.host import NO_CIM, Host, _host, host
 
-__all__ = ["host"]
+__all__ = ["_host", "host"]
 
 PROGRAMS = """
 $started = New-Object DateTime 2026, 8, 21, 10, 0, 0, ([DateTimeKind]::Utc)

@@ -49,7 +49,7 @@ class Mixed:
         return self.connection.exchange(calls)
 
 
-@pytest.fixture(params=[False, True], ids=["worker", "one-call"])
+@pytest.fixture(params=[False, True], ids=["worker", "one-call"], scope="module")
 def host(request: pytest.FixtureRequest) -> Iterator[Mixed]:
     mixed = Mixed(one_call_each=request.param)
     yield mixed
@@ -126,7 +126,7 @@ def test_the_output_of_a_job_comes_as_it_runs(host: Mixed, monkeypatch: pytest.M
     assert isinstance(late, Failed)
 
 
-@pytest.mark.parametrize("content", [b"", BYTES, BYTES * 4000])
+@pytest.mark.parametrize("content", [b"", BYTES, BYTES * 1600])
 def test_files_come_and_go_whole(host: Mixed, tmp_path: Path, content: bytes) -> None:
     path = str(tmp_path / "a file's ü.txt")
     wrote, read = host.exchange(WriteFile(path, content), ReadFile(path))

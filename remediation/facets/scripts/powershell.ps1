@@ -101,7 +101,11 @@ try {
     }
 }
 finally {
-    foreach ($each in @($kept.Keys)) { [Environment]::SetEnvironmentVariable($each, $kept[$each]) }
+    foreach ($each in @($kept.Keys)) {
+        # $null would be passed as '', which since .NET 9 sets an empty variable instead of removing it
+        $before = if ($null -eq $kept[$each]) { [NullString]::Value } else { $kept[$each] }
+        [Environment]::SetEnvironmentVariable($each, $before)
+    }
 }
 
 $errors = New-Object Collections.ArrayList
