@@ -27,7 +27,7 @@ from remediation.diagnosis.facts.derive import derive
 from remediation.diagnosis.knowledge.schema import parse_condition
 from remediation.diagnosis.load import of_incident
 from remediation.diagnosis.readers.reading import read_evidence
-from remediation.diagnosis.score import Speaking, Weights, shares, tally, weights
+from remediation.diagnosis.score import Speaking, Weights, shares, stands_out, tally, weights
 
 READ = ("platform", "ollama_version", "gpu", "symptom", "evidence")
 BYSTANDERS = ("OLLAMA_NUM_PARALLEL=4", "OLLAMA_KEEP_ALIVE=5m", "# OLLAMA_GPU_OVERHEAD=8589934592")
@@ -43,9 +43,6 @@ STEPS = {
 BOUNDS = {"prior": (-6.0, -1.0), "proves": (6.0, 12.0), "more": (0.0, 1.5), "supports": (1.2, 4.0), "against": (1.0, 5.0)}
 FOLDS = 10
 SURE = 0.9
-LEASTS = (0.3, 0.34, 0.4)  # a single hint gives 0.27; one line less would then name another cause
-FAINT, RIGHT_WHEN_FAINT = 0.5, 0.8
-"""A cause may be named on so small a share only if answers with less than half are right that often."""
 
 
 class Case(NamedTuple):
@@ -128,21 +125,11 @@ def fit(start: Weights, known: Sequence[Case]) -> Weights:
     return best
 
 
-def least_share(w: Weights, known: Sequence[Case]) -> float:
-    """Return the least share with which a cause may be named: the smallest one with which faint answers are right often enough."""
-    for least in LEASTS:
-        tried = replace(w, least=least)
-        faint = [good for good, share in (right(case, tried) for case in known) if 0 < share < FAINT]
-        if sum(faint) >= RIGHT_WHEN_FAINT * len(faint):
-            return least
-    return LEASTS[-1]
-
-
 def right(case: Case, w: Weights, tallies: Sequence[Speaking] | None = None) -> tuple[bool, float]:
     """Return whether the first cause is right, and with which share it is given."""
-    first = next(iter(shares(case.tallies if tallies is None else tallies, w).causes), None)
-    named = first is not None and first.share >= w.least
-    return named and first is not None and str(first.cause) in case.accepted, first.share if first is not None and named else 0.0
+    found = shares(case.tallies if tallies is None else tallies, w)
+    named = stands_out(found.causes, found.unknown, case.facts)
+    return named and str(found.causes[0].cause) in case.accepted, found.causes[0].share if named else 0.0
 
 
 def survives(case: Case, w: Weights) -> bool:
@@ -165,7 +152,6 @@ def main() -> int:
     known = cases(folders, changed=True)
     recorded = cases([options.recordings], changed=False) if options.recordings else []
     fitted = fit(weights(), known)
-    fitted = replace(fitted, least=least_share(fitted, known))
     names = sorted({case.name for case in known})
     hits = sure = sure_hits = strong = 0
     for fold in range(FOLDS):

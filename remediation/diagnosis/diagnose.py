@@ -17,7 +17,7 @@ from remediation.diagnosis.facts.derive import derive
 from remediation.diagnosis.knowledge.schema import facts_of
 from remediation.diagnosis.memory.prediction import predict
 from remediation.diagnosis.readers.reading import Reading, read_evidence
-from remediation.diagnosis.score import Scored, Weighed, score, weights
+from remediation.diagnosis.score import Scored, Weighed, score, stands_out
 from remediation.model.facts import Runner
 from remediation.model.finding import Cause, Diagnosis, Finding, Sender
 
@@ -32,8 +32,6 @@ _SURE, _SUREST = 0.5, 0.99
 _PAST = 0.25
 """Factor of a finding's share if the server has stopped answering since."""
 _SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
-_AHEAD = 2.0
-"""Lead over the second cause that a weak first cause needs to be named."""
 _MOST_QUOTES = 5
 _WORDS = re.compile(r"[a-z]{3,}")
 _SAID_TWICE = 0.6
@@ -62,8 +60,9 @@ def judge(reading: Reading) -> Diagnosis:
     senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
     findings = [_followed(one, senders) for one in findings]
     forecast = predict(reading)
-    firm = {one.cause for one in scores.causes if one.mechanisms[0].firm or one.mechanisms[0].score > 0}
-    named = _stands_out(findings, scores.unknown, firm)
+    shown = {one.cause: one.confidence for one in findings}
+    weighed = sorted((replace(one, share=shown.get(one.cause, 0.0)) for one in scores.causes), key=lambda one: -one.share)
+    named = stands_out(weighed, scores.unknown, facts)
     collect = to_collect(reading, facts, findings if named else [])
     if not named:
         rights = reading.evidence.rights
@@ -81,13 +80,6 @@ def judge(reading: Reading) -> Diagnosis:
         notes=(*reading.evidence.skipped, *_beside(reading.evidence)),
         senders=senders,
     )
-
-
-def _stands_out(findings: list[Finding], unknown: float, firm: set[Cause]) -> bool:
-    """Whether the first cause is likelier than ``unknown``, or rests on more than words and is well ahead of every other cause."""
-    first, second = (*(one.confidence for one in findings[:2]), 0.0, 0.0)[:2]
-    ahead = first >= unknown or first >= max(weights().least, _AHEAD * second)
-    return first > 0 and ahead and findings[0].cause in firm
 
 
 def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:

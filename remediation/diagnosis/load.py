@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import io
 import re
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from remediation.diagnosis.decoding import UNPACKED, decoded, is_packed, refuse_bytes
 from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
 from remediation.diagnosis.readers.logs import condense_file
 from remediation.diagnosis.untrusted import load_yaml, parse_json
 from remediation.model.errors import UsageError
 from remediation.model.text.shape import ODD, explain_error
 
-_TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ".gz", ""}
+_TEXT_SUFFIXES = {".log", ".txt", ".json", ".yml", ".yaml", ".md", ".out", ".conf", ".env", ".gz", ".bz2", ".xz", ""}
 _HEAD = 200_000
-_UNPACKED = 64_000_000  # read limit of a compressed file, unpacked
+_SAMPLE = 65_536
 _LONG = 32_000_000  # a larger file is a log, of which the beginning and the end are read
 _IN_ALL = 256_000_000
 _MOST_FILES = 1000
 _NAMED = 200
-_GZIP = b"\x1f\x8b"
 _NEXT = "name an incident file, a saved record, a log, a folder, or - for stdin"
 
 # the kind of a text by its content; the first match decides
@@ -75,7 +71,7 @@ def load_evidence(argument: str, *, stdin: Callable[[], str] | None = None) -> E
             if not files:
                 msg = f"{argument}: the folder holds no evidence"
                 raise UsageError(msg, next_step="name a folder with logs and texts of one incident")
-            return _of_files(files, argument)
+            return _of_files(files, argument, folder=True)
         if path.exists():
             return _of_file(path)
         parts = [Path(part) for part in argument.split(",") if part]
@@ -105,20 +101,20 @@ def refusing(name: str) -> Iterator[None]:
 
 
 def _standard_input() -> str:
-    """Return at most `_UNPACKED` bytes of standard input, decoded as a file is."""
+    """Return at most `UNPACKED` bytes of standard input, decoded as a file is."""
     if sys.stdin is None:
         raise UsageError("-: there is no standard input", next_step=_NEXT)
     stream = getattr(sys.stdin, "buffer", None)
-    content = stream.read(_UNPACKED + 1) if stream is not None else sys.stdin.read(_UNPACKED + 1).encode("utf-8", "surrogatepass")
-    if len(content) > _UNPACKED:
+    content = stream.read(UNPACKED + 1) if stream is not None else sys.stdin.read(UNPACKED + 1).encode("utf-8", "surrogatepass")
+    if len(content) > UNPACKED:
         raise UsageError(
-            f"-: more than {_UNPACKED // 1_000_000} MB on standard input", next_step="save it to a file, and name that"
+            f"-: more than {UNPACKED // 1_000_000} MB on standard input", next_step="save it to a file, and name that"
         )
-    return decoded(content)
+    return decoded(content, "stdin")
 
 
-def _of_files(files: Sequence[Path], argument: str) -> Evidence:
-    """Return several files as one incident; raises `UsageError` above the read limit."""
+def _of_files(files: Sequence[Path], argument: str, *, folder: bool = False) -> Evidence:
+    """Return several files as one incident; of a folder, what is no text is skipped. Raises `UsageError` above the read limit."""
     if len(files) > _MOST_FILES:
         msg = f"{argument[:_NAMED]}: at most {_MOST_FILES:,} files are read as one incident, and these are {len(files):,}"
         raise UsageError(msg, next_step="name a folder with the logs and texts of one incident")
@@ -126,7 +122,18 @@ def _of_files(files: Sequence[Path], argument: str) -> Evidence:
     if size > _IN_ALL:
         msg = f"{argument[:_NAMED]}: {size // 1_000_000} MB, and at most {_IN_ALL // 1_000_000} MB are read as one incident"
         raise UsageError(msg, next_step="name the files that show the fault")
-    return merged([_of_file(one) for one in files])
+    parts, skipped = [], []
+    for one in files:
+        try:
+            parts.append(_of_file(one))
+        except UsageError as error:
+            if not folder:
+                raise
+            skipped.append(str(error))
+    if not parts:
+        raise UsageError(f"{argument[:_NAMED]}: none of the files in the folder is evidence: {skipped[0]}", next_step=_NEXT)
+    whole = merged(parts)
+    return replace(whole, skipped=(*whole.skipped, *skipped))
 
 
 def _of_file(path: Path) -> Evidence:
@@ -135,28 +142,17 @@ def _of_file(path: Path) -> Evidence:
             raise UsageError(f"{path}: this is no regular file", next_step="save its content to a file, or pipe it in and name -")
         if path.stat().st_size > _LONG:
             with path.open("rb") as file:
-                if file.read(len(_GZIP)) != _GZIP:
-                    return Evidence(pieces=(Piece("server_log", condense_file(file), path.name),))
+                head = file.read(_SAMPLE)
                 file.seek(0)
-                return _of_text(decoded(file.read(_UNPACKED)), path.name)
-        text = decoded(path.read_bytes())
+                if not is_packed(head):
+                    refuse_bytes(head, str(path))
+                    return Evidence(pieces=(Piece("server_log", condense_file(file), path.name),))
+                return _of_text(decoded(file.read(UNPACKED), str(path)), path.name)
+        text = decoded(path.read_bytes(), str(path))
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise UsageError(msg, next_step="see whether the file is still there, and may be read") from error
     return _of_text(text, path.name)
-
-
-def decoded(content: bytes) -> str:
-    """Return a file's text, unpacked if gzipped: UTF-16 if it has a byte order mark (PowerShell's ``>``), else UTF-8."""
-    if content.startswith(_GZIP):
-        try:
-            with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
-                content = packed.read(_UNPACKED)
-        except (OSError, EOFError, zlib.error):
-            return ""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", errors="replace")
-    return content.decode("utf-8-sig", errors="replace")
 
 
 def _of_text(text: str, name: str) -> Evidence:

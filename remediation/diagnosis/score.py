@@ -23,13 +23,16 @@ _HEARSAY = ("reported.", "on.", "card.", "release.")
 """Prefixes of reports and machine properties: these alone are no proof."""
 _HEARD = 0.89
 """The most that a cause gets whose only proofs are hearsay."""
+_SEVERAL = 2
+_AHEAD = 2.0
+"""Lead over the second cause that a cause less likely than ``unknown`` needs to be named."""
 _MOST = 3
 """So many hints of one kind count; more of them add nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The calibration: log weights, the temperature, the cap without a proof, and the least share that names a cause."""
+    """The calibration: log weights, the temperature, and the cap without a proof."""
 
     prior: float
     proves: float
@@ -38,7 +41,6 @@ class Weights:
     against: float
     temperature: float
     cap: float
-    least: float
 
 
 @lru_cache(maxsize=1)
@@ -66,6 +68,13 @@ class Weighed:
     cause: Cause
     share: float
     mechanisms: tuple[Scored, ...]
+
+    @property
+    def faint(self) -> bool:
+        """Whether a single hint is all that speaks for the cause, or reports alone do and not more than one."""
+        best = self.mechanisms[0]
+        alone = sum(len(one.supported) for one in self.mechanisms) < _SEVERAL
+        return not any(one.proven for one in self.mechanisms) and (alone or not (best.firm or best.score > 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,19 @@ def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tu
 def score(facts: Facts, chosen: Weights | None = None) -> Scores:
     """Return the shares of all causes, and which of them are excluded."""
     return shares(tally(facts), chosen or weights(), _ruled_out(facts))
+
+
+def stands_out(causes: Sequence[Weighed], unknown: float, facts: Facts) -> bool:
+    """Whether the first cause is to be named: it is likelier than ``unknown``, or well ahead of every other and not faint.
+
+    Where a program's output was read, one hint is not enough: a line less would name another cause. Where people only
+    tell, a hint is all there can be.
+    """
+    if not causes:
+        return False
+    first, second = causes[0], causes[1].share if len(causes) > 1 else 0.0
+    ahead = first.share >= unknown or first.share >= _AHEAD * second
+    return first.share > 0 and ahead and (not first.faint or facts.holds("on.words"))
 
 
 def shares(tallies: Sequence[Speaking], w: Weights, ruled_out: Sequence[RuledOut] = ()) -> Scores:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import random
 import resource
@@ -237,3 +239,52 @@ def test_mutated_evidence(tmp_path: Path) -> None:
 def test_mutated_evidence_at_length(tmp_path: Path) -> None:
     for seed in range(10_000):
         attempt(seed, tmp_path)
+
+
+TEXT = 'time=2026-03-01T10:00:00.000Z level=INFO source=server.go:1 msg="load"\nload_tensors: offloaded 1/33 layers to GPU\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (random.Random(1).randbytes(300_000), "these are bytes, not a text"),
+        (random.Random(2).randbytes(1_000), "these are bytes, not a text"),
+        (b"", "the file is empty"),
+        (b" \r\n\x00\x00\n", "the file is empty"),
+        (b"\x7fELF\x02\x01\x01\x00" + bytes(4_000), "this is a program, not a text"),
+        (b"\x28\xb5\x2f\xfd\x04\x58" + TEXT.encode(), "this is a zstd archive, not a text"),
+        (b"\x1f\x8b\x08\x00 no gzip at all", "the compressed file is damaged"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_the_reason(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.log"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        load_evidence(str(path))
+    (tmp_path / "server.log").write_text(TEXT, encoding="utf-8")
+    whole = load_evidence(str(tmp_path))
+    assert diagnose(whole).offloaded == (1, 33)
+    assert any(said in one for one in whole.skipped)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TEXT.encode("utf-16"),
+        TEXT.encode("utf-16-le"),
+        TEXT.encode("utf-16-be"),
+        TEXT.replace("\n", "\r\n").encode("utf-8-sig"),
+        gzip.compress(TEXT.encode()),
+        gzip.compress(TEXT.encode() + random.Random(3).randbytes(9000).hex().encode())[:-2000],
+        bz2.compress(TEXT.encode()),
+        lzma.compress(TEXT.encode()),
+        gzip.compress(TEXT.encode("utf-16")),
+        b"\x00" * 200 + TEXT.encode(),
+        "".join(f"\x01\x00\x00\x00\x00\x00\x00P{line}\n" for line in TEXT.splitlines()).encode(),
+        TEXT.encode() + "Größe, 显卡\n".encode() + "Größe\n".encode("cp1252"),
+    ],
+)
+def test_a_log_is_read_as_it_was_written_or_packed(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    path.write_bytes(content)
+    assert diagnose(load_evidence(str(path))).offloaded == (1, 33)

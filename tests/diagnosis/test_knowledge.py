@@ -23,9 +23,10 @@ from remediation.playbook.model import Task
 from remediation.steps.registry import registry
 
 ROOT = pathlib.Path(__file__).parents[2]
-CASES: list[dict[str, Any]] = yaml.load(
-    (pathlib.Path(__file__).parent / "fixtures" / "mechanisms.yml").read_text("utf-8"), Loader=FASTEST
-)
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+CASES: list[dict[str, Any]] = [
+    case for name in ("mechanisms.yml", "told.yml") for case in yaml.load((FIXTURES / name).read_text("utf-8"), Loader=FASTEST)
+]
 NAMES = {"p": "platform", "v": "ollama_version", "gpu": "gpu", "s": "symptom"}
 WEIGHTS = ("needs", "proves", "supports", "against", "excludes")
 ENTRIES = knowledge().mechanisms

@@ -46,7 +46,7 @@ _GPU_FOLDER = re.compile(r"cuda|rocm|hip|vulkan|metal", re.IGNORECASE)
 _BASE_LIBRARY = re.compile(r"ggml-(?:base|cpu)", re.IGNORECASE)
 _LISTING = re.compile(r"\b(?:ls|dir|get-childitem|gci|find|tree|du)\b", re.IGNORECASE)
 _NO_LIBRARY = re.compile(
-    r"(?:no|without|missing|lacks?|not contain|absent)[^\n.]{0,40}(?:(?:lib)?ggml-(?:cuda|hip|vulkan)|(?:rocm|cuda(?:_v\d{1,2})?|hip|vulkan)(?:_v[\d.]{1,4})? (?:folder|director|librar|backend|runner|dll|subfolder))|(?:lib)?ggml-(?:cuda|hip)[^\n]{0,40}(?:missing|not (?:there|found|present)|absent|gone)",
+    r"(?:lib[\\/]+ollama|ollama[\\/]+lib|ollama(?:\'s)? (?:lib|folder|directory))\S{0,30}[^\n]{0,40}(?:has none|is empty|has no|lacks|contains? (?:only|no|just)[^\n]{0,40}cpu)|(?:wrong|another|different|other) (?:folder|director\w{1,3}|path|place|location) for (?:the )?(?:rocm|cuda|gpu|hip)|(?:rocm|cuda|gpu) (?:in|is in|libs? in) (?:the )?wrong (?:folder|path|place)|(?:no|without|missing|lacks?|not contain|absent)[^\n.]{0,40}(?:(?:lib)?ggml-(?:cuda|hip|vulkan)|(?:rocm|cuda(?:_v\d{1,2})?|hip|vulkan)(?:_v[\d.]{1,4})? (?:folder|director|librar|backend|runner|dll|subfolder))|(?:lib)?ggml-(?:cuda|hip)[^\n]{0,40}(?:missing|not (?:there|found|present)|absent|gone)",
     re.IGNORECASE,
 )
 _VGPU = re.compile(r"-\d{1,2}[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
@@ -58,22 +58,23 @@ _GFX_LISTED = frozenset(
 )
 _GFX_APU = frozenset({"902", "909", "90c", "1033", "1035", "1036", "1103", "1150", "1152"})
 _APU = re.compile(
-    r"\b[678]\d0m\b|\b8[89]0m\b|\b80[456]0s\b|vega (?:3|6|7|8|10|11)\b|radeon\(tm\) graphics|ryzen[^\n]{0,30}(?:apu|graphics|igpu)|strix|phoenix|integrated (?:amd|radeon)|(?:amd|radeon)[^\n]{0,20}integrated",
+    r"\b[678]\d0m\b|\b8[89]0m\b|\b80[456]0s\b|vega (?:3|6|7|8|10|11)\b|radeon\(tm\) graphics|ryzen[^\n]{0,30}(?:apu|graphics|igpu)|strix|phoenix|integrated (?:amd|radeon)|ryzen[^\n]{0,12}\b\d{4}g[et]?\b|\b(?:amd|radeon|vega|ryzen)[^\n]{0,12} i-?gpu|(?:amd|radeon)[^\n]{0,20}integrated",
     re.IGNORECASE,
 )
 _FLAGS = re.compile(r"^\s{0,8}flags\s{0,20}:[^\n]{20,4000}", re.IGNORECASE | re.MULTILINE)
 # older than Sandy Bridge and Bulldozer, and small models without AVX
 _OLD_PROCESSOR = re.compile(
     r"\bXeon\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,10}[EXLW][35][2-7]\d\d\b|\bCore ?(?:\(TM\))? ?2 (?:Duo|Quad)|\bi[357](?:-| CPU {1,8})[5-9]\d\d\b|\bPhenom\b|\bAthlon ?(?:\(tm\))? ?(?:II|64)\b|\bOpteron ?(?:\(tm\))? ?[1268][1-4]\d\d\b"
-    r"|\b(?:Celeron|Pentium)\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,4}(?:[JN]\d{4}|G\d{3,4}|Gold G5\d{3})\b|\bAtom\W{0,4}(?:\(TM\))? ?(?:CPU )?[CDENZ]\d{3,4}\b|\bno avx2?\b|without avx\b|lacks avx\b",
+    r"|\b(?:Celeron|Pentium)\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,4}(?:[JN]\d{4}|G\d{3,4}|Gold G5\d{3})\b|\bAtom\W{0,4}(?:\(TM\))? ?(?:CPU )?[CDENZ]\d{3,4}\b|\b(?:kvm|qemu)64\b|\bno avx2?\b|without avx\b|lacks avx\b",
     re.IGNORECASE,
 )
 _NO_CUDA = re.compile(r"CUDA Version\s{0,4}:\s{0,4}(?:N/A|ERR!)")
 _BUILD = re.compile(r"\b10\.0\.(\d{5})|\bbuild[: ]{1,3}(\d{5})\b", re.IGNORECASE)
 _KERNEL_MODULE = re.compile(
-    r"NVRM version:[^\n]{0,80}?\b(\d{3})\.(\d{1,3})(?:\.\d{1,3})?\b|(?:nvidia )?driver(?: version)?[\s:=(]{1,4}(?:grid )?v?(\d{3})\.(\d{1,3})",
+    r"NVRM version:[^\n]{0,80}?\b(\d{3})\.(\d{1,3})(?:\.\d{1,3})?\b|(?:nvidia )?driver(?: version)?[\s:=(]{1,4}(?:grid )?v?([345]\d\d)(?:\.(\d{1,3}))?(?![\d-])",
     re.IGNORECASE,
 )
+_DRIVER_NUMBER = re.compile(r"(?<![\d.])([345]\d\d\.\d{2,3})(?![\d])")
 _TOOLKIT = re.compile(
     r"(?:toolkit|libnvidia-container\w*|nvidia-docker2?)[^\n]{0,30}\b(?:1\.\d{1,2}\.\d{1,2}|2\.\d{1,2}\.\d)", re.IGNORECASE
 )
@@ -108,6 +109,8 @@ def _machine(sheet: Sheet) -> None:
     sheet.say("on.windows_host", platform in {"windows", "wsl", "docker-windows"} or None)
     sheet.say("on.linux", platform in {"linux", "docker-linux"} or None)
     sheet.say("on.live", is_live(reading.evidence) or None)
+    printed = any(log.loads or log.starts or log.devices or log.hits for log in reading.logs)
+    sheet.say("on.words", not (printed or reading.ps or reading.smi or is_live(reading.evidence)) or None)
     builds = [int(one or two) for one, two in _BUILD.findall(reading.raw)]
     old = next((build for build in builds if 10240 <= build < 19044), None)
     sheet.say(
@@ -265,6 +268,8 @@ def _release_of_driver(sheet: Sheet) -> None:
     if module is not None:
         number, at = ".".join(filter(None, module.groups())), Quote("text", module[0].strip()[:160])
     if not number:
+        told = _told_driver(reading.raw)
+        sheet.say("driver.555_or_newer", (told is not None and float(told) >= 555) or None, f"driver {told}", Quote("text", told or ""))
         return
     major, needed = int(number.split(".")[0]), needed_driver(reading.version)
     early = sheet.holds("card.before_volta") and at_least(reading.version, "0.30.0")
@@ -280,6 +285,13 @@ def _release_of_driver(sheet: Sheet) -> None:
         sheet.say("driver.new_enough", True, f"driver {number}", at)
     sheet.say("driver.before_550", (major < 550) or None, f"driver {number}", at)
     sheet.say("driver.555_or_newer", (major >= 555) or None, f"driver {number}", at)
+
+
+def _told_driver(text: str) -> str | None:
+    """Return the newest driver that lines about drivers name."""
+    lines = [line for line in text.splitlines() if "driver" in line.lower()]
+    numbers = [number for line in lines for number in _DRIVER_NUMBER.findall(line)]
+    return max(numbers, key=lambda one: [int(part) for part in one.split(".")], default=None)
 
 
 def _generation(sheet: Sheet) -> None:

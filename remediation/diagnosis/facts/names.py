@@ -14,6 +14,7 @@ place.short: not all of the model is on the GPU
 place.none: nothing of the model is on the GPU
 place.part: part of the model is on the GPU
 place.planned: only the plan of the placement is known
+place.told_whole: only words say that all of the model is on the GPU
 place.told: only words say where the model is
 place.past: the model was on the GPU, and none is loaded now
 place.listed_only: only a list of loaded models says where the model is
@@ -51,6 +52,7 @@ load.dominates: most of a request's time is loading
 load.after_pause: by the access log only answers after a pause take long
 load.small_part: loading is the smaller part of a request's time
 load.options_differ: one model was loaded with several contexts in turn
+keep_alive.forever: keep_alive or the list of loaded models says that the model stays loaded
 keep_alive.zero: OLLAMA_KEEP_ALIVE or keep_alive of the request unloads the model after each answer
 speed.brisk: the server writes as fast as a card does
 speed.slow: the server writes as slowly as a processor does
@@ -140,6 +142,7 @@ on.wsl: WSL is involved
 on.windows_host: the machine runs Windows
 on.linux: the server runs on Linux
 on.live: a host was looked at
+on.words: nothing but words was given, no output of a program that says anything
 windows.old: Windows is older than 21H2
 windows.ten: Windows 10
 cpu.no_avx: the processor has no AVX

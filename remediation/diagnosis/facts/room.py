@@ -27,6 +27,8 @@ _LONG, _VERY_LONG = 16384, 32768
 _MANY, _VERY_MANY = 3, 8
 _BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (about 3.6 bits)
 _USUAL_BYTES = 0.58  # bytes per parameter at the default quantisation (about 4.6 bits)
+_ROOMY = 0.8
+"""Weights below this share of the card fit it with a small cache, whatever the list counts."""
 _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
 _LEAST_BY_LAYERS = ((49, 7 * GIB), (41, 5 * GIB), (33, 2 * GIB))
 """Least size of a model by its number of layers, at the usual quantisation (phi3 3.8B, gemma2 9B, gemma3 12B)."""
@@ -57,12 +59,8 @@ def derive_room(sheet: Sheet) -> None:
     _reserve(sheet)
     _spilled(sheet)
     loaded = load is not None and (load.parallel or 0) >= _MANY and (load.context or 0) >= _VERY_LONG
-    sheet.say(
-        "slots.loaded",
-        (loaded and not sheet.holds("place.whole")) or None,
-        f"{figures.parallel} slots of {figures.context} tokens were loaded",
-        _quotes(sheet)[0] or (load.command_at if load else None),
-    )
+    text, at = f"{figures.parallel} slots of {figures.context} tokens were loaded", load.command_at if load else None
+    sheet.say("slots.loaded", (loaded and not sheet.holds("place.whole")) or None, text, _quotes(sheet)[0] or at)
     if not bound and not sheet.holds("place.whole", "ram.ended"):
         _decides(sheet, used)
         _graph(sheet)
@@ -110,9 +108,7 @@ def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counte
     default = figures.fits(room, context=DEFAULT_CONTEXT) if length > DEFAULT_CONTEXT else None
     empty = figures.fits(figures.empty_card)
     weigh_more = figures.parallel > length / DEFAULT_CONTEXT
-    holders = sorted((item for item in sheet.reading.processes if item.memory), key=lambda item: -(item.memory or 0))
-    names = f"{', '.join(f'{item.name} {human(item.memory or 0)}' for item in holders[:4])} hold the card: " if holders else ""
-    taken = f"{names}{human(used or 0)} of the card are in use by others; {words}"
+    taken = holders.taken_by_others(sheet, used or 0, words)
     share = (used or 0) / max(1, figures.total or 1)
     if sheet.holds("reserve.decides"):
         return
@@ -368,6 +364,8 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     whole_size = row.size if row is not None and row.size else None
     names = [one.name for one in reading.ps] + [name for log in reading.logs for name in log.models_seen]
     billions = max((float(match) for match in _BILLIONS.findall(" ".join([*names, reading.prose]))), default=0.0)
+    experts = _EXPERTS.search(" ".join([*names, reading.prose]))
+    billions = max(billions, int(experts[1]) * int(experts[2]) * 0.85) if experts else billions
     files = {match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB)) for match in _FILE.finditer(reading.raw)}
     shown = [row.name] if row is not None and row.name else list(files)
     file_size = max((files[name] for name in shown if name in files), default=None)
@@ -404,12 +402,9 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     if total and whole_size is not None and whole_size > total and small and row is not None:
         text, weights = f"it takes {human(whole_size)}, the card has {human(total)}", _usual_weights(row.name)
         cache = weights is not None and whole_size > 2 * weights + 2 * GIB
-        sheet.say(
-            "size.listed_exceeds" if weights is None else "size.mostly_cache" if cache else "size.exceeds_card",
-            True,
-            text,
-            row.at,
-        )
+        listed = weights is None or weights < total * _ROOMY
+        name = "size.mostly_cache" if cache else "size.listed_exceeds" if listed else "size.exceeds_card"
+        sheet.say(name, True, text, row.at)
     if (
         total
         and whole_size is not None

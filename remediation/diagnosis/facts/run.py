@@ -40,6 +40,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6,
 
 _PACE = re.compile(r"(?<![\d.,-])(\d{1,3}(?:\.\d{1,2})?) ?(?:tokens?|tok|t) ?(?:/|per) ?(?:s\b|sec)", re.IGNORECASE)
 _KEPT = re.compile(r"(?<![A-Za-z_])keep_?alive[\"']?\s{0,4}[=:]\s{0,4}[\"']?(0s?|[1-9]s|[1-5]\ds)(?![\w.])", re.IGNORECASE)
+_FOREVER = re.compile(r"keep_?alive[\"']?\s{0,4}(?:[=:]|is|to)?\s{0,4}[\"']?-1|\bforever\s*$", re.IGNORECASE | re.MULTILINE)
 _IN_WORDS = re.compile(
     r"(?:(?:only|just|first|offload\w*)\W{1,3})?\b(\d{1,3}) ?(?:of|/|out of) ?(?:the |all )?(\d{1,3}) (?:repeating )?layers?\b",
     re.IGNORECASE,
@@ -157,18 +158,8 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
         sheet.say("place.unallocated", True, text, unallocated, of=load)
         share, at = 0.0, unallocated
     sheet.say("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
-    reported = next((sheet.known[name] for name in ("reported.split", "reported.on_cpu") if name in sheet.known), None)
-    if share is None and not sheet.holds("discovery.empty") and reported is not None:
-        share, at, text = (0.5 if reported.name == "reported.split" else 0.0), reported.quotes[0], reported.said
-        sheet.say("place.told", True, reported.said, at)
-    counted = _IN_WORDS.search(reading.raw)
-    if (
-        share in {None, 0.5}
-        and counted is not None
-        and 0 < int(counted[2]) >= int(counted[1])
-        and not sheet.holds("discovery.empty")
-    ):
-        share, at, text = int(counted[1]) / int(counted[2]), Quote("text", counted[0]), f"{counted[0]} are said to be on the GPU"
+    if (said := _in_words(sheet, share)) is not None:
+        share, at, text = said
         sheet.say("place.told", True, text, at)
     if share is None and sheet.holds("discovery.empty"):
         share, at, text = 0.0, sheet.known["discovery.empty"].quotes[0], "the server found no GPU"
@@ -201,6 +192,24 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
         sheet.say("place.bytes_lag", True, text, load.result_at, row.at)
     sheet.say("place.listed_only", reading.offloaded is None or None, "a list says where the model is", row.at if row else None)
     _beside_it(sheet)
+
+
+def _in_words(sheet: Sheet, share: float | None) -> tuple[float, Quote, str] | None:
+    """Return the share that people tell, with its quote and words, where nothing but words says it."""
+    if sheet.holds("discovery.empty") or share is not None:
+        return None
+    reported = next((sheet.known[name] for name in ("reported.split", "reported.on_cpu") if name in sheet.known), None)
+    counted = _IN_WORDS.search(sheet.reading.raw)
+    if counted is not None and 0 < int(counted[2]) >= int(counted[1]) and (reported is None or reported.name == "reported.split"):
+        return int(counted[1]) / int(counted[2]), Quote("text", counted[0]), f"{counted[0]} are said to be on the GPU"
+    if reported is not None:
+        return (0.5 if reported.name == "reported.split" else 0.0), reported.quotes[0], reported.said
+    elsewhere = ("reported.fits_elsewhere", "reported.more_before", "reported.forced_fits")
+    if sheet.holds("reported.all_on_gpu") and not sheet.holds(*elsewhere):
+        said = sheet.known["reported.all_on_gpu"]
+        sheet.say("place.told_whole", True, said.said, said.quotes[0])
+        return 1.0, said.quotes[0], said.said
+    return None
 
 
 def _beside_it(sheet: Sheet) -> None:
@@ -456,6 +465,9 @@ def _reloads(sheet: Sheet) -> None:
     keep = reading.setting("OLLAMA_KEEP_ALIVE")
     if keep is not None and keep.value in {"0", "0s"}:
         sheet.say("keep_alive.zero", True, "OLLAMA_KEEP_ALIVE=0 unloads the model after each answer", keep.at)
+    forever = _FOREVER.search(reading.raw)
+    if forever is not None:
+        sheet.say("keep_alive.forever", True, "the model is to stay loaded", Quote("text", forever[0].strip()))
     asked = _KEPT.search(reading.raw)
     if asked is not None:
         text = f"{asked[0].strip()} in the request unloads the model {'after each answer' if asked[1] in {'0', '0s'} else 'soon'}"

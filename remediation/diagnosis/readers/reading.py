@@ -230,7 +230,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     _structured(evidence, ps, smi, asks, docker)
     declared += _container_settings(evidence)
     listed = [d.name for log in logs for d in log.devices if d.is_gpu] + [name for one in smi for name in one.names]
-    prose = read_gpu("\n".join(filter(None, (evidence.gpu, *listed))))
+    prose = read_gpu("\n".join(filter(None, (_DENIED.sub("", evidence.gpu or ""), *listed))))
     if not prose.named:
         texts = "\n".join(piece.text for piece in evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL)
         if texts or evidence.symptom:
@@ -258,9 +258,10 @@ def _gathered(text: str) -> str:
 
 
 def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
-    """Yield the pieces, each with a unique name for quotes."""
+    """Yield the pieces and the symptom, which may quote a message, each with a unique name for quotes."""
     seen: dict[str, int] = {}
-    for piece in evidence.pieces:
+    symptom = (Piece("other", evidence.symptom, "symptom"),) if evidence.symptom else ()
+    for piece in (*evidence.pieces, *symptom):
         count = seen[piece.label] = seen.get(piece.label, 0) + 1
         yield (piece.label if count == 1 else f"{piece.label}#{count}"), piece
 

@@ -20,6 +20,8 @@ _SETTING = re.compile(
 )
 _SETTING_NAMES = ("OLLAMA_", "LLAMA_ARG_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "GPU_")
 _NUMBER = re.compile(r"(?<![\w.])(\d{3,7})(?![\w.])")
+_ADVISED = ("set ", "setting ", "use ", "with ", "try ")
+"""What stands before a setting that a message proposes."""
 _PROMPT = re.compile(r"#\s{1,4}(?:docker|podman|sudo|curl|ollama) ")
 _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",
           "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx",
@@ -102,6 +104,8 @@ def read_settings(text: str, label: str) -> tuple[DeclaredSetting, ...]:
             continue
         for match in _SETTING.finditer(line):
             if match["sep"].strip() == ":" and match["value"].startswith("//"):
+                continue
+            if "msg=" in line and line[: match.start()].endswith(_ADVISED):
                 continue
             value = match["value"].strip("\"'")
             found.append(DeclaredSetting(match["name"], value, Quote(f"{label}:{number}", line.strip()[:300])))
