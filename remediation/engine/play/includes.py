@@ -142,7 +142,9 @@ def _role(given: IncludeRole, site: TaskContext, names: Layer) -> IncludedFile:
     inside = site.settings.role
     parents = (*inside.parents, inside) if inside else ()
     name = given.name or given.role or ""
-    use = RoleUse(name, role_parts(given.model_dump(exclude={"apply"})), {}, {}, parents, inside)
+    use = RoleUse(
+        name, role_parts(given.model_dump(exclude={"apply"})), {}, {}, parents, inside, validate=given.rolespec_validate
+    )
     try:
         loaded = site.play.stage.tasks_of(site.task.folder / "-", site.task.inner or site.task.outer, f"{site.path}.", use)
     except InputError as error:

@@ -87,7 +87,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
                 raise Interrupted
             if ending.outcome is Outcome.UNREACHABLE or _broken_off(inner, ending):
                 break
-            pause(site, loop.pause, last=number == len(items) - 1)
+            pause(inner, loop.pause, last=number == len(items) - 1)
     except RemediationError as error:  # an invalid pause or break_when
         failed = _ending(site, _refused(error))
         return dataclasses.replace(failed, result={**failed.result, "results": [dict(each.result) for each in endings]})
@@ -101,7 +101,7 @@ def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskRes
     ending = _ignoring(inner, run_item(inner, act))
     result = {**ending.result, **inner.loop, "item": item}
     ending = dataclasses.replace(ending, result=result, notify=_wanted(inner, ending))
-    _set(site, ending)
+    _set(inner, ending)
     emit_task_end(inner, ending, item=item, looped=True)
     return ending
 
@@ -318,7 +318,8 @@ def _ignoring(site: TaskContext, ending: TaskResult) -> TaskResult:
 
 def _keep(site: TaskContext, ending: TaskResult) -> None:
     """Set the variables that the task registers and defines."""
-    _set(site, ending)
+    if site.task.loop is None:
+        _set(site, ending)
     if site.task.register:
         site.host.facts[site.task.register] = dict(ending.result)
 

@@ -227,7 +227,7 @@ def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResul
     }
     if reply.kind == "not-found":
         missing = reply.missing or (program.argv[0] if program.argv else "the program")
-        values["cmd"] = ""
+        values |= {"cmd": "", "msg": "Error executing command."}
         if missing == program.cwd:
             values |= {"rc": None, "msg": "Unable to change directory before execution."}
             return ActionResult(Outcome.FAILED, values, reply.message, "create that folder on the host, or correct chdir")

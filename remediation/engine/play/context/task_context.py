@@ -89,6 +89,11 @@ class TaskContext:
         except RemediationError:
             return True  # when in doubt, hide
 
+    def background(self) -> float | None:
+        """Return the limit in seconds of a program that runs in the background (``poll: 0``), None if the task waits for it."""
+        seconds = self.number(self.task.job_seconds, 0.0)
+        return seconds if seconds and self.task.poll is not None and not self.number(self.task.poll, 1.0) else None
+
     def timeout(self) -> float | None:
         """Return the task's own time limit in seconds."""
         seconds = self.number(self.settings.timeout, 0.0)
