@@ -10,6 +10,7 @@ import json
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ _MOST_HOSTS = 250
 _CODE = {".py", ".psm1", ".cs"}
 _FIRST_NUMBER = 7
 """The first machine of the first world is laptop-07; the others have consecutive names."""
-NAMES = {"docker-desktop": "laptop", "native-windows": "desktop"}
+NAMES = {"docker-desktop": "laptop", "native-windows": "desktop", "linux": "gpu"}
 """The worlds, and what their hosts are called."""
 
 
@@ -46,9 +47,13 @@ class LabHost:
     tls: str = ""
     """The kind of its certificate where it speaks HTTPS (winrm/certificates.py)."""
 
+    world: str = DOCKER_DESKTOP
+
     @property
     def endpoint(self) -> str:
-        """The WinRM URL."""
+        """The WinRM URL, or the address of its sshd."""
+        if self.world == processes.LINUX:
+            return f"ssh://{self.address}:{self.port}"
         return f"http{'s' if self.tls else ''}://{self.address}:{self.port}/wsman"
 
 
@@ -79,6 +84,23 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"Lab({self.folder}, {len(self.hosts)} hosts, user {self.user}, password ***)"
+
+    def variables(self, host: LabHost) -> dict[str, Any]:
+        """Return how an inventory reaches a host."""
+        if self.world == processes.LINUX:
+            from remediation_lab.linux import sshd  # other worlds need no OpenSSH
+
+            found = processes.ping(self.folder, processes.LINUX) or {}
+            more = {"endpoint": found.get("endpoint"), "docker_host": f"unix://{self.folder}/no-docker.sock"}
+            return sshd.at(self.folder / "hosts" / host.name / "sshd", host.port).variables(**more)
+        return {
+            "ansible_host": host.address,
+            "ansible_port": host.port,
+            "ansible_winrm_scheme": "http",
+            "ansible_user": self.user,
+            "ansible_password": self.password,
+            "lab_scale": self.scale,
+        }
 
     def host(self, name: str) -> LabHost:
         """Return one host; UsageError names those there are."""
@@ -117,7 +139,15 @@ def start(
         known = _read(place)
         wanted: dict[str, Any] = {"powershell_start": powershell_start, "scale": scale, "tls": tls, "code": _stamp()}
         wanted["powershell"] = (known or {}).get("powershell", "") if powershell is None else _interpreter(powershell)
-        wanted["world"] = world or (known or {}).get("world", DOCKER_DESKTOP)
+        wanted["world"] = world or _world(known)
+        if wanted["world"] == processes.LINUX and sys.platform != "linux":
+            raise UsageError(
+                "a Linux host of the lab is this machine, and this machine runs no Linux", next_step="choose another world"
+            )
+        if wanted["world"] == processes.LINUX and hosts > 1:
+            raise UsageError(
+                "a lab of Linux hosts has one host, whose processes are this machine's", next_step="leave out --hosts"
+            )
         if (
             known is None
             or len(known["hosts"]) < hosts
@@ -125,7 +155,7 @@ def start(
         ):
             processes.stop(place)
             known = _described(place, known, hosts, wanted)
-        missing = [name for name in processes.SERVICES if processes.ping(place, name) is None]
+        missing = [name for name in processes.needed(wanted["world"]) if processes.ping(place, name) is None]
         processes.launch(place, known, missing)
         return _lab(place, known, started=bool(missing))
 
@@ -148,7 +178,7 @@ def find(folder: Path | None = None) -> Lab | None:
     """Return the lab if both its processes answer."""
     place = folder or default_folder()
     known = _read(place)
-    if known is None or any(processes.ping(place, name) is None for name in processes.SERVICES):
+    if known is None or any(processes.ping(place, name) is None for name in processes.needed(_world(known))):
         return None
     return _lab(place, known)
 
@@ -165,8 +195,8 @@ def stop(folder: Path | None = None) -> bool:
 def reset(folder: Path | None = None) -> None:
     """Make all machines new with the default fault; starts nothing. Works on a stopped lab as well."""
     place = folder or default_folder()
-    if processes.ping(place, "world") is not None:
-        processes.call(place, "world", "reset")
+    if processes.ping(place, _machines(place)) is not None:
+        processes.call(place, _machines(place), "reset")
     elif (place / "hosts").exists():
         with _alone(place):
             shutil.rmtree(place / "hosts")
@@ -175,10 +205,10 @@ def reset(folder: Path | None = None) -> None:
 def fault(host: str, name: str, folder: Path | None = None) -> None:
     """Make a machine new with a fault; UsageError when the lab does not run or knows no such host or fault."""
     place = folder or default_folder()
-    if processes.ping(place, "world") is None:
+    if processes.ping(place, _machines(place)) is None:
         raise UsageError("the lab does not run", next_step="start it: remediate lab.start")
     try:
-        processes.call(place, "world", "fault", host=host, name=name)
+        processes.call(place, _machines(place), "fault", host=host, name=name)
     except Refusal as refusal:
         raise UsageError(refusal.message, next_step=f"faults: {', '.join(faults(lab_world(place)))}") from refusal
 
@@ -205,6 +235,10 @@ def unwire(host: str | None = None, folder: Path | None = None) -> None:
 
 def faults(world: str = DOCKER_DESKTOP) -> tuple[str, ...]:
     """Return the names of the faults of a world."""
+    if world == processes.LINUX:
+        from remediation_lab.linux.faults import FAULTS
+
+        return tuple(FAULTS)
     from remediation_lab.world.worlds import WORLDS  # brings the whole machine model, which few callers need
 
     return tuple(WORLDS[world].faults)
@@ -212,7 +246,16 @@ def faults(world: str = DOCKER_DESKTOP) -> tuple[str, ...]:
 
 def lab_world(folder: Path | None = None) -> str:
     """Return the world that a lab has, or had last."""
-    return str((_read(folder or default_folder()) or {}).get("world", DOCKER_DESKTOP))
+    return _world(_read(folder or default_folder()))
+
+
+def _world(known: Mapping[str, Any] | None) -> str:
+    return str((known or {}).get("world", DOCKER_DESKTOP))
+
+
+def _machines(place: Path) -> str:
+    """Return the service that has the machines."""
+    return processes.needed(lab_world(place))[0]
 
 
 def status(folder: Path | None = None) -> dict[str, Any] | None:
@@ -220,7 +263,8 @@ def status(folder: Path | None = None) -> dict[str, Any] | None:
     place = folder or default_folder()
     if find(place) is None:
         return None
-    machines, counted = processes.call(place, "world", "status"), processes.call(place, "winrm", "counters")
+    machines: dict[str, Any] = processes.call(place, _machines(place), "status")
+    counted = processes.call(place, "winrm", "counters") if "winrm" in processes.needed(lab_world(place)) else {}
     return {name: {**machine, "winrm": counted.get(name, {})} for name, machine in machines.items()}
 
 
@@ -257,10 +301,10 @@ def _read(place: Path) -> dict[str, Any] | None:
 
 
 def _described(place: Path, known: Mapping[str, Any] | None, count: int, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    same = known is not None and known.get("world", DOCKER_DESKTOP) == wanted["world"]
+    same = known is not None and _world(known) == wanted["world"]
     there = list(known["hosts"]) if known is not None and same else []
     for number in range(len(there), max(count, len(there))):
-        address = _address(number)
+        address = "127.0.0.1" if wanted["world"] == processes.LINUX else _address(number)
         there.append(
             {"name": f"{NAMES[wanted['world']]}-{number + _FIRST_NUMBER:02d}", "address": address, "port": _free_port(address)}
         )
@@ -315,7 +359,9 @@ def _free_port(address: str) -> int:
 def _lab(place: Path, known: Mapping[str, Any], *, started: bool = False) -> Lab:
     line = (place / "users").read_text(encoding="utf-8").splitlines()[0]
     password = line.split(":", 2)[2]
-    hosts = tuple(LabHost(each["name"], each["address"], each["port"], each.get("tls", "")) for each in known["hosts"])
+    hosts = tuple(
+        LabHost(each["name"], each["address"], each["port"], each.get("tls", ""), _world(known)) for each in known["hosts"]
+    )
     return Lab(
         place,
         hosts,

@@ -14,17 +14,7 @@ def start_hosts(wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     from remediation_lab import control
 
     lab = control.start(hosts=int(wanted.get("hosts", 1)), world=str(wanted.get("world") or control.DOCKER_DESKTOP))
-    return {
-        host.name: {
-            "ansible_host": host.address,
-            "ansible_port": host.port,
-            "ansible_winrm_scheme": "http",
-            "ansible_user": lab.user,
-            "ansible_password": lab.password,
-            "lab_scale": lab.scale,
-        }
-        for host in lab.hosts
-    }
+    return {host.name: lab.variables(host) for host in lab.hosts}
 
 
 def _faults() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The lab's two processes: started detached, queried, and stopped."""
+"""The lab's processes: started detached, queried, and stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from remediation import model
 from remediation.model.errors import CallFailed
 from remediation_lab.wire import Client, Json, Refusal
 
-SERVICES = {"world": "world.json", "winrm": "winrm.json"}
+SERVICES = {"world": "world.json", "winrm": "winrm.json", "linux": "linux.json"}
+LINUX = "linux"
 _STOP_SECONDS = 10.0
 
 
@@ -26,6 +27,11 @@ def call(place: Path, service: str, op: str, **fields: Json) -> Json:
         return client.call(op, **fields)
     finally:
         client.close()
+
+
+def needed(world: str) -> tuple[str, ...]:
+    """Return the services that a world needs."""
+    return ("linux",) if world == LINUX else ("world", "winrm")
 
 
 def ping(place: Path, service: str) -> Mapping[str, Any] | None:
@@ -49,6 +55,7 @@ def launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
             *(word for host in known["hosts"] for word in ("--host", host["name"])),
         ],
         "winrm": [str(place)],
+        "linux": [str(place), "--host", known["hosts"][0]["name"], "--port", str(known["hosts"][0]["port"])],
     }
     running = [(name, _detached(place, name, commands[name])) for name in services]
     for name, process in running:
@@ -80,7 +87,7 @@ def _detached(place: Path, name: str, arguments: list[str]) -> subprocess.Popen[
 
 
 def stop(place: Path) -> bool:
-    """Let both services end; tells whether one ran."""
+    """Let all services end; tells whether one ran."""
     running = [(name, pid["pid"]) for name in SERVICES if (pid := ping(place, name)) is not None]
     for name, _ in running:
         with suppress(Refusal):  # it has ended meanwhile

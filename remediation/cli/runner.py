@@ -37,6 +37,7 @@ from remediation.inventory.ansible_config import ansible_config
 from remediation.model.change import Risk
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
+from remediation.model.event_data import RunEndData
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.digits import is_whole
 from remediation.playbook.load import load_playbook
@@ -210,8 +211,8 @@ def execute_run(
             report.cut_off()
             raise
         except RemediationError as error:  # reported by the caller; the journal must not look interrupted
-            data = {"run": log.run, "hosts": {}, "exit_code": error.exit_code, "seconds": ports.clock.now() - begun}
-            log.write(Event("run_end", ports.clock.now(), data=data))
+            data = RunEndData(run=log.run, hosts={}, exit_code=error.exit_code, seconds=ports.clock.now() - begun)
+            log.write(Event("run_end", ports.clock.now(), data={**data}))
             raise
         if summary.error:  # what ended the run as a whole
             with report.pause():

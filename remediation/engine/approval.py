@@ -52,7 +52,7 @@ def missing(plan: Iterable[Change], context: StepContext) -> Refusal | None:
 
 def _latest(context: StepContext) -> Reader | None:
     """Return the snapshot with which the plan was made, which may know the session already."""
-    return context.memory.seen[0] if context.memory.seen is not None else None
+    return context.memory.seen.reader if context.memory.seen is not None else None
 
 
 def _lack(need: Need, session: SessionFacts) -> tuple[str, str] | None:

@@ -20,6 +20,7 @@ from remediation.model.change import Change, Risk
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
+from remediation.model.event_data import NoteData
 from remediation.model.secrets.masking import Masker
 from remediation.steps.registry import registry
 
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
 
 WARN_SECONDS = 60.0
 """How many seconds in advance the desktop user is warned that a program will be closed."""
-
-RUN_STARTED = "run_started"
-"""Host variable with the start of the run, in seconds since the epoch by the host's clock. `once_per_run` steps read it."""
-
-PENDING = "pending_changes"
-"""Host variable with the changes that check mode has predicted so far on this host, as JSON (``docs/events.md``).
-
-A step whose state depends on them predicts its own changes from it: a stack is recreated if its file would be edited.
-"""
-
 
 SNAPSHOT_TTL = 2.0
 """Seconds for which a snapshot of a host may be reused while the run changes nothing there.
@@ -211,6 +202,14 @@ class Ports:
     mask: Masker = field(default_factory=Masker)
 
 
+@dataclass(frozen=True, slots=True)
+class TimedSnapshot:
+    """A reader of a host with its answers so far, and the time of the controller's clock at which they were complete."""
+
+    reader: Reader
+    taken: float
+
+
 @dataclass(slots=True)
 class HostMemory:
     """What the engine remembers of one host during a run. `remediation.engine.journal.progress` rebuilds it from events.
@@ -223,7 +222,7 @@ class HostMemory:
     - ``done``, ``in_flight``: of an interrupted run, by task path: the changes of unfinished tasks, and the changes that were
       sent but whose result was not observed.
     - ``climbed``, ``climbing``: by ladder path, the rungs that were finished and the rung that was in progress.
-    - ``seen``: the latest snapshot and its end by the controller's clock; None after the run has changed something or waited.
+    - ``seen``: the latest snapshot; None after the run has changed something or waited.
     - ``failed``: within a ladder, the changes that failed since the last successful change; None outside, where tasks may be
       retried.
     - ``target``, ``loaded``: the target and the loaded models as ``host_facts`` reported them in an earlier process of the
@@ -240,14 +239,14 @@ class HostMemory:
     in_flight: dict[str, tuple[Change, ...]] = field(default_factory=dict)
     climbed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     climbing: dict[str, str] = field(default_factory=dict)
-    seen: tuple[Reader, float] | None = None
+    seen: TimedSnapshot | None = None
     failed: dict[tuple[str, str], Result] | None = None
     target: Mapping[str, Any] = field(default_factory=dict)
     loaded: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def reuse(self, now: float) -> Reader | None:
-        """Return the latest snapshot if it is still valid at `now`."""
-        return self.seen[0] if self.seen is not None and now - self.seen[1] <= SNAPSHOT_TTL else None
+    def snapshot(self, now: float, *, max_age: float) -> Reader | None:
+        """Return the latest snapshot if it is at most `max_age` seconds old at `now`."""
+        return self.seen.reader if self.seen is not None and now - self.seen.taken <= max_age else None
 
     def copy(self) -> HostMemory:
         """Return a copy that shares no mutable state."""
@@ -300,7 +299,7 @@ class StepContext:
 
     def note(self, text: str, *, level: str = "info") -> None:
         """Emit a note; ``level`` is ``info`` or ``warning``."""
-        self.emit("note", text=text, level=level)
+        self.emit("note", **NoteData(text=text, level=level))
 
     def contained(self) -> AbstractContextManager[None]:
         """Turn an internal error into an `InternalError` of this host."""

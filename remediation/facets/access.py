@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
+
 if TYPE_CHECKING:
     from remediation.connections.calls import Connection
     from remediation.facets.protocols import Reader, Writer
@@ -19,10 +21,11 @@ class HostAccess(Protocol):
     def reader(self) -> Reader:
         """A read-only view of the host with a new snapshot."""
 
-    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None, context: LookContext = NO_CONTEXT) -> Reader:
         """Return a reader with a new snapshot for a purpose (a step's name), which prefetches what that purpose usually reads.
 
-        With ``snapshot``, a reader of this host, its answers are reused, so that several purposes share one observation.
+        With ``snapshot``, a reader of this host, its answers are reused, so that several purposes share one observation. The reader
+        has ``context`` for the step.
         """
 
     @property

@@ -17,6 +17,7 @@ from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, generate, pull
 from remediation.facets.ollama.writer import Asker, OllamaWriterByHttp
+from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
 from remediation.facets.services.daemon import LinuxDaemon, LinuxDaemonWriter
 from remediation.facets.services.serving import HostServices, HostServicesWriter
 from remediation.facets.snapshot import Snapshot
@@ -28,8 +29,9 @@ from remediation.model.facts import Target
 class HostReader:
     """A host with one snapshot: repeated reads return the same answers. Create a new reader for fresh ones."""
 
-    def __init__(self, place: HostInfo, look: Snapshot) -> None:
+    def __init__(self, place: HostInfo, look: Snapshot, context: LookContext = NO_CONTEXT) -> None:
         self._place, self._snapshot = place, look
+        self.context = context
         self.name = place.name
         self.variables = place.variables
 
@@ -112,9 +114,9 @@ class HostReader:
         with readable_error(lambda: self.name, "target"):
             return self._snapshot.once("target", lambda: self._place.remember(finder.find()))
 
-    def also(self, purpose: str) -> HostReader:
+    def also(self, purpose: str, context: LookContext = NO_CONTEXT) -> HostReader:
         """Return a reader with the same snapshot for another purpose."""
-        return HostReader(self._place, self._snapshot.also(purpose))
+        return HostReader(self._place, self._snapshot.also(purpose), context)
 
     def prefetch(self) -> None:
         """Read what a diagnosis needs in two exchanges, plus one for what depends on their answers."""
@@ -130,6 +132,7 @@ class HostWriter:
     def __init__(self, place: HostInfo, look: Snapshot, on_progress: pull.Progress | None = None) -> None:
         self._place, self._snapshot = place, look
         self._reader, self._on_progress = HostReader(place, look), on_progress
+        self.context = NO_CONTEXT
         self._target: Target | None = None
         self.name = place.name
         self.variables = place.variables

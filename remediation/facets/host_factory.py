@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.connections.settings import ConnectionSettings, from_variables, with_servers
 from remediation.facets.host_info import HostInfo
+from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
 from remediation.facets.scripts import script
 from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock, SystemClock
@@ -51,17 +52,18 @@ class Host:
         """A read-only view with a new snapshot."""
         return self._reader(Snapshot(lambda: self.connection, hints=self._hints))
 
-    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> HostReader:
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None, context: LookContext = NO_CONTEXT) -> HostReader:
         """Return a reader with a new snapshot, or with that of `snapshot`, which prefetches what `purpose` usually reads."""
-        if snapshot is not None and hasattr(snapshot, "also"):
-            found: HostReader = snapshot.also(purpose)
-            return found
-        return self._reader(Snapshot(lambda: self.connection, hints=self._hints, purpose=purpose))
-
-    def _reader(self, look: Snapshot) -> HostReader:
         from remediation.facets.host import HostReader
 
-        return HostReader(self._place, look)
+        if isinstance(snapshot, HostReader):
+            return snapshot.also(purpose, context)
+        return self._reader(Snapshot(lambda: self.connection, hints=self._hints, purpose=purpose), context)
+
+    def _reader(self, look: Snapshot, context: LookContext = NO_CONTEXT) -> HostReader:
+        from remediation.facets.host import HostReader
+
+        return HostReader(self._place, look, context)
 
     def take_up(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
         """Adopt the target's model and the runners found by an earlier process of the same run."""

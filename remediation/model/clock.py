@@ -37,4 +37,5 @@ class SystemClock:
 
     def sleep(self, seconds: float, wait: Callable[[float], object] = time.sleep) -> None:
         """Sleep `seconds` of host time."""
-        wait(max(0.0, seconds) / self._scale)
+        if seconds > 0:  # even a sleep of nothing gives the processor away
+            wait(seconds / self._scale)

@@ -18,6 +18,7 @@ GROUP = "remediation.modules"
 COLLECTIONS = ("ansible.builtin.", "ansible.legacy.", "ansible.windows.", "community.windows.")
 
 MODULES: Mapping[str, str] = {
+    "async_status": "commands.jobs:AsyncStatus",
     "blockinfile": "files.edits:Blockinfile",
     "command": "commands.programs:Command",
     "copy": "files.copies:Copy",
@@ -38,6 +39,7 @@ MODULES: Mapping[str, str] = {
     "systemd_service": "services:Systemd",
     "template": "files.copies:Template",
     "uri": "web:Uri",
+    "validate_argument_spec": "argument_specs:ValidateArgumentSpec",
     "wait_for_connection": "waiting:WaitForConnection",
     "win_command": "commands.programs:WinCommand",
     "win_copy": "files.copies:WinCopy",

@@ -118,8 +118,11 @@ class ModuleTask(Protocol):
     def find(self, name: str, folder: str) -> Path | None:
         """Return a file of the playbook: in `folder` (``files``, ``templates``) first, then next to it."""
 
-    def template(self, path: Path, text: str, *, variables: Mapping[str, Any], **settings: Any) -> Any:
-        """Return the text of a template file, evaluated with the task's variables; a `Secret` if a secret is in it."""
+    def template(self, path: Path, text: str, *, name: str, destination: str, **settings: Any) -> Any:
+        """Return the text of a template file, evaluated with the task's variables; a `Secret` if a secret is in it.
+
+        `name` is its path as the playbook has it, `destination` where the text goes.
+        """
 
     def wait(self, seconds: float) -> bool:
         """Wait by the host's clock. Returns whether the run goes on."""

@@ -138,7 +138,7 @@ class ImportRole(Action):
     defaults_from: str | None = Field(None, description="file in its defaults/, instead of main")
     handlers_from: str | None = Field(None, description="file in its handlers/, instead of main")
     allow_duplicates: bool = Field(default=True, description="accepted for compatibility; the role always runs")
-    rolespec_validate: bool = Field(default=True, description="accepted for compatibility")
+    rolespec_validate: bool = Field(default=True, description="whether the role's argument_specs are checked")
     public: bool = Field(default=True, description="whether the play's other tasks see the role's variables")
 
     @model_validator(mode="after")

@@ -24,7 +24,6 @@ _SERVERS = "this kind of server is not managed here; use command with its own pr
 _FACTS = "remove it: facts are read when a step needs them"
 _LOGIN = "set the login in the inventory (ansible_user, ansible_port, ansible_connection)"
 _ORDER = "hosts run in the order of the pattern, independently of each other"
-_WAIT = "command waits for the program to end; set its limit with timeout"
 _HOSTS = "define hosts and groups in the inventory"
 
 KEYWORDS: Mapping[str, str] = {
@@ -62,11 +61,9 @@ MODULES: Mapping[str, str] = {
     **dict.fromkeys(("mysql_db", "mysql_user", "postgresql_db", "postgresql_user", "mongodb_user", "redis", "rabbitmq_user", "grafana_dashboard", "nagios",
          "zabbix_host", "jenkins_job"), _SERVERS),
     **dict.fromkeys(("mail", "slack", "telegram", "mattermost", "syslogger"), "use uri to call the service's webhook"),
-    "async_status": _WAIT,
     "expect": "use command with stdin, or shell",
     "include": "use include_tasks, or import_playbook for a playbook",
     "set_stats": "use set_fact; results are in remediate show --json",
-    "validate_argument_spec": "use assert",
 }  # fmt: skip
 
 COLLECTIONS: Mapping[str, str] = {

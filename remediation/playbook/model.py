@@ -161,7 +161,7 @@ class Task:
     """One step, action, ladder or include. ``path`` is its stable ID within the run, ``folder`` that of its file.
 
     ``settings`` include its own keywords, ``outer`` do not. Tasks of a file that it includes start from ``inner``, which is ``outer``
-    with the keywords of ``apply``, or from ``outer`` if there is no ``apply``.
+    with the keywords of ``apply``, or from ``outer`` if there is no ``apply``. ``job_seconds`` is the keyword ``async``.
     """
 
     name: str
@@ -184,6 +184,8 @@ class Task:
     failed_when: Any = None
     changed_when: Any = None
     risk: Any = None
+    job_seconds: Any = None
+    poll: Any = None
 
     @property
     def title(self) -> str:

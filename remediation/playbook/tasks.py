@@ -27,6 +27,8 @@ IMPORT_ROLE = "import_role"
 INCLUDE_ROLE = "include_role"
 INCLUDES = frozenset({INCLUDE, INCLUDE_ROLE})
 LADDER = "ladder"
+BACKGROUND = frozenset({"command", "script", "shell"})
+"""Modules whose program can run in the background (``poll: 0``)."""
 CONDITIONS = frozenset({"when", "until", "changed_when", "failed_when"})
 """Keywords whose values are expressions without braces."""
 
@@ -167,7 +169,8 @@ class TaskReader:
             return None
         inside = outer.role
         parents = (*inside.parents, inside) if inside else ()
-        use = RoleUse(str(text), role_parts(given), {}, {}, parents, inside)
+        validate = keywords.as_switch(given.get("rolespec_validate", True))
+        use = RoleUse(str(text), role_parts(given), {}, {}, parents, inside, validate=validate)
         found = read_role(use, self, self._loading, settings, path, value_place(raw, key) or place)
         if found is None:
             return None
@@ -182,7 +185,7 @@ class TaskReader:
         what = action if action in INCLUDES else "a task"
         own = {name: value for name, value in raw.items() if name in keywords.TASK}
         self._loading.expect(_part(raw, own), kinds, what)
-        settings = self._limited(raw, handed_down(outer, own))
+        settings = self._limited(raw, action, handed_down(outer, own))
         self._check_templates(own, settings)
         self._check_templates(_given(raw[key], action), settings, {"that"} if action == "assert" else ())
         task = Task(
@@ -205,6 +208,8 @@ class TaskReader:
             failed_when=raw.get("failed_when"),
             changed_when=raw.get("changed_when"),
             risk=raw.get("risk"),
+            job_seconds=raw.get("async"),
+            poll=raw.get("poll"),
         )
         self._check_risk(raw)
         if action == "meta" and "end_role" in str(raw[key]) and settings.role is None:
@@ -215,15 +220,17 @@ class TaskReader:
             return replace(task, ladder=read_ladder(raw[key], self, self._loading, task, value_place(raw, key)))
         return replace(task, arguments=self._arguments(raw, key, action, settings))
 
-    def _limited(self, raw: Mapping[Any, Any], settings: TaskSettings) -> TaskSettings:
-        """Return the settings of a task with ``async``: its seconds are a time limit, and ``poll: 0`` is refused."""
+    def _limited(self, raw: Mapping[Any, Any], action: str, settings: TaskSettings) -> TaskSettings:
+        """Return the settings of a task with ``async``: its seconds are a time limit, unless it runs in the background (``poll: 0``)."""
         if raw.get("async") is None:
             return settings
         if str(raw.get("poll")) == "0":
-            self._problems.add(
-                "poll: 0 starts a task without waiting for it, which is not supported; leave poll out, and the task waits up to the seconds of async",
-                value_place(raw, "poll"),
-            )
+            if action not in BACKGROUND:
+                self._problems.add(
+                    f"poll: 0 runs {', '.join(sorted(BACKGROUND))} in the background, not {action}; leave poll out, and the task waits up to the seconds of async",
+                    value_place(raw, "poll"),
+                )
+            return settings
         return settings if raw.get("timeout") is not None else replace(settings, timeout=raw["async"] or None)
 
     def _check_templates(self, given: Mapping[Any, Any], settings: TaskSettings, bare: Container[str] = CONDITIONS) -> None:

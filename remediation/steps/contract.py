@@ -27,8 +27,8 @@ class Step(BaseModel, ABC, Generic[Seen]):
     (seconds a change may take to become visible); ``once_per_run`` (a state such as "restarted", measured from the start of the
     run); ``deadline`` (seconds for one change, all calls together).
 
-    The engine sets two ``host.variables`` for `look`: ``run_started`` for a ``once_per_run`` step (Unix time by the host's
-    clock), and in check mode ``pending_changes``, the changes predicted by earlier steps on the host (``docs/events.md``).
+    For `look`, ``host.context`` has the start of the run if the step is ``once_per_run`` (Unix time by the host's clock), and in check
+    mode the changes predicted by earlier steps on the host; see `remediation.steps.run_info`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)

@@ -1,4 +1,4 @@
-"""Information about the run that the engine passes to steps in ``host.variables`` (`remediation.steps.contract`)."""
+"""Information about the run that the engine passes to steps with the host (`remediation.facets.protocols.LookContext`)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ DOTENV = "dotenv"
 
 def pending(host: Reader) -> Sequence[Mapping[str, Any]]:
     """Return the data of the changes predicted so far on this host in check mode."""
-    found = host.variables.get("pending_changes") or ()
-    return [change.get("data") or {} for change in found]
+    return [change.data for change in host.context.pending]
 
 
 def pending_frees(host: Reader) -> int:
@@ -53,4 +52,7 @@ def pending_environment(host: Reader, environment: Mapping[str, str]) -> dict[st
 
 def run_started(host: Reader) -> float:
     """Return the start of the run by the host's clock. Available to ``once_per_run`` steps."""
-    return float(host.variables["run_started"])
+    if host.context.run_started is None:
+        msg = "a step that needs the start of the run declares once_per_run=True"
+        raise TypeError(msg)
+    return host.context.run_started

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediation.facets.protocols import Reader
+from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Runner
-from tests.engine.fakes.host import FakeAccess, FakeReader, World
+from tests.engine.fakes.host import FakeAccess, FakeReader, World, within
 from tests.engine.fakes.ollama import FakeOllama
 from tests.engine.flowing import FlowAccess
 
@@ -25,10 +26,10 @@ class Looked(FakeAccess):
     def reader(self, first: FakeReader) -> None:
         self.looks = []
 
-    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None, context: LookContext = NO_CONTEXT) -> Reader:
         found = self.reader if snapshot is None else snapshot
         self.looks.append((purpose, found))
-        return found
+        return within(found, context)
 
     def told(self) -> list[str]:
         """Return what was looked for, each with the number of the look."""

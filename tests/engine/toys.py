@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from remediation.engine.context import RUN_STARTED, HostMemory, Policy, Ports, StepContext
+from remediation.engine.context import HostMemory, Policy, Ports, StepContext
 from remediation.engine.events import Emitter
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
@@ -16,6 +16,8 @@ from remediation.model.event import Event
 from remediation.model.facts import Container, Process, Runner
 from remediation.model.finding import Diagnosis
 from remediation.steps.contract import Step, param, step
+from remediation.steps.run_info import run_started
+from tests.engine.event_contract import faults
 from tests.engine.fakes.host import LAYERS, WEIGHTS, FakeAccess, World
 
 
@@ -192,7 +194,7 @@ class Restarted(Step[tuple[Container, float]]):
     def look(self, host: Reader) -> tuple[Container, float]:
         found = host.engine.inspect(self.container)
         assert found is not None
-        return found, float(host.variables[RUN_STARTED])
+        return found, run_started(host)
 
     def met(self, seen: tuple[Container, float]) -> bool:
         found, since = seen
@@ -269,6 +271,7 @@ class Told:
     events: list[Event] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
+        assert not faults(event), faults(event)
         self.events.append(event)
 
     def of(self, kind: str) -> list[Mapping[str, Any]]:

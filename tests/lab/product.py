@@ -126,9 +126,17 @@ def on(machine: Machine, folder: Path, **variables: object) -> Iterator[Remediat
     MACHINES[name] = machine
     _registered(folder)
     host = {"ansible_connection": KIND, "ansible_shell_type": "powershell", "lab_scale": machine.clock.scale}
+    try:
+        yield program(folder, {name: host}, **variables)
+    finally:
+        del MACHINES[name]
+
+
+def program(folder: Path, hosts: Mapping[str, Mapping[str, object]], **variables: object) -> Remediate:
+    """Return the program's command line with an inventory of these hosts; it returns the exit code and the events."""
     rules = {"max_risk": "disruptive", "close_programs": True, "warn_seconds": 0, **variables}
     inventory = folder / "hosts.json"
-    inventory.write_text(json.dumps({"all": {"hosts": {name: host}, "vars": rules}}), encoding="utf-8")
+    inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": rules}}), encoding="utf-8")
 
     def remediate(*words: str) -> tuple[int, Events]:
         out, err = io.StringIO(), io.StringIO()
@@ -142,10 +150,7 @@ def on(machine: Machine, folder: Path, **variables: object) -> Iterator[Remediat
         text = out.getvalue()
         return code, json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
 
-    try:
-        yield remediate
-    finally:
-        del MACHINES[name]
+    return remediate
 
 
 def _registered(folder: Path) -> None:
@@ -163,7 +168,7 @@ def _registered(folder: Path) -> None:
 @contextlib.contextmanager
 def _home(folder: Path) -> Iterator[None]:
     kept = dict(os.environ)
-    own: Mapping[str, str] = {"XDG_STATE_HOME": str(folder / "state"), "HOME": str(folder)}
+    own = {"XDG_STATE_HOME": str(folder / "state"), "HOME": str(folder), "REMEDIATION_LEASE_FOLDER": str(folder / "lease")}
     os.environ.update(own)
     try:
         yield

@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.engine.context import RUN_STARTED
 from remediation.engine.journal.serialization import build, change_from_json, change_to_json
 from remediation.engine.step.executor import execute_step
-from remediation.engine.step.observation import Informed
-from remediation.facets.protocols import Reader
+from remediation.facets.protocols import LookContext, Reader
 from remediation.model.change import Risk, StepCall
 from remediation.model.outcome import Outcome
 from remediation.steps.contract import Step
@@ -189,7 +187,7 @@ def _allowing(world: World) -> dict[str, Any]:
 
 
 def _reader(world: World) -> Reader:
-    return Informed(FakeReader(world), {RUN_STARTED: world.clock.start})
+    return FakeReader(world, LookContext(world.clock.start))
 
 
 def _state(world: World) -> dict[str, Any]:

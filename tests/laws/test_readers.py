@@ -45,4 +45,4 @@ def test_a_readers_facet_is_the_reading_one_and_lacks_what_the_writers_adds(name
 
 
 def test_reader_and_writer_show_the_same_facets() -> None:
-    assert methods(Reader) == methods(Writer) == {*FACETS, "name", "variables", "target"}
+    assert methods(Reader) == methods(Writer) == {*FACETS, "name", "variables", "context", "target"}

@@ -23,6 +23,7 @@ from remediation.engine.events import Emitter
 from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
 from remediation.engine.play.runner import run_playbook
 from remediation.facets.protocols import Reader, Writer
+from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
 from remediation.inventory.load import load_inventory
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import RemediationError
@@ -54,7 +55,7 @@ class BareHost:
     def reader(self) -> Reader:
         raise NotImplementedError
 
-    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None, context: LookContext = NO_CONTEXT) -> Reader:
         raise NotImplementedError
 
     def writer(self, told: object = None) -> Writer:

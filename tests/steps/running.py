@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from remediation.engine.context import RUN_STARTED
 from remediation.engine.journal.serialization import build
 from remediation.engine.step.executor import execute_step
-from remediation.engine.step.observation import Informed
+from remediation.facets.protocols import LookContext
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.outcome import Result
 from remediation.steps.registry import registry
@@ -38,7 +37,7 @@ def undo(world: World, change: Change) -> Result:
 def seen(world: World, step: str, params: dict[str, Any] | None = None) -> tuple[Any, Any, list[Change]]:
     """Return the step, what it sees, and its plan."""
     made = build(StepCall(step, params or {}), registry())
-    found = made.look(Informed(FakeReader(world), {RUN_STARTED: world.clock.start}))
+    found = made.look(FakeReader(world, LookContext(world.clock.start)))
     return made, found, list(made.plan(found))
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from remediation.engine.context import Selected
 from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, packed
-from remediation.engine.play.context.host_state import HostState, TaskResult
+from remediation.engine.play.context.host_state import HostState
 from remediation.engine.play.context.results import jsonable
 from remediation.engine.play.context.run_request import RunRequest
 from remediation.engine.play.waves.scheduler import Stop
+from remediation.engine.play.waves.together import MeetingFailure
 from remediation.model.change import Change
 from remediation.model.event import Event
 
@@ -77,7 +78,7 @@ class RunSegment:
     state: Mapping[str, Any] | None = None
     last: bool = True
     others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    failures: Mapping[str, TaskResult] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], MeetingFailure] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
 
 
@@ -160,7 +161,7 @@ class SegmentEnd:
     gone: bool = False
     over: bool = False
     fatal: bool = False
-    failures: Mapping[str, TaskResult] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], MeetingFailure] = field(default_factory=dict)
     error: SentError | None = None
 
 

@@ -42,11 +42,12 @@ from remediation.engine.executors.sharing import reads_others
 from remediation.engine.journal.history import fate_of
 from remediation.engine.journal.progress import Progress, progress_of
 from remediation.engine.lease.lock import claim
-from remediation.engine.play.context.host_state import HostState, TaskResult
+from remediation.engine.play.context.host_state import HostState
 from remediation.engine.play.context.open_hosts import machine_of
 from remediation.engine.play.context.run_state import RunState
 from remediation.engine.play.waves.executor import Wave
 from remediation.engine.play.waves.scheduler import Scheduler, Stop
+from remediation.engine.play.waves.together import MeetingFailure
 from remediation.engine.workers import AWAKE, HASTE, PARTING
 from remediation.inventory.inventory import ALL
 from remediation.model.errors import RemediationError
@@ -109,7 +110,7 @@ class RemoteExecutor:
         self._queue: deque[_Host] = deque()
         self._running = 0
         self._changed: list[str] = []
-        self._failures: dict[str, TaskResult] = {}
+        self._failures: dict[tuple[str, str], MeetingFailure] = {}
         self._given_back: dict[int, threading.Event] = {}
         self._stage: RunState | None = None
         self._wave: Wave | None = None

@@ -22,6 +22,7 @@ from remediation.engine.play.context.variables import TaskVariables
 from remediation.engine.play.waves.scheduler import run_walks
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
+from remediation.model.event_data import HostEndData, NoteData, PlayStartData, RunEndData, RunStartData, TaskStartData
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.model import Play, Task, TaskSettings
 
@@ -47,19 +48,22 @@ class Undoer:
         policy = self.request.policy
         self.stage.emit(
             "run_start",
-            run=self.request.run,
-            command="undo",
-            check=policy.check,
-            max_risk=str(policy.max_risk),
-            playbook=str(self.request.playbook.path),
-            inventory=list(self.request.sources),
-            hosts=list(self.play.hosts),
-            undoes=self.undone,
+            **RunStartData(
+                run=self.request.run,
+                command="undo",
+                check=policy.check,
+                max_risk=str(policy.max_risk),
+                playbook=str(self.request.playbook.path),
+                inventory=list(self.request.sources),
+                hosts=list(self.play.hosts),
+                resumed=bool(self.request.progress),
+                undoes=self.undone,
+            ),
         )
-        self.stage.emit("play_start", play=self.title, hosts=list(self.play.hosts))
+        self.stage.emit("play_start", play=self.title, **PlayStartData(hosts=list(self.play.hosts)))
         for item in self.plan.lasting:
             text = f"cannot be undone: {item.change.summary}"
-            self.stage.emit("note", host=item.host, play=self.title, task=item.task, text=text, level="warning")
+            self.stage.emit("note", host=item.host, play=self.title, task=item.task, **NoteData(text=text, level="warning"))
         try:
             if self.plan.hosts:
                 run_walks({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}, self.request.forks)
@@ -70,7 +74,7 @@ class Undoer:
             self.stage.opened.close()
         for name in self.play.hosts:
             state = self.stage.host(name)
-            self.stage.emit("host_end", host=name, outcome=str(state.outcome), reason=state.reason)
+            self.stage.emit("host_end", host=name, **HostEndData(outcome=str(state.outcome), reason=state.reason))
         return self._summary(self.ports.clock.now() - begun)
 
     def _guarded(self, state: HostState) -> Generator[Any, Any, None]:
@@ -92,7 +96,7 @@ class Undoer:
             rights = TaskSettings(become=item.rights.get("ansible_become"), become_user=item.rights.get("ansible_become_user"))
             task = Task(item.task, "undo", {}, f"undo/{item.index}", settings=rights)
             site = TaskContext(self.play, state, variables, task, path=task.path)
-            site.emit("task_start", path=site.path)
+            site.emit("task_start", **TaskStartData(path=site.path))
             result = self._undo(item, site)
             site.emit("task_result", path=site.path, ignored=False, msg=result.reason, **result_to_json(result))
             self._count(state, result)
@@ -133,5 +137,5 @@ class Undoer:
         outcomes = {name: state.outcome for name, state in states.items()}
         codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes.values()]
         code = int(worst([*codes, Exit.INTERRUPTED] if self.ports.cancelled() else codes))
-        self.stage.emit("run_end", run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds)
+        self.stage.emit("run_end", **RunEndData(run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds))
         return RunSummary(code, hosts, outcomes, seconds)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from remediation.model.change import Change, Need, Risk, StepCall
 from remediation.model.errors import UsageError
+from remediation.model.event_data import ChangeData
 from remediation.model.outcome import Result
 from remediation.steps.registry import nearest
 
@@ -49,20 +50,20 @@ def call_from_json(value: Mapping[str, Any]) -> StepCall:
     return StepCall(str(value["step"]), dict(value.get("params") or {}))
 
 
-def change_to_json(change: Change) -> dict[str, Any]:
+def change_to_json(change: Change) -> ChangeData:
     """Return a change as JSON (``docs/events.md``)."""
-    return {
-        "summary": change.summary,
-        "subject": change.subject,
-        "before": change.before,
-        "after": change.after,
-        "risk": None if change.risk is None else str(change.risk),
-        "needs": None if change.needs is None else sorted(str(need) for need in change.needs),
-        "diff": change.diff,
-        "undo": call_to_json(change.undo) if change.undo else None,
-        "asks": change.asks,
-        "data": dict(change.data),
-    }
+    return ChangeData(
+        summary=change.summary,
+        subject=change.subject,
+        before=change.before,
+        after=change.after,
+        risk=None if change.risk is None else str(change.risk),
+        needs=None if change.needs is None else sorted(str(need) for need in change.needs),
+        diff=change.diff,
+        undo=call_to_json(change.undo) if change.undo else None,
+        asks=change.asks,
+        data=dict(change.data),
+    )
 
 
 def change_from_json(value: Mapping[str, Any]) -> Change:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from remediation.engine.context import StepContext
+from remediation.engine.context import SNAPSHOT_TTL, StepContext
 from remediation.engine.journal.serialization import build
 from remediation.engine.step.executor import execute_step
 from remediation.engine.step.observation import confirm, observe, rounds
@@ -76,7 +76,7 @@ def _observe_patiently(step: Step[Any], context: StepContext, *, patient: bool) 
 def _observe_once(step: Step[Any], context: StepContext) -> GoalObservation:
     """Return the observation; ``silent`` if the host did not answer. Raises `Undecided`."""
     try:
-        observation = observe(step, context, reuse=True)
+        observation = observe(step, context, max_age=SNAPSHOT_TTL)
         doubt = confirm(step, context, observation) if observation.state else ""
         again = observe(step, context) if doubt else observation  # the confirming request changed the log
     except Undecided:

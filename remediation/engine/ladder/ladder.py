@@ -22,6 +22,7 @@ from remediation.engine.ladder.rung_order import Rung, RungChoice, RungOrder, Sk
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import HostError, RemediationError
+from remediation.model.event_data import FindingsData, GoalData, RungData, RungEndData, RungForesight
 from remediation.model.outcome import Outcome, Result
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class LadderRun:
     def _observe_goal(self, *, patient: bool) -> GoalObservation:
         goal = observe_goal(self.ladder.wanted(), self.context, patient=patient)
         self.snapshot = goal.snapshot
-        self.context.emit("goal", state=goal.word, text=goal.text, values=dict(goal.values))
+        self.context.emit("goal", **GoalData(state=goal.word, text=goal.text, values=dict(goal.values)))
         return goal
 
     def diagnose(self) -> None:
@@ -156,7 +157,7 @@ class LadderRun:
         self.excluded = {cause: item for cause, item in self.excluded.items() if cause.excluded_for_good}
         self.foreseen.clear()
         self._exclude(())
-        self.context.emit("findings", diagnosis=to_json(self.diagnosis))
+        self.context.emit("findings", **FindingsData(diagnosis=to_json(self.diagnosis)))
 
     def _exclude(self, found: Sequence[RuledOut]) -> bool:
         """Rule out the causes in `found`; return whether the diagnosis had not ruled out one of them before."""
@@ -212,10 +213,10 @@ class LadderRun:
         """Emit once that a rung is skipped, and why."""
         if (rung.name, reason) not in self.emitted:
             self.emitted.add((rung.name, reason))
-            known = {} if risk is None else {"risk": str(risk)}
-            self.context.emit(
-                "rung_skipped", rung=rung.name, treats=[str(cause) for cause in rung.treats], reason=reason, **known
-            )
+            data = RungData(rung=rung.name, treats=[str(cause) for cause in rung.treats], reason=reason)
+            if risk is not None:
+                data["risk"] = str(risk)
+            self.context.emit("rung_skipped", **data)
 
     def foresee(self, rung: Rung) -> Foresight:
         """Return what the rung would do now."""
@@ -251,11 +252,10 @@ class LadderRun:
         next_step = bad.next_step if bad else ""
         result = Result(outcome, bad.reason if bad else "", changes, {}, next_step, ruled_out=excluded)
         self.tried[rung.name] = result
-        cut_short = self.context.ports.cancelled()  # some tasks may not have started
-        self.context.emit(
-            "rung_end", rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason,
-            **({"interrupted": True} if cut_short else {}),
-        )  # fmt: skip
+        ended = RungEndData(rung=rung.name, path=self.context.path, outcome=str(outcome), reason=result.reason)
+        if self.context.ports.cancelled():  # some tasks may not have started
+            ended["interrupted"] = True
+        self.context.emit("rung_end", **ended)
         return result
 
     def _refusal(self, rung: Rung) -> Result | None:
@@ -270,17 +270,14 @@ class LadderRun:
         refusal = check_risk(foreseen.changes, self.context)
         return Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step) if refusal else None
 
-    def start(self, choice: RungChoice, **more: Any) -> None:
-        """Emit that a rung starts."""
-        self.context.emit(
-            "rung_start",
-            rung=choice.rung.name,
-            path=self.context.path,
-            treats=[str(cause) for cause in choice.rung.treats],
-            reason=choice.reason,
-            **({} if choice.risk is None else {"risk": str(choice.risk)}),
-            **more,
-        )
+    def start(self, choice: RungChoice, foresight: RungForesight | None = None) -> None:
+        """Emit that a rung starts; in check mode `foresight` says what it would do."""
+        data = RungData(rung=choice.rung.name, treats=[str(cause) for cause in choice.rung.treats], reason=choice.reason)
+        data["path"] = self.context.path
+        if choice.risk is not None:
+            data["risk"] = str(choice.risk)
+        known: dict[str, Any] = {**data, **(foresight or RungForesight())}
+        self.context.emit("rung_start", **known)
 
     def not_met(self, goal: GoalObservation) -> Result:
         """Return the result of a ladder that ran out of rungs, with the remaining manual work."""
@@ -359,8 +356,10 @@ def _preview(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool
     failing = foresight.bad
     carried_out = refusal is None and failing is None and bool(foresight.changes)
     stops = carried_out and foresight.meets(climb.ladder.wanted(), climb.context)
-    known = {"predicted": foresight.predicted} if carried_out and foresight.predicted else {}
-    climb.start(choice, stops=stops, would=_would(foresight, blocked=refusal is not None), **known)
+    shown = RungForesight(stops=stops, would=_would(foresight, blocked=refusal is not None))
+    if carried_out and foresight.predicted:
+        shown["predicted"] = foresight.predicted
+    climb.start(choice, shown)
     if foresight.changes or failing is not None:
         results = tuple(climb.run_rung(choice.rung))
         if carried_out:

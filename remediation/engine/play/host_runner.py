@@ -45,6 +45,9 @@ from remediation.playbook.actions import SetupFacts, is_action
 from remediation.playbook.model import Block, GatherFacts, Node, Play, Task
 from remediation.playbook.tasks import INCLUDES
 
+ONCE = frozenset({"pause"})
+"""Actions that run once for all hosts, as in Ansible."""
+
 
 class HostRunner:
     """Walks one host through one play."""
@@ -141,13 +144,13 @@ class HostRunner:
                     yield from self.metas.run(site)
                 elif task.action in INCLUDES:
                     yield from self._include(site)
-                elif site.switch(task.settings.run_once):
+                elif site.switch(task.settings.run_once) or (task.action in ONCE and self.results is None):
                     yield from self._once(site)
                 else:
                     self._count(site, run_task(site, self._act(task), self.handlers.call))
         except (TaskFailed, HostLost) as failure:
             if after:
-                self.together.failures[site.path] = failure.ending
+                self.together.failed(site, failure.ending, rescued=isinstance(failure, TaskFailed) and self.counting.rescued)
                 yield Meeting(f"{site.path}>")
             raise
         if before or after:

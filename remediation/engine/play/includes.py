@@ -13,6 +13,7 @@ from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.loops import items_of, names_of
 from remediation.engine.play.task_runner import UNMET, false_condition
 from remediation.model.errors import InputError, RemediationError, UsageError
+from remediation.model.event_data import TaskResultData, TaskStartData
 from remediation.model.outcome import Outcome
 from remediation.playbook.actions import IncludeRole, IncludeTasks
 from remediation.playbook.load_context import find_file
@@ -35,7 +36,7 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     """Return the included files and the include's result, and emit it if it was skipped or failed; never raises."""
     told = site.host.recorded(site.path) is not None  # by an earlier process of this run
     if not told:
-        site.emit("task_start", path=site.path)
+        site.emit("task_start", **TaskStartData(path=site.path))
     files: list[IncludedFile] = []
     try:
         for inner in _items(site):
@@ -57,8 +58,7 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
 
 
 def _emit_result(site: TaskContext, ending: TaskResult) -> None:
-    site.emit(
-        "task_result",
+    data = TaskResultData(
         path=site.path,
         outcome=str(ending.outcome),
         ignored=ending.ignored,
@@ -68,12 +68,12 @@ def _emit_result(site: TaskContext, ending: TaskResult) -> None:
         result={"include": _named(site), "changed": False},
         changes=[],
     )
+    site.emit("task_result", **data)
 
 
 def _emit_skipped(site: TaskContext, variable: str) -> None:
     """Emit the result of an item for which nothing is included."""
-    site.emit(
-        "task_result",
+    data = TaskResultData(
         path=site.path,
         item=None if site.hidden() else jsonable(site.loop[variable]),
         outcome=str(Outcome.SKIPPED),
@@ -84,6 +84,7 @@ def _emit_skipped(site: TaskContext, variable: str) -> None:
         result={"include": _named(site), "changed": False, "skipped": True},
         changes=[],
     )
+    site.emit("task_result", **data)
 
 
 def _named(site: TaskContext) -> str:
@@ -141,7 +142,9 @@ def _role(given: IncludeRole, site: TaskContext, names: Layer) -> IncludedFile:
     inside = site.settings.role
     parents = (*inside.parents, inside) if inside else ()
     name = given.name or given.role or ""
-    use = RoleUse(name, role_parts(given.model_dump(exclude={"apply"})), {}, {}, parents, inside)
+    use = RoleUse(
+        name, role_parts(given.model_dump(exclude={"apply"})), {}, {}, parents, inside, validate=given.rolespec_validate
+    )
     try:
         loaded = site.play.stage.tasks_of(site.task.folder / "-", site.task.inner or site.task.outer, f"{site.path}.", use)
     except InputError as error:

@@ -30,6 +30,11 @@ class RecapCounter:
         finally:
             self._rescues -= 1
 
+    @property
+    def rescued(self) -> bool:
+        """Whether a failure now would be rescued."""
+        return self._rescues > 0
+
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Count nothing: the tasks are part of another task."""

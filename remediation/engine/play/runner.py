@@ -27,6 +27,7 @@ from remediation.engine.play.waves.executor import Executor, LocalExecutor, Wave
 from remediation.engine.play.waves.serial import fatal_share, waves
 from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError, UsageError
+from remediation.model.event_data import HostEndData, NoteData, PlayStartData, RunEndData, RunStartData
 from remediation.playbook.model import Play
 from remediation.templating.templar import Scope
 
@@ -110,26 +111,28 @@ class PlaybookRunner:
         request = self.request
         self.stage.emit(
             "run_start",
-            run=request.run,
-            command=request.command,
-            check=request.policy.check,
-            max_risk=str(request.policy.max_risk),
-            playbook=str(request.playbook.path),
-            inventory=list(request.sources),
-            hosts=list(hosts),
-            resumed=bool(request.progress),
+            **RunStartData(
+                run=request.run,
+                command=request.command,
+                check=request.policy.check,
+                max_risk=str(request.policy.max_risk),
+                playbook=str(request.playbook.path),
+                inventory=list(request.sources),
+                hosts=list(hosts),
+                resumed=bool(request.progress),
+            ),
         )
 
     def _play(self, play: Play, chosen: dict[int, tuple[str, ...]]) -> None:
         hosts = chosen[play.index]
         title = title_of(play, self.request.extra)
         if not hosts:
-            self.stage.emit("note", play=title, text=f"play {title!r}: no host matches", level="info")
+            self.stage.emit("note", play=title, **NoteData(text=f"play {title!r}: no host matches", level="info"))
             return
         later = {name for index, names in chosen.items() if index > play.index for name in names}
         if not any(self.stage.host(name).alive for name in hosts):
             return  # all of them failed earlier
-        self.stage.emit("play_start", play=title, hosts=list(hosts))
+        self.stage.emit("play_start", play=title, **PlayStartData(hosts=list(hosts)))
         scope = Scope((self.request.extra, play.vars))
         for batch in waves(play, ordered(hosts, play, self.request), scope):
             stage = PlayState(self.stage, play, hosts, batch, title)
@@ -180,7 +183,7 @@ class PlaybookRunner:
     def _emit_host_end(self, state: HostState) -> None:
         if not state.ended:
             state.ended = True
-            self.stage.emit("host_end", host=state.name, outcome=str(state.outcome), reason=state.reason)
+            self.stage.emit("host_end", host=state.name, **HostEndData(outcome=str(state.outcome), reason=state.reason))
 
     def _summary(self, seconds: float) -> RunSummary:
         hosts = {name: state.recap.to_json() for name, state in self.stage.hosts.items()}
@@ -190,7 +193,7 @@ class PlaybookRunner:
         codes += [Exit.USAGE] if self.stage.broken else []
         codes += [Exit.FAILED] if self.fatal and not any(codes) else []
         code = int(worst(codes))
-        self.stage.emit("run_end", run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds)
+        self.stage.emit("run_end", **RunEndData(run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds))
         return RunSummary(code, hosts, outcomes, seconds, self.stage.broken)
 
 

@@ -16,6 +16,7 @@ from remediation.engine.play.control_flow import Interrupted
 from remediation.engine.play.loops import items_of, names_of
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
+from remediation.model.event_data import TaskStartData
 from remediation.model.outcome import Outcome
 from remediation.model.secrets.no_log import no_log
 from remediation.model.text.words import plural
@@ -39,7 +40,7 @@ UNMET = "Conditional result was False"
 def run_task(site: TaskContext, act: Act, notify: Notify) -> TaskResult:
     """Run the task and emit its events. Raises `RemediationError` only if `notify` does, for an unknown handler."""
     if site.host.recorded(site.path) is None:
-        site.emit("task_start", path=site.path)
+        site.emit("task_start", **TaskStartData(path=site.path))
     with _throttled(site):
         ending = run_item(site, act) if site.task.loop is None else run_loop(site, site.task.loop, act)
     ending = _ignoring(site, ending)
@@ -86,7 +87,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
                 raise Interrupted
             if ending.outcome is Outcome.UNREACHABLE or _broken_off(inner, ending):
                 break
-            pause(site, loop.pause, last=number == len(items) - 1)
+            pause(inner, loop.pause, last=number == len(items) - 1)
     except RemediationError as error:  # an invalid pause or break_when
         failed = _ending(site, _refused(error))
         return dataclasses.replace(failed, result={**failed.result, "results": [dict(each.result) for each in endings]})
@@ -96,11 +97,11 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
 def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskResult:
     """Run one item of a loop and emit its events."""
     if site.host.recorded(inner.path, site.masked(item)) is None:
-        inner.emit("task_start", path=inner.path, item=shown_result(site, item))
+        inner.emit("task_start", **TaskStartData(path=inner.path, item=shown_result(site, item)))
     ending = _ignoring(inner, run_item(inner, act))
     result = {**ending.result, **inner.loop, "item": item}
     ending = dataclasses.replace(ending, result=result, notify=_wanted(inner, ending))
-    _set(site, ending)
+    _set(inner, ending)
     emit_task_end(inner, ending, item=item, looped=True)
     return ending
 
@@ -317,7 +318,8 @@ def _ignoring(site: TaskContext, ending: TaskResult) -> TaskResult:
 
 def _keep(site: TaskContext, ending: TaskResult) -> None:
     """Set the variables that the task registers and defines."""
-    _set(site, ending)
+    if site.task.loop is None:
+        _set(site, ending)
     if site.task.register:
         site.host.facts[site.task.register] = dict(ending.result)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from remediation.model.errors import (
     Blocked,
@@ -15,6 +15,7 @@ from remediation.model.errors import (
     RemediationError,
     Unreachable,
 )
+from remediation.model.event_data import PlannedData, ProgressData
 from remediation.model.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def applied_by(error: RemediationError) -> bool | None:
 class PullReporter:
     """Emits the progress of a pull: each new status once, and of each layer every percent once."""
 
-    def __init__(self, tell: Callable[..., None], change: Mapping[str, Any]) -> None:
-        self._tell, self._change = tell, change
+    def __init__(self, emit: Callable[..., None], change: PlannedData) -> None:
+        self._emit, self._change = emit, change
         self._last: dict[str, int | None] = {}
 
     def __call__(self, line: PullProgress) -> None:
@@ -65,4 +66,8 @@ class PullReporter:
         if line.status in self._last and self._last[line.status] == percent:
             return
         self._last[line.status] = percent
-        self._tell("change_progress", **self._change, status=line.status, completed=line.completed, total=line.total)
+        of = self._change
+        data = ProgressData(
+            index=of["index"], path=of["path"], step=of["step"], status=line.status, completed=line.completed, total=line.total
+        )
+        self._emit("change_progress", **data)

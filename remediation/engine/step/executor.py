@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.approval import Refusal, check_risk, missing, notify_user, predict_refusal
-from remediation.engine.context import Selected, StepContext
+from remediation.engine.context import SNAPSHOT_TTL, Selected, StepContext
 from remediation.engine.internal_errors import InternalError
 from remediation.engine.journal.serialization import build, change_to_json
 from remediation.engine.step.attempts import ChangeAttempt, PullReporter, outcome_of
@@ -29,6 +29,7 @@ from remediation.model.errors import (
     RemediationError,
     Unreachable,
 )
+from remediation.model.event_data import ChangeEndData, ChangeStartData, PlannedData
 from remediation.model.outcome import Outcome, Result
 from remediation.model.text.words import plural
 
@@ -96,7 +97,7 @@ class Attempt:
         memory, path = self.context.memory, self.context.path
         self.done += memory.done.pop(path, ())
         self.sent.update(map(self._key, self.done))  # by an interrupted process
-        observation = observe(self.step, self.context, reuse=True)
+        observation = observe(self.step, self.context, max_age=SNAPSHOT_TTL)
         for change in memory.in_flight.pop(path, ()):
             observation = self._reconcile_in_flight(change, observation)
         return observation
@@ -167,13 +168,7 @@ class Attempt:
     def _predict(self, observation: Observation) -> Result:
         memory = self.context.memory
         for offset, change in enumerate(observation.plan):
-            self.context.emit(
-                "change_planned",
-                index=memory.changes + offset,
-                path=self.context.path,
-                step=self.step.name,
-                change=change_to_json(change),
-            )
+            self.context.emit("change_planned", **self._planned(memory.changes + offset, change))
         lack = missing(observation.plan, self.context)
         if lack is not None:
             return self._refused(lack, observation)
@@ -242,10 +237,12 @@ class Attempt:
         context.memory.seen = None
         context.hold(self.step.deadline)
         index, context.memory.changes = context.memory.changes, context.memory.changes + 1
-        which = {"index": index, "step": self.step.name, "path": context.path}
-        told = {**which, "change": change_to_json(change)}
-        writer = context.access.writer(PullReporter(context.emit, which))
-        context.emit("change_start", **told, deadline=self.step.deadline)
+        planned = self._planned(index, change)
+        writer = context.access.writer(PullReporter(context.emit, planned))
+        started = ChangeStartData(
+            index=index, path=context.path, step=self.step.name, change=planned["change"], deadline=self.step.deadline
+        )
+        context.emit("change_start", **started)
         begun = clock.monotonic()
         self.sent.add(self._key(change))
         self.last, self.deferred_error = change, None
@@ -263,7 +260,7 @@ class Attempt:
                 unsent = isinstance(error, Blocked | Unreachable) and not tried.error and _write_count(context.access) == written
                 tried.applied = False if unsent else None
                 tried.error = _joined_errors(tried.error, error.message)
-            self._emit_change_end(change, tried, told, clock.monotonic() - begun)
+            self._emit_change_end(change, tried, planned, clock.monotonic() - begun)
             raise
         finally:
             context.hold(0.0)
@@ -273,16 +270,19 @@ class Attempt:
             tried = ChangeAttempt(applied=True, effect="; ".join(filter(None, (tried.effect, tried.error))))
         elif tried.uncertain:
             tried.error = f"{tried.error}; checked again, not repeated"
-        self._emit_change_end(change, tried, told, clock.monotonic() - begun)
+        self._emit_change_end(change, tried, planned, clock.monotonic() - begun)
         return after
 
-    def _emit_change_end(self, change: Change, tried: ChangeAttempt, told: dict[str, Any], seconds: float) -> None:
+    def _emit_change_end(self, change: Change, tried: ChangeAttempt, planned: PlannedData, seconds: float) -> None:
         if tried.applied:
             self.done.append(change)
             if self.context.memory.failed:
                 self.context.memory.failed.clear()
-        ending = {"applied": tried.applied, "error": tried.error, "effect": tried.effect, "seconds": seconds}
-        self.context.emit("change_end", **told, **ending)
+        ended = ChangeEndData(**planned, applied=tried.applied, error=tried.error, effect=tried.effect, seconds=seconds)
+        self.context.emit("change_end", **ended)
+
+    def _planned(self, index: int, change: Change) -> PlannedData:
+        return PlannedData(index=index, path=self.context.path, step=self.step.name, change=change_to_json(change))
 
     @contextmanager
     def _error_deferred(self, change: Change, tried: ChangeAttempt) -> Iterator[None]:

@@ -9,29 +9,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from remediation.engine.context import PENDING, RUN_STARTED, StepContext
-from remediation.engine.journal.serialization import change_to_json, resolved
+from remediation.engine.context import StepContext, TimedSnapshot
+from remediation.engine.journal.serialization import resolved
+from remediation.facets.protocols.look_context import LookContext
 from remediation.model.errors import CallFailed, DeadlineExceeded
+from remediation.model.event_data import HostClockData
 
 if TYPE_CHECKING:
     from remediation.engine.context import Ports
-    from remediation.facets.protocols import (
-        ComposeReader,
-        DaemonReader,
-        DesktopReader,
-        EngineReader,
-        FilesReader,
-        GpuReader,
-        OllamaReader,
-        ProcessReader,
-        Reader,
-        ServiceManagerReader,
-        ServicesReader,
-        SystemReader,
-    )
+    from remediation.facets.protocols import Reader
     from remediation.model.change import Change
     from remediation.model.clock import Clock
-    from remediation.model.facts import Target
     from remediation.steps.contract import Step
 
 _log = logging.getLogger(__name__)
@@ -57,16 +45,17 @@ class Observation:
         return any(item.key == change.key for item in self.plan)
 
 
-def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Observation:
+def observe(step: Step[Any], context: StepContext, *, max_age: float | None = None) -> Observation:
     """Observe the host through `step`; reads only. Raises the errors of the facets.
 
-    With ``reuse``, the latest snapshot is used while nothing has changed since; readings that failed are repeated.
+    The latest snapshot is used if it is at most ``max_age`` seconds old and nothing has changed since; readings that failed are
+    repeated. Without ``max_age``, the host is read.
     """
     memory, clock = context.memory, context.ports.clock
     if memory.begun is None:
         memory.begun = context.access.clock.monotonic()
     snapshot = context.snapshot
-    last = memory.reuse(clock.monotonic()) if reuse and snapshot is None else None
+    last = memory.snapshot(clock.monotonic(), max_age=max_age) if max_age is not None and snapshot is None else None
     if last is not None:
         with suppress(CallFailed, DeadlineExceeded):
             return _evaluated(step, context, last, step.look(_reader(step, context, last)))
@@ -75,7 +64,7 @@ def observe(step: Step[Any], context: StepContext, *, reuse: bool = False) -> Ob
     memory.seen = None
     snapshot = context.access.reader
     observation = _evaluated(step, context, snapshot, step.look(_reader(step, context, snapshot)))
-    memory.seen = (snapshot, clock.monotonic())
+    memory.seen = TimedSnapshot(snapshot, clock.monotonic())
     return observation
 
 
@@ -104,13 +93,9 @@ def _evaluated(step: Step[Any], context: StepContext, snapshot: Reader, seen: An
 
 
 def _reader(step: Step[Any], context: StepContext, snapshot: Reader) -> Reader:
-    reader = context.access.reader_for(step.name, snapshot=snapshot)
-    known: dict[str, Any] = {}
-    if step.once_per_run:
-        known[RUN_STARTED] = _run_started(context)
-    if context.policy.check and context.memory.pending:
-        known[PENDING] = [change_to_json(change) for change in context.memory.pending]
-    return Informed(reader, known) if known else reader
+    started = _run_started(context) if step.once_per_run else None
+    pending = tuple(context.memory.pending) if context.policy.check else ()
+    return context.access.reader_for(step.name, snapshot=snapshot, context=LookContext(started, pending))
 
 
 def _run_started(context: StepContext) -> float:
@@ -120,80 +105,8 @@ def _run_started(context: StepContext) -> float:
         by_controller = context.ports.clock.now() - context.policy.run_started
         by_host = context.access.clock.monotonic() - (memory.begun or 0.0)  # larger than the controller's if time is scaled
         memory.started = context.access.reader.system.facts().now - max(0.0, by_controller, by_host)
-        context.emit("host_clock", run_started=memory.started)
+        context.emit("host_clock", **HostClockData(run_started=memory.started))
     return memory.started
-
-
-class Informed:
-    """A reader with additional variables: when the run began, and what check mode has predicted so far."""
-
-    def __init__(self, reader: Reader, known: Mapping[str, Any]) -> None:
-        self._reader = reader
-        self.variables: Mapping[str, Any] = {**reader.variables, **known}
-
-    @property
-    def name(self) -> str:
-        """The wrapped reader's name."""
-        return self._reader.name
-
-    @property
-    def gpu(self) -> GpuReader:
-        """The wrapped reader's GPU facet."""
-        return self._reader.gpu
-
-    @property
-    def processes(self) -> ProcessReader:
-        """The wrapped reader's process facet."""
-        return self._reader.processes
-
-    @property
-    def engine(self) -> EngineReader:
-        """The wrapped reader's engine facet."""
-        return self._reader.engine
-
-    @property
-    def compose(self) -> ComposeReader:
-        """The wrapped reader's Compose facet."""
-        return self._reader.compose
-
-    @property
-    def ollama(self) -> OllamaReader:
-        """The wrapped reader's Ollama facet."""
-        return self._reader.ollama
-
-    @property
-    def desktop(self) -> DesktopReader:
-        """The wrapped reader's desktop facet."""
-        return self._reader.desktop
-
-    @property
-    def system(self) -> SystemReader:
-        """The wrapped reader's system facet."""
-        return self._reader.system
-
-    @property
-    def services(self) -> ServicesReader:
-        """What serves Ollama, and systemd."""
-        return self._reader.services
-
-    @property
-    def daemon(self) -> DaemonReader:
-        """The Docker daemon of a Linux host."""
-        return self._reader.daemon
-
-    @property
-    def files(self) -> FilesReader:
-        """The wrapped reader's file facet."""
-        return self._reader.files
-
-    @property
-    def service_manager(self) -> ServiceManagerReader:
-        """The wrapped reader's service manager."""
-        return self._reader.service_manager
-
-    def target(self) -> Target:
-        """Return the wrapped reader's target."""
-        return self._reader.target()
 
 
 FIRST_PAUSE = 0.25

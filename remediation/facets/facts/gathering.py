@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from remediation.connections.calls import Call, Completed, Connection, Failed, Http, HttpReply, Probe, ProbeReply, Reply, Run
@@ -18,6 +19,15 @@ OF_MIN = frozenset(
     {"apparmor", "caps", "cmdline", "date_time", "distribution", "dns", "env", "fips", "local", "lsb", "pkg_mgr", "platform", "python",
      "selinux", "service_mgr", "ssh_pub_keys", "system", "systemd", "user"}
 )  # fmt: skip
+OF_COLLECTOR: Mapping[str, tuple[str, ...]] = {
+    "apparmor": ("apparmor",), "caps": ("system_capabilities*",), "cmdline": ("cmdline", "proc_cmdline"), "date_time": ("date_time",),
+    "distribution": ("distribution*", "os_family"), "dns": ("dns",), "env": ("env",), "fips": ("fips",), "local": ("local",), "lsb": ("lsb",),
+    "pkg_mgr": ("pkg_mgr",), "python": ("python", ), "selinux": ("selinux*",), "service_mgr": ("service_mgr",),
+    "ssh_pub_keys": ("ssh_host_key_*",), "systemd": ("systemd",), "user": ("user_*", "real_*", "effective_*"),
+    "platform": ("architecture", "domain", "fqdn", "hostname", "kernel*", "machine*", "nodename", "python_version", "system", "userspace_*"),
+}  # fmt: skip
+"""Patterns of the facts of each part of the subset ``min``."""
+
 OF_HARDWARE = frozenset({"devices", "dmi", "loadavg", "memory", "mounts", "processor", "processor_cores", "processor_count"})
 OF_NETWORK = frozenset(
     {"all_ipv4_addresses", "all_ipv6_addresses", "default_ipv4", "default_ipv6", "fibre_channel_wwn", "interfaces", "iscsi"}
@@ -53,6 +63,8 @@ def chosen_subsets(given: Sequence[str]) -> tuple[str, ...]:
             found.add(_GROUPS[bare])
         elif bare in ALL:
             without.add(bare)
+    if found & {MIN} and any(word.strip() in OF_COLLECTOR for word in given):
+        without.discard(MIN)  # `without_min` keeps the named parts
     positive = any(not word.strip().startswith("!") for word in given)
     if not positive:
         found |= set(ALL)
@@ -62,6 +74,15 @@ def chosen_subsets(given: Sequence[str]) -> tuple[str, ...]:
         name for name in without if f"!{name}" in {word.strip() for word in given} or name not in found or not positive
     }
     return tuple(name for name in ALL if name in kept)
+
+
+def without_min(given: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `facts`; if ``gather_subset`` excludes ``min``, without its facts except those of the parts that it names."""
+    words = {word.strip() for word in given}
+    if f"!{MIN}" not in words:
+        return dict(facts)
+    left_out = [pattern for part, patterns in OF_COLLECTOR.items() if part not in words for pattern in patterns]
+    return {name: value for name, value in facts.items() if not any(fnmatchcase(name, pattern) for pattern in left_out)}
 
 
 def gathered(

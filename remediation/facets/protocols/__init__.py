@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from remediation.facets.protocols.docker import ComposeReader, ComposeWriter, EngineReader, EngineWriter
+from remediation.facets.protocols.look_context import LookContext
 from remediation.facets.protocols.machine import (
     DesktopNotifier,
     DesktopReader,
@@ -42,6 +43,7 @@ __all__ = [
     "FilesReader",
     "FilesWriter",
     "GpuReader",
+    "LookContext",
     "OllamaReader",
     "OllamaWriter",
     "ProcessReader",
@@ -59,6 +61,10 @@ __all__ = [
 
 class Reader(Protocol):
     """A host and its facets, read only."""
+
+    @property
+    def context(self) -> LookContext:
+        """What the engine knows besides the host."""
 
     @property
     def name(self) -> str:
@@ -118,6 +124,10 @@ class Reader(Protocol):
 
 class Writer(Protocol):
     """A host and its facets with methods that change it. Only `Step.apply` gets one."""
+
+    @property
+    def context(self) -> LookContext:
+        """Empty: a change has in its data what it needs."""
 
     @property
     def name(self) -> str:

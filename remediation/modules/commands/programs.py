@@ -117,7 +117,7 @@ class WithInput(ProgramModule):
         if self.stdin is None:
             return b""
         text = str(revealed(self.stdin))
-        return (text + ("\n" if self.stdin_add_newline and not text.endswith("\n") else "")).encode()
+        return (text + ("\n" if self.stdin_add_newline else "")).encode()
 
 
 class Command(WithInput):

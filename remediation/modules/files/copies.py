@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import stat
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from datetime import datetime, timezone
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from remediation.connections.calls import Completed, Run
 from remediation.model.change import StepCall
 from remediation.model.errors import UsageError
 from remediation.model.files import read_text
@@ -71,6 +68,7 @@ class Copied(FileModule):
         results: list[Result] = []
         if status is not None and status.kind == "link":
             if self.follow:
+                path = str(status.details.get("lnk_source") or path)
                 status = files.status(path, follow=True, algorithm="sha1")
             elif not (status := files.status(path, follow=True, algorithm="sha1")) or status.checksum != sha1_of(content):
                 results.append(task.reach(StepCall(STEP, {"path": path, "state": "absent", "risk_level": str(task.risk())})))
@@ -162,6 +160,8 @@ class Copy(Copied):
         status = files.status(source, follow=True)
         if status is None:
             return failed_result(f"Source {source} not found")
+        if status.kind == "directory" and not task.windows:
+            return self._folder_on_host(task, source.rstrip("/") or "/", into=source.endswith("/"))
         if status.kind != "file":
             raise UsageError(
                 f"copy: {source} is a {status.kind}: with remote_src only files are copied", next_step="use command: cp -a"
@@ -171,11 +171,43 @@ class Copy(Copied):
             raise UsageError(f"copy: {source} is larger than 4 MB", next_step="use command: cp -a")
         return self.put(task, content, base_name(source, windows=task.windows), source, mode=status.mode)
 
+    def _folder_on_host(self, task: ModuleTask, source: str, *, into: bool) -> ActionResult:
+        """Copy a folder of the host: its content, or if `dest` exists and `source` has no trailing slash, the folder too."""
+        files = task.reader().files
+        dest = expanded_path(task, self.dest).rstrip("/")
+        there = files.status(dest, follow=True)
+        if there is not None and there.kind == "directory" and not into:
+            dest = joined_path(dest, base_name(source, windows=False), windows=False)
+        reply = task.read(Run(("find", source, "(", "-type", "d", "-o", "-type", "f", ")", "-print0")))[0]
+        if not isinstance(reply, Completed) or reply.rc != 0:
+            return failed_result(f"the folder {source} cannot be read", "check the login's rights to it")
+        results: list[Result] = []
+        for name in sorted(filter(None, reply.stdout.decode(errors="surrogateescape").split("\0"))):
+            status, to = files.status(name), f"{dest}{name.removeprefix(source)}"
+            if status is None:
+                continue
+            if status.kind == "directory":
+                mode = self.directory_mode if self.directory_mode is not None else status.mode
+                call = StepCall(STEP, {"path": to, "state": "directory", "mode": mode, "risk_level": str(task.risk())})
+                results.append(task.reach(call))
+            else:
+                inner = self.model_copy(update={"src": name, "dest": to, "mode": self.mode or status.mode})
+                acted = inner._on_host(task, name)  # noqa: SLF001 - the same class
+                if acted.told is None:
+                    return acted
+                results.append(acted.told)
+            if results[-1].outcome.bad:
+                break
+        merged = merged_results(results)
+        values = {} if merged.outcome is Outcome.WOULD_CHANGE else {"checksum": None, "md5sum": None, **results[0].values}
+        return as_action(merged, {"dest": expanded_path(task, self.dest), "src": self.src, **values})
+
     def _tree(self, task: ModuleTask, source: Path) -> ActionResult:
         """Copy a folder: with a trailing slash its content, else the folder too."""
         dest = expanded_path(task, self.dest).rstrip("/\\" if task.windows else "/")
         base = source if (self.src or "").endswith("/") else source.parent
         results: list[Result] = []
+        copied: list[ActionResult] = []
         for path in _walk(source, follow=self.local_follow):
             name = joined_path(
                 dest, str(path.relative_to(base)).replace("/", "\\" if task.windows else "/"), windows=task.windows
@@ -189,6 +221,7 @@ class Copy(Copied):
             else:
                 inner = self.model_copy(update={"dest": name})
                 acted = inner.put(task, path.read_bytes(), path.name, str(path), mode=stat.S_IMODE(path.stat().st_mode))
+                copied.append(acted)
                 if acted.told is None:
                     if acted.outcome.bad:
                         return acted
@@ -197,6 +230,8 @@ class Copy(Copied):
             if results[-1].outcome.bad:
                 break
         values = {"dest": f"{dest}/", "src": f"{source}{'/' if (self.src or '').endswith('/') else ''}"}
+        if len(copied) == 1:  # as in Ansible, the result of a single file is that of the task
+            values |= copied[0].values
         return as_action(merged_results(results), values)
 
 
@@ -228,7 +263,7 @@ class Template(Copied):
             return failed_result("newline_sequence needs to be one of: \\n, \\r or \\r\\n")
         names = "block_start_string block_end_string variable_start_string variable_end_string comment_start_string comment_end_string"
         settings = {name: getattr(self, name) for name in (*names.split(), "trim_blocks", "lstrip_blocks")}
-        value = task.template(source, read_text(source), variables=self._variables(source, task), **settings)
+        value = task.template(source, read_text(source), name=self.src, destination=self.dest, **settings)
         text = str(revealed(value)) if value is not None else ""
         text = text.replace("\r\n", "\n").replace("\n", newline)
         try:
@@ -238,19 +273,6 @@ class Template(Copied):
         return self.put(
             task, content, source.name, str(source), secret=isinstance(value, Secret), mode=stat.S_IMODE(source.stat().st_mode)
         )
-
-    def _variables(self, source: Path, task: ModuleTask) -> Mapping[str, Any]:
-        found = source.stat()
-        owner = str(found.st_uid)
-        if sys.platform != "win32":
-            with suppress(KeyError):  # an ID without a name
-                owner = source.owner()
-        return {
-            "template_host": platform.node(), "template_path": self.src, "template_fullpath": str(source.absolute()),
-            "template_destpath": self.dest, "template_mtime": datetime.fromtimestamp(found.st_mtime, timezone.utc), "template_uid": owner,
-            "template_run_date": datetime.now(timezone.utc),
-            **({} if "ansible_managed" in task.variables else {"ansible_managed": "Ansible managed"}),
-        }  # fmt: skip
 
 
 class WinCopy(Copy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -73,7 +73,9 @@ class FileEdit(FileModule):
             Placement(path, edit.content, attributes, backup, self.validate_with), task, status
         )  # fmt: skip
         if isinstance(placed, ActionResult):
-            return placed
+            said = placed.values.get("stderr", "")
+            word = f"failed to validate: rc:{placed.values.get('exit_status')} error:{said}"
+            return replace(placed, values={"msg": word} if "exit_status" in placed.values else placed.values)
         values: dict[str, Any] = {"msg": edit.msg, **edit.values, **self.backup_values(backup if changed else None)}
         if placed.result.outcome is not Outcome.OK and not changed:
             values["msg"] = "ownership, perms or SE linux context changed"

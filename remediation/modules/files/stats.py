@@ -37,7 +37,7 @@ class Stat(Module):
             path, follow=self.follow, algorithm=self.checksum_algorithm if self.get_checksum else None,
             details=self.get_mime or self.get_attributes,
         )  # fmt: skip
-        if status is None:
+        if status is None or (self.follow and status.kind == "link"):  # a link without a target
             return done_result(changed=False, stat={"exists": False})
         found: dict[str, Any] = dict(status.details)
         for wanted, names in (

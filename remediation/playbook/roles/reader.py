@@ -16,6 +16,7 @@ from remediation.playbook.roles.folders import find_role, role_files, role_folde
 from remediation.templating.yaml.located import Table, plain
 
 NAMES = ("role", "name")
+VALIDATE = "ansible.builtin.validate_argument_spec"
 GALAXY = frozenset({"src", "scm", "version"})
 """Keys of a dependency that tell Ansible's installer where a role comes from."""
 
@@ -41,6 +42,7 @@ class RoleUse:
     parents: tuple[Role, ...] = ()
     inside: Role | None = None
     public: bool = True
+    validate: bool = True
 
     def file(self, part: str) -> str:
         """Return the file of a part (``tasks``, ``vars`` ...), without its suffix."""
@@ -83,7 +85,12 @@ def read_entry(
     folder = _folder(use, loading, place)
     if folder is None:
         return None
-    key = (str(folder), repr(plain(kept)), repr(plain(given)), repr(plain(params)))
+    if any(folder == parent.path for parent in parents):
+        circle = " -> ".join(role.name for role in parents)
+        loading.problems.add(f"the role {use.name!r} depends on itself: {circle} -> {use.name}", place)
+        return None
+    deciding = {name: kept[name] for name in ("when", "tags") if name in kept}  # other keywords make no other role, as in Ansible
+    key = (str(folder), repr(plain(deciding)), repr(plain(given)), repr(plain(params)))
     if key in loading.used_roles and not _repeatable(folder, loading):
         return None
     loading.used_roles.add(key)
@@ -129,10 +136,6 @@ def _read(
 ) -> LoadedRole | None:
     if folder.is_file():
         return _shipped(use, folder, reader, loading, settings, path)
-    if any(folder == parent.path for parent in use.parents):
-        circle = " -> ".join(role.name for role in use.parents)
-        loading.problems.add(f"the role {use.name!r} depends on itself: {circle} -> {use.name}", place)
-        return None
     role = Role(
         use.name, folder, _variables(folder, "defaults", use, loading, place), _variables(folder, "vars", use, loading, place),
         use.given, use.params, use.parents, inside=use.inside,
@@ -151,10 +154,38 @@ def _read(
     inner = replace(settings, role=role)
     nodes = [node for item in before for node in item.nodes]
     handlers = [node for item in before for node in item.handlers]
+    nodes += _validation(folder, use, reader, loading, inner, path, place)
     nodes += _nodes(folder, "tasks", use, reader, loading, inner, path, place)
     handlers += _nodes(folder, "handlers", use, reader, loading, inner, path, place)
     block = Block("", path, tuple(nodes), settings=settings, place=place, role=role)
     return LoadedRole(role, (block,), tuple(handlers))
+
+
+def _validation(
+    folder: Path, use: RoleUse, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
+) -> tuple[Node, ...]:  # fmt: skip
+    """Return the task that compares the role's variables with its ``argument_specs``, if it has them for its tasks."""
+    entry = use.file("tasks")
+    specs = _content(folder, "meta", "argument_specs", loading, place)
+    for found in (specs, _content(folder, "meta", "main", loading, place)):
+        table = found.get("argument_specs") if isinstance(found, Mapping) else None
+        if table is not None:
+            break
+    if not use.validate or not isinstance(table, Mapping) or table.get(entry) is None:
+        return ()
+    spec = table[entry]
+    options = spec.get("options") or {} if isinstance(spec, Mapping) else None
+    if not isinstance(options, Mapping):
+        loading.problems.add(f"argument_specs: {entry}: expected a mapping with options", where(spec, place))
+        return ()
+    short = f" - {spec['short_description']}" if spec.get("short_description") else ""
+    context = {"type": "role", "name": use.name, "argument_spec_name": entry, "path": str(folder.absolute())}
+    task = {
+        "name": f"Validating arguments against arg spec '{entry}'{short}",
+        VALIDATE: {"argument_spec": options, "provided_arguments": dict(use.params), "validate_args_context": context},
+        "tags": ["always"],
+    }
+    return reader.nodes([task], settings, f"{path}/spec.", where(spec, place))
 
 
 def _shipped(

@@ -281,7 +281,8 @@ def status_values(status: FileStatus | None) -> dict[str, Any]:
         return {"state": "absent"}
     owned = {"uid": status.uid, "gid": status.gid, "owner": status.owner, "group": status.group}
     mode = {} if status.mode is None else {**owned, "mode": f"{status.mode:04o}"}
-    return {"state": status.kind, "size": status.size, **mode}
+    kind = "hard" if status.kind == "file" and status.details.get("nlink", 1) > 1 else status.kind  # as Ansible names it
+    return {"state": kind, "size": status.size, **mode}
 
 
 def _kept(seen: ManagedPath) -> Mapping[str, Any]:

@@ -17,12 +17,10 @@ from remediation.templating.errors import TemplateError
 from remediation.templating.filters.common import subelements, to_bool
 from remediation.templating.limits import affordable
 from remediation.templating.lookups.sequences import sequence
-from remediation.templating.yaml.located import Text
+from remediation.templating.template_files import DEFAULTS, SEARCH_PATH, render_template, template_variables
 
 ListLookup: TypeAlias = Callable[[Sequence[Any], "LookupContext", Mapping[str, Any]], list[Any]]
 """Takes the terms, the names in scope and the lookup's options; returns a list. Raises `RemediationError`."""
-
-SEARCH_PATH = "ansible_search_path"
 
 
 class LookupContext(Protocol):
@@ -105,21 +103,14 @@ def file_text(kind: str, name: str, names: LookupContext, subfolder: str) -> tup
 
 def _template(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     values = []
+    own = options.get("template_vars")
+    settings = {name: value for name, value in options.items() if name in DEFAULTS}
     for term in map(str, _flat(terms)):
         path, text = file_text("template", term, names, "templates")
-        own = options.get("template_vars")
-        first = str(path.parent.absolute())  # its includes are searched for in its own folder first
-        there = [
-            first,
-            *(
-                str(each)
-                for each in (
-                    names[SEARCH_PATH] if SEARCH_PATH in names else [names["playbook_dir"]] if "playbook_dir" in names else []
-                )
-            ),
-        ]
-        inner = names.overlaid({**(own if isinstance(own, Mapping) else {}), SEARCH_PATH: there})
-        value = inner.render(Text(text.removesuffix("\n")))
+        if SEARCH_PATH not in names and "playbook_dir" in names:
+            names = names.overlaid({SEARCH_PATH: [names["playbook_dir"]]})
+        variables = {**template_variables(path, term, names), **(own if isinstance(own, Mapping) else {})}
+        value = render_template(path, text.removesuffix("\n"), names, variables, **settings)
         values.append(value + "\n" * (_last_newlines(text) - _last_newlines(value)) if isinstance(value, str) else value)
     return values
 

@@ -6,11 +6,13 @@ look or a plan that changed anything would be caught however it did it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from remediation.facets.protocols import Reader
+from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
 from remediation.model.errors import WriteRefused
 from remediation.model.facts import Found, Target
 from tests.engine.fakes.compose import FakeCompose, WritableCompose
@@ -35,15 +37,16 @@ from tests.engine.fakes.world import BOOT, GIB, MIB, MODEL, OLLAMA, SERVICE, VOL
 
 __all__ = [
     "BOOT", "GIB", "LAYERS", "MIB", "MODEL", "OLLAMA", "SERVICE", "VOLUME", "WEIGHTS", "FakeAccess", "FakeClock", "FakeReader",
-    "FakeWriter", "World", "container", "stamp",
+    "FakeWriter", "World", "container", "stamp", "within",
 ]  # fmt: skip
 
 
 class FakeReader:
     """A host, read only."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, context: LookContext = NO_CONTEXT) -> None:
         self.name = "laptop-07"
+        self.context = context
         self.variables: Mapping[str, Any] = world.variables
         self.gpu = FakeGpu(world)
         self.processes = FakeProcesses(world)
@@ -92,6 +95,15 @@ class FakeWriter(FakeReader):
         self.daemon = WritableDaemon(world)
 
 
+def within(reader: Reader, context: LookContext) -> Reader:
+    """Return the reader, or a copy that has another `context`."""
+    if reader.context == context:
+        return reader
+    found = copy.copy(reader)
+    found.context = context  # type: ignore[misc]  # the readers of these tests have it as an attribute
+    return found
+
+
 class FakeAccess:
     """An opened host; in check mode it has no writer."""
 
@@ -101,8 +113,8 @@ class FakeAccess:
         self.clock = world.clock
         self.check = check
 
-    def reader_for(self, purpose: str, *, snapshot: Reader | None = None) -> Reader:
-        return self.reader if snapshot is None else snapshot
+    def reader_for(self, purpose: str, *, snapshot: Reader | None = None, context: LookContext = NO_CONTEXT) -> Reader:
+        return within(self.reader if snapshot is None else snapshot, context)
 
     @property
     def round_trips(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from remediation.engine.context import SNAPSHOT_TTL, StepContext
+from remediation.engine.context import SNAPSHOT_TTL, StepContext, TimedSnapshot
 from remediation.engine.journal.serialization import build
 from remediation.engine.ladder.ladder import Ladder, run_ladder
 from remediation.engine.ladder.rung_order import Rung, arrange
@@ -355,7 +355,7 @@ def test_a_part_without_an_answer_in_the_last_look_is_read_again() -> None:
     bench = occupied()
     context = bench.context()
     observations = [observe(build(GOAL[0], TOYS), context)]
-    context.memory.seen = (Silent(bench.world), context.ports.clock.monotonic())
-    observations.append(observe(build(GOAL[0], TOYS), context, reuse=True))
+    context.memory.seen = TimedSnapshot(Silent(bench.world), context.ports.clock.monotonic())
+    observations.append(observe(build(GOAL[0], TOYS), context, max_age=SNAPSHOT_TTL))
     assert observations[0].text == observations[1].text
     assert not isinstance(observations[1].snapshot, Silent)

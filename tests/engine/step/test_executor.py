@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from remediation.engine.context import PENDING
 from remediation.engine.step.executor import execute_step
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
@@ -258,7 +257,7 @@ def test_check_mode_shows_a_step_what_the_ones_before_it_would_change() -> None:
 
     class Curious(FileSays):
         def look(self, host: Reader) -> str | None:
-            seen.append([change["summary"] for change in host.variables.get(PENDING, ())])
+            seen.append([change.summary for change in host.context.pending])
             return super().look(host)
 
     Curious.name = "toy.curious"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from remediation.engine.card_memory import card_memory
+from remediation.engine.context import SNAPSHOT_TTL
 from remediation.engine.play.context.host_facts import look_once
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError
+from remediation.model.event_data import MeasurementData
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import Measure
 from remediation.templating.templar import Scope
@@ -21,7 +23,8 @@ def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionRes
     try:
         opened = site.opened()
         look_once(site, opened)
-        snapshot = site.host.memory.reuse(site.play.stage.ports.clock.monotonic()) if opened.name == site.host.name else None
+        now = site.play.stage.ports.clock.monotonic()
+        snapshot = site.host.memory.snapshot(now, max_age=SNAPSHOT_TTL) if opened.name == site.host.name else None
         layers = site.host.layers
         if layers is None:
             snapshot = snapshot or opened.access.reader_for("diagnosis")
@@ -34,5 +37,5 @@ def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionRes
         )
     except HostError as error:
         return refused_result(error, outcome_of(error))
-    site.emit("measurement", label=given.label, figures={**figures, "memory": memory})
+    site.emit("measurement", **MeasurementData(label=given.label, figures={**figures, "memory": memory}))
     return ActionResult(values={**figures, "msg": figures.get("reason") or ""})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +19,13 @@ from remediation.engine.step.executor import execute_step
 from remediation.model.change import Risk, StepCall
 from remediation.model.clock import Clock
 from remediation.model.errors import HostError, UsageError
-from remediation.model.outcome import Result
+from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Module, Program
-from remediation.modules.files.template_text import render_template
 from remediation.modules.result import ActionResult
 from remediation.playbook.load_context import find_file
-from remediation.templating.lookups.lists import SEARCH_PATH, found_in
+from remediation.templating.lookups.lists import found_in
 from remediation.templating.templar import Scope
+from remediation.templating.template_files import SEARCH_PATH, render_template, template_variables
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import Reader
@@ -32,13 +34,22 @@ if TYPE_CHECKING:
 def module_action(given: Module, site: TaskContext, scope: Scope) -> ActionResult:
     """Run the module of a task."""
     try:
-        return given.run(EngineTask(given, site, scope))
+        return _as_job(given.run(EngineTask(given, site, scope)), site)
     except HostError as error:
         return refused_result(error, outcome_of(error))
     except UsageError as error:
         if error.place is None:
             raise UsageError(error.message, next_step=error.next_step, place=site.place) from None
         raise
+
+
+def _as_job(acted: ActionResult, site: TaskContext) -> ActionResult:
+    """Return the result of a task with ``async`` that waited for its end as that of a job that has ended."""
+    if not site.number(site.task.job_seconds, 0.0) or site.background() is not None:
+        return acted
+    late = {"msg": "Timeout exceeded"} if acted.outcome is Outcome.TIMED_OUT else {}
+    job = {"started": True, "finished": True, "ansible_job_id": f"j{secrets.randbelow(10**12)}.{os.getpid()}"}
+    return replace(acted, values={**acted.values, **late, **job})
 
 
 class EngineTask:
@@ -113,7 +124,17 @@ class EngineTask:
         return self._opened.access.reader_for(self._site.task.action)
 
     def execute(self, program: Program) -> ActionResult:
-        """Run a program as a change."""
+        """Run a program as a change; with ``poll: 0``, start it in the background."""
+        seconds = self._site.background()
+        if seconds is not None and program.script is None:
+            if self.windows:
+                raise UsageError(
+                    f"poll: 0: {self.host} is a Windows host, on which no program runs in the background",
+                    next_step="leave poll out, and the task waits up to the seconds of async",
+                )
+            from remediation.modules.commands.jobs import background_program
+
+            program = background_program(program, seconds)
         return run_as_change(replace(program, risk=max(program.risk, self.risk())), self._site, self._opened)
 
     def foresee(self, program: Program) -> None:
@@ -138,8 +159,9 @@ class EngineTask:
         file = find_file(name, tuple(roots), folder, subfolder_first=True)
         return file if file is not None else found_in(name, [place for root in roots for place in (root / folder, root)])
 
-    def template(self, path: Path, text: str, *, variables: Mapping[str, Any], **settings: Any) -> Any:
+    def template(self, path: Path, text: str, *, name: str, destination: str, **settings: Any) -> Any:
         """Return the text of a template file, evaluated."""
+        variables = template_variables(path, name, self._scope, destination)
         return render_template(path, text, self._scope, variables, **settings)
 
     def wait(self, seconds: float) -> bool:

@@ -19,6 +19,7 @@ from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import applied_by
 from remediation.model.change import Change, Risk
 from remediation.model.errors import HostError, UsageError
+from remediation.model.event_data import ChangeEndData, ChangeStartData, PlannedData
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Program
 from remediation.modules.result import ActionResult
@@ -54,7 +55,7 @@ def plan_program(program: Program, site: TaskContext) -> None:
     if site.task.changed_when is not False and site.play.stage.request.policy.check:
         change = _change(program, site)
         index, site.host.memory.changes = site.host.memory.changes, site.host.memory.changes + 1
-        site.emit("change_planned", index=index, path=site.path, step="command", change=change_to_json(change))
+        site.emit("change_planned", **PlannedData(index=index, path=site.path, step="command", change=change_to_json(change)))
         site.host.pending = True
 
 
@@ -154,28 +155,31 @@ def _recorded(change: Change, program: Program, site: TaskContext, context: Step
     """Run the program, with its start and end in the journal."""
     limit = context.timeout or LONGEST
     index, context.memory.changes = context.memory.changes, context.memory.changes + 1
-    told: dict[str, Any] = {"index": index, "step": "command", "path": context.path}
-    context.emit("change_start", **told, change=change_to_json(change), deadline=limit)
+    planned = PlannedData(index=index, path=context.path, step="command", change=change_to_json(change))
+    started = ChangeStartData(index=index, path=context.path, step="command", change=planned["change"], deadline=limit)
+    context.emit("change_start", **started)
     begun = opened.access.clock.monotonic()
     try:
         reply = _sent(program, opened, limit)
     except HostError as error:
         seconds = opened.access.clock.monotonic() - begun
-        ending = {"applied": applied_by(error), "error": error.message, "effect": "", "seconds": seconds}
-        context.emit("change_end", **told, change=change_to_json(change), **ending)
+        lost = ChangeEndData(**planned, applied=applied_by(error), error=error.message, effect="", seconds=seconds)
+        context.emit("change_end", **lost)
         raise
     acted = _acted(reply, program, change)
     kept = _kept(reply)
     if site.hidden():
         kept |= dict.fromkeys(("stdout", "stderr"), "")
-    ended = {
-        "applied": isinstance(reply, (Completed, ProbeReply))
-        or (False if isinstance(reply, Failed) and reply.kind in NOT_STARTED else None),
-        "error": acted.reason,
-        "effect": f"exit code {kept['rc']}" if "rc" in kept and program.script is None else "",
-        "seconds": opened.access.clock.monotonic() - begun,
-    }
-    context.emit("change_end", **told, change=change_to_json(replace(change, data=kept)), **ended)
+    planned["change"] = change_to_json(replace(change, data=kept))
+    not_started = isinstance(reply, Failed) and reply.kind in NOT_STARTED
+    ended = ChangeEndData(
+        **planned,
+        applied=isinstance(reply, (Completed, ProbeReply)) or (False if not_started else None),
+        error=acted.reason,
+        effect=f"exit code {kept['rc']}" if "rc" in kept and program.script is None else "",
+        seconds=opened.access.clock.monotonic() - begun,
+    )
+    context.emit("change_end", **ended)
     return acted
 
 
@@ -223,7 +227,7 @@ def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResul
     }
     if reply.kind == "not-found":
         missing = reply.missing or (program.argv[0] if program.argv else "the program")
-        values["cmd"] = ""
+        values |= {"cmd": "", "msg": "Error executing command."}
         if missing == program.cwd:
             values |= {"rc": None, "msg": "Unable to change directory before execution."}
             return ActionResult(Outcome.FAILED, values, reply.message, "create that folder on the host, or correct chdir")

@@ -29,7 +29,7 @@ def setup(given: SetupFacts, site: TaskContext, scope: Scope) -> ActionResult:
 
 def facts_of_host(given: SetupFacts, site: TaskContext, scope: Scope) -> dict[str, Any]:
     """Return the host's facts with the prefix ``ansible_``. Raises `HostError`, `UsageError`."""
-    from remediation.facets.facts.gathering import chosen_subsets, gathered
+    from remediation.facets.facts.gathering import chosen_subsets, gathered, without_min
 
     words = _texts(given.gather_subset)
     subsets = chosen_subsets(words)
@@ -38,7 +38,7 @@ def facts_of_host(given: SetupFacts, site: TaskContext, scope: Scope) -> dict[st
     found = gathered(connection, subsets, fact_path=given.fact_path or "", endpoint=endpoint, timeout=given.gather_timeout)
     site.learn(found)
     facts: Mapping[str, Any] = {
-        **{f"{PREFIX}{name}": value for name, value in found.items()},
+        **{f"{PREFIX}{name}": value for name, value in without_min(words, found).items()},
         "gather_subset": words or ["all"],
         "module_setup": True,
     }

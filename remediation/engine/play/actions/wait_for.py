@@ -43,7 +43,7 @@ def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
     clock.sleep(given.delay, ports.wait)
     while True:
         if (given.port is not None or given.path is not None) and _there(given, pattern, opened) is (given.state not in GONE):
-            return ActionResult(values=_values(given, int(clock.monotonic() - begun)))
+            return ActionResult(values={**_values(given, int(clock.monotonic() - begun)), **_found(given, pattern, opened)})
         left = until - clock.monotonic()
         if left <= 0 or ports.cancelled():
             break
@@ -56,7 +56,30 @@ def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
         return ActionResult(values=_values(given, elapsed))
     what = given.path or f"{given.host}:{given.port}"
     reason = given.msg or f"{what} was not {given.state} within {given.timeout:g} s"
-    return ActionResult(Outcome.FAILED, {"msg": reason, "elapsed": elapsed}, reason)
+    return ActionResult(Outcome.FAILED, {"msg": given.msg or _late(given), "elapsed": elapsed}, reason)
+
+
+def _late(given: WaitFor) -> str:
+    """Return Ansible's message of a wait that was too long."""
+    what = given.path or f"{given.host}:{given.port}"
+    if given.state in GONE:
+        end = "to be absent" if given.path is not None else "to stop" if given.state != "drained" else "to drain"
+        return f"Timeout when waiting for {what} {end}."
+    if given.search_regex is not None:
+        return f"Timeout when waiting for search string {given.search_regex} in {what}"
+    return f"Timeout when waiting for {'file ' if given.path is not None else ''}{what}"
+
+
+def _found(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> dict[str, Any]:
+    """Return what the result says of the port or path: the path's kind, and the groups of the expression that matched."""
+    if given.path is None or given.state in GONE:
+        return {"match_groups": [], "match_groupdict": {}, **({"state": "absent"} if given.path is not None else {})}
+    reply = opened.access.connection.exchange([ReadFile(given.path, limit=4_000_000 if pattern else 1, tail=True)])[0]
+    text = reply.content.decode("utf-8", errors="replace") if isinstance(reply, FileContent) else ""
+    match = pattern.search(text) if pattern else None
+    groups = {"match_groups": list(match.groups()), "match_groupdict": match.groupdict()} if match else {}
+    kind = "file" if isinstance(reply, FileContent) else "directory"
+    return {"match_groups": [], "match_groupdict": {}, **groups, "state": kind}
 
 
 def _values(given: WaitFor, elapsed: int) -> dict[str, Any]:

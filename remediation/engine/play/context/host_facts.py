@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from remediation.engine.context import TimedSnapshot
 from remediation.model.errors import HostError, RemediationError, Unreachable
+from remediation.model.event_data import HostFactsData
 from remediation.model.text.digits import is_whole
 
 if TYPE_CHECKING:
@@ -45,13 +47,15 @@ def look_once(site: TaskContext, opened: Opened) -> Reader | None:
         "host_facts",
         host=host.name,
         play=site.play.title,
-        facts=told,
-        target=target,
-        loaded=_loaded(reader),
-        round_trips=access.round_trips - trips,
-        seconds=clock.monotonic() - begun,
+        **HostFactsData(
+            facts=told,
+            target=target,
+            loaded=_loaded(reader),
+            round_trips=access.round_trips - trips,
+            seconds=clock.monotonic() - begun,
+        ),
     )
-    host.memory.seen = (reader, clock.monotonic())
+    host.memory.seen = TimedSnapshot(reader, clock.monotonic())
     return reader
 
 

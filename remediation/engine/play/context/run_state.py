@@ -83,7 +83,7 @@ class RunState:
         """
         request = self.request
         with self._lock:
-            key = (path if use is None else (path, use.name, repr(use.files)), prefix)
+            key = (path if use is None else (path, use.name, repr(use.files), use.validate), prefix)
             kept = self._files.get(key)
             if kept is not None and kept[0] is outer:
                 return kept[1]

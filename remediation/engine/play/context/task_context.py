@@ -18,6 +18,7 @@ from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.variables import Layer, TaskVariables, of_task, rendered
 from remediation.model.errors import Blocked, Place, RemediationError, UsageError
 from remediation.model.event import Event
+from remediation.model.event_data import NoteData
 from remediation.model.secrets.masking import secrets_in
 from remediation.playbook.model import Task, TaskSettings
 from remediation.templating.templar import Scope
@@ -87,6 +88,11 @@ class TaskContext:
             return self.switch(self.settings.no_log)
         except RemediationError:
             return True  # when in doubt, hide
+
+    def background(self) -> float | None:
+        """Return the limit in seconds of a program that runs in the background (``poll: 0``), None if the task waits for it."""
+        seconds = self.number(self.task.job_seconds, 0.0)
+        return seconds if seconds and self.task.poll is not None and not self.number(self.task.poll, 1.0) else None
 
     def timeout(self) -> float | None:
         """Return the task's own time limit in seconds."""
@@ -238,7 +244,7 @@ class TaskContext:
 
     def note(self, text: str, *, level: str = "info") -> None:
         """Emit a note."""
-        self.emit("note", text=text, level=level)
+        self.emit("note", **NoteData(text=text, level=level))
 
     @property
     def place(self) -> Place | None:

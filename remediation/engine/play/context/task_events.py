@@ -12,6 +12,7 @@ from remediation.engine.play.context.results import CENSORED, jsonable, refused_
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.change import Change
 from remediation.model.errors import RemediationError
+from remediation.model.event_data import TaskResultData
 from remediation.model.outcome import Outcome
 from remediation.model.secrets.names import MASK
 
@@ -59,20 +60,23 @@ def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, lo
     changes: Sequence[Change] = ending.told.changes if ending.told else ()
     if ending.outcome is Outcome.WOULD_CHANGE:
         site.host.pending = True
-    site.emit(
-        "task_result",
+    data = TaskResultData(
         path=site.path,
-        **({"action": site.task.action} if looped or site.task.loop is None else {}),
-        **({"item": None if censored else jsonable(item)} if looped else {}),
         outcome=str(ending.outcome),
-        **({"interrupted": True} if site.cut_short(ending) else {}),
         ignored=ending.ignored,
         msg=CENSORED if censored else jsonable(message),
         reason=CENSORED if censored and ending.reason else jsonable(ending.reason),
         next_step="" if censored else ending.next_step,
-        result=({"censored": CENSORED, "changed": ending.changed} if censored else jsonable(_slim(ending.result))),
+        result={"censored": CENSORED, "changed": ending.changed} if censored else jsonable(_slim(ending.result)),
         changes=[] if censored else [change_to_json(change) for change in changes],
     )
+    if looped or site.task.loop is None:
+        data["action"] = site.task.action
+    if looped:
+        data["item"] = None if censored else jsonable(item)
+    if site.cut_short(ending):
+        data["interrupted"] = True
+    site.emit("task_result", **data)
 
 
 def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,8 +15,8 @@ from remediation.model.errors import InputError, Problem, RemediationError
 from remediation.playbook.errors import excerpt, where
 from remediation.playbook.load_context import find_file
 from remediation.playbook.model import Play, Role, TaskSettings
-from remediation.templating.lookups.lists import SEARCH_PATH
 from remediation.templating.templar import Scope
+from remediation.templating.template_files import SEARCH_PATH
 from remediation.templating.yaml.loader import Decrypt, read_yaml
 from remediation.templating.yaml.located import Rows
 from remediation.templating.yaml.secret import Secret
@@ -62,7 +62,8 @@ class HostVars(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Scope:
         if name not in self and name not in IMPLICIT:
             raise KeyError(name)
-        return Scope(self._stage.host_layers(name))
+        *layers, magic = self._stage.host_layers(name)
+        return Scope([*layers, _without_address(magic)])
 
     def select(self, pattern: str) -> tuple[str, ...]:
         """Return the hosts that a pattern selects (``inventory_hostnames``)."""
@@ -88,7 +89,7 @@ class TaskVariables:
         inventory = play.stage.request.inventory
         self._magic = Live(_magic(play))
         known: tuple[Layer, ...] = (
-            FactVariables(host), *inventory.layers(host.name), self._magic, inventory.magic(host.name)
+            FactVariables(host), *inventory.layers(host.name), self._magic, _without_address(inventory.magic(host.name))
         )  # fmt: skip
         early = Scope((self._extra, host.facts, host.included, play.play.vars, *known))
         self._of_roles: tuple[Layer, ...] = tuple(layer for role in reversed(self._roles) for layer in role.public_vars)
@@ -138,6 +139,11 @@ class TaskVariables:
         return Scope(layers)
 
 
+def _without_address(magic: Layer) -> Layer:
+    """Return a host's magic variables without the default of ``ansible_host``, which depends on the task's delegate."""
+    return {name: value for name, value in magic.items() if name != "ansible_host"}
+
+
 def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
     request, stage = play.stage.request, play.stage
     values: dict[str, Any] = {
@@ -178,6 +184,7 @@ def of_task(play: PlayState, settings: TaskSettings, folder: Path, delegate: Cal
     names: dict[str, Callable[[], Any]] = {
         **(_of_role(role) if role else {}),
         SEARCH_PATH: lambda: list(dict.fromkeys(str(root.absolute()) for root in roots)),
+        "ansible_host": lambda: HostVars(play.stage).get(delegate(), {}).get("ansible_host") or delegate(),
         "environment": lambda: Rows(list(settings.environment)),
     }
     if settings.connection is not None:

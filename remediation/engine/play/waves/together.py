@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from remediation.engine.play.context.host_state import TaskResult
@@ -14,6 +15,7 @@ from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.waves.serial import fatal_share
 from remediation.model.errors import RemediationError
+from remediation.model.outcome import Outcome
 from remediation.playbook.model import Play, Task
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import Text, texts_in
@@ -24,6 +26,14 @@ OTHERS = frozenset({"ansible_play_batch", "ansible_play_hosts", "hostvars", "pla
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
+@dataclass(frozen=True, slots=True)
+class MeetingFailure:
+    """The failure of one host at a task where the hosts meet; ``counted`` unless it is rescued or the host is unreachable."""
+
+    ending: TaskResult
+    counted: bool
+
+
 class Together:
     """The tasks of one wave at which its hosts wait for each other."""
 
@@ -32,7 +42,7 @@ class Together:
         self._alone = len(stage.batch) < 2
         self._names = OTHERS if self._alone else _names(stage.play)
         self._known: dict[str, bool] = {}
-        self.failures: dict[str, TaskResult] = {}
+        self.failures: dict[tuple[str, str], MeetingFailure] = {}
 
     def before(self, task: Task) -> bool:
         """Return whether the hosts meet before a task: it reads variables of other hosts."""
@@ -54,17 +64,24 @@ class Together:
         except RemediationError:
             return True  # an invalid value counts as true
 
+    def failed(self, site: TaskContext, ending: TaskResult, *, rescued: bool) -> None:
+        """Record the failure of a task at which the hosts meet; a host that rescues it or is unreachable does not count."""
+        counted = not rescued and ending.outcome is not Outcome.UNREACHABLE
+        self.failures[site.path, site.host.name] = MeetingFailure(ending, counted=counted)
+
     def failed_for_all(self, site: TaskContext) -> TaskResult | None:
         """Return the result with which a task fails on the hosts on which it succeeded, None if they go on."""
-        failure = self.failures.get(site.path)
-        if failure is not None and self.fatal(site):
-            return failure
+        here = {host: failure for (path, host), failure in self.failures.items() if path == site.path}
+        if here and self.fatal(site):
+            return next(iter(here.values())).ending
         stage = self._stage
         if stage.play.max_fail_percentage is None:
             return None
-        lost = [state for state in map(stage.stage.host, stage.batch) if not state.alive]
+        failing = {host for host, failure in here.items() if failure.counted}  # their walks may end after this one goes on
+        lost = [state for state in map(stage.stage.host, stage.batch) if not state.alive or state.name in failing]
         scope = Scope((stage.stage.request.extra, stage.play.vars))
-        return next((each for each in self.failures.values()), None) if lost and fatal_share(stage, lost, scope) else None
+        first = next(iter(self.failures.values()), None)
+        return first.ending if first and lost and fatal_share(stage, lost, scope) else None
 
 
 def _names(play: Play) -> frozenset[str]:

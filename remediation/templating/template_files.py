@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import ast
+import platform
 import re
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from jinja2 import Environment, TemplateSyntaxError
 
 from remediation.model.errors import Place, UsageError
-from remediation.templating.lookups.lists import SEARCH_PATH
 from remediation.templating.yaml.located import Text
 from remediation.templating.yaml.secret import revealed
 
-if TYPE_CHECKING:
-    from remediation.templating.templar import Scope
+SEARCH_PATH = "ansible_search_path"
+"""The variable with the folders in which files are searched for."""
+
+
+class TemplateScope(Protocol):
+    """The variables that a template reads."""
+
+    def render(self, value: Any) -> Any:
+        """Return `value` with its templates evaluated."""
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a variable."""
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether a variable exists."""
+
+    def overlaid(self, *layers: Mapping[str, Any]) -> TemplateScope:
+        """Return the same variables with `layers` taking precedence."""
+
 
 DEFAULTS: Mapping[str, Any] = {
     "block_start_string": "{%",
@@ -34,14 +54,29 @@ _DELIMITER = re.compile(r"\{[{%#]")
 _MARKS = {"variable_begin": "{{", "variable_end": "}}", "block_begin": "{%", "block_end": "+%}"}
 
 
-def render_template(path: Path, text: str, scope: Scope, variables: Mapping[str, Any], **settings: Any) -> Any:
+def render_template(path: Path, text: str, scope: TemplateScope, variables: Mapping[str, Any], **settings: Any) -> Any:
     """Return the text of a template, a `Secret` if a secret is in it. Raises `TemplateError` and `UsageError`."""
     text, settings = _without_header(path, text, {**DEFAULTS, **settings})
-    source = _standard(path, text, tuple(sorted(settings.items())))
+    source = _standard(path, text.removesuffix("\n"), tuple(sorted(settings.items())))
     there = [str(path.parent.absolute()), *(map(str, scope[SEARCH_PATH]) if SEARCH_PATH in scope else ())]
     value = scope.overlaid({**variables, SEARCH_PATH: there}).render(Text(source, Place(str(path), 1, 1)))
     lost = _newlines(text) - _newlines(str(revealed(value)))
     return value + "\n" * lost if lost > 0 and not isinstance(value, (list, dict, int, float)) else value
+
+
+def template_variables(source: Path, name: str, scope: TemplateScope, destination: str = "") -> Mapping[str, Any]:
+    """Return the variables that Ansible gives a template: its path, its owner, and when it is evaluated."""
+    found = source.stat()
+    owner = str(found.st_uid)
+    if sys.platform != "win32":
+        with suppress(KeyError):  # an ID without a name
+            owner = source.owner()
+    return {
+        "template_host": platform.node(), "template_path": name, "template_fullpath": str(source.absolute()),
+        "template_destpath": destination or None, "template_mtime": datetime.fromtimestamp(found.st_mtime, timezone.utc),
+        "template_uid": owner, "template_run_date": datetime.now(timezone.utc),
+        **({} if "ansible_managed" in scope else {"ansible_managed": "Ansible managed"}),
+    }  # fmt: skip
 
 
 def _newlines(text: str) -> int:

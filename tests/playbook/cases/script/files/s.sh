@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "$1"; echo "$2"; echo err >&2
