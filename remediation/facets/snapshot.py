@@ -169,6 +169,16 @@ class Snapshot:
         self._silence.wrote(marked, reply)
         return reply
 
+    def write_all(self, *calls: Call) -> list[Reply]:
+        """Send calls that change the host in one exchange, in this order and whatever the earlier ones reply."""
+        self.forget()
+        self.wrote = True
+        marked = [call if call.writes else replace(call, writes=True) for call in calls]
+        replies = self._connect().exchange(marked)
+        for call, reply in zip(marked, replies, strict=True):
+            self._silence.wrote(call, reply)
+        return list(replies)
+
     def forget(self) -> None:
         """Discard all replies."""
         self._silence.forget()
@@ -207,7 +217,10 @@ class Snapshot:
 
     def http(self, call: Http, what: str, *, next_step: str = "") -> HttpReply:
         """Return an HTTP answer with any status. Raises if there is none."""
-        reply = self.write(call) if call.writes else self.ask(call)[0]
+        return self.answered(self.write(call) if call.writes else self.ask(call)[0], what, next_step=next_step)
+
+    def answered(self, reply: Reply, what: str, *, next_step: str = "") -> HttpReply:
+        """Check the reply of an `Http`. Raises like `http`."""
         if isinstance(reply, Failed):
             self.refuse(reply, what, next_step=next_step)
         if not isinstance(reply, HttpReply):

@@ -45,6 +45,15 @@ DATA: dict[str, dict[str, Any]] = {
     "requests": {"paths": ["C:\\dev\\activia1\\.env"]},
     "file": {"action": "remove", "path": "C:\\dev\\activia1\\no-such", "to": None},
     "status": {"path": "C:\\dev\\activia1\\.env", "follow": False, "algorithm": "sha1"},
+    "server": {"service": None},
+    "server-change": {
+        "kind": None,
+        "name": "",
+        "values": [],
+        "database": "",
+        "columns": None,
+        "arguments": "",
+    },
     "service": {
         "name": "Spooler",
         "action": "stop",
@@ -92,7 +101,7 @@ class Recording(dict[str, Any]):
 def answer(lab: control.Lab, name: str) -> Any:
     host = open_host(lab.hosts[0].name, lab_variables(lab), check=False)
     try:
-        writes = name in {"generate", "close", "file", "docker-desktop", "notify", "service", "powershell"}
+        writes = name in {"generate", "close", "file", "docker-desktop", "notify", "server-change", "service", "powershell"}
         return Snapshot(lambda: host.connection, changing=True).probe(
             Probe(name, DATA.get(name, {}), timeout=60.0, writes=writes), name
         )

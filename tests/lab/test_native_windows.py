@@ -195,6 +195,7 @@ def test_a_machine_comes_back_from_disk(fault: str) -> None:
     assert again.memory.free() > machine.memory.free()
 
 
+SETTING = ("ollama.environment", "ollama.reconfigured")
 REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "num-gpu-1": ("explicit_num_gpu", ("model.reloaded",)),
     "num-gpu-1-model": ("explicit_num_gpu", ("model.parameter", "model.reloaded")),
@@ -209,24 +210,33 @@ REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "two-models-stored": ("explicit_num_gpu", ("model.reloaded",)),
     "deleted-model-loaded": ("", ("model.loaded",)),
     "model-truncated": ("model_corrupt", ("model.repulled", "model.reloaded")),
+    "slow-tokens": ("explicit_num_gpu", ("model.reloaded",)),
     "healthy": ("healthy", ()),
+    "user-llm-library": ("wrong_library_or_missing_runner", (*SETTING, "model.reloaded")),
+    "user-visible-devices": ("cuda_visible_devices_wrong", (*SETTING, "model.reloaded")),
+    "machine-gpu-overhead": ("gpu_overhead_reserved", (*SETTING, "model.reloaded")),
+    "app-context": ("context_too_large", ("ollama.environment", "model.reloaded")),
+    "variable-removed": ("wrong_library_or_missing_runner", ("ollama.reconfigured", "model.reloaded")),
+    "server-hangs": ("other", ("ollama.restarted", "model.loaded")),
 }
 """The cause that a diagnosis puts first, and the steps that repair it; without a readable log the API does not show the cause."""
 BY_HAND: Mapping[str, tuple[str, str]] = {
-    "app-context": ("context_too_large", "start Ollama again"),
-    "user-llm-library": ("wrong_library_or_missing_runner", "SetEnvironmentVariable('OLLAMA_LLM_LIBRARY', $null"),
-    "user-visible-devices": ("cuda_visible_devices_wrong", "SetEnvironmentVariable('CUDA_VISIBLE_DEVICES', $null"),
-    "machine-gpu-overhead": ("gpu_overhead_reserved", "SetEnvironmentVariable('OLLAMA_GPU_OVERHEAD', $null"),
-    "variable-removed": ("wrong_library_or_missing_runner", "start Ollama again"),
     "libraries-missing": ("wrong_library_or_missing_runner", "OllamaSetup.exe"),
     "service-num-parallel": ("", ""),
     "orphan-runner": ("vram_occupied", ""),
     "two-models-loaded": ("explicit_num_gpu", "-e model="),
-    "server-hangs": ("other", "restart it from its tray icon"),
     "app-closed": ("unknown", "start Ollama"),
 }
 """The cause, and words of the advice with which a repair ends; nothing is changed for the worse."""
-SAMPLE = ("num-gpu-1", "vram-occupied", "service-without-log", "model-truncated", "user-llm-library", "libraries-missing")
+SAMPLE = (
+    "num-gpu-1",
+    "vram-occupied",
+    "service-without-log",
+    "model-truncated",
+    "user-llm-library",
+    "app-context",
+    "libraries-missing",
+)
 
 
 def test_every_fault_has_its_outcome() -> None:

@@ -24,8 +24,10 @@ pytestmark = pytest.mark.live
 
 ROOT = Path(__file__).parents[1]
 _SERVICE, _ENDINGS, _HERE = "live/test_service.py", "live/test_service_endings.py", "live/test_scenarios.py"
+_DOCKER, _ENGINE = "live/test_scenarios_docker.py", "steps/test_on_engine.py"
 _SETTING = (_ENDINGS, "test_a_setting_of_the_unit_is_overridden_in_a_drop_in_and_undone")
 _DAMAGED = (_ENDINGS, "test_a_damaged_model_without_a_registry_is_left_as_it_is")
+_BROWSER = (_ENDINGS, "test_a_browser_is_closed_and_a_load_that_hangs_is_ended_first")
 
 TABLE: dict[str, tuple[str, str]] = {
     "A1 healthy": (_SERVICE, "test_a_healthy_host_without_docker_lacks_nothing"),
@@ -34,10 +36,12 @@ TABLE: dict[str, tuple[str, str]] = {
     "A3 PARAMETER num_gpu 1": (_HERE, "test_a_number_of_layers_in_the_model_itself_is_taken_out"),
     "A4a a program of root holds the card": (_ENDINGS, "test_a_program_of_another_user_is_named_and_left_alone"),
     "A4b the holder of VRAM ended": (_HERE, "test_a_model_that_was_loaded_while_the_card_was_full_is_reloaded_once_there_is_room"),
+    "A4d B13 a browser holds the card": _BROWSER,
     "A5 OLLAMA_CONTEXT_LENGTH": _SETTING,
     "A6 OLLAMA_NUM_PARALLEL": _SETTING,
     "A7 OLLAMA_GPU_OVERHEAD": _SETTING,
     "A8 OLLAMA_LLM_LIBRARY": _SETTING,
+    "A9 GPU libraries missing": (_ENDINGS, "test_missing_libraries_are_named_and_nothing_is_changed"),
     "A10 blob cut": _DAMAGED,
     "A11 blob missing": _DAMAGED,
     "A12 two models, one asked for few layers": (_HERE, "test_the_other_model_stays_as_it_is"),
@@ -48,18 +52,30 @@ TABLE: dict[str, tuple[str, str]] = {
     "A15 no log": (_SERVICE, "test_without_a_log_the_api_suffices_to_repair_and_to_verify"),
     "A16 killed after the unload": (_SERVICE, "test_a_run_that_was_killed_after_it_unloaded_the_model_loads_that_very_one_when_it_is_resumed"),
     "A17 hangs": (_HERE, "test_a_server_that_hangs_is_restarted"),
+    "A18 header damaged": _DAMAGED,
     "A19 orphaned runners": ("facets/machine/test_orphans.py", ""),
     "A21 a proxy answers": ("facets/test_silence.py", "test_a_proxy_without_a_server_is_named_as_one"),
+    "A22 newer engine": (_HERE, "test_a_model_of_the_newer_engine_is_reloaded"),
     "A23 undo": (_ENDINGS, "test_a_setting_of_the_unit_is_overridden_in_a_drop_in_and_undone"),
     "A24 verify --survives-restart": (_SERVICE, "test_verify_leaves_out_what_only_a_container_has_and_survives_a_restart"),
     "B1 the guide's environment": ("live/test_fix_offload.py", ""),
     "B2 num_gpu 1": ("live/test_fix_offload.py", ""),
-    "B3 no GPU reservation": ("steps/test_on_engine.py", ""),
+    "B2a num_gpu 1, nothing names the model": (_DOCKER, "test_a_loaded_model_that_no_file_names_stays_the_target"),
+    "B3 no GPU reservation": (_ENGINE, ""),
+    "B4 runner killed at the first token": (_DOCKER, "test_a_limit_that_kills_the_runner_at_its_first_token_is_raised"),
+    "B5 runbooks offline": (_DOCKER, "test_a_runbook_without_a_registry_loses_nothing"),
     "B6 B7 the volume is made anew": ("steps/container/test_volume_on_engine.py", ""),
     "B8 blob damaged, registry there": ("cli/program/test_lab_endings.py", ""),
     "B9 switch-model and undo": ("cli/program/test_undo_runbooks.py", ""),
+    "B10 small card, old damage in the log": (_DOCKER, "test_a_damage_that_was_repaired_is_not_found_again_on_a_small_card"),
+    "B11 start-clean": (_ENGINE, "test_a_clean_start_loads_the_model_before_the_rest"),
+    "B12 rollback": (_ENGINE, "test_what_was_edited_is_rolled_back"),
+    "B14 a forced load hangs": _BROWSER,
     "B17 quantise-down": ("cli/program/test_lab_endings.py", ""),
 }  # fmt: skip
+
+NEWER = "qwen3:4b"
+"""A model that the newer engine runs."""
 
 
 @pytest.mark.parametrize("scenario", TABLE)
@@ -71,7 +87,7 @@ def test_each_scenario_has_its_test(scenario: str) -> None:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("scenarios") / "gpu-01", models=(MODEL, OTHER)) as host:
+    with service(tmp_path_factory.mktemp("scenarios") / "gpu-01", models=(MODEL, OTHER, NEWER)) as host:
         yield host
 
 
@@ -129,3 +145,11 @@ def test_a_server_that_hangs_is_restarted(host: Service, tmp_path: Path) -> None
     assert (code, host.restarts) == (0, restarts + 1), told(events)
     assert host.loaded[MODEL][0] is True
     assert "accepts connections" in json.dumps(events)
+
+
+def test_a_model_of_the_newer_engine_is_reloaded(host: Service, tmp_path: Path) -> None:
+    host.load(NEWER, num_gpu=1)
+    assert host.loaded[NEWER][0] is False
+    ended = fixed(host, tmp_path, "-e", f"model={NEWER}")
+    assert (ended.code, ended.steps, host.loaded[NEWER]) == (0, ["model.reloaded"], (True, FOR_EVER)), ended.ladder
+    assert ended.kinds("goal")[-1]["values"]["layers"] == [37, 37]

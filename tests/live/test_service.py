@@ -32,7 +32,9 @@ def host(tmp_path: Path) -> Iterator[Service]:
         yield running
 
 
-def start(host: Service, folder: Path, *words: str, **variables: object) -> tuple[int, list[dict[str, Any]]]:
+def start(
+    host: Service, folder: Path, *words: str, timeout: float = 110.0, **variables: object
+) -> tuple[int, list[dict[str, Any]]]:
     """Run `remediate` against the host, and return its exit code and events."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "REMEDIATION_", "OLLAMA_", "DOCKER_"))
@@ -46,7 +48,7 @@ def start(host: Service, folder: Path, *words: str, **variables: object) -> tupl
     where = () if words[0] in {"resume", "undo"} else ("--inventory", host.inventory(folder, **variables))
     done = subprocess.run(
         [*python({**kept, **own}), "-m", "remediation.cli.main", *words, *where, "--json"],
-        cwd=folder, env={**kept, **own}, capture_output=True, text=True, encoding="utf-8", check=False, timeout=110,
+        cwd=folder, env={**kept, **own}, capture_output=True, text=True, encoding="utf-8", check=False, timeout=timeout,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     assert done.stdout, done.stderr

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from remediation_lab.ollama.snapshot import SnapshotMemory
 from tests.live.test_service import WITH_ROOT, start
 from tests.support.endings import Ended
 from tests.support.project import MODEL
@@ -18,7 +25,7 @@ from tests.support.service import Service, service
 pytestmark = pytest.mark.live
 
 GIB = 1024**3
-MOST_EXCHANGES = 32
+MOST_EXCHANGES = 24
 COMPOSE_RUNGS = {
     "The container does not see the GPU",
     "The container has too little memory",
@@ -26,8 +33,8 @@ COMPOSE_RUNGS = {
 BOTH = (("--max-risk", "disruptive"), ("--max-risk", "disruptive", "--check"))
 
 
-def fixed(host: Service, folder: Path, *words: str, **variables: object) -> Ended:
-    code, events = start(host, folder, "fix-offload", *words, **variables)
+def fixed(host: Service, folder: Path, *words: str, timeout: float = 110.0, **variables: object) -> Ended:
+    code, events = start(host, folder, "fix-offload", *words, timeout=timeout, **variables)
     return Ended(code, tuple(events))
 
 
@@ -119,12 +126,19 @@ def lose(models: Path) -> None:
     max((models / "blobs").iterdir(), key=lambda path: path.stat().st_size).unlink()
 
 
+def flip(models: Path) -> None:
+    """Change a byte in the header of the largest blob of a store."""
+    blob = max((models / "blobs").iterdir(), key=lambda path: path.stat().st_size)
+    content = blob.read_bytes()
+    blob.write_bytes(content[:8] + b"?" + content[9:])
+
+
 def exchanges(log: Path) -> int:
     """Return the number of calls to the host during a run."""
     return sum(int(count) for count in re.findall(r"connection closed after (\d+) exchanges", log.read_text("utf-8")))
 
 
-@pytest.mark.parametrize("harm", [cut, lose])
+@pytest.mark.parametrize("harm", [cut, lose, flip])
 def test_a_damaged_model_without_a_registry_is_left_as_it_is(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     with service(tmp_path / "gpu-01") as host:
         models = host.home / "models"
@@ -139,3 +153,57 @@ def test_a_damaged_model_without_a_registry_is_left_as_it_is(tmp_path: Path, har
             assert not any(event.get("stops") for event in ended.kinds("rung_start"))
         assert sorted(str(path) for path in models.rglob("*")) == stored
         assert host.journal.count("loading model") - loads <= 2
+
+
+def test_missing_libraries_are_named_and_nothing_is_changed(tmp_path: Path) -> None:
+    with service(tmp_path / "gpu-01", libraries=False) as host:
+        host.load()
+        before = (host.unit_files, host.loaded, host.pid)
+        ended = fixed(host, tmp_path, "--max-risk", "disruptive", "-e", f"model={MODEL}")
+        assert (ended.code, ended.steps, ended.deletes) == (2, [], False), ended.ladder
+        assert (host.unit_files, host.loaded, host.pid) == before
+        assert ended.next_step.startswith("Install Ollama again with all its libraries"), ended.ladder
+
+
+@contextmanager
+def browser() -> Iterator[tuple[subprocess.Popen[bytes], Callable[[Path], threading.Thread]]]:
+    """A browser of another user, and what frees its memory on the card once it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="chrome-"))
+    folder.chmod(0o755)
+    program = shutil.copy(shutil.which("sleep") or "/bin/sleep", folder / "chrome")
+    try:
+        with subprocess.Popen([program, "1000"], user="nobody") as process:
+
+            def freeing(card: Path) -> threading.Thread:
+                def free() -> None:
+                    process.wait()
+                    SnapshotMemory(card).hold(f"{process.pid}/chrome", 0)
+
+                return threading.Thread(target=free)
+
+            try:
+                yield process, freeing
+            finally:
+                process.kill()
+    finally:
+        shutil.rmtree(folder)
+
+
+@WITH_ROOT
+@pytest.mark.parametrize("hangs", [False, pytest.param(True, marks=[pytest.mark.every, pytest.mark.timeout(400)])])
+def test_a_browser_is_closed_and_a_load_that_hangs_is_ended_first(tmp_path: Path, hangs: bool) -> None:
+    with browser() as (process, freeing), service(tmp_path / "gpu-01", held={f"{process.pid}/chrome": int(4.5 * GIB)}) as host:
+        watch = freeing(host.home / "gpu.txt")
+        watch.start()
+        if hangs:
+            body = json.dumps({"model": MODEL, "stream": False, "options": {"num_gpu": 99}}).encode()
+            with pytest.raises(TimeoutError):
+                urllib.request.urlopen(urllib.request.Request(f"{host.endpoint}/api/generate", body), timeout=1.0)
+        else:
+            host.load()
+        # a load that says nothing counts as hanging after two minutes
+        ended = fixed(host, tmp_path, "--max-risk", "disruptive", timeout=300.0)
+        assert (ended.code, process.poll() is None, host.restarts) == (0, False, int(hangs)), ended.ladder
+        watch.join()
+        assert "vram.free" in ended.steps
+        assert host.loaded[MODEL][0] is True

@@ -20,9 +20,9 @@ from remediation.model.errors import HostError
 from tests.facets.powershell import below, parse, text
 from tests.powershell.windows import SMI, Windows, disturbance, played
 
-# Commands of the language: they touch nothing but their arguments.
+# Commands of the language: they touch nothing but their arguments. A type is added once in a process; test_server.py refuses that.
 PURE = {
-    "Add-Member", "ConvertFrom-Json", "ConvertTo-Json", "ForEach-Object", "Import-Module", "Initialize-Windows", "Measure-Object", "New-TimeSpan",
+    "Add-Member", "Add-Type", "ConvertFrom-Json", "ConvertTo-Json", "ForEach-Object", "Import-Module", "Initialize-Windows", "Measure-Object", "New-TimeSpan",
     "Select-Object", "Send-Told", "Sort-Object", "Start-Sleep", "Where-Object", "Write-Output",
 }  # fmt: skip
 # Types that New-Object makes from their arguments alone.
@@ -86,7 +86,8 @@ def sites(name: str) -> list[Site]:
             continue
         found[Site(command, lines[node.start_point[0]].strip())] = None
     for kind, method, line in _PASS.findall(whole):
-        found[Site(f"System.{kind.removeprefix('System.')}::{method}", line, static=True)] = None
+        whole = kind if kind.startswith("Remediation.") else f"System.{kind.removeprefix('System.')}"
+        found[Site(f"{whole}::{method}", line, static=True)] = None
     return list(found)
 
 

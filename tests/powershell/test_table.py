@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 from tests.engine.fakes.world import FakeClock
 from tests.facets.powershell import NAMES
+from tests.powershell.sqlite import TABLE, with_sqlite
 from tests.powershell.table import Rules, Scene, table
 from tests.powershell.windows import STARTED, Windows, refused
 
@@ -61,9 +64,8 @@ def model() -> Iterator[str]:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Windows]:
-    windows = Windows(tmp_path)
-    yield windows
-    windows.close()
+    with with_sqlite(tmp_path) as windows:
+        yield windows
 
 
 def _no_engine() -> Any:
@@ -189,6 +191,10 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         "readiness": [Scene("all", lambda look: readiness.windows_readiness(look, {}), _whole), Scene("no WSL", lambda look: readiness.windows_readiness(look, {}), _no_wsl)],
         "requests": [Scene("all", lambda look: request_log.read_requests(look, [f"{folder}/one.json", f"{folder}/two.json"]), _whole)],
         "sample": [Scene("three", lambda look: WindowsGpu(look).sample(seconds=2.0), _whole), Scene("no driver", lambda look: WindowsGpu(look).sample(seconds=0.0), _no_driver)],
+        "server": [
+            Scene("app", lambda look: look.probe(Probe("server", {"service": "OllamaNssm"}, timeout=60.0), "x"), _with_database),
+            Scene("no screen", lambda look: look.probe(Probe("server", {"service": None}, timeout=60.0), "x"), _no_screen),
+        ],
         "session": [Scene("here", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _whole), Scene("no screen", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _no_screen)],
         "status": [
             Scene("file", lambda look: HostFilesWriter(look).status(f"{folder}/one.json", algorithm="sha1"), _whole),
@@ -197,6 +203,15 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         ],
         "system": [Scene("facts", lambda look: WindowsSystem(look, _engine).facts(), _whole)],
     }  # fmt: skip
+
+
+def _with_database(host: Windows) -> None:
+    _whole(host)
+    path = host.profile / "AppData" / "Local" / "Ollama" / "db.sqlite"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as made:
+        made.executescript(TABLE)
 
 
 def _linked(host: Windows) -> None:
@@ -288,6 +303,7 @@ RULES = {
     ),
     "requests": Rules(reasons=frozenset({"Refused"}), covers={"Rows": "Refused"}),
     "sample": Rules(varies=frozenset({"rows"}), covers={"rows": "rc", "stderr": "rc"}),
+    "server": Rules(covers={"User": "Sid", "Service": ("Service", "Machine")}),
     "session": Rules(),
     "status": Rules(
         varies=frozenset({"Accessed", "Written"}),
@@ -300,8 +316,8 @@ RULES = {
 }
 
 
-APART = {"powershell", "service"}
-"""Probes that do what a user asks of them, and report the failure of that; test_modules.py has their tests."""
+APART = {"powershell", "server-change", "service"}
+"""Probes that do what a user asks of them, and report the failure of that; test_modules.py and test_server.py have their tests."""
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.every)], ids=["sample", "every"])

@@ -5,10 +5,10 @@
 if (-not ('StandIn.State' -as [type])) {
     if (-not [IO.File]::Exists($env:REMEDIATION_WINDOWS_TYPES)) {
         $fresh = $env:REMEDIATION_WINDOWS_TYPES + '.' + $PID
-        Add-Type -Path (Microsoft.PowerShell.Management\Join-Path $PSScriptRoot 'windows.cs') -OutputAssembly $fresh
+        Microsoft.PowerShell.Utility\Add-Type -Path (Microsoft.PowerShell.Management\Join-Path $PSScriptRoot 'windows.cs') -OutputAssembly $fresh
         [IO.File]::Move($fresh, $env:REMEDIATION_WINDOWS_TYPES, $true)
     }
-    Add-Type -Path $env:REMEDIATION_WINDOWS_TYPES
+    Microsoft.PowerShell.Utility\Add-Type -Path $env:REMEDIATION_WINDOWS_TYPES
 }
 
 $script:World = $null
@@ -144,7 +144,7 @@ function Get-Rows([string] $Class, [string] $Filter) {
                 [pscustomobject] @{
                     Name = $each.Name; ProcessId = [uint32] $each.ProcessId; ParentProcessId = [uint32] $each.ParentProcessId
                     SessionId = [uint32] $each.SessionId; ExecutablePath = $each.ExecutablePath; CreationDate = ConvertTo-Moment $each.CreationDate
-                    Handle = [string] $each.ProcessId; CommandLine = $null; PSComputerName = $null
+                    Handle = [string] $each.ProcessId; CommandLine = $each.CommandLine; PSComputerName = $null
                 }
             }
         }
@@ -390,6 +390,12 @@ function Test-RegistryKey([string] $Path) { $World.registry.Contains($Path) -and
 function New-Key([string] $Path) {
     $key = [pscustomobject] @{ Name = $Path -replace '^Registry::'; PSChildName = ($Path -split '\\')[-1]; PSPath = $Path; Values = $World.registry[$Path] }
     Add-Member -InputObject $key -MemberType ScriptMethod -Name GetValue -Value { param($Name) if ($null -ne $this.Values) { $this.Values[$Name] } }
+    Add-Member -InputObject $key -MemberType ScriptMethod -Name GetValueNames -Value { @($this.Values.Keys) }
+    Add-Member -InputObject $key -MemberType ScriptMethod -Name GetValueKind -Value {
+        param($Name)
+        $value = $this.Values[$Name]
+        if ($value -is [array]) { 'MultiString' } elseif ([string] $value -match '%\w+%') { 'ExpandString' } else { 'String' }
+    }
     $key
 }
 
@@ -410,6 +416,33 @@ function Get-ItemProperty {
     if ($how -eq 'stop') { return }
     if (-not (Test-RegistryKey $LiteralPath)) { return Write-Refusal $PSCmdlet (New-NotFound $PSCmdlet) }
     Write-Answer $PSCmdlet $how ([pscustomobject] $World.registry[$LiteralPath]) { Set-Gone $LiteralPath }
+}
+# What is written to the registry, one line of JSON each, for the tests.
+function Write-Registry($Entry) { [IO.File]::AppendAllText($World.written, (ConvertTo-Json -Compress -InputObject $Entry) + "`n") }
+function New-ItemProperty {
+    [CmdletBinding()] param([string] $LiteralPath, [string] $Name, $Value, [string] $PropertyType, [switch] $Force)
+    $how = Enter-Call $PSCmdlet
+    if ($how -eq 'stop') { return }
+    if (-not (Test-RegistryKey $LiteralPath)) { return Write-Refusal $PSCmdlet (New-NotFound $PSCmdlet) }
+    Write-Registry @{ key = $LiteralPath; name = $Name; value = $Value; kind = $PropertyType }
+}
+function Remove-ItemProperty {
+    [CmdletBinding()] param([string] $LiteralPath, [string] $Name)
+    $how = Enter-Call $PSCmdlet
+    if ($how -eq 'stop') { return }
+    if (-not (Test-RegistryKey $LiteralPath) -or -not $World.registry[$LiteralPath].Contains($Name)) { return Write-Refusal $PSCmdlet (New-NotFound $PSCmdlet) }
+    Write-Registry @{ key = $LiteralPath; name = $Name; value = $null; kind = $null }
+}
+function Restart-Service {
+    [CmdletBinding()] param([string[]] $Name, [switch] $Force)
+    if ((Enter-Call $PSCmdlet) -eq 'stop') { return }
+    [IO.File]::AppendAllText($World.started, 'service ' + $Name + "`n")
+}
+# The compiler is the real one: a class that is known already is not compiled again.
+function Add-Type {
+    [CmdletBinding()] param([string] $TypeDefinition)
+    if ((Enter-Call $PSCmdlet) -eq 'stop') { return }
+    Microsoft.PowerShell.Utility\Add-Type -TypeDefinition $TypeDefinition
 }
 function Get-ChildItem {
     [CmdletBinding()] param([Parameter(Position = 0)] [string[]] $Path, [string] $LiteralPath, [switch] $Force)

@@ -68,6 +68,8 @@ _WSMAN = (
     "<cfg:MaxConcurrentUsers>10</cfg:MaxConcurrentUsers><cfg:MaxProcessesPerShell>25</cfg:MaxProcessesPerShell>"
     "<cfg:MaxMemoryPerShellMB>1024</cfg:MaxMemoryPerShellMB><cfg:MaxShellsPerUser>30</cfg:MaxShellsPerUser></cfg:Winrs></cfg:Config>"
 )
+MACHINE = "Registry::HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Environment"
+SERVICES = "Registry::HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services"
 _COUNTERS = "Win32_PerfFormattedData_GPUPerformanceCounters_"
 
 
@@ -125,7 +127,7 @@ class Windows:
         self.data = root / "ProgramData"
         for folder in (self.ended, self.system / "System32", self.programs, self.profile, self.data, root / "Temp"):
             folder.mkdir(parents=True, exist_ok=True)
-        self.shown, self.started = root / "shown", root / "started"
+        self.shown, self.started, self.written = root / "shown", root / "started", root / "written"
         self.world = self._world()
         self._control = root / "windows.json"
         hashed = hashlib.sha256((FOLDER / "windows.cs").read_bytes() + shell.program().encode()).hexdigest()[:16]
@@ -148,7 +150,7 @@ class Windows:
         """Let the processes that have ended run again, put the programs back, and forget what was started, shown and left."""
         for left in self.left():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-        for path in (*self.ended.iterdir(), self.started, self.shown):
+        for path in (*self.ended.iterdir(), self.started, self.shown, self.written):
             path.unlink(missing_ok=True)
         self.program(self.system / "System32" / "nvidia-smi.exe", SMI)
         self.program(self.system / "System32" / "taskkill.exe", TASKKILL.replace("ENDED", str(self.ended)))
@@ -204,6 +206,7 @@ class Windows:
             "ended": str(self.ended),
             "shown": str(self.shown),
             "started": str(self.started),
+            "written": str(self.written),
             "processes": [
                 process(4, "System", parent=0, session=0, owner=None, ExecutablePath=None),
                 process(700, "ollama.exe", session=0, owner="NT AUTHORITY\\SYSTEM"),
@@ -230,6 +233,10 @@ class Windows:
             "registry": {
                 f"{profiles}\\{SID}": {"ProfileImagePath": str(self.profile)},
                 "Registry::HKEY_USERS": {},
+                MACHINE: {"Path": "C:\\Windows", "OLLAMA_KEEP_ALIVE": "10m"},
+                f"Registry::HKEY_USERS\\{SID}\\Environment": {"OLLAMA_MODELS": "%USERPROFILE%\\models", "TEMP": "x", "OLLAMA_CONTEXT_LENGTH": "8192"},
+                f"{SERVICES}\\OllamaNssm": {},
+                f"{SERVICES}\\OllamaNssm\\Parameters": {"AppEnvironmentExtra": ["OLLAMA_HOST=0.0.0.0", "A=b"]},
                 f"Registry::HKEY_USERS\\{SID}": {},
                 lxss: {},
                 f"{lxss}\\{{1}}": {"DistributionName": "Ubuntu", "Version": 2},

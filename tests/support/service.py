@@ -247,11 +247,12 @@ class Service:
 
 @contextmanager
 def service(
-    home: Path, *, models: tuple[str, ...] = (MODEL,), driver: str = "555.42.06", held: Mapping[str, int] | None = None, **environment: str
+    home: Path, *, models: tuple[str, ...] = (MODEL,), driver: str = "555.42.06", held: Mapping[str, int] | None = None,
+    libraries: bool = True, **environment: str,
 ) -> Iterator[Service]:  # fmt: skip
     """Start the host's sshd and its server with these models and more `environment`, and stop both.
 
-    `held` says what others hold of the card. One such host at a time, since a host's processes are this machine's.
+    `held` says what others hold of the card; without `libraries` the server's folder of GPU libraries is missing. One such host at a time, since a host's processes are this machine's.
     """
     if sys.platform != "linux":
         missing("a service of systemd's kind needs Linux")
@@ -269,7 +270,8 @@ def service(
         ("systemctl", _SYSTEMCTL), ("ollama", _OLLAMA), ("journalctl", _JOURNALCTL), ("sudo", _SUDO),
     ):  # fmt: skip
         filled = text.format(
-            python=sys.executable, home=str(home), port=port, packages=[str(REPOSITORY), str(LAB)], card=str(card), speed=SPEED, models=[word for name in models for word in ("--model", name)],
+            python=sys.executable, home=str(home), port=port, packages=[str(REPOSITORY), str(LAB)],
+            card=str(card if libraries else home / "no-libraries"), speed=SPEED, models=[word for name in models for word in ("--model", name)],
             refused=REFUSED, sudo=shutil.which("sudo") or "/usr/bin/sudo",
         )  # fmt: skip
         (programs / name).write_text(filled, "utf-8")

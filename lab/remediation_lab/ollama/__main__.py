@@ -28,6 +28,8 @@ from remediation_lab.ollama.server import OllamaServer
 from remediation_lab.ollama.snapshot import PlainMemory, SnapshotMemory
 
 _NO_DEVICES = frozenset({"", "void", "none"})
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""The memory limit of a container, by the version of control groups."""
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -56,7 +58,9 @@ def _ram() -> Memory:
         for key, _, rest in (each.partition(":") for each in path.read_text("utf-8").splitlines())
         if rest.split()
     }
-    return Memory(rows["MemTotal"], rows["MemAvailable"], rows.get("SwapFree", 0))
+    total, free = rows["MemTotal"], rows["MemAvailable"]
+    bound = next((int(each) for path in _LIMITS if path.exists() and (each := path.read_text("utf-8").strip()).isdecimal()), 0)
+    return Memory(total, free, rows.get("SwapFree", 0), bound if bound < total else 0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

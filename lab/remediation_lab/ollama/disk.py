@@ -17,6 +17,8 @@ from remediation_lab.ollama.damage import Damage
 from remediation_lab.ollama.models import REGISTRY, Model, ModelFile, ModelStore
 
 _LIBRARY = "manifests/registry.ollama.ai/library"
+_HEADER = 16
+"""The bytes of a blob of weights that count as its header."""
 
 
 def _weights(file: ModelFile) -> bytes:
@@ -119,7 +121,9 @@ class DiskStore(ModelStore):
             return Damage.BLOB_EMPTY
         if not content.startswith(b"GGUF"):
             return Damage.BLOB_MAGIC
-        return Damage.BLOB_CUT if whole.startswith(content) else Damage.BLOB_DATA
+        if whole.startswith(content):
+            return Damage.BLOB_CUT
+        return Damage.BLOB_DATA if content.startswith(whole[:_HEADER]) else Damage.BLOB_HEADER
 
     def _path(self, name: str) -> Path:
         model, _, tag = name.rpartition(":")

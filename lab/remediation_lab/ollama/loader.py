@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from remediation_lab.ollama import golang, llamacpp
+from remediation_lab.ollama import golang, llamacpp, newengine
 from remediation_lab.ollama.answers import ApiError
 from remediation_lab.ollama.children import NO_PROCESSES, RunnerProcesses
 from remediation_lab.ollama.damage import Damage
@@ -136,7 +136,8 @@ class Loader:
         """Log what comes before the runner's own lines."""
         write = self.journal.write
         self._refresh(load, alone=alone)
-        if not self.release.by_command:
+        engine = self._new_engine(load)
+        if not self.release.by_command and not engine:
             for each in llamacpp.vocabulary(load.file, load.path):
                 write(each)
         if options.num_ctx > load.file.context:
@@ -145,11 +146,14 @@ class Loader:
         for warning in self.release.overruled(load):
             write(warning)
         if not self.release.by_command:
-            write(self.release.runner(f"--model {load.path}", load.port))
+            write(self.release.runner(f"{'--ollama-engine ' if engine else ''}--model {load.path}", load.port))
         self._decided(load)
         if self.release.by_command:
             for each in llamacpp.vocabulary(load.file, load.path):
                 write(each)
+
+    def _new_engine(self, load: Load) -> bool:
+        return newengine.runs(load.file) and not self.release.by_command and not self.release.llama_server
 
     def decide(self, load: Load, *, alone: bool) -> None:
         """Log a further attempt of the same load, after others have left the card."""
@@ -205,18 +209,13 @@ class Loader:
         """Start the runner and wait until it is loaded; ApiError when RAM or the card refuses."""
         self._check_ram(load)
         release, write, began = self.release, self.journal.write, self.clock.now()
-        for entry in release.sizes(load):
-            write(entry)
-        estimate, load = load.plan, load if self.run.gpu_runner else _on_cpu(load)
-        self._spawned(load, others)
-        for text in (*llamacpp.device(load), *llamacpp.tensors(load)):
-            write(text)
+        estimate, load = load.plan, self._placed(load, others)
         gpu = sum((*load.file.block_bytes, load.file.output_bytes)[index] for index in load.plan.span)
         cache = load.wish.cache_per_layer * len([index for index in load.plan.span if index < load.file.shape.blocks])
         room = load.card.free if load.card else 0
         if load.card and gpu + cache > room:
             self._starve(load, llamacpp.no_room_for_cache(cache))
-        for text in llamacpp.context(load, release.places["n_ctx"]):
+        for text in () if self._new_engine(load) else llamacpp.context(load, release.places["n_ctx"]):
             write(text)
         if self._ram.limit and sum(load.wish.needs) - sum(load.wish.needs[index] for index in load.plan.span) > self._ram.limit:
             write(line(release.at("available"), "waiting for server to become available", status="llm server not responding"))
@@ -249,12 +248,26 @@ class Loader:
         write(Line(release.at("setup"), "finished setting up", tuple(setup.items()), "DEBUG"))
         return runner
 
+    def _placed(self, load: Load, others: int) -> Load:
+        """Log the runner's start and where the layers go, and return what it really loads."""
+        real = load if self.run.gpu_runner else _on_cpu(load)
+        sizes = tuple(self.release.sizes(load))
+        engine = self._new_engine(load)
+        for entry in () if engine else sizes:  # the newer engine measures them in the runner
+            self.journal.write(entry)
+        self._spawned(real, others)
+        lines = (*newengine.tensors(real), *sizes) if engine else (*llamacpp.device(real), *llamacpp.tensors(real))
+        for each in lines:
+            self.journal.write(each)
+        return real
+
     def _spawned(self, load: Load, others: int) -> None:
         """Log the runner's process up to the load."""
         release, write = self.release, self.journal.write
         if release.by_command:
             self._waiting(others)
-        write(line(release.at("go"), "starting go runner"))
+        engine = self._new_engine(load)
+        write(newengine.STARTING if engine else line(release.at("go"), "starting go runner"))
         for text in llamacpp.backends(load, release.lib):
             write(text)
         write(Line("ggml.go:104", "system", (("CPU.0.LLAMAFILE", 1), ("compiler", "cgo(gcc)"))))

@@ -82,6 +82,7 @@ def build(name: str, shape: Shape, quantization: str, context: int, rope_base: f
 
 _MISTRAL = Shape("llama", 32, 4096, 14336, 32, 8, 128, 32768)
 _PHI3 = Shape("phi3", 32, 3072, 8192, 32, 32, 96, 32064)
+_QWEN3 = Shape("qwen3", 36, 2560, 9728, 32, 8, 128, 151936)
 
 REGISTRY: Mapping[str, ModelFile] = {
     name: build(title, shape, quantization, context, rope)
@@ -97,6 +98,7 @@ REGISTRY: Mapping[str, ModelFile] = {
         ("Mistral-7B-Instruct-v0.3", _MISTRAL, "Q3_K_M", 32768, 1e6, ("mistral:7b-instruct-q3_K_M",)),
         ("Mistral-7B-Instruct-v0.3", _MISTRAL, "Q4_0", 32768, 1e6, ("mistral:7b-instruct-q4_0",)),
         ("Phi 3 Mini 128k Instruct", _PHI3, "Q4_0", 131072, 10000.0, ("phi3:3.8b", "phi3:latest")),
+        ("Qwen3 4B", _QWEN3, "Q4_K_M", 40960, 1e6, ("qwen3:4b",)),
     )
     for name in names
 }

@@ -29,6 +29,17 @@ _PANIC = (
     "github.com/ollama/ollama/fs/gguf.(*File).KeyValue(...)",
     "\tgithub.com/ollama/ollama/fs/gguf/gguf.go:293 +0x1bb",
 )
+_RECOVERED = (
+    "",
+    "",
+    "\x1b[31m[Recovery] panic recovered:",
+    "runtime error: slice bounds out of range [:18446744073709551615] with capacity 4096",
+    "iter/iter.go:326 (0x5569d19934cc)",
+    "github.com/ollama/ollama/fs/gguf/gguf.go:293 (0x5569d198fd7a)",
+    "github.com/ollama/ollama/server/images.go:82 (0x5569d1a0b650)",
+    "\x1b[0m",
+)
+"""What a panic inside a request leaves in the log (recordings, corrupt-header-flipped)."""
 Handler = Callable[[bytes], Answer]
 
 
@@ -129,6 +140,8 @@ class OllamaServer:
         try:
             answer = self._dispatch(method, route, body)
         except ApiError as error:
+            for text in () if error.text else _RECOVERED:
+                self._journal.write(text)
             answer = _failure(error, openai=route.startswith("/v1/"))
         chunks = () if method == "HEAD" else answer.chunks
         told = self._logged(iter(chunks), answer.status, began, (method, route, client))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from remediation_lab.programs import nvidia_smi, powershell
 from remediation_lab.wire import Json, Refusal
 from remediation_lab.world import host_probes, readiness, services
+from remediation_lab.world.native import settings
 from remediation_lab.world.rights import CIM, Parts, cim
 
 if TYPE_CHECKING:
@@ -201,6 +202,8 @@ PROBES: Mapping[str, Probe] = {
     "file": host_probes.file,
     "sample": host_probes.sample,
     "requests": host_probes.requests,
+    "server": settings.server,
+    "server-change": settings.change,
     "service": services.service,
     "status": host_probes.status,
     "readiness": readiness.readiness,

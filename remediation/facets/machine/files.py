@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediation.connections.calls import Completed, Failed, Probe, ProbeReply, ReadFile, Run, WriteFile
+from remediation.connections.calls import Completed, Failed, Probe, ProbeReply, ReadFile, Reply, Run, WriteFile
 from remediation.connections.posix.files import entry_call
 from remediation.facets.checked import checked
 from remediation.facets.machine.file_status import posix_status, windows_status
@@ -90,10 +90,17 @@ class HostFilesWriter(HostFiles):
         """Replace a file, with a copy of the old one at `backup` if given. Missing parent folders are created."""
         call = WriteFile(path, content, backup=backup)
         reply = self._snapshot.write(call)
-        if isinstance(reply, Failed) and reply.kind == "not-found" and self.make_folder(parent(path)):
-            reply = self._snapshot.write(call)
+        if isinstance(reply, Failed) and reply.kind == "not-found":
+            reply = self._write_below_new(call)
         if isinstance(reply, Failed):
             self._snapshot.refuse(reply, f"writing {path}", next_step="check the folder and the login's rights to it")
+
+    def _write_below_new(self, call: WriteFile) -> Reply:
+        """Create the parent folder of a file and write it."""
+        folder = parent(call.path)
+        if self._windows:
+            return self._snapshot.write(call) if self.make_folder(folder) else Failed("not-found", f"{call.path}: no such folder")
+        return self._snapshot.write_all(entry_call("make", folder), call)[-1]
 
     def rename(self, path: str, to: str) -> None:
         """Rename a file. Raises `CallFailed` if it does not exist or `to` does."""

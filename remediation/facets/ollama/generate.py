@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remediation.connections.calls import REDIRECTS, Failed, Http, HttpReply, Probe, Run, redirect_failure
+from remediation.connections.calls import REDIRECTS, Completed, Failed, Http, HttpReply, Probe, Reply, Run, redirect_failure
 from remediation.facets.checked import checked
 from remediation.facets.gpu import nvml
 from remediation.facets.ollama.pull import backwards
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot, attempt
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import GenerationFigures
 from remediation.model.text.digits import is_whole
@@ -110,21 +111,21 @@ class PosixAsker:
         self._snapshot = look
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
-        """Send a streamed request and return its figures."""
-        place = self._watch("start", str(round(timeout) + 30)) if sample else None
+        """Send a streamed request and return its figures. Sampling is started and stopped in the same exchange."""
         tokens = Tokens()
-        try:
-            answer = figures_of(self._snapshot, url, body, timeout, tokens)
-        finally:
-            seen = self._watch("stop", place.strip()) if place else None
-        gpu, cpu = watched(seen or "")
-        return judged(answer, tokens, self._snapshot.host, gpu, cpu)
+        request = _request(url, body, timeout, tokens)
+        if not sample:
+            return judged(_answer(self._snapshot, self._snapshot.write(request)), tokens, self._snapshot.host)
+        token = secrets.token_hex(8)
+        start, stop = _watch("start", token, str(round(timeout) + 30)), _watch("stop", token)
+        _, reply, seen = self._snapshot.write_all(start, request, stop)
+        gpu, cpu = watched(seen.text if isinstance(seen, Completed) and seen.rc == 0 else "")
+        return judged(_answer(self._snapshot, reply), tokens, self._snapshot.host, gpu, cpu)
 
-    def _watch(self, *words: str) -> str | None:
-        """Run the sampling script. A failure of sampling does not prevent the request."""
-        call = Run(("sh", "-c", shell("watch"), "watch", *words), timeout=15.0, writes=True)
-        done = attempt(lambda: self._snapshot.run(call, "sampling the host"))
-        return None if done is None else done.text
+
+def _watch(*words: str) -> Run:
+    """Return the call of the sampling script. A failure of sampling does not prevent the request."""
+    return Run(("sh", "-c", shell("watch"), "watch", *words), timeout=15.0, writes=True)
 
 
 @checked("generation")
@@ -150,9 +151,16 @@ class LocalAsker:
 
 def figures_of(look: Snapshot, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> HttpReply | DeadlineExceeded:
     """Send the request and return its answer or its timeout."""
-    call = Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True, on_chunk=tokens.on_chunk)
+    return _answer(look, look.write(_request(url, body, timeout, tokens)))
+
+
+def _request(url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> Http:
+    return Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True, on_chunk=tokens.on_chunk)
+
+
+def _answer(look: Snapshot, reply: Reply) -> HttpReply | DeadlineExceeded:
     try:
-        return look.http(call, WHAT)
+        return look.answered(reply, WHAT)
     except DeadlineExceeded as late:
         return late
 

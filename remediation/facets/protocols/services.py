@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from remediation.model.facts import DaemonFacts, LinuxGpuSoftware, Serving
@@ -26,6 +27,15 @@ class ServicesWriter(ServicesReader, Protocol):
 
     def reload_unit(self, name: str) -> None:
         """Let a running service read its configuration again."""
+
+    def change_windows(
+        self, *, values: Sequence[Mapping[str, Any]] = (), columns: Mapping[str, str] | None = None, restart: bool = False
+    ) -> None:
+        """Write settings of a native server on Windows, and restart it in the desktop session or as its service or task.
+
+        `values` are variables of the registry (``key``, ``name``, ``value`` or None, ``kind``, ``list``), `columns` settings of the
+        app, which is restarted for them.
+        """
 
 
 class DaemonReader(Protocol):

@@ -2,28 +2,6 @@
 # not of this login.
 param($Data)
 
-# The profile of the desktop user (the owner of explorer.exe), or of this login if there is none. Throws if Windows does not name
-# the owner, because another user's files would be wrong.
-function Get-Profile {
-    $refused = $null
-    foreach ($shell in @(Get-Shell)) {
-        try {
-            $owner = @(Invoke-CimMethod -InputObject $shell -MethodName GetOwnerSid -ErrorAction Stop)[0]
-            if ($owner.ReturnValue -ne 0 -or -not $owner.Sid) {
-                throw ('Windows does not name the owner of explorer.exe (GetOwnerSid returned ' + $owner.ReturnValue + ')')
-            }
-            $key = 'HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList\' + $owner.Sid
-            $path = @(Get-ItemProperty -LiteralPath $key -ErrorAction Stop)[0].ProfileImagePath
-            if ($path) { return [string] $path }
-            throw ('the registry names no profile for ' + $owner.Sid)
-        }
-        catch { $refused = $_ }
-    }
-    if ($null -ne $refused) { throw $refused }
-    if (-not $env:USERPROFILE) { throw 'this login has no profile' }
-    [string] $env:USERPROFILE
-}
-
 # A path in that profile.
 function Get-Place([string] $Below) {
     if (-not $userFolder) { throw ('the profile of the desktop user is not known: ' + $Problems['Profile']) }

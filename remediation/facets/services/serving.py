@@ -10,6 +10,7 @@ from remediation.facets.checked import checked
 from remediation.facets.machine.processes import WindowsProcesses
 from remediation.facets.scripts import shell
 from remediation.facets.services.unit_files import settings_in, settings_that_win, split_files
+from remediation.facets.services.windows import change_windows, with_settings_of
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Container, Manager, Process, ServerProcess, ServiceUnit, Serving, SourcedSetting, Target
@@ -51,7 +52,10 @@ class HostServices:
         return Serving(Manager.COMPOSE if compose else Manager.CONTAINER, name, settings=settings)
 
     def _windows(self) -> Serving:
-        return from_processes(attempt(WindowsProcesses(self._snapshot).list) or ())
+        found = from_processes(attempt(WindowsProcesses(self._snapshot).list) or ())
+        if found.manager in {Manager.NOTHING, Manager.PROCESS}:
+            return found
+        return attempt(lambda: with_settings_of(self._snapshot, found)) or found
 
 
 @checked("services")
@@ -71,19 +75,9 @@ class HostServicesWriter(HostServices):
     def restart_server(self) -> None:
         """Restart the native server the way it was started. Raises `Blocked` for a process that a user started by hand."""
         serving = self.serving()
-        if serving.manager is Manager.WINDOWS_APP:
-            raise Blocked(
-                "Ollama runs natively here, and its Windows app is not a service",
-                host=self._snapshot.host,
-                next_step="restart it from its tray icon",
-            )
-        if serving.manager in {Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK}:
-            named = f" {serving.name}" if serving.name else ""
-            raise Blocked(
-                f"{serving.words} runs Ollama here, which this tool does not restart", host=self._snapshot.host,
-                next_step=f"in an elevated PowerShell: Restart-Service{named or ' NAME'}"
-                if serving.manager is Manager.WINDOWS_SERVICE else "end and run the task in the Task Scheduler",
-            )  # fmt: skip
+        if serving.manager in {Manager.WINDOWS_APP, Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK}:
+            self.change_windows(restart=True)
+            return
         if self._snapshot.platform == "windows" and serving.manager is Manager.NOTHING:
             raise Blocked("no Ollama server runs natively here", host=self._snapshot.host, next_step="start the Ollama app")
         if serving.manager is Manager.PROCESS and serving.process is not None:
@@ -94,6 +88,14 @@ class HostServicesWriter(HostServices):
                 next_step=f"stop it (kill {one.pid}) and start it again: ollama serve",
             )
         self.restart_unit(serving.name or UNIT, own=serving.unit is not None and serving.unit.own)
+
+    def change_windows(
+        self, *, values: Sequence[Mapping[str, Any]] = (), columns: Mapping[str, str] | None = None, restart: bool = False
+    ) -> None:
+        """Write settings of a native server on Windows, and restart it the way it was started."""
+        serving = self.serving()
+        self._snapshot.forget()
+        change_windows(self._snapshot, serving, values=values, columns=columns, restart=restart)
 
     def reload_unit(self, name: str) -> None:
         """Let a running service read its configuration again."""

@@ -22,7 +22,7 @@ from remediation.model.facts.machine import (
     SystemLimits,
 )
 from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
-from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
+from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, WindowsServer
 from remediation.model.facts.target import Found, Target
 
 __all__ = [
@@ -62,4 +62,5 @@ __all__ = [
     "Target",
     "ToolkitFacts",
     "Volume",
+    "WindowsServer",
 ]

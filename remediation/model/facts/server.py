@@ -25,13 +25,17 @@ class Manager(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class SourcedSetting:
-    """One setting and the place that defines it. ``file`` is empty if no file does; ``wins`` is whether the server reads this one."""
+    """One setting and the place that defines it. ``wins`` is whether the server reads this one.
+
+    ``file`` is the file or the registry key that has it, empty if none does; ``kind`` is the type of a registry value.
+    """
 
     name: str
     value: str
     source: str
     wins: bool
     file: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,30 @@ class ServiceUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowsServer:
+    """Where a native server on Windows gets its settings from.
+
+    ``key`` is the registry key of the environment that steps write: of the app's user, or of the service. ``database`` is the
+    app's settings database ("" if there is none), ``schema`` its version, ``row`` its settings by column. ``unread`` says why the
+    database could not be read. ``app`` is the path of the app.
+    """
+
+    user: str
+    key: str
+    app: str = ""
+    database: str = ""
+    schema: int | None = None
+    row: Mapping[str, str] = field(default_factory=dict)
+    unread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """What serves the model on this host.
 
     ``name`` is the container, unit, service or task; ``process`` the running server. ``others`` are further native servers: a second
     installation. ``wsl`` is whether the host is a distribution of the Windows Subsystem for Linux. ``settings`` are the known
-    settings with their sources.
+    settings with their sources. ``windows`` has their places on Windows, None elsewhere or if they could not be read.
     """
 
     manager: Manager
@@ -91,6 +113,7 @@ class Serving:
     others: tuple[ServerProcess, ...] = ()
     wsl: bool = False
     settings: tuple[SourcedSetting, ...] = ()
+    windows: WindowsServer | None = None
 
     @property
     def words(self) -> str:
@@ -102,7 +125,7 @@ class Serving:
         if self.manager is Manager.WINDOWS_APP:
             return "the Ollama app"
         if self.manager is Manager.WINDOWS_TASK:
-            return f"the scheduled task {self.name}"
+            return f"the scheduled task {self.name}".rstrip()
         if self.process is not None:
             return f"the process {self.process.pid} that {self.process.user} started"
         return "the server"

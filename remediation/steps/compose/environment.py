@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from remediation.steps.model.ollama_settings import DEAD, HARMFUL, Judged, cards
 from remediation.steps.resolve import wanted_project
 
 IMAGES = ("ollama/", "/ollama", "ollama:")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,12 @@ class ComposeEnvironment(Step[Declared]):
     def _set(cls, value: object) -> object:
         if isinstance(value, Mapping):
             return {str(name): setting_text(one) for name, one in value.items()}
+        return value
+
+    @field_validator("set", "remove")
+    @classmethod
+    def _names(cls, value: dict[str, str] | tuple[str, ...]) -> dict[str, str] | tuple[str, ...]:
+        check_variable_names(value)
         return value
 
     def look(self, host: Reader) -> Declared:
@@ -225,3 +233,15 @@ def setting_text(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (int, float)) else value
+
+
+def check_variable_names(names: Iterable[str]) -> None:
+    """Raise ValueError for a name that no environment variable can have, and for a value that spans lines."""
+    for name in names:
+        if not _NAME.fullmatch(name):
+            msg = f"{name!r} is not the name of an environment variable: letters, digits and underscores, no digit first"
+            raise ValueError(msg)
+    for name, value in names.items() if isinstance(names, Mapping) else ():
+        if not str(value).isprintable() and str(value):
+            msg = f"the value of {name} contains a line break or another control character"
+            raise ValueError(msg)

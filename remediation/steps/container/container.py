@@ -193,7 +193,7 @@ class ContainerEnvironment(Step[Read]):
         return Read(found.environment, log_of(host).environment)
 
     def met(self, seen: Read) -> bool:
-        return all(_alike(self._value(seen, name), value) for name, value in self.expect.items())
+        return all(alike(self._value(seen, name), value) for name, value in self.expect.items())
 
     def plan(self, seen: Read) -> Iterator[Change]:
         return iter(())
@@ -202,7 +202,7 @@ class ContainerEnvironment(Step[Read]):
         parts = []
         for name, value in self.expect.items():
             now = self._value(seen, name)
-            if not _alike(now, value):
+            if not alike(now, value):
                 ignored = seen.read and name in seen.given and name not in seen.read
                 parts.append(f"{name} is {'ignored by the server' if ignored else repr(now)}, expected {value!r}")
         return "; ".join(parts) or f"the server read {', '.join(f'{name}={value}' for name, value in self.expect.items())}"
@@ -218,7 +218,7 @@ class ContainerEnvironment(Step[Read]):
         return seen.read.get(name) if seen.read else seen.given.get(name)
 
 
-def _alike(value: str | None, wanted: str) -> bool:
+def alike(value: str | None, wanted: str) -> bool:
     """Whether a printed value equals the one that was set. The server prints parsed values: ``1`` becomes ``true`` or ``DEBUG``."""
     if value is None:
         return False

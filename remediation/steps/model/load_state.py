@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.diagnosis.memory.fit import Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
-from remediation.diagnosis.readers.logs import Load, LogReading, read_again
+from remediation.diagnosis.readers.logs import HANG_SECONDS, Load, LogReading, read_again
 from remediation.diagnosis.readers.present import blob_in
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import parse_version
@@ -212,6 +212,16 @@ def _hung(host: Reader, load: Load | None, runner: Runner | None) -> str:
     if load is None or runner is not None or not load.forced or load.requested_at is None:
         return ""
     return load.requested_at.where if load.hangs_for(host.system.facts().now) is not None else ""
+
+
+def hang_patience(host: Reader) -> float | None:
+    """Return the seconds after which a forced load in progress counts as hanging, None if there is none.
+
+    Until it ends, the server answers no other load, and one that hangs never ends.
+    """
+    loads = log_of(host).current_loads
+    pending = loads[-1].pending_for(host.system.facts().now) if loads else None
+    return None if pending is None else max(1.0, HANG_SECONDS - pending + 1.0)
 
 
 def _container(host: Reader) -> str:

@@ -13,7 +13,7 @@ from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
 from remediation.model.facts import Runner
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.keep_alive import BRIEFLY, FOREVER, for_good, keep_alive_for, server_keeps
-from remediation.steps.model.load_state import LoadState, layer_values, load_state, server_environment
+from remediation.steps.model.load_state import LoadState, hang_patience, layer_values, load_state, server_environment
 from remediation.steps.resolve import runner_of, wanted_model
 
 LOAD_TIMEOUT = 330.0
@@ -23,12 +23,16 @@ _BRIEFLY = f"kept for {BRIEFLY} for inspection, because OLLAMA_KEEP_ALIVE is 0 h
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model's name and its runner (None: not loaded). The other fields are those of `LoadState`."""
+    """A model's name and its runner (None: not loaded). The other fields are those of `LoadState`.
+
+    ``patience`` is the time limit of a load behind a forced load that may hang, None without one.
+    """
 
     model: str
     runner: Runner | None
     keep_alive: str | None = None
     briefly: bool = False
+    patience: float | None = None
 
 
 @step("model.loaded", deadline=LOAD_TIMEOUT + 30.0)
@@ -45,10 +49,11 @@ class ModelLoaded(Step[Loaded]):
     def look(self, host: Reader) -> Loaded:
         model = wanted_model(self.model, host)
         runner = runner_of(model, host.ollama.running())
-        if runner is not None or self.keep_alive is not None:
+        if runner is not None:
             return Loaded(model, runner, self.keep_alive)
-        environment = server_environment(host)
-        return Loaded(model, None, keep_alive_for(host, model, environment), briefly=server_keeps(environment) == 0)
+        environment, patience = server_environment(host), hang_patience(host)
+        kept = self.keep_alive or keep_alive_for(host, model, environment)
+        return Loaded(model, None, kept, briefly=self.keep_alive is None and server_keeps(environment) == 0, patience=patience)
 
     def met(self, seen: Loaded) -> bool:
         return seen.runner is not None
@@ -63,11 +68,12 @@ class ModelLoaded(Step[Loaded]):
                 before="not loaded",
                 after="loaded",
                 undo=undo,
-                data={"keep_alive": seen.keep_alive},
+                data={"keep_alive": seen.keep_alive, "patience": seen.patience},
             )
 
     def apply(self, host: Writer, change: Change) -> None:
-        host.ollama.load(change.subject, options={}, keep_alive=change.data.get("keep_alive"), timeout=LOAD_TIMEOUT)
+        limit = min(LOAD_TIMEOUT, change.data.get("patience") or LOAD_TIMEOUT)
+        host.ollama.load(change.subject, options={}, keep_alive=change.data.get("keep_alive"), timeout=limit)
 
     def measured_effect(self, change: Change, before: Loaded, after: Loaded) -> str:
         """Mention a short keep-alive."""

@@ -33,6 +33,10 @@ def rooms(
     counted = measured(use, own + rest)
     if counted is not None and own + rest:
         own, rest = own * counted // (own + rest), rest * counted // (own + rest)
+    elif counted and (runner is not None or others):
+        # their layers are in system memory, but each has a context on the card
+        share = counted // (len(others) + (runner is not None))
+        own, rest = share if runner is not None else 0, share * len(others)
     elif own and load is not None and load.allocated:
         own = min(own, load.allocated)
     free = card.free + freed

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, Risk
+from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import NotApplicable
-from remediation.model.facts import Manager, ServiceUnit, Serving
+from remediation.model.facts import Manager, Serving
 from remediation.steps.compose.stack import Stack, StackUp, silence_of
+from remediation.steps.container.container import alike
 from remediation.steps.contract import Step, step
+from remediation.steps.model.load_state import log_of
 from remediation.steps.run_info import pending_environment
 
+_DEFAULTS: Mapping[str, frozenset[str]] = {
+    "OLLAMA_LLM_LIBRARY": frozenset({""}), "OLLAMA_CONTEXT_LENGTH": frozenset({"0", "2048", "4096"}),
+    "OLLAMA_NUM_PARALLEL": frozenset({"0", "1", "4"}), "OLLAMA_GPU_OVERHEAD": frozenset({"0"}), "OLLAMA_KV_CACHE_TYPE": frozenset({""}),
+    "OLLAMA_FLASH_ATTENTION": frozenset({"false"}), "OLLAMA_SCHED_SPREAD": frozenset({"false"}),
+    "OLLAMA_MAX_LOADED_MODELS": frozenset({"0", "3"}), "CUDA_VISIBLE_DEVICES": frozenset({""}),
+}  # fmt: skip
+"""What the server prints for settings that are not given (ollama envconfig/config.go, all releases)."""
 _READ = ("OLLAMA_", "CUDA_", "NVIDIA_", "GPU_", "ROCR_", "HIP_", "HSA_", "GGML_", "LLAMA_ARG_")
 
 
@@ -40,13 +49,17 @@ class OllamaReconfigured(Step[Stack | Running]):
     """The running server uses the settings that are declared for it, and answers.
 
     A Compose service that differs from its files is recreated, as by ``stack.up``; a systemd unit is restarted if its process has
-    other settings than its unit files. Loaded models are lost.
+    other settings than its unit files. On Windows, the app (in the desktop session), service or scheduled task is restarted if the
+    server's log prints other settings than those that it would get now. Loaded models are lost.
     """
 
     def look(self, host: Reader) -> Stack | Running:
         serving = host.services.serving()
         if serving.manager is Manager.COMPOSE:
             return StackUp().look(host)
+        if serving.windows is not None:
+            declared = pending_environment(host, serving.declared)
+            return Running(serving, printed_differences(log_of(host).environment, declared), silence_of(host))
         if serving.unit is None:
             raise NotApplicable(f"does not apply, because {serving.words} has no declared settings", host=host.name)
         differing = differing_settings(serving, pending_environment(host, serving.unit.environment))
@@ -60,14 +73,18 @@ class OllamaReconfigured(Step[Stack | Running]):
     def plan(self, seen: Stack | Running) -> Iterator[Change]:
         if isinstance(seen, Stack):
             yield from StackUp().plan(seen)
-        elif seen.stale and seen.serving.unit is not None:
-            yield restart_change(seen.serving, seen.serving.unit, seen.differing)
+        elif seen.stale:
+            yield restart_change(seen.serving, seen.differing)
 
     def apply(self, host: Writer, change: Change) -> None:
         if "unit" not in change.data:
             StackUp().apply(host, change)
             return
         host.target()  # where to wait for the server, read while it still answers
+        if change.data["unit"] is None:
+            host.services.change_windows(restart=True)
+            host.ollama.wait()
+            return
         if change.data["reload"]:
             host.services.reload_units(own=change.data["own"])
         host.services.restart_unit(change.data["unit"], own=change.data["own"])
@@ -77,7 +94,7 @@ class OllamaReconfigured(Step[Stack | Running]):
         if isinstance(seen, Stack):
             return StackUp().describe(seen)
         parts = [
-            f"{name} is {_shown(now)} in the running server and {_shown(then)} in its unit"
+            f"{name} is {_shown(now)} in the running server and {_shown(then)} in its settings"
             for name, (now, then) in seen.differing.items()
         ]
         if seen.needs_reload:
@@ -101,14 +118,29 @@ def differing_settings(serving: Serving, declared: Mapping[str, str]) -> dict[st
     return {name: (running.get(name), declared.get(name)) for name in names if running.get(name) != declared.get(name)}
 
 
-def restart_change(serving: Serving, unit: ServiceUnit, differing: Mapping[str, Any]) -> Change:
-    """Return the change that restarts a unit so that it reads its settings."""
+def printed_differences(printed: Mapping[str, str], declared: Mapping[str, str]) -> dict[str, tuple[str | None, str | None]]:
+    """Return the settings in which the configuration that the server printed differs from what is declared.
+
+    Only settings with a known default are compared. Empty if the log does not contain the configuration.
+    """
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for name, defaults in _DEFAULTS.items():
+        now, then = printed.get(name), declared.get(name)
+        if now is not None and (now not in defaults if then is None else not alike(now, then)):
+            found[name] = (now, then)
+    return found
+
+
+def restart_change(serving: Serving, differing: Mapping[str, Any]) -> Change:
+    """Return the change that restarts a server so that it reads its settings."""
     why = f" ({', '.join(differing)})" if differing else ""
+    unit = serving.unit
     return Change(
         f"restart {serving.words} with its declared settings{why}: loaded models are lost until the next request",
-        subject=unit.name,
+        subject=serving.words if unit is None else unit.name,
         risk=Risk.DISRUPTIVE,
-        data={"unit": unit.name, "own": unit.own, "reload": unit.needs_reload},
+        needs=needs(Need.DESKTOP) if serving.manager is Manager.WINDOWS_APP else None,
+        data={"unit": None} if unit is None else {"unit": unit.name, "own": unit.own, "reload": unit.needs_reload},
     )
 
 

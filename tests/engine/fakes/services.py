@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
 from remediation.facets.services.unit_files import settings_in, settings_that_win
+from remediation.facets.services.windows import from_probe
 from remediation.model.facts import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
 from tests.engine.fakes.world import OLLAMA, World
 
 UNIT = "/etc/systemd/system/ollama.service"
+
+
+def printed(environment: Mapping[str, str]) -> str:
+    """Return the line in which a server prints its configuration."""
+    known = {"OLLAMA_CONTEXT_LENGTH": "4096", "OLLAMA_LLM_LIBRARY": "", "OLLAMA_NUM_PARALLEL": "1", **environment}
+    words = " ".join(f"{name}:{value}" for name, value in known.items())
+    return f'time=2026-11-30T07:50:49.855Z level=INFO source=routes.go:1554 msg="server config" env="map[{words}]"\n'
 
 
 class FakeServices:
@@ -18,6 +30,8 @@ class FakeServices:
     def serving(self) -> Serving:
         world = self._world
         world.looks += 1
+        if world.serving is not None:
+            return world.serving
         if world.project is not None:
             given = world.containers[OLLAMA].environment if OLLAMA in world.containers else {}
             settings = tuple(SourcedSetting(name, value, OLLAMA, wins=True) for name, value in given.items())
@@ -43,6 +57,26 @@ class WritableServices(FakeServices):
     def restart_unit(self, name: str, *, own: bool = False) -> None:
         self._world.wrote(f"restart {name}")
         self._world.served = dict(self.serving().declared)
+
+    def change_windows(
+        self, *, values: Sequence[Mapping[str, Any]] = (), columns: Mapping[str, str] | None = None, restart: bool = False
+    ) -> None:
+        now = self.serving()
+        assert now.windows is not None
+        app = {"schema_version": str(now.windows.schema), **now.windows.row, **(columns or {})}
+        kept = [(one.name, one.value, one.kind, one.file) for one in now.settings if one.kind]
+        for each in values:
+            self._world.wrote(f"registry {each['name']}={each['value']}")
+            kept = [one for one in kept if (one[0], one[3]) != (each["name"], each["key"])]
+            kept += [(each["name"], each["value"], each["kind"], each["key"])] if each["value"] is not None else []
+        rows = [{"Name": name, "Value": value, "Kind": kind, "Key": key} for name, value, kind, key in kept]
+        answer = {"Machine": [], "User": rows, "Service": [], "Sid": "S-1", "Database": now.windows.database, "App": app}
+        self._world.serving = from_probe(replace(now, settings=()), answer)
+        if columns:
+            self._world.wrote(f"app {dict(columns)}")
+        if restart or columns:
+            self._world.wrote("restart the app")
+            self._world.log = printed(self._world.serving.declared)
 
     def reload_unit(self, name: str) -> None:
         self._world.wrote(f"reload {name}")

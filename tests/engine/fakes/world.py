@@ -23,6 +23,7 @@ from remediation.model.facts import (
     Process,
     Runner,
     ServiceStatus,
+    Serving,
     SystemLimits,
 )
 
@@ -101,6 +102,7 @@ class World:
     links: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     services: dict[str, ServiceStatus] = field(default_factory=dict)
+    serving: Serving | None = None
     daemon_pid: int = 0
     daemon_keys: dict[str, Any] = field(default_factory=dict)
     project: ComposeProject | None = None

@@ -35,7 +35,7 @@ def serve(pid: int, parent: Process, **more: str) -> Process:
             [host := Process(8, "svchost.exe", 1.0, service="Schedule"), serve(9, host)],
             Manager.WINDOWS_TASK,
             9,
-            "the scheduled task ",
+            "the scheduled task",
         ),
         (
             [shell := Process(11, "powershell.exe", 1.0), serve(12, shell)],

@@ -107,6 +107,7 @@ def test_a_server_that_hangs_in_a_forced_load_is_recognised_and_restarted(ago: f
     _, found, plan = seen(world, "model.reloaded")
     assert bool(found.hung_since) is hung
     assert (plan[0].data["action"] == "restart") is hung
+    assert seen(world, "model.loaded")[1].patience == pytest.approx(1.0 if hung else 101.0)  # no other load is answered meanwhile
     if hung:
         assert plan[0].risk is Risk.DISRUPTIVE
         assert run(world, "model.reloaded").outcome is Outcome.CHANGED

@@ -68,3 +68,12 @@ def test_of_wsls_machine_no_more_than_the_models_are_said_to_hold_counts() -> No
     machine = Process(4, "vmmemWSL", 1.0, vram=900 * MIB)  # a training job in another container holds the rest
     assert room(card(1000, machine)) == (5144 + 678, 5144 + 678)
     assert room(card(1000, Process(4, "vmmemWSL", 1.0, vram=445 * MIB)), log=LOG)[0] == 5144 + 445  # the log lacks CUDA's context
+
+
+def test_a_runner_without_layers_on_the_card_still_holds_its_context_there() -> None:
+    on_cpu = Runner("m", size=855 * MIB, size_vram=0)
+    use = card(1000, runner_process(300))
+    assert rooms(use, on_cpu, (), version=VERSION, freed=0, load=None) == (5444 * MIB, 5444 * MIB)
+    assert rooms(use, on_cpu, (on_cpu, on_cpu), version=VERSION, freed=0, load=None) == (5244 * MIB, 5444 * MIB)
+    assert rooms(card(1000), on_cpu, (), version=VERSION, freed=0, load=None) == (5144 * MIB, 5144 * MIB)
+    assert rooms(use, None, (), version=VERSION, freed=0, load=None) == (5144 * MIB, 5144 * MIB)

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from remediation.diagnosis.readers.logs.condensing import condense, condense_file
-from remediation.diagnosis.readers.logs.model import Device, Load, LogReading, Request, ServerStart
+from remediation.diagnosis.readers.logs.model import HANG_SECONDS, Device, Load, LogReading, Request, ServerStart
 from remediation.diagnosis.readers.logs.reader import read_again, read_log
 
-__all__ = ["Device", "Load", "LogReading", "Request", "ServerStart", "condense", "condense_file", "read_again", "read_log"]
+__all__ = [
+    "HANG_SECONDS",
+    "Device",
+    "Load",
+    "LogReading",
+    "Request",
+    "ServerStart",
+    "condense",
+    "condense_file",
+    "read_again",
+    "read_log",
+]

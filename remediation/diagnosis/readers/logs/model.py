@@ -49,7 +49,7 @@ class Request:
 
 
 _FAULTY, _FAILED = 300, 500
-_SILENT = 120.0
+HANG_SECONDS = 120.0
 """Seconds after which a load that says nothing more is taken for a hung one."""
 
 
@@ -203,15 +203,20 @@ class Load:
         """Whether num_gpu requests all layers or more, even if fewer fit."""
         return self.requested is not None and self.layers is not None and self.requested >= self.layers - 1
 
-    def hangs_for(self, now: float | None) -> float | None:
-        """Return for how many seconds at `now` a forced load has said nothing, None where it does not hang.
-
-        A server that hangs so answers no load any more (recordings, surprise 1). A load that has just begun may be in progress.
-        """
+    def pending_for(self, now: float | None) -> float | None:
+        """Return for how many seconds at `now` a forced load has said nothing, None for a load that ended or was not forced."""
         if not self.forced or self.finished or self.result is not None or self.requested_at is None:
             return None
         began = parse_timestamp(self.time)
-        return now - began if now is not None and began is not None and now - began > _SILENT else None
+        return now - began if now is not None and began is not None else None
+
+    def hangs_for(self, now: float | None) -> float | None:
+        """Return for how many seconds at `now` a forced load has hung, None where it does not hang.
+
+        A server that hangs so answers no load any more (recordings, surprise 1). A load that has just begun may be in progress.
+        """
+        pending = self.pending_for(now)
+        return pending if pending is not None and pending > HANG_SECONDS else None
 
     def same_model(self, other: Load) -> bool:
         """Whether both may be loads of one model: by the file where both name it, else by the number of layers."""
