@@ -190,16 +190,18 @@ class Verify(Spread):
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Lint(HostOptions):
-    """Which playbook to check."""
+    """Which playbooks to check."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
+    also: tuple[str, ...] = option("Another playbook to check; the same as naming several. May be repeated.", default=())
     sarif: str | None = option("Also write the results to this file as SARIF, for GitHub's code scanning.")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Schema:
-    """Where to write the schema."""
+    """Which schema, and where to write it."""
 
+    of: str = option("What it describes: playbook (the default) or inventory.", default="playbook")
     out: str | None = option("Write it to this file.")
 
 

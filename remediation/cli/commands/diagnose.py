@@ -122,13 +122,14 @@ def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> lis
     """Read the hosts on the workers of a cluster."""
     from remediation.cli.context import MOST_AT_ONCE
     from remediation.cli.spread.executor import opened_cluster
+    from remediation.connections.settings import LOCAL_NAMES
     from remediation.engine.executors.refusals import has_secret, refuse_local
     from remediation.engine.executors.work import WorkQueue
 
     names = hosts.selected()
     variables = {name: hosts.variables(name) for name in names}
     for name in names:
-        refuse_local(name, str(variables[name].get("ansible_connection", "")))
+        refuse_local(name, str(variables[name].get("ansible_connection", "local" if name in LOCAL_NAMES else "")))
     with opened_cluster(options, secret=any(map(has_secret, variables.values()))) as cluster:
         queue = WorkQueue(cluster, hosts.masker, looked_at_on_worker, MOST_AT_ONCE)
         found = queue.results([(name, variables[name], probe) for name in names])
