@@ -20,6 +20,9 @@ class Output:
     verbose: bool = option("Print more detail: every quote, every rung, every task.", default=False, short="v")
 
 
+LANG = "Language of what people read: en or es (default: the locale). JSON, logs and journals are always English."
+
+
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class HostOptions(Output):
     """The hosts, and their variables."""
@@ -84,6 +87,7 @@ class PlaybookOptions(Spread):
     wait: str | None = option("Wait this long for another run on a host to end, such as 90 or 5m.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
     out: str | None = option("With --check: save the plan to this file, for apply.")
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -106,6 +110,7 @@ class Following(Output):
     record: str | None = option(RECORD)
     log_file: str | None = option(LOG_FILE)
     log_level: str | None = option(LOG_LEVEL)
+    lang: str | None = option(LANG)
     executor: str | None = option("Where to run the hosts, if not as the run itself: local, dask://HOST:PORT or tls://HOST:PORT.")
     executor_plaintext: bool = option(PLAINTEXT, default=False)
 
@@ -169,6 +174,7 @@ class Diagnose(Spread):
     probe_seconds: str | None = option(
         "Also request at most 8 tokens from the loaded model, within this time, such as 20; loads nothing."
     )
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -179,20 +185,23 @@ class Verify(Spread):
     survives_restart: bool = option("Also restart Ollama, reload the model, and report what was lost.", default=False)
     max_risk: str | None = option("Highest risk allowed without asking: a restart is disruptive.")
     report: str | None = option("Also write the run to this file: .html, .json or .xml (JUnit).")
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Lint(HostOptions):
-    """Which playbook to check."""
+    """Which playbooks to check."""
 
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
+    also: tuple[str, ...] = option("Another playbook to check; the same as naming several. May be repeated.", default=())
     sarif: str | None = option("Also write the results to this file as SARIF, for GitHub's code scanning.")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class Schema:
-    """Where to write the schema."""
+    """Which schema, and where to write it."""
 
+    of: str = option("What it describes: playbook (the default) or inventory.", default="playbook")
     out: str | None = option("Write it to this file.")
 
 
@@ -272,6 +281,7 @@ class OneRun(Output):
 
     run: str = required("The run's id, or the beginning of it.")
     diff: bool = option("Show the difference that each change makes.", default=False)
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -309,6 +319,7 @@ class ReportSource:
     out: str | None = option(
         "Write to this file: .html, or for a run also .json or .xml (default: a page named after the source)."
     )
+    lang: str | None = option(LANG)
 
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}

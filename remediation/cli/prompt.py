@@ -9,8 +9,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
 from remediation.model.text.visible import visible_line
+from remediation.model.translation import gettext, language, translated
 
-YES = frozenset({"y", "yes"})
+YES = {"en": frozenset({"y", "yes"}), "es": frozenset({"s", "si", "sí"})}
+"""The answers that agree, by language."""
 
 
 class TerminalPrompt:
@@ -33,11 +35,13 @@ class TerminalPrompt:
 
     def confirm(self, question: str, details: Sequence[str] = ()) -> bool:
         """Ask a yes/no question under a list of details; any other answer and the end of input count as no."""
-        return self._ask(question, " [y/N] ", details).lower() in YES
+        answer = self._ask(translated(question), gettext(" [y/N] "), [translated(detail) for detail in details])
+        return answer.lower() in YES[language()]
 
     def typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`; any other input counts as no."""
-        return self._ask(question, f" (type {wanted} to continue) ", ()) == wanted
+        form = gettext(" (type {word} to continue) ", word=wanted)
+        return self._ask(translated(question), form, ()) == wanted
 
     def line(self, question: str, *, hide: bool = False) -> str:
         """Ask for a line of text; with `hide`, it is not shown while it is typed."""

@@ -14,6 +14,7 @@ from typing import Protocol, TextIO
 from remediation.cli.stdio import unwrapped
 from remediation.engine.internal_errors import Crashed, InternalError, contained, unrecorded
 from remediation.model.event import Event
+from remediation.model.translation import gettext
 
 
 class Report(Protocol):
@@ -50,7 +51,7 @@ class Reporting:
             except OSError:  # the pipe's reader exited, or the terminal was closed
                 self._gone = True
                 with suppress(OSError):
-                    sys.stderr.write("the report's output was closed; the run continues\n")
+                    sys.stderr.write(f"{gettext('the output of the report was closed; the run continues')}\n")
 
     def cut_off(self) -> None:
         """Report what was in flight when the run was interrupted."""

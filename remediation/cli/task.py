@@ -28,6 +28,8 @@ from remediation.cli.stdio import current_masker, safe_output
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.plugin import PluginCommand
 from remediation.model.signals import terminating
+from remediation.model.translation import gettext
+from remediation.model.translation.console import error_text, speak_option
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ def task(declared: PluginCommand) -> OptionTask:
     """Create a task from a declared command."""
 
     def body(context: Context, **values: Any) -> None:
-        code = guarded(lambda: _logged(declared, _read(declared.options, context, values, changes=declared.changes)))
+        code = guarded(lambda: _spoken(declared, _read(declared.options, context, values, changes=declared.changes)))
         if code:
             raise Exit(code=code)
 
@@ -88,6 +90,12 @@ def task(declared: PluginCommand) -> OptionTask:
     body.__name__ = declared.run.__name__
     body.__module__ = declared.run.__module__
     return OptionTask(body, declared.options, declared.name, declared.examples)
+
+
+def _spoken(declared: PluginCommand, options: Any) -> int:
+    """Run a command in the language that its options or the locale name."""
+    speak_option(getattr(options, "lang", None))
+    return _logged(declared, options)
 
 
 def _logged(declared: PluginCommand, options: Any) -> int:
@@ -121,10 +129,10 @@ def guarded(work: Callable[[], int]) -> int:
             sys.stdout.flush()
         except RemediationError as error:
             sys.stdout.flush()
-            sys.stderr.write(f"{current_masker().error(error)}\n")
+            sys.stderr.write(f"{error_text(current_masker().error(error))}\n")
             return error.exit_code
         except KeyboardInterrupt:
-            sys.stderr.write("interrupted\n")
+            sys.stderr.write(f"{gettext('interrupted')}\n")
             return INTERRUPTED
         except BrokenPipeError:
             _silence_stdout()
@@ -134,7 +142,7 @@ def guarded(work: Callable[[], int]) -> int:
             sys.stderr.write(f"{named}{error.strerror or error}\n  next: check that file or folder and its permissions\n")
             return 1
         except Exception as error:  # noqa: BLE001 - the last barrier: a sentence, and a traceback file
-            sys.stderr.write(f"{_internal(error)}\n")
+            sys.stderr.write(f"{error_text(_internal(error))}\n")
             return 1
         return code
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from remediation.model.translation import gettext, translated
 from remediation.report.formatting import UNKNOWN, before_after, layers, sentences, table
 from remediation.report.text import Line, shortened
 
@@ -24,41 +25,50 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     for finding in findings:
         lines += _finding(finding, verbose=verbose)
     if not findings:
-        lines.append(Line("the evidence proves no cause", lead=f"{'unknown':{NAME}}"))
+        lines.append(Line(gettext("the evidence proves no cause"), lead=f"{gettext('unknown'):{NAME}}"))
     if diagnosis.get("need"):
-        lines.append(_part("so", str(diagnosis["need"])))
+        lines.append(_part(gettext("so"), translated(str(diagnosis["need"]))))
     if diagnosis.get("offloaded"):
-        lines.append(_part("layers", f"{layers(diagnosis['offloaded'])} on the GPU according to the server"))
+        lines.append(
+            _part(
+                gettext("layers"), gettext("{layers} on the GPU according to the server", layers=layers(diagnosis["offloaded"]))
+            )
+        )
     if diagnosis.get("predicted"):
-        lines.append(_part("fits", f"{layers(diagnosis['predicted'])} according to the memory model"))
+        lines.append(
+            _part(gettext("fits"), gettext("{layers} according to the memory model", layers=layers(diagnosis["predicted"])))
+        )
     if diagnosis.get("measured"):
         lines += _measured(diagnosis["measured"])
     for setting in diagnosis.get("settings") or []:
-        text = f"{setting['name']}={setting['value']} {setting['verdict']}: {setting['because']}"
-        lines.append(_part("setting", text))
-    lines += [_part("sender", f"{one['who']}: {one['where']}  {one['text']}") for one in _senders(diagnosis, verbose=verbose)]
+        text = f"{setting['name']}={setting['value']} {gettext(setting['verdict'])}: {translated(str(setting['because']))}"
+        lines.append(_part(gettext("setting"), text))
+    lines += [
+        _part(gettext("sender"), f"{translated(str(one['who']))}: {one['where']}  {one['text']}")
+        for one in _senders(diagnosis, verbose=verbose)
+    ]
     cures = list(dict.fromkeys(str(finding["cure"]) for finding in findings if finding.get("cure")))
     if not verbose and findings and float(findings[0]["confidence"]) >= SURE:
         cures = cures[:1]  # one fix at a time, then diagnose again
     lines += [line for cure in cures for line in _cure(cure)]
     lines += [
-        _part("confirm", str(one["confirm"]), indent=1)
+        _part(gettext("confirm"), translated(str(one["confirm"])), indent=1)
         for one in findings[:1]
         if one.get("confirm") and float(one["confidence"]) >= GUESS
     ]
     ruled_out = [item for item in diagnosis.get("ruled_out") or [] if item["cause"] != "healthy" or verbose]
     if ruled_out:
-        text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)
-        lines.append(_part("not", text, indent=1, most=0 if verbose else 4))
-    lines += [_part("collect", str(item), indent=1) for item in diagnosis.get("collect") or []]
-    lines += [_part("note", str(item), indent=1) for item in diagnosis.get("notes") or []]
+        text = " · ".join(f"{item['cause']} ({translated(str(item['because']))})" for item in ruled_out)
+        lines.append(_part(gettext("not"), text, indent=1, most=0 if verbose else 4))
+    lines += [_part(gettext("collect"), translated(str(item)), indent=1) for item in diagnosis.get("collect") or []]
+    lines += [_part(gettext("note"), translated(str(item)), indent=1) for item in diagnosis.get("notes") or []]
     return lines
 
 
 def _cure(cure: str) -> list[Line]:
     """Return the lines of a cure; text to be copied has its own rows."""
-    first, *rest = cure.split("\n")
-    return [_part("cure", first, indent=1), *(Line(row, lead=" " * 11, verbatim=True, whole=True) for row in rest)]
+    first, *rest = translated(cure).split("\n")
+    return [_part(gettext("cure"), first, indent=1), *(Line(row, lead=" " * 11, verbatim=True, whole=True) for row in rest)]
 
 
 def _measured(figures: Mapping[str, Any]) -> list[Line]:
@@ -67,7 +77,7 @@ def _measured(figures: Mapping[str, Any]) -> list[Line]:
     simulated = bool(figures.get("simulated"))
     wide, narrow = ("\n".join(form(rows, simulated=simulated, single="now")) for form in (table, sentences)) if rows else ("", "")
     told = [Line(wide, lead=" " * INDENT, verbatim=True, narrow=narrow)] if rows else []
-    reason = [_part("asked", str(figures["reason"]))] if figures.get("reason") else []
+    reason = [_part(gettext("asked"), translated(str(figures["reason"])))] if figures.get("reason") else []
     return [*told, *reason]
 
 
@@ -85,13 +95,17 @@ def _senders(diagnosis: Mapping[str, Any], *, verbose: bool) -> list[Mapping[str
 
 def _finding(finding: Mapping[str, Any], *, verbose: bool) -> list[Line]:
     head = f"{finding['cause']!s:{NAME}} {float(finding['confidence']):.2f}   "
-    lines = [Line(str(finding.get("because", "")), lead=head, style="head")]
+    lines = [Line(translated(str(finding.get("because", ""))), lead=head, style="head")]
     quotes = finding.get("quotes") or []
     told = list(dict.fromkeys(_quoted(quote, verbose=verbose) for quote in (quotes if verbose else quotes[:3])))
     lines += [Line(text, lead=" " * INDENT, style="dim") for text in told]
     if finding.get("mechanism"):
-        others = f"; also weighed: {', '.join(finding['weighed'])}" if finding.get("weighed") and verbose else ""
-        lines.append(_part("is", f"{finding['mechanism']} (remediate explain {finding['mechanism']}){others}"))
+        others = (
+            f"; {gettext('also weighed: {mechanisms}', mechanisms=', '.join(finding['weighed']))}"
+            if finding.get("weighed") and verbose
+            else ""
+        )
+        lines.append(_part(gettext("is"), f"{finding['mechanism']} (remediate explain {finding['mechanism']}){others}"))
     return lines
 
 

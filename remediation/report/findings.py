@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from remediation.model.event import Event
+from remediation.model.translation import gettext, translated
 from remediation.report.formatting import layers
 from remediation.report.text import Line, below, labelled, shortened
 
@@ -34,35 +35,35 @@ class FindingsView(Protocol):
 
 def findings(page: FindingsView, event: Event) -> list[Line]:
     """Return the findings with their proof, the ruled-out causes, and notable settings; most of it only with -v."""
-    page.works(event, "choosing the remedy")
+    page.works(event, gettext("choosing the remedy"))
     diagnosis = event.data.get("diagnosis") or {}
     found = diagnosis.get("findings") or []
     page.causes = [(str(item["cause"]), float(item["confidence"])) for item in found]
     if diagnosis.get("predicted"):
-        page.predicted = f"{layers(diagnosis['predicted'])} layers"
+        page.predicted = gettext("{layers} layers", layers=layers(diagnosis["predicted"]))
     lines: list[Line] = []
     need = _news(str(diagnosis.get("need") or ""), page)
     if need:
-        lines.append(below(need))
+        lines.append(below(translated(need)))
     for item in (
         found
         if page.verbose
         else [one for number, one in enumerate(found[:3]) if not number or float(one["confidence"]) >= _LEAST]
     ):
         head = f"{item['cause']} {float(item['confidence']):.2f}"
-        label = "found" if item is found[0] else ""
-        lines.append(_named(label, head, str(item.get("because", ""))))
+        label = gettext("found") if item is found[0] else ""
+        lines.append(_named(label, head, translated(str(item.get("because", "")))))
         quotes = item.get("quotes") or []
         lines += [_quote(quote) for quote in (quotes if page.verbose else quotes[:2])]
         if item is found[0] and item.get("mechanism"):
             lines.append(below(f"{item['mechanism']} (remediate explain {item['mechanism']})", style="dim"))
     if not found:
-        lines.append(labelled("found", "nothing proven"))
+        lines.append(labelled(gettext("found"), gettext("nothing proven")))
     lines += _settings(diagnosis.get("settings") or [])
     ruled_out = diagnosis.get("ruled_out") or []
     if ruled_out:
-        text = " · ".join(f"{item['cause']} ({item['because']})" for item in ruled_out)
-        lines.append(labelled("ruled out", text, style="dim", most=0 if page.verbose else 3))
+        text = " · ".join(f"{item['cause']} ({translated(str(item['because']))})" for item in ruled_out)
+        lines.append(labelled(gettext("ruled out"), text, style="dim", most=0 if page.verbose else 3))
     return lines
 
 
@@ -93,6 +94,7 @@ def _settings(settings: Sequence[Mapping[str, Any]]) -> list[Line]:
             if item.get("verdict") == verdict:
                 reasons.setdefault(str(item.get("because", "")), []).append(f"{item.get('name')}={item.get('value')}")
         for because, names in reasons.items():
-            left = " (left alone)" if verdict == "dead" else ""
-            lines.append(_named("", f"{verdict} settings", f"{', '.join(names)}: {because}{left}"))
+            left = f" ({gettext('left alone')})" if verdict == "dead" else ""
+            text = f"{', '.join(names)}: {translated(because)}{left}"
+            lines.append(_named("", gettext("{verdict} settings", verdict=gettext(verdict)), text))
     return lines

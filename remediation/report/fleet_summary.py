@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from remediation.model.translation import gettext, translated
 from remediation.report.host_view import BAD, HostView
 from remediation.report.text import Line, shortened
 
-_LEAD = "by cause  "
-_NEXT = "next      "
+_LEAD = 10
+"""Columns of the label."""
 _NAMED = 3
 """How many hosts of a group are named if they need attention."""
 _REASON = 60
@@ -26,7 +27,7 @@ def by_cause(pages: Iterable[HostView]) -> list[Line]:
             groups[what].append(page)
     most = sorted(groups.items(), key=lambda group: -len(group[1]))
     return [
-        Line(f"{len(members)} {what}{_attention(members)}", lead=" " * len(_LEAD) if index else _LEAD)
+        Line(f"{len(members)} {what}{_attention(members)}", lead=" " * _LEAD if index else f"{gettext('by cause'):{_LEAD}}")
         for index, (what, members) in enumerate(most)
     ]
 
@@ -35,9 +36,9 @@ def to_do(pages: Iterable[HostView]) -> list[Line]:
     """Return the next steps of failed hosts: each step once and in full, with its hosts."""
     lines = []
     for step, members in by_next_step(pages).items():
-        first, *rest = step.split("\n")
-        lines.append(Line(f"{_named(members)}: {first}", lead=_NEXT))
-        lines += [Line(row, lead=" " * len(_NEXT), verbatim=True, whole=True) for row in rest]
+        first, *rest = translated(step).split("\n")
+        lines.append(Line(f"{_named(members)}: {first}", lead=f"{gettext('next'):{_LEAD}}"))
+        lines += [Line(row, lead=" " * _LEAD, verbatim=True, whole=True) for row in rest]
     return lines
 
 
@@ -53,15 +54,18 @@ def by_next_step(pages: Iterable[HostView]) -> dict[str, list[HostView]]:
 def _cause_and_result(page: HostView) -> str:
     cause = page.causes[0][0] if page.causes else ""
     if page.outcome in BAD:
-        return f"{cause} → {page.outcome}" if cause else page.outcome
+        word = gettext(page.outcome)
+        return f"{cause} → {word}" if cause else word
     if not cause:
         return ""
     if not page.changes:
-        return "" if cause in {"healthy", "unknown"} else f"{cause} → unchanged"
+        return "" if cause in {"healthy", "unknown"} else f"{cause} → {gettext('unchanged')}"
     if page.check:
-        return f"{cause} → would be repaired"
+        return f"{cause} → {gettext('would be repaired')}"
     steps = [step for step in page.steps if step not in _FOLLOWS] or list(page.steps)
-    return f"{cause} → {'cured' if page.goal == 'met' else 'changed'} by {', '.join(steps)}"
+    named = ", ".join(steps)
+    done = gettext("cured by {steps}", steps=named) if page.goal == "met" else gettext("changed by {steps}", steps=named)
+    return f"{cause} → {done}"
 
 
 def _attention(members: list[HostView]) -> str:
@@ -70,7 +74,7 @@ def _attention(members: list[HostView]) -> str:
         return ""
     if len(members) == 1:
         (page,) = members
-        return f" ({page.host}: {shortened(page.reason, _REASON)})" if page.reason else f" ({page.host})"
+        return f" ({page.host}: {shortened(translated(page.reason), _REASON)})" if page.reason else f" ({page.host})"
     return f" ({_named(members)})"
 
 

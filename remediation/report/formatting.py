@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from remediation.model.translation import gettext, translated
+
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 MINUTE, HOUR = 60, 3600
 UNKNOWN = "not measured"
+"""Of a figure that is missing; `shown` translates it."""
 
 
 def format_size(count: float | None) -> str:
     """Return bytes as ``5.4 GiB``, ``457 MiB`` below a tenth of a GiB, ``unknown`` for None."""
     if count is None:
-        return "unknown"
+        return gettext("unknown")
     if abs(count) >= GIB / 10:
         return f"{count / GIB:.1f} GiB"
     if abs(count) >= MIB:
@@ -25,7 +28,7 @@ def format_size(count: float | None) -> str:
 def duration(seconds: float | None) -> str:
     """Return seconds as ``0.2 s``, ``38 s``, ``2 min 13 s`` or ``1 h 5 min``."""
     if seconds is None:
-        return "unknown"
+        return gettext("unknown")
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     seconds = round(seconds)
@@ -45,15 +48,15 @@ def format_progress(told: Mapping[str, Any]) -> str:
     """Return the progress of a pull as ``41 % of 2.2 GiB``, or the server's status text without figures."""
     completed, total = told.get("completed"), told.get("total")
     return (
-        f"{percent(100 * completed / total)} of {format_size(total)}"
+        gettext("{share} of {whole}", share=percent(100 * completed / total), whole=format_size(total))
         if total and completed is not None
-        else str(told.get("status", ""))
+        else translated(str(told.get("status", "")))
     )
 
 
 def layers(pair: Sequence[int] | None) -> str:
     """Return (layers on the GPU, layers of the model) as ``1/33``."""
-    return "unknown" if not pair else f"{pair[0]}/{pair[1]}"
+    return gettext("unknown") if not pair else f"{pair[0]}/{pair[1]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def _fifty_tokens(figures: Mapping[str, Any]) -> str:
     if value is None:
         return UNKNOWN
     if figures.get("extrapolated"):
-        return f"≈ {duration(value)} ({figures.get('tokens_seen', 0)} seen)"
+        return gettext("≈ {time} ({tokens} seen)", time=duration(value), tokens=figures.get("tokens_seen", 0))
     return duration(value)
 
 
@@ -102,17 +105,27 @@ def _load(figures: Mapping[str, Any]) -> str:
 
 def sentences(rows: Sequence[Row], *, simulated: bool, single: str = "") -> list[str]:
     """Return the table as lines that can wrap, for a terminal that is too narrow for it."""
-    head = f"{single or 'before → after'}{' (simulated)' if simulated else ''}:"
+    rows = [_shown(row) for row in rows]
+    mark = f" ({gettext('simulated')})" if simulated else ""
+    head = f"{gettext(single) if single else gettext('before → after')}{mark}:"
     return [head, *(f"{row.label}: " + (row.after if single else f"{row.before} → {row.after}") for row in rows)]
+
+
+def _shown(row: Row) -> Row:
+    """Return a row in the language of the report."""
+    return Row(gettext(row.label), *(gettext(cell) if cell == UNKNOWN else cell for cell in (row.before, row.after)))
 
 
 def table(rows: Sequence[Row], *, simulated: bool, single: str = "") -> list[str]:
     """Return the table as plain lines; simulated figures are marked. ``single`` is the heading of a table with one column."""
+    rows = [_shown(row) for row in rows]
+    mark = f"   ({gettext('simulated')})" if simulated else ""
     first = max(len(row.label) for row in rows) + 2
     if single:
-        head = f"{'':{first}}{single}{'   (simulated)' if simulated else ''}"
+        head = f"{'':{first}}{gettext(single)}{mark}"
         return [head, *(f"{row.label:{first}}{row.after}" for row in rows)]
-    second = max(len("before"), *(len(row.before) for row in rows)) + 3
-    lines = [f"{'':{first}}{'before':{second}}after{'   (simulated)' if simulated else ''}"]
+    before, after = gettext("before"), gettext("after")
+    second = max(len(before), *(len(row.before) for row in rows)) + 3
+    lines = [f"{'':{first}}{before:{second}}{after}{mark}"]
     lines += [f"{row.label:{first}}{row.before:{second}}{row.after}" for row in rows]
     return lines

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.model.event import Event
-from remediation.model.text.words import plural
+from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.findings import NAME, findings
 from remediation.report.formatting import UNKNOWN, before_after, duration, format_progress, layers, sentences, table
 from remediation.report.text import Line, below, diff_lines, labelled
@@ -35,7 +35,7 @@ UNKNOWN_MARK, UNKNOWN_WORD = "?", "unknown"
 IN_FLIGHT = "in flight when the run ended; unknown whether it was done"
 
 BAD = {"unverified", "blocked", "failed", "timed-out", "unreachable"}
-NEXT = "    next: "
+NEXT = "next"
 TARGET_PARTS = ("model", "project", "service", "container", "endpoint", "application")
 
 LOADED = "model.loaded"
@@ -54,7 +54,7 @@ class HostView:
     check: bool = False
     diff: bool = False
     verbose: bool = False
-    doing: str = "waiting"
+    doing: str = ""
     since: float = 0.0
     until: float | None = None
     progress: str = ""
@@ -97,16 +97,20 @@ class HostView:
     def summary(self) -> str:
         """Return the host in one line, for a fleet."""
         if self.outcome in BAD:
-            return f"{self.outcome}: {self.reason}" if self.reason else self.outcome
+            word = gettext(self.outcome)
+            return f"{word}: {translated(self.reason)}" if self.reason else word
         cause = self.causes[0][0] if self.causes and self.causes[0][0] != "healthy" else ""
-        count = plural(self.changes, "change")
-        what = f"would be changed ({count})" if self.check and self.changes else (count if self.changes else "nothing to do")
-        parts = [what, f"{layers(self.layers)} layers" if self.layers else "", f"cause {cause}" if cause else ""]
+        count = ngettext("{count} change", "{count} changes", self.changes)
+        what = count if self.changes else gettext("nothing to do")
+        if self.check and self.changes:
+            what = gettext("would be changed ({changes})", changes=count)
+        on_gpu = gettext("{layers} layers", layers=layers(self.layers)) if self.layers else ""
+        parts = [what, on_gpu, gettext("cause {cause}", cause=cause) if cause else ""]
         return " · ".join(part for part in parts if part)
 
 
 def _host_facts(page: HostView, event: Event) -> list[Line]:
-    page.works(event, "gathered host facts")
+    page.works(event, gettext("gathered host facts"))
     facts = event.data.get("facts") or {}
     if isinstance(facts, Mapping):
         facts = " · ".join(str(facts[part]) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
@@ -114,11 +118,12 @@ def _host_facts(page: HostView, event: Event) -> list[Line]:
     target = event.data.get("target") or {}
     shown = [(part, target[part]) for part in TARGET_PARTS if target.get(part)]
     for index, (part, found) in enumerate(shown):
-        text = f"{target_value(part, found.get('value'))} ({found.get('source')})"
-        lines.append(labelled("target", text) if index == 0 else below(text))
+        text = f"{target_value(part, found.get('value'))} ({translated(str(found.get('source')))})"
+        lines.append(labelled(gettext("target"), text) if index == 0 else below(text))
     trips, seconds = event.data.get("round_trips"), event.data.get("seconds")
     if seconds is not None:
-        lines.append(labelled("looked", f"{duration(seconds)}, {plural(trips or 0, 'round trip')}"))
+        exchanges = ngettext("{count} round trip", "{count} round trips", trips or 0)
+        lines.append(labelled(gettext("looked"), f"{duration(seconds)}, {exchanges}"))
     return lines
 
 
@@ -126,8 +131,8 @@ def target_value(part: str, value: Any) -> str:
     """Return a part of the target as text."""
     if isinstance(value, Mapping):
         files = " + ".join(_last(str(name)) for name in value.get("files", ()))
-        return f"{files or value.get('name')} in {value.get('working_dir')}"
-    return str(value) if part in ("model", "endpoint") else f"{part} {value}"
+        return gettext("{files} in {folder}", files=files or value.get("name"), folder=value.get("working_dir"))
+    return str(value) if part in ("model", "endpoint") else f"{gettext(part)} {value}"
 
 
 def _last(path: str) -> str:
@@ -142,36 +147,42 @@ def _goal(page: HostView, event: Event) -> list[Line]:
         page.layers = found
     elif not values:
         page.layers = None  # nothing answered: earlier values may be outdated
-    page.works(event, f"goal {state}: {text}")
+    shown = translated(text)
+    page.works(event, gettext("goal {state}: {text}", state=gettext(state), text=shown))
     if state == page.goal and text == page.goal_text:
         return []
     page.goal, page.goal_text = state, text
     if state == "met":
-        return [labelled("goal met", text, style="good")]
-    return [labelled("goal", text if state == "unmet" else f"unknown so far: {text}")]
+        return [labelled(gettext("goal met"), shown, style="good")]
+    return [labelled(gettext("goal"), shown if state == "unmet" else gettext("unknown so far: {text}", text=shown))]
 
 
 def _rung_start(page: HostView, event: Event) -> list[Line]:
-    rung = str(event.data.get("rung", ""))
+    rung = translated(str(event.data.get("rung", "")))
     page.works(event, rung)
     page.climbing = not page.check
     if not page.check:
-        return [labelled("rung", rung, style="dim")] if page.verbose else []
-    notes = [_treats(event), str(event.data.get("risk") or "")]
+        return [labelled(gettext("rung"), rung, style="dim")] if page.verbose else []
+    notes = [_treats(event), gettext(str(event.data.get("risk") or ""))]
     predicted = event.data.get("predicted")
     if "stops" in event.data:
         page.predicted = ""  # the rung's own prediction replaces what would fit on the GPU now
     if predicted:
         shown = predicted if isinstance(predicted, str) else layers(predicted)
-        notes.append(f"predicted {shown}")
-        page.predicted = f"{shown} layers" if event.data.get("stops", True) else f"{shown} layers, short of the goal"
+        notes.append(gettext("predicted {layers}", layers=shown))
+        page.predicted = _predicted(shown, stops=event.data.get("stops", True))
     would = str(event.data.get("would") or "change")
-    end = "" if would == "change" else f": would {would}"
-    return [labelled("would try", f"{rung} ({', '.join(note for note in notes if note)}){end}")]
+    end = "" if would == "change" else f": {translated(f'would {would}')}"
+    return [labelled(gettext("would try"), f"{rung} ({', '.join(note for note in notes if note)}){end}")]
+
+
+def _predicted(shown: str, *, stops: bool) -> str:
+    return gettext("{layers} layers", layers=shown) if stops else gettext("{layers} layers, short of the goal", layers=shown)
 
 
 def _treats(event: Event) -> str:
-    return "treats " + ", ".join(map(str, event.data["treats"])) if event.data.get("treats") else ""
+    causes = ", ".join(map(str, event.data.get("treats") or ()))
+    return gettext("treats {causes}", causes=causes) if causes else ""
 
 
 def _rung_end(page: HostView, event: Event) -> list[Line]:
@@ -182,7 +193,8 @@ def _rung_end(page: HostView, event: Event) -> list[Line]:
 def _rung_skipped(page: HostView, event: Event) -> list[Line]:
     if not page.verbose and not page.check:
         return []
-    return [labelled("left out", f"{event.data.get('rung')}: {event.data.get('reason')}", style="dim")]
+    rung, reason = (translated(str(event.data.get(key))) for key in ("rung", "reason"))
+    return [labelled(gettext("left out"), f"{rung}: {reason}", style="dim")]
 
 
 def _change_planned(page: HostView, event: Event) -> list[Line]:
@@ -192,13 +204,13 @@ def _change_planned(page: HostView, event: Event) -> list[Line]:
         return []
     page.changes += 1
     page.foreseen.append(change)
-    line = Line(str(change.get("summary", "")), lead=f"  ○ {page.changes:<3}{step:{NAME}}  ")
+    line = Line(translated(str(change.get("summary", ""))), lead=f"  ○ {page.changes:<3}{step:{NAME}}  ")
     return [line, *(diff_lines(change) if page.diff else ())]
 
 
 def _change_start(page: HostView, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
-    page.works(event, f"{event.data.get('step')}: {change.get('summary')}")
+    page.works(event, f"{event.data.get('step')}: {translated(str(change.get('summary')))}")
     page.in_flight[event.data.get("index")] = event.data
     return []
 
@@ -211,24 +223,24 @@ def _change_progress(page: HostView, event: Event) -> list[Line]:
     if not page.verbose or mark in page.told:
         return []
     page.told.add(mark)
-    return [labelled("progress", page.progress, style="dim")]
+    return [labelled(gettext("progress"), page.progress, style="dim")]
 
 
 def _change_end(page: HostView, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
     applied, word = whether_made(event.data)
     page.in_flight.pop(event.data.get("index"), None)
-    page.works(event, "checking the result")
+    page.works(event, gettext("checking the result"))
     page.changes += 1 if applied else 0
     if applied:
         page.steps[str(event.data.get("step", ""))] = None
         page.risks.append(str(change.get("risk") or "safe"))
     seconds = event.data.get("seconds")
     took = f" ({duration(seconds)})" if seconds is not None else ""
-    said = event.data.get("error") or event.data.get("effect") or ""
-    text = f"{change.get('summary', '')}{took}" + (f": {said}" if said else "")
+    said = translated(str(event.data.get("error") or event.data.get("effect") or ""))
+    text = f"{translated(str(change.get('summary', '')))}{took}" + (f": {said}" if said else "")
     mark = MARKS["changed"] if applied else (UNKNOWN_MARK if word == UNKNOWN_WORD else MARKS["failed"])
-    number = f"change {page.changes}" if applied else word
+    number = gettext("change {number}", number=page.changes) if applied else gettext(word)
     step = str(event.data.get("step", ""))
     line = Line(text, lead=f"  {mark} {number:<10}{f'{step}  ':{NAME - 4}}", style="good" if applied else "bad")
     return [line, *(diff_lines(change) if page.diff else ())]
@@ -247,8 +259,8 @@ def left_unknown(page: HostView) -> list[Line]:
     for data in page.in_flight.values():
         change = data.get("change") or {}
         step = f"{data.get('step', '')}  "
-        lead = f"  {UNKNOWN_MARK} {UNKNOWN_WORD:<10}{step:{NAME - 4}}"
-        lines.append(Line(f"{change.get('summary', '')}: {IN_FLIGHT}", lead=lead, style="bad"))
+        lead = f"  {UNKNOWN_MARK} {gettext(UNKNOWN_WORD):<10}{step:{NAME - 4}}"
+        lines.append(Line(f"{translated(str(change.get('summary', '')))}: {translated(IN_FLIGHT)}", lead=lead, style="bad"))
     return lines
 
 
@@ -258,19 +270,23 @@ def _note(page: HostView, event: Event) -> list[Line]:
     if text in page.told:
         return []
     page.told.add(text)
-    return [labelled("warning" if warning else "note", text, style="warn" if warning else "")]
+    return [labelled(gettext("warning") if warning else gettext("note"), translated(text), style="warn" if warning else "")]
 
 
 def _measurement(page: HostView, event: Event) -> list[Line]:
     label = str(event.data.get("label", ""))
     page.figures[label] = event.data.get("figures") or {}
-    page.works(event, f"measured {label}")
+    page.works(event, gettext("measured {label}", label=gettext(label)))
     reason = page.figures[label].get("reason")
-    return [labelled("measured", f"{label}: {reason}", style="dim")] if reason and not page.check else []
+    return (
+        [labelled(gettext("measured"), f"{gettext(label)}: {translated(str(reason))}", style="dim")]
+        if reason and not page.check
+        else []
+    )
 
 
 def _task_start(page: HostView, event: Event) -> list[Line]:
-    page.works(event, event.task or str(event.data.get("path", "")))
+    page.works(event, translated(event.task or str(event.data.get("path", ""))))
     return []
 
 
@@ -278,8 +294,8 @@ def _printed(event: Event) -> list[Line]:
     """Return the output of a ``debug`` task, which is shown even without ``verbose``."""
     value = event.data.get("msg")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    first, *rest = text.splitlines() or [""]
-    return [Line(first, lead=f"  · {event.task}: "), *(Line(row, lead="    ") for row in rest)]
+    first, *rest = translated(text).splitlines() or [""]
+    return [Line(first, lead=f"  · {translated(event.task)}: "), *(Line(row, lead="    ") for row in rest)]
 
 
 def _task_result(page: HostView, event: Event) -> list[Line]:
@@ -287,29 +303,32 @@ def _task_result(page: HostView, event: Event) -> list[Line]:
     reason = str(event.data.get("reason") or event.data.get("msg") or "")
     if outcome not in BAD:
         if page.verbose:
-            return [Line(f"{event.task}: {outcome}" + (f", {reason}" if reason else ""), lead=f"  {MARKS.get(outcome, '·')} ")]
+            text = f"{translated(event.task)}: {gettext(outcome)}" + (f", {translated(reason)}" if reason else "")
+            return [Line(text, lead=f"  {MARKS.get(outcome, '·')} ")]
         return _printed(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
     known, next_step = reason in page.told, str(event.data.get("next_step") or "")
     page.next_step = "" if event.data.get("ignored") else next_step
-    ignored = " (ignored)" if event.data.get("ignored") else ""
-    lines = [] if known else [Line(f"{event.task}: {reason}", lead=f"  {MARKS[outcome]} {outcome}{ignored}  ", style="bad")]
+    ignored = f" ({gettext('ignored')})" if event.data.get("ignored") else ""
+    text = f"{translated(event.task)}: {translated(reason)}"
+    lines = [] if known else [Line(text, lead=f"  {MARKS[outcome]} {gettext(outcome)}{ignored}  ", style="bad")]
     page.told.add(reason)
     if page.climbing or not next_step or (known and NEXT + next_step in page.told):
         return lines  # a running ladder reports its next step at the end
     page.told.add(NEXT + next_step)
-    first, *rest = next_step.split("\n")
-    lines.append(Line(first, lead=NEXT))
-    lines += [Line(row, lead=f"{'':{len(NEXT) + 2}}", verbatim=True, whole=True) for row in rest]  # for copying
+    first, *rest = translated(next_step).split("\n")
+    lead = f"    {gettext('next')}: "
+    lines.append(Line(first, lead=lead))
+    lines += [Line(row, lead=f"{'':{len(lead) + 2}}", verbatim=True, whole=True) for row in rest]  # for copying
     return lines
 
 
 def _host_end(page: HostView, event: Event) -> list[Line]:
     page.outcome = str(event.data.get("outcome", "")) or "ok"
     page.reason = str(event.data.get("reason", ""))
-    page.works(event, "done")
+    page.works(event, gettext("done"))
     lines: list[Line] = []
     if page.outcome in BAD and page.reason and page.reason not in page.told:
-        lines.append(Line(page.reason, lead=f"  {MARKS[page.outcome]} {page.outcome}  ", style="bad"))
+        lines.append(Line(translated(page.reason), lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
     if page.check:
         lines += foretold(page.foreseen, page.predicted)
     if page.figures and not page.check:
@@ -355,13 +374,22 @@ _REACTIONS: dict[str, Callable[[HostView, Event], list[Line]]] = {
 def foretold(changes: Sequence[Mapping[str, Any]], predicted: str) -> list[Line]:
     """Return the summary of predicted changes; `changes` as in ``change_planned`` events, in order."""
     if not changes:
-        return [labelled("would", "change nothing")]
+        return [labelled(gettext("would"), gettext("change nothing"))]
     risks = [str(change.get("risk") or "safe") for change in changes]
-    counts = ", ".join(f"{risks.count(risk)} {risk}" for risk in dict.fromkeys(risks))
-    aim = f", predicted {predicted}" if predicted else ""
-    lines = [labelled("would", f"change {plural(len(changes), 'thing')} ({counts}){aim}; stops as soon as the goal is met")]
+    counts = ", ".join(f"{risks.count(risk)} {gettext(risk)}" for risk in dict.fromkeys(risks))
+    aim = f", {gettext('predicted {layers}', layers=predicted)}" if predicted else ""
+    text = ngettext(
+        "change {count} thing ({risks}){aim}; stops as soon as the goal is met",
+        "change {count} things ({risks}){aim}; stops as soon as the goal is met",
+        len(changes),
+        risks=counts,
+        aim=aim,
+    )
+    lines = [labelled(gettext("would"), text)]
     for_good = [str(number) for number, change in enumerate(changes, 1) if not change.get("undo")]
     if for_good:
-        which = "none of it" if len(for_good) == len(changes) else f"all but {', '.join(for_good)}"
-        lines.append(labelled("undo", f"remediate undo could undo {which}"))
+        text = gettext("remediate undo could undo all but {changes}", changes=", ".join(for_good))
+        if len(for_good) == len(changes):
+            text = gettext("remediate undo could undo none of it")
+        lines.append(labelled(gettext("undo"), text))
     return lines

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from remediation.model.text.visible import visible_line
+from remediation.model.translation import gettext, ngettext
 from remediation.report.formatting import duration
 from remediation.report.host_view import HostView
 from remediation.report.terminal import Terminal
@@ -73,16 +74,17 @@ def status_line(terminal: Terminal, width: int = WIDTH) -> list[str]:
         filled = "█" * (BAR * done // len(pages))
         waiting = len(pages) - done - len(working)
         elapsed = duration(max(0.0, terminal.now() - terminal.started))
-        counts = f"{done} done · {len(working)} working · {waiting} waiting   {elapsed}"
-        rows.append(f"{len(pages)} hosts  ▕{filled:{BAR}}▏ {counts}")
+        counts = gettext("{done} done · {working} working · {waiting} waiting", done=done, working=len(working), waiting=waiting)
+        hosts = ngettext("{count} host", "{count} hosts", len(pages))
+        rows.append(f"{hosts}  ▕{filled:{BAR}}▏ {counts}   {elapsed}")
     rows += [_working(page, terminal.now()) for page in working[:MOST]]
     if len(working) > MOST:
-        rows.append(f"… and {len(working) - MOST} more")
+        rows.append(gettext("… and {number} more", number=len(working) - MOST))
     return [row if len(row) <= width else f"{row[: width - 1]}…" for row in map(visible_line, rows)]
 
 
 def _working(page: HostView, now: float) -> str:
     spent = duration(max(0.0, now - page.since))
-    most = f" of at most {duration(page.until)}" if page.until else ""
+    most = f" {gettext('of at most {time}', time=duration(page.until))}" if page.until else ""
     progress = f"{page.progress} · " if page.progress else ""
-    return f"→ {page.host}  {progress}{page.doing}  {spent}{most}"
+    return f"→ {page.host}  {progress}{page.doing or gettext('waiting')}  {spent}{most}"

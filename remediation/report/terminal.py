@@ -15,7 +15,7 @@ from typing import Protocol, TextIO
 
 from remediation.model.event import Event
 from remediation.model.text.shape import ODD
-from remediation.model.text.words import plural
+from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.fleet_summary import by_cause, to_do
 from remediation.report.formatting import duration
 from remediation.report.host_view import BAD, MARKS, HostView, left_unknown
@@ -97,7 +97,7 @@ class Terminal:
             elif event.host:
                 self._host(event)
             elif event.kind == "note":
-                self._screen.write([Line(str(event.data.get("text", "")))])
+                self._screen.write([Line(translated(str(event.data.get("text", ""))))])
 
     def recall(self, events: Iterable[Event]) -> None:
         """Restore the figures, findings and changes of an earlier process of this run without writing them again."""
@@ -156,17 +156,17 @@ class Terminal:
         seconds = event.data.get("seconds")
         took = duration(seconds if seconds is not None else max(0.0, event.time - self.started))
         if self.check:
-            return [*lines, Line(f"nothing was changed · {took} · exit {code}")]
+            return [*lines, Line(gettext("nothing was changed · {took} · exit {code}", took=took, code=code))]
         parts = [*self._counts(event.data.get("hosts") or {}), took]
         if code:
-            parts.append(f"exit {code}")
+            parts.append(gettext("exit {code}", code=code))
         changed = any(page.changes for page in self.pages.values())
         run = str(event.data.get("run") or self._run)
         hints = []
         if run and changed and "undo" in self._hints.tasks:
-            hints.append(f"undo: remediate undo {run}")
+            hints.append(f"{gettext('undo')}: remediate undo {run}")
         if run and "show" in self._hints.tasks:
-            hints.append(f"more: remediate show {run}")
+            hints.append(f"{gettext('more')}: remediate show {run}")
         summary = Line(" · ".join(parts), style="bad" if code else "good")
         together = "    ".join([summary.text, *hints])
         if len(together) <= WIDTH:
@@ -180,15 +180,31 @@ class Terminal:
         quiet = len(pages) - len(bad) - len(changed)
         parts = []
         if changed:
-            verb = "repaired" if all(page.goal == "met" for page in changed) else "changed"
-            if verb == "repaired" and all(page.only_loaded for page in changed):
-                verb = "loaded"  # nothing was broken
-            parts.append(f"{plural(len(changed), 'host')} {verb}")
+            parts.append(_done(changed))
         if quiet:
-            parts.append(f"{plural(quiet, 'host')} with nothing to do")
-        parts += [f"{plural(count, 'host')} {outcome}" for outcome, count in Counter(page.outcome for page in bad).items()]
+            parts.append(ngettext("{count} host with nothing to do", "{count} hosts with nothing to do", quiet))
+        parts += [_failed(outcome, count) for outcome, count in Counter(page.outcome for page in bad).items()]
         changes = sum(page.changes for page in pages)
         if changes:
             destructive = sum(page.risks.count("destructive") for page in pages)
-            parts.append(f"{plural(changes, 'change')}, {destructive or 'none'} destructive")
+            made = ngettext("{count} change", "{count} changes", changes)
+            parts.append(
+                gettext("{changes}, {destructive} destructive", changes=made, destructive=destructive or gettext("none"))
+            )
         return parts
+
+
+def _done(changed: list[HostView]) -> str:
+    """Return what was done to hosts that were changed."""
+    count = len(changed)
+    if any(page.goal != "met" for page in changed):
+        return ngettext("{count} host changed", "{count} hosts changed", count)
+    if all(page.only_loaded for page in changed):  # nothing was broken
+        return ngettext("{count} host loaded", "{count} hosts loaded", count)
+    return ngettext("{count} host repaired", "{count} hosts repaired", count)
+
+
+def _failed(outcome: str, count: int) -> str:
+    """Return how many hosts ended with this outcome."""
+    hosts = ngettext("{count} host", "{count} hosts", count)
+    return gettext("{hosts} {outcome}", hosts=hosts, outcome=gettext(outcome))

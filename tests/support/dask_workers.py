@@ -63,13 +63,13 @@ class LoopbackCluster:
             process.kill()
             process.wait()
 
-    def start(self, *names: str, words: Sequence[str] = (), **environment: str) -> None:
+    def start(self, *names: str, words: Sequence[str] = (), preload: Sequence[str] = (), **environment: str) -> None:
         """Start workers, and wait until the scheduler knows them."""
         for name in names:
             self.workers[name] = self._started(
                 name, "distributed.cli.dask_worker", self.address, "--no-nanny", "--nthreads", "1", "--no-dashboard",
                 "--host", "127.0.0.1", "--name", name, "--local-directory", str(self.folder / "local"), "--memory-limit", "0",
-                python=words, environment=environment,
+                *(word for module in preload for word in ("--preload", module)), python=words, environment=environment,
             )  # fmt: skip
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until and not all("Registered to" in self.log(name) for name in names):

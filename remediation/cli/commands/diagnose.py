@@ -16,6 +16,8 @@ from remediation.cli.task import command_task
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import visible_line
+from remediation.model.translation import gettext, translated
+from remediation.model.translation.console import error_text
 
 if TYPE_CHECKING:
     from remediation.cli.context import Session
@@ -120,13 +122,14 @@ def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> lis
     """Read the hosts on the workers of a cluster."""
     from remediation.cli.context import MOST_AT_ONCE
     from remediation.cli.spread.executor import opened_cluster
+    from remediation.connections.settings import LOCAL_NAMES
     from remediation.engine.executors.refusals import has_secret, refuse_local
     from remediation.engine.executors.work import WorkQueue
 
     names = hosts.selected()
     variables = {name: hosts.variables(name) for name in names}
     for name in names:
-        refuse_local(name, str(variables[name].get("ansible_connection", "")))
+        refuse_local(name, str(variables[name].get("ansible_connection", "local" if name in LOCAL_NAMES else "")))
     with opened_cluster(options, secret=any(map(has_secret, variables.values()))) as cluster:
         queue = WorkQueue(cluster, hosts.masker, looked_at_on_worker, MOST_AT_ONCE)
         found = queue.results([(name, variables[name], probe) for name in names])
@@ -210,12 +213,17 @@ def _save(incidents: list[Incident], path: Path) -> None:
         own = path if len(read) == 1 else path.with_name(f"{path.stem}-{_as_file_name(one.name)}{path.suffix or '.json'}")
         if one.evidence is not None:
             save(one.evidence, own)
-            sys.stderr.write(f"{one.name}: the readings are in {own}, without names, tokens and home paths\n")
+            saved = gettext("the readings are in {file}, without names, tokens and home paths", file=own)
+            sys.stderr.write(f"{one.name}: {saved}\n")
 
 
 def _as_file_name(name: str) -> str:
     kept = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in Path(name).name)
     return kept.strip(".-") or "incident"
+
+
+def _unchecked(name: str, error: RemediationError) -> str:
+    return f"{name}  {gettext('could not be checked: {reason}', reason=translated(error.message))}"
 
 
 def _print(incidents: list[Incident], options: Diagnose) -> None:
@@ -232,8 +240,8 @@ def _print(incidents: list[Incident], options: Diagnose) -> None:
         if number:
             sys.stdout.write("\n")
         if one.error:
-            sys.stdout.write(f"{visible_line(f'{one.name}  could not be checked: {one.error.message}')}\n")
-            sys.stderr.write(f"{one.name}: {one.error}\n")
+            sys.stdout.write(f"{visible_line(_unchecked(one.name, one.error))}\n")
+            sys.stderr.write(f"{one.name}: {error_text(one.error)}\n")
             continue
         for line in diagnosis_lines(one.name, one.found, target=one.found.get("target") or "", verbose=options.verbose):
             sys.stdout.writelines(f"{row}\n" for row in line.rows())

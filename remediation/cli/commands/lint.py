@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from remediation.cli.options import Lint, Schema
 from remediation.cli.task import command_task
-from remediation.model.errors import InputError
+from remediation.model.errors import InputError, UsageError
 from remediation.model.text.words import plural
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ NOTHING = "{}"
     ),
 )
 def lint(options: Lint) -> int:
-    """Check a playbook, report every error in it, and give advice. Contacts no host."""
+    """Check playbooks, report every error in them, and give advice. Contacts no host."""
     from remediation.cli.context import read_inventory
     from remediation.cli.extra_vars import extra_variables
     from remediation.cli.outputs import writable
@@ -41,25 +41,31 @@ def lint(options: Lint) -> int:
     from remediation.playbook.load import load_playbook
     from remediation.report.json_lines import document
 
-    path = find_resource(PLAYBOOKS, options.playbook)
+    paths = [find_resource(PLAYBOOKS, name) for name in dict.fromkeys((options.playbook, *options.also))]
     given = extra_variables(options.extra_vars)
-    known = set(given)
-    if options.inventory:
-        inventory = read_inventory(options, playbook=path)
-        known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
     roles_path = ansible_config().paths("roles_path", os.pathsep)
     target = writable("--sarif", options.sarif) if options.sarif else None
-    try:
-        advice = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING, roles_path=roles_path), known=known)
-    except InputError as error:
-        _write_sarif(target, error.problems, ())
-        raise
-    _write_sarif(target, (), advice)
+    errors: list[Problem] = []
+    advice: dict[Path, Sequence[LintWarning]] = {}
+    for path in paths:
+        known = set(given)
+        if options.inventory:
+            inventory = read_inventory(options, playbook=path)
+            known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
+        try:
+            advice[path] = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING, roles_path=roles_path), known=known)
+        except InputError as error:
+            errors += error.problems
+    found = [item for items in advice.values() for item in items]
+    _write_sarif(target, errors, found)
+    if errors:
+        raise InputError(tuple(errors))
     if options.json:
-        sys.stdout.write(document([warnings_to_json(item) for item in advice]))
-    else:
-        sys.stdout.writelines(f"{item}\n" for item in advice)
-        sys.stdout.write(f"{path}: no errors, {plural(len(advice), 'piece')} of advice\n")
+        sys.stdout.write(document([warnings_to_json(item) for item in found]))
+        return 0
+    for path, items in advice.items():
+        sys.stdout.writelines(f"{item}\n" for item in items)
+        sys.stdout.write(f"{path}: no errors, {plural(len(items), 'piece')} of advice\n")
     return 0
 
 
@@ -79,19 +85,23 @@ def _write_sarif(target: Path | None, errors: Sequence[Problem], advice: Sequenc
     Schema,
     examples=(
         "remediate schema --out playbook.json",
-        "remediate schema",
+        "remediate schema --of inventory --out inventory.json",
     ),
 )
 def schema(options: Schema) -> int:
-    """Print the JSON Schema of playbooks for editors, or write it to --out. It is generated from the steps."""
+    """Print the JSON Schema of playbooks or inventories for editors, or write it to --out."""
     from remediation.cli.outputs import writable
-    from remediation.playbook.schema import playbook_schema as made
+    from remediation.inventory.schema import inventory_schema
+    from remediation.playbook.schema import playbook_schema
 
-    text = json.dumps(made(), indent=2, ensure_ascii=False) + "\n"
+    kinds = {"playbook": playbook_schema, "inventory": inventory_schema}
+    if options.of not in kinds:
+        raise UsageError(f"--of: expected {' or '.join(kinds)}, got {options.of!r}")
+    text = json.dumps(kinds[options.of](), indent=2, ensure_ascii=False) + "\n"
     if options.out is None:
         sys.stdout.write(text)
         return 0
     path: Path = writable("--out", options.out)
     path.write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{path}: JSON Schema of playbooks, for an editor's YAML language server\n")
+    sys.stdout.write(f"{path}: JSON Schema, for an editor's YAML language server\n")
     return 0

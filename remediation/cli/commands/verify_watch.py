@@ -15,6 +15,7 @@ from remediation.facets.protocols import Reader
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.finding import Cause
 from remediation.model.text.visible import visible_json
+from remediation.model.translation import gettext, translated
 from remediation.report.formatting import duration
 from remediation.steps.registry import registry
 
@@ -31,7 +32,7 @@ def watch_goal(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO 
     names = hosts.selected()
     until = time.monotonic() + seconds
     if not as_json:
-        stream.write(f"watching for {duration(seconds)}\n")
+        stream.write(f"{gettext('watching for {time}', time=duration(seconds))}\n")
         stream.flush()
     with hosts.kept_open() as access:
         watched = hosts.each(lambda name: list(_watched(name, access(name), until)), _failed, names)
@@ -39,7 +40,7 @@ def watch_goal(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO 
     for text in fallen:
         _write(stream, text, as_json=as_json)
     if not fallen and not as_json:
-        stream.write(f"the goal held for {duration(seconds)}\n")
+        stream.write(f"{gettext('the goal held for {time}', time=duration(seconds))}\n")
     return FAILED if fallen else 0
 
 
@@ -79,4 +80,4 @@ def _why(reader: Reader) -> str:
 
 
 def _write(stream: TextIO, text: str, *, as_json: bool) -> None:
-    stream.write(visible_json({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {text}\n")
+    stream.write(visible_json({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {translated(text)}\n")

@@ -186,7 +186,12 @@ def _run(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> N
             words, capture_output=True, text=True, encoding="utf-8", check=False, timeout=LONGEST, env=dict(environment)
         )
     except subprocess.TimeoutExpired:
-        raise UsageError(f"{' '.join(words)} did not end within {LONGEST:g} s") from None
+        raise UsageError(
+            f"{' '.join(words)} did not end within {LONGEST:g} s", next_step="run it yourself to see what it waits for"
+        ) from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().split("\n")[0]
-        raise UsageError(f"{' '.join(words)} failed: {said or f'exit code {done.returncode}'}")
+        raise UsageError(
+            f"{' '.join(words)} failed: {said or f'exit code {done.returncode}'}",
+            next_step="run it yourself; see docs/watching.md",
+        )

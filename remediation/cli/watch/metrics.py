@@ -16,7 +16,10 @@ def listening_address(text: str) -> tuple[str, int]:
     """Return the host and port of ``--metrics``: ``9105``, ``:9105``, ``0.0.0.0:9105`` or ``[::1]:9105``. Raises `UsageError`."""
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise UsageError(f"--metrics: expected ADDRESS:PORT such as 127.0.0.1:9105, got {text!r}")
+        raise UsageError(
+            f"--metrics: expected ADDRESS:PORT such as 127.0.0.1:9105, got {text!r}",
+            next_step="give a port of this machine, with or without an address",
+        )
     return host.strip("[]") or DEFAULT_ADDRESS, int(port)
 
 
@@ -53,7 +56,10 @@ class WatchMetrics:
         try:
             self._serve(port, host, registry=self.registry)
         except OSError as error:
-            raise UsageError(f"--metrics: cannot listen at {host}:{port}: {error.strerror or error}") from None
+            raise UsageError(
+                f"--metrics: cannot listen at {host}:{port}: {error.strerror or error}",
+                next_step="choose a free port, and an address of this machine",
+            ) from None
 
     def checked(self, check: HostCheck) -> None:
         """Update the gauges of a host; what is unknown is removed."""

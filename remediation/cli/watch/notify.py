@@ -6,10 +6,13 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from remediation.model.errors import UsageError
+
+if TYPE_CHECKING:
+    import requests
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +68,7 @@ class Webhook:
     def of(cls, given: str | None, form: str | None, environment: Mapping[str, str] = os.environ) -> Webhook | None:
         """Return the webhook of ``--notify`` (an address, or a variable of the environment that holds it). Raises `UsageError`."""
         if form is not None and form not in FORMS:
-            raise UsageError(f"--notify-as: expected one of {', '.join(FORMS)}, got {form!r}")
+            raise UsageError(f"--notify-as: {form!r} is no form of a notification", next_step=f"use one of {', '.join(FORMS)}")
         if given is None:
             if form is not None:
                 raise UsageError("--notify-as needs --notify", next_step="add --notify with an address")
@@ -97,5 +100,20 @@ class Webhook:
             reply = requests.post(url, json=body, timeout=SECONDS, allow_redirects=False)
         except requests.RequestException as error:
             _log.info("notification failed: %s", type(error).__name__)
-            return f"the notification could not be sent: {type(error).__name__}"
-        return "" if reply.ok and not reply.is_redirect else f"the notification was refused with status {reply.status_code}"
+            return f"the notification could not be sent: {_reason(error, urlsplit(url).netloc.rpartition('@')[2])}"
+        if reply.is_redirect:
+            return f"the notification was redirected (status {reply.status_code}); give --notify the address that it leads to"
+        return "" if reply.ok else f"the notification was refused with status {reply.status_code}; check the address of --notify"
+
+
+def _reason(error: requests.RequestException, server: str) -> str:
+    """Return what went wrong as a phrase, without the address: its path often holds a token."""
+    from requests import exceptions
+
+    if isinstance(error, exceptions.SSLError):
+        return f"the certificate of {server} was refused; use an address that the certificate names"
+    if isinstance(error, exceptions.Timeout):
+        return f"{server} did not answer within {SECONDS:g} s; check that it is reached from this machine"
+    if isinstance(error, exceptions.ConnectionError):
+        return f"no connection to {server}; check the name, the port, and the network"
+    return f"{server} gave an answer that is not HTTP, or its address is invalid; check the address of --notify"

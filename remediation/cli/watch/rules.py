@@ -34,8 +34,14 @@ class QuietHours:
             hours = [int(found[1]), int(found[3])]
             minutes = [int(found[2]), int(found[4])]
             if all(hour < 24 for hour in hours) and all(minute < 60 for minute in minutes):
-                return cls(hours[0] * 60 + minutes[0], hours[1] * 60 + minutes[1])
-        raise UsageError(f"--quiet: expected hours such as 22:00-06:00, got {text!r}")
+                start, end = (hour * 60 + minute for hour, minute in zip(hours, minutes, strict=True))
+                if start == end:
+                    raise UsageError(
+                        f"--quiet: {text} starts when it ends",
+                        next_step="give an end that differs, or two times such as 00:00-12:00 and 12:00-00:00",
+                    )
+                return cls(start, end)
+        raise UsageError(f"--quiet: expected hours such as 22:00-06:00, got {text!r}", next_step="write them as HH:MM-HH:MM")
 
     def holds(self, now: float) -> bool:
         """Return whether `now` is within the hours."""

@@ -126,6 +126,14 @@ def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
     sheet.say("vram.no_longer", True, text, load.free_at, sheet.reading.smi[0].memory_at if sheet.reading.smi else None, of=load)
 
 
+def taken_by_others(sheet: Sheet, used: int, words: str) -> str:
+    """Return that others use the card, with the largest of them, and the figures in words."""
+    text = f"{human(used)} of the card are in use by others; {words}"
+    known = sorted((item for item in sheet.reading.processes if item.memory), key=lambda item: -(item.memory or 0))
+    names = ", ".join(f"{item.name} {human(item.memory or 0)}" for item in known[:4])
+    return f"{names} hold the card: {text}" if known else text
+
+
 def _foreseen(sheet: Sheet) -> None:
     """Record that others hold the memory that the model needs, on a live host where nothing is loaded."""
     reading = sheet.reading

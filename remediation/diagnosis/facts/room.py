@@ -108,9 +108,7 @@ def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counte
     default = figures.fits(room, context=DEFAULT_CONTEXT) if length > DEFAULT_CONTEXT else None
     empty = figures.fits(figures.empty_card)
     weigh_more = figures.parallel > length / DEFAULT_CONTEXT
-    holders = sorted((item for item in sheet.reading.processes if item.memory), key=lambda item: -(item.memory or 0))
-    names = f"{', '.join(f'{item.name} {human(item.memory or 0)}' for item in holders[:4])} hold the card: " if holders else ""
-    taken = f"{names}{human(used or 0)} of the card are in use by others; {words}"
+    taken = holders.taken_by_others(sheet, used or 0, words)
     share = (used or 0) / max(1, figures.total or 1)
     if sheet.holds("reserve.decides"):
         return

@@ -51,13 +51,16 @@ def fit(
         return None
     layers = rule.layers(free)
     need = rule.need_all()
-    sentence = f"needs {human(need)} at {context} context"
+    share = _share(layers, model.layers)
     if parallel > 1:
-        sentence += f" in {parallel} slots"
-    sentence += f", {human(free)} are free: "
-    sentence += "all" if layers == model.layers else f"{layers} of"
-    sentence += f" {model.layers} layers"
+        sentence = f"needs {human(need)} at {context} context in {parallel} slots, {human(free)} are free: {share}"
+    else:
+        sentence = f"needs {human(need)} at {context} context, {human(free)} are free: {share}"
     return Fit(layers, model.layers, need, rule.parts(), sentence)
+
+
+def _share(layers: int, total: int) -> str:
+    return f"all {total} layers" if layers == total else f"{layers} of {total} layers"
 
 
 def needed_for_all(
@@ -247,7 +250,9 @@ def fit_parts(parts: Parts, *, free: int, kind: Generation, version: Version | N
         model, kind, parts.kv // blocks, parts.graph_full, parts.graph_partial, overhead, reserve, spare=spare
     )  # fmt: skip
     layers, need = rule.layers(free), rule.need_all()
-    at = f" at {parts.context} context" if parts.context else ""
-    share = "all" if layers == parts.layers else f"{layers} of"
-    sentence = f"needs {human(need)}{at}, {human(free)} are free: {share} {parts.layers} layers"
+    share = _share(layers, parts.layers)
+    if parts.context:
+        sentence = f"needs {human(need)} at {parts.context} context, {human(free)} are free: {share}"
+    else:
+        sentence = f"needs {human(need)}, {human(free)} are free: {share}"
     return Fit(layers, parts.layers, need, rule.parts(), sentence)

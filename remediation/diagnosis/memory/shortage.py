@@ -75,7 +75,8 @@ class Shortage:
         """Return the figures as a phrase."""
         need, parts = self.need(), []
         if need is not None:
-            parts.append(f"all layers need {human(need)}" + (f" at {self.context} context" if self.context else ""))
+            size = human(need)
+            parts.append(f"all layers need {size} at {self.context} context" if self.context else f"all layers need {size}")
         if self.parallel > 1:
             parts.append(f"{self.parallel} slots")
         if self.free is not None:

@@ -1,7 +1,7 @@
 """An existing Dask cluster as a place to run hosts (extra ``dask``).
 
 Each worker holds one session as an actor. Its arguments and answers go from the controller to the worker (through the scheduler if the
-controller cannot reach workers) and are neither tasks nor results: the scheduler does not keep them, and no worker spills or stores
+controller cannot reach all workers) and are neither tasks nor results: the scheduler does not keep them, and no worker spills or stores
 them. Dask never starts an actor again on another worker; what happens to the hosts of a lost worker is decided by
 `remediation.engine.executors.remote`.
 """
@@ -34,6 +34,9 @@ CONNECTING = 10.0
 
 ANSWERING = 30.0
 """Seconds that a worker may take beyond the time a call asks for, before it counts as lost."""
+
+REACHING = 3.0
+"""Seconds to find out whether the controller can connect to the workers themselves."""
 
 _TRIES = 3
 _PACKAGE = "remediation"
@@ -131,6 +134,7 @@ class DaskCluster:
             new = [name for name in there if name not in self._joined]
             if new:
                 self._check(new)
+                self._client.direct_to_workers = self._reaches(new)
             channels = [self._begin(name) for name in new]
             self._joined |= {channel.name: channel for channel in channels}
             return channels
@@ -172,6 +176,18 @@ class DaskCluster:
             raise UsageError(
                 f"the worker {name} cannot run hosts: {_in_words(error)}", next_step="see the worker's log"
             ) from None
+
+    def _reaches(self, names: Sequence[str]) -> bool:
+        """Return whether this machine can connect to the workers; if not, messages go through the scheduler."""
+
+        async def ask() -> None:
+            await asyncio.gather(*(self._client.rpc(name).identity() for name in names))
+
+        try:
+            self._client.sync(ask, callback_timeout=REACHING)
+        except Exception:  # noqa: BLE001 - as above
+            return False
+        return True
 
     def _alive(self, name: str) -> bool:
         try:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from remediation.connections.settings import LOCAL_NAMES
 from remediation.engine.play.context.run_request import RunRequest
 from remediation.engine.play.runner import chosen_hosts
 from remediation.engine.play.waves.together import texts_in_task
@@ -100,8 +101,10 @@ def _refused(problem: str, place: Place | None, instead: str = "") -> UsageError
 
 def _connection(request: RunRequest, host: str) -> str:
     scope = Scope((request.extra, *request.inventory.layers(host), request.inventory.magic(host)))
+    if "ansible_connection" not in scope:
+        return "local" if host in LOCAL_NAMES else ""
     try:
-        return str(scope.render(scope["ansible_connection"])) if "ansible_connection" in scope else ""
+        return str(scope.render(scope["ansible_connection"]))
     except RemediationError:
         return ""  # the host's own walk reports it
 

@@ -260,9 +260,10 @@ class RemoteSession:
         return runner
 
     def _open_any(self, host: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:
+        from remediation.connections.settings import LOCAL_NAMES
         from remediation.facets.host_factory import open_host
 
-        if variables.get("ansible_connection") == "local":
+        if variables.get("ansible_connection", "local" if host in LOCAL_NAMES else "") == "local":
             raise Blocked(f"{host}: {_LOCAL}", host=host, next_step="run it without --executor, or leave it out with --limit")
         self.mask.add(*secrets_in(variables))
         return open_host(host, variables, check=check)

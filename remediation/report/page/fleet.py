@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from remediation.model.text.words import plural
+from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.fleet_summary import by_next_step
 from remediation.report.formatting import duration
 from remediation.report.host_view import BAD, MARKS
@@ -44,9 +44,9 @@ def fleet_context(parts: Sequence[HostPart], seconds: float) -> dict[str, Any]:
         "columns": columns,
         "outcomes": [{"word": word, "count": words[word], "tone": _tone_of(word)} for word in columns],
         "outcome_chart": stacked(
-            [Part(word, words[word], plural(words[word], "host"), _tone_of(word), str(words[word])) for word in columns],
+            [Part(gettext(word), words[word], _hosts(words[word]), _tone_of(word), str(words[word])) for word in columns],
             len(parts),
-            "outcomes",
+            gettext("outcomes"),
         ),
         "causes": _causes(parts),
         "all_causes": sorted({part.cause for part in parts if part.cause}),
@@ -55,6 +55,10 @@ def fleet_context(parts: Sequence[HostPart], seconds: float) -> dict[str, Any]:
         "median": duration(sorted(part.time.seconds for part in parts)[len(parts) // 2]) if parts else "",
         "slowest": duration(longest),
     }
+
+
+def _hosts(count: int) -> str:
+    return ngettext("{count} host", "{count} hosts", count)
 
 
 def _tone_of(word: str) -> str:
@@ -69,9 +73,14 @@ def _causes(parts: Sequence[HostPart]) -> list[dict[str, Any]]:
     for cause, count in counts.most_common(_CAUSES):
         words = Counter(part.word for part in parts if part.cause == cause)
         outcomes = sorted(words, key=lambda word: ORDER.index(word) if word in ORDER else len(ORDER))
-        chart = stacked([Part(word, words[word], plural(words[word], "host"), _tone_of(word)) for word in outcomes], most, cause)
+        chart = stacked([Part(gettext(word), words[word], _hosts(words[word]), _tone_of(word)) for word in outcomes], most, cause)
         bars.append(
-            {"cause": cause, "count": count, "chart": chart, "words": ", ".join(f"{words[word]} {word}" for word in outcomes)}
+            {
+                "cause": cause,
+                "count": count,
+                "chart": chart,
+                "words": ", ".join(f"{words[word]} {gettext(word)}" for word in outcomes),
+            }
         )
     return bars
 
@@ -79,16 +88,19 @@ def _causes(parts: Sequence[HostPart]) -> list[dict[str, Any]]:
 def _to_do(parts: Sequence[HostPart]) -> list[dict[str, Any]]:
     """Return the next steps of hosts that need a person, each with its hosts; hosts without one by their reason."""
     groups = by_next_step(part.view for part in parts)
-    shown = [{"action": step, "hosts": [view.host for view in views], "why": _reasons(views)} for step, views in groups.items()]
+    shown = [
+        {"action": translated(step), "hosts": [view.host for view in views], "why": _reasons(views)}
+        for step, views in groups.items()
+    ]
     named = {view.host for views in groups.values() for view in views}
     rest: dict[str, list[str]] = {}
     for part in parts:
         if part.view.outcome in BAD and part.view.host not in named:
-            rest.setdefault(part.view.reason or part.view.outcome, []).append(part.view.host)
+            rest.setdefault(translated(part.view.reason) or gettext(part.view.outcome), []).append(part.view.host)
     shown += [{"action": f"{MARKS['failed']} {reason}", "hosts": hosts, "why": ""} for reason, hosts in rest.items()]
     return sorted(shown, key=lambda one: -len(one["hosts"]))
 
 
 def _reasons(views: Sequence[Any]) -> str:
-    counts = Counter(view.causes[0][0] if view.causes else view.outcome for view in views)
+    counts = Counter(view.causes[0][0] if view.causes else gettext(view.outcome) for view in views)
     return ", ".join(f"{count} {what}" for what, count in counts.most_common(3))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediation.model.event import Event
+from remediation.model.translation import gettext, translated
 from remediation.report.formatting import GIB, UNKNOWN, Row, before_after, duration, layers
 from remediation.report.host_view import (
     BAD,
@@ -57,13 +58,17 @@ class HostPart:
         self.facts = " · ".join(str(facts[part]) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
         found = data.get("target") or {}
         self.target = [
-            {"name": part, "value": target_value(part, found[part].get("value")), "source": found[part].get("source", "")}
+            {
+                "name": gettext(part),
+                "value": target_value(part, found[part].get("value")),
+                "source": translated(str(found[part].get("source", ""))),
+            }
             for part in TARGET_PARTS
             if found.get(part)
         ]
 
     def _findings(self, data: Mapping[str, Any]) -> None:
-        self.diagnosis = data.get("diagnosis") or {}
+        self.diagnosis = _translated(data.get("diagnosis") or {})
 
     def _change_planned(self, data: Mapping[str, Any]) -> None:
         if self.view.check:
@@ -71,19 +76,25 @@ class HostPart:
 
     def _change_end(self, data: Mapping[str, Any]) -> None:
         _, word = whether_made({"applied": False, **data})
-        said = str(data.get("error") or data.get("effect") or "")
+        said = translated(str(data.get("error") or data.get("effect") or ""))
         took = data.get("seconds")
         note = " · ".join(part for part in (said, duration(took) if took is not None else "") if part)
         self.changes.append(_change(data, word, note))
 
     def _note(self, data: Mapping[str, Any]) -> None:
-        self.notes[str(data.get("text", ""))] = data.get("level") == "warning"
+        self.notes[translated(str(data.get("text", "")))] = data.get("level") == "warning"
 
     def _task(self, event: Event) -> None:
         outcome = str(event.data.get("outcome", ""))
         reason = str(event.data.get("reason") or event.data.get("msg") or "")
         self.tasks.append(
-            {"name": event.task, "outcome": outcome, "mark": MARKS.get(outcome, "·"), "tone": _tone(outcome), "reason": reason}
+            {
+                "name": translated(event.task),
+                "outcome": gettext(outcome),
+                "mark": MARKS.get(outcome, "·"),
+                "tone": _tone(outcome),
+                "reason": translated(reason),
+            }
         )
 
     @property
@@ -110,12 +121,12 @@ class HostPart:
             "word": self.word,
             "mark": MARKS.get(outcome, "·"),
             "tone": _tone(outcome),
-            "reason": view.reason if outcome in BAD else "",
-            "next": view.next_step if outcome in BAD else "",
+            "reason": translated(view.reason) if outcome in BAD else "",
+            "next": translated(view.next_step) if outcome in BAD else "",
             "facts": self.facts,
             "target": self.target,
             "notes": [{"text": text, "warning": warning} for text, warning in self.notes.items()],
-            "goal": f"{view.goal}: {view.goal_text}" if view.goal else "",
+            "goal": f"{gettext(view.goal)}: {translated(view.goal_text)}" if view.goal else "",
             "goal_met": view.goal == "met",
             "layers": layers(pair) if pair else "",
             "share": pair[0] / pair[1] if pair and pair[1] else -1.0,
@@ -126,7 +137,7 @@ class HostPart:
             "unlikely": [one for number, one in enumerate(findings) if number and float(one["confidence"]) < LIKELY],
             "ruled_out": self.diagnosis.get("ruled_out") or [],
             "settings": self.diagnosis.get("settings") or [],
-            "changes": [*self.changes, *(_change(data, UNKNOWN_WORD, IN_FLIGHT) for data in view.in_flight.values())],
+            "changes": [*self.changes, *(_change(data, UNKNOWN_WORD, gettext(IN_FLIGHT)) for data in view.in_flight.values())],
             "made": view.changes > 0 and not view.check,
             "memory": memory_picture(view.figures),
             **_figures(view.figures),
@@ -136,6 +147,20 @@ class HostPart:
             "took": duration(self.time.seconds) if self.time.spans else "",
             "tasks": self.tasks,
         }
+
+
+def _translated(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a diagnosis with its sentences in the language; quotes stay as they are."""
+    shown = dict(diagnosis)
+    for key in ("findings", "ruled_out", "settings"):
+        shown[key] = [
+            {
+                name: translated(value) if name in {"because", "cure", "confirm"} and isinstance(value, str) else value
+                for name, value in one.items()
+            }
+            for one in diagnosis.get(key) or []
+        ]
+    return shown
 
 
 def _tone(outcome: str) -> str:
@@ -148,7 +173,7 @@ def _layer_bars(before: Sequence[int] | None, after: Sequence[int] | None) -> li
         [("before", before), ("after", after)] if before and after and list(before) != list(after) else [("now", after or before)]
     )
     return [
-        {"label": label, "text": layers(pair), "chart": bar(pair[0] / pair[1], "model")}
+        {"label": gettext(label), "text": layers(pair), "chart": bar(pair[0] / pair[1], "model")}
         for label, pair in shown
         if pair and pair[1]
     ]
@@ -165,17 +190,18 @@ def _figures(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     rows.insert(fifty, Row("tokens per second", *(_rate_text(found) for found in (before or {}, after or {}))))
     amounts = [_amounts(row.label, before or {}, after or {}) for row in rows]
     told = [
-        {"label": row.label, "cells": [_cell(row, amount, label) for label in columns]}
+        {"label": gettext(row.label), "cells": [_cell(row, amount, label) for label in columns]}
         for row, amount in zip(rows, amounts, strict=True)
         if {row.before, row.after} != {UNKNOWN}
     ]
-    return {"figures": told, "columns": columns if len(columns) > 1 else ["now"]}
+    shown = columns if len(columns) > 1 else ["now"]
+    return {"figures": told, "columns": [gettext(label) for label in shown]}
 
 
 def _cell(row: Row, amounts: tuple[float, float, float] | None, label: str) -> dict[str, Any]:
     text = row.before if label == "before" else row.after
     if amounts is None or text == UNKNOWN:
-        return {"text": text, "chart": ""}
+        return {"text": gettext(text) if text == UNKNOWN else text, "chart": ""}
     value = amounts[0] if label == "before" else amounts[1]
     return {"text": text, "chart": bar(value / amounts[2], "was" if label == "before" else "model")}
 
@@ -219,12 +245,12 @@ def _change(data: Mapping[str, Any], outcome: str, said: str) -> dict[str, Any]:
     change = data.get("change") or {}
     return {
         "step": str(data.get("step", "")),
-        "summary": str(change.get("summary", "")),
-        "risk": str(change.get("risk") or ""),
+        "summary": translated(str(change.get("summary", ""))),
+        "risk": gettext(str(change.get("risk") or "")),
         "diff": str(change.get("diff") or ""),
         "undo": bool(change.get("undo")),
         "said": said,
         "mark": UNKNOWN_MARK if outcome == UNKNOWN_WORD else MARKS.get(outcome, MARKS["failed"]),
-        "word": "" if outcome in {"changed", "would-change"} else outcome,
+        "word": "" if outcome in {"changed", "would-change"} else gettext(outcome),
         "tone": "bad" if outcome in {UNKNOWN_WORD, "not done"} else _tone(outcome),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from remediation.model.text.words import plural
+from remediation.model.translation import gettext, ngettext
 from remediation.report.formatting import GIB, format_size
 from remediation.report.page.charts import Part, stacked
 
@@ -32,7 +32,7 @@ def memory_picture(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] |
         for part in parts:
             legend.setdefault((part.tone, part.name), {"name": part.name, "tone": part.tone})[label] = part.text
     first = next(iter(known.values()))
-    word = f"{plural(len(first['gpus']), 'GPU')}, " if len(first["gpus"]) > 1 else ""
+    word = f"{ngettext('{count} GPU', '{count} GPUs', len(first['gpus']))}, " if len(first["gpus"]) > 1 else ""
     return {
         "bars": [_bar(label if len(rows) > 1 else "now", parts, known[label]["total"]) for label, parts in rows.items()],
         "legend": list(legend.values()),
@@ -43,7 +43,8 @@ def memory_picture(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] |
 
 
 def _bar(label: str, parts: Sequence[Part], total: float) -> dict[str, str | Markup]:
-    return {"label": label, "chart": stacked(parts, total, f"graphics memory {label}, {format_size(total)}")}
+    title = gettext("graphics memory {label}, {size}", label=gettext(label), size=format_size(total))
+    return {"label": gettext(label), "chart": stacked(parts, total, title)}
 
 
 def _named(every: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -68,7 +69,11 @@ def _parts(found: Mapping[str, Any], names: Mapping[str, str]) -> list[Part]:
     besides = serving - of_models
     if besides > SMALL * total:
         parts.append(
-            _part("Ollama and its containers, besides the model" if models else "Ollama and its containers", besides, "k6")
+            _part(
+                gettext("Ollama and its containers, besides the model") if models else gettext("Ollama and its containers"),
+                besides,
+                "k6",
+            )
         )
     others = [one for one in found["held"] if not one["serves"]]
     parts += [
@@ -78,12 +83,12 @@ def _parts(found: Mapping[str, Any], names: Mapping[str, str]) -> list[Part]:
     ]
     small = [one for one in others if one["name"] not in names]
     if small:
-        parts.append(_part("other programs", sum(one["bytes"] for one in small), OTHERS))
+        parts.append(_part(gettext("other programs"), sum(one["bytes"] for one in small), OTHERS))
     rest = used - sum(part.amount for part in parts)
     if rest > SMALL * total:
-        parts.append(_part("not attributed", rest, UNKNOWN))
+        parts.append(_part(gettext("not attributed"), rest, UNKNOWN))
     if total > used:
-        parts.append(_part("free", total - used, FREE))
+        parts.append(_part(gettext("free"), total - used, FREE))
     return [part for part in parts if part.amount > 0]
 
 

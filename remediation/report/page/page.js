@@ -20,7 +20,7 @@
       document.getElementById(row.dataset.host).closest("details").hidden = !fits;
       shown += fits;
     }
-    count.textContent = `${shown} of ${rows.length} hosts`;
+    count.textContent = count.dataset.text.replace("{shown}", shown).replace("{all}", rows.length);
   };
   const by = (row, index) => {
     const cell = row.cells[index];

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from remediation import __version__
 from remediation.model.text.visible import visible
+from remediation.model.translation import gettext, language, ngettext, translated
 
 FOLDER = Path(__file__).parent
 
@@ -24,16 +25,18 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
     )
-    own = {"style": Markup(style), "script": Markup(script), "policy": policy, "version": __version__}  # noqa: S704 - files of this package
+    own = {"lang": language(), "style": Markup(style), "script": Markup(script), "policy": policy, "version": __version__}  # noqa: S704 - files of this package
     return _environment().get_template(template).render({**own, **values})
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.globals |= {"gettext": gettext, "ngettext": ngettext, "translated": translated}
+    return environment
 
 
 @cache

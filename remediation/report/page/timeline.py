@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.model.event import Event
+from remediation.model.translation import gettext, translated
 from remediation.report.formatting import duration
 from remediation.report.page.charts import Span, timeline
 
@@ -43,7 +44,7 @@ class HostTime:
         if event.kind in {"change_end", "change_progress"} and self._started:
             return CHANGED, self._started
         if event.kind == "measurement":
-            return MEASURED, f"measured {event.data.get('label', '')}"
+            return MEASURED, gettext("measured {label}", label=gettext(str(event.data.get("label") or "")))
         if event.kind == "task_start":
             return WAITED, "waited for other hosts"
         if event.kind == "task_result" and event.data.get("action") in _WAITS:
@@ -72,12 +73,12 @@ class HostTime:
         for span in self.spans:
             sums[span.tone] = sums.get(span.tone, 0.0) + span.end - span.start
         shown = [
-            {"name": kind, "tone": kind, "text": duration(sums[kind])}
+            {"name": gettext(kind), "tone": kind, "text": duration(sums[kind])}
             for kind in (LOOKED, CHANGED, MEASURED, WAITED)
             if sums.get(kind, 0.0) >= _WORTH
         ]
         named = [Span(span.start, span.end, _titled(span), span.tone) for span in self.spans]
-        title = "timeline: " + ", ".join(f"{one['name']} {one['text']}" for one in shown)
+        title = f"{gettext('timeline')}: " + ", ".join(f"{one['name']} {one['text']}" for one in shown)
         return {
             "chart": timeline(named, self.seconds, title),
             "sums": shown,
@@ -86,4 +87,5 @@ class HostTime:
 
 
 def _titled(span: Span) -> str:
-    return f"{span.name}: {duration(span.end - span.start)} from {duration(span.start)}"
+    took, start = duration(span.end - span.start), duration(span.start)
+    return gettext("{activity}: {time} from {start}", activity=translated(span.name), time=took, start=start)

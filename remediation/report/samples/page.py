@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from remediation.model.text.words import plural
+from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.formatting import duration, format_size, percent
 from remediation.report.gpus import Sample
 from remediation.report.page.charts import Series, lines
@@ -63,7 +63,7 @@ def samples_page(samples: Iterable[Sample]) -> str:
             "hosts": parts,
             "ids": {name: f"host-{number}" for number, name in enumerate(hosts, 1)},
             "words": [word for word in (GOOD, NO_GPU, SILENT, LOST) if any(part["word"] == word for part in parts)],
-            "count": plural(sum(len(each.samples) for each in hosts.values()), "sample"),
+            "count": _counted(sum(len(each.samples) for each in hosts.values())),
             "began": _clock(start),
             "took": duration(end - start),
             "ticks": [_clock(start + (end - start) * part, short=True) for part in (0, 0.5, 1)],
@@ -71,9 +71,20 @@ def samples_page(samples: Iterable[Sample]) -> str:
     )
 
 
+def _counted(samples: int) -> str:
+    return ngettext("{count} sample", "{count} samples", samples)
+
+
+def _memory(used: Sequence[float]) -> str:
+    if not used:
+        return ""
+    last, least, most = format_size(used[-1]), format_size(min(used)), format_size(max(used))
+    return gettext("{last} ({least} to {most})", last=last, least=least, most=most)
+
+
 def _clock(seconds: float, *, short: bool = False) -> str:
     if not 0 <= seconds < _LATEST:
-        return "unknown time"
+        return gettext("unknown time")
     when = datetime.fromtimestamp(seconds, tz=timezone.utc)
     return when.strftime("%H:%M:%S" if short else "%Y-%m-%d %H:%M:%S UTC")
 
@@ -88,20 +99,20 @@ def _host(name: str, host: _SampledHost, span: tuple[float, float]) -> dict[str,
         "name": name,
         "word": host.word,
         "tone": {GOOD: "good", LOST: "bad"}.get(host.word, "warn"),
-        "error": last.error or last.silent,
+        "error": translated(last.error or last.silent),
         "gpus": ", ".join(gpu.name for gpu in latest.use.gpus) if latest.use else "",
-        "memory": f"{format_size(used[-1])} ({format_size(min(used))} to {format_size(max(used))})" if used else "",
+        "memory": _memory(used),
         "memory_value": used[-1] if used else -1.0,
-        "load": f"{percent(load[-1])} (mean {percent(sum(load) / len(load))})" if load else "",
+        "load": gettext("{last} (mean {mean})", last=percent(load[-1]), mean=percent(sum(load) / len(load))) if load else "",
         "load_value": sum(load) / len(load) if load else -1.0,
         "models": ", ".join(
-            f"{one.model} {percent(100 * one.size_vram / one.size if one.size else None)} on the GPU" for one in latest.runners
+            gettext(
+                "{model} {share} on the GPU", model=one.model, share=percent(100 * one.size_vram / one.size if one.size else None)
+            )
+            for one in latest.runners
         ),
         "rate": f"{rates[-1]:.3g}" if rates else "",
         "rate_value": rates[-1] if rates else -1.0,
-        "failed": f"{len(host.samples) - len(host.read)} of {plural(len(host.samples), 'sample')} failed"
-        if len(host.read) < len(host.samples)
-        else "",
         "charts": list(_charts(host, span)),
         "held": _held(latest),
         "states": _states(host),
@@ -119,31 +130,33 @@ def _charts(host: _SampledHost, span: tuple[float, float]) -> Iterable[dict[str,
     total = max((gpu.total or 0 for gpu in cards.values()), default=0)
     if total:
         series = [
-            _series(host, f"GPU {index} memory", _of_card(index, "used"), span, number) for number, index in enumerate(cards)
+            _series(host, gettext("GPU {index} memory", index=index), _of_card(index, "used"), span, number)
+            for number, index in enumerate(cards)
         ]
         yield {
-            "name": "memory used",
+            "name": gettext("memory used"),
             "most": format_size(total),
-            "chart": lines(series, span, total, _told("memory used", series, format_size)),
+            "chart": lines(series, span, total, _told(gettext("memory used"), series, format_size)),
             "keys": _keys(series),
         }
         series = [
-            _series(host, f"GPU {index} load", _of_card(index, "utilization"), span, number) for number, index in enumerate(cards)
+            _series(host, gettext("GPU {index} load", index=index), _of_card(index, "utilization"), span, number)
+            for number, index in enumerate(cards)
         ]
         yield {
-            "name": "load",
+            "name": gettext("load"),
             "most": "100 %",
-            "chart": lines(series, span, 100.0, _told("load", series, percent)),
+            "chart": lines(series, span, 100.0, _told(gettext("load"), series, percent)),
             "keys": _keys(series),
         }
     rates = [sample.rate for sample in host.read if sample.rate is not None]
     if rates:
-        series = [_series(host, "tokens per second", lambda sample: sample.rate, span, 3, bridge=True)]
+        series = [_series(host, gettext("tokens per second"), lambda sample: sample.rate, span, 3, bridge=True)]
         most = max(rates)
         yield {
-            "name": "tokens per second",
+            "name": gettext("tokens per second"),
             "most": f"{most:.3g}",
-            "chart": lines(series, span, most, _told("tokens per second", series, lambda value: f"{value:.3g}")),
+            "chart": lines(series, span, most, _told(gettext("tokens per second"), series, lambda value: f"{value:.3g}")),
             "keys": [],
         }
 
@@ -190,12 +203,12 @@ def _told(name: str, series: Sequence[Series], text: Callable[[float], str]) -> 
     parts = []
     for each in series:
         known = [value for _, value in each.points if value is not None]
-        parts.append(
-            f"{each.name} from {text(min(known))} to {text(max(known))}, last {text(known[-1])}"
-            if known
-            else f"{each.name} unknown"
-        )
-    return f"{name} over time: {'; '.join(parts)}"
+        if known:
+            figures = {"least": text(min(known)), "most": text(max(known)), "last": text(known[-1])}
+            parts.append(gettext("{series} from {least} to {most}, last {last}", series=each.name, **figures))
+        else:
+            parts.append(gettext("{series} unknown", series=each.name))
+    return gettext("{quantity} over time: {series}", quantity=name, series="; ".join(parts))
 
 
 def _keys(series: Sequence[Series]) -> list[dict[str, str]]:
@@ -220,4 +233,4 @@ def _held(sample: Sample) -> dict[str, Any] | None:
 def _states(host: _SampledHost) -> list[str]:
     """Return what went wrong in the samples, with how often, most frequent first."""
     counts = Counter(text for sample in host.samples if (text := sample.error or sample.silent))
-    return [f"{plural(count, 'sample')}: {text}" for text, count in counts.most_common(5)]
+    return [f"{_counted(count)}: {translated(text)}" for text, count in counts.most_common(5)]

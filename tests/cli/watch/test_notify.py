@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
-from remediation.cli.watch.notify import Webhook
+from remediation.cli.watch.notify import Webhook, _reason
 from remediation.model.errors import UsageError
 from tests.cli.watch.receiving import receiver
 
@@ -30,12 +31,32 @@ def test_slack_teams_and_ntfy_get_what_they_read() -> None:
 @pytest.mark.parametrize("status", [403, 500, 302])
 def test_a_refused_notification_is_one_sentence(status: int) -> None:
     with receiver(status) as received:
-        assert Webhook(received.url).send(EVENT) == f"the notification was refused with status {status}"
+        assert (
+            Webhook(received.url)
+            .send(EVENT)
+            .startswith(f"the notification was {'redirected (' if status == 302 else 'refused with '}status {status}")
+        )
 
 
 def test_a_receiver_that_is_gone_is_one_sentence_without_the_address() -> None:
-    said = Webhook("http://127.0.0.1:1/T0KEN").send(EVENT)
-    assert said == "the notification could not be sent: ConnectionError"
+    said = Webhook("http://user:pass@127.0.0.1:1/T0KEN").send(EVENT)
+    assert said == "the notification could not be sent: no connection to 127.0.0.1:1; check the name, the port, and the network"
+
+
+@pytest.mark.parametrize(
+    ("error", "phrase"),
+    [
+        (requests.exceptions.SSLError("T0KEN"), "the certificate of hooks.example was refused"),
+        (requests.exceptions.ReadTimeout("T0KEN"), "hooks.example did not answer within 10 s"),
+        (requests.exceptions.ConnectTimeout("T0KEN"), "hooks.example did not answer within 10 s"),
+        (requests.exceptions.InvalidURL("T0KEN"), "hooks.example gave an answer that is not HTTP, or its address is invalid"),
+    ],
+)
+def test_each_kind_of_failure_is_a_phrase_with_what_to_do(error: requests.RequestException, phrase: str) -> None:
+    said = _reason(error, "hooks.example")
+    assert said.startswith(phrase)
+    assert "; " in said
+    assert "T0KEN" not in said
 
 
 def test_the_address_may_stand_in_the_environment() -> None:
@@ -48,7 +69,7 @@ def test_the_address_may_stand_in_the_environment() -> None:
     [
         ("HOOK", None, "the variable HOOK holds no http or https address"),
         ("ftp://x", None, "expected an http or https address"),
-        ("https://x", "irc", "expected one of json, slack, teams, ntfy"),
+        ("https://x", "irc", "is no form of a notification"),
         (None, "slack", "needs --notify"),
         ("https://ntfy.sh", "ntfy", "ends with its topic"),
     ],

@@ -76,6 +76,11 @@ def test_quiet_hours_that_are_none_are_refused(text: str) -> None:
         QuietHours.parse(text)
 
 
+def test_quiet_hours_without_a_length_are_refused() -> None:
+    with pytest.raises(UsageError, match="starts when it ends"):
+        QuietHours.parse("22:00-22:00")
+
+
 def test_the_memory_survives_a_restart_and_forgets_old_repairs(tmp_path: Path) -> None:
     file = tmp_path / "watch" / "w.json"
     kept = memory(10, 999_999)

@@ -240,8 +240,9 @@ class Tap(threading.Thread):
 
 
 def test_secrets_are_neither_on_the_wire_in_clear_nor_on_disk_nor_in_a_log(
-    cluster: LoopbackCluster, fleet: Path, lab: control.Lab, tls: dict[str, str], tmp_path: Path
+    cluster: LoopbackCluster, fleet: Path, lab: control.Lab, tls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("remediation.engine.executors.dask_cluster.REACHING", 0.0)  # all goes through the scheduler, and the tap
     tap = Tap(cluster.address)
     with dask_settings(tls):
         code, _ = started(f"tls://127.0.0.1:{tap.port}", fleet, extra_vars=("api_token=tok-5f3a9c1e77",), check=True)
@@ -258,6 +259,7 @@ def test_a_cluster_without_tls_gets_no_secrets_and_a_scheduler_that_vanishes_end
     fleet: Path, lab: control.Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("remediation.engine.executors.remote.NEW_WORKERS", 2.0)
+    monkeypatch.setattr("remediation.engine.executors.dask_cluster.REACHING", 0.0)
     with LoopbackCluster(tmp_path / "plain") as plain:
         plain.start("d")
         address = plain.address.replace("tcp:", "dask:")

@@ -59,6 +59,9 @@ def test_a_host_that_is_this_machine_and_step_are_refused(tmp_path: Path) -> Non
     inventory.write_text("all: {hosts: {one: {ansible_connection: local}}}\n")
     with pytest.raises(UsageError, match="one: a local connection is this machine"):
         refuse_unsupported(made.request(inventory=load_inventory([inventory])))
+    inventory.write_text("all: {hosts: {localhost: {}}}\n")
+    with pytest.raises(UsageError, match="localhost: a local connection is this machine"):
+        refuse_unsupported(made.request(inventory=load_inventory([inventory])))
     with pytest.raises(UsageError, match="--step"):
         refuse_unsupported(made.request(step=True))
 

@@ -111,7 +111,7 @@ def init(options: Init) -> int:
 def starter_files(connection: str, hosts: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the texts of a project by their path. Raises `UsageError` for a connection or host name that an inventory cannot have."""
     if connection not in CONNECTIONS:
-        raise UsageError(f"--connection: expected one of {', '.join(CONNECTIONS)}, got {connection!r}")
+        raise UsageError(f"--connection: {connection!r} is no connection", next_step=f"use one of {', '.join(CONNECTIONS)}")
     if connection == LOCAL and hosts:
         raise UsageError("--connection local is this machine and takes no --host", next_step="use --connection ssh or winrm")
     wrong = next((host for host in hosts if not _HOST.fullmatch(host)), None)

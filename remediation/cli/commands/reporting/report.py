@@ -11,6 +11,7 @@ from remediation.cli.options import ReportSource
 from remediation.cli.task import command_task
 from remediation.model.errors import UsageError
 from remediation.model.text.words import plural
+from remediation.model.translation import gettext
 
 if TYPE_CHECKING:
     from remediation.model.event import Event
@@ -61,7 +62,7 @@ def report(options: ReportSource) -> int:
         else:
             text = render(events)
     write_whole(target, current_masker().text(text))
-    sys.stdout.write(f"wrote {target}\n")
+    sys.stdout.write(f"{gettext('wrote {file}', file=target)}\n")
     if read and read.skipped:
         sys.stderr.write(
             f"{plural(read.skipped, 'line')} of {source} could not be read and {'was' if read.skipped == 1 else 'were'} skipped\n"

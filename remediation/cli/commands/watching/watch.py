@@ -42,7 +42,9 @@ def watch(options: WatchOptions) -> int:
 
     name = options.name or NAME
     if not _NAME.fullmatch(name):
-        raise UsageError(f"--name: expected letters, digits, dots and hyphens, got {name!r}")
+        raise UsageError(
+            f"--name: expected letters, digits, dots and hyphens, got {name!r}", next_step="start it with a letter or a digit"
+        )
     every = max(LEAST, seconds("--every", options.every, EVERY))
     if options.uninstall:
         from remediation.cli.watch.install import uninstall_service

@@ -72,7 +72,7 @@ def test_init_overwrites_nothing(remediate: Remediate, tmp_path: Path) -> None:
 def test_init_refuses_what_is_no_host() -> None:
     with pytest.raises(UsageError, match="not a host name"):
         starter_files("ssh", ("a: {b: c}",))
-    with pytest.raises(UsageError, match="expected one of local, ssh, winrm"):
+    with pytest.raises(UsageError, match="is no connection"):
         starter_files("telnet")
 
 

@@ -1,0 +1,189 @@
+"""A language's messages, and the search for the message that an English text was made from.
+
+A message with placeholders is a template: ``close {program}`` matches ``close chrome.exe``. The value is translated in the same
+way, because it may be a sentence. Of several ways to read a text, the one that understands most of it decides. Matching compares the
+text between placeholders from left to right, so its time is linear in the text, whatever a host may have put into it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from importlib import resources
+from typing import NamedTuple
+
+from remediation.model.translation.po import read_po, translations
+
+_PLACEHOLDER = re.compile(r"\{(\w{1,40})\}")
+_COUNT = "count"
+"""The placeholder that holds only a number: ``{count} layers`` is not the message of ``all layers``."""
+_VERBS = ("is", "are", "was", "were")
+"""What a placeholder for a verb may hold; a translation may leave it out."""
+_DEPTH = 6
+_LONGEST = 4000
+_LEAST_TEXT = 2
+_WORDS = {"not", "all"}
+"""Single words that are translated inside a sentence: others may be names of parameters, options or values."""
+_PARTS = 8
+"""Letters that a message needs to be preferred to reading a text as a list of parts, where both understand as much."""
+_KEPT = 8192
+_CLAUSES = ("\n", "; ", ": ")
+_LISTS = (" · ", ", ", " and ", " or ")
+_JOINTS = {" and ", " or "}
+"""Separators that are words: they are translated between names only."""
+_EDGES = " .,;:()"
+
+
+class TextReading(NamedTuple):
+    """A translation, how many letters of the English text belong to messages, and how many of them to the outermost one."""
+
+    text: str
+    understood: int
+    outer: int = 0
+
+
+class MessageTemplate(NamedTuple):
+    """A message with placeholders: the text between them, their names, and how much text there is."""
+
+    message: str
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+    length: int
+
+    def match(self, text: str) -> dict[str, str] | None:
+        """Return the values of the placeholders, None if `text` was not made from this message."""
+        if not (text.startswith(self.texts[0]) and text.endswith(self.texts[-1])):
+            return None
+        at, end = len(self.texts[0]), len(text) - len(self.texts[-1])
+        values: dict[str, str] = {}
+        for name, following in zip(self.names, (*self.texts[1:-1], None), strict=True):
+            stop = end if following is None else text.find(following, at, end)
+            if stop < at:
+                return None
+            value = text[at:stop]
+            if (
+                (name == _COUNT and not value.isdecimal())
+                or (name == "verb" and value not in _VERBS)
+                or values.setdefault(name, value) != value
+            ):
+                return None
+            at = stop + len(following or "")
+        return values
+
+
+def _is_typed(before: str) -> bool:
+    """Return whether the text before a value shows that the value is typed as it is: ``--option `` or ``NAME=``."""
+    return before.endswith("=") or (before.endswith(" ") and before[:-1].rpartition(" ")[2].startswith("--"))
+
+
+def templates(message: str) -> tuple[MessageTemplate, ...]:
+    """Return the templates of a message, one for each verb that ``{verb}`` may stand for.
+
+    A message without a placeholder, or with too little text to be found, has none.
+    """
+    if "{verb}" in message:
+        return tuple(each._replace(message=message) for verb in _VERBS for each in templates(message.replace("{verb}", verb)))
+    parts = _PLACEHOLDER.split(message)
+    texts = tuple(part.replace("{{", "{").replace("}}", "}") for part in parts[::2])
+    length = sum(letter.isalpha() for text in texts for letter in text)
+    return (
+        (MessageTemplate(message, texts, tuple(parts[1::2]), length),)
+        if len(parts) > 1 and (length >= _LEAST_TEXT or _COUNT in parts[1::2])
+        else ()
+    )
+
+
+class MessageCatalogue:
+    """The messages of a language."""
+
+    def __init__(self, language: str) -> None:
+        folder = resources.files("remediation") / "locale" / language / "LC_MESSAGES"
+        messages = read_po(folder / "remediation.po")
+        self._translations = translations(messages)
+        self._forms: dict[str, str] = {}
+        self._counted: dict[str, tuple[str, str]] = {}
+        self._templates: dict[str, list[MessageTemplate]] = defaultdict(list)
+        for message, found in messages.items():
+            one, _, many = message.partition("\0")
+            for each in filter(None, (one, many)):
+                self._forms.setdefault(each, found.split("\0")[0])
+                if many:
+                    self._counted[each] = (one, many)
+                for template in templates(each):
+                    self._templates[max(template.texts, key=len)].append(template)
+        self._forms.pop("", None)
+        self._read = lru_cache(_KEPT)(self._reading)
+
+    def message(self, message: str) -> str:
+        """Return the translation of a message, or the message."""
+        return self._translations.gettext(message) if message else ""
+
+    def counted(self, one: str, many: str, count: int) -> str:
+        """Return the translation for a count."""
+        return self._translations.ngettext(one, many, count)
+
+    def text(self, text: str) -> str:
+        """Return the translation of a text that was made from a message; other text stays as it is."""
+        return self._read(text, _DEPTH).text if len(text) <= _LONGEST else text
+
+    def _reading(self, text: str, depth: int) -> TextReading:
+        """Return the translation that understands most of a text: as a message, or as parts that are messages."""
+        bare = text.strip(_EDGES)
+        if not depth or not any(letter.isalpha() for letter in bare):
+            return TextReading(text, 0)
+        return max(self._readings(text, bare, depth), key=lambda reading: reading[1:], default=TextReading(text, 0))
+
+    def _readings(self, text: str, bare: str, depth: int) -> Iterator[TextReading]:
+        yield from self._as_parts(text, _CLAUSES, depth)
+        for one in dict.fromkeys((text, text.strip(), bare)):
+            start = text.index(one)
+            for found in self._as_message(one, depth):
+                yield TextReading(f"{text[:start]}{found.text}{text[start + len(one) :]}", *found[1:])
+        yield from self._as_parts(text, _LISTS, depth)
+
+    def _as_parts(self, text: str, separators: Sequence[str], depth: int) -> Iterator[TextReading]:
+        for separator in separators:
+            if separator not in text:
+                continue
+            parts = text.split(separator, 1 if separator == ": " else -1)
+            joint = separator
+            if separator in _JOINTS:
+                if any(" " in part for part in parts):
+                    continue
+                joint = f" {self._forms.get(separator.strip(), separator.strip())} "
+            read = [self._read(part, depth - 1) for part in parts]
+            yield TextReading(joint.join(part.text for part in read), sum(part.understood for part in read), _PARTS)
+
+    def _as_message(self, text: str, depth: int) -> Iterator[TextReading]:
+        if text in self._forms and (" " in text or text in _WORDS):
+            letters = sum(letter.isalpha() for letter in text)
+            yield TextReading(self._forms[text], letters, letters)
+            return
+        for anchor in self._templates:
+            if anchor in text:
+                for template in self._templates[anchor]:
+                    values = template.match(text)
+                    if values is not None:
+                        yield self._filled(template, values, depth)
+
+    def _filled(self, template: MessageTemplate, values: dict[str, str], depth: int) -> TextReading:
+        shown = {
+            name: TextReading(values[name], 0) if _is_typed(before) else self._read(values[name], depth - 1)
+            for name, before in zip(template.names, template.texts, strict=False)
+        }
+        text = self._forms[template.message]
+        if template.message in self._counted:
+            count = int(values.get(_COUNT, 1))
+            text = self._translations.ngettext(*self._counted[template.message], count)
+        understood = template.length + sum(value.understood for value in shown.values())
+        return TextReading(
+            text.format(verb="", **{name: value.text for name, value in shown.items()}), understood, template.length
+        )
+
+
+@lru_cache(maxsize=1)
+def load_catalogue(language: str) -> MessageCatalogue:
+    """Return the catalogue of a language."""
+    return MessageCatalogue(language)
