@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,18 +16,17 @@ from tests.cli.started import ROOT, Remediate, Started
 from tests.support.loaded import python
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """A state folder and a home of the test's own; nothing of the user's settings."""
+def settings(folder: Path) -> dict[str, str]:
+    """Return an environment with state and home below a folder, and nothing of the user's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INVOKE_", "XDG_", "REMEDIATION_"))}
-    kept |= {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), "COLUMNS": "100"}
-    kept["REMEDIATION_LEASE_FOLDER"] = str(tmp_path / "lease")  # tests that run at once are no rivals
+    kept |= {"PYTHONPATH": str(ROOT), "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "COLUMNS": "100"}
+    kept["REMEDIATION_LEASE_FOLDER"] = str(folder / "lease")  # tests that run at once are no rivals
     return kept
 
 
-@pytest.fixture
-def remediate(tmp_path: Path, environment: dict[str, str]) -> Iterator[Remediate]:
-    """Run ``remediate`` with these words in an empty folder; a lab that it started is stopped afterwards.
+@contextmanager
+def running(folder: Path, environment: dict[str, str]) -> Iterator[Remediate]:
+    """Yield a function that runs ``remediate`` with these words in a folder; a lab that it started is stopped afterwards.
 
     It is a fork of a process that has loaded it; with `fresh`, or another `program`, it is started as its users start it.
     """
@@ -43,7 +43,7 @@ def remediate(tmp_path: Path, environment: dict[str, str]) -> Iterator[Remediate
         begin = [sys.executable] if fresh or program else python(given)
         return subprocess.run(
             [*begin, *(program or ("-m", "remediation.cli.main")), *words],
-            cwd=cwd or tmp_path,
+            cwd=cwd or folder,
             env=given,
             capture_output=True,
             text=True,
@@ -52,5 +52,20 @@ def remediate(tmp_path: Path, environment: dict[str, str]) -> Iterator[Remediate
             timeout=timeout,
         )
 
-    yield start
-    control.stop(tmp_path / "state" / "remediation" / "lab")
+    try:
+        yield start
+    finally:
+        control.stop(folder / "state" / "remediation" / "lab")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """The settings of one test."""
+    return settings(tmp_path)
+
+
+@pytest.fixture
+def remediate(tmp_path: Path, environment: dict[str, str]) -> Iterator[Remediate]:
+    """The program in an empty folder."""
+    with running(tmp_path, environment) as start:
+        yield start

@@ -210,6 +210,7 @@ REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "two-models-stored": ("explicit_num_gpu", ("model.reloaded",)),
     "deleted-model-loaded": ("", ("model.loaded",)),
     "model-truncated": ("model_corrupt", ("model.repulled", "model.reloaded")),
+    "slow-tokens": ("explicit_num_gpu", ("model.reloaded",)),
     "healthy": ("healthy", ()),
     "user-llm-library": ("wrong_library_or_missing_runner", (*SETTING, "model.reloaded")),
     "user-visible-devices": ("cuda_visible_devices_wrong", (*SETTING, "model.reloaded")),

@@ -52,6 +52,8 @@ def looks() -> Iterator[Call]:
     yield Probe("gpu", {"fields": FIELDS, "fallback": ["index"]})
     yield Probe("gpu", {"fields": ["index", "no_such_field"], "fallback": ["index", "uuid"]})
     yield Probe("sample", {"fields": ["memory.used"], "every": 20, "count": 2})
+    for name in ("Spooler", "print spooler", "WinRM", "com.docker.service", "no-such-service"):
+        yield Probe("service", {"name": name, "action": "read"})
     for path in (FOLDER, "C:\\", "C:\\nowhere", "E:\\", "D:\\models", "C:\\Users\\maria"):
         yield Probe("folder", {"path": path})
     yield Probe("requests", {"paths": [f"{FOLDER}\\.env", "C:\\nowhere\\x.json", "C:\\Users\\maria\\x.json"]})
@@ -90,6 +92,9 @@ def changes(state: State) -> Iterator[Call]:
     for name in ("chrome.exe", "Discord.exe", "lsass.exe", "winrshost.exe"):
         yield from _closed(state, name)
     yield Probe("close", {"pid": 4711, "started": 1.0, "grace": 1, "force": False}, writes=True)
+    for action in ("stop", "start", "pause"):
+        for name in ("Spooler", "no-such-service"):
+            yield Probe("service", {"name": name, "action": action}, writes=True)
     for action in ("stop", "start", "kill", "dance"):
         yield Probe("docker-desktop", {"action": action, "seconds": 30}, writes=True)
 

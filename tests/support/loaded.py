@@ -7,6 +7,7 @@ Whether the program loads without that, and how little, is for tests that start 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -20,10 +21,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import remediation
 
@@ -125,9 +128,29 @@ def _attend(caller: socket.socket) -> list[str]:
     return list(wanted["words"])
 
 
+def _end(code: object) -> NoReturn:
+    """End as Python does, but leave the loaded modules as they are: to take them apart would cost three times what a short run does.
+
+    What Python itself would print about is left to it: a code that is no number, or a stream that cannot be written.
+    """
+    if isinstance(code, int):
+        threading._shutdown()  # type: ignore[attr-defined]  # what Python calls first
+        atexit._run_exitfuncs()
+        with suppress(AttributeError, OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code & 0xFF)
+    sys.exit(code)  # type: ignore[arg-type]  # a text is printed
+
+
 if __name__ == "__main__":
     _load()
     _, module, *words = _serve(Path(sys.argv[1]))
     sys.argv = [module, *words]
     sys.modules.pop(module, None)
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    code: object = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        code = 0 if ended.code is None else ended.code
+    _end(code)

@@ -100,7 +100,7 @@ function ConvertTo-Instance($Row) {
         if ($null -ne $value) {
             if ($name -like '*Date' -or $name -eq 'LastBootUpTime') { $value = ConvertTo-Moment $value }
             elseif ($name -match 'Id$') { $value = [uint32] $value }
-            elseif ($value -isnot [string]) { $value = [uint64] $value }
+            elseif ($value -isnot [string] -and $value -isnot [bool]) { $value = [uint64] $value }
         }
         $made.PSObject.Properties.Add([Management.Automation.PSNoteProperty]::new($name, $value))
     }
@@ -146,10 +146,17 @@ function Get-Service {
     [CmdletBinding()] param([Parameter(Position = 0)] [string[]] $Name)
     foreach ($one in $Name) {
         $state = Get-Answer 'service' @{ name = $one }
-        if ($state) { [pscustomobject] @{ Name = $one; Status = $state } }
+        if ($state) { [pscustomobject] @{ Name = $one; Status = $state; ServicesDependedOn = @(); DependentServices = @() } }
         else { Write-Missing $PSCmdlet "Cannot find any service with service name '$one'." 'NoServiceFoundForGivenName' $one }
     }
 }
+function Set-State($Cmdlet, [string] $Name, [string] $Action) {
+    $null = Get-Answer 'service' @{ name = $Name; action = $Action } -Change
+    if ($script:Refused) { Write-Refusal $Cmdlet (New-Refusal $Cmdlet) }
+}
+function Start-Service { [CmdletBinding()] param([string] $Name) Set-State $PSCmdlet $Name 'start' }
+function Stop-Service { [CmdletBinding()] param([string] $Name, [switch] $Force) Set-State $PSCmdlet $Name 'stop' }
+function Suspend-Service { [CmdletBinding()] param([string] $Name) Set-State $PSCmdlet $Name 'pause' }
 function Get-Process {
     [CmdletBinding()] param([int[]] $Id, [string[]] $Name, [switch] $IncludeUserName)
     if ($IncludeUserName -and -not (Get-Answer 'login').elevated) {
@@ -350,4 +357,4 @@ function New-Object {
     $made
 }
 
-Export-ModuleMember -Function Enter-Windows, *-Cim*, *-ScheduledTask*, *-Process, Get-WSManInstance, Get-Service, Start-Sleep, Join-Path, Test-Path, Get-ChildItem, Get-Item, Get-ItemProperty, Get-Command, New-Object
+Export-ModuleMember -Function Enter-Windows, *-Cim*, *-ScheduledTask*, *-Process, Get-WSManInstance, *-Service, Start-Sleep, Join-Path, Test-Path, Get-ChildItem, Get-Item, Get-ItemProperty, Get-Command, New-Object

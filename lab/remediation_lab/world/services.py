@@ -43,7 +43,8 @@ def service(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _found(machine: Machine, name: str) -> dict[str, Any] | None:
+def all_of(machine: Machine) -> dict[str, dict[str, Any]]:
+    """Return the services by their names in small letters."""
     known = machine.state.services
     for own, shown in _OWN.items():
         running = any(each.service == own for each in machine.state.programs) or own == "Spooler"
@@ -52,7 +53,11 @@ def _found(machine: Machine, name: str) -> dict[str, Any] | None:
                 own.lower(),
                 listed(own, shown, f"C:\\Windows\\System32\\svchost.exe -k {own}", "Running" if running else "Stopped"),
             )
-    wanted = name.lower()
+    return known
+
+
+def _found(machine: Machine, name: str) -> dict[str, Any] | None:
+    known, wanted = all_of(machine), name.lower()
     return known.get(wanted) or next((each for each in known.values() if each["DisplayName"].lower() == wanted), None)
 
 

@@ -218,6 +218,8 @@ class State:
     variables: dict[str, dict[str, str]] = field(default_factory=dict)
     """Environment variables in the registry: of ``machine``, and of each user by name."""
     client: Client | None = None
+    slowness: float = 1.0
+    """How many times longer a native server takes for a token than the card allows."""
     disk: float = 1.5e9
     """Bytes per second that a model is read with."""
     disk_total: int = 475 * GIB

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from remediation_lab import programs
 from remediation_lab.wire import Json, Refusal
-from remediation_lab.world import booting, rights
+from remediation_lab.world import booting, rights, services
 from remediation_lab.world.front import Front
 from remediation_lab.world.scheduler import DENIED
 from remediation_lab.world.state import Program, normal
@@ -40,6 +40,12 @@ def sid(user: str) -> str:
 
 def _home(user: str) -> str:
     return f"C:\\Users\\{user.rpartition(chr(92))[2]}"
+
+
+def _of_class(row: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a service with the properties of Win32_Service."""
+    named = {name: value for name, value in row.items() if name not in {"Pid", "Delayed"}}
+    return {**named, "DelayedAutoStart": row["Delayed"], "DesktopInteract": False, "AcceptPause": False}
 
 
 class Windows:
@@ -125,6 +131,7 @@ class Windows:
             {
                 "Name": each.name, "ProcessId": each.pid, "ParentProcessId": each.parent, "SessionId": each.session,
                 "ExecutablePath": each.path if self._sees(each) else None,
+                "CommandLine": (each.command or (f'"{each.path}"' if each.path else None)) if self._sees(each) else None,
                 "CreationDate": None if timeless or each.name == "System" else each.started,
             }
             for each in self._machine.state.programs
@@ -140,7 +147,10 @@ class Windows:
         }  # fmt: skip
 
     def _services(self) -> list[dict[str, Json]]:
-        return [{"Name": each.service, "ProcessId": each.pid} for each in self._machine.state.programs if each.service]
+        running = {each.service: each.pid for each in self._machine.state.programs if each.service}
+        known = services.all_of(self._machine)
+        rest = [{"Name": name, "ProcessId": pid} for name, pid in running.items() if name.lower() not in known]
+        return [*rest, *({**_of_class(row), "ProcessId": running.get(row["Name"], 0)} for row in known.values())]
 
     def _computer(self) -> list[dict[str, Json]]:
         return [
@@ -174,9 +184,18 @@ class Windows:
 
     # services, WinRM's configuration, the registry
 
+    def do_service(self, name: str, action: str) -> None:
+        """Start, stop or pause a service."""
+        answer = services.service(self._machine, {"name": name, "action": action})
+        if answer["Problem"]:
+            raise Refusal("error", answer["Problem"])
+
     def ask_service(self, name: str) -> str | None:
         """Return a service's state, None where there is none or the login may not ask."""
         state = self._machine.state
+        row = None if state.login.restricted else services.all_of(self._machine).get(name.lower())
+        if row is not None:
+            return str(row["State"])
         if state.login.restricted or state.setup.wsl_service is None or name.lower() != state.setup.wsl_service.lower():
             return None
         return "Running" if state.engine.up else "Stopped"

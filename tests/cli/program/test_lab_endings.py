@@ -3,9 +3,12 @@ offers to delete data. Check mode ends as the run does."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from remediation_lab import control
+from tests.cli.conftest import running, settings
 from tests.cli.started import Remediate
 from tests.support.endings import Ended
 
@@ -87,10 +90,13 @@ UNFORESEEN: dict[str, tuple[int, int, list[str], str]] = {
 """What only a run shows (a program that does not end): check mode's exit code, the run's, the rungs, and how the next step begins."""
 
 
-@pytest.fixture
-def lab(remediate: Remediate) -> Remediate:
-    remediate("lab.start")
-    return remediate
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remediate]:
+    """One lab for all: a fault makes its machine new."""
+    folder = tmp_path_factory.mktemp("lab")
+    with running(folder, settings(folder)) as remediate:
+        remediate("lab.start")
+        yield remediate
 
 
 def fixed(lab: Remediate, fault: str, *words: str) -> Ended:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,17 @@ from tests.connections.faulty import FAULTS, MESSAGES, Hurried, Impatient, add, 
 from tests.connections.peer.winrm_server import SHELL_NOT_FOUND
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize(("action", "occurrence"), MESSAGES)
-@pytest.mark.parametrize("writes", [True, False], ids=["write", "read"])
+def _faults() -> Iterator[object]:
+    """Yield each fault at each message, met by a write and by a read; the normal tests have every third of the reads, each fault and each message."""
+    for writes, ((number, fault), (place, (action, occurrence))) in product(
+        (True, False), product(enumerate(FAULTS), enumerate(MESSAGES))
+    ):
+        sampled = writes or (number + place) % 3 == 0
+        name = f"{action}-{occurrence}-{fault}-{'write' if writes else 'read'}"
+        yield pytest.param(fault, action, occurrence, writes, id=name, marks=[] if sampled else [pytest.mark.every])
+
+
+@pytest.mark.parametrize(("fault", "action", "occurrence", "writes"), list(_faults()))
 def test_a_fault_at_a_message(
     start_peer: StartPeer, tmp_path: Path, fault: str, action: str, occurrence: int, *, writes: bool
 ) -> None:

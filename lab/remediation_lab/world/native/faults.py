@@ -86,6 +86,11 @@ def by_hand(state: State) -> None:
     state.installations = [Installation("hand", USER, "C:\\ollama", environment={})]
 
 
+def slow(state: State) -> None:
+    """Let a token take about four seconds, as on a card that has throttled its clock."""
+    state.slowness = 150.0
+
+
 def version(number: str) -> Callable[[State], None]:
     """Install another release."""
 
@@ -232,6 +237,7 @@ FAULTS: Mapping[str, NativeFault] = {
     "deleted-model-loaded": NativeFault(_deleted),
     "server-hangs": NativeFault(_hangs),
     "model-truncated": NativeFault(_truncated),
+    "slow-tokens": NativeFault(_one_layer, machine=slow),
     "app-closed": NativeFault(_app_closed),
     "healthy": NativeFault(ask),
 }

@@ -250,7 +250,7 @@ class NativeServers:
             version=installation.version, environment={**environment, "OLLAMA_MODELS": folder}, device=device,
             memory=_Share(self._memory, _key(installation)), clock=self._clock, models=DiskStore(self._folder(folder)),
             log=lambda _, text: self._log(installation, text), ram=replace(Memory(), total=state.memory_total, free=state.memory_free),
-            pace=replace(Pace(), disk=state.disk), processes=_Runners(self, installation), program=f"{installation.folder}\\{SERVER}",
+            pace=_pace(state), processes=_Runners(self, installation), program=f"{installation.folder}\\{SERVER}",
         )  # fmt: skip
 
     def _folder(self, path: str) -> Path:
@@ -280,6 +280,11 @@ class NativeServers:
         found = self.runner(installation, model)
         if found is not None:
             self._state.programs = [each for each in self._state.programs if each is not found]
+
+
+def _pace(state: State) -> Pace:
+    pace = Pace()
+    return replace(pace, disk=state.disk, gpu=pace.gpu / state.slowness, cpu=pace.cpu / state.slowness)
 
 
 def _key(installation: Installation) -> str:
