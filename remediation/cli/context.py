@@ -238,9 +238,12 @@ def secrets_of_environment(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def warn_of_misspelt(inventory: Inventory, extra: Mapping[str, Any]) -> None:
-    """Warn on stderr about variables that look like misspelled Ansible variables."""
+    """Warn on stderr about variables that look like misspelled Ansible variables, and settings of ``ansible.cfg`` without effect."""
     for each in misspelt(inventory, extra):
         sys.stderr.write(f"warning: {each}\n")
+    note = ansible_config().note()
+    if note:
+        sys.stderr.write(f"note: {note}\n")
 
 
 def _tape(name: str | None, masker: Masker) -> Cassette | None:

@@ -33,6 +33,7 @@ _PAST = 0.25
 """Factor of a finding's share if the server has stopped answering since."""
 _SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
 _MOST_QUOTES = 5
+_ONE_HINT, _NOTHING = 2.5, -2.0
 _WORDS = re.compile(r"[a-z]{3,}")
 _SAID_TWICE = 0.6
 """A fact with this share of a title's words replaces the title."""
@@ -89,10 +90,20 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     said = list(dict.fromkeys(fact.said for fact in told if fact.said))
     quotes = list(dict.fromkeys(quote for fact in told for quote in fact.quotes))
     because = _sentence(best.entry.title, said[0] if said else "")
+    cure = cure_of(best.entry, facts, reading)
+    if (rival := _rival(weighed)) is not None and not facts.holds("on.live"):
+        cure = f"{cure} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
     return Finding(
-        weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure_of(best.entry, facts, reading), bool(best.entry.by_hand),
+        weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure, bool(best.entry.by_hand),
         best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
     )  # fmt: skip
+
+
+def _rival(weighed: Weighed) -> Scored | None:
+    """Return the next mechanism of a cause whose mechanism is open: none is proven, and one hint would change their order."""
+    best, *others = weighed.mechanisms
+    near = not best.proven and bool(others) and best.score - others[0].score < _ONE_HINT and others[0].score > _NOTHING
+    return others[0] if near else None
 
 
 def _sentence(title: str, said: str) -> str:

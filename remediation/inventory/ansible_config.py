@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,20 @@ NAMES = ("forks", "inventory", "roles_path", "vault_password_file", *VARIABLES)
 
 @dataclass(frozen=True, slots=True)
 class AnsibleConfig:
-    """The settings that are given, as text, and the file that they come from."""
+    """The settings that are given, as text, the file that they come from, and its settings that have no effect here."""
 
     values: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
+    ignored: tuple[str, ...] = ()
+
+    def note(self) -> str:
+        """Return a sentence about the settings that have no effect, "" without any."""
+        if not self.ignored:
+            return ""
+        near = {name: get_close_matches(name, NAMES, n=1, cutoff=0.8) for name in self.ignored}
+        meant = "".join(f"; did you mean {found[0]!r} instead of {name!r}?" for name, found in near.items() if found)
+        verb = "has" if len(self.ignored) == 1 else "have"
+        return f"{self.path}: {', '.join(self.ignored)} {verb} no effect here{meant}"
 
     def paths(self, name: str, separator: str) -> tuple[Path, ...] | None:
         """Return a list of paths, relative ones below the file's folder; None if it is not given."""
@@ -76,6 +87,7 @@ def ansible_config(environment: Mapping[str, str] = os.environ) -> AnsibleConfig
     """Return the settings. Raises `UsageError` for a file that cannot be read."""
     path = next(_candidates(environment), None)
     values: dict[str, str] = {}
+    ignored: tuple[str, ...] = ()
     if path is not None:
         parser = configparser.ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=(";",))
         try:
@@ -87,8 +99,9 @@ def ansible_config(environment: Mapping[str, str] = os.environ) -> AnsibleConfig
             ) from None
         if parser.has_section(SECTION):
             values = {name: parser.get(SECTION, name) for name in NAMES if parser.has_option(SECTION, name)}
+            ignored = tuple(name for name in parser.options(SECTION) if name not in NAMES)
     values |= {name: environment[f"ANSIBLE_{name.upper()}"] for name in NAMES if environment.get(f"ANSIBLE_{name.upper()}")}
-    return AnsibleConfig(values, path)
+    return AnsibleConfig(values, path, ignored)
 
 
 def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:

@@ -97,6 +97,9 @@ def _mistakes(inventory: Inventory, host: str, extra: Layer | None) -> list[Prob
         missing = _missing(host, known, home)
         if missing is not None:
             return [missing]
+    address = known.get("ansible_host")
+    if address is not None and (address.value is None or not str(address.value).strip()):
+        return [problem(f"host {host}: ansible_host is empty; set an address, or leave it out", address.place or home)]
     try:
         from_variables(host, _readable(known))
         with_servers(host, _readable(known))

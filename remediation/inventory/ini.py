@@ -26,6 +26,8 @@ def read_ini(text: str, path: Path, problems: list[Problem]) -> Table:
     """Return the groups of an INI inventory. Mistakes are added to `problems`."""
     groups = Table({}, Place(str(path), 1, 1))
     name, part = UNGROUPED, ""
+    defined: set[str] = {"all", UNGROUPED}
+    wanted: dict[str, tuple[str, Place]] = {}
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line[0] in "#;":
@@ -37,6 +39,10 @@ def read_ini(text: str, path: Path, problems: list[Problem]) -> Table:
                 problems.append(problem(f"expected [GROUP], [GROUP:vars] or [GROUP:children], got {line}", place))
                 continue
             name, part = found[1], found[2] or ""
+            if part == "vars":
+                wanted.setdefault(name, (f"[{name}:vars] names a group that this file does not define", place))
+            else:
+                defined.add(name)
             _group(groups, name, place)
         elif part == "vars":
             key, equals, value = line.partition("=")
@@ -45,9 +51,12 @@ def read_ini(text: str, path: Path, problems: list[Problem]) -> Table:
                 continue
             _put(_part(groups, name, "vars", place), key.strip(), _value(value.strip(), place), place)
         elif part == "children":
-            _put(_part(groups, name, "children", place), line.split("#")[0].strip(), None, place)
+            child = line.split("#")[0].strip()
+            wanted.setdefault(child, (f"[{name}:children] names the group {child!r}, which this file does not define", place))
+            _put(_part(groups, name, "children", place), child, None, place)
         else:
             _host(_part(groups, _group(groups, name, place), "hosts", place), line, place, problems)
+    problems += [problem(words, place) for group, (words, place) in wanted.items() if group not in defined]
     return groups
 
 

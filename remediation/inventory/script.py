@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Mapping
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from remediation.model.errors import Place, Problem
 from remediation.templating.yaml.loader import problem
 from remediation.templating.yaml.located import Rows, Table, Text
 
 TIMEOUT = 120.0
+LARGEST = 16 * 1024 * 1024
+"""Most bytes that a program may print, as for an inventory file."""
 META = "_meta"
 
 
@@ -32,6 +39,9 @@ def read_program(path: Path, problems: list[Problem]) -> Table:
     empty = Table({}, place)
     content = _printed(path, ("--list",), problems)
     if not isinstance(content, Mapping):
+        if content is not None:
+            kind = "a list" if isinstance(content, list) else f"{content!r:.40}"
+            problems.append(problem(f"{path} --list printed {kind}; expected a mapping of groups", place))
         return empty
     meta = content.get(META)
     known = meta.get("hostvars") if isinstance(meta, Mapping) else None
@@ -63,22 +73,71 @@ def _printed(path: Path, words: tuple[str, ...], problems: list[Problem]) -> Any
     place = Place(str(path), 1, 1)
     shown = f"{path} {' '.join(words)}"
     try:
-        done = subprocess.run(
-            [str(path.resolve()), *words], capture_output=True, timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = "it ran longer than two minutes" if isinstance(error, subprocess.TimeoutExpired) else str(error)
-        problems.append(problem(f"{shown} cannot be run: {reason}", place))
+        code, output, errors = run_bounded([str(path.resolve()), *words], TIMEOUT, LARGEST)
+    except (OSError, OverflowError, TimeoutError) as error:
+        problems.append(problem(f"{shown} cannot be run: {error}", place))
         return None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        problems.append(problem(f"{shown} ended with exit code {done.returncode}{f': {said[-1]}' if said else ''}", place))
+    if code:
+        said = errors.decode(errors="replace").strip().splitlines()
+        problems.append(problem(f"{shown} ended with exit code {code}{f': {said[-1]}' if said else ''}", place))
         return None
     try:
-        return json.loads(done.stdout)
+        return json.loads(output)
     except ValueError as error:
         problems.append(problem(f"{shown} did not print JSON: {error}", place))
         return None
+
+
+def run_bounded(argv: Sequence[str], seconds: float, largest: int) -> tuple[int, bytes, bytes]:
+    """Run a program and return its exit code and both outputs.
+
+    Raises `TimeoutError` and `OverflowError` if it runs too long or prints too much; it and the programs that it started are ended.
+    """
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    outputs = (bytearray(), bytearray())
+    readers = [
+        threading.Thread(target=_read, args=(stream, into, largest, process), daemon=True)
+        for stream, into in zip((process.stdout, process.stderr), outputs, strict=True)
+    ]
+    for reader in readers:
+        reader.start()
+    end = time.monotonic() + seconds
+    for reader in readers:
+        reader.join(max(0.0, end - time.monotonic()))
+    late = any(reader.is_alive() for reader in readers)
+    try:
+        process.wait(max(0.0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        late = True
+    if late:
+        _end(process)
+    process.wait()
+    if any(len(output) > largest for output in outputs):
+        msg = f"it printed more than {largest // 1024**2} MiB"
+        raise OverflowError(msg)
+    if late:
+        msg = f"it ran longer than {seconds:g} seconds"
+        raise TimeoutError(msg)
+    return process.returncode, bytes(outputs[0]), bytes(outputs[1])
+
+
+def _read(stream: IO[bytes], into: bytearray, largest: int, process: subprocess.Popen[bytes]) -> None:
+    with stream:
+        while len(into) <= largest and (part := stream.read1(65536)):  # type: ignore[attr-defined]
+            into += part
+    if len(into) > largest:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and those that it started."""
+    with suppress(OSError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _table(items: Mapping[str, Any], place: Place) -> Table:

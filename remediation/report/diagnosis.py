@@ -115,4 +115,4 @@ def _quoted(quote: Mapping[str, Any], *, verbose: bool) -> str:
 
 
 def _part(label: str, text: str, *, indent: int = INDENT, most: int = 0) -> Line:
-    return Line(text, lead=f"{'':{indent}}{label:8}", most=most)
+    return Line(text, lead=f"{'':{indent}}{label:7} ", most=most)

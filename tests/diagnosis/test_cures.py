@@ -74,3 +74,16 @@ def test_what_only_a_person_can_cure_says_so() -> None:
     finding = found("gpu_not_visible_to_container", evidence)
     assert finding.by_hand
     assert finding.cure.startswith("switch Docker Desktop to its WSL 2 engine")
+
+
+def test_an_open_mechanism_names_the_next_one_too_and_a_proven_one_does_not() -> None:
+    told = Evidence(
+        platform="linux",
+        gpu="RTX 3070",
+        symptom="The model is reloaded with every message, another client sends different options, num_ctx varies.",
+    )
+    first = diagnose(told).findings[0]
+    assert first.weighed
+    assert "If that changes nothing" in first.cure
+    proven = diagnose(Evidence(platform="linux", pieces=(Piece("docker_error", "could not select device driver", "error"),)))
+    assert "If that changes nothing" not in proven.findings[0].cure

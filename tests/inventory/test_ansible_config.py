@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from remediation.inventory.ansible_config import ansible_config
+from remediation.inventory.check import check_inventory
 from remediation.inventory.load import load_inventory
+from remediation.inventory.script import run_bounded
 from remediation.model.errors import InputError, UsageError
 
 CONFIG = """[defaults]
@@ -98,3 +101,56 @@ def test_an_ini_inventory_has_places_and_types(folder: Path) -> None:
     place = found.place_of("w2")
     assert place is not None
     assert place.line == 2
+
+
+def test_a_program_that_prints_a_list_says_so(folder: Path) -> None:
+    with pytest.raises(InputError, match="--list printed a list; expected a mapping of groups"):
+        load_inventory([_program(folder, "echo '[1]'")])
+
+
+def test_a_program_that_prints_without_end_is_ended(folder: Path) -> None:
+    with pytest.raises(OverflowError, match="it printed more than 1 MiB"):
+        run_bounded([str(_program(folder, "yes"))], 60.0, 1024**2)
+
+
+def test_a_program_whose_child_hangs_is_ended_with_it(folder: Path) -> None:
+    path = _program(folder, f"(sleep 1000; :) & echo $! > {folder}/child; wait")
+    with pytest.raises(TimeoutError, match=r"it ran longer than 0\.5 seconds"):
+        run_bounded([str(path)], 0.5, 1024**2)
+    child = int((folder / "child").read_text())
+    for _ in range(500):
+        if not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes():
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("the child still runs")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[gpu]\na\n[gpu:children]\nnosuch\n", r"4:1: \[gpu:children\] names the group 'nosuch'"),
+        ("[gpu]\na\n[nosuch:vars]\nx=1\n", r"3:1: \[nosuch:vars\] names a group that this file does not define"),
+    ],
+)
+def test_an_ini_group_that_is_not_defined_is_a_mistake(folder: Path, text: str, sentence: str) -> None:
+    (folder / "hosts").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=sentence):
+        load_inventory([folder / "hosts"])
+
+
+@pytest.mark.parametrize("value", ['""', "", '" "'])
+def test_an_empty_address_is_a_mistake(folder: Path, value: str) -> None:
+    (folder / "hosts.yml").write_text(f"all:\n  hosts:\n    a: {{ansible_host: {value}}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="host a: ansible_host is empty"):
+        check_inventory(load_inventory([folder / "hosts.yml"]))
+
+
+def test_settings_without_effect_are_named_with_the_nearest_one(folder: Path) -> None:
+    (folder / "ansible.cfg").write_text(
+        "[defaults]\nforks = 2\nnocows = 1\nhost_key_cheking = 0\n[ssh_connection]\nx = 1\n", "utf-8"
+    )
+    sentence = "nocows, host_key_cheking have no effect here; did you mean 'host_key_checking' instead of 'host_key_cheking'?"
+    assert ansible_config({}).note() == f"ansible.cfg: {sentence}"
+    (folder / "ansible.cfg").write_text("[defaults]\nforks = 2\n", "utf-8")
+    assert ansible_config({}).note() == ""

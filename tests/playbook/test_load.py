@@ -231,3 +231,14 @@ def test_names_of_imports_may_hold_what_is_known_before_any_host_is(tmp_path: Pa
     assert [file.name for file in book.files] == ["play.yml", "part-one.yml"]
     with pytest.raises(InputError, match="cannot depend on host variables"):
         load_playbook(path, steps=lambda: TOYS)
+
+
+def test_several_playbooks_are_one_run_with_their_own_folders(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        tasks = tmp_path / name / "roles/r/tasks"
+        tasks.mkdir(parents=True)
+        (tasks / "main.yml").write_text(f"- debug: {{msg: {name}}}\n", encoding="utf-8")
+        (tmp_path / name / "site.yml").write_text(f"- {{name: {name}, hosts: all, roles: [r]}}\n", encoding="utf-8")
+    found = load_playbook(tmp_path / "one/site.yml", also=(tmp_path / "two/site.yml",))
+    assert [(play.index, play.name) for play in found.plays] == [(0, "one"), (1, "two")]
+    assert [play.roles[0].path.parent.parent.name for play in found.plays] == ["one", "two"]

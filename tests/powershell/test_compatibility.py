@@ -112,17 +112,19 @@ METHODS = """
     Abort/0 Add/1 AddArgument/1 AddScript/1 Append/1 BeginErrorReadLine/0 BeginInvoke/0 BeginOutputReadLine/0 BeginStop/2
     Clear/0 Close/0 CloseMainWindow/0 ComputeHash/1 ContainsKey/1 Dispose/0 EndInvoke/1 Flush/0 Flush/1 GetAttribute/1
     GetBaseException/0 GetBuffer/0 GetBytes/1 GetRequestStream/0 GetResponse/0 GetResponseStream/0 GetString/1 GetString/3
-    GetUtcOffset/1 GetType/0 GetValue/1 IsInRole/1 IsInstanceOfType/1 Kill/0 LastIndexOf/1 Open/0 Popup/4 Read/3 ReadAsync/3 ReadLine/0
+    GetUtcOffset/1 GetType/0 GetValue/1 GetValue/2 GetValue/3 GetValueKind/1 GetValueNames/0 Split/1 StartsWith/1 IsInRole/1 IsInstanceOfType/1 Kill/0 LastIndexOf/1 Open/0 Popup/4 Read/3 ReadAsync/3 ReadLine/0
     ReadToEnd/0 ReadToEndAsync/0 Remove/1 Remove/2 Replace/2 Seek/2 SetLength/1 Start/0 Substring/2 ToArray/0
     ToLowerInvariant/0 ToString/0 ToString/1 ToString/2 ToUniversalTime/0 Trim/0 Wait/1 WaitForExit/1 WaitOne/1 Write/3
     WriteAsync/3
 """
+OWN = {"? Remediation.Sqlite": {"Run/4"}}
+"""Types that a script adds itself, with their members."""
 PROPERTIES = """
     BaseObject CreationTime DependentServices ErrorDetails ErrorRecord HelpLink IsPrimitive LastAccessTime LinkType MemberType MessageData
     NoNewLine ScriptStackTrace ServicesDependedOn SessionStateProxy Streams TargetName TargetType
     Domain Manufacturer Model NumberOfLogicalProcessors NumberOfProcessors OSArchitecture ProductType StandardName TotalMinutes
     AllowAutoRedirect Arguments AsyncWaitHandle AvailableFreeSpace BaseStream CSName Caption Category CategoryInfo
-    CimClassName ContentLength ContentType Count CreateNoWindow CreationDate DedicatedUsage Distributions Domain Elapsed
+    CimClassName CommandLine ContentLength ContentType Count CreateNoWindow CreationDate DedicatedUsage Distributions Domain Elapsed
     ElapsedMilliseconds EnvironmentVariables Exception ExecutablePath ExitCode FileName Free FreePhysicalMemory FullName
     FullyQualifiedErrorId GpuClasses HResult HasExited Headers Id InnerException InnerText IsCompleted IsFaulted IsReady
     KeepAlive Keys LanguageMode LastBootUpTime LastTaskResult LastWriteTime Length LocalUsage MainWindowHandle Maximum Message
@@ -178,7 +180,7 @@ def whole(name: str) -> str:
 
 def too_new(used: dict[str, Any]) -> list[str]:
     """Return what 5.1 or the Framework does not know."""
-    known: dict[str, set[str]] = {}
+    known: dict[str, set[str]] = {**OWN}
     for line in TYPES.split("\n"):
         name, _, members = line.partition(": ")
         known[name] = set(members.split())

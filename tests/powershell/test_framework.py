@@ -65,6 +65,7 @@ FRAMEWORK = {
     "Net.WebUtility": "HtmlDecode",
     "NullString": "Value",
     "PlatformID": "Win32NT",
+    "Remediation.Sqlite": "Run",  # sqlite.cs
     "PowerShell": "Create",
     "Regex": "Matches Replace",
     "ScriptBlock": "Create",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from remediation.connections.calls import Probe, ProbeReply
+from remediation.facets.scripts import source
 from remediation.facets.services.serving import HostServicesWriter
 from remediation.facets.services.windows import from_probe
 from remediation.facets.snapshot import Snapshot
@@ -67,7 +68,16 @@ def written(host: Windows) -> list[dict[str, Any]]:
 
 
 def changed(host: Windows, disturbed: list[Mapping[str, Any]] | None = None, **data: Any) -> Any:
-    whole = {"kind": None, "name": "", "values": [], "columns": None, "database": "", "arguments": "--hide", **data}
+    whole = {
+        "kind": None,
+        "name": "",
+        "values": [],
+        "columns": None,
+        "database": "",
+        "arguments": "--hide",
+        "sqlite": source("sqlite"),
+        **data,
+    }
     host.control(disturbed or [])
     (reply,) = host.connection.exchange([Probe("server-change", whole, timeout=60.0, writes=True)])
     assert isinstance(reply, ProbeReply), reply
@@ -76,7 +86,7 @@ def changed(host: Windows, disturbed: list[Mapping[str, Any]] | None = None, **d
 
 def test_only_the_settings_of_a_server_are_read_and_nothing_of_the_chats(host: Windows) -> None:
     path = database(host)
-    value = host.answer("server", {"service": "OllamaNssm"})
+    value = host.answer("server", {"service": "OllamaNssm", "sqlite": source("sqlite")})
     assert value == {
         "Machine": [{"Name": "OLLAMA_KEEP_ALIVE", "Value": "10m", "Kind": "String"}],
         "User": [
@@ -115,13 +125,13 @@ def test_only_the_settings_of_a_server_are_read_and_nothing_of_the_chats(host: W
 )
 def test_each_part_is_refused_alone(host: Windows, disturbed: dict[str, Any], missing_parts: set[str]) -> None:
     database(host)
-    value = host.answer("server", {"service": "OllamaNssm"}, disturbed=[disturbed])
+    value = host.answer("server", {"service": "OllamaNssm", "sqlite": source("sqlite")}, disturbed=[disturbed])
     assert value["Problems"].keys() == missing_parts
 
 
 def test_a_database_that_is_none_is_said(host: Windows) -> None:
     database(host).write_bytes(b"this is not a database, but a text of some length")
-    value = host.answer("server", {"service": None})
+    value = host.answer("server", {"service": None, "sqlite": source("sqlite")})
     assert (value["App"], value["Problems"]) == (None, {"App": "SQLite: file is not a database"})
 
 
@@ -129,9 +139,13 @@ def test_without_a_compiler_or_the_library_the_reason_is_said_and_the_rest_arriv
     host = Windows(tmp_path)
     try:
         database(host)
-        value = host.answer("server", {"service": None}, disturbed=[refused("Add-Type", Message="Not in this language mode.")])
+        value = host.answer(
+            "server",
+            {"service": None, "sqlite": source("sqlite")},
+            disturbed=[refused("Add-Type", Message="Not in this language mode.")],
+        )
         assert (value["Problems"], len(value["User"])) == ({"App": "Not in this language mode."}, 2)
-        assert host.answer("server", {"service": None})["Problems"].keys() == {"App"}
+        assert host.answer("server", {"service": None, "sqlite": source("sqlite")})["Problems"].keys() == {"App"}
     finally:
         host.close()
 

@@ -28,6 +28,7 @@ from remediation.facets.machine.session import WindowsDesktop, WindowsDesktopWri
 from remediation.facets.machine.system import WindowsSystem
 from remediation.facets.ollama import request_log
 from remediation.facets.ollama.generate import ProbeAsker
+from remediation.facets.scripts import source
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 from tests.engine.fakes.world import FakeClock
@@ -192,8 +193,8 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         "requests": [Scene("all", lambda look: request_log.read_requests(look, [f"{folder}/one.json", f"{folder}/two.json"]), _whole)],
         "sample": [Scene("three", lambda look: WindowsGpu(look).sample(seconds=2.0), _whole), Scene("no driver", lambda look: WindowsGpu(look).sample(seconds=0.0), _no_driver)],
         "server": [
-            Scene("app", lambda look: look.probe(Probe("server", {"service": "OllamaNssm"}, timeout=60.0), "x"), _with_database),
-            Scene("no screen", lambda look: look.probe(Probe("server", {"service": None}, timeout=60.0), "x"), _no_screen),
+            Scene("app", lambda look: look.probe(Probe("server", {"service": "OllamaNssm", "sqlite": source("sqlite")}, timeout=60.0), "x"), _with_database),
+            Scene("no screen", lambda look: look.probe(Probe("server", {"service": None, "sqlite": source("sqlite")}, timeout=60.0), "x"), _no_screen),
         ],
         "session": [Scene("here", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _whole), Scene("no screen", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _no_screen)],
         "status": [

@@ -95,6 +95,7 @@ def _json_lines(events: list[Event]) -> str:
 def test_a_diagnosis_is_spanish_with_its_cure() -> None:
     with speaking("es"):
         text = " ".join(row for line in diagnosis_lines("pc", DIAGNOSIS) for row in line.rows())
+    assert "señal en la próxima carga" in " ".join(text.split())
     assert "remedio Cierra lo que usa la tarjeta" in " ".join(text.split())
     assert not re.findall(r"\b(?:the|cure|confirm)\b", text)
 

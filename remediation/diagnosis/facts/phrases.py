@@ -95,7 +95,7 @@ STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
     "reported.after_reboot": (Statement(("reboot", "bad"), 8, f"{_DONE}|until"),),
     "reported.split": (Statement(("some", "layers", "cpu"), 9, "whole|none|days?|hours?|minutes?|weeks?|time|while|later|core|thread"), Statement(("split", "cpu", "gpu"), 7)),
     "reported.more_before": (Statement(("before", "full", "gpu"), 10, "load|can|could|be|memory"),),
-    "reported.loads_slowly": (Statement(("load", "long"), 7, "keep\\S*|alive|unload\\w*|stay\\w*|remain\\w*|after|ago|from|fits?|enough|every|each"),),
+    "reported.loads_slowly": (Statement(("load", "long"), 7, "no|unloaded|keep\\S*|alive|unload\\w*|stay\\w*|remain\\w*|after|ago|from|fits?|enough|every|each"),),
     "reported.reloads": (Statement(("reload", "each"), 8, "fix\\w*|systemd|daemon\\S*"), Statement(("load", "again", "each"), 10), Statement(("load", "each", "again"), 12)),
     "reported.pause": (Statement(("pause", "next", "long"), 14, "gpu|card"), Statement(("pause", "unload"), 12)),
     "reported.one_client": (Statement(("line", "good", "slow"), 14, "both|neither"),),

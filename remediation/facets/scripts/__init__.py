@@ -60,6 +60,12 @@ def shell(name: str) -> str:
     return _text(f"{name}.sh")
 
 
+@functools.cache
+def source(name: str) -> str:
+    """Return the text of the C# class `name`, which a probe gets with its data."""
+    return _text(f"{name}.cs")
+
+
 def _text(name: str) -> str:
     path = FOLDER / name
     if path.parent != FOLDER or not path.is_file():

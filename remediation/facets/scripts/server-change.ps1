@@ -1,6 +1,6 @@
 # Changes settings of a native Ollama server, and restarts it. Data: kind (app, service, task or null for no restart); name (of the
 # service or task); values (a list of key, name, value or null, kind and list: variables in the registry, list for a value that holds
-# lines NAME=VALUE); database and columns (settings of the app by column, or null); arguments (of the app).
+# lines NAME=VALUE); database and columns (settings of the app by column, or null); arguments (of the app); sqlite (the text of sqlite.cs).
 # The app is stopped before its database is written, because it rewrites the whole record, and it is started again whatever happens.
 # The command-line tool is never run: it would start the app in this login's session.
 param($Data)
@@ -32,7 +32,7 @@ function Get-Programs([string] $Folder) {
     foreach ($one in $all) { if ($one.Name -eq 'ollama app.exe') { $one } }
     foreach ($one in $all) {
         if (-not $Folder -or -not $one.ExecutablePath) { continue }
-        if (-not ([string] $one.ExecutablePath).StartsWith($Folder + '\', [StringComparison]::OrdinalIgnoreCase)) { continue }
+        if (-not ([string] $one.ExecutablePath).ToLowerInvariant().StartsWith($Folder.ToLowerInvariant() + '\')) { continue }
         if ($one.Name -eq 'llama-server.exe' -or $one.Name -eq 'ollama_llama_server.exe') { $one }
         elseif ($one.Name -eq 'ollama.exe' -and [string] $one.CommandLine -match '^("[^"]*"|\S+)\s+(serve|start|runner)\b') { $one }
     }
@@ -61,7 +61,7 @@ function Get-App {
 }
 
 function Set-Columns {
-    Initialize-Sqlite
+    Initialize-Sqlite ([string] $Data.sqlite)
     foreach ($column in 'expose', 'browser', 'models', 'context_length') {
         $value = $Data.columns.$column
         if ($null -eq $value) { continue }
@@ -82,7 +82,7 @@ function Restart-App {
     }
     catch { $failed = Get-Reason $_ }
     $quoted = "'" + $app.Replace("'", "''") + "'"
-    $start = '$null = Start-Process -FilePath ' + $quoted
+    $start = '$null = Start-Process ' + $quoted
     if ($Data.arguments) { $start += " -ArgumentList '" + ([string] $Data.arguments).Replace("'", "''") + "'" }
     $task = Invoke-UserTask ($start + '; 0') 30
     if ($task.task -eq 'ended' -and $task.answer -eq 0) { $null = $steps.Add('started the app') }

@@ -1,5 +1,5 @@
 # Where a native Ollama server gets its settings from: the machine's environment, the desktop user's, a service's own, and the
-# settings database of the app. Data: service (the name of a Windows service, or null). The database also holds the user's chats:
+# settings database of the app. Data: service (the name of a Windows service, or null); sqlite (the text of sqlite.cs). The database also holds the user's chats:
 # only the row of settings is read.
 param($Data)
 
@@ -19,7 +19,7 @@ function Get-Lines([string] $Path, [string] $Value) {
     if (-not (Test-Path -LiteralPath $Path -ErrorAction Stop)) { return }
     $key = Get-Item -LiteralPath $Path -ErrorAction Stop
     foreach ($line in @($key.GetValue($Value, $null))) {
-        $name, $text = ([string] $line).Split([char[]] '=', 2)
+        $name, $text = ([string] $line) -split '=', 2
         if ($name -match $names) { @{ Name = [string] $name; Value = [string] $text; Kind = 'MultiString'; Key = $Path } }
     }
 }
@@ -50,7 +50,7 @@ $database = Get-Part 'Database' {
 $app = Get-Part 'App' {
     if ($Problems.ContainsKey('Database')) { throw $Problems['Database'] }
     if ($database) {
-        Initialize-Sqlite
+        Initialize-Sqlite ([string] $Data.sqlite)
         [Remediation.Sqlite]::Run($database, $false, 'SELECT schema_version, expose, browser, models, context_length FROM settings WHERE id = 1', @())
     }
 }

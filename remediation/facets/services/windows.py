@@ -8,6 +8,7 @@ from typing import Any
 
 from remediation.connections.calls import Probe
 from remediation.facets.machine.rights import problems
+from remediation.facets.scripts import source
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Manager, Serving, SourcedSetting, WindowsServer
@@ -32,7 +33,9 @@ _KINDS = {Manager.WINDOWS_APP: "app", Manager.WINDOWS_SERVICE: "service", Manage
 def with_settings_of(look: Snapshot, serving: Serving) -> Serving:
     """Return a Windows server with its settings and their sources."""
     service = serving.name if serving.manager is Manager.WINDOWS_SERVICE else None
-    value = look.probe(Probe("server", {"service": service}, timeout=60.0), "reading the settings of Ollama")
+    value = look.probe(
+        Probe("server", {"service": service, "sqlite": source("sqlite")}, timeout=60.0), "reading the settings of Ollama"
+    )
     return from_probe(serving, value)
 
 
@@ -93,6 +96,7 @@ def change_windows(
     data = {
         "kind": kind, "name": serving.name, "values": [dict(each) for each in values], "columns": dict(columns) if columns else None,
         "database": windows.database if windows is not None else "", "arguments": _ARGUMENTS,
+        "sqlite": source("sqlite") if columns else "",
     }  # fmt: skip
     what = f"restarting {serving.words}" if restart and not columns else f"changing the settings of {serving.words}"
     done = look.probe(Probe("server-change", data, timeout=180.0, writes=True), what)
