@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from xdist.scheduler import WorkStealingScheduling
@@ -19,6 +20,9 @@ def pytest_configure() -> None:
     PowerShell's runtime does not measure itself for a better compilation: no test runs it for so long that this pays.
     """
     os.environ.setdefault("DOTNET_TieredPGO", "0")
+    # a busy machine fails no property
+    settings.register_profile("remediation", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("remediation")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:

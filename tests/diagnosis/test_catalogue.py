@@ -13,7 +13,7 @@ import sys
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -41,7 +41,7 @@ FOLDER = pathlib.Path(module.__file__).parent
 FILES = sorted(path for path in FOLDER.glob("*.yml") if path.name not in {"facts.yml", "context.yml"})
 MESSAGES = catalogue().messages
 CORPUS = os.environ.get("REMEDIATION_CORPUS", "")
-BOUNDED = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=200)
 
 
 def meanings(line: str) -> list[str]:

@@ -32,7 +32,7 @@ def test_condensing_keeps_line_numbers_and_the_result() -> None:
     assert read_log(short).loads[-1].result == (9, 33)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(LINES, st.integers(0, 80), st.integers(0, 80), st.integers(1, 40), st.booleans())
 def test_a_file_gives_what_its_lines_give(
     parts: list[tuple[bytes, bytes]], head: int, tail: int, block: int, open_end: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remediation.diagnosis.diagnose import diagnose, to_json
@@ -18,7 +18,7 @@ LINES = [
     for path in sorted((pathlib.Path(__file__).parent / "fixtures" / "logs").glob("*.log"))
     for line in path.read_text(encoding="utf-8").splitlines()
 ]
-BOUNDED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(max_examples=60)
 
 
 @st.composite

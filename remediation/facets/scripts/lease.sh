@@ -83,7 +83,13 @@ first_bytes() {
 show() {
   (
     path=$(pwd -P)/$1
-    enter "$1" || { [ -e "./$1" ] || [ -L "./$1" ] || exit 1; say lease "${path%/*}" "$1" - "is no directory"; exit; }
+    enter "$1" || {
+      [ -e "./$1" ] || [ -L "./$1" ] || exit 1
+      # another run may have removed it and made it again
+      [ ! -L "./$1" ] && [ -d "./$1" ] && (cd "./$1" 2>/dev/null) && exit 1
+      say lease "${path%/*}" "$1" - "is no directory"
+      exit
+    }
     login=$(stat -c '%u %U' .); owner=${login% *}; login=${login#* }
     [ "$owner" != "$me" ] || login=-
     state=; text=

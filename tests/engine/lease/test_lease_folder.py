@@ -278,7 +278,8 @@ def test_a_lease_that_another_run_removes_meanwhile_is_no_error(folder: Path) ->
         while not ended.is_set():
             made = folder / str(number)
             made.mkdir()
-            (made / "lease.json").write_text(json.dumps(GOOD), "utf-8")
+            (made / ".lease.new").write_text(json.dumps(GOOD), "utf-8")
+            (made / ".lease.new").replace(made / "lease.json")
             (made / "lease.json").unlink()
             made.rmdir()
             number += 1

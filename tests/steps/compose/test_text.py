@@ -154,7 +154,7 @@ def test_included_and_extended_files_are_named() -> None:
     assert beside("/srv/a/c.yml", "../x.yml") == "/srv/x.yml"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.dictionaries(st.from_regex(r"[A-Z][A-Z_]{0,8}", fullmatch=True), st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=20), min_size=1, max_size=5),
     st.booleans(),
