@@ -124,7 +124,7 @@ def _test_of_container(origin: type, arguments: tuple[Any, ...]) -> Test:
         return lambda value, depth: (
             depth < _DEEPEST
             and isinstance(value, Mapping)
-            and all([key(name, depth) and kind(each, depth + 1) for name, each in value.items()])
+            and all(key(name, depth) and kind(each, depth + 1) for name, each in value.items())
         )
     if not issubclass(origin, (Sequence, AbstractSet)) or (issubclass(origin, tuple) and Ellipsis not in arguments):
         return lambda value, depth: _container(value, origin, arguments, "", depth) is None
@@ -133,14 +133,15 @@ def _test_of_container(origin: type, arguments: tuple[Any, ...]) -> Test:
         depth < _DEEPEST
         and isinstance(value, kinds)
         and not isinstance(value, (str, bytes))
-        and all([fits(each, depth + 1) for each in value])
+        and all(fits(each, depth + 1) for each in value)
     )
 
 
 def _fields_fit(value: Any, depth: int) -> bool:
     if depth >= _DEEPEST:
         return False
-    for name, test in _tests_of_fields(type(value)):  # noqa: SIM110 - a generator costs more than most tests
+    kind: Any = type(value)
+    for name, test in _tests_of_fields(kind):  # noqa: SIM110 - a generator costs more than most tests
         if not test(getattr(value, name), depth + 1):
             return False
     return True
