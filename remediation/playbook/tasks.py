@@ -377,7 +377,7 @@ def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, 
     return Table(both, tables[-1].place if tables else None, keys, values)
 
 
-UNFIT = frozenset({"meta"})
+UNFIT = frozenset({"add_host", "group_by", "meta"})
 """Actions that control the run itself. Inside rungs, the ladder does that."""
 
 
