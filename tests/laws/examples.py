@@ -17,6 +17,7 @@ from tests.engine.fakes.examples import (
     USER_KEY,
     WEIGHTS,
     baked,
+    by_docker_run,
     damaged,
     dotenv_changed,
     healthy,
@@ -169,6 +170,10 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
             looks=True,
         ),
         Example({}, stack, stack, looks=True),
+    ),
+    "container.recreated": (
+        Example({}, by_docker_run, lambda: sees(by_docker_run(DeviceRequests=[{"Driver": "nvidia"}]))),
+        Example({"gpus": "cdi"}, by_docker_run),
     ),
     "container.sees_gpu": (Example({}, lambda: sees(without_gpu_request()), lambda: sees(stack())),),
     "container_toolkit.configured": (

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from remediation.facets.docker.containers import wants_gpu
 from remediation.facets.services.windows import from_probe
 from remediation.model.facts import (
     Blob,
@@ -188,6 +189,15 @@ def without_gpu_request() -> World:
     world = stack()
     world.texts[GPU] = world.texts[GPU][: world.texts[GPU].index(b"    deploy:")]
     world.containers[OLLAMA] = replace(world.containers[OLLAMA], gpu_requested=False)
+    return world
+
+
+def by_docker_run(**host_config: Any) -> World:
+    """Return the host whose Ollama container was made by docker run, with these members of its HostConfig."""
+    world = stack()
+    raw = {"HostConfig": host_config, "Mounts": [{"Type": "volume", "Name": "ollama", "Destination": "/root/.ollama"}]}
+    labels = {"team": "gpu"}
+    world.containers[OLLAMA] = replace(world.containers[OLLAMA], labels=labels, raw=raw, gpu_requested=wants_gpu(host_config))
     return world
 
 
