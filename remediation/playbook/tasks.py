@@ -276,9 +276,9 @@ class TaskReader:
             values = given_parameters(model, raw[key], place, self._problems)
             if isinstance(raw.get("args"), Mapping):
                 values = _merged(raw["args"], values)
-            if not defaults:
-                check_parameters(model, action, values, place, self._problems)
-            return _merged(defaults, values) if defaults else values
+            values = _merged(defaults, values) if defaults else values
+            check_parameters(model, action, values, place, self._problems)
+            return values
         values = self.parameters(key, raw[key], place)
         return _merged(defaults, values) if defaults else values
 

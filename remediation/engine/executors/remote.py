@@ -447,8 +447,10 @@ def _resumed(host: _Host) -> HostState:
     state = host.state
     if not host.events:
         return state
+    planned = any(event.kind == "change_planned" for event in host.events)
     known = Progress(memory=state.memory.copy(), finished=dict(state.finished))
     progress = progress_of(host.events, {state.name: known})[state.name]
     host.events.clear()
     state.memory, state.finished, state.looked = progress.memory, progress.finished, False
+    state.pending = state.pending or planned
     return state

@@ -56,13 +56,13 @@ def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
 
 def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:
     """Emit a result, unless an earlier process of this run emitted it."""
+    if ending.outcome is Outcome.WOULD_CHANGE:
+        site.host.pending = True
     if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
         return
     censored = site.hidden()
     message = ending.result.get("msg") if "msg" in ending.result else ending.reason
     changes: Sequence[Change] = ending.told.changes if ending.told else ()
-    if ending.outcome is Outcome.WOULD_CHANGE:
-        site.host.pending = True
     data = TaskResultData(
         path=site.path,
         outcome=str(ending.outcome),
