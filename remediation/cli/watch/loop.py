@@ -15,6 +15,7 @@ from remediation.cli.runner import RunOptions, execute_run, request_of
 from remediation.cli.watch.check import HostCheck, HostChecks, failed_check
 from remediation.cli.watch.memory import RepairAttempt, WatchMemory
 from remediation.cli.watch.rules import RepairRules
+from remediation.engine.exit_codes import Exit
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from remediation.report.host_view import BAD
@@ -71,6 +72,8 @@ class Watch:
     tell: Told
     metrics: WatchMetrics | None = None
     now: Callable[[], float] = time.time
+    interrupted: bool = False
+    """A signal ended a repair; the run's own handler has taken it, so that no exception says so."""
 
     def round(self, checks: HostChecks) -> int:
         """Check all hosts once and repair what the rules permit; return the exit code of the round."""
@@ -88,6 +91,8 @@ class Watch:
             else:
                 self._tell_state(check)
         failed = self._repair(due, checks) if due else False
+        if self.interrupted:
+            return Exit.INTERRUPTED
         if any(not check.reached for check in found):
             return 3
         return 2 if left or failed else 0
@@ -145,7 +150,8 @@ class Watch:
         path = find_resource(PLAYBOOKS, PLAYBOOK)
         asked = RunOptions.of(self.options, playbook=PLAYBOOK, json=True, limit=",".join(names))
         try:
-            execute_run(request_of(COMMAND, asked, self.hosts, path), self.hosts, asked, StringIO(), listening=[results])
+            code = execute_run(request_of(COMMAND, asked, self.hosts, path), self.hosts, asked, StringIO(), listening=[results])
+            self.interrupted = code == Exit.INTERRUPTED
         except RemediationError as error:
             _log.warning("the repair ended: %s", error.message)
             return error.message

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.cli.started import Remediate
 from tests.cli.watch.receiving import receiver
@@ -37,6 +42,26 @@ def test_a_fault_is_repaired_once_and_then_reported(remediate: Remediate, tmp_pa
     assert "T0KEN" not in "".join(
         path.read_text("utf-8", "replace") for path in (tmp_path / "state").rglob("*") if path.is_file()
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_a_signal_during_a_repair_ends_the_watch_after_the_change_in_flight(
+    remediate: Remediate, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    remediate("lab.start")
+    remediate("lab.fault", "laptop-07", "num-gpu-1")
+    command = [sys.executable, "-m", "remediation.cli.main", "watch", *LAB, "--every", "5s", "--json"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["event"] == "repairing"
+    while not any('"change_start"' in path.read_text("utf-8") for path in (tmp_path / "state").rglob("events.jsonl")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    rest, said = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in said) == (130, False), said
+    (event,) = [json.loads(line) for line in rest.splitlines()]
+    assert "interrupted" in event["text"]
+    assert f"remediate resume {event['run']}" in said
 
 
 def test_an_unreachable_host_is_told_once(remediate: Remediate, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def _watch(options: WatchOptions, name: str, every: float, hook: Webhook | None)
                     code = watching.round(checks)
                 finally:
                     _save(memory, file)
-                if options.once or begun + every >= until:
+                if options.once or watching.interrupted or begun + every >= until:
                     return code
                 _sleep(begun + every - time.monotonic())
         except Terminated:
