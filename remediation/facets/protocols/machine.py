@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from remediation.model.facts import (
         DiskSpace,
+        Distribution,
         DockerDesktop,
         FileEntry,
         FileStatus,
@@ -99,6 +100,9 @@ class SystemReader(Protocol):
     def limits(self) -> SystemLimits:
         """Return the limits of container memory."""
 
+    def distributions(self) -> Sequence[Distribution]:
+        """Return the distributions of WSL that belong to this login; none on other systems than Windows."""
+
 
 class SystemWriter(SystemReader, Protocol):
     """The machine, with a method to restart it."""
@@ -108,6 +112,12 @@ class SystemWriter(SystemReader, Protocol):
 
         Reconnects automatically. Raises `DeadlineExceeded` if it does not come back, and `Blocked` if the login lacks the right.
         """
+
+    def stop_distributions(self, name: str = "") -> None:
+        """End one distribution of WSL, or all of this login with their virtual machine."""
+
+    def start_distribution(self, name: str) -> None:
+        """Start a distribution of WSL."""
 
 
 class ServiceManagerReader(Protocol):

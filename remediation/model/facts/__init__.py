@@ -10,6 +10,7 @@ from remediation.model.facts.daemon import DaemonFacts, KernelModule, LinuxGpuSo
 from remediation.model.facts.docker import ComposeProject, Container, ContainerStats, DockerDesktop, EngineFacts, Executed, Volume
 from remediation.model.facts.machine import (
     DiskSpace,
+    Distribution,
     FileEntry,
     FileStatus,
     Gpu,
@@ -32,6 +33,7 @@ __all__ = [
     "ContainerStats",
     "DaemonFacts",
     "DiskSpace",
+    "Distribution",
     "DockerDesktop",
     "EngineFacts",
     "Executed",

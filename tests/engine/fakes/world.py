@@ -15,6 +15,7 @@ from remediation.model.facts import (
     Container,
     ContainerStats,
     DiskSpace,
+    Distribution,
     DockerDesktop,
     Executed,
     GpuSample,
@@ -134,6 +135,7 @@ class World:
     docker: DockerDesktop | None = None
     keep_alive: str = ""
     limits: SystemLimits = field(default_factory=SystemLimits)
+    distributions: list[Distribution] = field(default_factory=list)
     disk: DiskSpace = field(default_factory=lambda: DiskSpace(500 * GIB, 100 * GIB))
     booted: float = BOOT
     samples: tuple[GpuSample, ...] = ()
