@@ -105,7 +105,9 @@ class Evidence:
     def unit(self) -> str:
         """The systemd unit of a native server without ``.service``; the usual name if it is unknown."""
         unit = self.serving.unit if self.serving is not None else None
-        return unit.short if unit is not None else "ollama"
+        if unit is not None:
+            return unit.short
+        return self.serving.guest_unit if self.serving is not None else "ollama"
 
 
 def _text(raw: object) -> str | None:

@@ -23,7 +23,7 @@ from remediation.model.facts.machine import (
     SystemLimits,
 )
 from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
-from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, WindowsServer
+from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, WindowsServer, WslServer
 from remediation.model.facts.target import Found, Target
 
 __all__ = [
@@ -65,4 +65,5 @@ __all__ = [
     "ToolkitFacts",
     "Volume",
     "WindowsServer",
+    "WslServer",
 ]
