@@ -37,6 +37,7 @@ _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
 _EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
 _SLOT_NEED = re.compile(r"NUM_PARALLEL\W{1,4}(\d{1,3})\b[^\n]{0,80}?(\d{1,4}(?:\.\d{1,2})?) ?(GiB|MiB|GB|MB)\b", re.IGNORECASE)
+_FILE_TOLD = re.compile(r"(?<![\w./-])([\w./-]{1,80}:[\w.-]{1,60}) \((\d{1,4}(?:\.\d)?) ?(GB|MB)\)")
 _FILE = re.compile(
     r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)",
     re.MULTILINE,
@@ -359,14 +360,18 @@ def _usual_weights(name: str) -> int | None:
 def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     """Compare the listed size, or the parameters in the model's name, with the card, without figures of a load."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
-    total, row = reading.card_total, worst_row(reading)
+    total, row = reading.card_total, worst_row(reading) or next((one for one in reading.ps if one.size), None)
     small = figures.parallel <= 1 and (figures.context is None or figures.context <= DEFAULT_CONTEXT)
     whole_size = row.size if row is not None and row.size else None
     names = [one.name for one in reading.ps] + [name for log in reading.logs for name in log.models_seen]
     billions = max((float(match) for match in _BILLIONS.findall(" ".join([*names, reading.prose]))), default=0.0)
     experts = _EXPERTS.search(" ".join([*names, reading.prose]))
     billions = max(billions, int(experts[1]) * int(experts[2]) * 0.85) if experts else billions
-    files = {match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB)) for match in _FILE.finditer(reading.raw)}
+    files = {
+        match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB))
+        for pattern in (_FILE_TOLD, _FILE)
+        for match in pattern.finditer(reading.raw)
+    }
     shown = [row.name] if row is not None and row.name else list(files)
     file_size = max((files[name] for name in shown if name in files), default=None)
     held = max(load.model_cpu, load.model_gpu) if load is not None and load.mapped else 0
