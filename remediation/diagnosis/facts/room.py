@@ -288,6 +288,10 @@ def _graph(sheet: Sheet) -> None:
         per_card = (figures.total or figures.free or 0) // max(1, figures.cards)
     free = max(load.free, default=None) if load.free else per_card
     graph = min(filter(None, (load.graph_full, load.graph_partial)), default=None) or load.graph or None
+    only = load.too_little_at is not None and load.planned is None and max(1, figures.cards) == 1
+    if graph is not None and free is not None and only and free / 2 < graph <= free:
+        text = f"the compute graph of this context takes {human(graph)} of {human(free)}, and no layer fits beside it"
+        sheet.say("room.graph_decides", True, text, load.too_little_at, of=load)
     if graph is not None and free is not None and graph > free:
         at = load.too_little_at or load.planned_at or load.assigned_at or load.at
         text = f"the compute graph of this context alone takes {human(graph)}, more than the card: {figures.words()}"
@@ -376,12 +380,8 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     file_size = max((files[name] for name in shown if name in files), default=None)
     held = max(load.model_cpu, load.model_gpu) if load is not None and load.mapped else 0
     if total and held > total and sheet.holds("place.short"):
-        sheet.say(
-            "size.exceeds_card",
-            True,
-            f"{human(held)} of weights do not fit a card of {human(total)}",
-            load.result_at if load else None,
-        )
+        text = f"{human(held)} of weights do not fit a card of {human(total)}"
+        sheet.say("size.exceeds_card", True, text, load.result_at if load else None)
     if total and file_size is not None and file_size > total and (sheet.holds("place.short", "speed.slow") or row is None):
         sheet.say(
             "size.exceeds_card",
@@ -389,6 +389,7 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
             f"the file of {human(file_size)} does not fit a card of {human(total)}",
             row.at if row else Quote("text", f"{human(file_size)}"),
         )
+    holders.grown(sheet)
     if file_size is not None and whole_size is not None and whole_size > 2 * file_size and not sheet.holds("slots.many"):
         sheet.say(
             "size.mostly_cache",

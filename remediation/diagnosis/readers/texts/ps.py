@@ -41,7 +41,12 @@ def read_ps(text: str, label: str) -> tuple[PsRow, ...]:
     for number, line in enumerate(text.splitlines(), start=1):
         if _HEADING.match(line):
             heading = line
-        elif heading and "CONTEXT" in heading and "%" not in line and (row := _cut_row(line, Quote(f"{label}:{number}", line.strip()[:300]))):
+        elif (
+            heading
+            and "CONTEXT" in heading
+            and "%" not in line
+            and (row := _cut_row(line, Quote(f"{label}:{number}", line.strip()[:300])))
+        ):
             rows.append(row)
             continue
         if ("%" not in line and "CONTEXT" not in line) or '"models"' in line:
