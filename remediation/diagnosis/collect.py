@@ -115,8 +115,12 @@ def collect(host: Reader) -> Evidence:
     models = parts.read("ollama models", host.ollama.models)
     model = _model(target, runners)
     show = parts.read("ollama show", lambda: host.ollama.show(model)) if model else None
-    # a hanging server without a container runs natively: a container's port is closed if the engine is down
+    # a hanging server without a container runs natively (a container's port is closed if the engine is down), and so does a stopped unit
     natively = bool(parts.silent) and target.container is None and system is not None and system.os == "linux"
+    services = getattr(host, "services", None)
+    here = system is not None and system.os == "linux" and target.container is None and services is not None
+    serving = parts.read("server", services.serving) if here and services is not None else None
+    natively = natively or (serving is not None and serving.unit is not None and not serving.unit.pid)
     if version is None and not natively and parts.read(_ENGINE, host.engine.facts) is None:
         # a broken engine is a cause only if no server answers; its message may be missing (it hangs)
         parts.refusals += _desktop(parts.read("docker desktop", host.desktop.docker))
@@ -127,9 +131,6 @@ def collect(host: Reader) -> Evidence:
     others = _others(host, project, container, parts) if project else []
     callers = getattr(host, "callers", None)
     requests, connections = _callers(callers, parts) if isinstance(callers, CallersReader) else ((), None)
-    services = getattr(host, "services", None)
-    here = system is not None and system.os == "linux" and target.container is None and services is not None
-    serving = parts.read("server", services.serving) if here and services is not None else None
     pieces = (
         *((Piece("server_log", log, "server.log"),) if log else ()),
         *parts.refusals,

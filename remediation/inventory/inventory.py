@@ -166,13 +166,62 @@ class Inventory:
             "inventory_hostname_short": host.partition(".")[0],
             "group_names": self.groups_of(host),
             "groups": self.groups,
-            **({"inventory_file": str(file), "inventory_dir": str(file.parent)} if file else {}),
+            "inventory_file": str(file) if file else None,
+            "inventory_dir": str(file.parent) if file else None,
         }
 
     def with_host_vars(self, host: str, values: Mapping[str, Any]) -> Inventory:
         """Return the inventory with additional variables of one host, as if they came last in the inventory file."""
         own = {**self.own, host: [*self.own.get(host, ()), Table(values)]}
         return dataclasses.replace(self, own=own)
+
+    def with_host(self, host: str, groups: Sequence[str], values: Mapping[str, Any]) -> Inventory:
+        """Return the inventory with a host in these groups and with these variables (``add_host``); itself if it has all of it."""
+        known = {name: value for table in self.own.get(host, ()) for name, value in table.items()}
+        new = {name: value for name, value in values.items() if name not in known or known[name] != value}
+        if host in self.hosts and not new and all(host in self._direct(name) for name in groups):
+            return self
+        wider = self if host in self.hosts else self._with_new(host)
+        for name in groups:
+            wider = wider.with_group(host, name, (ALL,))
+        return wider.with_host_vars(host, new) if new else wider
+
+    def with_group(self, host: str, group: str, parents: Sequence[str]) -> Inventory:
+        """Return the inventory with a host in a group below its parents (``group_by``); itself if that is so already.
+
+        Raises `UsageError` if the group would contain itself.
+        """
+        inside = {each.name for each in self._descendants(group)} | {group}
+        circle = next((parent for parent in parents if parent in inside), None)
+        if circle is not None:
+            raise UsageError(f"the group {group} would contain itself: its parent {circle} is one of its children or the same")
+        groups = dict(self.groups_by_name)
+        own = groups.get(group) or Group(group)
+        above = [parent for parent in parents if parent not in groups or group not in groups[parent].children]
+        if group in groups and tuple(parents) == (ALL,):
+            above = []  # it has a place already
+        if host in own.hosts and not above:
+            return self
+        groups[group] = dataclasses.replace(own, hosts={**own.hosts, host: None})
+        for parent in above:
+            if parent not in groups:
+                groups[ALL] = dataclasses.replace(groups[ALL], children={**groups[ALL].children, parent: None})
+            higher = groups.get(parent) or Group(parent)
+            groups[parent] = dataclasses.replace(higher, children={**higher.children, group: None})
+        loose = groups[UNGROUPED]
+        if group not in {ALL, UNGROUPED} and host in loose.hosts:
+            groups[UNGROUPED] = dataclasses.replace(loose, hosts={each: None for each in loose.hosts if each != host})
+        return dataclasses.replace(self, groups_by_name=groups)
+
+    def _direct(self, group: str) -> Mapping[str, None]:
+        return self.groups_by_name[group].hosts if group in self.groups_by_name else {}
+
+    def _with_new(self, host: str) -> Inventory:
+        groups = dict(self.groups_by_name)
+        for name in (ALL, UNGROUPED):
+            groups[name] = dataclasses.replace(groups[name], hosts={**groups[name].hosts, host: None})
+        named = self.named if host in self.named else (*self.named, host)
+        return dataclasses.replace(self, groups_by_name=groups, named=named)
 
     def place_of(self, host: str) -> Place | None:
         """Return the place where a host is first named."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from remediation.facets.scripts import shell
 from remediation.model.change import StepCall
@@ -26,6 +26,7 @@ class PosixService(Module):
     """A service runs or is stopped, and starts with the host or not."""
 
     free: ClassVar[str] = "name"
+    wishes: ClassVar[tuple[str, ...]] = ("state", "enabled")
 
     name: str | None = Field(None, description="name of the service")
     state: Literal["started", "stopped", "restarted", "reloaded"] | None = Field(None, description="whether it runs")
@@ -36,6 +37,15 @@ class PosixService(Module):
     sleep: int | None = Field(None, description="accepted for compatibility")
     runlevel: str | None = Field(None, description="accepted for compatibility")
 
+    @model_validator(mode="after")
+    def _complete(self) -> PosixService:
+        wanted = [name for name in self.wishes if getattr(self, name) not in {None, False}]
+        if not wanted and self.enabled is None:
+            raise ValueError(f"expected one of {', '.join(self.wishes)}")
+        if self.name is None and not {*wanted} <= {"daemon_reload", "daemon_reexec"}:
+            raise ValueError("name: is required")
+        return self
+
     @property
     def user(self) -> bool:
         """Whether it is a service of the login's own systemd."""
@@ -45,11 +55,7 @@ class PosixService(Module):
         """Reach the state."""
         if task.windows:
             return wrong_platform("service", "win_service", task)
-        if self.name is None:
-            return failed_result("service: expected a name")
-        if self.state is None and self.enabled is None:
-            return failed_result("one of the following is required: state, enabled")
-        return self._reached(self.name, task)
+        return self._reached(self.name or "", task)
 
     def _reached(self, name: str, task: ModuleTask, **more: Any) -> ActionResult:
         status = task.reader().service_manager.status(name, user=self.user)
@@ -85,6 +91,7 @@ class Systemd(PosixService):
     """A systemd unit runs or is stopped, is enabled or not, and is masked or not."""
 
     aliases: ClassVar[Mapping[str, str]] = {"service": "name", "unit": "name"}
+    wishes: ClassVar[tuple[str, ...]] = ("state", "enabled", "masked", "daemon_reload", "daemon_reexec")
 
     masked: bool | None = Field(None, description="whether systemd refuses to start it")
     daemon_reload: bool = Field(default=False, alias="daemon-reload", description="read the unit files again first")

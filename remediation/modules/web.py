@@ -107,7 +107,7 @@ class Uri(HttpModule):
     }
 
     url: str = Field(..., description="the address")
-    method: str = Field("GET", description="the method")
+    method: str = Field("GET", description="the method", pattern="^[A-Za-z]+$")
     body: Any = Field(None, description="the body; mappings and lists with body_format")
     body_format: Literal["raw", "json", "form-urlencoded"] = Field("raw", description="form of the body")
     src: str | None = Field(None, description="file of the playbook whose content is the body")

@@ -24,7 +24,6 @@ _SERVERS = "this kind of server is not managed here; use command with its own pr
 _FACTS = "remove it: facts are read when a step needs them"
 _LOGIN = "set the login in the inventory (ansible_user, ansible_port, ansible_connection)"
 _ORDER = "hosts run in the order of the pattern, independently of each other"
-_HOSTS = "define hosts and groups in the inventory"
 
 KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),
@@ -56,7 +55,6 @@ MODULES: Mapping[str, str] = {
     **dict.fromkeys(("cron", "hostname", "mount", "sysctl", "modprobe", "timezone", "locale_gen", "selinux", "seboolean", "kernel_blacklist", "alternatives",
          "mount_facts", "parted", "filesystem", "lvol", "lvg", "at", "rpm_ostree_pkg"), "use lineinfile or template for the file, and command to apply it"),
     **dict.fromkeys(("getent",), _FACTS),
-    **dict.fromkeys(("add_host", "group_by"), _HOSTS),
     **dict.fromkeys(("service_facts", "win_service_info", "sysvinit"), "use service, systemd or win_service: they return the service's state"),
     **dict.fromkeys(("mysql_db", "mysql_user", "postgresql_db", "postgresql_user", "mongodb_user", "redis", "rabbitmq_user", "grafana_dashboard", "nagios",
          "zabbix_host", "jenkins_job"), _SERVERS),

@@ -60,8 +60,15 @@ def faults(model: type[BaseModel], values: Mapping[str, Any]) -> list[tuple[str,
     try:
         model.model_validate(values)
     except ValidationError as error:
-        return [(_sentence(item), str(item["loc"][0]) if item["loc"] else "") for item in error.errors()]
+        return [(_sentence(item), _field_of(model, item)) for item in error.errors()]
     return []
+
+
+def _field_of(model: type[BaseModel], item: Any) -> str:
+    """Return the parameter that an error concerns; a missing one by its own name, as pydantic names its alias."""
+    name = str(item["loc"][0]) if item["loc"] else ""
+    named = next((field for field, info in model.model_fields.items() if info.alias == name), name)
+    return named if item["type"] == "missing" else name
 
 
 def known_names(model: type[BaseModel]) -> list[str]:

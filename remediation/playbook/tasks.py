@@ -276,9 +276,9 @@ class TaskReader:
             values = given_parameters(model, raw[key], place, self._problems)
             if isinstance(raw.get("args"), Mapping):
                 values = _merged(raw["args"], values)
-            if not defaults:
-                check_parameters(model, action, values, place, self._problems)
-            return _merged(defaults, values) if defaults else values
+            values = _merged(defaults, values) if defaults else values
+            check_parameters(model, action, values, place, self._problems)
+            return values
         values = self.parameters(key, raw[key], place)
         return _merged(defaults, values) if defaults else values
 
@@ -377,7 +377,7 @@ def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, 
     return Table(both, tables[-1].place if tables else None, keys, values)
 
 
-UNFIT = frozenset({"meta"})
+UNFIT = frozenset({"add_host", "group_by", "meta"})
 """Actions that control the run itself. Inside rungs, the ladder does that."""
 
 

@@ -106,5 +106,5 @@ def test_what_powershell_redirected_and_what_gzip_packed_is_read(tmp_path: pathl
         assert evidence.pieces[0].text == line
         assert evidence.pieces[0].kind == "server_log"
     assert load_evidence(str(tmp_path / "cut.log.gz")).pieces[0].text == line
-    with pytest.raises(UsageError, match="broken.log.gz: the compressed file is damaged"):
+    with pytest.raises(UsageError, match=r"broken\.log\.gz: the compressed file is damaged"):
         load_evidence(str(tmp_path / "broken.log.gz"))

@@ -133,7 +133,7 @@ BY_HAND: Mapping[str, tuple[str, str]] = {
     "libraries-missing": ("wrong_library_or_missing_runner", "install.sh"),
     "two-models-loaded": ("explicit_num_gpu", "-e model="),
     "model-truncated": ("model_corrupt", "access to the model's registry"),
-    "unit-stopped": ("", ""),
+    "unit-stopped": ("other", "systemctl start ollama"),
 }
 """The cause, and words of the advice with which a repair ends."""
 SAMPLE = ("environment-file", "vram-freed", "libraries-missing")

@@ -14,8 +14,10 @@ from tests.engine.fakes.examples import (
     FOLDER,
     GPU,
     LOCAL,
+    USER_KEY,
     WEIGHTS,
     baked,
+    by_docker_run,
     damaged,
     dotenv_changed,
     healthy,
@@ -28,6 +30,7 @@ from tests.engine.fakes.examples import (
     stopped,
     stored,
     unit,
+    windows,
     with_dotenv,
     without_dotenv,
     without_gpu_request,
@@ -168,6 +171,10 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         ),
         Example({}, stack, stack, looks=True),
     ),
+    "container.recreated": (
+        Example({}, by_docker_run, lambda: sees(by_docker_run(DeviceRequests=[{"Driver": "nvidia"}]))),
+        Example({"gpus": "cdi"}, by_docker_run),
+    ),
     "container.sees_gpu": (Example({}, lambda: sees(without_gpu_request()), lambda: sees(stack())),),
     "container_toolkit.configured": (
         Example({}, linux_engine, lambda: linux_engine(runtimes={"nvidia": {"path": "nvidia-container-runtime"}})),
@@ -227,12 +234,30 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         Example(
             {"remove": ["OLLAMA_GPU_OVERHEAD"]}, lambda: unit(override="[Service]\nEnvironment=OLLAMA_GPU_OVERHEAD=1\n"), unit
         ),
+        Example({}, lambda: windows(OLLAMA_LLM_LIBRARY="cuda"), windows),
+        Example(
+            {"set": {"OLLAMA_CONTEXT_LENGTH": 4096}},
+            lambda: windows({"context_length": "32768"}),
+            lambda: windows({"context_length": "4096"}),
+        ),
     ),
     "ollama.reconfigured": (
         Example({}, edited_but_not_up, stack),
         Example({}, lambda: unit("OLLAMA_NUM_PARALLEL=1", served=("OLLAMA_NUM_PARALLEL=8",)), unit),
     ),
     "ollama.restarted": (Example({}, healthy),),
+    "ollama.setting_restored": (
+        Example(
+            {"key": USER_KEY, "setting": "OLLAMA_LLM_LIBRARY", "value": "cuda", "kind": "ExpandString"},
+            windows,
+            lambda: windows(OLLAMA_LLM_LIBRARY="cuda"),
+        ),
+        Example(
+            {"key": "app", "columns": {"context_length": "0"}, "expect_columns": {"context_length": "4096"}},
+            lambda: windows({"context_length": "4096"}),
+            windows,
+        ),
+    ),
     "program.closed": (Example({"program": "chrome"}, occupied, stack),),
     "service.state": (
         Example(

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.live
 GIB = 1024**3
 MOST_EXCHANGES = 24
 COMPOSE_RUNGS = {
+    "A container without Compose has no GPU",
     "The container does not see the GPU",
     "The container has too little memory",
 }

@@ -94,6 +94,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "variable": variable.said.split(" hides")[0].split(" names")[0] if variable else "CUDA_VISIBLE_DEVICES",
         "orphans": end if pids else "sudo kill PID",
         "holder": _holder(reading),
+        "unit": evidence.unit,
     }
     text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
     return (

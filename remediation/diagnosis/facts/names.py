@@ -40,6 +40,7 @@ ask.contexts_differ: several values of num_ctx are requested
 ask.computed_context: a client computes num_ctx again for each request
 result.one_layer: exactly one layer was placed
 server.silent: the server gives no answer
+server.unit_stopped: the systemd unit of the server is stopped, and no server answers
 server.behind_proxy: a proxy answers in the server's place
 runner.dead: a runner is listed that has no process
 runner.dead_seen: a request to the dead runner failed

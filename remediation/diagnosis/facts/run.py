@@ -340,6 +340,10 @@ def _ends(sheet: Sheet) -> None:
     if evidence.silent:
         sheet.say("server.silent", True, evidence.silent, Quote("GET /api/version", evidence.silent))
         sheet.say("server.behind_proxy", "proxy" in evidence.silent)
+    unit = evidence.serving.unit if evidence.serving is not None else None
+    if unit is not None and not unit.pid and evidence.ollama_version is None:
+        text = f"the service {unit.short} is {unit.state or 'stopped'}"
+        sheet.say("server.unit_stopped", True, text, Quote(f"systemctl show {unit.short}", text))
     dead, died, last = dead_runner(evidence), reading.hit("runner_died"), reading.last_request
     failed = last.at if last is not None and last.failed else None
     if dead is not None:

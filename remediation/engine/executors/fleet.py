@@ -11,7 +11,7 @@ from remediation.engine.executors.refusals import reads_controller
 from remediation.engine.play.context.run_request import InventoryView
 from remediation.inventory.inventory import IMPLICIT
 from remediation.inventory.patterns import match_hosts, split_pattern
-from remediation.model.errors import RemediationError
+from remediation.model.errors import RemediationError, UsageError
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import has_template, texts_in
 
@@ -46,6 +46,14 @@ class KnownFleet:
         """Return a host's magic variables."""
         known = self._hosts.get(host)
         return {**known.magic, GROUPS: self._groups} if known else {}
+
+    def with_host(self, host: str, groups: Sequence[str], values: Mapping[str, Any]) -> InventoryView:
+        """Raise `UsageError`: a worker cannot change the inventory of the others."""
+        raise UsageError("add_host changes the inventory of all workers", next_step="run it without --executor")
+
+    def with_group(self, host: str, group: str, parents: Sequence[str]) -> InventoryView:
+        """Raise `UsageError`: a worker cannot change the inventory of the others."""
+        raise UsageError("group_by changes the inventory of all workers", next_step="run it without --executor")
 
 
 class SentHosts:

@@ -12,6 +12,7 @@ from remediation.engine.play.runner import chosen_hosts
 from remediation.engine.play.waves.together import texts_in_task
 from remediation.model.errors import Place, RemediationError, UsageError
 from remediation.model.secrets.names import sounds_secret
+from remediation.playbook.actions import GROWING
 from remediation.playbook.model import Play, Task, tasks_of
 from remediation.playbook.tasks import INCLUDES
 from remediation.templating.templar import Scope
@@ -29,6 +30,13 @@ CONTROLLER_LOOKUPS = frozenset(
 _LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(\s*['\"]([\w.]+)['\"]")
 _SCRIPTS = frozenset({"script", "template", "win_template"})
 _COPIES = frozenset({"copy", "win_copy"})
+_NEVER: Mapping[str, str] = {
+    **{
+        name: f"{name} reads a file of the controller when a host reaches it; import it instead"
+        for name in (*INCLUDES, "include_vars")
+    },
+    **{name: f"{name} changes the inventory of all workers" for name in GROWING},
+}
 _LOCAL = "run it without --executor"
 
 
@@ -74,8 +82,8 @@ def _check_play(play: Play) -> None:
 def _problems(task: Task) -> Iterator[str]:
     settings, arguments = task.settings, task.arguments
     given: Mapping[str, Any] = arguments if isinstance(arguments, Mapping) else {}
-    if task.action in INCLUDES or task.action == "include_vars":
-        yield f"{task.action} reads a file of the controller when a host reaches it; import it instead"
+    if task.action in _NEVER:
+        yield _NEVER[task.action]
     if task.action in _SCRIPTS or (task.action in _COPIES and "src" in given and not given.get("remote_src")):
         yield f"{task.spelling or task.action} reads a file of the controller"
     if task.action == "uri" and given.get("src") and not given.get("remote_src"):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from remediation.engine.executors.courier import Cluster, Courier, WorkerLost
-from remediation.engine.executors.fleet import SentHosts
+from remediation.engine.executors.fleet import KnownFleet, SentHosts
 from remediation.engine.executors.messages import (
     Answer,
     Begin,
@@ -437,25 +437,9 @@ def _begin(stage: RunState) -> Begin:
     names = stage.names
     groups = stage.request.inventory.magic(names[0]).get("groups", {ALL: names}) if names else {}
     sent = replace(
-        request, playbook=replace(request.playbook, decrypt=None), inventory=_Nowhere(), progress={}
+        request, playbook=replace(request.playbook, decrypt=None), inventory=KnownFleet((), {}), progress={}
     )  # fmt: skip
     return Begin(sent, owner, stage.ports.clock.now(), names, groups, stage.ports.prompt.available, stage.ports.select)
-
-
-class _Nowhere:
-    """In place of the inventory, which each worker receives host by host."""
-
-    def select(self, pattern: str, limit: str | None = None) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
-
-    def layers(self, host: str) -> Sequence[Mapping[str, Any]]:
-        """Return nothing."""
-        return ()
-
-    def magic(self, host: str) -> Mapping[str, Any]:
-        """Return nothing."""
-        return {}
 
 
 def _resumed(host: _Host) -> HostState:
@@ -463,8 +447,10 @@ def _resumed(host: _Host) -> HostState:
     state = host.state
     if not host.events:
         return state
+    planned = any(event.kind == "change_planned" for event in host.events)
     known = Progress(memory=state.memory.copy(), finished=dict(state.finished))
     progress = progress_of(host.events, {state.name: known})[state.name]
     host.events.clear()
     state.memory, state.finished, state.looked = progress.memory, progress.finished, False
+    state.pending = state.pending or planned
     return state

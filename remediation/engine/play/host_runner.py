@@ -45,7 +45,7 @@ from remediation.playbook.actions import SetupFacts, is_action
 from remediation.playbook.model import Block, GatherFacts, Node, Play, Task
 from remediation.playbook.tasks import INCLUDES
 
-ONCE = frozenset({"pause"})
+ONCE = frozenset({"add_host", "pause"})
 """Actions that run once for all hosts, as in Ansible."""
 
 
@@ -206,6 +206,8 @@ class HostRunner:
         ending = answer
         if ending.outcome.bad and not ending.ignored:
             raise HostLost(ending)  # fails with the first host regardless of any rescue, as in Ansible
+        if not site.switch(site.settings.run_once):
+            return  # without the keyword, the result belongs to the first host
         self.host.facts.update(ending.facts if not ending.outcome.bad else {})
         self.host.included.update(ending.included if not ending.outcome.bad else {})
         if site.task.register:

@@ -15,7 +15,7 @@ from remediation.engine.journal.journal import JournalError
 from remediation.engine.lease.lock import TTL, claim
 from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.open_hosts import OpenHosts
-from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
+from remediation.engine.play.context.run_request import InventoryView, OpenHost, RunRequest, RunSummary
 from remediation.engine.play.context.run_state import PlayState, RunState, title_of
 from remediation.engine.play.context.task_events import failed_task
 from remediation.engine.play.context.variables import rendered
@@ -41,11 +41,14 @@ def run_playbook(request: RunRequest, ports: Ports, open_host: OpenHost, executo
     return PlaybookRunner(request, ports, open_host, executor).run()
 
 
-def hosts_of(play: Play, request: RunRequest) -> tuple[str, ...]:
-    """Return the hosts of a play; its pattern may use extra variables and the play's vars. Raises `RemediationError`."""
+def hosts_of(play: Play, request: RunRequest, inventory: InventoryView | None = None) -> tuple[str, ...]:
+    """Return the hosts of a play; its pattern may use extra variables and the play's vars. Raises `RemediationError`.
+
+    `inventory` is the one that tasks have changed, if any did.
+    """
     value = Scope((request.extra, play.vars)).render(play.hosts)
     pattern = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return tuple(request.inventory.select(pattern, request.limit))
+    return tuple((inventory or request.inventory).select(pattern, request.limit))
 
 
 def ordered(hosts: tuple[str, ...], play: Play, request: RunRequest) -> tuple[str, ...]:
@@ -124,6 +127,11 @@ class PlaybookRunner:
         )
 
     def _play(self, play: Play, chosen: dict[int, tuple[str, ...]]) -> None:
+        inventory = self.stage.inventory
+        if inventory is not self.request.inventory:  # tasks added hosts or groups
+            hosts = chosen[play.index] = hosts_of(play, self.request, inventory)
+            for name in hosts:
+                self.stage.host(name).ended &= not self.stage.host(name).alive
         hosts = chosen[play.index]
         title = title_of(play, self.request.extra)
         if not hosts:

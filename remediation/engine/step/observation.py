@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.engine.context import StepContext, TimedSnapshot
 from remediation.engine.journal.serialization import resolved
-from remediation.facets.protocols.look_context import LookContext
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.event_data import HostClockData
 
@@ -95,6 +94,8 @@ def _evaluated(step: Step[Any], context: StepContext, snapshot: Reader, seen: An
 def _reader(step: Step[Any], context: StepContext, snapshot: Reader) -> Reader:
     started = _run_started(context) if step.once_per_run else None
     pending = tuple(context.memory.pending) if context.policy.check else ()
+    from remediation.facets.protocols.look_context import LookContext
+
     return context.access.reader_for(step.name, snapshot=snapshot, context=LookContext(started, pending))
 
 

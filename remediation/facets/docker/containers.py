@@ -59,6 +59,7 @@ def engine(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
         cgroup_driver=str(info.get("CgroupDriver") or ""),
         cgroup_version=str(info.get("CgroupVersion") or ""),
         default_runtime=str(info.get("DefaultRuntime") or ""),
+        cdi_devices=tuple(str(each.get("ID")) for each in info.get("DiscoveredDevices") or () if each.get("Source") == "cdi"),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.facets.checked import checked
-from remediation.facets.docker import containers
+from remediation.facets.docker import containers, recreation
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot, last_words
 from remediation.model.errors import CallFailed
@@ -156,6 +158,36 @@ class CommandEngineWriter(CommandEngine):
     def stop(self, name: str, *, timeout: float = 30.0) -> None:
         """Stop a container, which is killed after `timeout` seconds."""
         self._change("stopping", name, "stop", "--time", str(round(timeout)), name, timeout=timeout + 60)
+
+    def recreate(self, name: str, changed: Mapping[str, Any]) -> None:
+        """Replace a container by one with a changed ``HostConfig``."""
+        recreation.recreate(self._api, self._snapshot.host, name, changed)
+
+    def give_back(self, name: str) -> None:
+        """Let the container that a broken recreation renamed run again under its name."""
+        recreation.give_back(self._api, name, recreation.spare_name(name))
+
+    def remove(self, name: str) -> None:
+        """Remove a stopped container; its volumes stay."""
+        self._change("removing", name, "rm", name)
+
+    def _api(self, method: str, path: str, body: Mapping[str, Any] | None = None, /, *, timeout: float = 60.0) -> Any:
+        """Make one request over ``docker system dial-stdio``, which reaches the engine wherever the command does."""
+        what = f"{method} {path.partition('?')[0]}"
+        writes = method != "GET" and not path.endswith("/wait")
+        call = replace(
+            self._run("system", "dial-stdio", timeout=timeout, writes=writes), stdin=recreation.wire(method, path, body)
+        )
+        done = self._ended(self._snapshot.write(call) if writes else self._snapshot.ask(call)[0], what)
+        try:
+            status, content = recreation.parse_answer(method, done.stdout)
+            answer = load_json(content.decode()) if content.strip() else None
+        except ValueError as error:
+            raise CallFailed(f"{what}: the engine's answer cannot be read ({error})", host=self._snapshot.host) from error
+        if status >= HTTPStatus.BAD_REQUEST:
+            said = str((answer or {}).get("message") or f"HTTP {status}") if isinstance(answer, dict) else f"HTTP {status}"
+            raise CallFailed(f"the Docker engine refused: {said}", host=self._snapshot.host, status=status, output=said)
+        return answer
 
     def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
         """Create a local volume unless it exists."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from remediation.connections.bounded import Gathered, watchdog
 from remediation.facets.checked import checked
-from remediation.facets.docker import containers
+from remediation.facets.docker import containers, recreation
 from remediation.facets.docker.engine import START, engine_advice
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _TIMEOUT = 30
 _NOT_FOUND = 404
+_REFUSED = 400
 _STDERR = 2
 
 
@@ -166,6 +167,37 @@ class SdkEngineWriter(SdkEngine):
     def stop(self, name: str, *, timeout: float = 30.0) -> None:
         """Stop a container, which is killed after `timeout` seconds."""
         self._change(lambda api: api.stop(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
+
+    def recreate(self, name: str, changed: Mapping[str, Any]) -> None:
+        """Replace a container by one with a changed ``HostConfig``."""
+        recreation.recreate(self._request, self._snapshot.host, name, changed)
+
+    def give_back(self, name: str) -> None:
+        """Let the container that a broken recreation renamed run again under its name."""
+        recreation.give_back(self._request, name, recreation.spare_name(name))
+
+    def remove(self, name: str) -> None:
+        """Remove a stopped container; its volumes stay."""
+        self._change(lambda api: api.remove_container(name))
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None, /, *, timeout: float = 60.0) -> Any:
+        """Make one request with the SDK's session, whose errors are those of the SDK's methods."""
+        import docker
+        import requests
+
+        def send(api: APIClient) -> Any:
+            try:
+                answer = api.request(method, f"{api.base_url}{path}", json=body, timeout=timeout)
+            except requests.exceptions.ConnectionError as error:
+                if "Read timed out" in str(error):  # within the body; before it, requests itself raises Timeout
+                    raise TimeoutError from error
+                raise
+            if answer.status_code >= _REFUSED:
+                said = answer.json().get("message") if answer.content else None
+                raise docker.errors.APIError(f"HTTP {answer.status_code}", response=answer, explanation=said)
+            return answer.json() if answer.content else None
+
+        return self._change(send, patience=timeout)
 
     def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
         """Create a local volume unless it exists."""

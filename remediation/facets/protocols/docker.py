@@ -57,6 +57,19 @@ class EngineWriter(EngineReader, Protocol):
     def stop(self, name: str, *, timeout: float = 30.0) -> None:
         """Stop a container, which is killed after `timeout` seconds. A stopped container is left as it is."""
 
+    def recreate(self, name: str, changed: Mapping[str, Any]) -> None:
+        """Replace a container by one that differs in these members of ``HostConfig``, with the same mounts, ports and networks.
+
+        The old container is renamed (``NAME-before-recreation``), and removed when the new one runs. Raises `CallFailed` with the
+        engine's words if it does not; the old container then runs again.
+        """
+
+    def give_back(self, name: str) -> None:
+        """Let the container that a broken `recreate` renamed run again under its name."""
+
+    def remove(self, name: str) -> None:
+        """Remove a stopped container; its volumes stay."""
+
     def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
         """Create a local volume unless it exists."""
 

@@ -22,6 +22,7 @@ class EngineFacts:
     cgroup_driver: str = ""
     cgroup_version: str = ""
     default_runtime: str = ""
+    cdi_devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

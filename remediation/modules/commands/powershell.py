@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from remediation.connections.calls import Probe
 from remediation.model.outcome import Outcome
@@ -32,6 +32,12 @@ class WinPowershell(Module):
     depth: int = Field(2, description="how deep the output is converted", ge=1, le=50)
     error_action: Literal["silently_continue", "continue", "stop"] = Field("continue", description="what an error does")
     executable: str | None = Field(None, description="accepted for compatibility; the session's PowerShell is used")
+
+    @model_validator(mode="after")
+    def _one_script(self) -> WinPowershell:
+        if (self.script is None) == (self.path is None):
+            raise ValueError("expected either script or path")
+        return self
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Run the script; check mode skips it and expects a change."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from remediation.connections.calls import Completed, Run
 from remediation.model.errors import UsageError
@@ -31,6 +31,16 @@ class FileModule(Module):
     owner: Any = Field(None, description="name or ID of the owner")
     group: Any = Field(None, description="name or ID of the group")
     unsafe_writes: bool = Field(default=False, description="accepted for compatibility; files are always replaced atomically")
+
+    @field_validator("mode")
+    @classmethod
+    def _a_mode(cls, given: Any) -> Any:
+        if given is not None and given != "preserve":
+            try:
+                parse_mode(given, 0, directory=False)
+            except UsageError as error:
+                raise ValueError(f"{str(given)!r} is not a mode; {error.next_step}") from None
+        return given
 
     def attributes(self, status: FileStatus | None, *, directory: bool = False) -> dict[str, Any]:
         """Return mode, owner and group for the step ``file.managed``. Raises `UsageError`."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from remediation.model.errors import UsageError
 from remediation.model.facts import FileStatus
@@ -43,6 +43,15 @@ class FileEdit(FileModule):
     validate_with: str | None = Field(
         None, alias="validate", description="command that checks the new file, with %s for its path"
     )
+
+    @field_validator("regexp", "after", "before", check_fields=False)
+    @classmethod
+    def _a_pattern(cls, given: str | None) -> str | None:
+        try:
+            re.compile(given or "")
+        except re.error as error:
+            raise ValueError(f"is not a regular expression: {error}") from None
+        return given
 
     @abstractmethod
     def edited(self, content: bytes | None) -> Edit | ActionResult:

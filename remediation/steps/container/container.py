@@ -70,7 +70,7 @@ class ContainerSeesGpu(Step[Sees]):
         found = host.engine.inspect(name)
         if found is None:
             raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
-        cards, smi = _smi(host, found)
+        cards, smi = smi_inside(host, found)
         log = log_of(host)
         devices = tuple(device.name or device.library for device in log.devices if device.is_gpu)
         server = devices if log.devices else None
@@ -133,7 +133,8 @@ class ContainerSeesGpu(Step[Sees]):
         }  # fmt: skip
 
 
-def _smi(host: Reader, container: Container) -> tuple[tuple[str, ...], str | None]:
+def smi_inside(host: Reader, container: Container) -> tuple[tuple[str, ...], str | None]:
+    """Return the cards that ``nvidia-smi`` lists inside the container, and its error (None if the image has no ``nvidia-smi``)."""
     if container.status != RUNNING:
         return (), None
     done = host.engine.exec(container.name, ("nvidia-smi", "-L"))

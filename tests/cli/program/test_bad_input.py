@@ -58,7 +58,7 @@ HEAD = "- hosts: all\n  tasks:\n"
         (HEAD + "    - unarchive: {src: x}\n", ("site.yml:3", "unarchive is an Ansible module", "tar or unzip")),
         (HEAD + "    - win_feature: {name: x}\n", ("site.yml:3", "win_feature is an Ansible module", "win_shell")),
         (HEAD + "    - community.x.y: {}\n", ("site.yml:3", "this collection's modules are not here")),
-        (HEAD + "    - command: a\n      async: 5\n      poll: 0\n", ("site.yml:5", "poll")),
+        (HEAD + "    - stat: {path: /a}\n      async: 5\n      poll: 0\n", ("site.yml:5", "poll")),
         (HEAD + "    - debug:\n        msg: {{ x }}\n", ("site.yml:4", 'needs quotes: msg: "{{ x }}"')),
         (HEAD + "    - debug: {msg: m, var: v}\n", ("site.yml:3", "msg and var are mutually exclusive")),
         (HEAD + "    - include_tasks: {file: a.yml, apply: {wen: x}}\n", ("site.yml:3", "'wen'", "did you mean 'when'")),

@@ -32,6 +32,8 @@ REFUSED = {
     "lookup": (TASK.format("debug: {msg: \"{{ lookup('ansible.builtin.env', 'HOME') }}\"}"), "a lookup reads the controller"),
     "with_lines": (TASK.format("{debug: {msg: x}, with_lines: [date]}"), "with_lines reads the controller"),
     "clear_host_errors": (TASK.format("meta: clear_host_errors"), "concerns the hosts of all workers"),
+    "add_host": (TASK.format("add_host: {name: new}"), "add_host changes the inventory of all workers"),
+    "group_by": (TASK.format("group_by: {key: new}"), "group_by changes the inventory of all workers"),
     "connection": (TASK.format("{debug: {msg: x}, connection: local}"), "connection: local is this machine"),
     "vars_files": ("- hosts: all\n  vars_files: [v.yml]\n  tasks: []\n", "vars_files reads a file of the controller"),
     "play variables": (

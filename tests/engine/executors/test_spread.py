@@ -190,11 +190,11 @@ class Losing:
 
 
 def lost_at(
-    made: Flow, kind: str, count: int = 1, *, workers: int = 2, spare: int = 0, host: str = "two"
+    made: Flow, kind: str, count: int = 1, *, workers: int = 2, spare: int = 0, host: str = "two", **more: Any
 ) -> tuple[RunSummary, Losing]:
     cluster = NearbyCluster(made, workers, spare)
     losing = Losing(cluster, host, kind, count)
-    summary, _ = run_spread(made, cluster, losing)
+    summary, _ = run_spread(made, cluster, losing, **more)
     return summary, losing
 
 
@@ -224,6 +224,14 @@ def test_a_host_that_was_not_in_a_change_continues_on_another_worker(kind: str, 
     (note,) = losing.of("two", "note")
     assert note.data["text"].endswith("was lost; two continues on another one")
     assert len(set(losing.cluster.places["two"])) <= 2
+
+
+@pytest.mark.parametrize("first", ["toy.file: {path: a, text: b}", "command: /bin/a"], ids=["a step", "a program"])
+def test_what_check_mode_found_before_a_worker_was_lost_counts(first: str, tmp_path: Path) -> None:
+    made = Flow.of(tmp_path, f"- hosts: all\n  tasks:\n    - {first}\n    - debug: {{msg: after}}\n", "one", "two")
+    summary, losing = lost_at(made, "task_start", 2, policy={"check": True})
+    assert losing.of("two", "note")
+    assert summary.outcomes == {"one": Outcome.WOULD_CHANGE, "two": Outcome.WOULD_CHANGE}
 
 
 def test_a_host_that_waited_for_the_others_is_not_walked_again(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from remediation.facets.docker.containers import wants_gpu
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 from tests.engine.fakes.world import OLLAMA, VOLUME, FakeVolume, World, stamp
@@ -104,6 +106,31 @@ class WritableEngine(FakeEngine):
         world.wrote(f"stop {name}")
         world.may_fail("engine.stop")
         halted(world, name)
+
+    def recreate(self, name: str, changed: Mapping[str, Any]) -> None:
+        world = self._answering()
+        world.wrote(f"recreate {name}")
+        world.may_fail("engine.recreate")
+        old = world.containers[name]
+        config = {**(old.raw.get("HostConfig") or {}), **changed}
+        now = stamp(world.clock.now())
+        raw = {**old.raw, "HostConfig": config}
+        world.containers[name] = replace(
+            old, id=f"{old.id}+", gpu_requested=wants_gpu(config), started_at=now, created_at=now, status="running", raw=raw
+        )
+        if name == OLLAMA:
+            world.runners.clear()
+
+    def give_back(self, name: str) -> None:
+        world = self._answering()
+        world.wrote(f"give back {name}")
+        old = world.containers.pop(f"{name}-before-recreation")
+        world.containers[name] = replace(old, name=name, started_at=stamp(world.clock.now()), status="running")
+
+    def remove(self, name: str) -> None:
+        world = self._answering()
+        world.wrote(f"remove {name}")
+        del world.containers[name]
 
     def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
         world = self._answering()

@@ -6,15 +6,29 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from remediation.model.facts import Blob, ComposeProject, Container, DockerDesktop, Manifest, ModelShow
+from remediation.facets.docker.containers import wants_gpu
+from remediation.facets.services.windows import from_probe
+from remediation.model.facts import (
+    Blob,
+    ComposeProject,
+    Container,
+    DockerDesktop,
+    Manager,
+    Manifest,
+    ModelShow,
+    ServerProcess,
+    Serving,
+)
 from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.host import BOOT, GIB, MODEL, OLLAMA, FakeWriter, World, container
-from tests.engine.fakes.services import UNIT
+from tests.engine.fakes.services import UNIT, printed
 from tests.engine.fakes.world import Stored, blob_path
 
 FOLDER = "C:\\dev\\activia1"
 BASE = f"{FOLDER}\\docker-compose.yml"
 GPU = f"{FOLDER}\\docker-compose.gpu.yml"
+DATABASE = "C:\\Users\\ana\\AppData\\Local\\Ollama\\db.sqlite"
+USER_KEY = "Registry::HKEY_USERS\\S-1\\Environment"
 
 # the dimensions of Mistral 7B (facts/ollama 4.2)
 _MISTRAL: dict[str, Any] = {
@@ -178,6 +192,15 @@ def without_gpu_request() -> World:
     return world
 
 
+def by_docker_run(**host_config: Any) -> World:
+    """Return the host whose Ollama container was made by docker run, with these members of its HostConfig."""
+    world = stack()
+    raw = {"HostConfig": host_config, "Mounts": [{"Type": "volume", "Name": "ollama", "Destination": "/root/.ollama"}]}
+    labels = {"team": "gpu"}
+    world.containers[OLLAMA] = replace(world.containers[OLLAMA], labels=labels, raw=raw, gpu_requested=wants_gpu(host_config))
+    return world
+
+
 def unit(*settings: str, served: tuple[str, ...] | None = None, **files: str) -> World:
     """Return a Linux host whose Ollama is a systemd unit with these settings; its process has those of `served`.
 
@@ -214,3 +237,16 @@ def stopped(world: World | None = None, *services: str) -> World:
 def exited(item: Container) -> Container:
     """Return a container as it is after it was stopped long ago."""
     return replace(item, status="exited", exit_code=0, finished_at="2023-11-14T22:20:00Z")
+
+
+def windows(app: dict[str, str] | None = None, process: bool = True, **user: str) -> World:
+    """Return a host whose server is the app's, with settings in the app's database and in the user's environment."""
+    world = healthy()
+    world.project = None
+    serving = Serving(Manager.WINDOWS_APP, process=ServerProcess(7, "PC\\ana") if process else None)
+    rows = [{"Name": name, "Value": value, "Kind": "ExpandString", "Key": USER_KEY} for name, value in user.items()]
+    row = {"schema_version": "12", "expose": "0", "browser": "0", "models": "", "context_length": "0", **(app or {})}
+    answer = {"Machine": [], "User": rows, "Service": [], "Sid": "S-1", "Database": DATABASE, "App": row}
+    world.serving = from_probe(serving, answer)
+    world.log = printed(world.serving.declared)
+    return world

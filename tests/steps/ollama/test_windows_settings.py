@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.facets.services.windows import from_probe
 from remediation.model.errors import UsageError
 from remediation.model.facts import Manager, ServerProcess, Serving
 from remediation.model.outcome import Outcome
 from remediation.steps.registry import registry
-from tests.engine.fakes.examples import healthy
+from tests.engine.fakes.examples import DATABASE, healthy, windows
 from tests.engine.fakes.host import World
-from tests.engine.fakes.services import printed
 from tests.steps.running import run, seen, summaries, undo
-
-DATABASE = "C:\\Users\\ana\\AppData\\Local\\Ollama\\db.sqlite"
-USER = "Registry::HKEY_USERS\\S-1\\Environment"
-
-
-def windows(app: dict[str, str] | None = None, process: bool = True, **user: str) -> World:
-    """Return a host whose server is the app's, with settings in the app's database and in the user's environment."""
-    world = healthy()
-    world.project = None
-    serving = Serving(Manager.WINDOWS_APP, process=ServerProcess(7, "PC\\ana") if process else None)
-    rows = [{"Name": name, "Value": value, "Kind": "ExpandString", "Key": USER} for name, value in user.items()]
-    row = {"schema_version": "12", "expose": "0", "browser": "0", "models": "", "context_length": "0", **(app or {})}
-    answer = {"Machine": [], "User": rows, "Service": [], "Sid": "S-1", "Database": DATABASE, "App": row}
-    world.serving = from_probe(serving, answer)
-    world.log = printed(world.serving.declared)
-    return world
 
 
 def declared(world: World) -> dict[str, str]:

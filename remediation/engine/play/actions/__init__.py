@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from remediation.engine.play.actions.groups import add_host, group_by
 from remediation.engine.play.actions.include_vars import include_vars
 from remediation.engine.play.actions.measure import measure_action
 from remediation.engine.play.actions.module import module_action
@@ -23,10 +24,12 @@ from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import Text, looks_like_template
 
 DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
+    "add_host": add_host,
     "assert": assert_,
     "debug": debug,
     "fail": fail,
     "gather_facts": setup,
+    "group_by": group_by,
     "include_vars": include_vars,
     "measure": measure_action,
     "set_fact": set_fact,
@@ -38,7 +41,9 @@ UNEVALUATED = frozenset({("assert", "that"), ("debug", "var"), ("include_tasks",
 """Parameters that are not evaluated here: expressions, which the action evaluates, and keywords of other tasks."""
 
 
-QUIET_ACTIONS = frozenset({"assert", "debug", "fail", "gather_facts", "include_vars", "set_fact", "setup"})
+QUIET_ACTIONS = frozenset(
+    {"add_host", "assert", "debug", "fail", "gather_facts", "group_by", "include_vars", "set_fact", "setup"}
+)
 """Actions that change nothing and take no time."""
 
 

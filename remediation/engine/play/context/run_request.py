@@ -30,6 +30,12 @@ class InventoryView(Protocol):
     def magic(self, host: str) -> Mapping[str, Any]:
         """Return a host's variables that come from no file: its name, its groups, all groups."""
 
+    def with_host(self, host: str, groups: Sequence[str], values: Mapping[str, Any]) -> InventoryView:
+        """Return the inventory with a host in these groups and with these variables; itself if it has all of it."""
+
+    def with_group(self, host: str, group: str, parents: Sequence[str]) -> InventoryView:
+        """Return the inventory with a host in a group below its parents; itself if that is so already. Raises `UsageError`."""
+
 
 class OpenHost(Protocol):
     """Opens a host lazily. With ``check``, its connection refuses calls that are marked as writes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from remediation.engine.context import Ports
 from remediation.engine.play.context.gathered import FactVariables
 from remediation.engine.play.context.host_state import HostState, taken_up
 from remediation.engine.play.context.open_hosts import OpenHosts
-from remediation.engine.play.context.run_request import RunRequest
+from remediation.engine.play.context.run_request import InventoryView, RunRequest
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.playbook.load import load_tasks
@@ -39,10 +39,22 @@ class RunState:
     _asking: threading.Lock = field(default_factory=threading.Lock)
     _steps: dict[str, bool] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.inventory: InventoryView = self.request.inventory
+        """The inventory with the hosts and groups that tasks added."""
+
+    def grow(self, change: Callable[[InventoryView], InventoryView]) -> bool:
+        """Change the inventory for the rest of the run. Returns whether it is another one. Raises `UsageError`."""
+        with self._lock:
+            before = self.inventory
+            self.inventory = change(before)
+            self.__dict__.pop("names", None)
+            return self.inventory is not before
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """All hosts of the inventory, regardless of the limit."""
-        return tuple(self.request.inventory.select("all"))
+        return tuple(self.inventory.select("all"))
 
     def host(self, name: str) -> HostState:
         """Return a host's state; it is created on first use."""
@@ -52,7 +64,7 @@ class RunState:
 
     def host_layers(self, name: str) -> list[Mapping[str, Any]]:
         """Return a host's variables without those of any play, highest precedence first."""
-        inventory = self.request.inventory
+        inventory = self.inventory
         state = self.hosts.get(name)
         own = [state.facts, state.included, FactVariables(state, own=False)] if state else []
         return [self.request.extra, *own, *inventory.layers(name), inventory.magic(name)]

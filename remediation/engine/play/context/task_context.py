@@ -103,7 +103,7 @@ class TaskContext:
         """Return the user's limits for the host that runs the task; a playbook cannot raise them."""
         request = self.play.stage.request
         name = self.delegate()
-        base, inventory = request.policy, request.inventory
+        base, inventory = request.policy, self.play.stage.inventory
         scope = Scope((request.extra, *inventory.layers(name), inventory.magic(name)))
         own = base.for_host({name: scope.render(scope[name]) for name in POLICY if name in scope})
         return dataclasses.replace(own, check=self.check(), diff=self.switch(self.settings.diff, default=own.diff))

@@ -15,6 +15,7 @@ from remediation.model.errors import RemediationError
 from remediation.model.event_data import TaskResultData
 from remediation.model.outcome import Outcome
 from remediation.model.secrets.names import MASK
+from remediation.playbook.actions import GROWING
 
 SETTING = frozenset({"include_vars", "set_fact"})
 """Actions that set variables. They run again if their record contains a masked secret, which changes nothing on the host."""
@@ -35,6 +36,8 @@ def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
     result = dict(data.get("result") or {})
     given = result.get("ansible_facts")
     facts = given if isinstance(given, Mapping) else {}
+    if site.task.action in GROWING:
+        return None  # they run again: the inventory of this process does not have what they added
     if site.task.action in SETTING and (site.hidden() or MASK in str(facts)):
         return None
     gathered, facts = (facts, {}) if site.task.action in GATHERING else ({}, facts)
@@ -53,13 +56,13 @@ def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
 
 def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:
     """Emit a result, unless an earlier process of this run emitted it."""
+    if ending.outcome is Outcome.WOULD_CHANGE:
+        site.host.pending = True
     if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
         return
     censored = site.hidden()
     message = ending.result.get("msg") if "msg" in ending.result else ending.reason
     changes: Sequence[Change] = ending.told.changes if ending.told else ()
-    if ending.outcome is Outcome.WOULD_CHANGE:
-        site.host.pending = True
     data = TaskResultData(
         path=site.path,
         outcome=str(ending.outcome),

@@ -67,7 +67,7 @@ class HostVars(Mapping[str, Any]):
 
     def select(self, pattern: str) -> tuple[str, ...]:
         """Return the hosts that a pattern selects (``inventory_hostnames``)."""
-        return self._stage.request.inventory.select(pattern)
+        return self._stage.inventory.select(pattern)
 
     def __contains__(self, name: object) -> bool:
         return name in self._stage.names
@@ -86,19 +86,21 @@ class TaskVariables:
         self._extra = play.stage.request.extra
         self._host = host
         self._roles = play.play.roles
-        inventory = play.stage.request.inventory
+        self._play = play
         self._magic = Live(_magic(play))
-        known: tuple[Layer, ...] = (
-            FactVariables(host), *inventory.layers(host.name), self._magic, _without_address(inventory.magic(host.name))
-        )  # fmt: skip
-        early = Scope((self._extra, host.facts, host.included, play.play.vars, *known))
+        self._inventory = play.stage.inventory
+        self._known = self._of_inventory()
+        early = Scope((self._extra, host.facts, host.included, play.play.vars, *self._known))
         self._of_roles: tuple[Layer, ...] = tuple(layer for role in reversed(self._roles) for layer in role.public_vars)
-        self._tail: tuple[Layer, ...] = (
+        self._of_play: tuple[Layer, ...] = (
             *vars_files(play.play, early, play.stage.request.playbook.decrypt),
             play.play.vars,
-            *known,
         )
         self._defaults: tuple[Layer, ...] = tuple(layer for role in reversed(self._roles) for layer in role.public_defaults)
+
+    def _of_inventory(self) -> tuple[Layer, ...]:
+        name, inventory = self._host.name, self._inventory
+        return (FactVariables(self._host), *inventory.layers(name), self._magic, _without_address(inventory.magic(name)))
 
     def scope(
         self,
@@ -114,6 +116,9 @@ class TaskVariables:
         ``loop`` are those of its item, ``included`` those of the includes around it, ``own`` its result, ``special``
         Ansible's special variables.
         """
+        if self._inventory is not self._play.stage.inventory:
+            self._inventory = self._play.stage.inventory
+            self._known = self._of_inventory()
         role, public = settings.role, self._host.roles
         layers = [
             self._extra,
@@ -125,7 +130,8 @@ class TaskVariables:
             *(role.var_layers if role else ()),
             *(layer for each in reversed(public) for layer in each.public_vars),
             *self._of_roles,
-            *self._tail,
+            *self._of_play,
+            *self._known,
             *(role.default_layers if role else ()),
             *(layer for each in reversed(public) for layer in each.public_defaults),
             *self._defaults,

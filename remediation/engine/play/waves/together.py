@@ -23,6 +23,8 @@ from remediation.templating.yaml.located import Text, texts_in
 OTHERS = frozenset({"ansible_play_batch", "ansible_play_hosts", "hostvars", "play_hosts"})
 """Variables that depend on what other hosts have done."""
 
+GROUP_BY = "group_by"
+
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -55,7 +57,10 @@ class Together:
 
     def after(self, site: TaskContext) -> bool:
         """Return whether the hosts meet after a task: its failure may concern all of them."""
-        return not self._alone and (self._stage.play.max_fail_percentage is not None or self.fatal(site))
+        if self._alone:
+            return False
+        grouping = site.task.action == GROUP_BY  # the tasks that follow see the groups of all hosts
+        return grouping or self._stage.play.max_fail_percentage is not None or self.fatal(site)
 
     def fatal(self, site: TaskContext) -> bool:
         """Return whether a failure of the task fails all hosts."""

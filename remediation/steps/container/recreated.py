@@ -1,0 +1,208 @@
+"""Recreates a container that Compose did not create, so that it has the GPU."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from remediation.facets.docker.recreation import spare_name
+from remediation.facets.protocols import Reader, Writer
+from remediation.model.change import Change, Risk, StepCall
+from remediation.model.errors import CallFailed, NotApplicable
+from remediation.model.facts import Container, EngineFacts
+from remediation.model.finding import Cause, RuledOut
+from remediation.model.text.timestamps import parse_timestamp
+from remediation.steps.compose.stack import RUNNING
+from remediation.steps.container.container import smi_inside
+from remediation.steps.contract import Step, param, step
+from remediation.steps.resolve import wanted_container
+from remediation.steps.run_info import run_started
+
+_ALL: Mapping[str, Any] = {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
+_CDI_NAME = "nvidia.com/gpu=all"
+_CDI: Mapping[str, Any] = {"Driver": "cdi", "Count": 0, "DeviceIDs": [_CDI_NAME], "Capabilities": None, "Options": None}
+_NODE = re.compile(r"/dev/nvidia(?:\d+|ctl|-uvm|-uvm-tools|-modeset)")
+_LIST_NODES = ("sh", "-c", "ls -1d /dev/nvidia*")
+_MODELS = "/root/.ollama/models"
+_SPARE = spare_name("")
+
+
+@dataclass(frozen=True, slots=True)
+class Recreatable:
+    """A container, the engine, and what ``nvidia-smi`` says inside (empty if it works or is missing).
+
+    ``nodes`` are the device files inside a container that has lost the card. ``spare`` is the container that a broken recreation
+    renamed, and ``sharing`` names the containers that use this one's network.
+    """
+
+    name: str
+    container: Container | None
+    engine: EngineFacts
+    fresh: bool
+    smi: str
+    nodes: tuple[str, ...] = ()
+    spare: bool = False
+    sharing: tuple[str, ...] = ()
+
+    @property
+    def host_config(self) -> Mapping[str, Any]:
+        """The container's ``HostConfig``."""
+        return {} if self.container is None else self.container.raw.get("HostConfig") or {}
+
+    @property
+    def running(self) -> bool:
+        """Whether the container runs."""
+        return self.container is not None and self.container.status == RUNNING
+
+    @property
+    def unnamed(self) -> tuple[str, ...]:
+        """The device files that are not named in the container's definition."""
+        named = {each.get("PathOnHost") for each in self.host_config.get("Devices") or ()}
+        return tuple(each for each in self.nodes if each not in named)
+
+    @property
+    def hinders(self) -> str:
+        """Why the container cannot be recreated without a loss, or ""."""
+        if self.container is None:
+            return ""
+        if self.host_config.get("AutoRemove"):
+            return f"{self.name} was started with --rm, so that stopping it removes it with its volumes"
+        if self.sharing:
+            return f"{', '.join(self.sharing)} uses the network of {self.name}"
+        models = self.container.environment.get("OLLAMA_MODELS") or _MODELS
+        mounts = [str(each.get("Destination")) for each in self.container.raw.get("Mounts") or ()]
+        kept = any(f"{models}/".startswith(f"{each.rstrip('/')}/") for each in mounts)
+        return "" if kept else f"the models of {self.name} are in the container itself ({models})"
+
+
+@step("container.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
+class ContainerRecreated(Step[Recreatable]):
+    """A container that ``docker run`` created has the GPU, recreated from its own inspection.
+
+    Its name, mounts, anonymous volumes, environment, ports, networks and limits stay. A container without a request gets one
+    (``--gpus all``, or CDI where the engine knows the card only by it). One that has lost the card under systemd's cgroup driver
+    also gets the device files by name, which a ``systemctl daemon-reload`` leaves alone. If the new container does not run, the
+    old one runs again. Containers of Compose are left to container.sees_gpu.
+    """
+
+    container: str | None = param("container name; defaults to the target's", default=None, example="ollama")
+    gpus: Literal["auto", "all", "cdi"] = param("how the GPU is requested", default="auto")
+    restore: dict[str, Any] | None = param("members of HostConfig to give back, for undo", default=None)
+
+    def look(self, host: Reader) -> Recreatable:
+        name = wanted_container(self.container, host).removesuffix(_SPARE)
+        everything = host.engine.containers()
+        found = next((each for each in everything if name in {each.name, each.id}), None)
+        spare = any(each.name == spare_name(name) for each in everything)
+        if found is None and not spare:
+            raise CallFailed(f"there is no container {name}", host=host.name, next_step="docker ps --all lists the containers")
+        if found is not None and found.service is not None:
+            raise NotApplicable(f"does not apply, because Compose created the container {name}", host=host.name)
+        smi = (smi_inside(host, found)[1] or "") if found is not None and found.gpu_requested else ""
+        lost = "Unknown Error" in smi and found is not None
+        listed = host.engine.exec(name, _LIST_NODES).stdout.split() if lost else []
+        started = parse_timestamp(found.started_at) if found is not None else None
+        sharing = [
+            each.name
+            for each in everything
+            if found is not None and _network(each) in {f"container:{found.id}", f"container:{name}"}
+        ]
+        return Recreatable(
+            name, found, host.engine.facts(), started is not None and started >= run_started(host), smi,
+            tuple(each for each in listed if _NODE.fullmatch(each)), spare, tuple(sharing),
+        )  # fmt: skip
+
+    def met(self, seen: Recreatable) -> bool:
+        if seen.spare or not seen.running or seen.container is None:
+            return False
+        if self.restore is not None:
+            return all((seen.host_config.get(key) or None) == (value or None) for key, value in self.restore.items())
+        return seen.container.gpu_requested and not seen.smi
+
+    def plan(self, seen: Recreatable) -> Iterator[Change]:
+        if seen.spare:
+            words = "remove {}, which an interrupted run left" if seen.running else "give {} its name back, and start it"
+            yield Change(
+                words.format(spare_name(seen.name)), subject=seen.name, data={"spare": "remove" if seen.running else "give back"}
+            )
+            return
+        changed = self._changed(seen)
+        if self.met(seen) or seen.hinders or seen.container is None or changed is None:
+            return
+        before = {key: seen.host_config.get(key) for key in changed}
+        yield Change(
+            f"recreate {seen.name}{_words(changed)}", subject=seen.name, before=before, after=changed, diff=_diff(before, changed),
+            undo=StepCall("container.recreated", {"container": seen.name, "restore": before}) if changed else None,
+            data={"host_config": changed},
+        )  # fmt: skip
+
+    def _changed(self, seen: Recreatable) -> dict[str, Any] | None:
+        """Return the members of ``HostConfig`` to change. None if a container that was recreated already needs none."""
+        if self.restore is not None:
+            return self.restore
+        if seen.container is not None and not seen.container.gpu_requested:
+            cdi = self.gpus == "cdi" or (
+                self.gpus == "auto" and "nvidia" not in seen.engine.runtimes and _CDI_NAME in seen.engine.cdi_devices
+            )
+            kept = list(seen.host_config.get("DeviceRequests") or ())
+            return {"DeviceRequests": [*kept, dict(_CDI if cdi else _ALL)]}
+        if seen.unnamed and seen.engine.cgroup_driver != "cgroupfs":
+            more = [{"PathOnHost": each, "PathInContainer": each, "CgroupPermissions": "rwm"} for each in seen.unnamed]
+            return {"Devices": [*(seen.host_config.get("Devices") or ()), *more]}
+        return None if seen.fresh else {}
+
+    def apply(self, host: Writer, change: Change) -> None:
+        if change.data.get("spare") == "remove":
+            host.engine.remove(spare_name(change.subject))
+        elif change.data.get("spare"):
+            host.engine.give_back(change.subject)
+        else:
+            host.engine.recreate(change.subject, change.data["host_config"])
+
+    def describe(self, seen: Recreatable) -> str:
+        if seen.spare:
+            return f"{spare_name(seen.name)} is left from an interrupted run"
+        parts = [] if seen.running else [f"{seen.name} does not run"]
+        if seen.container is not None and not seen.container.gpu_requested:
+            parts.append(f"{seen.name} does not request a GPU")
+        if seen.smi:
+            parts.append(f"nvidia-smi inside reports: {seen.smi}")
+        if not self.met(seen) and seen.hinders:
+            parts.append(seen.hinders)
+        return "; ".join(parts) or f"{seen.name} requests the GPU"
+
+    def advice(self, seen: Recreatable) -> str:
+        if self.met(seen) or not seen.hinders:
+            return ""
+        return (
+            f"recreate {seen.name} as it was made, with --gpus all; docker commit {seen.name} keeps what is only in the container"
+        )
+
+    def rules_out(self, seen: Recreatable) -> Iterator[RuledOut]:
+        if seen.container is not None and seen.container.gpu_requested and not seen.smi:
+            yield RuledOut(Cause.DRIVER_LOST, self.describe(seen))
+
+    def values(self, seen: Recreatable) -> dict[str, Any]:
+        return {
+            "requested": seen.container is not None and seen.container.gpu_requested,
+            "nvidia_smi": seen.smi,
+            "recreated": seen.fresh,
+        }
+
+
+def _network(container: Container) -> str:
+    return str((container.raw.get("HostConfig") or {}).get("NetworkMode") or "")
+
+
+def _words(changed: Mapping[str, Any]) -> str:
+    if changed.get("DeviceRequests"):
+        return " with the GPU"
+    if changed.get("Devices"):
+        return " with the GPU's device files by name"
+    return " as before" if changed else ""
+
+
+def _diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    return "".join(f"-HostConfig.{key} = {before[key]}\n+HostConfig.{key} = {after[key]}\n" for key in after)
