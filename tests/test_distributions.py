@@ -42,6 +42,7 @@ def test_the_programs_wheel_has_no_lab_and_the_labs_has_nothing_else(wheels: dic
         "remediation/cli/main.py",
         "remediation/shipped/playbooks/fix-offload.yml",
         "remediation/shipped/inventory/lab.yml",
+        "remediation/locale/es/LC_MESSAGES/remediation.po",
     } <= ours
     assert {"remediation/shipped/schema/playbook.json", "remediation/py.typed"} <= ours
     assert [name for name in ours if name.endswith(".py") and re.search(r"\blab\b|_lab\b|lab/", name)] == []

@@ -276,7 +276,12 @@ def merged_records(stdout: bytes, stderr: bytes) -> str:
     return "".join(f"{text}\n" for _, text in sorted(rows, key=lambda row: row[0]))
 
 
+_WHOLE_STAMP = len("2026-01-02T03:04:05.123456789Z")
+
+
 def _comparable(stamp: str) -> str:
     """Pad an RFC 3339 time to nine fractional digits. The engine drops trailing zeros, so the raw strings do not sort."""
+    if len(stamp) == _WHOLE_STAMP and stamp[-1] == "Z":
+        return stamp[:-1]
     whole, _, fraction = stamp.rstrip("Z").partition(".")
     return f"{whole}.{fraction:0<9}"

@@ -32,6 +32,9 @@ class WindowsGpu:
 
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory, read in one exchange."""
+        return self._snapshot.once("gpu.use", self._use)
+
+    def _use(self) -> GpuUse:
         self._snapshot.ask(USE_PROBE, processes.LIST_PROBE)
         value = self._snapshot.probe(USE_PROBE, "querying the GPU")
         running: Sequence[Process] = ()

@@ -138,6 +138,9 @@ class OllamaByHttp:
 
     def log(self, *, tail: int = 4000) -> str:
         """Return the end of the server's log, from its container or service."""
+        return self._snapshot.once(f"log {tail}", lambda: self._log(tail))
+
+    def _log(self, tail: int) -> str:
         container = self._target().container
         if container is not None:
             return self._engine.logs(str(container.value), tail=tail)

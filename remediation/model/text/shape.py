@@ -2,6 +2,9 @@
 
 Hosts and files may return anything. `mismatch` names the first part of a value that does not have the declared type;
 `explain_error` describes an exception of reading such a value in a few words.
+
+Nearly all values match, and there are many of them: each type is compiled to a test once (`_test_of`). A value that fails its test is
+walked again for the name of the part.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import lru_cache
@@ -27,14 +30,18 @@ _DEEPEST = 20
 _LARGEST = 1 << 63
 
 
-def mismatch(value: object, expected: Any, path: str = "", depth: int = 0) -> str | None:
+def mismatch(value: object, expected: Any, path: str = "") -> str | None:
     """Return the first part of `value` that does not match the type `expected`; None if all matches."""
+    return None if _test_of(expected)(value, 0) else _mismatch(value, expected, path, 0)
+
+
+def _mismatch(value: object, expected: Any, path: str, depth: int) -> str | None:
     where = path or "the value"
     if depth > _DEEPEST:
         return f"{where} is nested too deeply"
     origin = typing.get_origin(expected)
     if origin in {typing.Union, types.UnionType}:
-        found = [mismatch(value, each, path, depth) for each in typing.get_args(expected)]
+        found = [_mismatch(value, each, path, depth) for each in typing.get_args(expected)]
         return None if None in found else next((each for each in found if each and not each.startswith(f"{where} is ")), found[0])
     if origin is typing.Literal:
         return None if value in typing.get_args(expected) else _not(where, "one of the known values", value)
@@ -47,12 +54,16 @@ def mismatch(value: object, expected: Any, path: str = "", depth: int = 0) -> st
 
 def check_shape(value: object, path: str = "") -> str | None:
     """Return the first part of `value` that does not match the declarations of the dataclasses in it; None if all matches."""
+    return None if _well_shaped(value) else _odd_part(value, path)
+
+
+def _odd_part(value: object, path: str) -> str | None:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _dataclass(value, path, 0)
     if isinstance(value, Mapping):
-        return _first(check_shape(each, _below(path, key)) for key, each in value.items())
+        return _first(_odd_part(each, _below(path, key)) for key, each in value.items())
     if isinstance(value, (list, tuple)):
-        return _first(check_shape(each, f"{path}[{number}]") for number, each in enumerate(value))
+        return _first(_odd_part(each, f"{path}[{number}]") for number, each in enumerate(value))
     return None
 
 
@@ -75,10 +86,84 @@ def intact(what: str, next_step: str) -> Iterator[None]:
         raise UsageError(f"{what} is damaged: {explain_error(error)}", next_step=next_step) from None
 
 
+Test = Callable[[Any, int], bool]
+"""Whether a value at a depth has the type. False also means that it is not certain: `_mismatch` decides."""
+
+
+@lru_cache(maxsize=1024)
+def _test_of(expected: Any) -> Test:
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin in {typing.Union, types.UnionType}:
+        return _any_of(tuple(map(_test_of, arguments)))
+    if origin is typing.Literal:
+        return lambda value, _: value in arguments
+    if isinstance(origin, type):
+        return _test_of_container(origin, arguments)
+    if dataclasses.is_dataclass(expected):
+        return lambda value, depth: isinstance(value, expected) and _fields_fit(value, depth)  # type: ignore[arg-type]  # a class
+    if expected is str or expected is bool or expected is types.NoneType:
+        return lambda value, _: isinstance(value, expected)
+    if expected is int:
+        return lambda value, _: type(value) is int and -_LARGEST < value < _LARGEST
+    return lambda value, _: _plain(value, expected, "") is None
+
+
+def _any_of(tests: tuple[Test, ...]) -> Test:
+    def fits(value: Any, depth: int) -> bool:
+        for test in tests:  # noqa: SIM110 - a generator costs more than most tests
+            if test(value, depth):
+                return True
+        return False
+
+    return fits
+
+
+def _test_of_container(origin: type, arguments: tuple[Any, ...]) -> Test:
+    if issubclass(origin, Mapping):
+        key, kind = map(_test_of, arguments or (Any, Any))
+        return lambda value, depth: (
+            depth < _DEEPEST
+            and isinstance(value, Mapping)
+            and all(key(name, depth) and kind(each, depth + 1) for name, each in value.items())
+        )
+    if not issubclass(origin, (Sequence, AbstractSet)) or (issubclass(origin, tuple) and Ellipsis not in arguments):
+        return lambda value, depth: _container(value, origin, arguments, "", depth) is None
+    fits, kinds = _test_of(arguments[0]) if arguments else _test_of(Any), (origin, list, tuple)
+    return lambda value, depth: (
+        depth < _DEEPEST
+        and isinstance(value, kinds)
+        and not isinstance(value, (str, bytes))
+        and all(fits(each, depth + 1) for each in value)
+    )
+
+
+def _fields_fit(value: Any, depth: int) -> bool:
+    if depth >= _DEEPEST:
+        return False
+    kind: Any = type(value)
+    for name, test in _tests_of_fields(kind):  # noqa: SIM110 - a generator costs more than most tests
+        if not test(getattr(value, name), depth + 1):
+            return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def _tests_of_fields(kind: Any) -> tuple[tuple[str, Test], ...]:
+    return tuple((name, _test_of(expected)) for name, expected in _hints(kind).items())
+
+
+def _well_shaped(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(_well_shaped(each) for each in value.values())
+    if isinstance(value, (list, tuple)):
+        return all(_well_shaped(each) for each in value)
+    return isinstance(value, type) or not dataclasses.is_dataclass(value) or _fields_fit(value, 0)
+
+
 def _dataclass(value: Any, path: str, depth: int) -> str | None:
     kind: Any = type(value)
     hints = _hints(kind)
-    return _first(mismatch(getattr(value, name), kind, _below(path, name), depth + 1) for name, kind in hints.items())
+    return _first(_mismatch(getattr(value, name), kind, _below(path, name), depth + 1) for name, kind in hints.items())
 
 
 @lru_cache(maxsize=256)
@@ -96,8 +181,8 @@ def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str
         if not isinstance(value, Mapping):
             return _not(where, "a mapping", value)
         key, kind = arguments or (Any, Any)
-        return _first(mismatch(name, key, f"a key of {where}", depth + 1) for name in value) or _first(
-            mismatch(each, kind, _below(path, name), depth + 1) for name, each in value.items()
+        return _first(_mismatch(name, key, f"a key of {where}", depth + 1) for name in value) or _first(
+            _mismatch(each, kind, _below(path, name), depth + 1) for name, each in value.items()
         )
     if not issubclass(origin, (Sequence, AbstractSet)):
         return None  # a callable or a class never comes from outside
@@ -109,7 +194,7 @@ def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str
     if len(kinds) != len(value):
         return _not(where, plural(len(kinds), "value"), value)
     pairs = enumerate(zip(value, kinds, strict=True))
-    return _first(mismatch(each, kind, f"{path}[{number}]", depth + 1) for number, (each, kind) in pairs)
+    return _first(_mismatch(each, kind, f"{path}[{number}]", depth + 1) for number, (each, kind) in pairs)
 
 
 def _plain(value: object, expected: Any, where: str) -> str | None:

@@ -117,7 +117,8 @@ def plain_lines(source: str | Iterable[str]) -> Iterator[tuple[int, str]]:
                 yield number, text
             number, text, joined = 0, "", 0
             continue
-        line = unframe(raw)
+        # requests are most lines of a server that is watched
+        line = raw.rstrip("\r\n") if raw.startswith("[GIN]") and "\x1b" not in raw else unframe(raw)
         front = _in_front(line, front)
         line = line[len(front) :]
         if (

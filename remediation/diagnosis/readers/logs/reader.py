@@ -10,7 +10,7 @@ from functools import lru_cache
 from remediation.diagnosis.readers.logs import common, g0, g1, g2, g3, slog
 from remediation.diagnosis.readers.logs.lines import plain_lines
 from remediation.diagnosis.readers.logs.model import LogReading
-from remediation.diagnosis.readers.logs.scan import Scanner, When, signs
+from remediation.diagnosis.readers.logs.scan import Scanner, When
 from remediation.diagnosis.readers.logs.state import Handler, State
 from remediation.model.finding import Quote
 
@@ -79,7 +79,7 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
 
     `source` is the text or its lines (an open file of any size is streamed); `name` is its label in quotes.
     """
-    state, scanner, processes = State(), Scanner(signs()), _Processes()
+    state, scanner, processes = State(), Scanner(), _Processes()
     number, idle = 0, set[str]()
     for number, line in plain_lines(processes.watch(source)):
         if processes.changed(number, line):

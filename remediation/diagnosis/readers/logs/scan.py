@@ -81,6 +81,18 @@ def _may_hold(said: str) -> bool:
     return any(trigger in low for trigger in TRIGGERS)
 
 
+@lru_cache(maxsize=8192)
+def _held(line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the signs in a line, each with what it captured. Cached for the same reason; the time is left out of `line`."""
+    low, found = line.lower(), []
+    for one in signs():
+        match = one.pattern.search(line) if one.needle in low else None
+        if match is not None:
+            found.append((one.key, tuple(group or "" for group in match.groups())))
+    meant = dict.fromkeys(message.means for message in catalogue().find(line) if message.means is not None)
+    return (*found, *((f"{SEEN}{means}", ()) for means in meant))
+
+
 @dataclass(slots=True)
 class Scanner:
     """Looks for signs line by line; of each sign the first and the latest hits are kept, so a repeated message costs nothing.
@@ -88,7 +100,6 @@ class Scanner:
     What a text held is remembered, up to a bound: most lines come again at every load, but for their time.
     """
 
-    signs: tuple[Sign, ...]
     _first: dict[str, list[Hit]] = field(default_factory=dict)
     _latest: dict[str, deque[Hit]] = field(default_factory=dict)
     _known: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = field(default_factory=dict)
@@ -104,21 +115,12 @@ class Scanner:
         said = line.partition(" ")[2] if line.startswith("time=") else line
         found = self._known.get(said)
         if found is None:
-            found = self._look(line) if _may_hold(said) else ()
+            found = _held(said if said is line else f"time= {said}") if _may_hold(said) else ()
             if len(self._known) < _MOST_KNOWN:
                 self._known[said] = found
         for key, groups in found:
             self._keep(Hit(key, Quote(f"{name}:{number}", line.strip()[:400]), groups, number, *when))
         return bool(found)
-
-    def _look(self, line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        low, found = line.lower(), []
-        for one in self.signs:
-            match = one.pattern.search(line) if one.needle in low else None
-            if match is not None:
-                found.append((one.key, tuple(group or "" for group in match.groups())))
-        meant = dict.fromkeys(message.means for message in catalogue().find(line) if message.means is not None)
-        return (*found, *((f"{SEEN}{means}", ()) for means in meant))
 
     def _keep(self, hit: Hit) -> None:
         first = self._first.setdefault(hit.key, [])
