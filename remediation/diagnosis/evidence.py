@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, Serving, SystemFacts
+from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, Serving, SystemFacts, WslServer
 from remediation.model.text.shape import ODD
 
 T = TypeVar("T")
@@ -100,6 +100,11 @@ class Evidence:
         earlier = data.get("skipped")
         before = [str(item) for item in earlier] if isinstance(earlier, (list, tuple)) else []
         return cls(**values, skipped=tuple(before + skipped))
+
+    @property
+    def guest(self) -> WslServer | None:
+        """The server in a distribution of WSL, None for other hosts."""
+        return self.serving.guest if self.serving is not None else None
 
     @property
     def unit(self) -> str:

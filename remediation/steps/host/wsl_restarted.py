@@ -19,7 +19,7 @@ _GRAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wsl:
+class Distributions:
     """The distributions that a restart ends or starts, the start of the run, and the running containers of Docker Desktop.
 
     Containers are affected only if the distribution of Docker Desktop is.
@@ -44,7 +44,7 @@ class Wsl:
 
 
 @step("wsl.restarted", risk=Risk.DISRUPTIVE, needs=needs(Need.WSL), settle=60.0, once_per_run=True, deadline=900.0)
-class WslRestarted(Step[Wsl]):
+class WslRestarted(Step[Distributions]):
     """Each running distribution of WSL was started during this run, so that ``.wslconfig`` and a new driver are in use.
 
     Without a name, ``wsl --shutdown`` ends all distributions of the login's user with their virtual machine, and those that ran are
@@ -55,7 +55,7 @@ class WslRestarted(Step[Wsl]):
 
     distribution: str = param("restart only this distribution", default="", example="Ubuntu")
 
-    def look(self, host: Reader) -> Wsl:
+    def look(self, host: Reader) -> Distributions:
         found = host.system.distributions()
         if not found:
             raise NotApplicable("does not apply, because this login has no distributions of WSL", host=host.name)
@@ -67,12 +67,12 @@ class WslRestarted(Step[Wsl]):
         affected = tuple(each for each in found if each.name == self.distribution or (each.running and not self.distribution))
         docker = any(each.of_docker and each.running for each in affected)
         containers = host.engine.containers() if docker and _engine_answers(host) else ()
-        return Wsl(affected, run_started(host), tuple(one.name for one in containers if one.status == RUNNING))
+        return Distributions(affected, run_started(host), tuple(one.name for one in containers if one.status == RUNNING))
 
-    def met(self, seen: Wsl) -> bool:
+    def met(self, seen: Distributions) -> bool:
         return not seen.old and (not self.distribution or all(each.running for each in seen.affected))
 
-    def plan(self, seen: Wsl) -> Iterator[Change]:
+    def plan(self, seen: Distributions) -> Iterator[Change]:
         if self.met(seen):
             return
         names = [each.name for each in seen.affected if not each.of_docker]
@@ -100,7 +100,7 @@ class WslRestarted(Step[Wsl]):
         for name in change.data["start"]:
             host.system.start_distribution(name)
 
-    def describe(self, seen: Wsl) -> str:
+    def describe(self, seen: Distributions) -> str:
         if not seen.affected:
             return "no distribution runs; .wslconfig applies at the next start"
         parts = [f"{each.name} {'runs' if each.running else 'is stopped'}" for each in seen.affected]
@@ -110,7 +110,7 @@ class WslRestarted(Step[Wsl]):
             parts.append(f"start time unknown: {', '.join(seen.unknown)}")
         return "; ".join(parts)
 
-    def values(self, seen: Wsl) -> dict[str, Any]:
+    def values(self, seen: Distributions) -> dict[str, Any]:
         """Register the names of the distributions."""
         return {"distributions": [each.name for each in seen.affected]}
 
