@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediation.model.errors import CallFailed
-from remediation.model.facts import ContainerStats, Distribution, Executed, ServiceStatus, SystemLimits
+from remediation.model.facts import ContainerStats, Executed, ServiceStatus, SystemLimits, WslDistribution
 from remediation.steps.compose.environment import digest
 from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import (
@@ -65,7 +65,7 @@ def wsl(text: str | None) -> World:
 def with_distributions(*names: str) -> World:
     """Return the host on which these distributions of WSL run since the boot."""
     world = stack()
-    world.distributions = [Distribution(name, 2, running=True, started=BOOT) for name in names]
+    world.distributions = [WslDistribution(name, 2, running=True, started=BOOT) for name in names]
     return world
 
 

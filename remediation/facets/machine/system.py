@@ -16,7 +16,7 @@ from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot, last_words
 from remediation.model.clock import Clock
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded, OutcomeUnknown, Unreachable
-from remediation.model.facts import Distribution, EngineFacts, SystemFacts, SystemLimits
+from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits, WslDistribution
 from remediation.model.text.digits import is_whole
 
 KIB = 1024
@@ -45,7 +45,7 @@ class WindowsSystem:
         path = str(value["WslConfigPath"] or "")
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine), wsl_memory(value["WslConfig"]), path)
 
-    def distributions(self) -> tuple[Distribution, ...]:
+    def distributions(self) -> tuple[WslDistribution, ...]:
         """Return the distributions of WSL that belong to this login, with their starts."""
         found = wsl.read_distributions(self._snapshot)
         return wsl.with_start(self._snapshot, found, self.facts().now) if found else ()
@@ -88,7 +88,7 @@ class PosixSystem:
         """Return the limits of container memory."""
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine))
 
-    def distributions(self) -> tuple[Distribution, ...]:
+    def distributions(self) -> tuple[WslDistribution, ...]:
         """Return nothing: WSL is a part of Windows."""
         return ()
 

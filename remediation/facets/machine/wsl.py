@@ -6,20 +6,19 @@ releases ignore; names of states are translated. In session 0, System32's ``wsl.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.facets.snapshot import Snapshot, last_words
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Distribution
+from remediation.model.facts import WslDistribution
 
 PROGRAM = "C:\\Program Files\\WSL\\wsl.exe"
 _SHIPPED = "wsl.exe"
 """Windows' own program, on hosts without the release from the Store."""
 _ENVIRONMENT = {"WSL_UTF8": "1"}
-_ROW = re.compile(r"^\s*\*?\s*(?P<name>[\w.-]+)\s.*\s(?P<version>[12])\s*$")
+_COLUMNS = 3
 _TICKS = 100.0
 """Clock ticks per second in ``/proc``: the kernel reports this value to programs on every architecture."""
 _STARTED = 21
@@ -45,17 +44,19 @@ def ask_wsl(look: Snapshot, *calls: Run) -> list[Reply]:
     return look.ask(*(replace(each, argv=(_SHIPPED, *each.argv[1:])) for each in calls))
 
 
-def read_distributions(look: Snapshot) -> tuple[Distribution, ...]:
+def read_distributions(look: Snapshot) -> tuple[WslDistribution, ...]:
     """Return the distributions of this login. None are found without WSL."""
     listed, running = ask_wsl(look, _wsl("--list", "--verbose"), _wsl("--list", "--running", "--quiet"))
     if not isinstance(listed, Completed) or listed.rc != 0:
         return ()
     names = set(text_of(running).split()) if isinstance(running, Completed) and running.rc == 0 else set()
-    rows = (_ROW.match(line) for line in text_of(listed).splitlines())
-    return tuple(Distribution(row["name"], int(row["version"]), row["name"] in names) for row in rows if row)
+    rows = (line.lstrip(" *").split() for line in text_of(listed).splitlines())
+    return tuple(
+        WslDistribution(row[0], int(row[-1]), row[0] in names) for row in rows if len(row) >= _COLUMNS and row[-1] in {"1", "2"}
+    )
 
 
-def with_start(look: Snapshot, found: Sequence[Distribution], now: float) -> tuple[Distribution, ...]:
+def with_start(look: Snapshot, found: Sequence[WslDistribution], now: float) -> tuple[WslDistribution, ...]:
     """Return the distributions with their starts; `now` is the host's clock. Only those that run are read."""
     running = [each for each in found if each.running]
     replies = ask_wsl(look, *(in_distribution(each.name, "cat", "/proc/uptime", "/proc/1/stat") for each in running))

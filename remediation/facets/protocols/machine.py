@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from remediation.model.facts import (
         DiskSpace,
-        Distribution,
         DockerDesktop,
         FileEntry,
         FileStatus,
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
         SessionFacts,
         SystemFacts,
         SystemLimits,
+        WslDistribution,
     )
 
 
@@ -100,7 +100,7 @@ class SystemReader(Protocol):
     def limits(self) -> SystemLimits:
         """Return the limits of container memory."""
 
-    def distributions(self) -> Sequence[Distribution]:
+    def distributions(self) -> Sequence[WslDistribution]:
         """Return the distributions of WSL that belong to this login; none on other systems than Windows."""
 
 

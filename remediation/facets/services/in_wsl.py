@@ -9,7 +9,7 @@ from remediation.connections.calls import Completed, Reply
 from remediation.facets.machine.wsl import ask_wsl, in_distribution, read_distributions, text_of
 from remediation.facets.services.unit_files import unit_of
 from remediation.facets.snapshot import Snapshot
-from remediation.model.facts import Distribution, Manager, Serving, WslServer
+from remediation.model.facts import Manager, Serving, WslDistribution, WslServer
 
 _UNIT = "ollama.service"
 _PROPERTIES = "--property=LoadState,ActiveState,MainPID,FragmentPath,NeedDaemonReload"
@@ -40,7 +40,7 @@ def read_in_wsl(look: Snapshot) -> Serving | None:
     return Serving(Manager.WSL, stopped.name, wsl=True, guest=WslServer(stopped.version, running=False))
 
 
-def _serving(distribution: Distribution, replies: Sequence[Reply]) -> Serving | None:
+def _serving(distribution: WslDistribution, replies: Sequence[Reply]) -> Serving | None:
     shown, files, pids, libraries = (_text(each) for each in replies)
     rows = (line.partition("=") for line in (shown or "").splitlines())
     unit = unit_of(

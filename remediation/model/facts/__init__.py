@@ -10,7 +10,6 @@ from remediation.model.facts.daemon import DaemonFacts, KernelModule, LinuxGpuSo
 from remediation.model.facts.docker import ComposeProject, Container, ContainerStats, DockerDesktop, EngineFacts, Executed, Volume
 from remediation.model.facts.machine import (
     DiskSpace,
-    Distribution,
     FileEntry,
     FileStatus,
     Gpu,
@@ -21,6 +20,7 @@ from remediation.model.facts.machine import (
     SessionFacts,
     SystemFacts,
     SystemLimits,
+    WslDistribution,
 )
 from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
 from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, WindowsServer, WslServer
@@ -33,7 +33,6 @@ __all__ = [
     "ContainerStats",
     "DaemonFacts",
     "DiskSpace",
-    "Distribution",
     "DockerDesktop",
     "EngineFacts",
     "Executed",
@@ -65,5 +64,6 @@ __all__ = [
     "ToolkitFacts",
     "Volume",
     "WindowsServer",
+    "WslDistribution",
     "WslServer",
 ]

@@ -61,7 +61,7 @@ class SystemLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Distribution:
+class WslDistribution:
     """A distribution of the Windows Subsystem for Linux. ``version`` is 1 or 2.
 
     ``started`` is the start of its first process by the host's clock, None if it does not run or does not report it.

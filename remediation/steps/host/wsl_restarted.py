@@ -9,7 +9,7 @@ from typing import Any
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import NotApplicable
-from remediation.model.facts import Distribution
+from remediation.model.facts import WslDistribution
 from remediation.steps.contract import Step, param, step
 from remediation.steps.host.docker_desktop import RUNNING, STOPPED
 from remediation.steps.run_info import run_started
@@ -25,7 +25,7 @@ class Distributions:
     Containers are affected only if the distribution of Docker Desktop is.
     """
 
-    affected: Sequence[Distribution]
+    affected: Sequence[WslDistribution]
     since: float
     containers: tuple[str, ...] = ()
 
@@ -39,7 +39,7 @@ class Distributions:
         """The running distributions that do not report their start."""
         return tuple(each.name for each in self.affected if each.running and each.started is None)
 
-    def _fresh(self, one: Distribution) -> bool:
+    def _fresh(self, one: WslDistribution) -> bool:
         return one.started is not None and one.started >= self.since - _GRAIN
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import (
     DiskSpace,
-    Distribution,
     DockerDesktop,
     FileEntry,
     FileStatus,
@@ -22,6 +21,7 @@ from remediation.model.facts import (
     SessionFacts,
     SystemFacts,
     SystemLimits,
+    WslDistribution,
 )
 from tests.engine.fakes.docker import halted
 from tests.engine.fakes.world import BOOT, GIB, World
@@ -157,7 +157,7 @@ class FakeSystem:
     def limits(self) -> SystemLimits:
         return replace(self._world.limits, host=16 * GIB, engine=self._world.engine_memory if self._world.engine_up else None)
 
-    def distributions(self) -> Sequence[Distribution]:
+    def distributions(self) -> Sequence[WslDistribution]:
         return tuple(self._world.distributions)
 
 

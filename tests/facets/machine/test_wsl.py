@@ -10,11 +10,11 @@ from remediation.connections.calls import Call, Completed, Failed, Reply, Run
 from remediation.facets.machine.wsl import PROGRAM, read_distributions, shut_down, with_start
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Distribution
+from remediation.model.facts import WslDistribution
 
 ENGLISH = "  NAME              STATE           VERSION\r\n* Ubuntu-22.04      Running         2\r\n  Debian            Stopped         1\r\n"
 SPANISH = "  NOMBRE            ESTADO           VERSIÓN\r\n* Ubuntu-22.04      En ejecución     2\r\n  Debian            Detenido         1\r\n"
-FOUND = (Distribution("Ubuntu-22.04", 2, running=True), Distribution("Debian", 1, running=False))
+FOUND = (WslDistribution("Ubuntu-22.04", 2, running=True), WslDistribution("Debian", 1, running=False))
 OLD = "wsl.exe"
 
 

@@ -9,18 +9,21 @@ import pytest
 
 from remediation.model.change import Risk
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Distribution
+from remediation.model.facts import WslDistribution
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.examples import on_desktop, stack
 from tests.engine.fakes.host import World
 from tests.engine.fakes.world import BOOT
 from tests.steps.running import run, seen, summaries
 
-UBUNTU, DEBIAN = Distribution("Ubuntu", 2, running=True, started=BOOT), Distribution("Debian", 2, running=True, started=BOOT)
-DOCKER = Distribution("docker-desktop", 2, running=True, started=BOOT)
+UBUNTU, DEBIAN = (
+    WslDistribution("Ubuntu", 2, running=True, started=BOOT),
+    WslDistribution("Debian", 2, running=True, started=BOOT),
+)
+DOCKER = WslDistribution("docker-desktop", 2, running=True, started=BOOT)
 
 
-def host(*distributions: Distribution, world: World | None = None) -> World:
+def host(*distributions: WslDistribution, world: World | None = None) -> World:
     made = world or stack()
     made.distributions = list(distributions)
     return made
@@ -72,7 +75,7 @@ def test_nothing_is_ended_without_permission() -> None:
     ("distributions", "params", "words"),
     [((), {}, "no distributions of WSL"), ((UBUNTU,), {"distribution": "Arch"}, "Arch is not a distribution here: Ubuntu")],
 )
-def test_hosts_without_it(distributions: tuple[Distribution, ...], params: dict[str, Any], words: str) -> None:
+def test_hosts_without_it(distributions: tuple[WslDistribution, ...], params: dict[str, Any], words: str) -> None:
     assert words in run(host(*distributions), "wsl.restarted", params).reason
 
 
