@@ -141,6 +141,27 @@ def survives(case: Case, w: Weights) -> bool:
     return right(case, w, tally(case.facts, frozenset({(best.entry.id, rule)})))[0]
 
 
+def without_a_rule(known: Sequence[Case], w: Weights) -> dict[str, float]:
+    """Return what is named right, of all and of those that are named, when one rule of the winner is left out in turn."""
+    right_named = named = strong = 0.0
+    for case in known:
+        found = shares(case.tallies, w).causes
+        best = found[0].mechanisms[0] if found else None
+        rules = sorted({*best.proven, *best.supported}) if best else []
+        for rule in rules if best else ():
+            left = shares(tally(case.facts, frozenset({(best.entry.id, rule)})), w)
+            if stands_out(left.causes, left.unknown, case.facts):
+                hit = str(left.causes[0].cause) in case.accepted
+                named += 1 / len(rules)
+                right_named += hit / len(rules)
+                strong += hit * case.strong / len(rules)
+    of = sum(case.strong for case in known)
+    return {
+        "strong_right_without_a_rule": round(strong / max(1, of), 3),
+        "right_of_named_without_a_rule": round(right_named / max(1.0, named), 3),
+    }
+
+
 def main() -> int:
     """Fit, print the figures and, if asked, write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -172,6 +193,7 @@ def main() -> int:
         "held_out_right": round(hits / strong, 3),
         "held_out_right_when_sure": round(sure_hits / max(1, sure), 3),
         "recordings_right": round(sum(right(case, fitted)[0] for case in recorded) / max(1, len(recorded)), 3),
+        **without_a_rule([case for case in known if case.whole], fitted),
         "right_without_the_rule_that_won": round(sum(survives(case, fitted) for case in whole) / len(whole), 3),
     }
     text = json.dumps({"weights": asdict(fitted), "figures": figures}, indent=1)

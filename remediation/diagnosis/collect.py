@@ -23,6 +23,7 @@ from remediation.model.facts import (
     Gpu,
     ModelEntry,
     ModelShow,
+    Process,
     Runner,
     SystemFacts,
     Target,
@@ -131,6 +132,10 @@ def collect(host: Reader) -> Evidence:
     others = _others(host, project, container, parts) if project else []
     callers = getattr(host, "callers", None)
     requests, connections = _callers(callers, parts) if isinstance(callers, CallersReader) else ((), None)
+    if services is not None and container is None and _only_in_wsl(system, programs):
+        found = parts.read("server", services.serving)
+        serving = found if found is not None and found.guest is not None else None
+    guest = serving is not None and serving.guest is not None
     pieces = (
         *((Piece("server_log", log, "server.log"),) if log else ()),
         *parts.refusals,
@@ -141,7 +146,7 @@ def collect(host: Reader) -> Evidence:
         pieces = (*pieces, *_gone(model, parts.read("the model's files", lambda: host.ollama.blobs(model))))
     environment = read_again(log).environment if log else {}
     return Evidence(
-        platform=_platform(system.os if system else "", containerised=container is not None),
+        platform="wsl" if guest else _platform(system.os if system else "", containerised=container is not None),
         ollama_version=version,
         gpu=", ".join(_card(gpu) for gpu in use.gpus) if use else None,
         pieces=(*pieces, *(Piece("request_log", text, path) for path, text in requests)),
@@ -214,6 +219,13 @@ def _model(target: Target, runners: Sequence[Runner] | None) -> str | None:
 
 def _name(target: Target) -> str:
     return str(target.container.value) if target.container is not None else ""
+
+
+def _only_in_wsl(system: SystemFacts | None, programs: Sequence[Process] | None) -> bool:
+    """Whether Windows runs WSL's machine and no program of Ollama, so that a server can only be in a distribution."""
+    if system is None or system.os != "windows" or programs is None:
+        return False
+    return not any(each.program in OLLAMA_PROGRAMS for each in programs)
 
 
 def _platform(system: str, *, containerised: bool) -> str:

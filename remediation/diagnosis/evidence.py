@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, Serving, SystemFacts
+from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, Serving, SystemFacts, WslServer
 from remediation.model.text.shape import ODD
 
 T = TypeVar("T")
@@ -102,10 +102,17 @@ class Evidence:
         return cls(**values, skipped=tuple(before + skipped))
 
     @property
+    def guest(self) -> WslServer | None:
+        """The server in a distribution of WSL, None for other hosts."""
+        return self.serving.guest if self.serving is not None else None
+
+    @property
     def unit(self) -> str:
         """The systemd unit of a native server without ``.service``; the usual name if it is unknown."""
         unit = self.serving.unit if self.serving is not None else None
-        return unit.short if unit is not None else "ollama"
+        if unit is not None:
+            return unit.short
+        return self.serving.guest_unit if self.serving is not None else "ollama"
 
 
 def _text(raw: object) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from remediation.diagnosis.evidence import Evidence
 from remediation.model.errors import UsageError
-from remediation.model.facts import ServerProcess, Serving, SourcedSetting
+from remediation.model.facts import ServerProcess, ServiceUnit, Serving, SourcedSetting
 from remediation.model.private_file import write_private
 from remediation.model.secrets.names import MASK, without_tokens
 from remediation.model.text.visible import visible_json
@@ -94,20 +94,24 @@ def _serving(serving: Serving, clean: Callable[[Any], Any]) -> Serving:
             for one in listed
         )
 
-    unit = serving.unit
-    if unit is not None:
-        unit = replace(
+    def cleaned(unit: ServiceUnit | None) -> ServiceUnit | None:
+        if unit is None:
+            return None
+        return replace(
             unit,
             fragment=clean(unit.fragment),
             environment=clean(unit.environment),
             settings=settings(unit.settings),
             files={clean(path): clean(text) for path, text in unit.files.items()},
         )
+
+    guest = serving.guest
     return replace(
         serving,
         name=clean(serving.name),
         process=process(serving.process) if serving.process is not None else None,
-        unit=unit,
+        unit=cleaned(serving.unit),
+        guest=replace(guest, unit=cleaned(guest.unit), library=clean(guest.library)) if guest is not None else None,
         others=tuple(process(one) for one in serving.others),
         settings=settings(serving.settings),
     )
@@ -120,9 +124,10 @@ def _homes(evidence: Evidence) -> set[str]:
     """Return the names that home folders have: they stand elsewhere too, without their path."""
     texts = [piece.text for piece in evidence.pieces] + list(evidence.compose_files.values()) + [evidence.symptom or ""]
     if evidence.serving is not None:
-        unit, servers = evidence.serving.unit, _servers(evidence.serving)
+        guest, servers = evidence.serving.guest, _servers(evidence.serving)
+        units = [each for each in (evidence.serving.unit, guest.unit if guest is not None else None) if each is not None]
         texts += [text for one in servers for text in (one.path, one.log)]
-        texts += [text for item in (unit.files.items() if unit is not None else ()) for text in item]
+        texts += [text for unit in units for item in unit.files.items() for text in item]
     found = {match["user"] for text in texts for match in _HOME.finditer(text)}
     return {name for name in found if len(name) > _SHORT and name.lower() not in _EVERYBODY}
 

@@ -100,9 +100,11 @@ def test_what_powershell_redirected_and_what_gzip_packed_is_read(tmp_path: pathl
     (tmp_path / "redirected.log").write_bytes(line.encode("utf-16"))
     (tmp_path / "packed.log.gz").write_bytes(gzip.compress(line.encode()))
     (tmp_path / "broken.log.gz").write_bytes(gzip.compress(line.encode())[:20])
+    (tmp_path / "cut.log.gz").write_bytes(gzip.compress(line.encode())[:-8])
     for name in ("redirected.log", "packed.log.gz"):
         evidence = load_evidence(str(tmp_path / name))
         assert evidence.pieces[0].text == line
         assert evidence.pieces[0].kind == "server_log"
+    assert load_evidence(str(tmp_path / "cut.log.gz")).pieces[0].text == line
     with pytest.raises(UsageError, match=r"broken\.log\.gz: the compressed file is damaged"):
         load_evidence(str(tmp_path / "broken.log.gz"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediation.model.errors import CallFailed
-from remediation.model.facts import ContainerStats, Executed, ServiceStatus, SystemLimits
+from remediation.model.facts import ContainerStats, Executed, ServiceStatus, SystemLimits, WslDistribution
 from remediation.steps.compose.environment import digest
 from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import (
@@ -59,6 +59,13 @@ def wsl(text: str | None) -> World:
     world.limits = SystemLimits(wslconfig=path)
     if text is not None:
         world.texts[path] = text.encode()
+    return world
+
+
+def with_distributions(*names: str) -> World:
+    """Return the host on which these distributions of WSL run since the boot."""
+    world = stack()
+    world.distributions = [WslDistribution(name, 2, running=True, started=BOOT) for name in names]
     return world
 
 
@@ -284,6 +291,10 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "wsl.configured": (
         Example({"memory": "12 GiB"}, lambda: wsl("[wsl2]\r\nswap=4GB\r\n"), lambda: wsl("[wsl2]\nmemory=12GB\n")),
         Example({"memory": "12 GiB"}, lambda: wsl(None)),
+    ),
+    "wsl.restarted": (
+        Example({}, lambda: with_distributions("Ubuntu")),
+        Example({"distribution": "Ubuntu"}, lambda: with_distributions("Ubuntu", "Debian")),
     ),
     "vram.at_most": (Example({"used": "1500 MiB"}, occupied, stack),),
     "vram.free": (Example({"want": "4.5 GiB", "close": ["chrome", "discord"]}, occupied, stack), Example({}, occupied, healthy)),

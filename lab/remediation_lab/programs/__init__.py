@@ -51,7 +51,7 @@ _WHERE = {
     "taskkill": "remediation_lab.programs.windows",
     "tasklist": "remediation_lab.programs.windows",
     "netstat": "remediation_lab.programs.windows",
-    "wsl": "remediation_lab.programs.windows",
+    "wsl": "remediation_lab.programs.wsl",
     "powershell": "remediation_lab.programs.powershell",
     "pwsh": "remediation_lab.programs.powershell",
     "cmd": "remediation_lab.programs.powershell",

@@ -1,4 +1,4 @@
-"""Windows' own programs: shutdown, taskkill, tasklist, netstat, wsl. Texts are English here; codes are what may be relied on."""
+"""Windows' own programs: shutdown, taskkill, tasklist, netstat. Texts are English here; codes are what may be relied on."""
 
 from __future__ import annotations
 
@@ -86,19 +86,7 @@ def netstat(machine: Machine, _: Call) -> Done:
         lines.append(f"  TCP    0.0.0.0:{OLLAMA_PORT}          0.0.0.0:0              LISTENING       {backend}")
     native = (each for each in machine.state.installations if each.port)
     lines += [f"  TCP    127.0.0.1:{each.port}        0.0.0.0:0              LISTENING       {each.pid}" for each in native]
+    relay = next((each.pid for each in machine.state.programs if each.name == booting.RELAY), 0)
+    guests = (each for each in machine.state.guests if machine.guests.reached(each))
+    lines += [f"  TCP    127.0.0.1:{each.port}        0.0.0.0:0              LISTENING       {relay}" for each in guests]
     return said("\r\n".join(lines) + "\r\n")
-
-
-def wsl(machine: Machine, call: Call) -> Done:
-    """List or end distributions; those of another user are not seen (facts/windows 2). Its own text is UTF-16."""
-    words = list(call.argv[1:])
-    if machine.state.login.user != machine.state.login.desktop_user and call.session == 0:
-        return Done(0xFFFFFFFF, "Windows Subsystem for Linux has no installed distributions.\r\n".encode("utf-16-le"))
-    if words[:1] in (["--shutdown"], ["-t"], ["--terminate"]):
-        machine.state.wrote(f"wsl {' '.join(words)}")
-        machine.desktop.lost()
-        return said("")
-    state = "Running" if any(each.name == booting.VM for each in machine.state.programs) else "Stopped"
-    return Done(
-        0, f"  NAME              STATE           VERSION\r\n* docker-desktop    {state}         2\r\n".encode("utf-16-le")
-    )

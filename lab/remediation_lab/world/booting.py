@@ -14,6 +14,8 @@ BUILD = "com.docker.build.exe"
 HELPER = "com.docker.service.exe"
 """The privileged helper: a service that starts with Windows and stays when Docker Desktop ends."""
 VM = "vmmemWSL"
+RELAY = "wslrelay.exe"
+"""Listens in Windows for the servers in distributions of WSL."""
 _OF_DOCKER_DESKTOP = re.compile(r"(docker desktop|com\.docker\..*|docker-agent|vpnkit.*)\.exe", re.IGNORECASE)
 
 
@@ -88,6 +90,12 @@ def vm(state: State, now: float) -> None:
     """Start the process of the WSL machine."""
     if all(each.name != VM for each in state.programs):
         _add(state, VM, None, now, owner="NT AUTHORITY\\SYSTEM", session=0)
+
+
+def relay(state: State, now: float) -> None:
+    """Start the program that passes connections on to the distributions."""
+    if all(each.name != RELAY for each in state.programs):
+        _add(state, RELAY, f"C:\\Program Files\\WSL\\{RELAY}", now, owner=state.login.desktop_user)
 
 
 def _add(  # a program's parts, by name

@@ -12,6 +12,7 @@ from remediation_lab.world.engine import Engine
 from remediation_lab.world.files import Files
 from remediation_lab.world.native.servers import NativeServers
 from remediation_lab.world.state import Due, State
+from remediation_lab.world.wsl.guests import Guests
 
 _POLICIES = {"always", "unless-stopped"}
 _BOOT_SECONDS = 35.0
@@ -21,9 +22,17 @@ class Desktop:
     """The desktop of one machine, with Docker Desktop on it."""
 
     def __init__(
-        self, state: State, clock: MachineClock, engine: Engine, native: NativeServers, files: Files, lock: threading.RLock
+        self,
+        state: State,
+        clock: MachineClock,
+        engine: Engine,
+        native: NativeServers,
+        guests: Guests,
+        files: Files,
+        lock: threading.RLock,
     ) -> None:
         self._state, self._clock, self._engine, self._native, self._files, self._lock = state, clock, engine, native, files, lock
+        self._guests = guests
 
     @property
     def settings_path(self) -> str:
@@ -106,6 +115,7 @@ class Desktop:
         state = self._state
         self.lost()
         self._native.lost()
+        self._guests.shut_down()
         with self._lock:
             state.programs.clear()
             state.due.clear()

@@ -27,6 +27,7 @@ from remediation_lab.world.processes import ProcessTable
 from remediation_lab.world.serving import Serving
 from remediation_lab.world.state import Program, State
 from remediation_lab.world.windows import Windows
+from remediation_lab.world.wsl.guests import Guests
 
 READS = frozenset({"attach", "read", "poll", "state", "clock", "windows"})
 """Operations after which nothing has to go to disk."""
@@ -57,6 +58,7 @@ class Machine:
     processes: ProcessTable
     engine: Engine
     native: NativeServers
+    guests: Guests
     serving: Serving
     files: Files
     network: Network
@@ -72,9 +74,10 @@ class Machine:
         self.engine = Engine(state, self.clock, self.memory, self.lock)
         self.files = Files(state, self.lock, self.clock.now)
         self.native = NativeServers(state, self.clock, self.memory, self.files, self.lock)
-        self.serving = Serving(self.engine, self.native)
+        self.guests = Guests(state, self.clock, self.memory, self.files, self.lock)
+        self.serving = Serving(self.engine, self.native, self.guests)
         self.network = Network(self.serving, self.clock)
-        self.desktop = Desktop(state, self.clock, self.engine, self.native, self.files, self.lock)
+        self.desktop = Desktop(state, self.clock, self.engine, self.native, self.guests, self.files, self.lock)
         self.windows = Windows(self)
         self.processes.on_due = {
             "engine": self.desktop.ready,

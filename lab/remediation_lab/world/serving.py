@@ -1,4 +1,4 @@
-"""What serves models on a machine: the servers in its containers, and those that run natively."""
+"""What serves models on a machine: the servers in its containers, those that run natively, and those in distributions of WSL."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from remediation_lab.ollama.server import OllamaServer
 from remediation_lab.world.engine import Engine
 from remediation_lab.world.native.servers import NativeServers
 from remediation_lab.world.state import State
+from remediation_lab.world.wsl.guests import Guests
 
 
 class Serving:
     """The Ollama servers of one machine."""
 
-    def __init__(self, engine: Engine, native: NativeServers) -> None:
-        self._engine, self._native = engine, native
+    def __init__(self, engine: Engine, native: NativeServers, guests: Guests) -> None:
+        self._engine, self._native, self._guests = engine, native, guests
 
     @property
     def state(self) -> State:
@@ -21,11 +22,11 @@ class Serving:
 
     def servers(self) -> list[OllamaServer]:
         """Return every running server."""
-        return [*self._native.servers(), *self._engine.servers()]
+        return [*self._native.servers(), *self._engine.servers(), *self._guests.servers()]
 
     def listening(self, port: int) -> OllamaServer | None:
         """Return the server that the host reaches at a port."""
-        return self._native.listening(port) or self._engine.listening(port)
+        return self._native.listening(port) or self._engine.listening(port) or self._guests.listening(port)
 
     def hangs(self, port: int) -> bool:
         """Return whether the server at a port accepts connections and answers none."""
@@ -35,3 +36,4 @@ class Serving:
         """Note in the state what lives in the servers."""
         self._engine.keep()
         self._native.keep()
+        self._guests.keep()

@@ -55,6 +55,28 @@ class Installation:
 
 
 @dataclass(slots=True)
+class Distribution:
+    """A distribution of WSL in which Ollama is installed, with a unit of systemd or without."""
+
+    name: str
+    version: int = 2
+    systemd: bool = True
+    """Whether systemd runs in it, with the unit ``ollama.service``; without it, a user starts the server."""
+    release: str = "0.13.5"
+    environment: dict[str, str] = field(default_factory=dict)
+    """The ``Environment=`` lines of its unit."""
+    driver: bool = False
+    """Whether a driver for Linux was installed in it, whose libcuda hides that of the Windows driver."""
+    started: float = 0.0
+    """When its first process started; 0: it is stopped."""
+    pid: int = 0
+    port: int = 0
+    journal: list[str] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    ollama: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
 class Tasks:
     """The task scheduler, and what becomes of a one-shot task of the desktop's user."""
 

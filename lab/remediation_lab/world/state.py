@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from remediation_lab.world.setup import Installation, Login, Setup, Tasks
+from remediation_lab.world.setup import Distribution, Installation, Login, Setup, Tasks
 
 MIB = 1024**2
 GIB = 1024**3
@@ -215,6 +215,11 @@ class State:
     """Services that were read or changed, by their names in small letters, with CIM's properties."""
     installations: list[Installation] = field(default_factory=list)
     """Ollama servers outside of containers."""
+    guests: list[Distribution] = field(default_factory=list)
+    """The distributions of WSL besides Docker Desktop's."""
+    guest_memory: int = 0
+    """The memory of WSL's machine since it started; 0: it does not run."""
+    guest_booted: float = 0.0
     variables: dict[str, dict[str, str]] = field(default_factory=dict)
     """Environment variables in the registry: of ``machine``, and of each user by name."""
     client: Client | None = None
@@ -260,6 +265,7 @@ class State:
             ("containers", Container),
             ("volumes", Volume),
             ("installations", Installation),
+            ("guests", Distribution),
         ):
             parts[key] = [_of(kind, each) for each in parts.get(key, ())]
         if parts.get("client") is not None:

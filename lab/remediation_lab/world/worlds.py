@@ -11,6 +11,7 @@ from remediation_lab.world.faults import FAULTS
 from remediation_lab.world.machine import Machine
 from remediation_lab.world.native import faults as native
 from remediation_lab.world.state import State
+from remediation_lab.world.wsl import faults as wsl
 
 UPTIME = 3 * 3600.0
 
@@ -28,6 +29,7 @@ class World:
 WORLDS: Mapping[str, World] = {
     "docker-desktop": World(FAULTS, scenario.DEFAULT_FAULT, scenario.machine),
     "native-windows": World(native.FAULTS, "num-gpu-1", native.machine),
+    "wsl": World(wsl.FAULTS, "num-gpu-1", wsl.machine),
 }
 
 

@@ -26,6 +26,7 @@ class Runs(str, Enum):
     DOCKER = "a container"
     SYSTEMD = "a unit of systemd"
     WINDOWS = "the Windows app"
+    GUEST = "a distribution of WSL"
     BY_HAND = "a process that somebody started"
 
 
@@ -42,6 +43,8 @@ def cure_of(entry: Entry, facts: Facts, reading: Reading) -> str:
 def _runs(evidence: Evidence) -> Runs | None:
     if evidence.collected_at is None:
         return None
+    if evidence.serving is not None and evidence.serving.guest is not None:
+        return Runs.GUEST
     if evidence.platform == "linux":
         serving = evidence.serving
         if serving is not None and serving.manager in {Manager.SYSTEMD, Manager.PROCESS}:
@@ -60,10 +63,11 @@ def _setting(setting: str, reading: Reading, runs: Runs) -> str:
 
 
 def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
-    if runs is Runs.SYSTEMD:
+    if runs in {Runs.SYSTEMD, Runs.GUEST}:
         line = f"UnsetEnvironment={name}" if value is None else f'Environment="{name}={value}"'
-        unit = reading.evidence.unit
-        return f"run sudo systemctl edit {unit}, add the lines below, then sudo systemctl restart {unit}\n[Service]\n{line}"
+        unit, serving = reading.evidence.unit, reading.evidence.serving
+        by = f"wsl -d {serving.name} -u root --" if runs is Runs.GUEST and serving is not None else "sudo"
+        return f"run {by} systemctl edit {unit}, add the lines below, then {by} systemctl restart {unit}\n[Service]\n{line}"
     if runs is Runs.BY_HAND:
         how = f"env -u {name} ollama serve" if value is None else f"{name}={value} ollama serve"
         return f"stop the server and start it with: {how}"

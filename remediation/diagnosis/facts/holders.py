@@ -19,6 +19,10 @@ from remediation.model.text.digits import is_whole
 
 BIG = 512 * MIB
 """A desktop uses less card memory than this."""
+_GROWN = re.compile(
+    r"(?<![\d.])(\d{1,3}(?:\.\d)?) ?gi?b\)?(?: model| file)?[^\n.\d]{0,20}(?:takes?|uses?|is using|needs?|loads? as|occupies|grows? to|becomes|ends up (?:at|as))(?: up)?(?: about| around| almost| over)? (\d{1,3}(?:\.\d)?) ?gi?b\b"
+)
+_LARGE_NAMED = re.compile(r"(?<!\S)[\w./-]{2,60}:[\w.-]{0,40}[-_:](?:fp16|bf16|f16|q8_0|q6_k|q5_k\w{0,4})\b", re.IGNORECASE)
 _LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
 
 
@@ -57,13 +61,11 @@ def programs(sheet: Sheet) -> None:
     totals = [device.total or 0 for device in reading.gpu_devices]
     sheet.say("card.several", (len(totals) > 1 or reading.gpu.count > 1) or None)
     sheet.say("card.second_small", (len(totals) > 1 and min(totals) < max(totals) / 2) or None, "a small second card")
-    large = next((row for row in reading.ps if _LARGE_QUANTISATION.search(row.name)), None)
-    sheet.say(
-        "quantisation.large",
-        (large is not None) or None,
-        "the model is of a larger quantisation than the default",
-        large.at if large else None,
-    )
+    large = next((row.at for row in reading.ps if _LARGE_QUANTISATION.search(row.name)), None)
+    if large is None and (told := _LARGE_NAMED.search(reading.raw)) is not None:
+        large = Quote("text", told[0])
+    text = "the model is of a larger quantisation than the default"
+    sheet.say("quantisation.large", (large is not None) or None, text, large)
     for smi in reading.smi:
         loaded = any((row.size_vram or row.gpu or 0) > 0 for row in reading.ps) or any(
             "ollama" in one.name.lower() for one in smi.processes
@@ -213,3 +215,12 @@ def _listed_together(reading: Reading) -> list[PsRow]:
         if len(group) > len(best):
             best = group
     return best
+
+
+def grown(sheet: Sheet) -> None:
+    """Compare a file's size with what people say the loaded model takes."""
+    told = _GROWN.search(sheet.reading.prose)
+    if told is not None and not sheet.holds("slots.many"):
+        file, taken = float(told[1]), float(told[2])
+        text = f"it takes {taken:g} GB, its file {file:g} GB: the rest is context"
+        sheet.say("size.mostly_cache", taken > 2 * file or None, text, Quote("text", told[0]))

@@ -37,6 +37,7 @@ _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
 _EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
 _SLOT_NEED = re.compile(r"NUM_PARALLEL\W{1,4}(\d{1,3})\b[^\n]{0,80}?(\d{1,4}(?:\.\d{1,2})?) ?(GiB|MiB|GB|MB)\b", re.IGNORECASE)
+_FILE_TOLD = re.compile(r"(?<![\w./-])([\w./-]{1,80}:[\w.-]{1,60}) \((\d{1,4}(?:\.\d)?) ?(GB|MB)\)")
 _FILE = re.compile(
     r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)",
     re.MULTILINE,
@@ -287,6 +288,10 @@ def _graph(sheet: Sheet) -> None:
         per_card = (figures.total or figures.free or 0) // max(1, figures.cards)
     free = max(load.free, default=None) if load.free else per_card
     graph = min(filter(None, (load.graph_full, load.graph_partial)), default=None) or load.graph or None
+    only = load.too_little_at is not None and load.planned is None and max(1, figures.cards) == 1
+    if graph is not None and free is not None and only and free / 2 < graph <= free:
+        text = f"the compute graph of this context takes {human(graph)} of {human(free)}, and no layer fits beside it"
+        sheet.say("room.graph_decides", True, text, load.too_little_at, of=load)
     if graph is not None and free is not None and graph > free:
         at = load.too_little_at or load.planned_at or load.assigned_at or load.at
         text = f"the compute graph of this context alone takes {human(graph)}, more than the card: {figures.words()}"
@@ -359,24 +364,24 @@ def _usual_weights(name: str) -> int | None:
 def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     """Compare the listed size, or the parameters in the model's name, with the card, without figures of a load."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
-    total, row = reading.card_total, worst_row(reading)
+    total, row = reading.card_total, worst_row(reading) or next((one for one in reading.ps if one.size), None)
     small = figures.parallel <= 1 and (figures.context is None or figures.context <= DEFAULT_CONTEXT)
     whole_size = row.size if row is not None and row.size else None
     names = [one.name for one in reading.ps] + [name for log in reading.logs for name in log.models_seen]
     billions = max((float(match) for match in _BILLIONS.findall(" ".join([*names, reading.prose]))), default=0.0)
     experts = _EXPERTS.search(" ".join([*names, reading.prose]))
     billions = max(billions, int(experts[1]) * int(experts[2]) * 0.85) if experts else billions
-    files = {match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB)) for match in _FILE.finditer(reading.raw)}
+    files = {
+        match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB))
+        for pattern in (_FILE_TOLD, _FILE)
+        for match in pattern.finditer(reading.raw)
+    }
     shown = [row.name] if row is not None and row.name else list(files)
     file_size = max((files[name] for name in shown if name in files), default=None)
     held = max(load.model_cpu, load.model_gpu) if load is not None and load.mapped else 0
     if total and held > total and sheet.holds("place.short"):
-        sheet.say(
-            "size.exceeds_card",
-            True,
-            f"{human(held)} of weights do not fit a card of {human(total)}",
-            load.result_at if load else None,
-        )
+        text = f"{human(held)} of weights do not fit a card of {human(total)}"
+        sheet.say("size.exceeds_card", True, text, load.result_at if load else None)
     if total and file_size is not None and file_size > total and (sheet.holds("place.short", "speed.slow") or row is None):
         sheet.say(
             "size.exceeds_card",
@@ -384,6 +389,7 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
             f"the file of {human(file_size)} does not fit a card of {human(total)}",
             row.at if row else Quote("text", f"{human(file_size)}"),
         )
+    holders.grown(sheet)
     if file_size is not None and whole_size is not None and whole_size > 2 * file_size and not sheet.holds("slots.many"):
         sheet.say(
             "size.mostly_cache",

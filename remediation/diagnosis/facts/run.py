@@ -40,6 +40,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6,
 
 _PACE = re.compile(r"(?<![\d.,-])(\d{1,3}(?:\.\d{1,2})?) ?(?:tokens?|tok|t) ?(?:/|per) ?(?:s\b|sec)", re.IGNORECASE)
 _KEPT = re.compile(r"(?<![A-Za-z_])keep_?alive[\"']?\s{0,4}[=:]\s{0,4}[\"']?(0s?|[1-9]s|[1-5]\ds)(?![\w.])", re.IGNORECASE)
+_SOON = re.compile(r"(?:\d|\d{1,5}ms|[0-9]s|10s?)$")
 _FOREVER = re.compile(r"keep_?alive[\"']?\s{0,4}(?:[=:]|is|to)?\s{0,4}[\"']?-1|\bforever\s*$", re.IGNORECASE | re.MULTILINE)
 _IN_WORDS = re.compile(
     r"(?:(?:only|just|first|offload\w*)\W{1,3})?\b(\d{1,3}) ?(?:of|/|out of) ?(?:the |all )?(\d{1,3}) (?:repeating )?layers?\b",
@@ -467,8 +468,8 @@ def _reloads(sheet: Sheet) -> None:
             "load.options_differ", True, f"one model was loaded with {plural(len(contexts), 'context')} in turn", reading.loads[-1].at
         )
     keep = reading.setting("OLLAMA_KEEP_ALIVE")
-    if keep is not None and keep.value in {"0", "0s"}:
-        sheet.say("keep_alive.zero", True, "OLLAMA_KEEP_ALIVE=0 unloads the model after each answer", keep.at)
+    if keep is not None and _SOON.match(keep.value):
+        sheet.say("keep_alive.zero", True, f"OLLAMA_KEEP_ALIVE={keep.value} unloads the model after each answer", keep.at)
     forever = _FOREVER.search(reading.raw)
     if forever is not None:
         sheet.say("keep_alive.forever", True, "the model is to stay loaded", Quote("text", forever[0].strip()))

@@ -6,6 +6,7 @@ empty card? The first true one names the cause. Sizes are bytes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from remediation.diagnosis.readers.logs import Load
@@ -19,6 +20,8 @@ RESERVE = 457 * MIB  # facts/ollama 4.2
 FIT_MARGIN = 1024 * MIB  # facts/ollama 4.5
 DEFAULT_CONTEXT = 4096
 _DESKTOP = int(0.4 * GIB)  # what driver and desktop take of an empty card (facts/ollama 5.2: about total less 0.5 GiB)
+
+_CONTEXT_TOLD = re.compile(r"\bcontext(?: length| size| window)? (?:is |was )?(?:set to|shown as|of|at) [`\"']?(\d{4,7})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +161,5 @@ def _context(reading: Reading, load: Load | None) -> int | None:
     setting = reading.setting("OLLAMA_CONTEXT_LENGTH")
     if setting is not None and is_whole(setting.value) and int(setting.value) > 0:
         return int(setting.value)
-    return None
+    told = _CONTEXT_TOLD.search(reading.prose)
+    return int(told[1]) if told is not None else None

@@ -9,13 +9,14 @@ from typing import Any
 
 from remediation.connections.calls import Completed, Failed, Probe, Run
 from remediation.facets.checked import checked
+from remediation.facets.machine import wsl
 from remediation.facets.machine.docker_desktop import STATE_PROBE
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot, last_words
 from remediation.model.clock import Clock
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded, OutcomeUnknown, Unreachable
-from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits
+from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits, WslDistribution
 from remediation.model.text.digits import is_whole
 
 KIB = 1024
@@ -44,6 +45,11 @@ class WindowsSystem:
         path = str(value["WslConfigPath"] or "")
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine), wsl_memory(value["WslConfig"]), path)
 
+    def distributions(self) -> tuple[WslDistribution, ...]:
+        """Return the distributions of WSL that belong to this login, with their starts."""
+        found = wsl.read_distributions(self._snapshot)
+        return wsl.with_start(self._snapshot, found, self.facts().now) if found else ()
+
 
 @checked("system")
 class WindowsSystemWriter(WindowsSystem):
@@ -57,6 +63,14 @@ class WindowsSystemWriter(WindowsSystem):
         """Restart the machine and wait until it answers with a later boot time."""
         words = ("shutdown.exe", "/r", "/t", str(round(delay)), *(("/c", message) if message else ()))
         rebooted(self._snapshot, self._clock, self.facts, Run(words, writes=True), timeout, delay=delay)
+
+    def stop_distributions(self, name: str = "") -> None:
+        """End one distribution of WSL, or all of this login with their virtual machine."""
+        wsl.shut_down(self._snapshot, name)
+
+    def start_distribution(self, name: str) -> None:
+        """Start a distribution of WSL."""
+        wsl.start(self._snapshot, name)
 
 
 @checked("system")
@@ -73,6 +87,10 @@ class PosixSystem:
     def limits(self) -> SystemLimits:
         """Return the limits of container memory."""
         return SystemLimits(self.facts().memory_total, _engine_memory(self._engine))
+
+    def distributions(self) -> tuple[WslDistribution, ...]:
+        """Return nothing: WSL is a part of Windows."""
+        return ()
 
 
 @checked("system")
@@ -93,6 +111,14 @@ class PosixSystemWriter(PosixSystem):
             )
         call = Run(("sh", "-c", shell("reboot"), "reboot", str(round(delay)), message), writes=True)
         rebooted(self._snapshot, self._clock, self.facts, call, timeout, delay=delay)
+
+    def stop_distributions(self, name: str = "") -> None:
+        """Raise `Blocked`: WSL is a part of Windows."""
+        raise Blocked("this host has no WSL", host=self._snapshot.host)
+
+    def start_distribution(self, name: str) -> None:
+        """Raise `Blocked`: WSL is a part of Windows."""
+        raise Blocked("this host has no WSL", host=self._snapshot.host)
 
 
 def rebooted(

@@ -9,10 +9,12 @@ from remediation.connections.calls import Completed, Failed, ReadFile, Run
 from remediation.facets.checked import checked
 from remediation.facets.machine.processes import WindowsProcesses
 from remediation.facets.machine.session import SESSION_PROBE
+from remediation.facets.machine.wsl import ask_wsl, in_distribution
+from remediation.facets.services.in_wsl import read_in_wsl
 from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Manager
+from remediation.model.facts import Manager, Serving
 
 LINES = 4000
 """Lines at the end that a diagnosis reads."""
@@ -36,6 +38,9 @@ class ServiceLog:
         Raises `CallFailed` if the server's output goes to no file.
         """
         if self._snapshot.platform == "windows":
+            guest = self._in_wsl()
+            if guest is not None:
+                return self._journal_in(guest, tail)
             return ReadFile(self._path(), limit=tail * _LINE, tail=True)
         serving = read_serving(self._snapshot)
         if serving.manager is Manager.PROCESS and serving.process is not None:
@@ -50,19 +55,36 @@ class ServiceLog:
         which = "--user-unit" if serving.unit is not None and serving.unit.own else "--unit"
         return Run(("journalctl", which, unit, "--no-pager", "--output", "cat", "--lines", str(tail)), timeout=60.0)
 
+    def _in_wsl(self) -> Serving | None:
+        """Return the server in a distribution of WSL, if no program of Ollama runs in Windows."""
+        running = attempt(WindowsProcesses(self._snapshot).list)
+        if running is None or any(each.name.lower() in PROGRAMS for each in running):
+            return None
+        return attempt(lambda: read_in_wsl(self._snapshot))
+
+    def _journal_in(self, serving: Serving, tail: int) -> Run:
+        if serving.guest is None or serving.guest.unit is None:
+            state = "is stopped" if serving.guest is not None and not serving.guest.running else "has no unit of systemd"
+            raise CallFailed(
+                f"{serving.words} has no log: the distribution {state}", host=self._snapshot.host,
+                next_step=f"start it with its output in the journal: wsl -d {serving.name} -u root -- systemctl start ollama",
+            )  # fmt: skip
+        words = ("journalctl", "--unit", serving.guest_unit, "--no-pager", "--output", "cat", "--lines", str(tail))
+        return in_distribution(serving.name, *words, timeout=60.0)
+
     def read(self, *, tail: int) -> str:
         """Return the last `tail` lines of the log."""
         call = self.call(tail)
         return self._file(call, tail) if isinstance(call, ReadFile) else self._journal(call)
 
     def _journal(self, call: Run) -> str:
-        reply = self._snapshot.ask(call)[0]
+        reply = ask_wsl(self._snapshot, call)[0] if self._snapshot.platform == "windows" else self._snapshot.ask(call)[0]
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed("Ollama does not run in a container here, and there is no systemd journal", host=self._snapshot.host)
         done = self._snapshot.ended(reply, "reading Ollama's journal")
         if not done.text.strip() and isinstance(reply, Completed):
             raise CallFailed(
-                f"the journal has no entries of the unit {call.argv[2]}",
+                f"the journal has no entries of the unit {call.argv[call.argv.index('--no-pager') - 1]}",
                 host=self._snapshot.host,
                 next_step="only members of the groups adm and systemd-journal may read it; or Ollama was not started by systemd",
             )

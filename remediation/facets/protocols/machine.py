@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         SessionFacts,
         SystemFacts,
         SystemLimits,
+        WslDistribution,
     )
 
 
@@ -99,6 +100,9 @@ class SystemReader(Protocol):
     def limits(self) -> SystemLimits:
         """Return the limits of container memory."""
 
+    def distributions(self) -> Sequence[WslDistribution]:
+        """Return the distributions of WSL that belong to this login; none on other systems than Windows."""
+
 
 class SystemWriter(SystemReader, Protocol):
     """The machine, with a method to restart it."""
@@ -108,6 +112,12 @@ class SystemWriter(SystemReader, Protocol):
 
         Reconnects automatically. Raises `DeadlineExceeded` if it does not come back, and `Blocked` if the login lacks the right.
         """
+
+    def stop_distributions(self, name: str = "") -> None:
+        """End one distribution of WSL, or all of this login with their virtual machine."""
+
+    def start_distribution(self, name: str) -> None:
+        """Start a distribution of WSL."""
 
 
 class ServiceManagerReader(Protocol):

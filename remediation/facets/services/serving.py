@@ -9,7 +9,8 @@ from remediation.connections.calls import Completed, Failed, Run
 from remediation.facets.checked import checked
 from remediation.facets.machine.processes import WindowsProcesses
 from remediation.facets.scripts import shell
-from remediation.facets.services.unit_files import settings_in, settings_that_win, split_files
+from remediation.facets.services.in_wsl import read_in_wsl
+from remediation.facets.services.unit_files import unit_of
 from remediation.facets.services.windows import change_windows, with_settings_of
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import Blocked, CallFailed
@@ -53,7 +54,9 @@ class HostServices:
 
     def _windows(self) -> Serving:
         found = from_processes(attempt(WindowsProcesses(self._snapshot).list) or ())
-        if found.manager in {Manager.NOTHING, Manager.PROCESS}:
+        if found.manager is Manager.NOTHING:
+            return attempt(lambda: read_in_wsl(self._snapshot)) or found
+        if found.manager is Manager.PROCESS:
             return found
         return attempt(lambda: with_settings_of(self._snapshot, found)) or found
 
@@ -78,6 +81,11 @@ class HostServicesWriter(HostServices):
         if serving.manager in {Manager.WINDOWS_APP, Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK}:
             self.change_windows(restart=True)
             return
+        if serving.manager is Manager.WSL:
+            raise Blocked(
+                f"{serving.words} is restarted in its distribution", host=self._snapshot.host,
+                next_step=f"wsl -d {serving.name} -u root -- systemctl restart {serving.guest_unit}, or the step wsl.restarted",
+            )  # fmt: skip
         if self._snapshot.platform == "windows" and serving.manager is Manager.NOTHING:
             raise Blocked("no Ollama server runs natively here", host=self._snapshot.host, next_step="start the Ollama app")
         if serving.manager is Manager.PROCESS and serving.process is not None:
@@ -254,21 +262,6 @@ def _units(lines: Sequence[tuple[str, str]]) -> Iterator[ServiceUnit]:
         elif blocks and kind == "line" and blocks[-1]["files"]:
             list(blocks[-1]["files"].values())[-1].append(rest)
     for block in blocks:
-        unit = _unit(block)
+        unit = unit_of(block)
         if unit is not None:
             yield unit
-
-
-def _unit(block: Mapping[str, Any]) -> ServiceUnit | None:
-    shown: Mapping[str, str] = block["show"]
-    if shown.get("LoadState") != "loaded":
-        return None
-    files = split_files("\n".join(block["cat"]))
-    read = {path: "".join(f"{line}\n" for line in lines) for path, lines in block["files"].items()}
-    settings = settings_in(files, read)
-    pid = shown.get("MainPID", "")
-    return ServiceUnit(
-        block["name"], shown.get("ActiveState", ""), int(pid) if is_whole(pid) and pid != "0" else None,
-        shown.get("FragmentPath", ""), settings_that_win(settings), settings, {**files, **read},
-        needs_reload=shown.get("NeedDaemonReload") == "yes",
-    )  # fmt: skip

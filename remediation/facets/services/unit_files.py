@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from remediation.model.facts import SourcedSetting
+from remediation.model.facts import ServiceUnit, SourcedSetting
+from remediation.model.text.digits import is_whole
 
 OWN = "zz-remediation.conf"
 """Name of the drop-in that steps write. Drop-ins are read in the order of their names, so it follows ``override.conf``."""
@@ -148,3 +150,19 @@ def _escaped(text: str) -> str:
 def _plain(part: str) -> str:
     text = part[1:-1] if part[0] in "\"'" else part
     return re.sub(r"\\(.)", r"\1", text).replace("%%", "%")
+
+
+def unit_of(block: Mapping[str, Any]) -> ServiceUnit | None:
+    """Return the unit that ``systemctl show`` and ``systemctl cat`` print, None if it is not loaded."""
+    shown: Mapping[str, str] = block["show"]
+    if shown.get("LoadState") != "loaded":
+        return None
+    files = split_files("\n".join(block["cat"]))
+    read = {path: "".join(f"{line}\n" for line in lines) for path, lines in block["files"].items()}
+    settings = settings_in(files, read)
+    pid = shown.get("MainPID", "")
+    return ServiceUnit(
+        block["name"], shown.get("ActiveState", ""), int(pid) if is_whole(pid) and pid != "0" else None,
+        shown.get("FragmentPath", ""), settings_that_win(settings), settings, {**files, **read},
+        needs_reload=shown.get("NeedDaemonReload") == "yes",
+    )  # fmt: skip

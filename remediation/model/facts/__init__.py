@@ -20,9 +20,10 @@ from remediation.model.facts.machine import (
     SessionFacts,
     SystemFacts,
     SystemLimits,
+    WslDistribution,
 )
 from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
-from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, WindowsServer
+from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, WindowsServer, WslServer
 from remediation.model.facts.target import Found, Target
 
 __all__ = [
@@ -63,4 +64,6 @@ __all__ = [
     "ToolkitFacts",
     "Volume",
     "WindowsServer",
+    "WslDistribution",
+    "WslServer",
 ]

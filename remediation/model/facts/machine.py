@@ -61,6 +61,24 @@ class SystemLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class WslDistribution:
+    """A distribution of the Windows Subsystem for Linux. ``version`` is 1 or 2.
+
+    ``started`` is the start of its first process by the host's clock, None if it does not run or does not report it.
+    """
+
+    name: str
+    version: int
+    running: bool
+    started: float | None = None
+
+    @property
+    def of_docker(self) -> bool:
+        """Whether Docker Desktop made it for its engine."""
+        return self.name.lower().startswith("docker-desktop")
+
+
+@dataclass(frozen=True, slots=True)
 class Gpu:
     """One NVIDIA device; ``utilization`` in percent, ``compute_capability`` like ``8.6``.
 

@@ -16,6 +16,7 @@ class Manager(str, Enum):
     WINDOWS_APP = "the Windows app"
     WINDOWS_SERVICE = "a Windows service"
     WINDOWS_TASK = "a scheduled task"
+    WSL = "a distribution of WSL"
     PROCESS = "a process started by hand"
     NOTHING = "nothing"
 
@@ -98,12 +99,32 @@ class WindowsServer:
 
 
 @dataclass(frozen=True, slots=True)
+class WslServer:
+    """Ollama in a distribution of WSL, seen from Windows. ``version`` is that of the distribution, 1 or 2.
+
+    ``unit`` is its systemd unit, None without one. ``library`` is the path of ``libcuda.so.1`` that its linker finds first, "" if it
+    finds none, None if it is unknown.
+    """
+
+    version: int
+    running: bool
+    unit: ServiceUnit | None = None
+    library: str | None = None
+
+    @property
+    def foreign_library(self) -> str:
+        """The library of a driver for Linux that hides that of the Windows driver, else ""."""
+        return self.library if self.library and not self.library.startswith("/usr/lib/wsl/") else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """What serves the model on this host.
 
     ``name`` is the container, unit, service or task; ``process`` the running server. ``others`` are further native servers: a second
     installation. ``wsl`` is whether the host is a distribution of the Windows Subsystem for Linux. ``settings`` are the known
-    settings with their sources. ``windows`` has their places on Windows, None elsewhere or if they could not be read.
+    settings with their sources. ``windows`` has their places on Windows, None elsewhere or if they could not be read. ``guest`` is
+    the server in a distribution of the Windows host, whose name is ``name``.
     """
 
     manager: Manager
@@ -114,6 +135,7 @@ class Serving:
     wsl: bool = False
     settings: tuple[SourcedSetting, ...] = ()
     windows: WindowsServer | None = None
+    guest: WslServer | None = None
 
     @property
     def words(self) -> str:
@@ -124,11 +146,18 @@ class Serving:
             return f"the service {self.name.removesuffix('.service')}"
         if self.manager is Manager.WINDOWS_APP:
             return "the Ollama app"
+        if self.manager is Manager.WSL:
+            return f"Ollama in the WSL distribution {self.name}"
         if self.manager is Manager.WINDOWS_TASK:
             return f"the scheduled task {self.name}".rstrip()
         if self.process is not None:
             return f"the process {self.process.pid} that {self.process.user} started"
         return "the server"
+
+    @property
+    def guest_unit(self) -> str:
+        """The unit in the distribution without ``.service``; the usual name if it is unknown."""
+        return self.guest.unit.short if self.guest is not None and self.guest.unit is not None else "ollama"
 
     @property
     def declared(self) -> Mapping[str, str]:

@@ -19,8 +19,8 @@ from remediation.steps.compose.text import unified
 from remediation.steps.contract import Step, param, step
 
 AFTERWARDS = (
-    "it applies after wsl --shutdown at that user's desktop, which ends every distribution and Docker Desktop's containers of that user; "
-    "save what is open in them first"
+    "it applies after wsl.restarted, or wsl --shutdown at that user's desktop, which ends every distribution and Docker Desktop's "
+    "containers of that user; save what is open in them first"
 )
 _SECTION = re.compile(r"^\s*\[(\w+)\]\s*$")
 
@@ -40,8 +40,8 @@ class WslFile:
 class WslConfigured(Step[WslFile]):
     """The desktop user's ``.wslconfig`` gives WSL's virtual machine this memory. Other lines are kept.
 
-    Without it, the machine gets half of the host's memory. WSL is never shut down by this tool: that ends every distribution and
-    all containers of the user, and only the user knows what is open there.
+    Without it, the machine gets half of the host's memory. WSL reads the file when its machine starts: use ``wsl.restarted`` after
+    it, which ends every distribution and all containers of the user. This step does not.
     """
 
     memory: int = param("memory of WSL's virtual machine", example="12 GiB", ge=512 * MIB)

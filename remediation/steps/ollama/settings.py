@@ -59,6 +59,17 @@ class SettingsPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class GuestSettings(SettingsPlace):
+    """The settings of a systemd unit in a distribution of WSL. They are read from Windows and not changed."""
+
+    def by_hand(self, going: Sequence[str], put: Mapping[str, str]) -> str:
+        """Return the commands for a terminal of Windows, with the lines of a drop-in."""
+        lines = [f"UnsetEnvironment={name}" for name in going] + [f'Environment="{name}={value}"' for name, value in put.items()]
+        unit, inside = self.serving.guest_unit, f"wsl -d {self.serving.name} -u root -- systemctl"
+        return f"run {inside} edit {unit}, add [Service] and {', '.join(lines)}, then {inside} restart {unit}" if lines else ""
+
+
+@dataclass(frozen=True, slots=True)
 class UnitSettings(SettingsPlace):
     """The settings of a systemd unit; ``gpu_containers`` are running ones that use a GPU.
 
@@ -221,13 +232,16 @@ def settings_place(host: Reader, serving: Serving) -> SettingsPlace:
         return UnitSettings(serving, environment, unit.settings, judged, unit, drop_in, texts, _gpu_containers(host))
     if serving.windows is not None:
         return WindowsSettings(serving, environment, serving.settings, judged, serving.windows)
+    if serving.guest is not None:
+        return GuestSettings(serving, environment, serving.settings, judged)
     return SettingsPlace(serving, environment, serving.settings, judged)
 
 
 def has_readable_settings(serving: Serving) -> bool:
     """Whether anything is known of a server's environment."""
     known = serving.process is not None and serving.process.environment is not None
-    return serving.unit is not None or serving.windows is not None or (serving.manager is Manager.PROCESS and known)
+    guest = serving.guest is not None and serving.guest.unit is not None
+    return guest or serving.unit is not None or serving.windows is not None or (serving.manager is Manager.PROCESS and known)
 
 
 def _words(gone: Mapping[str, None], made: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ from remediation.model.facts import (
     SessionFacts,
     SystemFacts,
     SystemLimits,
+    WslDistribution,
 )
 from tests.engine.fakes.docker import halted
 from tests.engine.fakes.world import BOOT, GIB, World
@@ -156,6 +157,9 @@ class FakeSystem:
     def limits(self) -> SystemLimits:
         return replace(self._world.limits, host=16 * GIB, engine=self._world.engine_memory if self._world.engine_up else None)
 
+    def distributions(self) -> Sequence[WslDistribution]:
+        return tuple(self._world.distributions)
+
 
 class WritableSystem(FakeSystem):
     def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
@@ -169,6 +173,22 @@ class WritableSystem(FakeSystem):
         world.desktop_user = None
         if world.docker is not None:
             world.docker, world.engine_up = replace(world.docker, state="stopped", started=None), False
+
+    def stop_distributions(self, name: str = "") -> None:
+        world = self._world
+        world.wrote(f"stop {name or 'WSL'}")
+        world.may_fail("system.stop_distributions")
+        for number, each in enumerate(world.distributions):
+            if each.name == name or not name:
+                world.distributions[number] = replace(each, running=False, started=None)
+
+    def start_distribution(self, name: str) -> None:
+        world = self._world
+        world.wrote(f"start {name}")
+        world.may_fail("system.start_distribution")
+        for number, each in enumerate(world.distributions):
+            if each.name == name:
+                world.distributions[number] = replace(each, running=True, started=world.clock.now())
 
 
 class FakeFiles:

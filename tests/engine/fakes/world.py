@@ -25,6 +25,7 @@ from remediation.model.facts import (
     ServiceStatus,
     Serving,
     SystemLimits,
+    WslDistribution,
 )
 
 GIB = 1024**3
@@ -134,6 +135,7 @@ class World:
     docker: DockerDesktop | None = None
     keep_alive: str = ""
     limits: SystemLimits = field(default_factory=SystemLimits)
+    distributions: list[WslDistribution] = field(default_factory=list)
     disk: DiskSpace = field(default_factory=lambda: DiskSpace(500 * GIB, 100 * GIB))
     booted: float = BOOT
     samples: tuple[GpuSample, ...] = ()

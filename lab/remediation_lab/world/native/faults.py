@@ -106,9 +106,9 @@ def server(made: Machine) -> Installation:
     return next(each for each in made.state.installations if each.port)
 
 
-def post(made: Machine, path: str, body: Mapping[str, Any]) -> None:
+def post(made: Machine, path: str, body: Mapping[str, Any], *, port: int = 0) -> None:
     """Send the running server a request from the host."""
-    url = f"http://127.0.0.1:{server(made).port}{path}"
+    url = f"http://127.0.0.1:{port or server(made).port}{path}"
     made.network.request(method="POST", url=url, body=json.dumps(body), timeout=3600)
 
 

@@ -27,9 +27,9 @@ _ENDED = re.compile(
     r"^(?:Started|Stopping|Stopped) (?:ollama\.service - )?Ollama Service|^ollama\.service: (?:Main process exited|Deactivated|Failed with)"
     r"|^-- (?:Boot|Reboot)\b"
 )
-_STARTED = re.compile(r"(?:llama runner|llama-server) started in ([\d.]+) seconds")
+_STARTED = re.compile(r"(?:llama runner|llama-server) started in (\d{1,15}(?:\.\d{1,9})?) seconds")
 _BUFFER = re.compile(
-    r"(?<![A-Za-z])([A-Za-z][\w ]{0,60}?)\s{1,40}(?:(model|KV|compute|output) )?buffer size\s{0,20}=\s{0,20}([\d.]{1,20}) MiB"
+    r"(?<![A-Za-z])([A-Za-z][\w ]{0,60}?)\s{1,40}(?:(model|KV|compute|output) )?buffer size\s{0,20}=\s{0,20}(\d{1,15}(?:\.\d{1,9})?) MiB"
 )
 _DEVICE = re.compile(r"using device (\w{1,40}) \((.{0,200}?)\)(?: \([^)]{0,200}\))? - (\d{1,20}) MiB free")
 _CONTEXT = re.compile(r"\bn_ctx\s*=\s*(\d+)")

@@ -11,7 +11,7 @@ from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Quote
 
 _VRAM_USED = re.compile(r"VRAM (?:used|available)\s{0,20}[:=]?\s{0,20}([\d.]{1,20} ?[MG]i?B)", re.IGNORECASE)
-_MEM_REQUIRED = re.compile(r"mem required\s*=\s*([\d.]+) MiB")
+_MEM_REQUIRED = re.compile(r"mem required\s*=\s*(\d{1,15}(?:\.\d{1,9})?) MiB")
 
 
 def vram_line(state: State, line: str, at: Quote) -> None:

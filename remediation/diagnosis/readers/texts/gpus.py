@@ -10,7 +10,7 @@ from remediation.diagnosis.units import GIB, MIB
 _COUNT = re.compile(r"\b(\d{1,2})\s*(?:x|\u00d7)\s*(?=[A-Za-z0-9])", re.IGNORECASE)
 _MEMORY = re.compile(r"(\d{1,3}(?:\.\d+)?|\d{4,6})\s?(GiB|GB|G|MiB|MB)\b", re.IGNORECASE)
 _NVIDIA = re.compile(
-    r"nvidia|geforce|dgx spark|\bgb10\b|\brtx\b|\bgtx\b|\bgt \d{3}\b|quadro|tesla|titan|jetson|orin|\b(?:rtx|gtx) ?\d{3,4}|\b(?-i:A(?:2|10G?|16|30|40|100|800|[2-6]000)|L(?:4|20|40S?)|[HB][12]00|H800|P(?:4|6|40|100|[2-6]000)|T(?:4|[46]00|1000)|V100|M(?:40|60))\b|\b[2345]0[5-9]0(?: ?ti)?\b",
+    r"nvidia|geforce|dgx spark|\bgb10\b|\brtx\b|\bgtx\b|\bgt \d{3}\b|quadro|tesla|titan|jetson|orin|\b(?:rtx|gtx) ?\d{3,4}|(?<!\barc )(?<!\barc pro )\b(?-i:A(?:2|10G?|16|30|40|100|800|[2-6]000)|L(?:4|20|40S?)|[HB][12]00|H800|P(?:4|6|40|100|[2-6]000)|T(?:4|[46]00|1000)|V100|M(?:40|60))\b|\b[2345]0[5-9]0(?: ?ti)?\b",
     re.IGNORECASE,
 )
 _AMD = re.compile(

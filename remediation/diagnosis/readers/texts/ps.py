@@ -17,6 +17,8 @@ _SHARE = re.compile(
 _SIZE = re.compile(r"(?<!\d)(\d{1,20}(?:\.\d{1,20})?\s?[KMGT]i?B)\b")
 _NAME = re.compile(r"^\s{0,100}([\w./-]+:[\w.-]+|[\w.-]+/[\w./-]+)\s")
 _CONTEXT = re.compile(r"^\W*(\d{3,7})\b")
+_HEADING = re.compile(r"^\s{0,20}NAME\s.{0,100}\bSIZE\b")
+_LAST_NUMBER = re.compile(r"(?<!\S)(\d{3,7})\s{0,100}$")
 _LONE_CONTEXT = re.compile(r"\bCONTEXT\s{0,100}[:=]?\s{0,100}(\d{3,7})\b")
 
 
@@ -35,7 +37,18 @@ class PsRow:
 def read_ps(text: str, label: str) -> tuple[PsRow, ...]:
     """Return the rows of all process lists in a text."""
     rows = list(_json_rows(text, label))
+    heading = ""
     for number, line in enumerate(text.splitlines(), start=1):
+        if _HEADING.match(line):
+            heading = line
+        elif (
+            heading
+            and "CONTEXT" in heading
+            and "%" not in line
+            and (row := _cut_row(line, Quote(f"{label}:{number}", line.strip()[:300])))
+        ):
+            rows.append(row)
+            continue
         if ("%" not in line and "CONTEXT" not in line) or '"models"' in line:
             continue
         row = _line(line, Quote(f"{label}:{number}", line.strip()[:300]))
@@ -66,6 +79,14 @@ def _line(line: str, at: Quote) -> PsRow | None:
         gpu=gpu,
         context=int(context[1]) if context else None,
     )
+
+
+def _cut_row(line: str, at: Quote) -> PsRow | None:
+    """Return a row whose column PROCESSOR was left out."""
+    name, size, context = _NAME.match(line), _SIZE.search(line), _LAST_NUMBER.search(line)
+    if name is None or size is None:
+        return None
+    return PsRow(at, name[1], parse_size(size[1]), context=int(context[1]) if context else None)
 
 
 def _json_rows(text: str, label: str) -> list[PsRow]:

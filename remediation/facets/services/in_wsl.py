@@ -1,0 +1,59 @@
+"""Ollama in a distribution of WSL, seen from the Windows host: its unit, its settings, and the driver's library there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from remediation.connections.calls import Completed, Reply
+from remediation.facets.machine.wsl import ask_wsl, in_distribution, read_distributions, text_of
+from remediation.facets.services.unit_files import unit_of
+from remediation.facets.snapshot import Snapshot
+from remediation.model.facts import Manager, Serving, WslDistribution, WslServer
+
+_UNIT = "ollama.service"
+_PROPERTIES = "--property=LoadState,ActiveState,MainPID,FragmentPath,NeedDaemonReload"
+_LIBRARY = re.compile(r"^\s*libcuda\.so\.1 .*=> (\S+)\s*$", re.MULTILINE)
+_CALLS = (
+    ("systemctl", "show", _UNIT, _PROPERTIES),
+    ("systemctl", "cat", _UNIT),
+    ("pgrep", "-x", "ollama"),
+    ("ldconfig", "-p"),
+)
+
+
+def read_in_wsl(look: Snapshot) -> Serving | None:
+    """Return the server in a running distribution, else a stopped distribution that may have one; None if there is none.
+
+    Stopped distributions are not started to look into them.
+    """
+    found = [each for each in read_distributions(look) if not each.of_docker]
+    running = [each for each in found if each.running]
+    replies = ask_wsl(look, *(in_distribution(each.name, *words) for each in running for words in _CALLS)) if running else []
+    for number, each in enumerate(running):
+        serving = _serving(each, replies[number * len(_CALLS) :][: len(_CALLS)])
+        if serving is not None:
+            return serving
+    stopped = next((each for each in found if not each.running), None)
+    if running or stopped is None:
+        return None
+    return Serving(Manager.WSL, stopped.name, wsl=True, guest=WslServer(stopped.version, running=False))
+
+
+def _serving(distribution: WslDistribution, replies: Sequence[Reply]) -> Serving | None:
+    shown, files, pids, libraries = (_text(each) for each in replies)
+    rows = (line.partition("=") for line in (shown or "").splitlines())
+    unit = unit_of(
+        {"name": _UNIT, "show": {name: value for name, _, value in rows}, "cat": (files or "").splitlines(), "files": {}}
+    )
+    if unit is None and not (pids or "").strip():
+        return None
+    match = _LIBRARY.search(libraries or "")
+    library = None if libraries is None else match[1] if match else ""
+    guest = WslServer(distribution.version, running=True, unit=unit, library=library)
+    return Serving(Manager.WSL, distribution.name, wsl=True, settings=unit.settings if unit is not None else (), guest=guest)
+
+
+def _text(reply: Reply) -> str | None:
+    """Return a program's output, None if it could not run or failed."""
+    return text_of(reply) if isinstance(reply, Completed) and reply.rc == 0 else None
