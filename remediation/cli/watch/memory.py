@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_state_path
 
+from remediation.engine.journal.run_lock import take_lock
+from remediation.model.errors import Blocked
 from remediation.model.private_file import write_private
 
 KEEP = 2 * 86400.0
@@ -76,3 +80,26 @@ def _attempt(one: Mapping[str, Any]) -> RepairAttempt:
 def memory_file(name: str) -> Path:
     """Return the file of the watch called `name`."""
     return user_state_path("remediation", appauthor=False) / "watch" / f"{name}.json"
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Hold the memory `file` of a watch: two processes would overwrite each other's repairs.
+
+    Where the folder cannot be written nothing is held; saving warns about it. Raises `Blocked` if another process holds the file.
+    """
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = os.open(file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        if take_lock(number) is False:
+            raise Blocked(
+                f"another watch called {file.stem} is running on this machine",
+                next_step="stop it, or give this one a name with --name",
+            )
+        yield
+    finally:
+        os.close(number)

@@ -48,7 +48,7 @@ class RunLock:
         self.token = ""
         self._number = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         until = time.monotonic() + _PATIENCE  # `is_running` holds it briefly
-        while (taken := _taken(self._number)) is False:
+        while (taken := take_lock(self._number)) is False:
             if time.monotonic() > until:
                 os.close(self._number)
                 raise RunAlive(
@@ -82,7 +82,7 @@ def is_running(folder: Path) -> bool | None:
     except OSError:
         return None
     try:
-        taken = _taken(number)
+        taken = take_lock(number)
     finally:
         os.close(number)
     return None if taken is None else not taken
@@ -110,7 +110,8 @@ def holder_of(folder: Path) -> dict[str, Any]:
 if sys.platform == "win32":
     import msvcrt
 
-    def _taken(number: int) -> bool | None:
+    def take_lock(number: int) -> bool | None:
+        """Take the lock of an open file without waiting; return whether it was free."""
         os.lseek(number, _BEYOND, os.SEEK_SET)
         try:
             msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
@@ -120,8 +121,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _taken(number: int) -> bool | None:
-        """Take the lock without waiting; None if the file system has no locks."""
+    def take_lock(number: int) -> bool | None:
+        """Take the lock of an open file without waiting; return whether it was free, None if the file system has no locks."""
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

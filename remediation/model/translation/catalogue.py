@@ -24,6 +24,10 @@ _VERBS = ("is", "are", "was", "were")
 _DEPTH = 6
 _LONGEST = 4000
 _LEAST_TEXT = 2
+_FAINT = 4
+"""Letters below which a message that begins and ends with a value (``{files} in {folder}``) is found in most sentences."""
+_FEW = 3
+"""Words that a value of such a message may have."""
 _WORDS = {"not", "all"}
 """Single words that are translated inside a sentence: others may be names of parameters, options or values."""
 _PARTS = 8
@@ -57,6 +61,7 @@ class MessageTemplate(NamedTuple):
         if not (text.startswith(self.texts[0]) and text.endswith(self.texts[-1])):
             return None
         at, end = len(self.texts[0]), len(text) - len(self.texts[-1])
+        faint = self.length < _FAINT and not at and end == len(text)
         values: dict[str, str] = {}
         for name, following in zip(self.names, (*self.texts[1:-1], None), strict=True):
             stop = end if following is None else text.find(following, at, end)
@@ -66,6 +71,7 @@ class MessageTemplate(NamedTuple):
             if (
                 (name == _COUNT and not value.isdecimal())
                 or (name == "verb" and value not in _VERBS)
+                or (faint and len(value.split()) > _FEW)
                 or values.setdefault(name, value) != value
             ):
                 return None

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from remediation.cli.watch.memory import RepairAttempt, WatchMemory
+from remediation.cli.watch.memory import RepairAttempt, WatchMemory, held
 from remediation.cli.watch.rules import QuietHours, RepairRules
-from remediation.model.errors import UsageError
+from remediation.model.errors import Blocked, UsageError
 
 NOW = 1_800_000_000.0
 CAUSE = "vram_occupied"
@@ -96,3 +96,20 @@ def test_the_memory_survives_a_restart_and_forgets_old_repairs(tmp_path: Path) -
 def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, text: str) -> None:
     (tmp_path / "w.json").write_text(text, encoding="utf-8")
     assert WatchMemory.load(tmp_path / "w.json") == WatchMemory()
+
+
+def test_two_watches_of_one_name_do_not_share_a_memory(tmp_path: Path) -> None:
+    with held(tmp_path / "state" / "a.json"):
+        with pytest.raises(Blocked, match="another watch called a is running") as refused, held(tmp_path / "state" / "a.json"):
+            pass
+        assert "--name" in refused.value.next_step
+        with held(tmp_path / "state" / "b.json"):
+            pass
+    with held(tmp_path / "state" / "a.json"):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file", encoding="utf-8")
+    with held(tmp_path / "state" / "a.json"):
+        pass

@@ -23,6 +23,12 @@ from remediation.model.translation.catalogue import templates
         ("set service", "define service"),
         ("service", "service"),
         ("mistral:7b is not loaded", "mistral:7b no está cargado"),
+        # a sentence without a message is not translated in one word
+        (
+            "nothing like this was ever written here or in the package",
+            "nothing like this was ever written here or in the package",
+        ),
+        ("33 of 35", "33 de 35"),
         ("predicted +2.3 GiB, measured +2.3 GiB", "previsto +2.3 GiB, medido +2.3 GiB"),
         # a value that is a sentence
         (
