@@ -59,7 +59,7 @@ def launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
     }
     running = [(name, _detached(place, name, commands[name])) for name in services]
     for name, process in running:
-        assert process.stdout is not None  # noqa: S101  # it was opened as a pipe
+        assert process.stdout is not None
         said = process.stdout.readline()
         process.stdout.close()
         if said.strip() != b"ready":

@@ -48,7 +48,7 @@ class SafeRecords(logging.Filter):
 class _Lines(logging.Formatter):
     """Stamps each record with the local time, milliseconds and the offset from UTC."""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - the name is the base class's
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """Return the time of `record`."""
         return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
 
@@ -63,7 +63,7 @@ class _LogHandler(logging.StreamHandler[TextIO]):
         if not self._failed:
             super().emit(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is the base class's
+    def handleError(self, record: logging.LogRecord) -> None:
         """Report the failure once."""
         self._failed = True
         sys.stderr.write(f"warning: the log file cannot be written any more: {sys.exc_info()[1]}\n")

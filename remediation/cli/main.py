@@ -90,7 +90,7 @@ class RemediateProgram(Program):
 
     def print_help(self) -> None:
         """Print the supported options and the tasks."""
-        print(f"Usage: {self.binary} TASK [arguments] [--options]\n\nCore options:\n")  # noqa: T201 - as invoke does
+        print(f"Usage: {self.binary} TASK [arguments] [--options]\n\nCore options:\n")
         shown = [argument for argument in self.core_args() if argument.names[0] not in REFUSED]
         context = self.initial_context.__class__(args=shown)
         self.print_columns(context.help_tuples())
@@ -101,17 +101,17 @@ class RemediateProgram(Program):
         context = self.parser.contexts[name]
         positional = "".join(f" {str(argument.name).upper()}" for argument in context.positional_args)
         text = (self.collection[name].__doc__ or "").strip()
-        print(f"Usage: {self.binary} {name}{positional} [--options]\n")  # noqa: T201 - as invoke does
+        print(f"Usage: {self.binary} {name}{positional} [--options]\n")
         for line in text.splitlines():
-            print(f"{self.leading_indent}{line.strip()}".rstrip())  # noqa: T201 - as invoke does
-        print("\nOptions:\n")  # noqa: T201 - as invoke does
+            print(f"{self.leading_indent}{line.strip()}".rstrip())
+        print("\nOptions:\n")
         self.print_columns(context.help_tuples() or [("none", "")])
         task = self.collection[name]
         if isinstance(task, OptionTask) and task.examples:
-            print("Examples:\n")  # noqa: T201 - as invoke does
+            print("Examples:\n")
             for example in task.examples:
-                print(f"{self.leading_indent}{example}")  # noqa: T201 - as invoke does
-            print()  # noqa: T201 - as invoke does
+                print(f"{self.leading_indent}{example}")
+            print()
 
 
 WELCOME = """\

@@ -78,7 +78,7 @@ class Generator(NativeCodeGenerator):
             raise nodes.Impossible
         return super()._output_child_to_const(node, frame, finalize)
 
-    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - as Jinja's
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
         """Join with `joined`, so that a secret among the parts makes the result secret."""
         self.write("environment.joined((")
         for part in node.nodes:
@@ -86,7 +86,7 @@ class Generator(NativeCodeGenerator):
             self.write(", ")
         self.write("))")
 
-    def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802 - as Jinja's
+    def visit_For(self, node: nodes.For, frame: Frame) -> None:
         """Count the iterations of the loop."""
         node.iter = nodes.Call(nodes.EnvironmentAttribute("turns"), [node.iter], [], None, None, lineno=node.lineno)
         super().visit_For(node, frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jinja2
@@ -91,7 +92,7 @@ class Scope(Mapping[str, Any]):
             if not value.template:
                 return str(value)
             try:
-                return _guarded(lambda names: compiled(str(value))(names), self, value, value.place)  # noqa: PLW0108 - as below
+                return _guarded(partial(_evaluated, str(value)), self, value, value.place)
             except UndefinedVariable as error:
                 return ENVIRONMENT.undefined(hint=str(error.message), exc=_carrier(error))
         return lazily(value, self.evaluate)
@@ -99,7 +100,7 @@ class Scope(Mapping[str, Any]):
     def render(self, value: Any) -> Any:
         """Return `value` as built-in types with all templates evaluated. Raises `TemplateError` with its position."""
         if isinstance(value, Text) and value.template:
-            result = _guarded(lambda names: compiled(str(value))(names), self, value, value.place)  # noqa: PLW0108 - as below
+            result = _guarded(partial(_evaluated, str(value)), self, value, value.place)
             return _guarded(lambda _names: materialised(result), self, value, value.place)
         if isinstance(value, str):
             return str(value)
@@ -156,6 +157,11 @@ def _carrier(origin: UndefinedVariable) -> type[jinja2.UndefinedError]:
 
     Carried.origin = origin
     return Carried
+
+
+def _evaluated(text: str, names: Mapping[str, Any]) -> Any:
+    """Return the value of a template; compiling it can fail too."""
+    return compiled(text)(names)
 
 
 def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: object, place: Place | None) -> Any:

@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_GET  # noqa: N815 - http.server finds the method by its name
+    do_POST = do_GET
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

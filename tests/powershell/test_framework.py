@@ -164,9 +164,8 @@ def test_programs_are_started_by_full_path(path: Path) -> None:
 def test_what_is_redirected_is_read(path: Path) -> None:
     for name, body in bodies(path):
         for stream in _REDIRECTED.findall(body):
-            if stream == "Input":  # another function may close it
-                body = code(path)  # noqa: PLW2901 - only the code of the line counts
-            assert re.search(rf"(?<!Redirect)Standard{stream}\b(?!\s*=)|Begin{stream}ReadLine", body), (
+            where = code(path) if stream == "Input" else body  # another function may close it
+            assert re.search(rf"(?<!Redirect)Standard{stream}\b(?!\s*=)|Begin{stream}ReadLine", where), (
                 f"{name} redirects Standard{stream} and leaves it"
             )
 

@@ -39,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             answer.close()
 
-    do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = _answer  # noqa: N815  # names that http.server looks up
+    do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = _answer
 
     def log_message(self, format: str, *args: object) -> None:  # http.server's signature
         """Say nothing: the stand-in logs requests as gin does."""

@@ -114,7 +114,7 @@ class WinRmServer(ThreadingHTTPServer):
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         """Give a connection its thread; while the host restarts it is reset."""
-        assert isinstance(request, socket.socket)  # noqa: S101  # a TCP server
+        assert isinstance(request, socket.socket)
         with self._lock:
             away = time.monotonic() < self._away_until
             if not away:
@@ -127,7 +127,7 @@ class WinRmServer(ThreadingHTTPServer):
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         """Forget a connection that has ended."""
-        assert isinstance(request, socket.socket)  # noqa: S101  # a TCP server
+        assert isinstance(request, socket.socket)
         with self._lock:
             if isinstance(request, socket.socket):
                 self._peers.pop(request, None)

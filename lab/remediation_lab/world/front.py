@@ -106,7 +106,7 @@ class _Request(BaseHTTPRequestHandler):
             return bool(ready) and not self.connection.recv(1, socket.MSG_PEEK)
         return True
 
-    do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = _answer  # noqa: N815  # names that http.server looks up
+    do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = _answer
 
     def log_message(self, format: str, *args: object) -> None:  # http.server's signature
         """Say nothing."""

@@ -108,7 +108,7 @@ class ActorChannel:
         for attempt in range(1, _TRIES + 1):
             try:
                 return getattr(self.actor, method)(*arguments).result(timeout=seconds + ANSWERING)
-            except Exception as error:  # noqa: BLE001 - Dask names no base class of what a lost worker raises
+            except Exception as error:
                 if attempt == _TRIES or not isinstance(error, OSError) or not self.alive(self.name):
                     raise WorkerLost(_in_words(error)) from None
                 time.sleep(0.2)
@@ -150,7 +150,7 @@ class DaskCluster:
         """Return the addresses of the workers. Raises `SchedulerUnavailable`."""
         try:
             found = self._client.sync(self._client.scheduler.identity, callback_timeout=CONNECTING)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             raise SchedulerUnavailable(
                 f"the Dask scheduler {self.address} does not answer: {_in_words(error)}", next_step="check that it runs"
             ) from None
@@ -172,7 +172,7 @@ class DaskCluster:
         )  # fmt: skip
         try:
             return ActorChannel(name, future.result(timeout=ANSWERING), future, self._alive)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             raise UsageError(
                 f"the worker {name} cannot run hosts: {_in_words(error)}", next_step="see the worker's log"
             ) from None
@@ -185,7 +185,7 @@ class DaskCluster:
 
         try:
             self._client.sync(ask, callback_timeout=REACHING)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:
             return False
         return True
 
@@ -223,7 +223,7 @@ class DaskCluster:
         """Return what a function of the standard library returns on each worker; an exception is its result."""
         try:
             found: Mapping[str, Any] = self._client.run(function, *arguments, workers=list(names), on_error="return")
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             raise SchedulerUnavailable(
                 f"the workers at {self.address} do not answer: {_in_words(error)}", next_step="check that they run"
             ) from None
@@ -255,7 +255,7 @@ def connected(address: str) -> Iterator[DaskCluster]:
         warnings.simplefilter("ignore")  # of versions of Dask's dependencies; what matters is checked
         try:
             client = client_class(url, security=security, timeout=CONNECTING, direct_to_workers=False)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             raise SchedulerUnavailable(
                 f"cannot connect to the Dask scheduler {url}: {_in_words(error)}",
                 next_step="check the address, and whether the scheduler uses TLS (tls://HOST:PORT)",

@@ -36,14 +36,15 @@ def _messages(text: str) -> Iterator[tuple[str, str]]:
         fields: dict[str, str] = {}
         current = ""
         for line in block.splitlines():
+            value = line
             if line.startswith("#, ") and "fuzzy" in line:
                 break
             if line.startswith("#"):
                 continue
             if not line.startswith('"'):
-                word, _, line = line.partition(" ")  # noqa: PLW2901 - the string follows its keyword
+                word, _, value = line.partition(" ")
                 current = _KEYWORDS.get(word) or word.removeprefix("msgstr[").removesuffix("]")
-            fields[current] = fields.get(current, "") + json.loads(line)
+            fields[current] = fields.get(current, "") + json.loads(value)
         else:
             forms = [fields[key] for key in sorted(fields) if key.isdecimal()]
             if "id" in fields and all(forms):

@@ -185,7 +185,7 @@ def _hangs(made: Machine) -> None:
 def _truncated(made: Machine) -> None:
     running = server(made)
     store = made.native.of(running)
-    assert store is not None  # noqa: S101  # it has just pulled the model
+    assert store is not None
     (model,) = store.models.all()
     path = f"{store.settings.models}\\blobs\\{model.file.digest.replace(':', '-')}"
     content = made.files.get(path) or b""
