@@ -36,7 +36,7 @@ try {
     $watch.Start()
     $running = $shell.BeginInvoke()
     # the request enforces its own time limit; if even that hangs (a DNS server that does not answer), it is abandoned
-    while (-not $running.IsCompleted -and $watch.ElapsedMilliseconds -lt $limit + 700) {
+    while (-not $running.IsCompleted -and $watch.ElapsedMilliseconds -lt $limit + 1500) {
         if ($Data.sample) {
             $patience = [int] [Math]::Max(1, [Math]::Min(5, ($limit - $watch.ElapsedMilliseconds) / 1000))
             $PSDefaultParameterValues['Get-CimInstance:OperationTimeoutSec'] = $patience

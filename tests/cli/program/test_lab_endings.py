@@ -18,6 +18,7 @@ CLIENT, SETTING, ROOM = (
     "A setting turns the GPU off",
     "Make room on the GPU",
 )
+RECREATE = "A container without Compose has no GPU"
 SEES, OVERHEAD, PARALLEL = (
     "The container does not see the GPU",
     "A setting keeps VRAM free",
@@ -67,7 +68,7 @@ BY_HAND: dict[str, tuple[int, int, list[str], str]] = {
     "no-rights": (
         2,
         2,
-        [CLIENT, ROOM, SEES],
+        [CLIENT, ROOM, RECREATE, SEES],
         "give LAB\\ops administrator's rights: in an elevated PowerShell: Add-LocalGroupMember",
     ),
     "no-gpu-runtime": (2, 2, [], "switch Docker Desktop to its WSL 2 engine"),
