@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.library import derive_library
 from remediation.diagnosis.readers.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
 from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.readers.reading import Reading
@@ -35,20 +36,6 @@ _ENFORCED: tuple[tuple[Version, int], ...] = (((0, 30, 11), 550), ((0, 9, 3), 52
 _NEEDS_570 = 570  # Blackwell cards, and cards before Volta from v0.30 on
 _DROPS_VOLTA = 590  # the first branch without Maxwell, Pascal and Volta
 _OLDEST_CUDA = (11, 0)
-_LIBRARY = re.compile(r"^(?:cuda_v\d+|cuda_jetpack\d|vulkan|rocm(?:_v[\d.]+)?|metal\w*)$")
-_FOLDER = re.compile(r"lib[\\/]+ollama\b|ollama[\\/]+lib\b", re.IGNORECASE)
-_ABSENT = re.compile(
-    r"(?:lib[\\/]+ollama|ollama[\\/]+lib)[^\n]{0,80}(?:does not exist|no such file|cannot find|not found)|(?:cannot (?:find|access)|no such file)[^\n]{0,60}(?:lib[\\/]+ollama)",
-    re.IGNORECASE,
-)
-_GPU_LIBRARY = re.compile(r"ggml-(?:cuda|hip|rocm|vulkan|metal)", re.IGNORECASE)
-_GPU_FOLDER = re.compile(r"cuda|rocm|hip|vulkan|metal", re.IGNORECASE)
-_BASE_LIBRARY = re.compile(r"ggml-(?:base|cpu)", re.IGNORECASE)
-_LISTING = re.compile(r"\b(?:ls|dir|get-childitem|gci|find|tree|du)\b", re.IGNORECASE)
-_NO_LIBRARY = re.compile(
-    r"(?:lib[\\/]+ollama|ollama[\\/]+lib|ollama(?:\'s)? (?:lib|folder|directory))\S{0,30}[^\n]{0,40}(?:has none|is empty|has no|lacks|contains? (?:only|no|just)[^\n]{0,40}cpu)|(?:wrong|another|different|other) (?:folder|director\w{1,3}|path|place|location) for (?:the )?(?:rocm|cuda|gpu|hip)|(?:rocm|cuda|gpu) (?:in|is in|libs? in) (?:the )?wrong (?:folder|path|place)|(?:no|without|missing|lacks?|not contain|absent)[^\n.]{0,40}(?:(?:lib)?ggml-(?:cuda|hip|vulkan)|(?:rocm|cuda(?:_v\d{1,2})?|hip|vulkan)(?:_v[\d.]{1,4})? (?:folder|director|librar|backend|runner|dll|subfolder))|(?:lib)?ggml-(?:cuda|hip)[^\n]{0,40}(?:missing|not (?:there|found|present)|absent|gone)",
-    re.IGNORECASE,
-)
 _VGPU = re.compile(r"-\d{1,2}[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
 _JETSON = re.compile(r"\b(?:jetson|jetpack|tegra|l4t|(?:agx |orin )?(?:orin|xavier)(?: nano| nx| agx)?)\b", re.IGNORECASE)
 _GFX = re.compile(r"\bgfx(\d{3,4}[a-f]?)\b", re.IGNORECASE)
@@ -68,6 +55,7 @@ _OLD_PROCESSOR = re.compile(
     r"|\b(?:Celeron|Pentium)\W{0,4}(?:\(R\) )?(?:CPU )?\W{0,4}(?:[JN]\d{4}|G\d{3,4}|Gold G5\d{3})\b|\bAtom\W{0,4}(?:\(TM\))? ?(?:CPU )?[CDENZ]\d{3,4}\b|\b(?:kvm|qemu)64\b|\bno avx2?\b|without avx\b|lacks avx\b",
     re.IGNORECASE,
 )
+_RUNTIMES = re.compile(r"^[ \t]{0,20}Runtimes:(?![^\n]*nvidia)[^\n]*\brunc\b[^\n]*$", re.MULTILINE)
 _NO_CUDA = re.compile(r"CUDA Version\s{0,4}:\s{0,4}(?:N/A|ERR!)")
 _BUILD = re.compile(r"\b10\.0\.(\d{5})|\bbuild[: ]{1,3}(\d{5})\b", re.IGNORECASE)
 _KERNEL_MODULE = re.compile(
@@ -87,7 +75,7 @@ def derive_host(sheet: Sheet) -> None:
     _card(sheet)
     _engine(sheet)
     _driver(sheet)
-    _library(sheet)
+    derive_library(sheet)
     _visibility(sheet)
     _memory(sheet)
     _store(sheet)
@@ -185,6 +173,11 @@ def _engine(sheet: Sheet) -> None:
     if missing is not None and asked is None:
         sheet.say("container.no_request", True, missing.why, missing.at)
         sheet.say("container.no_request_recorded", "device request" in missing.why or None, missing.why, missing.at)
+    elif missing is not None and asked is not None and "device request" in missing.why and "DeviceRequests" not in asked.at.text:
+        text = "the file asks for the GPU, and the container was created without it"
+        sheet.say("container.not_applied", True, text, missing.at, asked.at)
+    listed = _RUNTIMES.search(reading.raw)
+    sheet.say("engine.no_nvidia_runtime", (listed is not None) or None, "the engine lists no nvidia runtime", Quote("docker info", listed[0].strip()) if listed else None)
     given = _given(reading)
     sheet.say("container.given", (given is not None) or None, "the container was given the GPU", given)
     image = next((docker for docker in reading.docker if docker.image), None)
@@ -321,86 +314,6 @@ def _generation(sheet: Sheet) -> None:
         (at_least(reading.version, "0.5.13") is False and number >= 10.0) or None,
         f"{text}: releases before v0.5.13 have no code for it",
     )
-
-
-def _library(sheet: Sheet) -> None:
-    reading = sheet.reading
-    setting, skip = reading.setting("OLLAMA_LLM_LIBRARY"), reading.hit("library_filtered")
-    on_cpu = sheet.holds("discovery.empty", "place.none")
-    if setting is not None and setting.value.startswith("cpu"):
-        sheet.say("library.cpu_chosen", True, f"OLLAMA_LLM_LIBRARY={setting.value} chooses the processor", setting.at)
-    elif setting is not None and not _LIBRARY.match(setting.value):
-        newer = at_least(reading.version, "0.12.4")
-        text = f"OLLAMA_LLM_LIBRARY={setting.value} names no library directory"
-        at = (
-            setting.at,
-            skip.at if skip else None,
-            *(sheet.known["discovery.empty"].quotes if sheet.holds("discovery.empty") else ()),
-        )
-        if newer is False:
-            sheet.say("library.ignored_name", True, f"{text} (releases before v0.12.4 ignore it)", *at)
-        elif on_cpu or newer:
-            sheet.say("library.filter", True, f"{text}: every GPU library is skipped", *at)
-        told = newer or (newer is None and skip is not None)
-        sheet.say(
-            "library.never_looked",
-            told or None,
-            f"the container was given the GPU, and {setting.at.text} keeps the server from looking",
-            setting.at,
-        )
-    elif setting is not None and on_cpu:
-        sheet.say("library.only_one", True, f"only {setting.value} may be loaded, and it finds no device", setting.at)
-    elif skip is not None and on_cpu:
-        sheet.say("library.filter", True, "libraries were skipped at the user's request", skip.at, of=skip)
-    device = reading.setting("LLAMA_ARG_DEVICE")
-    if device is not None and device.value.lower() == "none":
-        sheet.say("device.none", True, "LLAMA_ARG_DEVICE=none takes all devices away", device.at)
-    vulkan = reading.setting("OLLAMA_VULKAN")
-    sheet.say("vulkan.on", (vulkan is not None and vulkan.value.lower() in {"1", "true"}) or None)
-    sheet.say("vulkan.default", at_least(reading.version, "0.30.0"))
-    cache = reading.setting("OLLAMA_KV_CACHE_TYPE")
-    sheet.say(
-        "cache.quantised",
-        (cache is not None and cache.value.lower() not in {"", "f16", "fp16", "bf16"}) or None,
-        f"the cache is quantised ({cache.value if cache else ''})",
-        cache.at if cache else None,
-    )
-    _folder(sheet)
-
-
-def _folder(sheet: Sheet) -> None:
-    """Check Ollama's library folder: absent, CPU libraries only, or without its main libraries."""
-    for piece in sheet.reading.evidence.pieces:
-        if piece.kind == "server_log":
-            continue
-        if (match := _ABSENT.search(piece.text)) is not None:
-            sheet.say("folder.absent", True, "Ollama's library folder is not there", Quote(piece.label, match[0][:160]))
-        if (match := _NO_LIBRARY.search(piece.text)) is not None:
-            sheet.say(
-                "folder.incomplete", True, "Ollama's library folder lacks the GPU backend", Quote(piece.label, match[0][:160])
-            )
-        folder = _FOLDER.search(piece.text)
-        if folder is None:
-            continue
-        sheet.say(
-            "folder.complete",
-            bool(_GPU_LIBRARY.search(piece.text)) or None,
-            "Ollama's library folder holds the GPU backend",
-            Quote(piece.label, folder[0]),
-        )
-        if _BASE_LIBRARY.search(piece.text) and not _GPU_FOLDER.search(piece.text):
-            sheet.say(
-                "folder.cpu_only",
-                True,
-                "Ollama's library folder holds libraries for the processor alone",
-                Quote(piece.label, folder[0]),
-            )
-        elif (
-            _LISTING.search(piece.text)
-            and _GPU_FOLDER.search(piece.text)
-            and not (_GPU_LIBRARY.search(piece.text) and _BASE_LIBRARY.search(piece.text))
-        ):
-            sheet.say("folder.incomplete", True, "Ollama's library folder lacks the GPU backend", Quote(piece.label, folder[0]))
 
 
 def _visibility(sheet: Sheet) -> None:

@@ -37,6 +37,7 @@ request.fails: a request to the loaded model failed
 ask.small: a client or Modelfile names a small num_gpu
 ask.large: a client or Modelfile names a large num_gpu
 ask.contexts_differ: several values of num_ctx are requested
+ask.options_differ: requests for one model differ in options of the load
 ask.computed_context: a client computes num_ctx again for each request
 result.one_layer: exactly one layer was placed
 server.silent: the server gives no answer
@@ -86,6 +87,7 @@ room.slots_help: fewer slots would make room as well
 room.slots_oom: many slots need more memory than the card has
 room.context_decides: all layers would fit at the default context
 room.cache_heavy: the context's cache is a large part of what is needed
+room.some_fit: several layers would fit what is free, and none is placed
 room.weights_decide: the weights do not fit the empty card
 room.weights_exceed: the weights do not fit the card as it is known
 room.model_fits: at the default context the model fits the empty card
@@ -124,6 +126,7 @@ size.fits_card: the listed size is smaller than the card
 size.many_layers: a model of so many layers does not fit usual cards
 size.part: some of the layers fit
 size.output_layer: all blocks fit, the output layer does not
+compared.share: the same model was on the card whole before
 compared.context: with a smaller context more of the model is on the GPU
 compared.size: the same model takes more memory than before
 compared.slots: with more slots the same model asks for more memory
@@ -180,6 +183,8 @@ driver.555_or_newer: the driver is 555 or newer
 container.asked: the container asks for the GPU
 container.no_request: the container does not ask for the GPU
 container.no_request_recorded: the engine's record of the container has no device request
+container.not_applied: a file asks for the GPU, and the record of the container has no device request
+engine.no_nvidia_runtime: the engine lists no nvidia runtime
 container.given: the engine's record shows that the container was given the GPU
 container.no_compute: the container gets the driver without its compute libraries
 image.rocm: the image holds ROCm

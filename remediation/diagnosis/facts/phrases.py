@@ -47,11 +47,11 @@ CONCEPTS: Mapping[str, str] = {
     "long": r"minutes?|ages|slow\w*|long\w*|forever|eternity|hours?",
     "reload": r"reload\w*|re-load\w*",
     "again": r"again|anew",
-    "each": r"each|every|per|constantly|between|repeatedly|any",
+    "each": r"each|every|whenever|per|constantly|between|repeatedly|any",
     "pause": r"idle|inactiv\w*|unused|pause|nobody|break|untouched|interaction|activity",
     "unload": r"unload\w*|releas\w*|freed|evict\w*|exits?",
     "next": r"first|next|following|again|subsequent",
-    "line": r"cli|terminal|curl|console|shell|powershell|command-?line|run",
+    "line": r"cli|terminal|curl|console|shell|powershell|command-?line",
     "good": r"fast|works?|great|fine|gpu|quick\w*|good|instant\w*",
     "slow": r"slow\w*|cpu|ram|sluggish|crawl\w*",
     "always": r"always|still|despite|although|though|ignor\w*|insist\w*|regardless|keeps?|whatever|wrong",
@@ -88,7 +88,7 @@ class Statement(NamedTuple):
 
 
 STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
-    "reported.on_cpu": (Statement(("gpu", "not", "use"), 8, f"{_PARTLY}|hosts?|exceeds?|above|over|reach\\w*|more|\\d\\d%?"), Statement(("cpu", "only"), 4, "layers?|memory|some|part\\w*|limit\\w*|gi?b"), Statement(("gpu", "idle"), 4, _PARTLY), Statement(("offload", "cpu"), 5, "partly|partially|some|half|layers?|rest|part|not|never|without")),
+    "reported.on_cpu": (Statement(("gpu", "not", "use"), 8, f"{_PARTLY}|hosts?|exceeds?|above|over|reach\\w*|more|\\d\\d%?"), Statement(("cpu", "only"), 4, "and|but|layers?|memory|some|part\\w*|limit\\w*|gi?b"), Statement(("gpu", "idle"), 4, _PARTLY), Statement(("offload", "cpu"), 5, "partly|partially|some|half|layers?|rest|part|not|never|without")),
     "reported.updated": (Statement(("update", "since"), 8, "windows|driver\\w*|docker|desktop|kernel|toolkit"), Statement(("release", "since", "verdict"), 9), Statement(("update", "bad"), 6, "windows|driver\\w*|docker|desktop|kernel|toolkit")),
     "reported.slept": (Statement(("sleep", "after"), 7, "download\\w*|time\\.sleep\\S*|pull\\w*"),),
     "reported.after_while": (Statement(("gpu", "lose", "late"), 12, "load\\w*|answers?|pull\\w*"), Statement(("smi", "lose", "late"), 12)),

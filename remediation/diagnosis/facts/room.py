@@ -10,12 +10,12 @@ import re
 
 from remediation.diagnosis.facts import holders
 from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.compared import compare
 from remediation.diagnosis.facts.holders import BIG
 from remediation.diagnosis.facts.run import worst_row
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT, FIT_MARGIN
 from remediation.diagnosis.readers.logs import Load
-from remediation.diagnosis.readers.present import is_live
-from remediation.diagnosis.units import GIB, MIB, human, parse_size
+from remediation.diagnosis.units import GIB, MIB, human
 from remediation.diagnosis.versions import Generation, at_least
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
@@ -23,6 +23,8 @@ from remediation.model.text.words import plural
 
 _NOTICEABLE = 64 * MIB
 _LEAST = int(1.8 * GIB)
+_SEVERAL = 6
+"""So many layers have to fit before their absence says that the card was not used."""
 _LONG, _VERY_LONG = 16384, 32768
 _MANY, _VERY_MANY = 3, 8
 _BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (about 3.6 bits)
@@ -36,7 +38,6 @@ _SMALL_CARD = 3 * GIB  # with less free memory on an unknown card, other program
 _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
 _EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
-_SLOT_NEED = re.compile(r"NUM_PARALLEL\W{1,4}(\d{1,3})\b[^\n]{0,80}?(\d{1,4}(?:\.\d{1,2})?) ?(GiB|MiB|GB|MB)\b", re.IGNORECASE)
 _FILE_TOLD = re.compile(r"(?<![\w./-])([\w./-]{1,80}:[\w.-]{1,60}) \((\d{1,4}(?:\.\d)?) ?(GB|MB)\)")
 _FILE = re.compile(
     r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)",
@@ -67,7 +68,7 @@ def derive_room(sheet: Sheet) -> None:
         _graph(sheet)
         _estimate(sheet)
         _sizes(sheet)
-        _compared(sheet)
+        compare(sheet)
     holders.programs(sheet)
     if (
         reading.hit("gpu_oom") is not None
@@ -173,6 +174,18 @@ def _weights(sheet: Sheet, at: tuple[Quote | None, ...]) -> None:
         )
     ):
         return
+    layers = load.result if load is not None else None
+    if (
+        figures.weights is not None
+        and layers is not None
+        and not layers[0]
+        and sheet.holds("place.none")
+        and not sheet.holds("place.planned")
+    ):
+        each = figures.weights // max(1, layers[1])
+        some = (figures.free or room) - (figures.graph or 0) - figures.projector - figures.reserve
+        text = f"a layer takes {human(each)}, and none is placed on a card of {human(room)}"
+        sheet.say("room.some_fit", (figures.cards == 1 and some > _SEVERAL * each) or None, text, *at, of=load)
     if figures.weights is not None:
         small = figures.need(context=min(DEFAULT_CONTEXT, figures.context or DEFAULT_CONTEXT), parallel=1)
         if figures.weights + figures.projector > room:
@@ -441,48 +454,6 @@ def _by_layers(sheet: Sheet, layers: int, total: int | None) -> None:
     if sheet.figures.full is None and total and least >= total:
         text = f"a model of {layers} layers takes {human(least)} and more, the card has {human(total)}"
         sheet.say("size.exceeds_card", True, text, load.result_at if load else None)
-
-
-def _compared(sheet: Sheet) -> None:
-    """Compare lists and loads of one model; the difference names the cause."""
-    reading = sheet.reading
-    rows = [row for row in reading.ps if row.gpu is not None]
-    for worse in rows:
-        for better in rows:
-            if worse.gpu is None or better.gpu is None or worse.gpu >= better.gpu or worse.name != better.name:
-                continue
-            if worse.context and better.context and worse.context > better.context:
-                text = f"at {better.context} tokens {better.gpu:.0%} of it is on the GPU, at {worse.context} only {worse.gpu:.0%}"
-                sheet.say("compared.context", True, text, worse.at, better.at)
-            elif worse.size and better.size and worse.size > better.size * 1.1 and not (worse.context or better.context):
-                sheet.say(
-                    "compared.size",
-                    True,
-                    "the same model took more memory: weights do not grow, the cache does",
-                    worse.at,
-                    better.at,
-                )
-            if worse.context and better.context and worse.context <= better.context and worse.gpu == 0:
-                sheet.say("compared.not_context", True, "with a context as long it was on the card before", worse.at, better.at)
-    needs = {int(slots): parse_size(f"{size} {unit}") or 0 for slots, size, unit in _SLOT_NEED.findall(reading.raw)}
-    if len(needs) > 1 and needs[max(needs)] > needs[min(needs)] * 1.2:
-        text = f"{min(needs)} slots need {human(needs[min(needs)])}, {max(needs)} need {human(needs[max(needs)])}"
-        sheet.say("compared.slots", True, text, Quote("text", text))
-    loads = [load for load in reading.loads if load.free and load.result and load.requested in {None, -1}]
-    for less in (load for load in loads if load is reading.shown or not is_live(reading.evidence)):
-        for more in loads:
-            _two_loads(sheet, less, more)
-
-
-def _two_loads(sheet: Sheet, less: Load, more: Load) -> None:
-    if not (less.result and more.result and less.result[1] == more.result[1] and less.result[0] < more.result[0]):
-        return
-    same = (less.context or 0) in {0, more.context or 0} or not more.context
-    if sum(more.free) - sum(less.free) > BIG and same and (less.overhead or 0) == (more.overhead or 0):
-        text = (
-            f"{human(sum(more.free))} free gave {plural(more.result[0], 'layer')}, {human(sum(less.free))} only {less.result[0]}"
-        )
-        sheet.say("compared.free", True, text, less.free_at, more.free_at, of=less)
 
 
 def _spilled(sheet: Sheet) -> None:

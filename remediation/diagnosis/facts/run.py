@@ -461,6 +461,10 @@ def _reloads(sheet: Sheet) -> None:
             "the context is computed anew for each request, and each change reloads the model",
             computed.at,
         )
+    for one in reading.bodies:
+        other = next((body for body in reading.bodies if body.model == one.model and body.options != one.options), None)
+        if other is not None:
+            sheet.say("ask.options_differ", True, f"requests for {one.model} differ in options of the load", one.at, other.at)
     contexts = {load.context for load in reading.loads if load.context and load.started_at is not None}
     files = {load.model for load in reading.loads if load.model}
     if len(contexts) > 1 and len(files) <= 1 and len(reading.loads) > 2 and not sheet.holds("place.short"):

@@ -15,7 +15,7 @@ from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request
 from remediation.diagnosis.readers.logs.lines import rejoined
 from remediation.diagnosis.readers.logs.scan import Hit
 from remediation.diagnosis.readers.present import Present, is_live, model_blob
-from remediation.diagnosis.readers.texts.asks import Ask, DeclaredSetting, read_asks, read_settings
+from remediation.diagnosis.readers.texts.asks import Ask, Body, DeclaredSetting, read_asks, read_bodies, read_settings
 from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
 from remediation.diagnosis.readers.texts.gpus import GpuText, card_size, read_gpu
 from remediation.diagnosis.readers.texts.ps import PsRow, read_ps, row_of
@@ -49,6 +49,7 @@ class Reading:
     docker: tuple[DockerReading, ...] = ()
     gpu: GpuText = field(default_factory=GpuText)
     speeds: tuple[Speed, ...] = ()
+    bodies: tuple[Body, ...] = ()
 
     @cached_property
     def hits(self) -> tuple[Hit, ...]:
@@ -210,6 +211,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     declared: list[DeclaredSetting] = []
     docker: list[DockerReading] = []
     speeds: list[Speed] = []
+    bodies: list[Body] = []
     logs: list[LogReading] = []
     for label, piece in _labelled(evidence):
         logs.append(read_again(piece.text, name=label, kind=piece.kind))
@@ -219,6 +221,7 @@ def read_evidence(evidence: Evidence) -> Reading:
         if (seen := read_smi(piece.text, label)) is not None:
             smi.append(seen)
         asks += read_asks(piece.text, label)
+        bodies += read_bodies(piece.text, label)
         declared += read_settings(piece.text, label)
         if piece.kind != "server_log" and (told := read_speed(piece.text, label)) is not None:
             speeds.append(told)
@@ -239,7 +242,16 @@ def read_evidence(evidence: Evidence) -> Reading:
                 prose, memory=read_gpu(evidence.gpu).memory or card_size(f"{evidence.symptom or ''}\n{texts}")
             )
     return Reading(
-        evidence, tuple(logs), tuple(ps), tuple(smi), tuple(asks), tuple(declared), tuple(docker), prose, tuple(speeds)
+        evidence,
+        tuple(logs),
+        tuple(ps),
+        tuple(smi),
+        tuple(asks),
+        tuple(declared),
+        tuple(docker),
+        prose,
+        tuple(speeds),
+        tuple(bodies),
     )
 
 

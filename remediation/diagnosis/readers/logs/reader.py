@@ -84,7 +84,7 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
     for number, line in plain_lines(processes.watch(source)):
         if processes.changed(number, line):
             state.begin()
-        if line.startswith(_BORING):
+        if line.startswith(_BORING) and " cache state" not in line:
             if line.startswith(_DUMP):
                 common.gguf_key(state, line, _quote(name, number, line))
             elif "POST" in line and line.startswith("[GIN]"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -19,6 +20,23 @@ _SETTING = re.compile(
     r"(?P<sep>\s{0,100}[=:]\s?|\s{2,100}|\t)(?P<value>\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|<[^>\n]{0,400}>|[^\s,;\"'\]}|)]*)"
 )
 _SETTING_NAMES = ("OLLAMA_", "LLAMA_ARG_", "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "GPU_")
+_BODY = re.compile(r'\{\s{0,40}"(?:model|options|prompt|messages|stream|keep_alive|input)"\s{0,4}:')
+_OF_THE_LOAD = frozenset(
+    {
+        "num_ctx",
+        "num_batch",
+        "num_gpu",
+        "main_gpu",
+        "num_thread",
+        "use_mmap",
+        "use_mlock",
+        "numa",
+        "low_vram",
+        "f16_kv",
+        "vocab_only",
+    }
+)
+"""The options whose change makes the server load the model again (facts/ollama 1.4)."""
 _NUMBER = re.compile(r"(?<![\w.])(\d{3,7})(?![\w.])")
 _ADVISED = ("set ", "setting ", "use ", "with ", "try ")
 """What stands before a setting that a message proposes."""
@@ -109,4 +127,30 @@ def read_settings(text: str, label: str) -> tuple[DeclaredSetting, ...]:
                 continue
             value = match["value"].strip("\"'")
             found.append(DeclaredSetting(match["name"], value, Quote(f"{label}:{number}", line.strip()[:300])))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body: the model and the options for which the server reloads it."""
+
+    model: str
+    options: tuple[tuple[str, str], ...]
+    at: Quote
+
+
+def read_bodies(text: str, label: str) -> tuple[Body, ...]:
+    """Return the requests' bodies in a text."""
+    found, decoder = [], json.JSONDecoder()
+    for start in _BODY.finditer(text):
+        try:
+            data, _ = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            continue
+        model, options = data.get("model"), data.get("options")
+        if not isinstance(model, str) or not (isinstance(options, dict) or options is None):
+            continue
+        kept = tuple(sorted((name, str(value)) for name, value in (options or {}).items() if name in _OF_THE_LOAD))
+        number = text.count("\n", 0, start.start()) + 1
+        found.append(Body(model, kept, Quote(f"{label}:{number}", text.splitlines()[number - 1].strip()[:300])))
     return tuple(found)

@@ -18,7 +18,7 @@ _REQUESTED = re.compile(
     re.MULTILINE,
 )
 _NO_REQUEST = re.compile(r"\"?DeviceRequests\"?\s{0,40}[:=]\s{0,40}(?:null|\[\s{0,40}\]|<no value>|none)", re.IGNORECASE)
-_RUNC = re.compile(r"(?<![A-Za-z])Runtime\"?\s{0,40}[:=]\s{0,40}\"?runc\b")
+_RUNC = re.compile(r"(?<![A-Za-z])(?<!Default )Runtime\"?\s{0,40}[:=]\s{0,40}\"?runc\b")
 _IMAGE = re.compile(
     r"(?:image:\s*[\"']?|docker run[^\n]{0,1000}\s|podman run[^\n]{0,1000}\s)((?:[\w.-]{1,100}/){0,4}ollama(?:/ollama)?(?::[\w.-]{1,128})?)"
 )

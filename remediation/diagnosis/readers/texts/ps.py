@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from remediation.diagnosis.units import parse_size
@@ -11,6 +12,7 @@ from remediation.model.finding import Quote
 
 _SHARE = re.compile(
     r"(?P<cpu>\d{1,3})\s?%\s?[/-]\s?(?P<gpu>\d{1,3})\s?%\s{0,100}(?:CPU\s?[/-]\s?GPU)?"
+    r"|(?P<first>\d{1,3})\s?%\s?GPU\s?(?:[/,+&|-]|and)\s?(?P<second>\d{1,3})\s?%\s?CPU|(?P<third>\d{1,3})\s?%\s?CPU\s?(?:[/,+&|-]|and)\s?(?P<fourth>\d{1,3})\s?%\s?GPU"
     r"|100\s?%\s{0,100}(?P<whole>GPU|CPU|CP\b|GP\b)",
     re.IGNORECASE,
 )
@@ -51,34 +53,35 @@ def read_ps(text: str, label: str) -> tuple[PsRow, ...]:
             continue
         if ("%" not in line and "CONTEXT" not in line) or '"models"' in line:
             continue
-        row = _line(line, Quote(f"{label}:{number}", line.strip()[:300]))
-        if row is not None:
-            rows.append(row)
+        rows += _line(line, Quote(f"{label}:{number}", line.strip()[:300]))
     return tuple(rows)
 
 
-def _line(line: str, at: Quote) -> PsRow | None:
-    match = _SHARE.search(line)
-    name = _NAME.match(line)
-    if match is None:
-        lone = _LONE_CONTEXT.search(line)
-        return PsRow(at, context=int(lone[1])) if lone else None
+def _line(line: str, at: Quote) -> Iterator[PsRow]:
+    """Yield the row of a line; a line that compares has several shares."""
+    name, found = _NAME.match(line), list(_SHARE.finditer(line))
+    if not found and (lone := _LONE_CONTEXT.search(line)) is not None:
+        yield PsRow(at, context=int(lone[1]))
+    for match in found:
+        share = _share(match, line)
+        size, context = _SIZE.search(line[: match.start()]), _CONTEXT.match(line[match.end() :])
+        if share is not None:
+            yield PsRow(
+                at=at,
+                name=name[1] if name else "",
+                size=parse_size(size[1]) if size and len(found) == 1 else None,
+                gpu=share,
+                context=int(context[1]) if context else None,
+            )
+
+
+def _share(match: re.Match[str], line: str) -> float | None:
     if match["whole"]:
-        gpu = 1.0 if match["whole"].upper().startswith("G") else 0.0
-    else:
-        cpu, share = int(match["cpu"]), int(match["gpu"])
-        if not 98 <= cpu + share <= 102 or ("CPU" not in line.upper() and "GPU" not in line.upper()):
-            return None
-        gpu = share / 100
-    size = _SIZE.search(line[: match.start()])
-    context = _CONTEXT.match(line[match.end() :])
-    return PsRow(
-        at=at,
-        name=name[1] if name else "",
-        size=parse_size(size[1]) if size else None,
-        gpu=gpu,
-        context=int(context[1]) if context else None,
-    )
+        return 1.0 if match["whole"].upper().startswith("G") else 0.0
+    cpu, gpu = match["cpu"] or match["second"] or match["third"], match["gpu"] or match["first"] or match["fourth"]
+    if not 98 <= int(cpu) + int(gpu) <= 102 or ("CPU" not in line.upper() and "GPU" not in line.upper()):
+        return None
+    return int(gpu) / 100
 
 
 def _cut_row(line: str, at: Quote) -> PsRow | None:
