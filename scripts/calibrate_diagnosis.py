@@ -6,7 +6,7 @@ usage: calibrate_diagnosis.py CORPUS [--recordings FOLDER] [--write]
 CORPUS holds ``incidents``, ``incidents-new`` and ``kinds``; FOLDER the recordings as incidents (``to-incidents --planned``). Each
 incident is read as it is and changed a little: a line less, a setting or a sentence that explains nothing. What is fitted is the log
 loss of the share that the accepted causes get, by a search along one weight at a time. The figures: what is right in the part of the
-corpus that the weights were not fitted on (tenths in turn), and how many right answers survive without the rule that won.
+corpus that the weights were not fitted on (tenths in turn), and how many right answers survive without the rule that won. Rules that hold for another cause as often are listed as weak.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ STEPS = {
 BOUNDS = {"prior": (-6.0, -1.0), "proves": (6.0, 12.0), "more": (0.0, 1.5), "supports": (1.2, 4.0), "against": (1.0, 5.0)}
 FOLDS = 10
 SURE = 0.9
+TELLING = 0.6
 
 
 class Case(NamedTuple):
@@ -141,6 +142,17 @@ def survives(case: Case, w: Weights) -> bool:
     return right(case, w, tally(case.facts, frozenset({(best.entry.id, rule)})))[0]
 
 
+def weak(known: Sequence[Case]) -> list[str]:
+    """Return the rules that hold for another cause about as often: fewer than three of five incidents, counted with one of each more."""
+    held: dict[tuple[str, str], dict[str, bool]] = {}
+    for case in known:
+        for one in (speaking for speaking in case.tallies if speaking.why is None):
+            for rule in {*one.proven, *one.supported}:
+                held.setdefault((one.entry.id, rule), {})[case.name] = str(one.entry.cause) in case.accepted
+    share = {rule: (sum(each.values()) + 1) / (len(each) + 2) for rule, each in held.items()}
+    return sorted(f"{mechanism}: {rule}" for (mechanism, rule), part in share.items() if part < TELLING)
+
+
 def without_a_rule(known: Sequence[Case], w: Weights) -> dict[str, float]:
     """Return what is named right, of all and of those that are named, when one rule of the winner is left out in turn."""
     right_named = named = strong = 0.0
@@ -196,7 +208,7 @@ def main() -> int:
         **without_a_rule([case for case in known if case.whole], fitted),
         "right_without_the_rule_that_won": round(sum(survives(case, fitted) for case in whole) / len(whole), 3),
     }
-    text = json.dumps({"weights": asdict(fitted), "figures": figures}, indent=1)
+    text = json.dumps({"weights": asdict(fitted), "figures": figures, "weak": weak([*known, *recorded])}, indent=1)
     sys.stdout.write(text + "\n")
     if options.write:
         target = pathlib.Path(__file__).parents[1] / "remediation" / "diagnosis" / "calibration.json"

@@ -50,6 +50,13 @@ def weights() -> Weights:
     return Weights(**json.loads(text)["weights"])
 
 
+@lru_cache(maxsize=1)
+def weak_hints() -> frozenset[tuple[str, str]]:
+    """Return the hints that by the calibration held for another cause about as often, as (mechanism, condition)."""
+    text = resources.files("remediation.diagnosis").joinpath("calibration.json").read_text("utf-8")
+    return frozenset((one.partition(": ")[0], one.partition(": ")[2]) for one in json.loads(text)["weak"])
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """A mechanism with its log weight and what speaks for it."""
@@ -75,6 +82,12 @@ class Weighed:
         best = self.mechanisms[0]
         alone = sum(len(one.supported) for one in self.mechanisms) < _SEVERAL
         return not any(one.proven for one in self.mechanisms) and (alone or not (best.firm or best.score > 0))
+
+    @property
+    def telling(self) -> bool:
+        """Whether a proof speaks for the cause, or a hint that by the calibration is not a weak one."""
+        hints = ((one.entry.id, rule) for one in self.mechanisms for rule in one.supported)
+        return any(one.proven for one in self.mechanisms) or any(hint not in weak_hints() for hint in hints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +133,16 @@ def score(facts: Facts, chosen: Weights | None = None) -> Scores:
 def stands_out(causes: Sequence[Weighed], unknown: float, facts: Facts) -> bool:
     """Whether the first cause is to be named: it is likelier than ``unknown``, or well ahead of every other and not faint.
 
-    Where a program's output was read, one hint is not enough: a line less would name another cause. Where people only
-    tell, a hint is all there can be.
+    Where a program's output was read, one hint is not enough, since a line less would name another cause; it is where the hint is
+    telling and no other cause has one. Where people only tell, a hint is all there can be. A live host is looked at again instead.
     """
-    if not causes:
+    if not causes or causes[0].share <= 0:
         return False
     first, second = causes[0], causes[1].share if len(causes) > 1 else 0.0
-    ahead = first.share >= unknown or first.share >= _AHEAD * second
-    return first.share > 0 and ahead and (not first.faint or facts.holds("on.words"))
+    if (first.share >= unknown or first.share >= _AHEAD * second) and (not first.faint or facts.holds("on.words")):
+        return True
+    rival = next((one.share for one in causes[1:] if one.telling), 0.0)
+    return first.telling and first.share >= _AHEAD * rival and not facts.holds("on.live")
 
 
 def shares(tallies: Sequence[Speaking], w: Weights, ruled_out: Sequence[RuledOut] = ()) -> Scores:

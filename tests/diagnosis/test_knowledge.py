@@ -16,6 +16,7 @@ from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.__main__ import mechanisms_page
 from remediation.diagnosis.knowledge.schema import Entry, parse_condition, value
 from remediation.diagnosis.load import of_incident
+from remediation.diagnosis.score import weak_hints
 from remediation.model.facts import Runner
 from remediation.model.finding import Cause
 from remediation.model.text.yaml_limits import FASTEST
@@ -118,3 +119,19 @@ def test_a_cure_names_steps_that_exist_and_a_rung_that_treats_it() -> None:
             assert name in registry(), f"{entry.id}: there is no step {name}"
         if entry.step:
             assert {str(entry.cause), entry.id} & treated, f"{entry.id}: no rung treats it"
+
+
+def test_a_hint_that_holds_for_other_causes_too_is_not_enough_for_a_name() -> None:
+    rules = {(entry.id, rule) for entry in ENTRIES.values() for rule in (*entry.proves, *entry.supports)}
+    assert weak_hints() <= rules | {(entry.id, seen_name(entry.id)) for entry in ENTRIES.values()}, (
+        "run scripts/calibrate_diagnosis.py"
+    )
+    log = "load_tensors: offloaded 31/33 layers to GPU\n"
+    told = 'time=2026-03-01T10:00:00.000Z level=INFO source=amd_linux.go:379 msg="no compatible amdgpu devices detected"\n'
+    vague, telling = (
+        diagnose(of_incident({"gpu": "AMD Radeon", "evidence": [{"kind": "server_log", "text": text}]})) for text in (log, told)
+    )
+    assert vague.findings[0].cause is Cause.UNKNOWN
+    assert telling.findings[0].cause is Cause.UNSUPPORTED_GPU
+    assert telling.findings[0].confidence < 0.5
+    assert telling.collect, "what would decide"

@@ -10,9 +10,16 @@ from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.units import human, parse_size
+from remediation.diagnosis.versions import parse_version
 from remediation.model.finding import Quote
 from remediation.model.text.words import plural
 
+_SEVERAL_LINES = 2
+_OF_RELEASE = re.compile(
+    r"^[ \t*-]{0,8}(?:ollama |release |version )?v?(0\.\d{1,2}\.\d{1,2})\b[^:\n]{0,24}:[ \t]([^\n]{3,300})$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_LAYERS = re.compile(r"\b(\d{1,3})(?: (?:of|/|out of) \d{1,3})? layers\b")
 _SLOT_NEED = re.compile(r"NUM_PARALLEL\W{1,4}(\d{1,3})\b[^\n]{0,80}?(\d{1,4}(?:\.\d{1,2})?) ?(GiB|MiB|GB|MB)\b", re.IGNORECASE)
 
 
@@ -24,6 +31,7 @@ def compare(sheet: Sheet) -> None:
         for better in rows:
             if worse.name == better.name:
                 _two_rows(sheet, worse, better)
+    _releases(sheet)
     needs = {int(slots): parse_size(f"{size} {unit}") or 0 for slots, size, unit in _SLOT_NEED.findall(reading.raw)}
     if len(needs) > 1 and needs[max(needs)] > needs[min(needs)] * 1.2:
         text = f"{min(needs)} slots need {human(needs[min(needs)])}, {max(needs)} need {human(needs[max(needs)])}"
@@ -32,6 +40,19 @@ def compare(sheet: Sheet) -> None:
     for less in (load for load in loads if load is reading.shown or not is_live(reading.evidence)):
         for more in loads:
             _two_loads(sheet, less, more)
+
+
+def _releases(sheet: Sheet) -> None:
+    """Record what a list with one line for each release says: fewer layers with a later one."""
+    lines = [(parse_version(number), rest.strip()) for number, rest in _OF_RELEASE.findall(sheet.reading.raw)]
+    known = sorted(((version, rest) for version, rest in lines if version is not None), key=lambda one: one[0])
+    if len(known) < _SEVERAL_LINES:
+        return
+    sheet.say("reported.updated", True, "the releases differ", Quote("text", known[-1][1][:160]))
+    layers = [(int(match[1]), rest) for _, rest in known if (match := _LAYERS.search(rest))]
+    if len(layers) >= _SEVERAL_LINES and layers[-1][0] < layers[0][0]:
+        text = f"an earlier release placed {plural(layers[0][0], 'layer')}, a later one {layers[-1][0]}"
+        sheet.say("reported.more_before", True, text, Quote("text", layers[0][1][:160]), Quote("text", layers[-1][1][:160]))
 
 
 def _two_rows(sheet: Sheet, worse: PsRow, better: PsRow) -> None:

@@ -26,6 +26,7 @@ VISIBILITY = (
     "GGML_VK_VISIBLE_DEVICES",
     "GPU_DEVICE_ORDINAL",
 )
+_OF_AMD = frozenset({"HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"})
 SEES_CGROUP_V2 = "0.13.0"
 """From this release on the server reads memory.max and memory.current (facts/ollama 4.7)."""
 _NOTHING = frozenset({"-1", "none", "void", "nodevfiles"})
@@ -338,6 +339,8 @@ def _visible(sheet: Sheet, setting: DeclaredSetting) -> None:
     count = max((max(len(smi.total), len(smi.names)) for smi in reading.smi), default=0) or reading.gpu.count
     if indexes and min(indexes) >= count and min(indexes) > 0:
         sheet.say("visible.no_such_card", True, f"{setting.name}={setting.value} names a card that is not there", setting.at)
+    if setting.name in _OF_AMD and reading.gpu.nvidia and not reading.gpu.amd:
+        sheet.say("visible.foreign", True, f"{setting.name}={setting.value} names a card of AMD, and the machine has one of NVIDIA", setting.at)
     if value.startswith(("gpu-", "mig-")):
         sheet.say("visible.uuid", True, f"{setting.name} names a UUID, and no such card is found", setting.at)
     if setting.name != "NVIDIA_VISIBLE_DEVICES" and value not in {"all", ""}:

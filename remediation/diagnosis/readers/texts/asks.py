@@ -12,7 +12,7 @@ from remediation.model.text.digits import is_whole
 # num_gpu counts layers under every front end's name for it (facts/ollama 1.4, 5.1); no program reads OLLAMA_NUM_GPU
 _ASK = re.compile(
     r"(?<![A-Za-z_])(?P<name>num_gpu(?:_layers)?|num(?:Gpu|GPU)(?:Layers)?|num-gpu|n_gpu_layers|n-gpu-layers|gpu_layers|num_gpus"
-    r"|num_ctx|numCtx|num-ctx|context_length|contextLength|context_window|max_context"
+    r"|num_ctx|numCtx|num-ctx|context_length|contextLength|context_window|max_input_tokens|max_context_length|max_context"
     r"|(?:size of )?[Cc]ontext (?:size|window|length)|ctx[-_ ]size|n_ctx|num_parallel|numParallel)[\"']?\s{0,100}(?:parameter\s{0,100})?(?:\([^()\n]{1,24}\)\s{0,100})?(?:[:=|]\s{0,100}|\s{1,100}[|]?\s{0,100}(?:to\s{1,100}|is\s{1,100}|of\s{1,100})?|\()[\"']?(?P<value>-?\d{1,20}|[A-Za-z_(][^\n,;(]{2,80}(?:\([^\n;]{0,120}\)[^\n,;]{0,80}|[^\n,;]{0,200}))"
 )
 _SETTING = re.compile(
@@ -42,7 +42,7 @@ _ADVISED = ("set ", "setting ", "use ", "with ", "try ")
 """What stands before a setting that a message proposes."""
 _PROMPT = re.compile(r"#\s{1,4}(?:docker|podman|sudo|curl|ollama) ")
 _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",
-          "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx",
+          "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx", "maxinputtokens": "num_ctx", "maxcontextlength": "num_ctx",
           "contextsize": "num_ctx", "sizeofcontextwindow": "num_ctx", "sizeofcontextsize": "num_ctx", "sizeofcontextlength": "num_ctx", "ctxsize": "num_ctx",
           "nctx": "num_ctx", "numparallel": "num_parallel"}  # fmt: skip
 

@@ -18,6 +18,11 @@ _REQUESTED = re.compile(
     re.MULTILINE,
 )
 _NO_REQUEST = re.compile(r"\"?DeviceRequests\"?\s{0,40}[:=]\s{0,40}(?:null|\[\s{0,40}\]|<no value>|none)", re.IGNORECASE)
+_NOT_PASSED = re.compile(
+    r"(?:names?|lists?|passes|maps|has|contains?|without|lacks?|missing|with)\s(?:no|any|the)?\s?[`\"']?(?:/dev/(?:kfd|dri|nvidia)|--gpus|--device)\S*[^\n]{0,40}(?:devices|config|options|compose|file|flag)|(?:no|without|missing|lacks?) [`\"']?(?:/dev/(?:kfd|dri)|--gpus|--device)\S*[^\n]{0,40}(?:devices|config|options|compose|file|flag)",
+    re.IGNORECASE,
+)
+"""What a sentence says that a container's definition lacks."""
 _RUNC = re.compile(r"(?<![A-Za-z])(?<!Default )Runtime\"?\s{0,40}[:=]\s{0,40}\"?runc\b")
 _IMAGE = re.compile(
     r"(?:image:\s*[\"']?|docker run[^\n]{0,1000}\s|podman run[^\n]{0,1000}\s)((?:[\w.-]{1,100}/){0,4}ollama(?:/ollama)?(?::[\w.-]{1,128})?)"
@@ -64,6 +69,8 @@ def read_docker(text: str, label: str) -> DockerReading | None:
         requested, at = True, _quote(text, asked.start(), label)
     elif none:
         requested, at, why = False, _quote(text, none.start(), label), "the container has no device request"
+    elif (lacks := _NOT_PASSED.search(text)) is not None:
+        requested, at, why = False, _quote(text, lacks.start(), label), "the container's definition names no device of the card"
     elif runc:
         requested, at, why = False, _quote(text, runc.start(), label), "the container runs under runc, not the NVIDIA runtime"
     elif not image and (computes := _COMPUTES.search(_TRIAL.sub("", text))) is not None:

@@ -64,12 +64,12 @@ def _line(line: str, at: Quote) -> Iterator[PsRow]:
         yield PsRow(at, context=int(lone[1]))
     for match in found:
         share = _share(match, line)
-        size, context = _SIZE.search(line[: match.start()]), _CONTEXT.match(line[match.end() :])
+        sizes, context = list(_SIZE.finditer(line[: match.start()])), _CONTEXT.match(line[match.end() :])
         if share is not None:
             yield PsRow(
                 at=at,
                 name=name[1] if name else "",
-                size=parse_size(size[1]) if size and len(found) == 1 else None,
+                size=parse_size(sizes[0 if len(found) == 1 else -1][1]) if sizes else None,
                 gpu=share,
                 context=int(context[1]) if context else None,
             )
