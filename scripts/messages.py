@@ -29,7 +29,7 @@ MISSING = "missing.txt"
 """Per language, the messages that may lack a translation for now, one per line."""
 
 SENTENCES = (
-    "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run.py", "diagnosis/facts/host.py", "diagnosis/facts/room.py", "diagnosis/facts/holders.py",
+    "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run.py", "diagnosis/facts/host.py", "diagnosis/facts/room.py", "diagnosis/facts/holders.py", "diagnosis/facts/library.py", "diagnosis/facts/compared.py",
     "diagnosis/memory", "diagnosis/diagnose.py", "diagnosis/collect.py", "facets/target.py", "model/facts", "cli/commands/verify_watch.py",
 )  # fmt: skip
 """Folders and modules whose sentences people read in events and errors."""
