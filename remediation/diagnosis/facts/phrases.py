@@ -51,7 +51,7 @@ CONCEPTS: Mapping[str, str] = {
     "pause": r"idle|inactiv\w*|unused|pause|nobody|break|untouched|interaction|activity",
     "unload": r"unload\w*|releas\w*|freed|evict\w*|exits?",
     "next": r"first|next|following|again|subsequent",
-    "line": r"cli|terminal|curl|console|shell|powershell|command-?line",
+    "line": r"cli|terminal|curl|console|shell|powershell|command-?line|ollama-run",
     "good": r"fast|works?|great|fine|gpu|quick\w*|good|instant\w*",
     "slow": r"slow\w*|cpu|ram|sluggish|crawl\w*",
     "always": r"always|still|despite|although|though|ignor\w*|insist\w*|regardless|keeps?|whatever|wrong",
@@ -117,7 +117,7 @@ _TURNS = {statement.unless: re.compile(f"(?:{statement.unless})", re.IGNORECASE)
 def said(text: str) -> Iterator[tuple[str, str]]:
     """Yield each statement of `text` once: its fact and its words."""
     found = set[str]()
-    for sentence in _BREAK.split(text.replace("\u2019", "'")) if len(text) < _LONGEST else ():
+    for sentence in _BREAK.split(text.replace("\u2019", "'").replace("ollama run", "ollama-run")) if len(text) < _LONGEST else ():
         tokens = [token.rstrip(".:,'") for token in _TOKEN.findall(sentence)]
         held: dict[str, list[int]] = {}
         for at, token in enumerate(tokens):
