@@ -188,7 +188,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("system_cpu_only", 'info="cpu :', r"info=\"CPU : (?![^\n]{0,3000}(?:CUDA|ROCm|HIP|Vulkan|Metal|SYCL) :)"),
     ("library_missing", "elf", r"lib(?:ggml|cudart|cublas|hip|rocblas|ollama)[^\n]{0,60}(?:ELF load command past end|invalid ELF header|not a valid ELF|wrong ELF)"),
     ("library_missing", "file too short", r"lib(?:ggml|cudart|cublas|hip|rocblas|ollama)[^\n]{0,60}file too short"),
-    ("library_missing", "127", r"process has terminated: exit status 127\b"),
+    ("library_missing", "status 127", r"process has terminated: exit status 127\b"),
     ("library_missing", "ggml_backend_load", r"ggml_backend_load\w*: failed to (?:load|find)"),
     ("cpu_backend_only", "loaded cpu backend"),
     ("cuda_backend", "loaded cuda backend"),
