@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.guest import derive_guest
 from remediation.diagnosis.readers.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
 from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.readers.texts.asks import DeclaredSetting
 from remediation.diagnosis.readers.texts.gpus import capability
-from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import Version, at_least
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
@@ -36,8 +36,6 @@ _ENFORCED: tuple[tuple[Version, int], ...] = (((0, 30, 11), 550), ((0, 9, 3), 52
 _NEEDS_570 = 570  # Blackwell cards, and cards before Volta from v0.30 on
 _DROPS_VOLTA = 590  # the first branch without Maxwell, Pascal and Volta
 _OLDEST_CUDA = (11, 0)
-_KERNEL = 512 * MIB
-"""What the kernel of WSL's machine keeps of its memory, generously; /proc/meminfo counts the rest."""
 _LIBRARY = re.compile(r"^(?:cuda_v\d+|cuda_jetpack\d|vulkan|rocm(?:_v[\d.]+)?|metal\w*)$")
 _FOLDER = re.compile(r"lib[\\/]+ollama\b|ollama[\\/]+lib\b", re.IGNORECASE)
 _ABSENT = re.compile(
@@ -110,7 +108,7 @@ def _machine(sheet: Sheet) -> None:
     sheet.say("on.desktop", platform == "docker-windows" or ("docker desktop" in text and "macos" not in text) or None)
     sheet.say("on.wsl", platform in {"wsl", "docker-windows"} or "wsl" in text or None)
     sheet.say("on.windows_host", platform in {"windows", "wsl", "docker-windows"} or None)
-    _guest(sheet)
+    derive_guest(sheet)
     sheet.say("on.linux", platform in {"linux", "docker-linux"} or None)
     sheet.say("on.live", is_live(reading.evidence) or None)
     printed = any(log.loads or log.starts or log.devices or log.hits for log in reading.logs)
@@ -124,34 +122,6 @@ def _machine(sheet: Sheet) -> None:
         Quote("text", str(old)) if old else None,
     )
     sheet.say("windows.ten", any(10240 <= build < 22000 for build in builds) or "windows 10" in text or None)
-
-
-def _guest(sheet: Sheet) -> None:
-    """Record what is known of a distribution of WSL that holds the server, or can hold it."""
-    evidence, guest = sheet.reading.evidence, sheet.reading.evidence.guest
-    if guest is None or evidence.serving is None:
-        return
-    sheet.say("reported.wsl1", guest.version == 1 or None, "the distribution has version 1")
-    sheet.say("seen.wsl_driver_files_missing", bool(library := guest.foreign_library) or None, f"the linker finds {library}, not the library of the Windows driver")
-    name, config, host = evidence.serving.name, guest.config, evidence.system
-    total = host.memory_total if host is not None else None
-    # without a setting WSL gives its machine half of the host's memory (facts/native 4)
-    if guest.memory is not None and total and guest.memory < total // 2 - _KERNEL:
-        setting = f", and {config.path} has memory={human(config.memory)}" if config is not None and config.memory else ""
-        text = f"WSL's virtual machine has {human(guest.memory)} of the host's {human(total)}{setting}"
-        sheet.say("wsl.memory_limited", True, text, Quote(f"/proc/meminfo in {name}", human(guest.memory)))
-        sheet.say("wsl.restartable", guest.unit is not None, f"systemd starts the server with {name}")
-    if evidence.ollama_version is not None:
-        return
-    if not guest.running:
-        text = f"the distribution {name} is stopped, no program of Ollama runs in Windows, and no server answers"
-        sheet.say("wsl.stopped", True, text, Quote("wsl --list --verbose", f"{name} Stopped"))
-    elif guest.pid is None:
-        text = f"the distribution {name} runs, and its service {evidence.unit} is {(guest.unit.state if guest.unit is not None else '') or 'stopped'}"
-        sheet.say("wsl.unit_stopped", True, text, Quote(f"systemctl show {evidence.unit} in {name}", text))
-    elif config is not None and config.cut_off:
-        text = f"the server runs in {name} (process {guest.pid}), and {config.cut_off} keeps Windows from reaching it"
-        sheet.say("wsl.cut_off", True, text, Quote(config.path, config.cut_off))
 
 
 def _processor(sheet: Sheet) -> None:
