@@ -26,7 +26,6 @@ from remediation.model.text.words import plural, verb
 
 _SMALL = 16
 """Models have more layers than this, so such a request does not mean all layers."""
-_MOSTLY = 0.7
 _BESIDE = _HALF = 0.5
 _BRISK = 15.0  # tokens per second; a CPU alone rarely reaches this rate with a 7B model
 _SLOW = 5.0

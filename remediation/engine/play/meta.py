@@ -9,7 +9,6 @@ from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.control_flow import Barrier, HostFinished, LeaderResult, LeaderTurn, RoleEnded, Walk
 from remediation.engine.play.task_runner import false_condition
-from remediation.model.errors import RemediationError
 
 TOGETHER = frozenset({"clear_facts", "clear_host_errors", "end_batch", "end_play"})
 """Actions that concern all hosts of the batch: the hosts meet, and the condition is evaluated only for the first one."""
@@ -57,8 +56,3 @@ class MetaActions:
         if word == "clear_host_errors":
             for name in play.hosts:
                 play.stage.host(name).clear()
-
-
-def sentence(error: RemediationError) -> str:
-    """Return an error's message with its place."""
-    return f"{error.place}: {error.message}" if error.place else error.message
