@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from remediation.model.errors import InputError, RemediationError
@@ -124,6 +126,9 @@ WORDS = frozenset(
     ]
 )
 """Values and keys that consumers of events rely on. They are never masked, even if one of them is a password."""
+
+
+_no_log: ContextVar[bool] = ContextVar("no_log", default=False)
 
 
 def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:
@@ -247,3 +252,18 @@ def _hidden(value: Any) -> Any:
         return [_hidden(item) for item in value]
     plain = value is None or value == "" or isinstance(value, bool) or (isinstance(value, str) and "{{" in value)
     return value if plain else MASK
+
+
+def no_log_is_active() -> bool:
+    """Return whether a task with ``no_log`` is being carried out."""
+    return _no_log.get()
+
+
+@contextmanager
+def no_log(*, active: bool) -> Iterator[None]:
+    """Carry out a task within the context. Tasks inside a task with ``no_log`` are hidden too."""
+    token = _no_log.set(active or _no_log.get())
+    try:
+        yield
+    finally:
+        _no_log.reset(token)
