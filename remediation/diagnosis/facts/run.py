@@ -18,7 +18,7 @@ from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.runners import dead_runner, listed_at
 from remediation.diagnosis.units import GIB, human, parse_size
 from remediation.diagnosis.versions import Generation
-from remediation.facets.ollama.service import restart_advice as restart
+from remediation.model.facts.server import restart_advice as restart
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
 from remediation.model.text.timestamps import parse_timestamp

@@ -140,24 +140,8 @@ class Reader(Protocol):
         """Return the target on this host, each part with its source."""
 
 
-class Writer(Protocol):
-    """A host and its facets with methods that change it. Only `Step.apply` gets one."""
-
-    @property
-    def context(self) -> LookContext:
-        """Empty: a change has in its data what it needs."""
-
-    @property
-    def name(self) -> str:
-        """The host's name in the inventory."""
-
-    @property
-    def variables(self) -> Mapping[str, Any]:
-        """The host's variables."""
-
-    @property
-    def gpu(self) -> GpuReader:
-        """The NVIDIA devices."""
+class Writer(Reader, Protocol):
+    """A host and its facets with methods that change it. Only `Step.apply` gets one. Its ``context`` is empty: a change has in its data what it needs."""
 
     @property
     def processes(self) -> ProcessWriter:
@@ -198,6 +182,3 @@ class Writer(Protocol):
     @property
     def daemon(self) -> DaemonWriter:
         """The Docker daemon of a Linux host."""
-
-    def target(self) -> Target:
-        """Return the target on this host, each part with its source."""
