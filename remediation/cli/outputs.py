@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
-from remediation.model.files import write_whole
+from remediation.model.private_file import write_whole
 from remediation.report.formats import ReportFormat, report_format, suffixes
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from remediation.diagnosis.evidence import Evidence
 from remediation.model.errors import UsageError
 from remediation.model.facts import ServerProcess, ServiceUnit, Serving, SourcedSetting
-from remediation.model.files import write_private
+from remediation.model.private_file import write_private
 from remediation.model.secrets.names import MASK, without_tokens
 from remediation.model.text.visible import visible_json
 

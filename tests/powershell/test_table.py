@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from remediation.connections.calls import Probe
-from remediation.facets.facts.gathering import facts_from_probe
+from remediation.facets.facts.windows import facts_from_probe
 from remediation.facets.gpu.devices import USE_PROBE, WindowsGpu
 from remediation.facets.machine import readiness
 from remediation.facets.machine.docker_desktop import Desktop, DesktopControl

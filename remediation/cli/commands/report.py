@@ -34,7 +34,7 @@ def report(options: ReportSource) -> int:
     """Write the page of a run, or of samples that monitor --record kept. A run is also written as .json or .xml (JUnit)."""
     from remediation.cli.outputs import writable
     from remediation.cli.stdio import current_masker
-    from remediation.model.files import write_whole
+    from remediation.model.private_file import write_whole
     from remediation.model.text.shape import intact
     from remediation.report.formats import report_format, suffixes
 

@@ -14,7 +14,7 @@ from platformdirs import user_state_path
 
 from remediation.engine.journal.run_lock import take_lock
 from remediation.model.errors import Blocked
-from remediation.model.files import write_private
+from remediation.model.private_file import write_private
 
 KEEP = 2 * 86400.0
 """Seconds that a repair is remembered."""

@@ -35,7 +35,8 @@ from remediation.connections.calls import (
 from remediation.connections.settings import LOCAL_NAMES, ConnectionSettings
 from remediation.model import limits
 from remediation.model.errors import UsageError
-from remediation.model.files import read_text, write_private
+from remediation.model.files import read_text
+from remediation.model.private_file import write_private
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.digits import is_whole
 from remediation.model.text.json_text import load_json

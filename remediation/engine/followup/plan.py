@@ -14,7 +14,7 @@ from remediation.engine.journal.serialization import change_from_json, change_to
 from remediation.model.change import Change
 from remediation.model.errors import Blocked, UsageError
 from remediation.model.event import Event
-from remediation.model.files import write_private
+from remediation.model.private_file import write_private
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.shape import ODD, intact
 from remediation.model.text.visible import visible_json

@@ -1,18 +1,17 @@
-"""Gathers a host's facts: the calls of one exchange, and their replies as Ansible's ``ansible_facts``, on POSIX and on Windows."""
+"""Gathers a host's facts: the calls of one exchange, and their replies as Ansible's ``ansible_facts``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 from typing import Any
 
 from remediation.connections.calls import Call, Completed, Connection, Failed, Http, HttpReply, Probe, ProbeReply, Reply, Run
-from remediation.facets.facts.posix import facts_from_shell, times_of
+from remediation.facets.facts.posix import facts_from_shell
+from remediation.facets.facts.windows import facts_from_probe
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, UsageError
-from remediation.model.text.digits import is_whole
 
 MIN, HARDWARE, NETWORK, VIRTUAL, GPU, OLLAMA = "min", "hardware", "network", "virtual", "gpu", "ollama"
 ALL = (MIN, HARDWARE, NETWORK, VIRTUAL, GPU, OLLAMA)
@@ -44,9 +43,6 @@ _GROUPS: Mapping[str, str] = {
     **dict.fromkeys(OF_NETWORK, NETWORK),
     **dict.fromkeys(OTHERS, VIRTUAL),
 }
-
-
-KIB = 1024
 
 
 def chosen_subsets(given: Sequence[str]) -> tuple[str, ...]:
@@ -166,40 +162,3 @@ def _json(reply: Reply) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, Mapping) else {}
-
-
-def facts_from_probe(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts in the probe's answer. What Windows did not say is missing."""
-    version = str(value.get("Version") or "")
-    name = str(value.get("Hostname") or "")
-    domain = str(value.get("Domain") or "")
-    ps = str(value.get("PSVersion") or "")
-    number = ps.partition(".")[0]
-    facts: dict[str, Any] = {
-        "os_family": "Windows", "system": "Win32NT", "distribution": value.get("Caption"), "os_name": value.get("Caption"),
-        "distribution_version": version, "distribution_major_version": version.partition(".")[0], "kernel": version,
-        "os_product_type": value.get("ProductType"), "architecture": value.get("Architecture"), "hostname": name,
-        "nodename": f"{name}.{domain}" if domain else name, "fqdn": f"{name}.{domain}" if domain else name, "domain": domain,
-        "machine_id": value.get("MachineId"), "powershell_version": int(number) if is_whole(number) else None,
-        "user_id": value.get("User"), "user_dir": value.get("UserProfile"), "env": dict(value.get("Environment") or {}),
-        "system_vendor": value.get("Manufacturer"), "product_name": value.get("Model"),
-        "processor": value.get("Processors"), "processor_count": value.get("Sockets"), "processor_cores": value.get("Cores"),
-        "processor_vcpus": value.get("LogicalProcessors"), "virtualization_type": None,
-    }  # fmt: skip
-    total, free = value.get("TotalVisibleMemorySize"), value.get("FreePhysicalMemory")
-    facts["memtotal_mb"] = int(total) // KIB if total else None
-    facts["memfree_mb"] = int(free) // KIB if free else None
-    if value.get("Now") is not None:
-        offset = timedelta(minutes=float(value.get("OffsetMinutes") or 0))
-        now = datetime.fromtimestamp(float(value["Now"]), timezone(offset))
-        facts["date_time"] = times_of(now, str(value.get("Zone") or "UTC"), f"{now:%z}")
-        if value.get("LastBootUpTime") is not None:
-            facts["uptime_seconds"] = int(float(value["Now"]) - float(value["LastBootUpTime"]))
-            facts["lastboot"] = str(datetime.fromtimestamp(float(value["LastBootUpTime"]), timezone(offset)))
-    addresses = [str(each) for each in value.get("Addresses") or () if each]
-    facts["ip_addresses"] = addresses
-    facts["all_ipv4_addresses"] = [each for each in addresses if ":" not in each]
-    facts["all_ipv6_addresses"] = [each for each in addresses if ":" in each]
-    first = facts["all_ipv4_addresses"][:1]
-    facts["default_ipv4"] = {"address": first[0]} if first else {}
-    return {name: each for name, each in facts.items() if each is not None}

@@ -6,19 +6,8 @@ unknown amount of VRAM must not be summed as nothing.
 
 from __future__ import annotations
 
-from remediation.model.facts.docker import (
-    ComposeProject,
-    Container,
-    ContainerStats,
-    DaemonFacts,
-    DockerDesktop,
-    EngineFacts,
-    Executed,
-    KernelModule,
-    LinuxGpuSoftware,
-    ToolkitFacts,
-    Volume,
-)
+from remediation.model.facts.daemon import DaemonFacts, KernelModule, LinuxGpuSoftware, ToolkitFacts
+from remediation.model.facts.docker import ComposeProject, Container, ContainerStats, DockerDesktop, EngineFacts, Executed, Volume
 from remediation.model.facts.machine import (
     DiskSpace,
     FileEntry,
@@ -33,18 +22,9 @@ from remediation.model.facts.machine import (
     SystemLimits,
     WslDistribution,
 )
-from remediation.model.facts.ollama import (
-    Blob,
-    Found,
-    GenerationFigures,
-    Manifest,
-    ModelEntry,
-    ModelShow,
-    PullProgress,
-    Runner,
-    Target,
-)
+from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
 from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, WindowsServer, WslServer
+from remediation.model.facts.target import Found, Target
 
 __all__ = [
     "Blob",

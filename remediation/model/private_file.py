@@ -1,0 +1,32 @@
+"""Atomic file writes; private files are readable only by their owner."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text` to `path` with mode 600 regardless of the umask. Raises `OSError`."""
+    write_whole(path, text, mode=0o600)
+
+
+def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
+    """Write `text` to `path` atomically. `mode` is subject to the umask. Raises `OSError`.
+
+    The file is created next to `path` with its final mode and renamed, so that readers never see a partial file and a
+    symbolic link at `path` is replaced, not followed. Other kinds of files (``/dev/stdout``, a pipe) are written to directly.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        return
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(text)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
