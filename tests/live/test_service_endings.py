@@ -153,8 +153,7 @@ def test_a_damaged_model_without_a_registry_is_left_as_it_is(tmp_path: Path, har
             assert ended.next_step.startswith("give the host access to the model's registry")
             assert not any(event.get("stops") for event in ended.kinds("rung_start"))
         assert sorted(str(path) for path in models.rglob("*")) == stored
-        # one in each run; on a busy machine the lines that name the damage come after the first look, and it is loaded again
-        assert host.journal.count("loading model") - loads <= 6, host.journal
+        assert host.journal.count("loading model") - loads <= 2, host.journal  # one in each run
 
 
 def test_missing_libraries_are_named_and_nothing_is_changed(tmp_path: Path) -> None:
