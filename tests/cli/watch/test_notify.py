@@ -44,6 +44,16 @@ def test_a_receiver_that_is_gone_is_one_sentence_without_the_address() -> None:
 
 
 @pytest.mark.parametrize(
+    "url", ["http://[", "http://gpu:99999/x", "https://hooks..example/x", "ftp://hooks/x", "https:///x"]
+)
+def test_an_address_that_cannot_be_is_refused_before_a_round(url: str) -> None:
+    with pytest.raises(UsageError, match="--notify: expected an http or https address"):
+        Webhook.of(url, None)
+    with pytest.raises(UsageError, match="--notify: the variable HOOK holds no http or https address"):
+        Webhook.of("HOOK", None, {"HOOK": url})
+
+
+@pytest.mark.parametrize(
     ("error", "phrase"),
     [
         (requests.exceptions.SSLError("T0KEN"), "the certificate of hooks.example was refused"),
