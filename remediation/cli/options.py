@@ -245,6 +245,7 @@ class Monitor(Logged):
     tokens: str | None = option(
         "Also measure tokens per second this often, such as 30s: requests 8 tokens from the loaded model; loads nothing."
     )
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -273,6 +274,7 @@ class Explain(Output):
     """Which mechanism to explain."""
 
     mechanism: str = required("The mechanism's name, as a diagnosis prints it.")
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -301,6 +303,7 @@ class WatchOptions(Logged):
     name: str | None = option("Name of this watch, for its memory and its service (default remediate-watch).")
     install: bool = option("Install and start it as a service: a systemd unit with a timer, or a scheduled task.", default=False)
     uninstall: bool = option("Stop and remove the service.", default=False)
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
