@@ -11,11 +11,14 @@ from remediation.templating.yaml.located import has_template
 
 Check: TypeAlias = Callable[[Any], bool]
 
+LARGEST = 10**12
+"""Numbers above it, infinity and NaN are no durations or counts."""
+
 
 def _number(value: object) -> bool:
     if isinstance(value, str):
         return is_whole(value.strip().replace(".", "", 1))
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _whole(value: object) -> bool:
