@@ -267,7 +267,8 @@ class Attempt:
         tried.effect = self.step.measured_effect(change, before.seen, after.seen)
         if not tried.applied and (after.state or not after.plans(change)):
             # the state overrides the error
-            tried = ChangeAttempt(applied=True, effect="; ".join(filter(None, (tried.effect, tried.error))))
+            although = f"made, although the call ended with: {tried.error}" if tried.error else ""
+            tried = ChangeAttempt(applied=True, effect="; ".join(filter(None, (tried.effect, although))))
         elif tried.uncertain:
             tried.error = f"{tried.error}; checked again, not repeated"
         self._emit_change_end(change, tried, planned, clock.monotonic() - begun)
