@@ -16,6 +16,7 @@ from remediation.inventory.ranges import expanded, without_port
 from remediation.inventory.script import is_program, read_program
 from remediation.model.errors import InputError, Place, Problem, UsageError
 from remediation.model.files import read_text
+from remediation.model.translation import translatable
 from remediation.templating.yaml.loader import Decrypt, meant, problem, read_yaml
 from remediation.templating.yaml.located import Table, Text
 
@@ -140,6 +141,8 @@ class _InventoryReader:
         if content is None or isinstance(content, Table):
             return content
         text = _text_of(path)
+        if text is None:
+            return None
         if looks_like_ini(text) or (path.suffix not in SUFFIXES and isinstance(content, str)):
             del self.problems[before:]
             return read_ini(text, path, self.problems)
@@ -308,13 +311,18 @@ def _with_port(variables: Table | None, port: int | None) -> Table | None:
     return Table({"ansible_port": port, **known}, known.place, known.key_places, known.value_places)
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path) -> str | None:
+    """Return a file's text, None if it cannot be read, which `read_yaml` has reported."""
     try:
         return read_text(path, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return ""
+    except (OSError, ValueError):
+        return None
 
 
 def _kind(value: object) -> str:
-    kinds = {list: "a list", dict: "a mapping", bool: "a boolean", int: "a number", float: "a number", type(None): "nothing"}
+    number = translatable("a number")
+    kinds = {
+        list: translatable("a list"), dict: translatable("a mapping"), bool: translatable("a boolean"), int: number, float: number,
+        type(None): "nothing",
+    }  # fmt: skip
     return next((word for kind, word in kinds.items() if isinstance(value, kind)), f"the string {value!r}")

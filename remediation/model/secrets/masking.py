@@ -12,118 +12,46 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from remediation.model.errors import InputError, RemediationError
 from remediation.model.secrets.forms import SHORTEST, across_lines, forms_of
-from remediation.model.secrets.names import MASK, sounds_secret, url_passwords, without_evident_secrets
+from remediation.model.secrets.names import (
+    MASK,
+    header_tokens,
+    sounds_secret,
+    url_passwords,
+    without_evident_secrets,
+    without_private_keys,
+)
 
 __all__ = ["MASK", "SHORTEST", "Masker", "secrets_in"]
 
 _FEW = 64
 """Up to this many distinct prefixes of secrets, a regular expression finds them faster than a loop."""
 
+_MOST_FOUND = 1000
+"""Known secrets from which on no more are learned from texts: a host may print any number of keys."""
+
 _FOLD = re.compile(r"\\\n[ \t]{0,200}(?:\\(?= ))?")
 """Where YAML folds a long double-quoted text."""
 
 WORDS = frozenset(
-    [
-        "ok",
-        "changed",
-        "would-change",
-        "unverified",
-        "blocked",
-        "skipped",
-        "failed",
-        "timed-out",
-        "unreachable",
-        "met",
-        "unmet",
-        "unknown",
-        "observe",
-        "safe",
-        "disruptive",
-        "destructive",
-        "info",
-        "warning",
-        "true",
-        "false",
-        "yes",
-        "no",
-        "none",
-        "null",
-        "posix",
-        "windows",
-        "linux",
-        "local",
-        "command",
-        "check",
-        "max_risk",
-        "playbook",
-        "inventory",
-        "hosts",
-        "resumed",
-        "undoes",
-        "facts",
-        "target",
-        "round_trips",
-        "seconds",
-        "path",
-        "item",
-        "state",
-        "text",
-        "values",
-        "diagnosis",
-        "findings",
-        "settings",
-        "predicted",
-        "need",
-        "collect",
-        "notes",
-        "rung",
-        "treats",
-        "reason",
-        "risk",
-        "stops",
-        "outcome",
-        "index",
-        "change",
-        "changes",
-        "step",
-        "summary",
-        "subject",
-        "before",
-        "after",
-        "needs",
-        "diff",
-        "undo",
-        "asks",
-        "data",
-        "params",
-        "deadline",
-        "rights",
-        "status",
-        "completed",
-        "total",
-        "applied",
-        "error",
-        "effect",
-        "level",
-        "label",
-        "figures",
-        "layers",
-        "result",
-        "results",
-        "value",
-        "source",
-        "name",
-        "started",
-        "folder",
-        "asked",
-        "version",
-    ]
+    """
+    ok changed would-change unverified blocked skipped failed timed-out unreachable met unmet unknown observe safe
+    disruptive destructive info warning true false yes no none null posix windows linux local command check max_risk
+    playbook inventory hosts resumed undoes facts target round_trips seconds path item state text values diagnosis
+    findings settings predicted need collect notes rung treats reason risk stops outcome index change changes step summary
+    subject before after needs diff undo asks data params deadline rights status completed total applied error effect
+    level label figures layers result results value source name started folder asked version
+    """.split()
 )
 """Values and keys that consumers of events rely on. They are never masked, even if one of them is a password."""
+
+
+_no_log: ContextVar[bool] = ContextVar("no_log", default=False)
 
 
 def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:
@@ -190,7 +118,17 @@ class Masker:
         """Return `text` with every secret masked."""
         if len(text) < SHORTEST or text in WORDS:
             return text
+        if "PRIVATE KEY-----" in text:
+            text, lines = without_private_keys(text)
+            self._found(lines)
+        self._found(header_tokens(text))
         return without_evident_secrets(self.known(text))
+
+    def _found(self, secrets: Iterable[str]) -> None:
+        """Learn secrets that a text shows by their form: the same output is often repeated word by word, or line by line."""
+        new = [secret for secret in secrets if secret not in self._known]
+        if new and len(self._known) < _MOST_FOUND:
+            self.add(*new[:_MOST_FOUND])
 
     def known(self, text: str) -> str:
         """Return `text` with only the learned secrets masked, not texts that merely look like secrets."""
@@ -247,3 +185,18 @@ def _hidden(value: Any) -> Any:
         return [_hidden(item) for item in value]
     plain = value is None or value == "" or isinstance(value, bool) or (isinstance(value, str) and "{{" in value)
     return value if plain else MASK
+
+
+def no_log_is_active() -> bool:
+    """Return whether a task with ``no_log`` is being carried out."""
+    return _no_log.get()
+
+
+@contextmanager
+def no_log(*, active: bool) -> Iterator[None]:
+    """Carry out a task within the context. Tasks inside a task with ``no_log`` are hidden too."""
+    token = _no_log.set(active or _no_log.get())
+    try:
+        yield
+    finally:
+        _no_log.reset(token)
