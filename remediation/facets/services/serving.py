@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from remediation.connections.calls import Completed, Failed, Run
+from remediation.connections.calls import Completed, Failed, Reply, Run, WriteFile
+from remediation.connections.posix.files import entry_call
 from remediation.facets.checked import checked
 from remediation.facets.machine.processes import WindowsProcesses
 from remediation.facets.scripts import shell
@@ -69,6 +71,20 @@ class HostServicesWriter(HostServices):
         """Let systemd read its unit files again (``daemon-reload``)."""
         self._systemctl("reading systemd's unit files again", "daemon-reload", own=own)
 
+    def write_unit_file(self, path: str, content: bytes, *, backup: str | None = None, own: bool = False) -> None:
+        """Write a drop-in or environment file of a unit, with its folder, and let systemd read its unit files again.
+
+        All of it is one exchange: systemd reads nothing new if the file could not be written.
+        """
+        _, written, reloaded = self._snapshot.write_all(
+            entry_call("make", posixpath.dirname(path)),
+            WriteFile(path, content, backup=backup),
+            _systemctl_call("daemon-reload", own=own),
+        )
+        if isinstance(written, Failed):
+            self._snapshot.refuse(written, f"writing {path}", next_step="check the folder and the login's rights to it")
+        self._check("reading systemd's unit files again", "", reloaded)
+
     def restart_unit(self, name: str, *, own: bool = False) -> None:
         """Restart a unit. Raises `CallFailed` with systemctl's message and the next step."""
         self._systemctl(
@@ -106,8 +122,10 @@ class HostServicesWriter(HostServices):
         change_windows(self._snapshot, serving, values=values, columns=columns, restart=restart)
 
     def _systemctl(self, what: str, *words: str, own: bool = False) -> None:
-        unit = words[1] if len(words) > 1 else ""
-        reply = self._snapshot.write(Run(("systemctl", *(("--user",) if own else ()), *words), timeout=90.0, writes=True))
+        self._check(what, words[1] if len(words) > 1 else "", self._snapshot.write(_systemctl_call(*words, own=own)))
+
+    def _check(self, what: str, unit: str, reply: Reply) -> None:
+        """Raise `CallFailed` with the message of systemctl and the next step if it refused."""
         if isinstance(reply, Failed):
             self._snapshot.refuse(reply, what, next_step=_by_hand(unit) if reply.kind == "not-found" else "")
         if not isinstance(reply, Completed):
@@ -118,6 +136,11 @@ class HostServicesWriter(HostServices):
             raise CallFailed(
                 f"{what} failed: {said}", host=self._snapshot.host, next_step=_cure(said, unit), status=reply.rc, output=said
             )
+
+
+def _systemctl_call(*words: str, own: bool) -> Run:
+    """Return the call of systemctl, for the login's user manager if `own`."""
+    return Run(("systemctl", *(("--user",) if own else ()), *words), timeout=90.0, writes=True)
 
 
 def _by_hand(unit: str) -> str:

@@ -91,9 +91,11 @@ class OllamaEnvironment(Step[Settings]):
             if "columns" in change.data:
                 host.ollama.wait()
             return
-        host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+        content, backup = change.data["text"].encode("utf-8"), change.data["backup"]
         if "own" in change.data:
-            host.services.reload_units(own=change.data["own"])
+            host.services.write_unit_file(change.subject, content, backup=backup, own=change.data["own"])
+        else:
+            host.files.write(change.subject, content, backup=backup)
 
     def advice(self, seen: Settings) -> str:
         return "" if isinstance(seen, Declared) else seen.by_hand(self._going(seen), self._lacking(seen))
