@@ -139,8 +139,9 @@ def collect(host: Reader) -> Evidence:
         serving = found if found is not None and found.guest is not None else None
     elif services is not None and container is None and system is not None and system.os == "windows":
         serving = from_processes(programs or ())
-        if serving.process is not None and (log is None or serving.manager is not Manager.WINDOWS_APP):
-            serving = parts.read("server", services.serving) or serving  # the log of the app says which settings it read
+        # the log of the app says which settings it read
+        if serving.process is not None and (log is None or serving.manager in {Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK}):
+            serving = parts.read("server", services.serving) or serving
     guest = serving is not None and serving.guest is not None
     pieces = (
         *((Piece("server_log", log, "server.log"),) if log else ()),

@@ -202,7 +202,7 @@ REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "num-gpu-1-client": ("explicit_num_gpu", ("model.reloaded",)),
     "vram-occupied": ("vram_occupied", ("vram.free", "model.reloaded")),
     "service-num-parallel": ("num_parallel_too_high", (*SETTING, "model.reloaded")),
-    "service-parallel-no-log": ("num_parallel_too_high", (*SETTING, "model.reloaded")),
+    "service-parallel-no-log": ("num_parallel_too_high", ("ollama.environment", "model.reloaded")),
     "service-num-gpu-1": ("explicit_num_gpu", ("model.reloaded",)),
     "service-without-log": ("unknown", ("model.reloaded",)),
     "task-num-gpu-1": ("unknown", ("model.reloaded",)),
@@ -276,7 +276,7 @@ def test_an_orphan_runner_is_named_with_its_process_and_what_it_holds_and_is_end
     first = found[0]["findings"][0]
     assert (first["cause"], f"(pid {pid}, 4.8 GiB)" in first["because"]) == ("vram_occupied", True)
     assert f"taskkill /F /PID {pid}" in first["cure"]
-    assert not any("dwm.exe" in each["because"] for each in found[0]["findings"])  # the desktop's 56 MiB do not fill a card
+    assert "dwm.exe" not in first["because"]  # the desktop's 56 MiB do not fill a card
     assert (code, steps(events)) == (0, ("vram.free", "model.reloaded"))
     assert pid not in named(machine, "ollama.exe")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ntpath
 import re
+from collections.abc import Sequence
 
 from remediation.connections.calls import Completed, Failed, ReadFile, Run
 from remediation.facets.checked import checked
@@ -15,7 +16,7 @@ from remediation.facets.services.serving import from_processes, read_serving
 from remediation.facets.services.windows import with_settings_of
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Manager, Serving
+from remediation.model.facts import Manager, Process, ServerProcess, Serving
 
 LINES = 4000
 """Lines at the end that a diagnosis reads."""
@@ -24,6 +25,12 @@ _LINE = 250
 """Average length of a log line in bytes, rounded up. The end of the file is read by size."""
 _INSTALLED = re.compile(r"(?i)^(.+\\AppData\\Local)\\Programs\\Ollama\\[^\\]+$")
 """Default installation path. It contains the %LOCALAPPDATA% of the server's user, where the log is too."""
+
+
+def _outlived(server: ServerProcess, running: Sequence[Process]) -> bool:
+    """Whether a server in the app's folder has no parent any more: the app that started it has ended, and its log goes on."""
+    parents = {each.pid: each.parent for each in running}
+    return _INSTALLED.match(server.path) is not None and parents.get(server.pid) not in parents
 
 
 @checked("service_log")
@@ -58,8 +65,9 @@ class ServiceLog:
 
     def _redirected(self) -> str:
         """Return the file to which a service, a task or a shell sends the server's output; "" for the app, which has its own log."""
-        started = from_processes(attempt(WindowsProcesses(self._snapshot).list) or ())
-        if started.process is None or started.manager is Manager.WINDOWS_APP:
+        running = attempt(WindowsProcesses(self._snapshot).list) or ()
+        started = from_processes(running)
+        if started.process is None or started.manager is Manager.WINDOWS_APP or _outlived(started.process, running):
             return ""
         serving = attempt(lambda: with_settings_of(self._snapshot, started))
         if serving is None or serving.process is None:
