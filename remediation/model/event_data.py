@@ -198,7 +198,13 @@ class TaskResultData(TaskOrigin):
     changes: list[ChangeData]
 
 
-class HostEndData(TypedDict):
+class HostRivalry(TypedDict, total=False):
+    """Whether the host ended blocked because another run held its lease."""
+
+    busy: bool
+
+
+class HostEndData(HostRivalry):
     """``host_end``: a host has no task left in this run."""
 
     outcome: str

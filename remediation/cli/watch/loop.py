@@ -28,6 +28,9 @@ _log = logging.getLogger(__name__)
 PLAYBOOK = "fix-offload"
 COMMAND = "watch"
 
+BUSY = "busy"
+"""What is remembered as reported of a host on which another run works."""
+
 Told = Callable[[Mapping[str, Any]], None]
 
 
@@ -37,6 +40,7 @@ class RepairResults:
 
     run: str = ""
     outcomes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
     next_steps: dict[str, str] = field(default_factory=dict)
     first_token: dict[str, dict[str, float]] = field(default_factory=dict)
     met: dict[str, bool] = field(default_factory=dict)
@@ -48,6 +52,8 @@ class RepairResults:
             self.run = str(data.get("run") or "")
         elif event.kind == "host_end":
             self.outcomes[event.host] = (str(data.get("outcome") or ""), str(data.get("reason") or ""))
+            if data.get("busy"):
+                self.busy.add(event.host)
         elif event.kind == "goal":
             self.met[event.host] = data.get("state") == "met"
         elif event.kind == "task_result" and data.get("next_step"):
@@ -120,18 +126,25 @@ class Watch:
 
     def _news(self, kind: str, check: HostCheck, why: str) -> None:
         if self.memory.is_news(check.host, f"{kind} {check.cause}"):
-            self._event(kind, check.host, f"{check.cause} ({check.text}): {why}", cause=check.cause)
+            what = why if why.startswith(check.cause) else f"{check.cause}: {why}"
+            self._event(kind, check.host, f"{what} ({check.text})", cause=check.cause)
 
     def _repair(self, due: Mapping[str, HostCheck], checks: HostChecks) -> bool:
         """Repair the hosts in one run; return whether one of them was not repaired."""
         for check in due.values():
-            self._event("repairing", check.host, f"{check.cause}: {check.text}", cause=check.cause)
+            if self.memory.reported.get(check.host) != f"{BUSY} {check.cause}":
+                self._event("repairing", check.host, f"{check.cause}: {check.text}", cause=check.cause)
             checks.close(check.host)
         results = RepairResults()
         error = self._run(list(due), results)
         failed = False
         for host, check in due.items():
             outcome, reason = results.outcomes.get(host, ("failed", error or "the run ended before this host"))
+            if host in results.busy:  # nothing was tried, so no cool-down begins
+                failed = True
+                if self.memory.is_news(host, f"{BUSY} {check.cause}"):
+                    self._event("waiting", host, f"{check.cause}: {reason.removeprefix(f'{host}: ')}", cause=check.cause)
+                continue
             well = outcome not in BAD and results.met.get(host, False)
             failed |= not well
             self.memory.attempts.append(RepairAttempt(host, check.cause, self.now(), results.run, well))

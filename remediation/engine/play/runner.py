@@ -28,6 +28,7 @@ from remediation.engine.play.waves.serial import fatal_share, waves
 from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event_data import HostEndData, NoteData, PlayStartData, RunEndData, RunStartData
+from remediation.model.outcome import Outcome
 from remediation.playbook.model import Play
 from remediation.templating.templar import Scope
 
@@ -191,7 +192,10 @@ class PlaybookRunner:
     def _emit_host_end(self, state: HostState) -> None:
         if not state.ended:
             state.ended = True
-            self.stage.emit("host_end", host=state.name, **HostEndData(outcome=str(state.outcome), reason=state.reason))
+            ended = HostEndData(outcome=str(state.outcome), reason=state.reason)
+            if state.busy and state.outcome is Outcome.BLOCKED:
+                ended["busy"] = True
+            self.stage.emit("host_end", host=state.name, **ended)
 
     def _summary(self, seconds: float) -> RunSummary:
         hosts = {name: state.recap.to_json() for name, state in self.stage.hosts.items()}

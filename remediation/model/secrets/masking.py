@@ -16,12 +16,22 @@ from typing import Any
 
 from remediation.model.errors import InputError, RemediationError
 from remediation.model.secrets.forms import SHORTEST, across_lines, forms_of
-from remediation.model.secrets.names import MASK, sounds_secret, url_passwords, without_evident_secrets
+from remediation.model.secrets.names import (
+    MASK,
+    header_tokens,
+    sounds_secret,
+    url_passwords,
+    without_evident_secrets,
+    without_private_keys,
+)
 
 __all__ = ["MASK", "SHORTEST", "Masker", "secrets_in"]
 
 _FEW = 64
 """Up to this many distinct prefixes of secrets, a regular expression finds them faster than a loop."""
+
+_MOST_FOUND = 1000
+"""Known secrets from which on no more are learned from texts: a host may print any number of keys."""
 
 _FOLD = re.compile(r"\\\n[ \t]{0,200}(?:\\(?= ))?")
 """Where YAML folds a long double-quoted text."""
@@ -190,7 +200,17 @@ class Masker:
         """Return `text` with every secret masked."""
         if len(text) < SHORTEST or text in WORDS:
             return text
+        if "PRIVATE KEY-----" in text:
+            text, lines = without_private_keys(text)
+            self._found(lines)
+        self._found(header_tokens(text))
         return without_evident_secrets(self.known(text))
+
+    def _found(self, secrets: Iterable[str]) -> None:
+        """Learn secrets that a text shows by their form: the same output is often repeated word by word, or line by line."""
+        new = [secret for secret in secrets if secret not in self._known]
+        if new and len(self._known) < _MOST_FOUND:
+            self.add(*new[:_MOST_FOUND])
 
     def known(self, text: str) -> str:
         """Return `text` with only the learned secrets masked, not texts that merely look like secrets."""

@@ -37,6 +37,9 @@ _TOKEN = re.compile(
     r"(?<![\w-])(?:sk-[A-Za-z0-9_-]{16,512}|gh[pousr]_[A-Za-z0-9]{20,512}|github_pat_\w{20,512}|glpat-[\w-]{16,512}|hf_[A-Za-z0-9]{20,512}"
     r"|xox[abp]-[A-Za-z0-9-]{10,512}|eyJ[\w-]{10,2048}\.[\w-]{10,4096}\.[\w-]{1,2048}|AKIA[A-Z0-9]{16})"
 )
+_KEY_BEGINS, _KEY_ENDS = "PRIVATE KEY-----", "-----END"
+_LEAST_TOKEN = 16
+_KEY_LINE = re.compile(rf"[A-Za-z0-9+/]{{{_LEAST_TOKEN},}}={{0,2}}")
 
 
 def is_password(name: str) -> bool:
@@ -57,6 +60,29 @@ def url_passwords(text: str) -> Iterator[str]:
     if "://" in text:
         for found in _URL_LOGIN.finditer(text):
             yield from dict.fromkeys((found[2], unquote(found[2]), unquote_plus(found[2])))
+
+
+def without_private_keys(text: str) -> tuple[str, list[str]]:
+    """Return `text` without the bodies of private keys in PEM form, and the lines of those bodies; a key may be cut off."""
+    lines: list[str] = []
+    kept: list[str] = []
+    at = 0
+    while (begin := text.find(_KEY_BEGINS, at)) >= 0:
+        begin += len(_KEY_BEGINS)
+        end = text.find(_KEY_ENDS, begin)
+        end = len(text) if end < 0 else end
+        lines += _KEY_LINE.findall(text, begin, end)
+        kept += [text[at:begin], MASK]
+        at = end
+    return "".join([*kept, text[at:]]), lines
+
+
+def header_tokens(text: str) -> Iterator[str]:
+    """Yield what ``Authorization`` headers in `text` hold, if it is long enough to be no word."""
+    if "uthorization" in text or "UTHORIZATION" in text:
+        for found in _AUTHORIZATION.finditer(text):
+            if len(found["hidden"]) >= _LEAST_TOKEN:
+                yield found["hidden"]
 
 
 def without_evident_secrets(text: str) -> str:

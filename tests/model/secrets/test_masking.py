@@ -174,3 +174,37 @@ def test_many_secrets_are_found_as_one_is() -> None:
     mask = Masker(secrets)
     text = " and ".join(secrets[::7])
     assert mask(text) == " and ".join([MASK] * len(secrets[::7]))
+
+
+KEY = "-----BEGIN {kind}PRIVATE KEY-----\n{body}\n-----END {kind}PRIVATE KEY-----\n"
+BODY = "\n".join(base64.b64encode(bytes(range(start, start + 48))).decode() for start in (0, 60, 120))
+
+
+@pytest.mark.parametrize("kind", ["OPENSSH ", "RSA ", "EC ", "ENCRYPTED ", ""])
+@pytest.mark.parametrize("form", ["whole", "cut off", "json"])
+def test_a_private_key_is_masked_wherever_it_is_printed(kind: str, form: str) -> None:
+    masker = Masker()
+    text = KEY.format(kind=kind, body=BODY)
+    text = json.dumps(text) if form == "json" else text[:150] if form == "cut off" else text
+    shown = masker({"stdout": text, "stdout_lines": text.splitlines()})
+    assert f"BEGIN {kind}PRIVATE KEY" in shown["stdout"]
+    assert not [line for line in BODY.split("\n") if line[:40] in text and line[:40] in json.dumps(shown)]
+
+
+def test_a_public_key_and_a_certificate_are_no_secrets() -> None:
+    text = KEY.format(kind="", body=BODY).replace("PRIVATE", "PUBLIC")
+    assert Masker().text(text) == text
+
+
+def test_the_token_of_a_header_is_masked_in_the_words_of_its_command_too() -> None:
+    command = ["curl", "-H", "Authorization: Bearer", "abcdef0123456789abcdef", "x"]
+    shown = Masker()({"cmd": " ".join(command), "argv": command})
+    assert shown == {"cmd": "curl -H Authorization: Bearer *** x", "argv": [*command[:3], "***", "x"]}
+
+
+def test_hosts_that_print_many_keys_make_the_masker_no_slower_than_its_limit() -> None:
+    masker = Masker()
+    for number in range(60):
+        body = "\n".join(base64.b64encode(f"{number}-{line}".encode() * 4).decode() for line in range(40))
+        assert body.split("\n")[7] not in masker.text(KEY.format(kind="", body=body))
+    assert len(masker._known) <= 2000

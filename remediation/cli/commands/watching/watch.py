@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from remediation.cli.options import WatchOptions
 from remediation.cli.task import command_task
 from remediation.model.errors import UsageError
 from remediation.model.signals import Terminated
+from remediation.model.translation import gettext, translated
 
 if TYPE_CHECKING:
     from remediation.cli.watch.memory import WatchMemory
@@ -23,6 +26,12 @@ if TYPE_CHECKING:
 EVERY = 300.0
 LEAST = 1.0
 NAME = "remediate-watch"
+_KIND = 12
+"""Columns of an event's name."""
+
+_NARROW = 50
+"""Columns below which a terminal wraps the text itself."""
+
 _ONLY_ONCE = frozenset({"install", "uninstall", "once", "every", "for_"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 
@@ -138,8 +147,7 @@ def _teller(options: WatchOptions, hook: Webhook | None) -> Callable[[Mapping[st
         if options.json:
             sys.stdout.write(f"{visible_json(event)}\n")
         else:
-            stamp = datetime.fromtimestamp(event["time"]).astimezone().strftime("%H:%M:%S")
-            sys.stdout.write(f"{stamp}  {event['event']:11}  {event['text']}\n")
+            sys.stdout.write(f"{event_text(event, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)}\n")
         sys.stdout.flush()
         if hook is not None and event["event"] not in {"repairing", "waiting"}:
             wrong = hook.send(event)
@@ -147,6 +155,16 @@ def _teller(options: WatchOptions, hook: Webhook | None) -> Callable[[Mapping[st
                 sys.stderr.write(f"warning: {wrong}\n")
 
     return tell
+
+
+def event_text(event: Mapping[str, Any], width: int | None = None) -> str:
+    """Return an event as it is printed, in the language; in a terminal of `width` columns the text keeps its own column."""
+    stamp = datetime.fromtimestamp(event["time"]).astimezone().strftime("%H:%M:%S")
+    line = f"{stamp}  {gettext(event['event']):{_KIND}}  {translated(event['text'])}"
+    indent = " " * (len(stamp) + _KIND + 4)
+    if width is None or len(line) <= width or width < _NARROW:
+        return line
+    return "\n".join(wrap(line, width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
 
 
 def _install(options: WatchOptions, name: str, every: float) -> int:

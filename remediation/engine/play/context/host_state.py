@@ -61,7 +61,7 @@ class HostState:
 
     ``gathered`` are its facts, and ``gather`` gathers them when a template reads one that no task gathered.
     ``handlers`` and ``roles`` are those that includes added to the current play; the handlers keep the vars of their include.
-    ``cleared`` counts how often ``meta: clear_host_errors`` reset its failures.
+    ``cleared`` counts how often ``meta: clear_host_errors`` reset its failures. ``busy``: another run held its lease.
     """
 
     name: str
@@ -81,6 +81,7 @@ class HostState:
     ended: bool = False
     began: bool = False
     cleared: int = 0
+    busy: bool = False
     lost: Outcome | None = None
     reason: str = ""
 
@@ -100,7 +101,7 @@ class HostState:
 
     def clear(self) -> None:
         """Return the host to the run (``meta: clear_host_errors``); a failure whose ``always`` is running is cleared too."""
-        self.lost, self.reason, self.ended = None, "", False
+        self.lost, self.reason, self.ended, self.busy = None, "", False, False
         self.cleared += 1
 
     def recorded(self, path: str, item: object = None) -> Mapping[str, Any] | None:

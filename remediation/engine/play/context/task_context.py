@@ -11,6 +11,7 @@ from typing import Any
 
 from remediation.engine.context import HostMemory, Policy, StepContext
 from remediation.engine.internal_errors import contained
+from remediation.engine.lease.lock import LockHeld
 from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.open_hosts import Opened
 from remediation.engine.play.context.results import censored, jsonable
@@ -155,7 +156,11 @@ class TaskContext:
         """Take the host's lease, and return the function that renews it before each change. Check mode takes none."""
         if self.check():
             return _unlocked
-        return self.play.stage.opened.lease(opened, self.note)
+        try:
+            return self.play.stage.opened.lease(opened, self.note)
+        except LockHeld:
+            self.host.busy = True
+            raise
 
     def context(self, opened: Opened, hold: Callable[[float], None]) -> StepContext:
         """Return the context in which a step runs."""
