@@ -31,8 +31,12 @@ MISSING = "missing.txt"
 SENTENCES = (
     "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run.py", "diagnosis/facts/host.py", "diagnosis/facts/room.py", "diagnosis/facts/holders.py",
     "diagnosis/memory", "diagnosis/diagnose.py", "diagnosis/collect.py", "facets/target.py", "model/facts", "cli/commands/verify_watch.py",
+    "inventory", "playbook", "connections", "cli/watch", "cli/commands/watching",
 )  # fmt: skip
 """Folders and modules whose sentences people read in events and errors."""
+
+NO_SENTENCES = {"inventory/schema.py", "playbook/schema.py", "playbook/ansible_names.py"}
+"""Modules below them with texts for editors, and with long advice that names modules of Ansible: they stay English."""
 
 PLURALS = {"es": "nplurals=2; plural=(n != 1);"}
 """One and many: Babel adds a third form for millions, which no message needs."""
@@ -43,7 +47,14 @@ KNOWN = ("cure", "title", "confirm", "by_hand")
 
 _WORDS = re.compile(r"[^\W\d_]{2,}[,;:)]? (?:\(?[^\W\d_]{2,}|\{)|\} [^\W\d_]{2,}|[^\W\d_]{2,} \{")
 _COMMAND = re.compile(r"^(?:docker|systemctl|journalctl|sudo|ollama|powershell|schtasks|type|sc|wsl) [\w{ .:/-]*$")
-_SILENT_CALLS = {"compile", "param", "Field", "getLogger", "step", "field_validator", "register", "TypeVar", "fact", "log_debug"}
+_SCRIPT = re.compile(
+    r"""\$\(|"\$|\$1|\\"|\$\w+=|^\S+=.*;|^\[(?:Unit\]|Console\]| )|^<\?xml|^if\(|^(?:cd|command -v|echo|export) |^find \""""
+)
+"""Of a text for a shell or a file; people do not read it in a sentence."""
+_SILENT_CALLS = {
+    "compile", "param", "Field", "getLogger", "step", "field_validator", "register", "TypeVar", "fact", "log_debug", "command_task", "gauge",
+    "Counter",
+}  # fmt: skip
 _LOGGING = {"debug", "info", "warning", "error", "exception"}
 
 
@@ -73,7 +84,7 @@ def of_code() -> Iterator[tuple[str | tuple[str, ...], str]]:
         name = path.relative_to(PACKAGE).as_posix()
         tree = ast.parse(path.read_text(encoding="utf-8"))
         yield from ((message, name) for message in marked(tree))
-        if any(name == each or name.startswith(f"{each}/") for each in SENTENCES):
+        if name not in NO_SENTENCES and any(name == each or name.startswith(f"{each}/") for each in SENTENCES):
             yield from ((message, name) for message in sentences(tree))
 
 
@@ -118,7 +129,7 @@ def _sentences(node: ast.AST, documentation: set[ast.expr]) -> Iterator[str]:
         text = as_message(node)
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         text = node.value
-    if text is not None and _WORDS.search(text) and not _COMMAND.match(text.strip()):
+    if text is not None and _WORDS.search(text) and not _COMMAND.match(text.strip()) and not _SCRIPT.search(text):
         yield _bare(text)
     for child in ast.iter_child_nodes(node):
         if not (isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant)):

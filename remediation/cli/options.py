@@ -245,6 +245,7 @@ class Monitor(Logged):
     tokens: str | None = option(
         "Also measure tokens per second this often, such as 30s: requests 8 tokens from the loaded model; loads nothing."
     )
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -273,6 +274,7 @@ class Explain(Output):
     """Which mechanism to explain."""
 
     mechanism: str = required("The mechanism's name, as a diagnosis prints it.")
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -301,6 +303,7 @@ class WatchOptions(Logged):
     name: str | None = option("Name of this watch, for its memory and its service (default remediate-watch).")
     install: bool = option("Install and start it as a service: a systemd unit with a timer, or a scheduled task.", default=False)
     uninstall: bool = option("Stop and remove the service.", default=False)
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -322,6 +325,8 @@ class ReportSource:
     lang: str | None = option(LANG)
 
 
+LONGEST_HOURS = 24 * 366
+"""Highest time of an option. Python's functions that wait do not accept every number."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -332,4 +337,7 @@ def seconds(option: str, text: str | None, default: float = 0.0) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
     if found is None:
         raise UsageError(f"{option}: expected a time such as 90, 90s, 10m or 2h, got {text!r}")
-    return float(found[1]) * UNITS[found[2]]
+    value = float(found[1]) * UNITS[found[2]]
+    if value > LONGEST_HOURS * UNITS["h"]:
+        raise UsageError(f"{option}: expected a time of {LONGEST_HOURS}h at most, got {text!r:.40}")
+    return value

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
-from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.readers.logs import read_again
 from remediation.diagnosis.runners import OLLAMA_PROGRAMS
@@ -30,7 +29,6 @@ from remediation.model.facts import (
     SystemFacts,
     Target,
 )
-from remediation.model.finding import Diagnosis
 
 T = TypeVar("T")
 
@@ -58,11 +56,6 @@ class CallersReader(Protocol):
 
     def connections(self) -> Sequence[str]:
         """Return the holders of connections to the server's port, one phrase each."""
-
-
-def diagnose_host(host: Reader) -> Diagnosis:
-    """Return the evidence of one host and its diagnosis."""
-    return diagnose(collect(host))
 
 
 _ENGINE = "docker"

@@ -16,6 +16,7 @@ from remediation.inventory.ranges import expanded, without_port
 from remediation.inventory.script import is_program, read_program
 from remediation.model.errors import InputError, Place, Problem, UsageError
 from remediation.model.files import read_text
+from remediation.model.translation import translatable
 from remediation.templating.yaml.loader import Decrypt, meant, problem, read_yaml
 from remediation.templating.yaml.located import Table, Text
 
@@ -316,5 +317,9 @@ def _text_of(path: Path) -> str:
 
 
 def _kind(value: object) -> str:
-    kinds = {list: "a list", dict: "a mapping", bool: "a boolean", int: "a number", float: "a number", type(None): "nothing"}
+    number = translatable("a number")
+    kinds = {
+        list: translatable("a list"), dict: translatable("a mapping"), bool: translatable("a boolean"), int: number, float: number,
+        type(None): "nothing",
+    }  # fmt: skip
     return next((word for kind, word in kinds.items() if isinstance(value, kind)), f"the string {value!r}")

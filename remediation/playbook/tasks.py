@@ -17,7 +17,7 @@ from remediation.playbook.keywords import as_switch
 from remediation.playbook.load_context import Loading, handed_down, key_place, shown_value, texts_of, value_place
 from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
 from remediation.playbook.parameters import check_parameters, given_parameters
-from remediation.playbook.roles.reader import RoleUse, read_role
+from remediation.playbook.roles import RoleUse, read_role
 from remediation.templating.templar import flaw
 from remediation.templating.yaml.located import Table, Text, has_template, texts_in
 

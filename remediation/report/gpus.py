@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.model.facts import GpuUse, Runner
+from remediation.model.translation import gettext, translated
 from remediation.report.formatting import format_size, percent
 from remediation.report.text import Line, columns
 
@@ -58,35 +59,43 @@ class Sample:
 def sample_lines(sample: Sample) -> list[Line]:
     """Return the lines of one host."""
     if sample.use is None:
-        return [Line(sample.error, lead=f"{sample.host}  ", style="bad")]
+        return [Line(translated(sample.error), lead=f"{sample.host}  ", style="bad")]
     rows = [
         [
             sample.host if index == 0 else "",
             f"GPU {gpu.index}",
             gpu.name.removeprefix("NVIDIA ").removeprefix("GeForce "),
             _bar(gpu.used, gpu.total),
-            f"{format_size(gpu.used)} of {format_size(gpu.total)}",
-            f"busy {percent(gpu.utilization)}",
+            gettext("{share} of {whole}", share=format_size(gpu.used), whole=format_size(gpu.total)),
+            gettext("busy {share}", share=percent(gpu.utilization)),
         ]
         for index, gpu in enumerate(sample.use.gpus)
     ]
-    lines = [Line(row, verbatim=True) for row in columns(rows or [[sample.host, "no NVIDIA GPU"]])]
+    lines = [Line(row, verbatim=True) for row in columns(rows or [[sample.host, gettext("no NVIDIA GPU")]])]
     lead = "  "
-    lines += [Line(f"GPU {gpu.index}: {gpu.problem}", lead=lead, style="warn") for gpu in sample.use.gpus if gpu.problem]
+    words = (gettext("model"), gettext("held by"))
+    labels = [f"{lead}{word:{max(map(len, words))}}  " for word in words]
+    lines += [
+        Line(f"GPU {gpu.index}: {translated(gpu.problem)}", lead=lead, style="warn") for gpu in sample.use.gpus if gpu.problem
+    ]
     if sample.runners:
-        text = " · ".join(f"{runner.model} {_share(runner)} on the GPU" for runner in sample.runners)
-        lines.append(Line(text, lead=f"{lead}model    "))
+        text = " · ".join(
+            gettext("{model} {share} on the GPU", model=runner.model, share=_share(runner)) for runner in sample.runners
+        )
+        lines.append(Line(text, lead=labels[0]))
         if sample.rate is not None:
-            lines.append(Line(f"{sample.rate:.3g} tokens per second", lead=f"{lead}         "))
+            rate = gettext("{rate} tokens per second", rate=f"{sample.rate:.3g}")
+            lines.append(Line(rate, lead=" " * len(labels[0])))
     elif sample.silent:
-        lines.append(Line(sample.silent, lead=f"{lead}model    ", style="warn"))
+        lines.append(Line(translated(sample.silent), lead=labels[0], style="warn"))
     holders = sorted((item for item in sample.use.processes if item.vram), key=lambda item: item.vram or 0, reverse=True)
     if holders:
         text = " · ".join(f"{item.name} {format_size(item.vram)}" for item in holders[:MOST])
-        more = f" · and {len(holders) - MOST} more" if len(holders) > MOST else ""
-        lines.append(Line(f"{text}{more}", lead=f"{lead}held by  ", style="dim"))
+        more = f" · {gettext('and {count} more', count=len(holders) - MOST)}" if len(holders) > MOST else ""
+        lines.append(Line(f"{text}{more}", lead=labels[1], style="dim"))
     if not sample.use.reliable:
-        lines.append(Line(f"memory per program is unreliable: {sample.use.why_unreliable}", lead=lead, style="warn"))
+        why = gettext("memory per program is unreliable: {reason}", reason=translated(sample.use.why_unreliable))
+        lines.append(Line(why, lead=lead, style="warn"))
     return lines
 
 
@@ -94,8 +103,8 @@ def _share(runner: Runner) -> str:
     """Return how much of a model is on the GPU, in percent where the sizes would look equal."""
     on_gpu, whole = format_size(runner.size_vram), format_size(runner.size)
     if on_gpu != whole or runner.size_vram >= runner.size:
-        return f"{on_gpu} of {whole}"
-    return f"{min(99, round(100 * runner.size_vram / runner.size))} % of {whole}"
+        return gettext("{share} of {whole}", share=on_gpu, whole=whole)
+    return gettext("{share} of {whole}", share=percent(min(99, round(100 * runner.size_vram / runner.size))), whole=whole)
 
 
 def _bar(used: int | None, total: int | None) -> str:

@@ -50,6 +50,7 @@ def explain(options: Explain) -> int:
     from remediation.diagnosis.knowledge import knowledge
     from remediation.diagnosis.knowledge.explain import explained
     from remediation.model.errors import UsageError
+    from remediation.model.translation import gettext, translated
     from remediation.report.json_lines import document
     from remediation.report.text import Line
 
@@ -65,10 +66,11 @@ def explain(options: Explain) -> int:
     if options.json:
         sys.stdout.write(document(entry.model_dump(mode="json", by_alias=True)))
         return 0
-    lines = [Line(entry.title, lead=f"{entry.id}  ")]
+    lines = [Line(translated(entry.title), lead=f"{entry.id}  ")]
     for heading, rows in explained(entry):
         if heading != "what":
-            lines += [Line(row, lead=f"  {heading if not number else '':22}") for number, row in enumerate(rows)]
+            shown = gettext(heading)
+            lines += [Line(translated(row), lead=f"  {shown if not number else '':22}") for number, row in enumerate(rows)]
     sys.stdout.writelines(f"{row}\n" for line in lines for row in line.rows())
     return 0
 

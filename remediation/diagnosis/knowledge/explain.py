@@ -6,12 +6,13 @@ from remediation.diagnosis.facts.names import FACTS
 from remediation.diagnosis.facts.words import WORDS
 from remediation.diagnosis.knowledge.schema import Entry, parse_condition
 from remediation.diagnosis.readers.logs.messages import MESSAGES
+from remediation.model.translation import translatable
 
 _WEIGHTS = (
-    ("proves", "it is proven where"),
-    ("supports", "it is likely where"),
-    ("against", "it is unlikely where"),
-    ("excludes", "it is excluded where"),
+    ("proves", translatable("it is proven where")),
+    ("supports", translatable("it is likely where")),
+    ("against", translatable("it is unlikely where")),
+    ("excludes", translatable("it is excluded where")),
 )
 
 
@@ -37,12 +38,12 @@ def condition(text: str) -> str:
 
 def explained(entry: Entry) -> list[tuple[str, list[str]]]:
     """Return the entry as headings with their rows."""
-    rows: list[tuple[str, list[str]]] = [("cause", [str(entry.cause)]), ("what", [entry.title])]
+    rows: list[tuple[str, list[str]]] = [(translatable("cause"), [str(entry.cause)]), ("what", [entry.title])]
     rows += [
         (heading, [condition(one) for one in dict.fromkeys(getattr(entry, name))])
         for name, heading in _WEIGHTS
         if getattr(entry, name)
     ]
-    rows.append(("cure", [entry.cure, *(f"{name}: {words}" for name, words in entry.on.items())]))
-    rows.append(("performed by", [entry.step]) if entry.step else ("by hand", [entry.by_hand]))
-    return [*rows, ("confirm", [entry.confirm]), ("sources", list(entry.sources))]
+    rows.append((translatable("cure"), [entry.cure, *(f"{name}: {words}" for name, words in entry.on.items())]))
+    rows.append((translatable("performed by"), [entry.step]) if entry.step else (translatable("by hand"), [entry.by_hand]))
+    return [*rows, (translatable("confirm"), [entry.confirm]), (translatable("sources"), list(entry.sources))]

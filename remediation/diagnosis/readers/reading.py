@@ -83,7 +83,7 @@ class Reading:
             value = self.environment[name]
             start = next((s for log in reversed(self.logs) for s in reversed(log.starts) if name in s.environment), None)
             where = start.at.where if start else "environment of the server"
-            return DeclaredSetting(name, value, Quote(where, f"{name}:{value}"), effective=True) if value else None
+            return DeclaredSetting(name, value, Quote(where, f"{name}:{value}")) if value else None
         return next((one for one in reversed(self.declared) if one.name == name and one.value), None)
 
     def declared_setting(self, name: str) -> DeclaredSetting | None:

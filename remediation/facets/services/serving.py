@@ -104,10 +104,6 @@ class HostServicesWriter(HostServices):
         self._snapshot.forget()
         change_windows(self._snapshot, serving, values=values, columns=columns, restart=restart)
 
-    def reload_unit(self, name: str) -> None:
-        """Let a running service read its configuration again."""
-        self._systemctl(f"reloading the service {name}", "reload", name.removesuffix(".service"))
-
     def _systemctl(self, what: str, *words: str, own: bool = False) -> None:
         unit = words[1] if len(words) > 1 else ""
         reply = self._snapshot.write(Run(("systemctl", *(("--user",) if own else ()), *words), timeout=90.0, writes=True))

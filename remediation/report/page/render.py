@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from remediation import __version__
 from remediation.model.text.visible import visible
@@ -36,7 +36,16 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.globals |= {"gettext": gettext, "ngettext": ngettext, "translated": translated}
+    environment.filters["code_spans"] = code_spans
     return environment
+
+
+def code_spans(text: str) -> Markup:
+    """Return a text with its words in backquotes as code."""
+    parts = visible(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(visible(text))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
 
 
 @cache

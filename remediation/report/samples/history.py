@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from remediation.model.translation import gettext, translated
 from remediation.report.formatting import duration, format_size, percent
 from remediation.report.gpus import Sample, sample_lines
 from remediation.report.text import Line, columns
@@ -86,15 +87,17 @@ class SampleHistory:
     def _late(self, history: HostHistory, now: float) -> str:
         """Return the age of a sample that is older than two rounds."""
         age = now - history.last.time if history.last else 0.0
-        return f"no answer for {duration(age)}" if age > max(2.5 * self._every, self._every + 2) else ""
+        return gettext("no answer for {time}", time=duration(age)) if age > max(2.5 * self._every, self._every + 2) else ""
 
 
 def _long(host: str, history: HostHistory, late: str) -> list[Line]:
     if history.last is None:
-        return [Line("connecting", lead=f"{host}  ", style="dim")]
+        return [Line(gettext("connecting"), lead=f"{host}  ", style="dim")]
     lines = sample_lines(history.last)
     if history.last.use is not None:
-        parts = [f"memory {sparkline(history.memory, 1.0)}", f"load {sparkline(history.load, 100.0)}", history.rates]
+        parts = [
+            f"{gettext('memory')} {sparkline(history.memory, 1.0)}", f"{gettext('load')} {sparkline(history.load, 100.0)}", history.rates,
+        ]  # fmt: skip
         lines.insert(1, Line("   ".join(part for part in parts if part.strip()), lead="  ", verbatim=True))
     return [*lines, *([Line(late, lead="  ", style="warn")] if late else [])]
 
@@ -102,11 +105,11 @@ def _long(host: str, history: HostHistory, late: str) -> list[Line]:
 def _short(host: str, history: HostHistory, late: str) -> tuple[list[str], str]:
     sample = history.last
     if sample is None:
-        return [host, "", "connecting"], "dim"
+        return [host, "", gettext("connecting")], "dim"
     if sample.use is None:
-        return [host, sparkline(history.memory, 1.0), late or sample.error], "bad"
+        return [host, sparkline(history.memory, 1.0), late or translated(sample.error)], "bad"
     if not sample.use.gpus:
-        return [host, "", late or "no NVIDIA GPU"], "warn"
+        return [host, "", late or gettext("no NVIDIA GPU")], "warn"
     used = sum(gpu.used or 0 for gpu in sample.use.gpus)
     total = sum(gpu.total or 0 for gpu in sample.use.gpus)
     models = " ".join(
@@ -114,7 +117,7 @@ def _short(host: str, history: HostHistory, late: str) -> tuple[list[str], str]:
     )
     holders = sorted((one for one in sample.use.processes if one.vram), key=lambda one: -(one.vram or 0))[:NAMED]
     held = ", ".join(f"{one.name} {format_size(one.vram)}" for one in holders)
-    model = models or ("Ollama does not answer" if sample.silent else "no model loaded")
+    model = models or (gettext("Ollama does not answer") if sample.silent else gettext("no model loaded"))
     cells = [
         host, f"{sparkline(history.memory, 1.0)} {used / 1024**3:.1f}/{total / 1024**3:.1f} GiB",
         f"{sparkline(history.load, 100.0)} {percent(busiest(sample))}", " · ".join(part for part in (late, model, history.rates, held) if part),

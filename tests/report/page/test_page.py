@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from remediation.model.event import Event
 from remediation.report.html import html
 from remediation.report.page.charts import Part, Series, Span, lines, stacked, timeline
 from remediation.report.page.memory import memory_picture
+from remediation.report.page.render import code_spans, render
 from remediation.report.page.timeline import HostTime
 from tests.report import stream
 
@@ -221,3 +223,26 @@ def test_empty_charts_are_charts() -> None:
     assert stacked([], 0, "nothing").startswith("<svg")
     assert timeline([Span(0, 0, "x", "looked")], 0, "nothing").startswith("<svg")
     assert "NaN" not in stacked([Part("a", 0.0, "0 B", "k1")], 0, "t")
+
+
+def test_words_in_backquotes_are_code_and_stay_escaped() -> None:
+    assert code_spans("run `a <b>` & `c`") == "run <code>a &lt;b&gt;</code> &amp; <code>c</code>"
+    assert code_spans("an odd ` <one>") == "an odd ` &lt;one&gt;"
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_labels_on_bars_can_be_read(scheme: str) -> None:
+    style = (Path(render.__code__.co_filename).parent / "page.css").read_text("utf-8")
+    light, dark = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2]
+    colours = dict(re.findall(r"(--[\w-]+): (#[0-9a-f]{6}|#fff)\b", light + (dark if scheme == "dark" else "")))
+    label = luminance(colours["--label"].replace("#fff", "#ffffff") if len(colours["--label"]) == 4 else colours["--label"])
+    for name, colour in colours.items():
+        if name.startswith("--c") and name not in {"--c-free", "--c-unknown"}:
+            high, low = sorted((label, luminance(colour)), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (scheme, name, colour)

@@ -46,10 +46,18 @@ compdef _remediate remediate
     "fish": """\
 function __remediate
   set -l typed (commandline -opc) (commandline -ct)
-  set -lx REMEDIATION_COMPLETE (string join \\n -- $typed[2..-1])
-  remediate completion fish 2>/dev/null
+  set -lx REMEDIATION_COMPLETE (begin
+    printf '%s' $typed[2]
+    set -q typed[3]; and printf '\\n%s' $typed[3..-1]
+  end | string collect -N)
+  set -l found (remediate completion fish 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
 end
-complete -c remediate -a '(__remediate)'
+complete -c remediate -f -a '(__remediate)'
 """,
     "powershell": """\
 Register-ArgumentCompleter -Native -CommandName remediate -ScriptBlock {

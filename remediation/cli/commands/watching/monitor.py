@@ -14,6 +14,7 @@ from remediation.cli.stdio import current_masker
 from remediation.cli.task import command_task
 from remediation.model.signals import Terminated
 from remediation.model.text.visible import visible_json
+from remediation.model.translation import gettext, ngettext
 
 if TYPE_CHECKING:
     from remediation.report.gpus import Sample
@@ -117,7 +118,10 @@ def _live(names: Sequence[str], every: float, stack: ExitStack) -> Show:
             Text(mask.text(row), style=STYLES.get(line.style, "")) for line in history.lines() for row in line.rows(console.width)
         ]
         shown = rows[: max(1, console.height - 2)]
-        more = f" · {len(rows) - len(shown)} more rows" if len(rows) > len(shown) else ""
-        live.update(Group(*shown, Text(f"{time.strftime('%H:%M:%S')} · Ctrl-C ends{more}", style="dim")), refresh=True)
+        hidden = len(rows) - len(shown)
+        more = f" · {ngettext('{count} more row', '{count} more rows', hidden)}" if hidden else ""
+        live.update(
+            Group(*shown, Text(f"{time.strftime('%H:%M:%S')} · {gettext('Ctrl-C ends')}{more}", style="dim")), refresh=True
+        )
 
     return on_terminal

@@ -17,7 +17,7 @@ from remediation.cli.options import WatchOptions
 from remediation.cli.task import command_task
 from remediation.model.errors import UsageError
 from remediation.model.signals import Terminated
-from remediation.model.translation import gettext, translated
+from remediation.model.translation import gettext, ngettext, translatable, translated
 
 if TYPE_CHECKING:
     from remediation.cli.watch.memory import WatchMemory
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 EVERY = 300.0
 LEAST = 1.0
 NAME = "remediate-watch"
+EVENTS = (
+    translatable("repairing"), translatable("repaired"), translatable("failed"), translatable("flapping"), translatable("waiting"),
+    translatable("unreachable"), translatable("unknown"), translatable("recovered"),
+)  # fmt: skip
+"""The names of events, which are translated where they are printed."""
 _KIND = 12
 """Columns of an event's name."""
 
@@ -119,9 +124,11 @@ def _save(memory: WatchMemory, file: Path) -> None:
     try:
         memory.save(file, time.time())
     except OSError as error:
-        sys.stderr.write(
-            f"warning: {file} cannot be written, so a restarted watch knows no earlier repairs: {error.strerror or error}\n"
-        )
+        text = gettext(
+            "{file} cannot be written, so a restarted watch knows no earlier repairs: {reason}",
+            file=file, reason=error.strerror or error,
+        )  # fmt: skip
+        sys.stderr.write(f"{gettext('warning')}: {text}\n")
 
 
 def _sleep(seconds: float) -> None:
@@ -132,11 +139,14 @@ def _sleep(seconds: float) -> None:
 
 
 def _begin(options: WatchOptions, count: int, every: float) -> None:
-    from remediation.model.text.words import plural
     from remediation.report.formatting import duration
 
     if not options.json and not options.once:
-        sys.stdout.write(f"watching {plural(count, 'host')} every {duration(every)}; Ctrl-C ends\n")
+        began = ngettext(
+            "watching {count} host every {time}; Ctrl-C ends", "watching {count} hosts every {time}; Ctrl-C ends", count,
+            time=duration(every),
+        )  # fmt: skip
+        sys.stdout.write(f"{began}\n")
         sys.stdout.flush()
 
 
@@ -152,7 +162,7 @@ def _teller(options: WatchOptions, hook: Webhook | None) -> Callable[[Mapping[st
         if hook is not None and event["event"] not in {"repairing", "waiting"}:
             wrong = hook.send(event)
             if wrong:
-                sys.stderr.write(f"warning: {wrong}\n")
+                sys.stderr.write(f"{gettext('warning')}: {translated(wrong)}\n")
 
     return tell
 
@@ -205,5 +215,5 @@ def words_of(options: WatchOptions) -> list[str]:
 
 
 def _say(lines: list[str]) -> int:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.writelines(f"{translated(line)}\n" for line in lines)
     return 0

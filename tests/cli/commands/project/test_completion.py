@@ -1,8 +1,9 @@
-"""Completion of commands and of what they take, in a real bash."""
+"""Completion of commands and of what they take, in a real bash, fish and zsh."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,18 +60,22 @@ def test_candidates(folder: Path, words: list[str], wanted: list[str]) -> None:
     assert found == wanted
 
 
-def bash(folder: Path, line: str) -> list[str]:
-    shell = need_program("bash", "bash")
+def in_shell(folder: Path, command: list[str]) -> list[str]:
+    """Return the lines that a shell prints; `remediate` is on its PATH."""
     (folder / "bin").mkdir()
     (folder / "bin/remediate").write_text(f'#!/bin/sh\nexec {sys.executable} -m remediation.cli.main "$@"\n', encoding="utf-8")
     (folder / "bin/remediate").chmod(0o755)
-    script = 'eval "$(remediate completion bash)"; COMP_LINE=$1 COMP_POINT=${#1}; _remediate; printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(
-        [shell, "-c", script, "bash", line], cwd=folder, capture_output=True, text=True, check=True,
+        command, cwd=folder, capture_output=True, text=True, check=True,
         env={**os.environ, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.stderr == ""
-    return done.stdout.split()
+    return done.stdout.splitlines()
+
+
+def bash(folder: Path, line: str) -> list[str]:
+    script = 'eval "$(remediate completion bash)"; COMP_LINE=$1 COMP_POINT=${#1}; _remediate; printf "%s\\n" "${COMPREPLY[@]}"'
+    return in_shell(folder, [need_program("bash", "bash"), "-c", script, "bash", line])
 
 
 def test_a_real_bash_completes_hosts_of_the_named_inventory(folder: Path) -> None:
@@ -80,3 +85,30 @@ def test_a_real_bash_completes_hosts_of_the_named_inventory(folder: Path) -> Non
 @pytest.mark.parametrize("shell", SCRIPTS)
 def test_each_script_asks_for_its_own_candidates(shell: str) -> None:
     assert f"remediate completion {shell}" in SCRIPTS[shell]
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("remediate fix-o", ["fix-offload"]),
+        ("remediate fix-offload --inventory fleet --limit dev", ["dev-01", "dev-02"]),
+        ("remediate fix-offload --max-risk ", ["destructive", "disruptive", "safe"]),
+        ("remediate show 7", ["7f3a"]),
+        ("remediate diagnose --evidence inventory/", ["inventory/fleet.yml"]),
+    ],
+)
+def test_a_real_fish_completes_words_and_else_files(folder: Path, typed: str, wanted: list[str]) -> None:
+    shell = shutil.which("fish")
+    if shell is None:
+        pytest.skip("no program fish: install fish")
+    script = f'{SCRIPTS["fish"]}\ncomplete -C "{typed}"'
+    assert [line.split("\t")[0] for line in in_shell(folder, [shell, "--no-config", "-c", script])] == wanted
+
+
+def test_a_real_zsh_gets_the_words_of_the_line(folder: Path) -> None:
+    shell = shutil.which("zsh")
+    if shell is None:
+        pytest.skip("no program zsh: install zsh")
+    stand_ins = "compdef() { : }; _files() { print files }; compadd() { print -l -- ${(P)2} }"
+    line = "words=(remediate fix-offload --inventory fleet --limit dev); CURRENT=6; _remediate"
+    assert in_shell(folder, [shell, "-f", "-c", f"{stand_ins}\n{SCRIPTS['zsh']}\n{line}"]) == ["dev-01", "dev-02"]
