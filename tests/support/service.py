@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from remediation_lab.free_ports import free_port
 from remediation_lab.linux.programs import install
 from remediation_lab.ollama import snapshot
 from tests.connections.sshd import Sshd, sshd
 from tests.support.engine import DEVICE, TOTAL
 from tests.support.image import SPEED
 from tests.support.parts import missing, need_program
-from tests.support.project import MODEL, free_port
+from tests.support.project import MODEL
 
 
 @dataclass(frozen=True, slots=True)
