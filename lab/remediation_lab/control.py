@@ -34,7 +34,7 @@ _MOST_HOSTS = 250
 _CODE = {".py", ".psm1", ".cs"}
 _FIRST_NUMBER = 7
 """The first machine of the first world is laptop-07; the others have consecutive names."""
-NAMES = {"docker-desktop": "laptop", "native-windows": "desktop", "linux": "gpu"}
+NAMES = {"docker-desktop": "laptop", "native-windows": "desktop", "wsl": "wsl", "linux": "gpu"}
 """The worlds, and what their hosts are called."""
 
 

@@ -211,6 +211,8 @@ class Session:
 @contextmanager
 def open_session(options: HostOptions, *, playbook: Path | None = None) -> Iterator[Session]:
     """Read the inventory that `options` name, and start the lab if it uses one. Raises `InputError`, `UsageError`."""
+    from remediation.engine.context import Policy
+
     masker = current_masker()
     masker.add(*secrets_of_environment(os.environ))
     decrypt = _noting(vault_of(options.vault_password_file), masker)
@@ -219,7 +221,7 @@ def open_session(options: HostOptions, *, playbook: Path | None = None) -> Itera
         inventory = _with_lab(inventory, inventory.lab)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     masker.add(*secrets_in([extra, *inventory.tables()]))
-    check_inventory(inventory, extra)
+    check_inventory(inventory, extra, Policy().for_host)
     warn_of_misspelt(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)

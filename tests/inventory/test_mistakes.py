@@ -85,3 +85,10 @@ def test_a_file_that_cannot_be_opened_is_named(written: Written) -> None:
     (path.parent / "host_vars/a.yml").symlink_to(path.parent / "gone.yml")
     with pytest.raises(InputError, match=r"a\.yml: cannot be read: No such file"):
         load_inventory([path])
+
+
+@pytest.mark.parametrize("name", ["hosts.yml", "hosts.ini", "hosts"])
+def test_an_inventory_in_another_encoding_is_named_and_not_called_empty(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes("[web]\na\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"not UTF-8 text \(byte 0\); save it as UTF-8"):
+        load_inventory([tmp_path / name])

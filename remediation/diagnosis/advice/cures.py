@@ -113,6 +113,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
     windows = evidence.platform in {"windows", "docker-windows", "wsl"}
     variable = facts.first("visible.nothing", "visible.no_such_card", "visible.empty", "visible.uuid", "visible.chosen")
     pids = [str(one.pid) for one in orphans(evidence)]
+    serving, config = evidence.serving, evidence.guest.config if evidence.guest is not None else None
     end = " ".join(
         ["taskkill", "/F", *(f"/PID {pid}" for pid in pids)] if evidence.platform == "windows" else ["sudo", "kill", *pids]
     )
@@ -125,6 +126,9 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "orphans": end if pids else "sudo kill PID",
         "holder": _holder(reading),
         "unit": evidence.unit,
+        "distribution": serving.name if serving is not None and serving.guest is not None else "DISTRIBUTION",
+        "wslconfig": config.path if config is not None and config.path else "%UserProfile%\\.wslconfig",
+        "cut_off": config.cut_off if config is not None else "",
     }
     text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
     return (

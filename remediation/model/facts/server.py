@@ -99,17 +99,34 @@ class WindowsServer:
 
 
 @dataclass(frozen=True, slots=True)
+class WslConfig:
+    """What the desktop user's ``.wslconfig`` decides about a server in a distribution. ``path`` is the file's.
+
+    ``memory`` is the limit of WSL's virtual machine in bytes. ``cut_off`` is the line that keeps Windows from reaching servers in
+    distributions, "" without one.
+    """
+
+    path: str
+    memory: int | None = None
+    cut_off: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WslServer:
     """Ollama in a distribution of WSL, seen from Windows. ``version`` is that of the distribution, 1 or 2.
 
     ``unit`` is its systemd unit, None without one. ``library`` is the path of ``libcuda.so.1`` that its linker finds first, "" if it
-    finds none, None if it is unknown.
+    finds none, None if it is unknown. ``pid`` is the server's process in the distribution, None without one. ``memory`` is that of
+    WSL's virtual machine in bytes, and ``config`` its settings; both are None if they could not be read.
     """
 
     version: int
     running: bool
     unit: ServiceUnit | None = None
     library: str | None = None
+    pid: int | None = None
+    memory: int | None = None
+    config: WslConfig | None = None
 
     @property
     def foreign_library(self) -> str:

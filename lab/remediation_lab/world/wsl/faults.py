@@ -57,6 +57,10 @@ def _stopped(made: Machine) -> None:
     made.guests.shut_down()
 
 
+def _unit_stopped(made: Machine) -> None:
+    made.guests.unserve(guest(made))
+
+
 def _nothing(_: Machine) -> None:
     """Ask for nothing: Windows does not reach the server."""
 
@@ -74,6 +78,7 @@ FAULTS: Mapping[str, WslFault] = {
     "by-hand": WslFault(one_layer, machine=_distribution(systemd=False)),
     "two-models-loaded": WslFault(two_loaded),
     "distribution-stopped": WslFault(_stopped),
+    "unit-stopped": WslFault(_unit_stopped),
     "not-forwarded": WslFault(_nothing, config="[wsl2]\nlocalhostForwarding=false\n"),
     "healthy": WslFault(ask),
 }
