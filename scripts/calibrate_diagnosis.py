@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from remediation.diagnosis.diagnose import derive
 from remediation.diagnosis.facts.base import Facts
-from remediation.diagnosis.facts.derive import derive
 from remediation.diagnosis.knowledge.schema import parse_condition
 from remediation.diagnosis.load import of_incident
 from remediation.diagnosis.readers.reading import read_evidence

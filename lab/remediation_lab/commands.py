@@ -16,7 +16,7 @@ class Start:
     powershell: str = option(
         "A real PowerShell 7 that runs the scripts from now on; `stand-in` goes back to the lab's own.", default="", value="PATH"
     )
-    world: str = option("The kind of its hosts: docker-desktop, native-windows or linux.", default="", value="WORLD")
+    world: str = option("The kind of its hosts: docker-desktop, native-windows, wsl or linux.", default="", value="WORLD")
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)

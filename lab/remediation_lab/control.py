@@ -21,6 +21,7 @@ import platformdirs
 
 from remediation.model.errors import CallFailed, UsageError
 from remediation_lab import locks, processes
+from remediation_lab.free_ports import free_port
 from remediation_lab.powershell import interpreter
 from remediation_lab.wire import Client, Refusal, write_private
 
@@ -33,7 +34,7 @@ _MOST_HOSTS = 250
 _CODE = {".py", ".psm1", ".cs"}
 _FIRST_NUMBER = 7
 """The first machine of the first world is laptop-07; the others have consecutive names."""
-NAMES = {"docker-desktop": "laptop", "native-windows": "desktop", "linux": "gpu"}
+NAMES = {"docker-desktop": "laptop", "native-windows": "desktop", "wsl": "wsl", "linux": "gpu"}
 """The worlds, and what their hosts are called."""
 
 
@@ -306,7 +307,7 @@ def _described(place: Path, known: Mapping[str, Any] | None, count: int, wanted:
     for number in range(len(there), max(count, len(there))):
         address = "127.0.0.1" if wanted["world"] == processes.LINUX else _address(number)
         there.append(
-            {"name": f"{NAMES[wanted['world']]}-{number + _FIRST_NUMBER:02d}", "address": address, "port": _free_port(address)}
+            {"name": f"{NAMES[wanted['world']]}-{number + _FIRST_NUMBER:02d}", "address": address, "port": free_port(address)}
         )
     there = [{**each, "tls": wanted["tls"]} for each in there]
     description = {"hosts": there, "user": USER, **wanted}
@@ -348,12 +349,6 @@ def _address(number: int) -> str:
         except OSError:
             return "127.0.0.1"
     return address
-
-
-def _free_port(address: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 def _lab(place: Path, known: Mapping[str, Any], *, started: bool = False) -> Lab:

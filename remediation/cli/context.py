@@ -1,4 +1,4 @@
-"""The context of a command: inventory, open hosts, the lab that an inventory uses, and masked secrets."""
+"""The context of a command: inventory, open hosts, the lab that an inventory uses, and masked secrets; on a worker, one host."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from remediation.cli.options import HostOptions
     from remediation.connections.recorder.cassette import Cassette
     from remediation.facets.access import HostAccess
+    from remediation.model.secrets.masking import Masker
+
 
 _log = logging.getLogger(__name__)
 
@@ -209,6 +211,8 @@ class Session:
 @contextmanager
 def open_session(options: HostOptions, *, playbook: Path | None = None) -> Iterator[Session]:
     """Read the inventory that `options` name, and start the lab if it uses one. Raises `InputError`, `UsageError`."""
+    from remediation.engine.context import Policy
+
     masker = current_masker()
     masker.add(*secrets_of_environment(os.environ))
     decrypt = _noting(vault_of(options.vault_password_file), masker)
@@ -217,7 +221,7 @@ def open_session(options: HostOptions, *, playbook: Path | None = None) -> Itera
         inventory = _with_lab(inventory, inventory.lab)
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     masker.add(*secrets_in([extra, *inventory.tables()]))
-    check_inventory(inventory, extra)
+    check_inventory(inventory, extra, Policy().for_host)
     warn_of_misspelt(inventory, extra)
     if options.limit is not None:
         inventory.check_limit(options.limit)
@@ -313,3 +317,25 @@ def files_of(paths: Sequence[str | Path]) -> dict[str, str]:
         if path.is_file():
             texts[path.name] = path.read_text(encoding="utf-8", errors="replace")
     return texts
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SentSession(Session):
+    """A session without an inventory. ``notes`` are the connection's remarks, for the controller to print."""
+
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], masker: Masker) -> SentSession:
+        """Return the session of one host."""
+        return cls(Inventory({}, (), {}, {}), {}, None, masker, (), values=values)
+
+    def variables(self, host: str) -> dict[str, Any]:
+        """Return the variables that the controller sent."""
+        return dict(self.values)
+
+    def warn(self, text: str) -> None:
+        """Keep a note of the connection."""
+        if self.looks.is_new(text):
+            self.notes.append(text)

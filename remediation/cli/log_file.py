@@ -13,8 +13,7 @@ from typing import TextIO
 
 from remediation.cli.outputs import writable
 from remediation.model.errors import UsageError
-from remediation.model.secrets.masking import Masker
-from remediation.model.secrets.no_log import no_log_is_active
+from remediation.model.secrets.masking import Masker, no_log_is_active
 from remediation.model.text.visible import visible, visible_line
 
 LEVELS = ("debug", "info", "warning", "error")

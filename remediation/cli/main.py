@@ -15,9 +15,8 @@ from invoke.program import Program
 
 from remediation import __version__
 from remediation.cli.argv import REFUSED, understand
-from remediation.cli.commands import check_host, diagnose, history, inventory, lint, play, steps
+from remediation.cli.commands import check_host, diagnose, history, inventory, lint, play, report, steps
 from remediation.cli.commands.project import completion, doctor, init
-from remediation.cli.commands.reporting import bundle, report
 from remediation.cli.commands.watching import monitor, watch
 from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
@@ -47,7 +46,7 @@ namespace = Collection(
     lint.schema,
     monitor.monitor,
     report.report,
-    bundle.bundle,
+    report.bundle,
     watch.watch,
 )
 """The built-in tasks; `add_commands` adds those of plugins when needed."""

@@ -325,6 +325,8 @@ class ReportSource:
     lang: str | None = option(LANG)
 
 
+LONGEST_HOURS = 24 * 366
+"""Highest time of an option. Python's functions that wait do not accept every number."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -335,4 +337,7 @@ def seconds(option: str, text: str | None, default: float = 0.0) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
     if found is None:
         raise UsageError(f"{option}: expected a time such as 90, 90s, 10m or 2h, got {text!r}")
-    return float(found[1]) * UNITS[found[2]]
+    value = float(found[1]) * UNITS[found[2]]
+    if value > LONGEST_HOURS * UNITS["h"]:
+        raise UsageError(f"{option}: expected a time of {LONGEST_HOURS}h at most, got {text!r:.40}")
+    return value

@@ -35,6 +35,11 @@ def writable(option: str, name: str) -> Path:
     return path
 
 
+def _not_written(option: str, path: Path, error: OSError) -> UsageError:
+    reason = error.strerror or str(error)
+    return UsageError(f"{option} {path}: cannot be written: {reason}", next_step="remediate show RUN prints the run again")
+
+
 @dataclass(slots=True)
 class ReportFile:
     """A run written in the format of the file's suffix."""
@@ -57,7 +62,11 @@ class ReportFile:
 
     def write(self, header: Mapping[str, Any]) -> None:
         """Write the file atomically."""
-        write_whole(self.path, self.render(self.events))
+        text = self.render(self.events)
+        try:
+            write_whole(self.path, text)
+        except OSError as error:
+            raise _not_written("--report", self.path, error) from None
 
 
 @dataclass(slots=True)
@@ -81,4 +90,7 @@ class PlanFile:
         from remediation.engine.followup.plan import plan_of, save_plan
 
         if any(event.kind == "run_end" for event in self.events):
-            save_plan(plan_of(self.events, header), self.path)
+            try:
+                save_plan(plan_of(self.events, header), self.path)
+            except OSError as error:
+                raise _not_written("--out", self.path, error) from None

@@ -40,6 +40,7 @@ from remediation.model.event import Event
 from remediation.model.event_data import RunEndData
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.digits import is_whole
+from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
 
 if TYPE_CHECKING:
@@ -227,6 +228,8 @@ def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) ->
             listener.write(header)
     except InternalError as error:
         sys.stderr.write(f"cannot write a report: {error.message}\n")
+    except RemediationError as error:
+        sys.stderr.write(f"{error_text(error)}\n")
 
 
 def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ exits with 1 on an interrupt.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
 import os
 import platform
@@ -138,13 +139,27 @@ def guarded(work: Callable[[], int]) -> int:
             _silence_stdout()
             return 1
         except OSError as error:
-            named = f"{error.filename}: " if error.filename else ""
-            sys.stderr.write(f"{named}{error.strerror or error}\n  next: check that file or folder and its permissions\n")
+            sys.stderr.write(f"{error_text(_system_error(error))}\n")
+            _drop_output()
             return 1
         except Exception as error:  # noqa: BLE001 - the last barrier: a sentence, and a traceback file
             sys.stderr.write(f"{error_text(_internal(error))}\n")
             return 1
         return code
+
+
+def _system_error(error: OSError) -> UsageError:
+    """Return the sentence for an error of the operating system, which names no file if a stream or this folder is concerned."""
+    reason = error.strerror or str(error)
+    if error.filename:
+        return UsageError(f"{error.filename}: {reason}", next_step="check that file or folder and its permissions")
+    if error.errno == errno.ENOENT:
+        return UsageError(f"the working folder cannot be read: {reason}", next_step="change to a folder that exists (cd)")
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return UsageError(
+            f"what this command writes cannot be written: {reason}", next_step="free space on the disk that it writes to"
+        )
+    return UsageError(f"an input or output failed: {reason}", next_step="check where the output of this command goes")
 
 
 def _internal(error: Exception) -> RemediationError:
@@ -179,6 +194,14 @@ def speak_utf8() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None and (stream.encoding or "").lower().replace("-", "") != "utf8":
             reconfigure(encoding="utf-8", errors="replace")
+
+
+def _drop_output() -> None:
+    """Drop what stdout cannot take: it stays in the buffer, and the interpreter would try again and print a traceback."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _silence_stdout()
 
 
 def _silence_stdout() -> None:

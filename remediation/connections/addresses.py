@@ -17,6 +17,7 @@ _REQUESTS = frozenset({"api", "v1", "v2"})
 _ITSELF = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _LAST_PORT = 65535
+_LONGEST_NAME, _LONGEST_PART = 253, 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _reason(scheme: str, where: str, host: str, number: str | None) -> str:
     if "@" in where:
         return "credentials are not allowed here"
     if not _is_host(host):
-        return "it has no host name"
+        return "it has no valid host name" if host else "it has no host name"
     if number is not None and not (_PORT.fullmatch(number) and 0 < int(number) <= _LAST_PORT):
         return f"{number!r} is not a TCP port"
     return ""
@@ -96,9 +97,14 @@ def _reason_of_path(path: str) -> str:
     return f"/{request} belongs to a request, not to the address" if request else ""
 
 
+def is_host_name(text: str) -> bool:
+    """Return whether a name can be looked up in DNS: its parts have 1 to 63 characters, and it 253 at most."""
+    return len(text) <= _LONGEST_NAME and all(0 < len(part) <= _LONGEST_PART for part in text.removesuffix(".").split("."))
+
+
 def _is_host(text: str) -> bool:
     if not text.startswith("["):
-        return _HOST.fullmatch(text) is not None
+        return _HOST.fullmatch(text) is not None and is_host_name(text)
     try:
         ipaddress.IPv6Address(text[1:-1].replace("%25", "%"))
     except ValueError:

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from remediation.connections.calls import Call, Completed, Connection, Failed, Http, HttpReply, Probe, Reply, name_of
 from remediation.model.errors import HostError, Unreachable, WriteRefused
-from remediation.model.secrets.masking import Masker
-from remediation.model.secrets.no_log import no_log_is_active
+from remediation.model.secrets.masking import Masker, no_log_is_active
 
 _log = logging.getLogger(__name__)
 _NO_VALUES = {"no_values": True}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from remediation.connections.addresses import is_host_name
 from remediation.model.errors import UsageError
 
 _ADDRESS = re.compile(
@@ -107,7 +108,8 @@ class ConnectionVariables:
         if kind not in {"ssh", "winrm"}:
             return text or self.host
         found = (text or self.host).strip()
-        if not _ADDRESS.fullmatch(found) and (name or kind == "winrm"):
+        valid = _ADDRESS.fullmatch(found) and (":" in found or is_host_name(found))
+        if not valid and (name or kind == "winrm"):
             raise UsageError(
                 f"{self.host}: {name or 'ansible_host'} is {found!r}, not a host name or address",
                 next_step="write only the name or address; put the port into ansible_port and the user into ansible_user",

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
-from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.readers.logs import read_again
 from remediation.diagnosis.runners import OLLAMA_PROGRAMS
@@ -14,6 +13,7 @@ from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.ollama.client import BEHIND_A_PROXY
 from remediation.facets.ollama.clients import mounted_configuration
 from remediation.facets.protocols import Reader
+from remediation.facets.services.serving import from_processes
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Unreachable
 from remediation.model.facts import (
     Blob,
@@ -21,6 +21,7 @@ from remediation.model.facts import (
     Container,
     DockerDesktop,
     Gpu,
+    Manager,
     ModelEntry,
     ModelShow,
     Process,
@@ -28,7 +29,6 @@ from remediation.model.facts import (
     SystemFacts,
     Target,
 )
-from remediation.model.finding import Diagnosis
 
 T = TypeVar("T")
 
@@ -56,11 +56,6 @@ class CallersReader(Protocol):
 
     def connections(self) -> Sequence[str]:
         """Return the holders of connections to the server's port, one phrase each."""
-
-
-def diagnose_host(host: Reader) -> Diagnosis:
-    """Return the evidence of one host and its diagnosis."""
-    return diagnose(collect(host))
 
 
 _ENGINE = "docker"
@@ -135,6 +130,11 @@ def collect(host: Reader) -> Evidence:
     if services is not None and container is None and _only_in_wsl(system, programs):
         found = parts.read("server", services.serving)
         serving = found if found is not None and found.guest is not None else None
+    elif services is not None and container is None and system is not None and system.os == "windows":
+        serving = from_processes(programs or ())
+        # the log of the app says which settings it read
+        if serving.process is not None and (log is None or serving.manager in {Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK}):
+            serving = parts.read("server", services.serving) or serving
     guest = serving is not None and serving.guest is not None
     pieces = (
         *((Piece("server_log", log, "server.log"),) if log else ()),

@@ -12,10 +12,15 @@ from remediation.diagnosis.advice.missing import to_collect
 from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.advice.settings import judge_settings
 from remediation.diagnosis.evidence import Evidence
-from remediation.diagnosis.facts.base import Fact, Facts
-from remediation.diagnosis.facts.derive import derive
+from remediation.diagnosis.facts.base import Fact, Facts, Sheet, seen_name
+from remediation.diagnosis.facts.host import derive_host
+from remediation.diagnosis.facts.room import derive_room
+from remediation.diagnosis.facts.run import derive_run
+from remediation.diagnosis.facts.words import derive_words
 from remediation.diagnosis.knowledge.schema import facts_of
 from remediation.diagnosis.memory.prediction import predict
+from remediation.diagnosis.readers.logs.messages import SAYS
+from remediation.diagnosis.readers.logs.scan import SEEN
 from remediation.diagnosis.readers.reading import Reading, read_evidence
 from remediation.diagnosis.score import Scored, Weighed, score, stands_out
 from remediation.model.facts import Runner
@@ -200,3 +205,17 @@ def to_json(diagnosis: Diagnosis, *, target: str | None = None) -> dict[str, Any
         "collect": list(diagnosis.collect),
         "notes": list(diagnosis.notes),
     }
+
+
+def derive(reading: Reading) -> Facts:
+    """Return the facts of one incident; later derivations use earlier facts."""
+    sheet = Sheet(reading)
+    for hit in reading.hits:
+        seen = hit.key.startswith(SEEN)
+        sheet.say(seen_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, SAYS.get(hit.key, ""), hit.at, of=hit)
+    for _ in derive_words(sheet):
+        pass
+    derive_run(sheet)
+    derive_host(sheet)
+    derive_room(sheet)
+    return Facts(sheet.known)

@@ -106,12 +106,15 @@ def _serving(serving: Serving, clean: Callable[[Any], Any]) -> Serving:
         )
 
     guest = serving.guest
+    if guest is not None:
+        config = replace(guest.config, path=clean(guest.config.path)) if guest.config is not None else None
+        guest = replace(guest, unit=cleaned(guest.unit), library=clean(guest.library), config=config)
     return replace(
         serving,
         name=clean(serving.name),
         process=process(serving.process) if serving.process is not None else None,
         unit=cleaned(serving.unit),
-        guest=replace(guest, unit=cleaned(guest.unit), library=clean(guest.library)) if guest is not None else None,
+        guest=guest,
         others=tuple(process(one) for one in serving.others),
         settings=settings(serving.settings),
     )

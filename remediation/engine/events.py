@@ -59,7 +59,7 @@ class Emitter:
                     sink(masked)
                 except RemediationError:
                     raise
-                except Exception as error:
+                except Exception as error:  # a report may be of another distribution
                     if not number:
                         raise  # the journal comes first: its errors belong to the host that sent the event
                     self._report(number, masked, error)

@@ -39,9 +39,3 @@ def worst(codes: Iterable[int]) -> Exit:
     """Return the code with the highest precedence among `codes`, `Exit.OK` for none. Raises ValueError on an unknown code."""
     given = {Exit(code) for code in codes}
     return next((code for code in PRECEDENCE if code in given), Exit.OK)
-
-
-def exit_code(outcomes: Iterable[Outcome], *, interrupted: bool = False) -> Exit:
-    """Return the exit code of a run from the outcomes of its hosts."""
-    codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes]
-    return worst([*codes, Exit.INTERRUPTED] if interrupted else codes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
+from remediation.facets.protocols import NO_CONTEXT, LookContext
 
 if TYPE_CHECKING:
     from remediation.connections.calls import Connection

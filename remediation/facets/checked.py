@@ -61,7 +61,7 @@ def readable_error(host: Callable[[], str], what: str) -> Iterator[None]:
         yield
     except (RemediationError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # an answer of unexpected form can break any conversion
         name = host()
         _log.warning("%s: the answer to %s cannot be read", name, what, exc_info=True)
         raise Unreadable(

@@ -17,7 +17,7 @@ from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, generate, pull
 from remediation.facets.ollama.writer import Asker, OllamaWriterByHttp
-from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
+from remediation.facets.protocols import NO_CONTEXT, LookContext
 from remediation.facets.services.daemon import LinuxDaemon, LinuxDaemonWriter
 from remediation.facets.services.serving import HostServices, HostServicesWriter
 from remediation.facets.snapshot import Snapshot

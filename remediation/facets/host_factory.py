@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.connections.settings import ConnectionSettings, from_variables, with_servers
 from remediation.facets.host_info import HostInfo
-from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
+from remediation.facets.protocols import NO_CONTEXT, LookContext
 from remediation.facets.scripts import script
 from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock, SystemClock

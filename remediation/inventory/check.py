@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -23,14 +23,18 @@ SOME_TEXT = "-"
 
 _PORTS = ("ansible_port", "ansible_ssh_port")
 _ADDRESSES = frozenset({*_PORTS, "endpoint", "registry"})
-_READ = re.compile(r"ansible_|(?:endpoint|registry)$")
+LIMITS = ("max_risk", "close_programs", "warn_seconds")
+_READ = re.compile(rf"ansible_|(?:endpoint|registry|{'|'.join(LIMITS)})$")
 _NAMED = re.compile(r"\b(?:ansible_\w+|endpoint\b|registry\b)")
 _EVALUATED = re.compile(r"user|pass|host$|file|path|pem|proxy|jump")
 
 
-def check_inventory(inventory: Inventory, extra: Layer | None = None) -> None:
-    """Raise `InputError` with all hosts whose connection variables are invalid. ``extra`` are the variables of ``-e``."""
-    found = [mistake for host in inventory.hosts for mistake in _mistakes(inventory, host, extra)]
+def check_inventory(inventory: Inventory, extra: Layer | None = None, limits: Callable[[Layer], object] | None = None) -> None:
+    """Raise `InputError` with all hosts whose connection variables are invalid. ``extra`` are the variables of ``-e``.
+
+    ``limits`` raises `UsageError` for an invalid value of one of `LIMITS`.
+    """
+    found = [mistake for host in inventory.hosts for mistake in _mistakes(inventory, host, extra, limits)]
     if found:
         raise InputError(tuple(dict.fromkeys(found)))
 
@@ -86,8 +90,11 @@ _OURS = "ansible_"
 _OWN_PARTS = [name.removeprefix(_OURS) for name in KNOWN]
 
 
-def _mistakes(inventory: Inventory, host: str, extra: Layer | None) -> list[Problem]:
+def _mistakes(inventory: Inventory, host: str, extra: Layer | None, limits: Callable[[Layer], object] | None) -> list[Problem]:
     known = {name: origin for name, origin in origins(inventory, host, extra).items() if _READ.match(name)}
+    wrong = list(_beyond(host, {name: known.pop(name) for name in LIMITS if name in known}, limits))
+    if wrong:
+        return wrong
     connection = known.get("ansible_connection")
     if connection is not None and has_template(connection.value):
         return []
@@ -106,6 +113,17 @@ def _mistakes(inventory: Inventory, host: str, extra: Layer | None) -> list[Prob
     except UsageError as error:
         return [_placed(error, known, home)]
     return []
+
+
+def _beyond(host: str, known: Mapping[str, Origin], limits: Callable[[Layer], object] | None) -> Iterator[Problem]:
+    """Yield the host's limits that cannot be read; those with a template are read when a task runs."""
+    for name, origin in known.items():
+        if limits is None or has_template(origin.value):
+            continue
+        try:
+            limits({name: origin.value})
+        except UsageError as error:
+            yield problem(f"host {host}: {error.message}", origin.place)
 
 
 def _missing(host: str, known: Mapping[str, Origin], home: Place | None) -> Problem | None:

@@ -141,6 +141,8 @@ class _InventoryReader:
         if content is None or isinstance(content, Table):
             return content
         text = _text_of(path)
+        if text is None:
+            return None
         if looks_like_ini(text) or (path.suffix not in SUFFIXES and isinstance(content, str)):
             del self.problems[before:]
             return read_ini(text, path, self.problems)
@@ -309,11 +311,12 @@ def _with_port(variables: Table | None, port: int | None) -> Table | None:
     return Table({"ansible_port": port, **known}, known.place, known.key_places, known.value_places)
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path) -> str | None:
+    """Return a file's text, None if it cannot be read, which `read_yaml` has reported."""
     try:
         return read_text(path, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return ""
+    except (OSError, ValueError):
+        return None
 
 
 def _kind(value: object) -> str:

@@ -16,6 +16,8 @@ ALONE = re.compile(r"^[^\s:,!&~]+:\d+$|^\[[0-9a-fA-F.:]+\](?::\d+)?$")
 """A name with a port, or an IPv6 address in brackets, whose colons are not separators."""
 PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]{0,1000}\])+")
 """A part between colons. Colons inside brackets belong to a slice or a character set."""
+SIGNS = ("!", "&", "~")
+NEXT = "write names, groups, group[0:3], web*, ~regex, with : or , between them, ! to leave out and & to restrict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,10 @@ class Matched:
 
 
 def split_pattern(pattern: str | Sequence[str]) -> list[str]:
-    """Split a pattern into its parts. A pattern with a comma is split only at commas, as in Ansible."""
+    """Split a pattern into its parts. A pattern with a comma is split only at commas, as in Ansible.
+
+    Raises `UsageError` for an unclosed bracket and for a sign without a name: read leniently, both would select other hosts.
+    """
     if not isinstance(pattern, str):
         return [part for each in pattern for part in split_pattern(str(each))]
     if "," in pattern:
@@ -35,8 +40,13 @@ def split_pattern(pattern: str | Sequence[str]) -> list[str]:
     elif ALONE.match(pattern) or _is_ipv6(pattern):
         parts = [pattern]
     else:
+        _refuse_brackets(pattern)
         parts = PART.findall(pattern)
-    return [part.strip() for part in parts if part.strip()]
+    found = [part.strip() for part in parts if part.strip()]
+    empty = next((part for part in found if part in SIGNS), None)
+    if empty is not None or (not found and pattern.strip()):
+        raise UsageError(f"the pattern {pattern!r} names no host after {(empty or pattern.strip()[-1])!r}", next_step=NEXT)
+    return found
 
 
 def match_hosts(
@@ -59,6 +69,14 @@ def match_hosts(
             those = {*_named(part[1:], hosts, groups), *(name for name in implicit if name == part[1:])}
             found = {host: None for host in found if (host in those) is kept}
     return Matched(tuple(found), tuple(nothing))
+
+
+def _refuse_brackets(pattern: str) -> None:
+    """Raise `UsageError` for a bracket without its partner, which `PART` would leave out."""
+    outside = re.sub(r"\[[^\]]{0,1000}\]", "", pattern)
+    stray = next((character for character in outside if character in "[]"), None)
+    if stray is not None:
+        raise UsageError(f"the pattern {pattern!r} has a {stray!r} without its partner", next_step=NEXT)
 
 
 def _is_ipv6(text: str) -> bool:
@@ -98,7 +116,9 @@ def _fits(pattern: str) -> Callable[[str], object]:
         try:
             return re.compile(pattern[1:]).match
         except re.error as error:
-            raise UsageError(f"the pattern {pattern!r} is not a valid regular expression: {error}") from None
+            raise UsageError(
+                f"the pattern {pattern!r} is not a valid regular expression: {error}", next_step="correct it"
+            ) from None
     if pattern == "*":
         return bool
     return re.compile(fnmatch.translate(pattern)).match

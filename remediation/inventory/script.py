@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,10 +10,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from remediation.model.errors import Place, Problem
+from remediation.model.text.json_text import load_json
 from remediation.templating.yaml.loader import problem
 from remediation.templating.yaml.located import Rows, Table, Text
 
@@ -22,6 +23,7 @@ TIMEOUT = 120.0
 LARGEST = 16 * 1024 * 1024
 """Most bytes that a program may print, as for an inventory file."""
 META = "_meta"
+PARTS = ("hosts", "vars", "children")
 
 
 def is_program(path: Path) -> bool:
@@ -50,23 +52,40 @@ def read_program(path: Path, problems: list[Problem]) -> Table:
         if name == META:
             continue
         given = {"hosts": value} if isinstance(value, list) else value
-        if not isinstance(given, Mapping):
-            problems.append(problem(f"{path}: group {name}: expected a list of hosts, or a mapping", place))
+        wrong = _wrong(given)
+        if wrong:
+            problems.append(problem(f"{path}: group {name}: {wrong}", place))
             continue
-        hosts = given.get("hosts") or []
-        own = {str(host): _variables(path, str(host), known, problems) for host in hosts}
-        parts = {"hosts": _table(own, place), "children": _table(dict.fromkeys(given.get("children") or []), place)}
-        if isinstance(given.get("vars"), Mapping):
+        own = {str(host): _variables(path, str(host), known, problems) for host in given.get("hosts") or ()}
+        parts = {"hosts": _table(own, place), "children": _table(dict.fromkeys(given.get("children") or ()), place)}
+        if given.get("vars"):
             parts["vars"] = _data(given["vars"], place)
         groups[str(name)] = _table({key: part for key, part in parts.items() if part}, place)
     return _table(groups, place)
 
 
+def _wrong(group: Any) -> str:
+    """Return what is wrong with a group, "" if nothing is."""
+    if not isinstance(group, Mapping):
+        return "expected a list of hosts, or a mapping"
+    if group and not any(part in group for part in PARTS):
+        return f"expected a mapping with {', '.join(PARTS)}, got {', '.join(map(repr, islice(group, 3)))}"
+    for part in ("hosts", "children"):
+        names = group.get(part) or ()
+        if not isinstance(names, (list, tuple, Mapping)) or not all(isinstance(name, (str, int)) for name in names):
+            return f"{part} must be a list of names"
+    return "" if isinstance(group.get("vars") or {}, Mapping) else "vars must be a mapping"
+
+
 def _variables(path: Path, host: str, known: Any, problems: list[Problem]) -> Table | None:
-    found = known.get(host) if isinstance(known, Mapping) else None
-    if not isinstance(known, Mapping):
-        found = _printed(path, ("--host", host), problems)
-    return _data(found, Place(str(path), 1, 1)) if isinstance(found, Mapping) and found else None
+    if isinstance(known, Mapping):
+        found, source = known.get(host), f"hostvars of {host}"
+    else:
+        found, source = _printed(path, ("--host", host), problems), f"--host {host}"
+    if found is not None and not isinstance(found, Mapping):
+        problems.append(problem(f"{path}: {source}: expected a mapping of variables", Place(str(path), 1, 1)))
+        return None
+    return _data(found, Place(str(path), 1, 1)) if found else None
 
 
 def _printed(path: Path, words: tuple[str, ...], problems: list[Problem]) -> Any:
@@ -74,15 +93,20 @@ def _printed(path: Path, words: tuple[str, ...], problems: list[Problem]) -> Any
     shown = f"{path} {' '.join(words)}"
     try:
         code, output, errors = run_bounded([str(path.resolve()), *words], TIMEOUT, LARGEST)
-    except (OSError, OverflowError, TimeoutError) as error:
-        problems.append(problem(f"{shown} cannot be run: {error}", place))
+    except (OverflowError, TimeoutError) as error:
+        problems.append(problem(f"{shown} was ended: {error}", place))
+        return None
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)  # it is there: its first line names an interpreter that is not
+        reason = "its first line names a program that does not exist" if missing else error.strerror or error
+        problems.append(problem(f"{shown} cannot be run: {reason}", place))
         return None
     if code:
         said = errors.decode(errors="replace").strip().splitlines()
         problems.append(problem(f"{shown} ended with exit code {code}{f': {said[-1]}' if said else ''}", place))
         return None
     try:
-        return json.loads(output)
+        return load_json(output, LARGEST)
     except ValueError as error:
         problems.append(problem(f"{shown} did not print JSON: {error}", place))
         return None

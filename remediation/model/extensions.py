@@ -23,7 +23,7 @@ def load_extension(group: str, name: str) -> Any:
     try:
         (entry,) = found.values()
         return entry.load()
-    except Exception as error:
+    except Exception as error:  # importing foreign code can raise anything
         raise UsageError(
             f"the extension {name!r} of {group} cannot be loaded: {type(error).__name__}: {error}",
             next_step="mend or uninstall the distribution that brings it",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,12 +23,24 @@ def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return
+    with _written_beside(path, text, mode) as beside:
+        beside.replace(path)
+
+
+def create_private(path: Path, text: str) -> None:
+    """Create `path` with mode 600. Of several writers the first one creates it. Raises `FileExistsError` and other `OSError`."""
+    with _written_beside(path, text, 0o600) as beside:
+        os.link(beside, path)  # unlike a rename, it replaces nothing
+
+
+@contextmanager
+def _written_beside(path: Path, text: str, mode: int) -> Iterator[Path]:
+    """Yield a new file with the text next to `path`; remove it at the end if it is still there."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(text)
-        beside.replace(path)
-    except BaseException:
+        yield beside
+    finally:
         beside.unlink(missing_ok=True)
-        raise

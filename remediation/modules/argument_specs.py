@@ -32,9 +32,14 @@ class ValidateArgumentSpec(Module):
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Compare the variables of the specification's names with it."""
-        names = {name for key, spec in self.argument_spec.items() for name in (key, *_aliases(spec))}
-        values = {**{name: task.variables[name] for name in names if name in task.variables}, **self.provided_arguments}
-        wrong = list(mismatches(self.argument_spec, values))
+        try:
+            names = {name for key, spec in self.argument_spec.items() for name in (key, *_aliases(spec))}
+            values = {**{name: task.variables[name] for name in names if name in task.variables}, **self.provided_arguments}
+            wrong = list(mismatches(self.argument_spec, values))
+        except (AttributeError, TypeError, ValueError) as error:  # of lists and mappings in it that are neither
+            return failed_result(
+                f"the argument specification has a part of the wrong type: {error}", "correct it as in Ansible's documentation"
+            )
         context: dict[str, Any] = {"validate_args_context": self.validate_args_context}
         if not wrong:
             return done_result(changed=False, msg="The arg spec validation passed", **context)

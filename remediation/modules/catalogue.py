@@ -100,7 +100,7 @@ def _loaded(name: str, entry: Any) -> type[Module]:
     where = f"the module {name} of the distribution {entry.dist.name if entry.dist else '(unknown)'}"
     try:
         found = entry.load()
-    except Exception as error:
+    except Exception as error:  # importing foreign code can raise anything
         raise UsageError(
             f"{where} cannot be loaded: {type(error).__name__}: {error}", next_step="correct or remove that distribution"
         ) from error

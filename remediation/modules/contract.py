@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeAlias, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from remediation.connections.calls import Call, Probe, Reply
 from remediation.model.change import Risk, StepCall
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from remediation.facets.protocols import Reader
     from remediation.model.clock import Clock
     from remediation.model.outcome import Result
+
+
+LONGEST = 10**9
+"""Highest duration in seconds, 30 years. The functions of the operating system that wait do not accept every number."""
+Duration: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=False)]
+"""A duration in seconds."""
 
 
 class Action(BaseModel):

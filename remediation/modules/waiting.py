@@ -11,7 +11,7 @@ from remediation.connections.calls import Completed, Run
 from remediation.model.change import StepCall
 from remediation.model.errors import DeadlineExceeded, Unreachable
 from remediation.model.outcome import Outcome
-from remediation.modules.contract import Module, ModuleTask
+from remediation.modules.contract import LONGEST, Duration, Module, ModuleTask
 from remediation.modules.files.placing import as_action
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
 
@@ -21,8 +21,8 @@ class Pause(Module):
 
     local: ClassVar[bool] = True
 
-    seconds: float | None = Field(None, description="how long")
-    minutes: float | None = Field(None, description="how long")
+    seconds: float | None = Field(None, description="how long", le=LONGEST, allow_inf_nan=False)
+    minutes: float | None = Field(None, description="how long", le=LONGEST / 60, allow_inf_nan=False)
     prompt: str | None = Field(None, description="question to the user who started the run")
     echo: bool = Field(default=True, description="show what the user types")
 
@@ -74,10 +74,10 @@ def contacted(task: ModuleTask, timeout: float = 30.0) -> bool:
 class WaitForConnection(Module):
     """Wait until the host can be reached."""
 
-    connect_timeout: float = Field(5, description="seconds for one attempt")
-    delay: float = Field(0, description="seconds before the first attempt")
-    sleep: float = Field(1, description="seconds between attempts")
-    timeout: float = Field(600, description="seconds after which the task fails")
+    connect_timeout: Duration = Field(5, description="seconds for one attempt")
+    delay: Duration = Field(0, description="seconds before the first attempt")
+    sleep: Duration = Field(1, description="seconds between attempts")
+    timeout: Duration = Field(600, description="seconds after which the task fails")
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Contact the host until that succeeds; check mode does not wait."""
@@ -101,9 +101,9 @@ class WaitForConnection(Module):
 class Reboot(Module):
     """Restart the host and wait until it is back."""
 
-    pre_reboot_delay: float = Field(0, description="seconds of warning for logged-in users")
-    post_reboot_delay: float = Field(0, description="seconds to wait after the host is back")
-    reboot_timeout: float = Field(600, description="seconds for the restart")
+    pre_reboot_delay: Duration = Field(0, description="seconds of warning for logged-in users")
+    post_reboot_delay: Duration = Field(0, description="seconds to wait after the host is back")
+    reboot_timeout: Duration = Field(600, description="seconds for the restart")
     connect_timeout: float | None = Field(None, description="accepted for compatibility")
     test_command: str | None = Field(None, description="command that must succeed after the restart")
     msg: str = Field("Reboot initiated by Ansible", description="accepted for compatibility; the message names this program")

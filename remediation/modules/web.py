@@ -18,7 +18,7 @@ from remediation.connections.calls import Completed, Reply, Run
 from remediation.model.change import StepCall
 from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome, Result
-from remediation.modules.contract import Module, ModuleTask, Program
+from remediation.modules.contract import Duration, Module, ModuleTask, Program
 from remediation.modules.files.attributes import FileModule, backup_name, expanded_path
 from remediation.modules.files.placing import STEP, as_action, merged_results
 from remediation.modules.paths import joined_path, path_exists
@@ -114,7 +114,7 @@ class Uri(HttpModule):
     status_code: list[int] = Field([200], description="statuses of success")
     return_content: bool = Field(default=False, description="return the body of the answer")
     follow_redirects: str = Field("safe", description="all, safe (GET and HEAD) or none")
-    timeout: float = Field(30, description="seconds for the whole request")
+    timeout: Duration = Field(30, description="seconds for the whole request")
     dest: str | None = Field(None, description="file on the host for the body of the answer")
     creates: str | None = Field(None, description="path; if it exists, no request is made")
     removes: str | None = Field(None, description="path; if it does not exist, no request is made")
@@ -222,7 +222,7 @@ class GetUrl(HttpModule, FileModule):
     checksum: str | None = Field(None, description="ALGORITHM:SUM, or ALGORITHM:URL of a list of sums")
     force: bool = Field(default=False, description="download even if the file is there")
     backup: bool = Field(default=False, description="keep a copy of a replaced file")
-    timeout: float = Field(10, description="seconds without an answer")
+    timeout: Duration = Field(10, description="seconds without an answer")
     tmp_dest: str | None = Field(None, description="accepted for compatibility; the file is staged next to its destination")
     ciphers: list[str] = Field(default_factory=list, description="accepted for compatibility")
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from remediation.modules.catalogue import is_module, module_class, module_names, short_name
-from remediation.modules.contract import Action
+from remediation.modules.contract import Action, Duration
 
 COLLECTION = "ansible.builtin."
 
@@ -114,14 +114,16 @@ class WaitFor(Action):
     """Wait for a port, a file, or text in a file."""
 
     host: str = Field("127.0.0.1", description="host to connect to, as seen from the target")
-    port: int | None = Field(None, description="the port")
+    port: int | None = Field(None, description="the port", ge=0, le=65535)
     path: str | None = Field(None, description="the file")
-    search_regex: str | None = Field(None, description="regular expression that the file's content must match")
+    search_regex: str | None = Field(
+        None, description="regular expression that the content of the file, or what the port sends, must match"
+    )
     state: Literal["started", "stopped", "present", "absent", "drained"] = Field("started", description="what to wait for")
-    timeout: float = Field(300, description="seconds after which the task fails")
-    connect_timeout: float = Field(5, description="timeout of one connection attempt in seconds")
-    delay: float = Field(0, description="seconds before the first check")
-    sleep: float = Field(1, description="seconds between checks")
+    timeout: Duration = Field(300, description="seconds after which the task fails")
+    connect_timeout: Duration = Field(5, description="timeout of one connection attempt in seconds")
+    delay: Duration = Field(0, description="seconds before the first check")
+    sleep: Duration = Field(1, description="seconds between checks")
     msg: str | None = Field(None, description="message on failure")
 
     @model_validator(mode="after")
@@ -197,7 +199,7 @@ class SetupFacts(Action):
 
     gather_subset: Any = Field(None, description="all, min, hardware, network, virtual, gpu, ollama; ! excludes one")
     filter: Any = Field(None, description="patterns of the names to keep")
-    gather_timeout: float = Field(60, description="seconds after which the host has not answered")
+    gather_timeout: Duration = Field(60, description="seconds after which the host has not answered")
     fact_path: str | None = Field(None, description="folder of local facts (*.fact)")
 
 

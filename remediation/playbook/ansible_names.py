@@ -23,7 +23,6 @@ _ACCOUNTS = "accounts are not managed here; use command (useradd, usermod) guard
 _SERVERS = "this kind of server is not managed here; use command with its own program, or uri"
 _FACTS = "remove it: facts are read when a step needs them"
 _LOGIN = "set the login in the inventory (ansible_user, ansible_port, ansible_connection)"
-_ORDER = "hosts run in the order of the pattern, independently of each other"
 
 KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),

@@ -11,11 +11,14 @@ from remediation.templating.yaml.located import has_template
 
 Check: TypeAlias = Callable[[Any], bool]
 
+LARGEST = 10**12
+"""Numbers above it, infinity and NaN are no durations or counts."""
+
 
 def _number(value: object) -> bool:
     if isinstance(value, str):
         return is_whole(value.strip().replace(".", "", 1))
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _whole(value: object) -> bool:
@@ -115,64 +118,37 @@ HANDED_DOWN: Mapping[str, Kind] = {
 }
 """Keywords that plays, blocks and imports pass to their tasks."""
 
-BLOCK: Mapping[str, Kind] = {
-    **HANDED_DOWN,
-    "always": LIST,
-    "block": LIST,
-    "delegate_facts": SWITCH,
-    "delegate_to": TEXT,
-    "name": TEXT,
-    "notify": TEXTS,
-    "rescue": LIST,
-    "when": CONDITION,
-}
+_DELEGATED: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_facts": SWITCH, "delegate_to": TEXT, "when": CONDITION}
 
-APPLY: Mapping[str, Kind] = {
-    **HANDED_DOWN,
-    "delegate_facts": SWITCH,
-    "delegate_to": TEXT,
-    "name": TEXT,
-    "notify": TEXTS,
-    "when": CONDITION,
-}
+APPLY: Mapping[str, Kind] = {**_DELEGATED, "name": TEXT, "notify": TEXTS}
 """Keywords that ``apply`` of an include passes to the included tasks."""
+
+BLOCK: Mapping[str, Kind] = {**APPLY, "always": LIST, "block": LIST, "rescue": LIST}
 
 LOOPS: Mapping[str, Kind] = {"loop": ANYTHING, **{f"with_{name}": ANYTHING for name in (*LISTS, *LOOKUPS)}}
 """``loop``, and Ansible's older form for each lookup."""
 
 TASK: Mapping[str, Kind] = {
-    **HANDED_DOWN,
+    **APPLY,
     **LOOPS,
     "args": MAPPING,
     "async": WHOLE,
     "poll": WHOLE,
     "changed_when": CONDITION,
     "delay": NUMBER,
-    "delegate_facts": SWITCH,
-    "delegate_to": TEXT,
     "failed_when": CONDITION,
     "listen": TEXTS,
     "loop_control": MAPPING,
-    "name": TEXT,
-    "notify": TEXTS,
     "register": NAME,
     "retries": WHOLE,
     "risk": TEXT,
     "until": CONDITION,
-    "when": CONDITION,
 }
 
-ROLE: Mapping[str, Kind] = {**HANDED_DOWN, "delegate_facts": SWITCH, "delegate_to": TEXT, "when": CONDITION}
+ROLE: Mapping[str, Kind] = _DELEGATED
 """Keywords of an entry of ``roles``; its other keys are variables of the role."""
 
-IMPORT: Mapping[str, Kind] = {
-    **HANDED_DOWN,
-    "args": MAPPING,
-    "delegate_facts": SWITCH,
-    "delegate_to": TEXT,
-    "name": TEXT,
-    "when": CONDITION,
-}
+IMPORT: Mapping[str, Kind] = {**_DELEGATED, "args": MAPPING, "name": TEXT}
 
 IMPORT_PLAYBOOK: Mapping[str, Kind] = {"name": TEXT, "tags": TEXTS, "vars": MAPPING, "when": CONDITION}
 
@@ -221,23 +197,9 @@ LOOP_CONTROL: Mapping[str, Kind] = {
 PROMPT = frozenset({"confirm", "default", "encrypt", "name", "private", "prompt", "salt", "salt_size", "unsafe"})
 """Keys of an entry of ``vars_prompt``."""
 
-STATIC = frozenset(
-    {
-        "register",
-        "name",
-        "roles",
-        "vars_prompt",
-        "loop_var",
-        "index_var",
-        "tasks",
-        "block",
-        "rescue",
-        "always",
-        "handlers",
-        "goal",
-        "rungs",
-    }
-)
+STATIC = frozenset({
+    "register", "name", "roles", "vars_prompt", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs",
+})  # fmt: skip
 """Keywords that cannot be templates, or whose elements are checked one by one."""
 
 

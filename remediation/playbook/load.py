@@ -14,8 +14,7 @@ from remediation.playbook.errors import Problems, where
 from remediation.playbook.keywords import as_switch
 from remediation.playbook.load_context import Loading, find_file, handed_down, key_place, shown_value, value_place
 from remediation.playbook.model import GatherFacts, LoadedTasks, Play, Playbook, TaskSettings
-from remediation.playbook.roles.folders import runbooks
-from remediation.playbook.roles.reader import LoadedRole, RoleUse, read_entry, read_role
+from remediation.playbook.roles import LoadedRole, RoleUse, read_entry, read_role, runbooks
 from remediation.playbook.tasks import TaskReader
 from remediation.steps.registry import registry
 from remediation.templating.templar import Scope

@@ -17,9 +17,9 @@ from remediation.playbook.keywords import as_switch
 from remediation.playbook.load_context import Loading, handed_down, key_place, shown_value, texts_of, value_place
 from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
 from remediation.playbook.parameters import check_parameters, given_parameters
-from remediation.playbook.roles.reader import RoleUse, read_role
+from remediation.playbook.roles import RoleUse, read_role
 from remediation.templating.templar import flaw
-from remediation.templating.yaml.located import Table, Text, has_template, texts_in
+from remediation.templating.yaml.located import Rows, Table, Text, has_template, texts_in
 
 IMPORT = "import_tasks"
 INCLUDE = "include_tasks"
@@ -53,7 +53,8 @@ class TaskReader:
         if not isinstance(raw, list):
             self._problems.add(f"expected a list of tasks, got {shown_value(raw)}", where(raw, place))
             return ()
-        found = [self.node(item, outer, f"{prefix}{number}", where(raw, place)) for number, item in enumerate(raw)]
+        places = raw.places if isinstance(raw, Rows) and len(raw.places) == len(raw) else [where(raw, place)] * len(raw)
+        found = [self.node(item, outer, f"{prefix}{number}", places[number]) for number, item in enumerate(raw)]
         return tuple(node for node in found if node is not None)
 
     def node(self, raw: Any, outer: TaskSettings, path: str, place: Place | None) -> Node | None:

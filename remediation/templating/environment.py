@@ -6,23 +6,26 @@ This differs from Jinja's NativeEnvironment: text is never evaluated as a Python
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from itertools import chain
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from jinja2 import ChainableUndefined, StrictUndefined, TemplateSyntaxError, Undefined, nodes
+from jinja2 import ChainableUndefined, StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, Undefined, nodes
 from jinja2.compiler import Frame
 from jinja2.lexer import Lexer, Token
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment
+from jinja2.utils import missing
 
+from remediation.model.files import read_text
 from remediation.model.text.yaml_limits import LONGEST_NUMBER
 from remediation.templating.filters.common import FILTERS
-from remediation.templating.included import LazyContext, LazyTemplate, source_of
 from remediation.templating.jinja_tests import TESTS
 from remediation.templating.lazy import OMIT, materialised
 from remediation.templating.limits import (
@@ -34,6 +37,7 @@ from remediation.templating.limits import (
     raised,
     remainder,
 )
+from remediation.templating.lookups.lists import folders, found_in
 from remediation.templating.lookups.single import now
 from remediation.templating.wrapping import hiding, is_secret, plainly, qualified, seeing, veiled
 from remediation.templating.yaml.secret import Secret, revealed
@@ -131,6 +135,25 @@ def readable(source: object) -> Iterator[None]:
         yield
     except (RecursionError, MemoryError):
         raise TemplateSyntaxError("nested too deeply", 1) from None
+
+
+class LazyContext(Context):
+    """The names of a template; passing them to an included template evaluates none."""
+
+    def get_all(self) -> Any:
+        """Return all names."""
+        return ChainMap(self.vars, self.parent) if self.vars else self.parent
+
+
+class LazyTemplate(Template):
+    """A template whose names are evaluated on use, including those of included templates."""
+
+    def new_context(self, vars: Any = None, shared: bool = False, locals: Mapping[str, Any] | None = None) -> Context:
+        """Return the context of one rendering."""
+        own = {name: value for name, value in (locals or {}).items() if value is not missing}
+        names: Any = {} if vars is None else vars
+        names = ChainMap(own, names) if own else names
+        return self.environment.context_class(self.environment, names, self.name, self.blocks, globals=self.globals)
 
 
 class Environment(ImmutableSandboxedEnvironment):
@@ -313,3 +336,11 @@ def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
 def _checked(text: str) -> str:
     ENVIRONMENT.compile_expression(text)  # rejects text that closes the braces
     return f" {text} "
+
+
+def source_of(name: str, names: Any) -> str:
+    """Return the text of an included template. Raises `TemplateNotFound`, and OSError if it cannot be read."""
+    path = found_in(str(name), folders(names, "templates")) if names is not None else None
+    if path is None or Path(path).is_dir():
+        raise TemplateNotFound(str(name))
+    return read_text(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from typing import Any
 
 import pytest
@@ -110,3 +111,20 @@ def test_an_interrupt_is_130() -> None:
         raise KeyboardInterrupt
 
     assert guarded(interrupt) == INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "a.yml"), "a.yml: Permission denied\n  next: check that file"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), "the working folder cannot be read: No such file"),
+        (OSError(errno.ENOSPC, "No space left on device"), "what this command writes cannot be written: No space left"),
+        (OSError(errno.EIO, "Input/output error"), "an input or output failed: Input/output error\n  next: "),
+    ],
+)
+def test_an_error_of_the_system_says_what_it_concerns(error: OSError, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> int:
+        raise error
+
+    assert guarded(fail) == 1
+    assert capsys.readouterr().err.startswith(says)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from remediation_lab.free_ports import free_port
 from remediation_lab.linux import sshd as lab
 from tests.support.parts import missing, need_program
 
@@ -32,7 +33,7 @@ def sshd(folder: Path, *lines: str, sftp: str = "internal-sftp", programs: Path 
         missing("Debian's sshd is no Windows program")
     for program, package in (("sshd", "openssh-server"), ("ssh-keygen", "openssh-client")):
         need_program(program, package)
-    port = lab.free_port()
+    port = free_port()
     lab.configure(folder, port, *lines, sftp=sftp, programs=programs)
     process = lab.launch(folder)
     try:

@@ -21,6 +21,7 @@ BROKEN = (
     "http://127.0.0.1:abc", "http://127.0.0.1:99999", ":99999", "http://[::1", "http://[::1]x", "[::g]", "http://", "", "ftp://gpu", "file:///etc",
     "http://ops:s3cr3t@gpu:11434", "ops:s3cr3t@gpu", "http://gpu:1?x", "http://gpu#x", "http://gpu:", "http://gpu:0", "http://gpu:-1", "http://a b",
     "http://gpu/api", "http://gpu/api/generate", "http://gpu/v1/", "gpu:\u0663", "http://gpu:1:2", "gpu\n", "gp\nu", "\x1b[2J", "-", "http:/gpu",
+    "gpu..example", "http://.gpu", f"{'g' * 64}.example", "g." * 130,
 )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def test_a_request_to_no_address_is_a_failure(url: str) -> None:
     "more",
     [
         {"ansible_host": "http://gpu"}, {"ansible_host": "gpu:5986"}, {"ansible_host": "ops@gpu"}, {"ansible_host": "gpu/x"}, {"ansible_host": "a b"},
-        {"ansible_host": "gpu#"}, {"ansible_port": "fünf"}, {"ansible_port": "\u0665"}, {"ansible_port": "9" * 5000}, {"ansible_port": True},
+        {"ansible_host": "gpu#"}, {"ansible_host": "gpu..example"}, {"ansible_host": "g" * 64}, {"ansible_port": "fünf"}, {"ansible_port": "\u0665"}, {"ansible_port": "9" * 5000}, {"ansible_port": True},
         {"ansible_winrm_proxy": "http://proxy:abc"}, {"ansible_winrm_proxy": "http://u:s3cr3t@"}, {"ansible_winrm_proxy": "socks9://proxy"},
     ],
     ids=str,

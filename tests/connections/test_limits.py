@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
-import json
 import os
 import socket
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,21 +19,14 @@ from remediation.connections.calls import Completed, Failed, FileContent, Http, 
 from remediation.connections.guard import Guard
 from remediation.connections.recorder.replay import ReplayConnection
 from remediation.connections.ssh import commands as ssh_exec
-from remediation.connections.winrm.transport import forbidden_xml
-from remediation.connections.worker import protocol
-from remediation.connections.worker.connection import WorkerConnection
-from remediation.connections.worker.local_process import ChildChannel
-from remediation.connections.worker.session import WorkerSession
-from remediation.connections.worker.transport import DeliveryUnknown, ReadTimeout
 from remediation.facets.host_factory import open_host
 from remediation.model import limits
-from remediation.model.clock import SystemClock
-from remediation.model.errors import CallFailed, HostError, Unreachable, UsageError
+from remediation.model.errors import CallFailed, Unreachable, UsageError
 from remediation.model.limits import LimitExceeded
 from remediation.model.text.json_text import load_json
 from tests.connections import contract, hostile
-from tests.connections.conftest import PASSWORD, opened
-from tests.connections.hostile import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, envelope, servers
+from tests.connections.conftest import opened
+from tests.connections.hostile import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, servers
 from tests.connections.sshd import sshd
 from tests.support.parts import need_program
 
@@ -240,91 +229,6 @@ def test_sudo_reads_regular_files_only(tmp_path: Path) -> None:
     assert reply == Failed("error", f"{tmp_path / 'fifo'} is not a regular file")
 
 
-# WinRM: nothing of it needs a login, a hostile server answers the very first message
-
-
-def winrm(server: Hostile, **more: object) -> Guard:
-    return opened({
-        "ansible_connection": "winrm", "ansible_host": "127.0.0.1", "ansible_port": server.port, "ansible_winrm_scheme": "http",
-        "ansible_user": "ops", "ansible_password": PASSWORD, "ansible_winrm_operation_timeout_sec": 1,
-        "ansible_winrm_read_timeout_sec": 2, "ansible_timeout": 2, **more,
-    })  # fmt: skip
-
-
-def unreachable(guard: Guard) -> HostError:
-    with pytest.raises(Unreachable) as caught:
-        guard.exchange([Run(("x",), writes=True)])
-    guard.close()
-    assert "\n" not in caught.value.message
-    assert caught.value.next_step
-    return caught.value
-
-
-@pytest.mark.parametrize("answer", [*TOO_MUCH, *TOO_SLOW, "gzip bomb"])
-def test_a_winrm_service_that_answers_too_much_or_too_slowly(servers: Servers, answer: str) -> None:
-    server = servers.start(answer)
-    unreachable(winrm(server))
-    assert server.sent < limits.ENVELOPE + SLACK
-    assert b"Accept-Encoding: identity" in server.requests[0]
-
-
-@pytest.mark.parametrize("status", REDIRECTS)
-def test_a_winrm_service_that_redirects_gets_nothing_more(servers: Servers, status: int) -> None:
-    server, elsewhere = servers.redirecting(status, "/wsman")
-    error = unreachable(winrm(server))
-    assert f"the service redirects to {elsewhere.url}/wsman (HTTP {status}), and redirects are not followed" in error.message
-    assert "ansible_host" in error.next_step
-    assert (len(server.requests), len(elsewhere.requests)) == (1, 0)
-
-
-ENTITIES = '<!DOCTYPE s [<!ENTITY a "aaaaaaaaaa">' + "".join(
-    f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 10}">' for n in range(8)
-) + "]>"  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        (f"{ENTITIES}<s>&i;</s>", "has a document type"), (f"{ENTITIES}<s>&i;</s>".encode("utf-16").decode("latin-1"), "has a document type"),
-        ("<a>" * 150_000, "is nested deeper"), ("<a>" * 101 + "</a>" * 101, "is nested deeper"), ("<a>" * 100 + "</a>" * 100, ""), ("no XML", ""),
-    ],
-    ids=["entities", "utf-16", "deep", "101", "100", "none"],
-)  # fmt: skip
-def test_xml_that_no_parser_gets(text: str, problem: str) -> None:
-    assert problem in forbidden_xml(text.encode("latin-1"))
-    assert bool(problem) == bool(forbidden_xml(text.encode("latin-1")))
-
-
-@pytest.mark.parametrize("body", ["<a>" * 1000, "", "<b/>" * 10_000])
-def test_a_winrm_answer_that_is_no_message_is_one_sentence(servers: Servers, body: str) -> None:
-    unreachable(winrm(servers.start([envelope(body, ENTITIES if not body else "")])))
-
-
-@posix
-@pytest.mark.parametrize("way", ["local", "winrm"])
-@pytest.mark.parametrize("answer", ["endless body", "endless header line", "endless continue", "gzip bomb"])
-def test_memory_is_bounded(servers: Servers, way: str, answer: str) -> None:
-    """In a process that may take no more than 600 MB of address space."""
-    server = servers.start(answer)
-    code = (
-        "import resource, sys\n"
-        "from remediation.connections.calls import Http, Run\n"
-        "from tests.connections.test_limits import opened, winrm\n"
-        "class Server: port = int(sys.argv[2])\n"
-        "guard = winrm(Server) if sys.argv[1] == 'winrm' else opened({'ansible_connection': 'local'})\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (600_000_000,) * 2)\n"
-        "call = Http('GET', f'http://127.0.0.1:{Server.port}/api/version') if sys.argv[1] == 'local' else Run(('x',))\n"
-        "try: print(guard.exchange([call]))\n"
-        "except Exception as error: print(type(error).__name__, error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, way, str(server.port)], capture_output=True, text=True, timeout=60, check=False,
-        cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("[Failed(kind='error'" if way == "local" else "Unreachable"), done.stdout
-
-
 def test_a_cassette_has_limits(tmp_path: Path) -> None:
     head = '{"cassette": 1, "hosts": [{"host": 1, "platform": "posix"}]}\n'
     for content in (
@@ -360,86 +264,6 @@ def test_what_exceeds_is_never_taken_for_all() -> None:
     content = gathering(finish=True)
     with pytest.raises(LimitExceeded):
         content()
-
-
-class Mute:
-    """A channel whose host says the same again and again."""
-
-    def __init__(self, said: Callable[[str], bytes]) -> None:
-        self.clock, self._said, self._nonce, self.received = SystemClock(), said, "", 0
-
-    def start(self, command: object, deadline: float) -> None:
-        """Nothing is started."""
-
-    def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
-        for line in data.splitlines():
-            if (content := base64.b64decode(line)).startswith(b'{"nonce"'):
-                self._nonce = json.loads(content)["nonce"]
-
-    def receive(self, deadline: float) -> bytes:
-        self.received += 1
-        if self.received == 1:
-            hello = base64.b64encode(b'{"hello": 1, "language_mode": "FullLanguage"}').decode()
-            return f"{self._nonce} {hello}\n".encode()
-        return self._said(self._nonce)
-
-    def errors(self) -> str:
-        return ""
-
-
-def _line(nonce: str, value: object) -> bytes:
-    return f"{nonce} {base64.b64encode(json.dumps(value).encode()).decode()}\n".encode()
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        lambda nonce: nonce.encode() + b" " + b"A" * 1_000_000, lambda _: b"x" * 1_000_000,
-        lambda nonce: _line(nonce, {"id": 1, "call": 0, "stream": "stdout", "data": base64.b64encode(b"x" * 300_000).decode()}),
-        lambda nonce: _line(nonce, {"id": 1, "call": 0, "stream": "stdout", "data": ""}) * 10_000,
-        lambda nonce: _line(nonce, {"id": 1, "call": "x", "stream": "stdout", "data": ""}), lambda nonce: _line(nonce, {"id": 1, "stream": 1}),
-        lambda nonce: _line(nonce, {"id": 1, "replies": [1]}), lambda nonce: _line(nonce, {"id": 1, "replies": {}}),
-        lambda nonce: _line(nonce, {"id": 1, "call": 0, "stream": "stdout", "data": "="}),
-        lambda nonce: f"{nonce} {base64.b64encode(b'[' * 200_000).decode()}\n".encode(),
-    ],
-    ids=range(10),
-)  # fmt: skip
-def test_a_worker_that_talks_nonsense_without_end(said: Callable[[str], bytes]) -> None:
-    channel = Mute(said)
-    talk = WorkerSession("box", channel)  # type: ignore[arg-type]  # all that a conversation needs of a channel
-    end = time.monotonic() + 60
-    talk.greet((), end, 60.0)
-    with pytest.raises(DeliveryUnknown):
-        talk.ask([{"op": "run"}], end)
-    assert channel.received < limits.ANSWER // 280_000
-
-
-def test_noise_alone_ends_with_the_deadline() -> None:
-    channel = Mute(lambda _: b"noise\n")
-    talk = WorkerSession("box", channel)  # type: ignore[arg-type]  # as above
-    talk.greet((), time.monotonic() + 5, 5.0)
-    with pytest.raises(ReadTimeout):
-        talk.ask([{"op": "run"}], time.monotonic() + 0.2)
-
-
-@pytest.mark.parametrize(
-    "reply", [{}, {"rc": "x"}, {"rc": None}, {"rc": 0, "stdout": 5}, {"rc": 0, "stdout": "="}, {"rc": float("inf")}]
-)
-def test_a_reply_of_another_form_is_a_failure(reply: dict[str, object]) -> None:
-    for writes, kind in ((False, "error"), (True, "uncertain")):
-        found = protocol.understood(lambda: protocol.completed(reply), Run(("docker",), writes=writes))
-        assert isinstance(found, Failed)
-        assert (found.kind, "docker: cannot parse the worker's reply" in found.message) == (kind, True)
-
-
-@posix
-def test_a_local_powershell_that_writes_without_end_is_ended() -> None:
-    program = (sys.executable, "-I", "-c", "import os\nwhile True: os.write(1, b'x' * 65536); os.write(2, b'y' * 65536)")
-    connection = WorkerConnection("here", ChildChannel("here", before=program), scripts=lambda _: "", opening=1.0, greeting=60.0)
-    with pytest.raises(HostError) as caught:
-        connection.exchange([Run(("x",), timeout=1.0)])
-    assert "a line of the worker exceeds the limit of 32 MB" in caught.value.message
-    connection.close()
 
 
 def test_an_ssh_port_that_drips_or_sends_a_giant_packet(tmp_path: Path) -> None:

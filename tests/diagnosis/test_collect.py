@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pytest
 
 from remediation.diagnosis.advice.sender import find_senders
-from remediation.diagnosis.collect import collect, diagnose_host
+from remediation.diagnosis.collect import collect
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Piece
 from remediation.model.errors import CallFailed, DeadlineExceeded
@@ -211,7 +211,7 @@ def test_the_senders_of_num_gpu_are_named_with_file_and_line() -> None:
 
 
 def test_the_finding_names_who_asks_and_what_to_change() -> None:
-    found = diagnose_host(Host())  # type: ignore[arg-type]
+    found = diagnose(collect(Host()))  # type: ignore[arg-type]
     first = found.findings[0]
     assert first.because.endswith("the Modelfile of mistral:7b asks for 1")
     assert "PARAMETER num_gpu -1" in first.cure
@@ -241,7 +241,7 @@ def test_a_model_whose_manifest_names_a_layer_that_is_gone_is_corrupt_although_n
     del world.store[blob_path(WEIGHTS)]
     world.variables["model"] = MODEL
     del world.models[MODEL]
-    (first, *_) = diagnose_host(FakeReader(world)).findings
+    (first, *_) = diagnose(collect(FakeReader(world))).findings
     assert first.cause is Cause.MODEL_CORRUPT
     assert f"the manifest of {MODEL} names it" in first.quotes[0].text
 
@@ -253,7 +253,7 @@ def test_the_state_of_docker_desktop_proves_what_a_silent_engine_does_not_say(st
     world = on_desktop()
     assert world.docker is not None
     world.docker, world.engine_up = replace(world.docker, state=state), False
-    found = [one for one in diagnose_host(FakeReader(world)).findings if one.cause is Cause.DOCKER_DESKTOP_STATE]
+    found = [one for one in diagnose(collect(FakeReader(world))).findings if one.cause is Cause.DOCKER_DESKTOP_STATE]
     assert [(one.because.rpartition(": ")[2], one.confidence >= 0.8) for one in found] == ([(said, True)] if said else [])
 
 
@@ -265,7 +265,7 @@ def test_a_native_server_that_hangs_is_no_fault_of_an_engine_that_is_not_there()
     world.fails["engine.facts"] = [
         CallFailed("refused", output="Cannot connect to the Docker daemon at unix:///var/run/docker.sock.")
     ] * 9
-    diagnosis = diagnose_host(FakeReader(world))
+    diagnosis = diagnose(collect(FakeReader(world)))
     first = diagnosis.findings[0]
     assert 0 < diagnosis.confidence(Cause.EXPLICIT_NUM_GPU) < 0.5, "the log says how it was"
     assert (first.cause, Cause.DOCKER_DESKTOP_STATE in [one.cause for one in diagnosis.findings]) == (Cause.OTHER, False)

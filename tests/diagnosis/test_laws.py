@@ -10,9 +10,8 @@ from typing import Any
 
 import yaml
 
-from remediation.diagnosis.diagnose import diagnose, judge
+from remediation.diagnosis.diagnose import derive, diagnose, judge
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.facts.derive import derive
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.load import of_incident
 from remediation.diagnosis.readers.reading import read_evidence

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediation.facets.protocols import Reader
-from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
+from remediation.facets.protocols import NO_CONTEXT, LookContext, Reader
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Runner
 from tests.engine.fakes.host import FakeAccess, FakeReader, World, within

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.engine.exit_codes import PRECEDENCE, Exit, exit_code, worst
+from remediation.engine.exit_codes import OF_OUTCOME, PRECEDENCE, worst
 from remediation.model.outcome import Outcome
 
 
@@ -21,17 +21,13 @@ from remediation.model.outcome import Outcome
     ],
 )
 def test_the_outcomes_of_the_hosts_give_the_exit_code(outcomes: list[Outcome], code: int) -> None:
-    assert exit_code(outcomes) == code
+    assert worst(OF_OUTCOME[outcome] for outcome in outcomes) == code
 
 
 def test_the_precedence_is_130_1_3_2_5_4_0() -> None:
     assert [int(code) for code in PRECEDENCE] == [130, 1, 3, 2, 5, 4, 0]
     for position, code in enumerate(PRECEDENCE):
         assert worst(PRECEDENCE[position:]) is code
-
-
-def test_an_interrupt_stands_above_all() -> None:
-    assert exit_code([Outcome.UNREACHABLE], interrupted=True) is Exit.INTERRUPTED
 
 
 def test_a_code_that_is_not_ours_is_refused() -> None:

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from remediation_lab import control
+from remediation_lab.free_ports import free_port
 from tests.connections.sshd import Sshd, sshd
 from tests.facets import beds
 from tests.facets.beds import Bed
 from tests.support.engine import Engine
 from tests.support.fixtures import gpu_engine, nvml, plain_engine
-from tests.support.project import Project, free_port
+from tests.support.project import Project
 
 __all__ = ["gpu_engine", "nvml", "plain_engine"]
 

@@ -14,8 +14,8 @@ import pytest
 
 from remediation.facets.host_factory import Host, open_host
 from remediation.model.errors import Blocked, CallFailed, UsageError
+from remediation_lab.linux.programs import install_nvidia_smi
 from remediation_lab.ollama import snapshot
-from tests.facets import smi
 from tests.support import nvml_library
 from tests.support.engine import DEVICE, TOTAL
 
@@ -59,7 +59,7 @@ def card(path: Path, **held: int) -> Path:
 @pytest.mark.live
 def test_nvml_and_nvidia_smi_agree(nvml: Path, tmp_path: Path) -> None:
     path = card(tmp_path / "gpu.txt", **{f"{os.getpid()}/pytest": 700 * MIB, "ollama runner x": 1000 * MIB})
-    smi.install(tmp_path / "bin", path)
+    install_nvidia_smi(tmp_path / "bin", path)
     by_library = use(nvml_library.environment(nvml, path))
     by_command = use({"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
     assert by_library.returncode == 0, by_library.stderr

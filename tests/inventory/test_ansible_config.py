@@ -85,12 +85,43 @@ def test_a_program_prints_groups_and_variables(folder: Path) -> None:
         ("echo no; exit 3", "--list ended with exit code 3"),
         ("echo no", "--list did not print JSON"),
         ("""echo '{"web": 5}'""", "group web: expected a list of hosts, or a mapping"),
+        ("""echo '{"web": {"hosts": 5}}'""", "group web: hosts must be a list of names"),
+        ("""echo '{"web": {"hosts": "web1"}}'""", "group web: hosts must be a list of names"),
+        ("""echo '{"web": {"hosts": [["web1"]]}}'""", "group web: hosts must be a list of names"),
+        ("""echo '{"web": {"hosts": [null]}}'""", "group web: hosts must be a list of names"),
+        ("""echo '{"web": {"hosts": ["a"], "children": "db"}}'""", "group web: children must be a list of names"),
+        ("""echo '{"web": {"hosts": ["a"], "vars": [1]}}'""", "group web: vars must be a mapping"),
+        ("""echo '{"web": {"host": ["a"]}}'""", "group web: expected a mapping with hosts, vars, children, got 'host'"),
+        ("""echo '{"web": ["a"], "_meta": {"hostvars": {"a": 5}}}'""", "hostvars of a: expected a mapping of variables"),
+        ("""[ $1 = --list ] && echo '{"web": ["a"]}' || echo 5""", "--host a: expected a mapping of variables"),
+        ("""[ $1 = --list ] && echo '{"web": ["a"]}' || { echo none >&2; exit 2; }""", "--host a ended with exit code 2: none"),
+        (
+            "printf '%400s%400s' | sed 's/ /[/g' | sed 's/\\[/]/401g'",
+            "--list did not print JSON: the JSON text is nested deeper than 100 levels",
+        ),
+        ("""echo '{"web": {"vars": {"x": NaN}}}'""", "--list did not print JSON: NaN is not a JSON value"),
     ],
 )
 def test_a_program_that_fails_is_one_sentence(folder: Path, text: str, told: str) -> None:
     with pytest.raises(InputError) as refused:
         load_inventory([_program(folder, text)])
     assert told in str(refused.value)
+
+
+def test_a_program_without_its_interpreter_is_one_sentence(folder: Path) -> None:
+    path = _program(folder, "")
+    path.write_text("#!/no/such/python\n", encoding="utf-8")
+    with pytest.raises(InputError, match="--list cannot be run: its first line names a program that does not exist"):
+        load_inventory([path])
+
+
+def test_hosts_of_a_program_without_meta_are_asked_for_one_by_one(folder: Path) -> None:
+    text = (
+        """[ $1 = --list ] && echo '{"web": {"hosts": ["a", "b"], "vars": {"l": [1, "x"]}}}' || echo "{\\"name\\": \\"$2\\"}\""""
+    )
+    found = load_inventory([_program(folder, text)])
+    assert [found.layers(host)[0]["name"] for host in found.hosts] == ["a", "b"]
+    assert [1, "x"] in [layer.get("l") for layer in found.layers("a")]
 
 
 def test_an_ini_inventory_has_places_and_types(folder: Path) -> None:
@@ -130,6 +161,7 @@ def test_a_program_whose_child_hangs_is_ended_with_it(folder: Path) -> None:
     ("text", "sentence"),
     [
         ("[gpu]\na\n[gpu:children]\nnosuch\n", r"4:1: \[gpu:children\] names the group 'nosuch'"),
+        ("[gpu]\na\n# a comment\n[gpu:vars]\nport\n", r"5:1: expected VARIABLE=VALUE in \[gpu:vars\], got 'port'"),
         ("[gpu]\na\n[nosuch:vars]\nx=1\n", r"3:1: \[nosuch:vars\] names a group that this file does not define"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from remediation.engine.context import Policy
 from remediation.inventory.load import check_inventory, load_inventory
 from remediation.model.errors import InputError
 from remediation.templating.yaml.located import trusted
@@ -81,3 +82,28 @@ def test_all_wrong_hosts_are_reported(written: Written) -> None:
         "hosts.yml:4:5: host a uses connection winrm but has no password; set ansible_password here or in group_vars/all.yml",
         "hosts.yml:5:5: host b uses connection winrm but has no user; set ansible_user here or in group_vars/all.yml",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "max_risk: dangerous",
+            "hosts.yml:4:7: host a: max_risk: unknown risk 'dangerous'; one of observe, safe, disruptive, destructive",
+        ),
+        ("close_programs: maybe", "hosts.yml:4:7: host a: close_programs: expected true or false, got 'maybe'"),
+        ("warn_seconds: soon", "hosts.yml:4:7: host a: warn_seconds: expected a number of seconds, got 'soon'"),
+    ],
+)
+def test_a_limit_of_a_host_that_cannot_be_read_is_known_before_the_host_is_touched(
+    written: Written, line: str, message: str
+) -> None:
+    path = written(f"all:\n  hosts:\n    a:\n      {line}\n")
+    with pytest.raises(InputError) as caught:
+        check_inventory(load_inventory([path]), None, Policy().for_host)
+    assert [str(problem).rpartition("/inv/")[2].splitlines()[0] for problem in caught.value.problems] == [message]
+
+
+def test_a_limit_that_is_a_template_is_read_when_a_task_runs(written: Written) -> None:
+    path = written('all: {hosts: {a: {max_risk: "{{ risk }}", warn_seconds: 5}}}\n')
+    check_inventory(load_inventory([path]), None, Policy().for_host)

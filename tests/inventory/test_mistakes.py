@@ -31,6 +31,9 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("1: {hosts: {a: }}\n", "hosts.yml:1:1: a group name must be a string, got 1; quote it"),
         ("web: {hosts: {'n[1:]': }}\n", "hosts.yml:1:15: host n[1:]: the range has no end"),
         ("web: {hosts: {'n[01:100]': }}\n", "host n[01:100]: the range 01:100 begins with zeros"),
+        ("web: {hosts: {'n[1:3': }}\n", "host n[1:3: the range is incomplete: write it as [01:64]"),
+        ("web: {hosts: {'n[z:a]': }}\n", "host n[z:a]: the range z:a ends before it begins"),
+        (f"web: {{hosts: {{'n[1:{10**40}]': }}}}\n", "the ends of the range are too long"),
         ("web: {hosts: {'n[5:1]': }}\n", "host n[5:1]: the range 5:1 ends before it begins"),
         ("web: {hosts: {'n[1:9999999]': }}\n", "expand to 9,999,999 hosts"),
         ("web: {hosts: {'n[a:9]': }}\n", "consists neither of numbers nor of single letters"),
@@ -82,3 +85,10 @@ def test_a_file_that_cannot_be_opened_is_named(written: Written) -> None:
     (path.parent / "host_vars/a.yml").symlink_to(path.parent / "gone.yml")
     with pytest.raises(InputError, match=r"a\.yml: cannot be read: No such file"):
         load_inventory([path])
+
+
+@pytest.mark.parametrize("name", ["hosts.yml", "hosts.ini", "hosts"])
+def test_an_inventory_in_another_encoding_is_named_and_not_called_empty(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes("[web]\na\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"not UTF-8 text \(byte 0\); save it as UTF-8"):
+        load_inventory([tmp_path / name])

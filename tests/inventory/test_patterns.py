@@ -105,3 +105,12 @@ def test_an_ipv6_address_is_one_name() -> None:
 def test_the_nearest_name_is_found_in_any_case(inventory: Inventory) -> None:
     with pytest.raises(UsageError, match="'Titan1'; did you mean 'titan1'"):
         inventory.check_limit("Titan1")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["[", "~[", "red[0", "red[0:", "[rb", "r]1", "!", "&", "~", "red:!", "red,&", "!red:&", ":", ",", "red:[b"]
+)
+def test_a_pattern_that_is_cut_or_has_a_sign_without_a_name_is_refused(inventory: Inventory, pattern: str) -> None:
+    """Each was read as fewer restrictions than were written: `[` and `!` selected every host."""
+    with pytest.raises(UsageError, match="the pattern"):
+        inventory.allowed(pattern)

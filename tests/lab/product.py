@@ -142,7 +142,8 @@ def program(folder: Path, hosts: Mapping[str, Mapping[str, object]], **variables
         out, err = io.StringIO(), io.StringIO()
         with _home(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                main(["remediate", *words, "--inventory", str(inventory), "--json"])
+                where = () if words[0] in {"resume", "undo"} else ("--inventory", str(inventory))
+                main(["remediate", *words, *where, "--json"])
             except SystemExit as end:
                 code = int(end.code or 0)
         assert "Traceback" not in err.getvalue(), err.getvalue()

@@ -18,6 +18,7 @@ import winrm
 from remediation.model.errors import CallFailed, UsageError
 from remediation_lab import control
 from remediation_lab.wire import Client, Refusal, Service
+from remediation_lab.world.worlds import WORLDS
 from tests.lab import speaking
 from tests.lab.speaking import probe
 
@@ -255,3 +256,8 @@ def test_a_lab_that_other_code_has_started_is_restarted_and_its_machines_stay(tm
         assert known[lab.hosts[0].name]["fault"] == "healthy"
     finally:
         control.stop(tmp_path)
+
+
+def test_each_kind_of_host_can_be_started_by_its_name() -> None:
+    """The worlds that the machines' process knows, and the Linux host, which is no machine of it."""
+    assert set(control.NAMES) == {*WORLDS, "linux"}

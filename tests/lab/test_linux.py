@@ -16,6 +16,7 @@ from subprocess import run
 import pytest
 
 from remediation_lab import control
+from remediation_lab.free_ports import free_port
 from remediation_lab.linux import faults, sshd
 from remediation_lab.linux.host import MODEL, LinuxHost
 from tests.lab.product import Events, program
@@ -43,11 +44,11 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     need_program("sshd", "openssh-server")
-    home, port = tmp_path_factory.mktemp("linux") / "gpu-07", sshd.free_port()
+    home, port = tmp_path_factory.mktemp("linux") / "gpu-07", free_port()
     # one such host at a time, since a host's processes are this machine's
     with (Path(tempfile.gettempdir()) / f"remediation-tests-service-{os.getuid()}").open("w") as alone:
         fcntl.flock(alone, fcntl.LOCK_EX)
-        host = LinuxHost(home, sshd.free_port())
+        host = LinuxHost(home, free_port())
         sshd.configure(home / "sshd", port, programs=home / "bin")
         server = sshd.launch(home / "sshd")
         try:

@@ -79,6 +79,7 @@ REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "num-gpu-1-model": ("explicit_num_gpu", ("model.parameter", "model.reloaded")),
     "num-gpu-1-client": ("explicit_num_gpu", ("model.reloaded",)),
     "vram-occupied": ("vram_occupied", ("vram.free", "model.reloaded")),
+    "memory-limit": ("system_memory_limit", ("wsl.configured", "wsl.restarted", "model.reloaded", "vram.free")),
     "by-hand": ("unknown", ("model.reloaded",)),
     "healthy": ("healthy", ()),
 }
@@ -88,13 +89,13 @@ BY_HAND: Mapping[str, tuple[str, str]] = {
     "unit-gpu-overhead": ("gpu_overhead_reserved", f"wsl -d {NAME} -u root -- systemctl edit ollama"),
     "linux-driver": ("docker_desktop_state", "never inside WSL"),
     "version-1": ("docker_desktop_state", "wsl --set-version"),
-    "memory-limit": ("system_memory_limit", ""),
     "two-models-loaded": ("explicit_num_gpu", ""),
-    "distribution-stopped": ("unknown", ""),
-    "not-forwarded": ("unknown", ""),
+    "distribution-stopped": ("other", f"wsl -d {NAME} -u root -- systemctl start ollama"),
+    "unit-stopped": ("other", f"wsl -d {NAME} -u root -- systemctl start ollama"),
+    "not-forwarded": ("other", f"Take the line localhostForwarding=false out of {CONFIG}"),
 }
 """The cause, and words of the advice with which the diagnosis ends; the runbook changes nothing."""
-SAMPLE = ("num-gpu-1", "vram-occupied", "unit-llm-library", "linux-driver", "version-1")
+SAMPLE = ("num-gpu-1", "memory-limit", "unit-llm-library", "linux-driver", "version-1", "distribution-stopped", "not-forwarded")
 
 
 def test_every_fault_has_its_outcome() -> None:
@@ -130,6 +131,7 @@ def test_what_ends_with_advice(fault: str, tmp_path: Path) -> None:
     cause, cure, code, changed, events = outcome(made(fault), tmp_path)
     assert (cause, code, changed) == (wanted, 2, ()), events
     assert advice in cure
+    assert json.dumps(advice)[1:-1] in events  # the runbook ends with it
 
 
 def play(machine: Machine, folder: Path, *tasks: str) -> tuple[int, Events]:
@@ -145,6 +147,26 @@ def test_a_memory_limit_is_raised_and_wsl_restarted(tmp_path: Path) -> None:
     assert (code, steps(events)) == (0, ("wsl.configured", "wsl.restarted")), events
     assert (machine.state.guest_memory, answers(machine)) == (8 * 1024**3, True)
     assert machine.state.writes["wsl --shutdown"] == 1
+
+
+def test_a_memory_limit_is_predicted_asked_for_and_undone(tmp_path: Path) -> None:
+    machine = made("memory-limit")
+    before = machine.files.get(CONFIG)
+    with on(machine, tmp_path) as remediate:
+        code, events = remediate("fix-offload", "--check", "--diff")
+        said = json.dumps(events)
+        assert (code, machine.files.get(CONFIG)) == (4, before), events
+        assert "-memory=1GB\\n+memory=16GB" in said
+        assert f"wsl --shutdown: ends {NAME}, with all programs and unsaved work in them" in said
+    with on(machine, tmp_path, max_risk="safe") as remediate:
+        code, events = remediate("fix-offload")
+        assert (code, machine.files.get(CONFIG), "wsl --shutdown" in machine.state.writes) == (5, before, False), events
+    with on(machine, tmp_path) as remediate:
+        code, events = remediate("fix-offload")
+        assert (code, machine.state.guest_memory) == (0, 16 * 1024**3), events
+        run = next(each["run"] for each in events if each["event"] == "run_end")
+        code, events = remediate("undo", run)
+    assert machine.files.get(CONFIG) == before, events
 
 
 def test_a_stopped_distribution_is_started(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def wsl(text: str | None) -> World:
     """Return the host whose desktop user has this ``.wslconfig``."""
     world = stack()
     path = "C:\\Users\\ana\\.wslconfig"
-    world.limits = SystemLimits(wslconfig=path)
+    world.limits = SystemLimits(host=16 * GIB, wslconfig=path)
     if text is not None:
         world.texts[path] = text.encode()
     return world

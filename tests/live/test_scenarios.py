@@ -103,7 +103,7 @@ def test_a_number_of_layers_in_the_model_itself_is_taken_out(host: Service, tmp_
     host.ask("/api/create", {"model": "few", "from": MODEL, "stream": False, "parameters": {"num_gpu": 1}})
     host.load("few")
     ended = fixed(host, tmp_path, "-e", "model=few")
-    assert (ended.code, ended.steps) == (0, ["model.parameter", "model.reloaded"]), ended.ladder
+    assert (ended.code, ended.steps) == (0, ["model.parameter", "model.reloaded"]), ended.summary
     assert host.loaded["few:latest"][0] is True
     assert "num_gpu                        -1" in host.ask("/api/show", {"model": "few"})["parameters"]
 
@@ -114,7 +114,7 @@ def test_a_model_that_was_loaded_while_the_card_was_full_is_reloaded_once_there_
     assert host.loaded[MODEL][0] is False
     host.occupy()
     ended = fixed(host, tmp_path, "-e", f"model={MODEL}")
-    assert (ended.code, ended.steps, host.loaded[MODEL]) == (0, ["model.reloaded"], (True, FOR_EVER)), ended.ladder
+    assert (ended.code, ended.steps, host.loaded[MODEL]) == (0, ["model.reloaded"], (True, FOR_EVER)), ended.summary
 
 
 def test_the_other_model_stays_as_it_is(host: Service, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_the_other_model_stays_as_it_is(host: Service, tmp_path: Path) -> None:
     host.load(MODEL, num_gpu=1)
     before = host.loaded[OTHER]
     ended = fixed(host, tmp_path, "-e", f"model={MODEL}")
-    assert (ended.code, host.loaded[MODEL], host.loaded.get(OTHER)) == (0, (True, FOR_EVER), before), ended.ladder
+    assert (ended.code, host.loaded[MODEL], host.loaded.get(OTHER)) == (0, (True, FOR_EVER), before), ended.summary
 
 
 def test_a_server_at_another_port_is_found_by_its_environment(host: Service, tmp_path: Path) -> None:
@@ -151,5 +151,5 @@ def test_a_model_of_the_newer_engine_is_reloaded(host: Service, tmp_path: Path) 
     host.load(NEWER, num_gpu=1)
     assert host.loaded[NEWER][0] is False
     ended = fixed(host, tmp_path, "-e", f"model={NEWER}")
-    assert (ended.code, ended.steps, host.loaded[NEWER]) == (0, ["model.reloaded"], (True, FOR_EVER)), ended.ladder
+    assert (ended.code, ended.steps, host.loaded[NEWER]) == (0, ["model.reloaded"], (True, FOR_EVER)), ended.summary
     assert ended.kinds("goal")[-1]["values"]["layers"] == [37, 37]

@@ -102,7 +102,7 @@ def test_a_damage_that_was_repaired_is_not_found_again_on_a_small_card(
     bed.load(guide_project)
     made = volume(guide_project)["CreatedAt"]
     ended = Ended(*_ending(fix(project_environment, tmp_path, *DISRUPTIVE, "--last-resort", "-e", json.dumps(NO_REGISTRY))))
-    assert (ended.code, ended.deletes, volume(guide_project)["CreatedAt"]) == (2, False, made), ended.ladder
+    assert (ended.code, ended.deletes, volume(guide_project)["CreatedAt"]) == (2, False, made), ended.summary
     assert "model_corrupt" not in json.dumps(ended.ladder["result"]["causes"])
 
 

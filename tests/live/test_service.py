@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from remediation_lab.linux.programs import NOT_FOUND, REFUSED
 from tests.steps.on_engine import changes, told
 from tests.support.loaded import python
 from tests.support.parts import need_program
 from tests.support.project import MODEL
-from tests.support.service import NOT_FOUND, REFUSED, Service, service
+from tests.support.service import Service, service
 
 pytestmark = pytest.mark.live
 

@@ -79,8 +79,8 @@ def test_a_setting_of_the_unit_is_overridden_in_a_drop_in_and_undone(
         assert f"+{line}" in diff.splitlines()
         log = tmp_path / "calls.log"
         ended = fixed(host, tmp_path, "--max-risk", "disruptive", "--log-file", str(log), "--log-level", "debug")
-        assert ended.ladder["result"]["causes"][:1] in ([cause], []), ended.ladder
-        assert (ended.code, host.loaded[MODEL][0], host.restarts) == (0, True, 1), ended.ladder
+        assert ended.ladder["result"]["causes"][:1] in ([cause], []), ended.summary
+        assert (ended.code, host.loaded[MODEL][0], host.restarts) == (0, True, 1), ended.summary
         assert ended.steps == ["ollama.environment", "ollama.reconfigured", "model.reloaded"]
         assert {path: text for path, text in host.unit_files.items() if path in before} == before
         (made,) = [text for path, text in host.unit_files.items() if path.endswith(UNIT)]
@@ -96,7 +96,7 @@ def test_an_old_driver_is_renewed_by_a_person(tmp_path: Path) -> None:
     with service(tmp_path / "gpu-01", driver="470.82", CUDA_VISIBLE_DEVICES="") as host:
         host.load()
         ended = fixed(host, tmp_path, "--max-risk", "disruptive", "--last-resort")
-        assert (ended.code, ended.steps, ended.deletes) == (2, [], False), ended.ladder
+        assert (ended.code, ended.steps, ended.deletes) == (2, [], False), ended.summary
 
 
 @WITH_ROOT
@@ -107,7 +107,7 @@ def test_a_program_of_another_user_is_named_and_left_alone(tmp_path: Path) -> No
                 host.load()
                 for words in BOTH:
                     ended = fixed(host, tmp_path, *words)
-                    assert (ended.code, ended.rungs, ended.steps) == (2, ["Make room on the GPU"], []), ended.ladder
+                    assert (ended.code, ended.rungs, ended.steps) == (2, ["Make room on the GPU"], []), ended.summary
                     assert (
                         ended.next_step == f"close sleep (process {program.pid}, of root): it uses 5.0 GiB; then run this again"
                     )
@@ -148,13 +148,12 @@ def test_a_damaged_model_without_a_registry_is_left_as_it_is(tmp_path: Path, har
         loads = host.journal.count("loading model")
         for words in BOTH:
             ended = fixed(host, tmp_path, *words, registry="http://127.0.0.1:9")
-            assert ended.code == 2, ended.ladder
+            assert ended.code == 2, ended.summary
             assert (ended.steps, ended.deletes) == ([], False)
             assert ended.next_step.startswith("give the host access to the model's registry")
             assert not any(event.get("stops") for event in ended.kinds("rung_start"))
         assert sorted(str(path) for path in models.rglob("*")) == stored
-        # one in each run; on a busy machine the lines that name the damage come after the first look, and it is loaded again
-        assert host.journal.count("loading model") - loads <= 6, host.journal
+        assert host.journal.count("loading model") - loads <= 2, host.journal  # one in each run
 
 
 def test_missing_libraries_are_named_and_nothing_is_changed(tmp_path: Path) -> None:
@@ -162,9 +161,9 @@ def test_missing_libraries_are_named_and_nothing_is_changed(tmp_path: Path) -> N
         host.load()
         before = (host.unit_files, host.loaded, host.pid)
         ended = fixed(host, tmp_path, "--max-risk", "disruptive", "-e", f"model={MODEL}")
-        assert (ended.code, ended.steps, ended.deletes) == (2, [], False), ended.ladder
+        assert (ended.code, ended.steps, ended.deletes) == (2, [], False), ended.summary
         assert (host.unit_files, host.loaded, host.pid) == before
-        assert ended.next_step.startswith("Install Ollama again with all its libraries"), ended.ladder
+        assert ended.next_step.startswith("Install Ollama again with all its libraries"), ended.summary
 
 
 @contextmanager
@@ -205,7 +204,7 @@ def test_a_browser_is_closed_and_a_load_that_hangs_is_ended_first(tmp_path: Path
             host.load()
         # a load that says nothing counts as hanging after two minutes
         ended = fixed(host, tmp_path, "--max-risk", "disruptive", timeout=300.0)
-        assert (ended.code, process.poll() is None, host.restarts) == (0, False, int(hangs)), ended.ladder
+        assert (ended.code, process.poll() is None, host.restarts) == (0, False, int(hangs)), ended.summary
         watch.join()
         assert "vram.free" in ended.steps
         assert host.loaded[MODEL][0] is True

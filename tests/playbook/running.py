@@ -22,8 +22,7 @@ from remediation.engine.context import Policy, Ports
 from remediation.engine.events import Emitter
 from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
 from remediation.engine.play.runner import run_playbook
-from remediation.facets.protocols import Reader, Writer
-from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
+from remediation.facets.protocols import NO_CONTEXT, LookContext, Reader, Writer
 from remediation.inventory.load import load_inventory
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import RemediationError

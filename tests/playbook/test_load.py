@@ -52,6 +52,8 @@ def test_every_mistake_is_reported_at_once_with_its_place_and_the_nearest_name(t
       debug: {msg: x}
       fail: {msg: y}
     - not a task
+    - 5
+    -
 """
     assert problems(tmp_path, text) == [
         "3: a play has no keyword 'taks'; did you mean 'tasks'?",
@@ -65,6 +67,8 @@ def test_every_mistake_is_reported_at_once_with_its_place_and_the_nearest_name(t
         "19: this task names no step",
         "22: a task has only one step or action, but this has 'debug' and 'fail'",
         "23: expected a task (a mapping), got 'not a task'",
+        "24: expected a task (a mapping), got 5",
+        "25: expected a task (a mapping), got nothing",
     ]
 
 

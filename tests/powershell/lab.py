@@ -31,7 +31,19 @@ from tests.lab.conftest import made
 from tests.powershell import shell
 
 NAME = "laptop-07"
-_TIMES = {"Now", "At", "elapsed", "first_byte", "last_byte", "CreationDate", "LastBootUpTime", "LastWriteTime"}
+_TIMES = {
+    "Now",
+    "At",
+    "elapsed",
+    "first_byte",
+    "last_byte",
+    "CreationDate",
+    "LastBootUpTime",
+    "LastWriteTime",
+    "Created",
+    "Accessed",
+    "Written",
+}
 """Values that depend on how fast this computer is, or that are rounded to what a DateTime holds."""
 _SECONDS = 30.0
 _SCALE = 200.0

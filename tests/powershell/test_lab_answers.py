@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from remediation.connections.calls import Call, Http, Probe, ReadFile, Run, WriteFile
+from remediation.facets.scripts import source
 from remediation_lab.programs import nvidia_smi
 from remediation_lab.world.faults import FAULTS, FOLDER, MODEL
 from remediation_lab.world.state import State
@@ -54,6 +55,11 @@ def looks() -> Iterator[Call]:
     yield Probe("sample", {"fields": ["memory.used"], "every": 20, "count": 2})
     for name in ("Spooler", "print spooler", "WinRM", "com.docker.service", "no-such-service"):
         yield Probe("service", {"name": name, "action": "read"})
+    for name in (None, "Spooler", "no-such-service"):
+        yield Probe("server", {"service": name, "sqlite": source("sqlite")}, timeout=60.0)
+    for path in (f"{FOLDER}\\.env", FOLDER, "C:\\nowhere\\x", "C:\\Users\\maria", "C:\\Windows\\System32\\nvidia-smi.exe"):
+        yield Probe("status", {"path": path, "follow": True, "algorithm": None})
+    yield Probe("status", {"path": f"{FOLDER}\\.env", "follow": False, "algorithm": "sha256"})
     for path in (FOLDER, "C:\\", "C:\\nowhere", "E:\\", "D:\\models", "C:\\Users\\maria"):
         yield Probe("folder", {"path": path})
     yield Probe("requests", {"paths": [f"{FOLDER}\\.env", "C:\\nowhere\\x.json", "C:\\Users\\maria\\x.json"]})

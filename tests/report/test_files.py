@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from remediation.cli.outputs import ReportFile
+from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.report.html import html
 from remediation.report.junit import junit
@@ -60,6 +61,14 @@ def test_a_report_follows_no_link_at_its_temporary_name(tmp_path: Path) -> None:
     report.write({})
     assert (tmp_path / "victim").read_text(encoding="utf-8") == "untouched"
     assert sorted(path.name for path in tmp_path.iterdir()) == [".report.html.part", "report.html", "victim"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run.html").symlink_to("/dev/full")
+    report = ReportFile.at(str(tmp_path / "run.html"))
+    with pytest.raises(UsageError, match=r"--report .*run\.html: cannot be written: No space left on device"):
+        report.write({})
 
 
 def test_a_run_that_has_not_ended_says_so() -> None:

@@ -42,6 +42,29 @@ class Ended:
         return list(dict.fromkeys(event["step"] for event in self.kinds("change_end") if event["applied"]))
 
     @property
+    def summary(self) -> str:
+        """What was found, tried and changed, and what failed, a line each: for the message of a failed assertion."""
+        lines = [f"exit code {self.code}"]
+        for event in self.events:
+            match event:
+                case {"event": "findings", "diagnosis": diagnosis}:
+                    causes = [(cause["cause"], cause.get("confidence")) for cause in diagnosis.get("findings", ())]
+                    lines.append(f"findings: {causes}")
+                case {"event": "rung_start", "rung": rung}:
+                    lines.append(f"rung: {rung} ({event.get('reason')})")
+                case {"event": "rung_end", "outcome": outcome}:
+                    lines.append(f"  ended: {outcome} ({event.get('reason')})")
+                case {"event": "change_end", "step": step}:
+                    lines.append(f"  {step}: applied={event['applied']} {event.get('error') or event.get('effect')}")
+                case {"event": "note", "text": text}:
+                    lines.append(f"  note: {text}")
+                case {"event": "task_result", "task": task, "outcome": outcome}:
+                    lines.append(f"task {task}: {outcome} ({event.get('reason')}); next: {event.get('next_step')}")
+                case _:
+                    pass
+        return "\n".join(lines)
+
+    @property
     def next_step(self) -> str:
         """What a person should do now."""
         return str(self.ladder.get("next_step") or "")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from remediation_lab.free_ports import free_port
 from tests.support import bed, nvml_library
 from tests.support.engine import Engine, add_image, private_engine
-from tests.support.project import Project, free_port
+from tests.support.project import Project
 
 _FIRST_SUBNET = 211
 

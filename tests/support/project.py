@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import threading
 import urllib.request
@@ -137,10 +136,3 @@ class Project:
         )
         with urllib.request.urlopen(request, timeout=60) as answer:  # http on loopback
             return json.load(answer)
-
-
-def free_port() -> int:
-    """Return a TCP port that is free on loopback now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

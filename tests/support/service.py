@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,110 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from remediation_lab.free_ports import free_port
+from remediation_lab.linux.programs import install
 from remediation_lab.ollama import snapshot
 from tests.connections.sshd import Sshd, sshd
-from tests.facets import smi
 from tests.support.engine import DEVICE, TOTAL
-from tests.support.image import LAB, REPOSITORY, SPEED
+from tests.support.image import SPEED
 from tests.support.parts import missing, need_program
-from tests.support.project import MODEL, free_port
-
-NOT_FOUND = "Failed to restart ollama.service: Unit ollama.service not found."
-REFUSED = (
-    "Failed to restart ollama.service: Interactive authentication required.\n"
-    "See system logs and 'systemctl status ollama.service' for details."
-)
-"""What systemd says to a login that polkit would have to ask for a password."""
-
-_SYSTEMCTL = """#!{python} -I
-import json, os, re, select, signal, subprocess, sys
-from pathlib import Path
-
-home, words = Path({home!r}), [word for word in sys.argv[1:] if word not in ("--no-pager", "--plain", "--no-legend", "--all")]
-unit, loaded, pid = home / "systemd/ollama.service", home / "loaded.json", home / "pid"
-with (home / "calls").open("a") as calls:
-    calls.write(" ".join(words) + "\\n")
-
-
-def texts():
-    return {{str(path): path.read_text() for path in [unit, *sorted(home.glob("systemd/ollama.service.d/*.conf"))] if path.exists()}}
-
-
-def environment(texts):
-    given, unset, files = {{}}, set(), []
-    for text in texts.values():
-        for line in text.splitlines():
-            key, _, value = line.partition("=")
-            if key == "Environment":
-                given.update(dict(word.split("=", 1) for word in re.findall(r'"([^"]*)"', value)))
-            elif key == "UnsetEnvironment":
-                unset.update(value.split())
-            elif key == "EnvironmentFile":
-                files.append(value)
-    for path in files:
-        given.update(dict(line.split("=", 1) for line in Path(path).read_text().splitlines() if "=" in line))
-    return {{name: value.strip('"') for name, value in given.items() if name not in unset}}, files
-
-
-def reload():
-    loaded.write_text(json.dumps(texts()))
-
-
-if words[0] in ("list-units", "list-unit-files"):
-    print("ollama.service loaded active running Ollama Service")
-    sys.exit(0)
-if words[0] == "cat":
-    for path, text in texts().items():
-        print(f"# {{path}}\\n{{text}}")
-    sys.exit(0)
-if words[:2] == ["show", "ollama.service"]:
-    files = environment(texts())[1]
-    alive = Path(f"/proc/{{pid.read_text()}}").exists()
-    state = ("active", pid.read_text()) if alive else ("inactive", "0")
-    print("LoadState=loaded\\nActiveState=" + state[0], f"MainPID={{state[1]}}", f"FragmentPath={{unit}}", sep="\\n")
-    print(*(f"EnvironmentFiles={{path}} (ignore_errors=no)" for path in files), sep="\\n")
-    print("NeedDaemonReload=" + ("no" if json.loads(loaded.read_text()) == texts() else "yes"))
-    sys.exit(0)
-if words == ["daemon-reload"]:
-    reload()
-    sys.exit(0)
-assert words in (["restart", "ollama"], ["start", "ollama"]), words
-fault = (home / "fault").read_text() if (home / "fault").exists() else ""
-if fault and not (fault == {refused!r} and "SUDO_UID" in os.environ):
-    sys.exit(fault)
-if pid.exists():
-    running = os.pidfd_open(int(pid.read_text()))
-    signal.pidfd_send_signal(running, signal.SIGTERM)
-    signal.pidfd_send_signal(running, signal.SIGCONT)  # as systemd does (systemd.kill)
-    select.select([running], [], [])
-else:
-    reload()
-with (home / "journal").open("a") as journal:
-    server = subprocess.Popen(
-        [home / "bin/ollama", "serve"], cwd="/", stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, start_new_session=True,
-        env={{"PATH": os.environ["PATH"], "HOME": str(home), **environment(json.loads(loaded.read_text()))[0]}},
-    )
-pid.write_text(str(server.pid))
-"""
-_OLLAMA = """#!{python}
-import runpy, subprocess, sys
-open("/proc/self/comm", "w").write("ollama")  # as ps and /proc tell the real program's name
-# the real server's models live in separate runner processes, which end with it
-runner = subprocess.Popen(["/usr/bin/ollama runner", "-c", "printf ollama > /proc/self/comm; read line"], executable="/bin/sh", stdin=subprocess.PIPE)
-sys.path[:0] = {packages!r}
-sys.argv[1:] = ["serve", "--memory", {card!r}, "--speed", "{speed}", *{models!r}]
-runpy.run_module("remediation_lab.ollama", run_name="__main__")
-"""
-_JOURNALCTL = """#!/bin/sh
-for tail; do :; done # the last word is the number of lines
-exec tail -n "$tail" {home}/journal
-"""
-# secure_path is this machine's: behind the real sudo, what this host has in front of it comes first again
-_SUDO = """#!{python} -I
-import os, sys
-cut = sys.argv.index("--") + 1
-os.execv({sudo!r}, ["sudo", *sys.argv[1:cut], "env", "PATH=" + os.environ["PATH"], *sys.argv[cut:]])
-"""
+from tests.support.project import MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,28 +161,18 @@ def service(
         missing("a service of systemd's kind needs Linux")
     import fcntl
 
-    port, programs, card = free_port(), home / "bin", home / "gpu.txt"
-    programs.mkdir(parents=True)
+    port, card = free_port(), home / "gpu.txt"
+    home.mkdir(parents=True, exist_ok=True)
     snapshot.write(card, snapshot.Snapshot(DEVICE, driver, TOTAL, {"Xorg": 400 * 1024**2, **(held or {})}))
     (home / "systemd").mkdir()
     given = {"OLLAMA_MODELS": f"{home}/models", "OLLAMA_HOST": f"127.0.0.1:{port}", **environment}
     lines = "".join(f'Environment="{name}={value}"\n' for name, value in given.items())
     (home / "systemd/ollama.service").write_text(f"[Service]\nExecStart=/usr/local/bin/ollama serve\n{lines}", "utf-8")
-    smi.install(programs, card)
-    for name, text in (
-        ("systemctl", _SYSTEMCTL), ("ollama", _OLLAMA), ("journalctl", _JOURNALCTL), ("sudo", _SUDO),
-    ):  # fmt: skip
-        filled = text.format(
-            python=sys.executable, home=str(home), port=port, packages=[str(REPOSITORY), str(LAB)],
-            card=str(card if libraries else home / "no-libraries"), speed=SPEED, models=[word for name in models for word in ("--model", name)],
-            refused=REFUSED, sudo=shutil.which("sudo") or "/usr/bin/sudo",
-        )  # fmt: skip
-        (programs / name).write_text(filled, "utf-8")
-        (programs / name).chmod(0o755)
+    install(home, card=card, speed=SPEED, models=models, libraries=libraries)
     need_program("tail", "coreutils")
     with (Path(tempfile.gettempdir()) / f"remediation-tests-service-{os.getuid()}").open("w") as alone:
         fcntl.flock(alone, fcntl.LOCK_EX)
-        with sshd(home / "sshd", programs=programs) as server:
+        with sshd(home / "sshd", programs=home / "bin") as server:
             made = Service(home, server, port)
             try:
                 _start(made)

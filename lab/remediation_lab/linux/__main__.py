@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from remediation_lab.free_ports import free_port
 from remediation_lab.linux import faults, sshd
 from remediation_lab.linux.host import LinuxHost
 from remediation_lab.wire import Json, Refusal, Service
@@ -25,7 +26,7 @@ class Owner:
         self._name, self._home = name, folder / "hosts" / name
         self._lock = threading.Lock()
         self.ended = threading.Event()
-        self.host = LinuxHost(self._home, sshd.free_port())
+        self.host = LinuxHost(self._home, free_port())
         sshd.configure(self._home / "sshd", port, programs=self._home / "bin")
         self._fresh(faults.DEFAULT)
         self._sshd = sshd.launch(self._home / "sshd")

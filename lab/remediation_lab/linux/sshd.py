@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -103,10 +102,3 @@ def launch(folder: Path) -> subprocess.Popen[bytes]:
             raise CallFailed(f"sshd did not start: {said.read_text(encoding='utf-8', errors='replace').strip()}")
         time.sleep(_PAUSE)
     return process
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nothing uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

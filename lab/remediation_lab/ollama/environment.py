@@ -56,7 +56,6 @@ class Settings:
     max_loaded: int
     max_queue: int
     parallel: int
-    spread: bool
     host: str
     models: str
     map: Mapping[str, str]
@@ -180,7 +179,6 @@ def read(environment: Mapping[str, str], *, extra: Mapping[str, str], without: S
         max_loaded=max_loaded,
         max_queue=max_queue,
         parallel=parallel,
-        spread=reader.boolean("OLLAMA_SCHED_SPREAD"),
         host=host,
         models=models,
         map={key: printed[key] for key in sorted(printed) if key not in without},

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from remediation_lab.ollama.damage import Damage
 from remediation_lab.ollama.models import Model, ModelFile, ModelStore
 
-ROOT = "models"
 _BLOBS, _ASIDE, _MANIFESTS = "models/blobs", "models/set-aside", "models/manifests/registry.ollama.ai/library"
 _PART = {Damage.BLOB_EMPTY: 0.0, Damage.BLOB_CUT_IN_HEADER: 0.0001, Damage.BLOB_CUT: 0.5}
 _WHOLE = {Damage.NONE, Damage.CONFIG_MISSING, Damage.MANIFEST_BROKEN}

@@ -263,6 +263,32 @@ namespace RemediationLab
         }
     }
 
+    // What FileInfo and DirectoryInfo tell of a path; the machine has no links.
+    public class LabFileInfo
+    {
+        readonly JsonNode found;
+        public LabFileInfo(string path)
+        {
+            FullName = LabPath.GetFullPath(path);
+            found = World.Try("stat", new JsonObject { ["path"] = FullName });
+        }
+        public string FullName { get; private set; }
+        public string Name { get { return LabPath.GetFileName(FullName); } }
+        public string Extension { get { return System.IO.Path.GetExtension(Name); } }
+        public long Length { get { return (long)found["size"]; } }
+        public FileAttributes Attributes { get { return LabFile.GetAttributes(FullName); } }
+        public DateTime CreationTime { get { return World.Moment((double)found["created"]).ToLocalTime(); } }
+        public DateTime LastAccessTime { get { return LabDateTime.Now; } }
+        public DateTime LastWriteTime { get { return World.Moment((double)found["modified"]).ToLocalTime(); } }
+        public string Target { get { return null; } }
+        public string LinkType { get { return null; } }
+    }
+
+    public class LabDirectoryInfo : LabFileInfo
+    {
+        public LabDirectoryInfo(string path) : base(path) { }
+    }
+
     public class LabFolder { public string FullName { get; set; } }
 
     public static class LabDirectory

@@ -13,7 +13,7 @@ if (-not ('RemediationLab.World' -as [type])) {
 
 $Replaced = @{
     'Diagnostics.FileVersionInfo' = 'VersionInfo'; 'Diagnostics.Process' = 'Process'; 'Diagnostics.Stopwatch' = 'Stopwatch'; 'DateTime' = 'DateTime'
-    'Environment' = 'Environment'; 'IO.Directory' = 'Directory'; 'IO.DriveInfo' = 'DriveInfo'; 'IO.File' = 'File'; 'IO.FileStream' = 'FileStream'
+    'Environment' = 'Environment'; 'IO.Directory' = 'Directory'; 'IO.DriveInfo' = 'DriveInfo'; 'IO.DirectoryInfo' = 'DirectoryInfo'; 'IO.File' = 'File'; 'IO.FileInfo' = 'FileInfo'; 'IO.FileStream' = 'FileStream'
     'IO.Path' = 'Path'; 'Net.WebRequest' = 'WebRequest'; 'Security.Principal.WindowsIdentity' = 'Identity'
     'Security.Principal.WindowsPrincipal' = 'Principal'
 }
@@ -293,8 +293,10 @@ function New-Entry([string] $Folder, $Row) {
 }
 function New-Key([string] $Path, $Values) {
     $key = [pscustomobject] @{ Name = $Path -replace '^Registry::'; PSChildName = ($Path -split '\\')[-1]; PSPath = $Path; Values = $Values }
+    Add-Member -InputObject $key -MemberType ScriptMethod -Name GetValueNames -Value { @($this.Values.Keys) }
+    Add-Member -InputObject $key -MemberType ScriptMethod -Name GetValueKind -Value { param($Name) if ($this.Values[$Name] -is [int64]) { 'DWord' } else { 'String' } }
     Add-Member -InputObject $key -MemberType ScriptMethod -Name GetValue -Value {
-        param($Name)
+        param($Name, $Default, $Options)
         $value = $this.Values[$Name]
         if ($value -is [int64]) { [int] $value } else { $value }
     }
@@ -325,13 +327,21 @@ function Get-ItemProperty {
 function Get-Item {
     [CmdletBinding()] param([Parameter(Position = 0)] [string] $Path, [string] $LiteralPath, [switch] $Force)
     $place = if ($LiteralPath) { $LiteralPath } else { $Path }
-    $found = Get-Answer 'stat' @{ path = $place }
+    $registry = Test-RegistryPath $place
+    $found = if ($registry) { Get-Answer 'key' @{ path = $place } } else { Get-Answer 'stat' @{ path = $place } }
     if ($script:Refused) { return Write-Refusal $PSCmdlet (New-Refusal $PSCmdlet) }
+    if ($registry -and $null -ne $found) { return New-Key $place $found.values }
     if ($null -eq $found.kind) { return Write-Missing $PSCmdlet "Cannot find path '$place' because it does not exist." 'PathNotFound' $place }
     [pscustomobject] @{
         Name = ($place -split '\\')[-1]; FullName = $place; PSIsContainer = $found.kind -eq 'folder'; Length = [int64] $found.size; LastWriteTime = ConvertTo-Moment $found.modified
         VersionInfo = [pscustomobject] @{ ProductVersion = $found.version }
     }
+}
+function Get-Acl {
+    [CmdletBinding()] param([string] $LiteralPath)
+    $found = Get-Answer 'stat' @{ path = $LiteralPath }
+    if ($script:Refused) { return Write-Refusal $PSCmdlet (New-Refusal $PSCmdlet) }
+    [pscustomobject] @{ Owner = $found.owner }
 }
 # No program of the machine is on PATH but those of System32.
 function Get-Command {
@@ -357,4 +367,4 @@ function New-Object {
     $made
 }
 
-Export-ModuleMember -Function Enter-Windows, *-Cim*, *-ScheduledTask*, *-Process, Get-WSManInstance, *-Service, Start-Sleep, Join-Path, Test-Path, Get-ChildItem, Get-Item, Get-ItemProperty, Get-Command, New-Object
+Export-ModuleMember -Function Enter-Windows, *-Cim*, *-ScheduledTask*, *-Process, Get-WSManInstance, *-Service, Start-Sleep, Join-Path, Test-Path, Get-ChildItem, Get-Item, Get-ItemProperty, Get-Acl, Get-Command, New-Object

@@ -103,12 +103,18 @@ def _true(_: Machine, __: Distribution, ___: Sequence[str]) -> Done:
 def _cat(machine: Machine, guest: Distribution, words: Sequence[str]) -> Done:
     booted = machine.state.guest_booted
     known = {
+        "/proc/meminfo": f"MemTotal:       {_memory(machine) // 1024} kB\n",
         "/proc/uptime": f"{machine.clock.now() - booted:.2f} 0.00\n",
         "/proc/1/stat": f"1 (systemd) S {' '.join(['0'] * 18)} {round((guest.started - booted) * _TICKS)} 0\n",
     }
     missing = [each for each in words if each not in known]
     text = "".join(known.get(each, "") for each in words)
     return failed(f"cat: {missing[0]}: No such file or directory", stdout=text) if missing else said(text)
+
+
+def _memory(machine: Machine) -> int:
+    """Return the memory that the kernel of WSL's machine counts: it keeps a part to itself."""
+    return int(machine.state.guest_memory * 0.97)
 
 
 def _systemctl(machine: Machine, guest: Distribution, words: Sequence[str]) -> Done:

@@ -59,7 +59,7 @@ def _owner(machine: Machine) -> str:
     if login.restricted:
         raise Refusal("denied", rights.CIM)
     if user != login.user and not login.elevated:
-        raise Refusal("denied", "Windows does not name the owner of explorer.exe (GetOwnerSid returned 2)")
+        raise Refusal("denied", rights.UNNAMED)
     return user
 
 
@@ -286,18 +286,19 @@ def status(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is at a path."""
     path = ntpath.normpath(str(data["path"]))
     if rights.closed(machine.state, path):
-        raise Refusal("denied", f"Access to the path '{path}' is denied.")
-    content, folder = machine.files.get(path), machine.files.folder(path)
-    if content is None and not folder:
+        refused = f"Access to the path '{path}' is denied."
+        return {"Exists": None, **dict.fromkeys(_STATUS), "Problems": {"Exists": refused}}
+    found = machine.windows.ask_stat(path)
+    if found["kind"] is None:
         return {"Exists": False, **dict.fromkeys(_STATUS), "Problems": {}}
-    name = data.get("algorithm")
+    name, content, folder = data.get("algorithm"), machine.files.get(path), found["kind"] == "folder"
     summed = None if content is None or not name else hashlib.new(str(name), content).hexdigest()
     stem = ntpath.basename(path)
     return {
-        "Exists": True, "Path": path, "Name": stem, "Extension": ntpath.splitext(stem)[1], "Folder": folder, "Link": False, "Junction": False,
-        "Target": None, "Length": 0 if content is None else len(content), "Attributes": "Directory" if folder else "Archive", "Hidden": False,
-        "Archive": not folder, "ReadOnly": False, "Created": machine.state.booted, "Accessed": machine.clock.now(),
-        "Written": machine.files.modified(path), "Owner": "BUILTIN\\Administrators", "Sum": summed, "Problems": {},
+        "Exists": True, "Path": path, "Name": stem, "Extension": f".{stem.rpartition('.')[2]}" if "." in stem else "", "Folder": folder,
+        "Link": False, "Junction": False, "Target": None, "Length": found["size"], "Attributes": "Directory" if folder else "Archive",
+        "Hidden": False, "Archive": not folder, "ReadOnly": False, "Created": found["created"], "Accessed": machine.clock.now(),
+        "Written": found["modified"], "Owner": found["owner"], "Sum": summed, "Problems": {},
     }  # fmt: skip
 
 

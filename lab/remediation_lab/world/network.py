@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -204,9 +203,3 @@ def _late(url: str, timeout: float) -> Refusal:
 
 def _silent(silence: float) -> Refusal:
     return Refusal("timeout", f"nothing came for {silence:g} s")
-
-
-def json_body(value: dict[str, Any]) -> dict[str, Any]:
-    """Return the decoded JSON body of a request's value."""
-    decoded: dict[str, Any] = json.loads(base64.b64decode(value["body"]))
-    return decoded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ntpath
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,9 +18,18 @@ WSMAN = (
 )
 """What a WSMan cmdlet that is refused gives as its message; the probes give the text within it."""
 WSMAN_REASON = "Access is denied."
+UNNAMED = "Windows does not name the owner of explorer.exe (GetOwnerSid returned 2)"
+"""The reason that the probes give a login that may not open the desktop user's processes."""
+OWNER = "BUILTIN\\Administrators"
+"""The owner of the files of the lab."""
 _SHARED_PROFILES = {"public", "default", "all users"}
 
 _T = TypeVar("_T")
+
+
+def security_id(user: str) -> str:
+    """Return the security identifier of a user of the lab."""
+    return f"S-1-5-21-77-77-77-{1000 + int.from_bytes(hashlib.sha256(user.casefold().encode()).digest()[:2], 'big')}"
 
 
 class Parts:

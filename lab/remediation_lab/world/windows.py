@@ -6,7 +6,6 @@ The probes' own answers (`probes`, `host_probes`, `readiness`) are not used here
 from __future__ import annotations
 
 import base64
-import hashlib
 import ntpath
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -27,15 +26,11 @@ _CLASSES = ("GPUAdapterMemory", "GPUEngine", "GPULocalAdapterMemory", "GPUNonLoc
 _LXSS = "Software\\Microsoft\\Windows\\CurrentVersion\\Lxss"
 _PROFILES = "HKLM:\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\"
 _SERVICES = "HKLM:\\SYSTEM\\CurrentControlSet\\Services\\"
+_ENVIRONMENT = "HKLM:\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Environment"
 _ROOTS = {"c:\\", "c:\\users", "c:\\programdata", "c:\\windows"}
 SHELL = "powershell.exe"
 _ACCESS_DENIED = 2
 """What GetOwner returns for a process that the login may not open."""
-
-
-def sid(user: str) -> str:
-    """Return the security identifier of a user of the lab."""
-    return f"S-1-5-21-77-77-77-{1000 + int.from_bytes(hashlib.sha256(user.casefold().encode()).digest()[:2], 'big')}"
 
 
 def _home(user: str) -> str:
@@ -75,7 +70,7 @@ class Windows:
         state = self._machine.state
         login, name = state.login, state.name.upper()
         return {
-            "user": login.user, "sid": sid(login.user), "elevated": login.elevated, "session": login.session, "machine": name,
+            "user": login.user, "sid": rights.security_id(login.user), "elevated": login.elevated, "session": login.session, "machine": name,
             "version": state.version, "language_mode": login.language_mode, "home": _home(login.user), "desktop_home": login.desktop_user and _home(login.desktop_user),
         }  # fmt: skip
 
@@ -116,7 +111,7 @@ class Windows:
         if not each.owner or not self._sees(each):
             return {"ReturnValue": _ACCESS_DENIED}
         domain, _, user = each.owner.rpartition("\\")
-        return {"ReturnValue": 0, "Domain": domain, "User": user, "Sid": sid(each.owner)}
+        return {"ReturnValue": 0, "Domain": domain, "User": user, "Sid": rights.security_id(each.owner)}
 
     def _process(self, pid: int) -> Program | None:
         return next((each for each in self._machine.state.programs if each.pid == pid), None)
@@ -221,6 +216,7 @@ class Windows:
     def ask_key(self, path: str) -> dict[str, Json] | None:
         """Return a registry key's values and subkeys; None where there is no such key, Refusal where it is closed."""
         keys = self._registry()
+        path = path.replace("Registry::HKEY_LOCAL_MACHINE", "HKLM:", 1)
         found = {name.lower(): each for name, each in keys.items()}.get(path.rstrip("\\").lower())
         if found is None:
             return None
@@ -232,16 +228,19 @@ class Windows:
 
     def _registry(self) -> dict[str, dict[str, Json]]:
         state, hives = self._machine.state, "Registry::HKEY_USERS"
-        keys: dict[str, dict[str, Json]] = {hives: {}, f"{hives}\\S-1-5-18": {}}
+        keys: dict[str, dict[str, Json]] = {
+            hives: {}, f"{hives}\\S-1-5-18": {}, _ENVIRONMENT: dict(state.variables.get("machine", {})),
+        }  # fmt: skip
         if state.setup.wsl_service is not None:
             keys[_SERVICES + state.setup.wsl_service] = {}
         for name in filter(None, {state.login.desktop_user, state.login.user}):
-            keys[_PROFILES + sid(name)] = {"ProfileImagePath": _home(name)}
+            keys[_PROFILES + rights.security_id(name)] = {"ProfileImagePath": _home(name)}
         user = state.login.desktop_user
         if user is not None:
             closed = {} if state.login.elevated or user == state.login.user else {"closed": True}
-            hive = f"{hives}\\{sid(user)}"
+            hive = f"{hives}\\{rights.security_id(user)}"
             keys[hive] = dict(closed)
+            keys[f"{hive}\\Environment"] = {**state.variables.get(user, {}), **closed}
             if state.setup.distributions or closed:
                 keys[f"{hive}\\{_LXSS}"] = dict(closed)
             for number, name in enumerate(state.setup.distributions):
@@ -324,19 +323,21 @@ class Windows:
     # files
 
     def ask_stat(self, path: str, session: int = 0) -> dict[str, Json]:
-        """Return what is at a path: its kind, size, time of change and version; a task may see what the desktop's user may."""
+        """Return what is at a path: its kind, size, times, owner and version; a task may see what the desktop's user may."""
         files, version = self._machine.files, self._installed().get(normal(path))
-        user = self._machine.state.login.desktop_user
+        user, booted = self._machine.state.login.desktop_user, self._machine.state.booted
         own = session > 0 and user is not None and normal(path).startswith(normal(_home(user)) + "\\")
-        closed = rights.closed(self._machine.state, path) and not own
-        if version is not None:
-            return {"kind": "file", "size": 1 << 20, "modified": self._machine.state.booted, "version": version, "closed": closed}
-        size = files.size(path)
-        if size is not None:
-            return {"kind": "file", "size": size, "modified": files.modified(path), "version": None, "closed": closed}
-        there = files.folder(path) or normal(path) in _ROOTS
-        modified = files.modified(path) if there else 0
-        return {"kind": "folder" if there else None, "size": 0, "modified": modified, "version": None, "closed": closed}
+        size = 1 << 20 if version is not None else files.size(path)
+        there = size is not None or files.folder(path) or normal(path) in _ROOTS
+        return {
+            "kind": "file" if size is not None else "folder" if there else None,
+            "size": size or 0,
+            "created": booted,
+            "modified": (booted if version is not None else files.modified(path)) if there else 0,
+            "owner": rights.OWNER if there else None,
+            "version": version,
+            "closed": rights.closed(self._machine.state, path) and not own,
+        }
 
     def _installed(self) -> dict[str, str]:
         """Return the programs that are installed, with their versions."""

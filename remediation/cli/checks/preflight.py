@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from remediation.cli.checks import readiness as prepared
 from remediation.cli.checks.check import Check, good, lacking, worth_knowing
-from remediation.cli.checks.server import SETTINGS, server_checks
 from remediation.connections.settings import ConnectionSettings
 from remediation.facets.access import HostAccess
 from remediation.facets.machine import readiness
@@ -18,7 +17,7 @@ from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.protocols import Reader
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import HostError, RemediationError, Unreachable
-from remediation.model.facts import SessionFacts
+from remediation.model.facts import Manager, Serving, SessionFacts
 from remediation.model.text.words import plural
 from remediation.steps.resolve import served_natively
 
@@ -28,6 +27,10 @@ LISTENER = "winrm quickconfig -transport:https, with a certificate whose name is
 
 NOTE = "note"
 """Name of a check that holds a note of the connection."""
+
+
+_SETTINGS = "ollama.environment, ollama.reconfigured"
+_FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +256,59 @@ def _ollama(reader: Reader) -> Iterator[Check]:
     yield good("Ollama", f"{version}, {plural(len(models), 'model')}")
 
 
+def server_checks(reader: Reader) -> Iterator[Check]:
+    """Check what serves the model. A host on which nothing is found has its fault in the check of Ollama itself."""
+    serving = reader.services.serving()
+    if serving.manager is Manager.NOTHING:
+        return
+    yield _manager(serving)
+    if serving.others:
+        listed = ", ".join(f"process {one.pid} of {one.user} ({one.path or 'unknown path'})" for one in serving.others)
+        yield worth_knowing(
+            "second server", f"another Ollama server runs here: {listed}", "",
+            "stop the one that is not needed: both want the port and the card; its models may be in another folder",
+        )  # fmt: skip
+    if serving.manager in {Manager.SYSTEMD, Manager.PROCESS}:
+        yield _log(reader, serving)
+
+
+def _manager(serving: Serving) -> Check:
+    unit, process = serving.unit, serving.process
+    where = " in WSL" if serving.wsl else ""
+    if unit is not None and not unit.pid and unit.state != "active":
+        cure = f"sudo systemctl start {unit.short}; journalctl -u {unit.short} -n 50"
+        return lacking("server", f"{serving.words}{where} is {unit.state or 'stopped'}", "model.*", cure)
+    if unit is not None and unit.needs_reload:
+        text = f"{serving.words}{where}; systemd has not read its changed unit files yet"
+        return worth_knowing("server", text, "", f"sudo systemctl daemon-reload && sudo systemctl restart {unit.short}")
+    if unit is not None and process is not None and process.environment is None:
+        text = f"{serving.words}{where}; this login cannot read the environment of its process"
+        return worth_knowing("server", text, _SETTINGS, "ansible_become: true, with a login that may use sudo")
+    if unit is not None:
+        files = sorted({one.file for one in unit.settings if one.wins})
+        return good("server", f"{serving.words}{where}" + (f", settings from {', '.join(files)}" if files else ""))
+    if serving.manager is Manager.PROCESS and process is not None:
+        cure = f"run it as a service (curl -fsSL https://ollama.com/install.sh | sh), or restart it by hand: kill {process.pid}; ollama serve"
+        return worth_knowing("server", f"{serving.words}{where}", f"{_SETTINGS}, ollama.restarted", cure)
+    if serving.manager is Manager.CONTAINER:
+        cure = "define it in a Compose file: docs.docker.com/compose"
+        return worth_knowing("server", f"{serving.words}, created without Compose", _SETTINGS, cure)
+    return good("server", serving.words)
+
+
+def _log(reader: Reader, serving: Serving) -> Check:
+    try:
+        reader.ollama.log(tail=_FEW)
+    except HostError as error:
+        blocks = "the diagnosis of past loads; /api/ps and the GPU are judged"
+        if serving.manager is Manager.SYSTEMD:
+            cure = "sudo usermod -aG systemd-journal LOGIN and a new login, or ansible_become: true"
+        else:
+            cure = "start it with its output in a file: ollama serve > ollama.log 2>&1"
+        return worth_knowing("server log", error.message, blocks, cure)
+    return good("server log", "readable")
+
+
 _FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
     "system": _system, "GPU": _gpu, "Docker engine": _engine, "Ollama": _ollama, "server": server_checks, "Compose project": _compose,
 }  # fmt: skip
@@ -260,6 +316,6 @@ _BLOCKS = {
     "GPU": "vram.free, every goal on the GPU",
     "Docker engine": "container.*, compose.*, stack.*",
     "Ollama": "model.*",
-    "server": SETTINGS,
+    "server": _SETTINGS,
     "Compose project": "compose.environment, stack.up",
 }

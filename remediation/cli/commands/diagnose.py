@@ -149,7 +149,7 @@ def looked_at_on_worker(
     mask: Masker, name: str, variables: Mapping[str, Any], probe: float | None
 ) -> tuple[Incident, list[str]]:  # fmt: skip
     """Read one host on a worker; return the incident and the connection's notes."""
-    from remediation.cli.spread.session import SentSession
+    from remediation.cli.context import SentSession
 
     session = SentSession.of(variables, mask)
     try:

@@ -73,7 +73,7 @@ def _write_sarif(target: Path | None, errors: Sequence[Problem], advice: Sequenc
     """Write the results to the file of ``--sarif``, if there is one."""
     if target is None:
         return
-    from remediation.cli.commands.reporting.sarif import sarif
+    from remediation.cli.commands.sarif import sarif
     from remediation.cli.stdio import current_masker
     from remediation.model.private_file import write_whole
     from remediation.report.json_lines import document

@@ -96,12 +96,23 @@ def _quoted(word: str) -> str:
 def _install_units(service: WatchService, folder: Path) -> list[str]:
     _need("systemctl")
     files = units(service, Path.cwd())
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    new = [folder / name for name in files if not (folder / name).exists()]
     started = list(files)[-1]
-    _systemctl(folder, "daemon-reload")
-    _systemctl(folder, "enable", "--now", started)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        _systemctl(folder, "daemon-reload")
+        _systemctl(folder, "enable", "--now", started)
+    except OSError as error:
+        raise UsageError(
+            f"the units cannot be written into {folder}: {error.strerror or error}",
+            next_step="make the folder writable for this user, or install as root",
+        ) from None
+    except UsageError:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
     return [
         *(f"wrote {folder / name}" for name in files),
         f"started {started}: systemctl {'' if folder == UNITS_OF_ROOT else '--user '}status {started}",

@@ -55,9 +55,10 @@ class WatchMetrics:
         """Serve the metrics from a thread. Raises `UsageError` if the address cannot be used."""
         try:
             self._serve(port, host, registry=self.registry)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no encoding of a host name for DNS
+            reason = (error.strerror or error) if isinstance(error, OSError) else "not a host name"
             raise UsageError(
-                f"--metrics: cannot listen at {host}:{port}: {error.strerror or error}",
+                f"--metrics: cannot listen at {host}:{port}: {reason}",
                 next_step="choose a free port, and an address of this machine",
             ) from None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from remediation.connections.addresses import address_of, is_host_name
 from remediation.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ class Webhook:
                 raise UsageError("--notify-as needs --notify", next_step="add --notify with an address")
             return None
         url = given if "://" in given else environment.get(given, "")
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_address(url):
             what = (
                 f"the variable {given} holds no http or https address"
                 if "://" not in given
@@ -84,7 +84,7 @@ class Webhook:
             raise UsageError(
                 f"--notify: {what}", next_step="give the address, or the name of an environment variable that holds it"
             )
-        if form == "ntfy" and not parts.path.strip("/"):
+        if form == "ntfy" and not urlsplit(url).path.strip("/"):
             raise UsageError("--notify: an ntfy address ends with its topic", next_step="such as https://ntfy.sh/my-topic")
         return cls(url, form or "json")
 
@@ -104,6 +104,13 @@ class Webhook:
         if reply.is_redirect:
             return f"the notification was redirected (status {reply.status_code}); give --notify the address that it leads to"
         return "" if reply.ok else f"the notification was refused with status {reply.status_code}; check the address of --notify"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return address_of(url).port > 0 and is_host_name(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
 
 
 def _reason(error: requests.RequestException, server: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 import paramiko
@@ -12,7 +12,7 @@ from remediation.connections.bounded import watchdog
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.ssh import client as ssh_open
 from remediation.connections.worker import clixml
-from remediation.connections.worker.transport import DeliveryUnknown, NotDelivered, ProcessExited, ReadTimeout
+from remediation.connections.worker.transport import Channel, DeliveryUnknown, NotDelivered, ProcessExited, ReadTimeout
 from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 
@@ -21,7 +21,7 @@ _PIECES = 64
 """Limit of stderr chunks read between two chunks of stdout."""
 
 
-class SshChannel:
+class SshChannel(Channel):
     """See `remediation.connections.worker.transport.Channel`."""
 
     def __init__(
@@ -83,14 +83,6 @@ class SshChannel:
     def errors(self) -> str:
         """Return stderr, with CLIXML decoded."""
         return clixml.readable_stderr(bytes(self._errors))
-
-    def as_logged_in(self) -> AbstractContextManager[bool]:
-        """Return True: only `start` logs in."""
-        return nullcontext(True)
-
-    def abandon(self) -> None:
-        """Release the process. It ends when its stdin is closed."""
-        self.close()
 
     def close(self) -> None:
         """Close the process and the connection."""

@@ -99,7 +99,7 @@ def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any:
     except RemediationError:
         _closed(connection)
         raise
-    except Exception as error:
+    except Exception as error:  # paramiko and fabric raise errors of many kinds; `failure` words them
         _closed(connection)
         raise failure(settings, error) from error
     return connection
@@ -111,7 +111,7 @@ def _open(connection: Any, hops: Sequence[Any], settings: ConnectionSettings) ->
     with watchdog(seconds, lambda: _hang_up(hops[-1])) as dog:
         try:
             connection.open()
-        except Exception as error:
+        except Exception as error:  # what paramiko raises when its transport is closed under it varies
             if not dog.expired:
                 raise
             raise Unreachable(

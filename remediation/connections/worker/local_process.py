@@ -9,12 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import PureWindowsPath
 from typing import IO
 
 from remediation.connections.worker import clixml
-from remediation.connections.worker.transport import DeliveryUnknown, ProcessExited, ReadTimeout
+from remediation.connections.worker.transport import Channel, DeliveryUnknown, ProcessExited, ReadTimeout
 from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import Unreachable
@@ -29,7 +29,7 @@ _WAITING = 64
 _APART = 0x00000200 | 0x08000000 if sys.platform == "win32" else 0
 
 
-class ChildChannel:
+class ChildChannel(Channel):
     """See `remediation.connections.worker.transport.Channel`. `before` precedes the command, for a program that simulates PowerShell."""
 
     def __init__(self, host: str, before: Sequence[str] = (), clock: Clock | None = None) -> None:
@@ -97,14 +97,6 @@ class ChildChannel:
     def errors(self) -> str:
         """Return stderr, with CLIXML decoded."""
         return clixml.readable_stderr(bytes(self._errors))
-
-    def as_logged_in(self) -> AbstractContextManager[bool]:
-        """Return True: only `start` logs in."""
-        return nullcontext(True)
-
-    def abandon(self) -> None:
-        """Release the process. It ends when its stdin is closed."""
-        self.close()
 
     def close(self) -> None:
         """End the process."""

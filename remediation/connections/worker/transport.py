@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from remediation.model.clock import Clock
@@ -61,10 +61,15 @@ class Channel(Protocol):
         """Return the process's stderr so far, as text."""
 
     def as_logged_in(self) -> AbstractContextManager[bool]:
-        """Disable retries and new logins within the block. Yields False if each message is a login."""
+        """Disable retries and new logins within the block. Yields False if each message is a login; here only `start` logs in."""
+        return nullcontext(True)
 
     def abandon(self) -> None:
-        """Give up the process without contacting the host. The next `start` or `close` ends the process there."""
+        """Give up the process without contacting the host. The next `start` or `close` ends the process there.
+
+        A process that ends when its stdin is closed can be closed at once.
+        """
+        self.close()
 
     def close(self) -> None:
         """End the process and leave nothing on the host. Never raises."""

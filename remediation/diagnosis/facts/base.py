@@ -90,7 +90,3 @@ class Sheet:
     def holds(self, *names: str) -> bool:
         """Return whether one of the facts is known to be true."""
         return any((fact := self.known.get(name)) is not None and fact.holds is True for name in names)
-
-    def fails(self, name: str) -> bool:
-        """Return whether a fact is known to be false."""
-        return (fact := self.known.get(name)) is not None and fact.holds is False

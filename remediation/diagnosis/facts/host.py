@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.guest import derive_guest
 from remediation.diagnosis.readers.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
 from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.readers.reading import Reading
@@ -107,9 +108,7 @@ def _machine(sheet: Sheet) -> None:
     sheet.say("on.desktop", platform == "docker-windows" or ("docker desktop" in text and "macos" not in text) or None)
     sheet.say("on.wsl", platform in {"wsl", "docker-windows"} or "wsl" in text or None)
     sheet.say("on.windows_host", platform in {"windows", "wsl", "docker-windows"} or None)
-    if (guest := reading.evidence.guest) is not None:
-        sheet.say("reported.wsl1", guest.version == 1 or None, "the distribution has version 1")
-        sheet.say("seen.wsl_driver_files_missing", bool(library := guest.foreign_library) or None, f"the linker finds {library}, not the library of the Windows driver")
+    derive_guest(sheet)
     sheet.say("on.linux", platform in {"linux", "docker-linux"} or None)
     sheet.say("on.live", is_live(reading.evidence) or None)
     printed = any(log.loads or log.starts or log.devices or log.hits for log in reading.logs)

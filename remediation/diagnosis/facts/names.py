@@ -41,6 +41,11 @@ ask.computed_context: a client computes num_ctx again for each request
 result.one_layer: exactly one layer was placed
 server.silent: the server gives no answer
 server.unit_stopped: the systemd unit of the server is stopped, and no server answers
+wsl.stopped: the distribution of WSL is stopped, and no server answers
+wsl.unit_stopped: the distribution of WSL runs, the server in it is stopped, and no server answers
+wsl.cut_off: a setting of .wslconfig keeps Windows from reaching the server in a distribution
+wsl.memory_limited: WSL's virtual machine has less than half of the host's memory
+wsl.restartable: systemd starts the server with its distribution
 server.behind_proxy: a proxy answers in the server's place
 runner.dead: a runner is listed that has no process
 runner.dead_seen: a request to the dead runner failed
@@ -101,6 +106,7 @@ graph.huge: a compute graph of more than any single card's memory was planned
 slots.one: one slot
 slots.many: three slots or more
 slots.loaded: three slots or more were loaded with a cache of 32768 tokens and more
+slots.sized: the model's size is what its slots need
 slots.very_many: eight slots or more
 cache.huge: the slots' cache, not the model, asks for the system memory
 context.small: the context is the default or less

@@ -18,7 +18,8 @@ from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.runners import dead_runner, listed_at
 from remediation.diagnosis.units import GIB, human, parse_size
 from remediation.diagnosis.versions import Generation
-from remediation.facets.ollama.service import restart_advice as restart
+from remediation.model.facts import Manager
+from remediation.model.facts.server import restart_advice as restart
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
 from remediation.model.text.timestamps import parse_timestamp
@@ -26,7 +27,6 @@ from remediation.model.text.words import plural, verb
 
 _SMALL = 16
 """Models have more layers than this, so such a request does not mean all layers."""
-_MOSTLY = 0.7
 _BESIDE = _HALF = 0.5
 _BRISK = 15.0  # tokens per second; a CPU alone rarely reaches this rate with a 7B model
 _SLOW = 5.0
@@ -77,7 +77,9 @@ def died_without_layers(reading: Reading) -> bool:
 def how_to_restart(reading: Reading) -> str:
     """Return the command that restarts the server on its platform."""
     name = str((reading.evidence.container or {}).get("Name") or "").lstrip("/")
-    windows = reading.evidence.platform == "windows"
+    windows, serving = reading.evidence.platform == "windows", reading.evidence.serving
+    if windows and serving is not None and serving.manager is Manager.WINDOWS_SERVICE and serving.name:
+        return f"restart the server: Restart-Service {serving.name}"
     return restart(name or ("ollama" if reading.in_container else ""), windows=windows, unit=reading.evidence.unit)
 
 

@@ -38,7 +38,6 @@ from remediation.engine.executors.messages import (
     sendable,
 )
 from remediation.engine.executors.parcels import NOT_SENT, SentError
-from remediation.engine.executors.sharing import reads_others
 from remediation.engine.journal.history import fate_of
 from remediation.engine.journal.progress import Progress, progress_of
 from remediation.engine.lease.lock import claim
@@ -47,7 +46,7 @@ from remediation.engine.play.context.open_hosts import machine_of
 from remediation.engine.play.context.run_state import RunState
 from remediation.engine.play.waves.executor import Wave
 from remediation.engine.play.waves.scheduler import Scheduler, Stop
-from remediation.engine.play.waves.together import MeetingFailure
+from remediation.engine.play.waves.together import MeetingFailure, reads_others
 from remediation.engine.workers import AWAKE, HASTE, PARTING
 from remediation.inventory.inventory import ALL
 from remediation.model.errors import RemediationError

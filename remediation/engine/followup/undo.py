@@ -75,11 +75,6 @@ def _can_be_undone(change: Change) -> bool:
     return change.undo is not None and MASK not in json.dumps(change.undo.params, ensure_ascii=False, default=str)
 
 
-def lasting(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Return the changes that have no undo; the plan of a run lists them."""
-    return tuple(change for change in changes if change.undo is None)
-
-
 def undo_calls(plan: UndoPlan, context: StepContext) -> Sequence[tuple[Undoing, Result]]:
     """Undo one host's changes, last first; stop at the first failure."""
     results: list[tuple[Undoing, Result]] = []

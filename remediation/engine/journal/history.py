@@ -124,8 +124,10 @@ def find_run(run: str, root: Path | None = None) -> RunRecord:
     )
     if len(like) == 1 and (record := _read(root / like[0])) is not None:
         return record
-    if like:
+    if len(like) > 1:
         raise UsageError(f"run {run!r} is ambiguous: {', '.join(like)}", next_step="give more of its id")
+    if like:
+        raise damaged(like[0], f"{root / like[0] / HEADER} is missing or cannot be read")
     raise UsageError(f"no such run: {run!r}", next_step="see remediate history")
 
 

@@ -1,11 +1,11 @@
-"""One host's walk through one play: tasks in order, blocks with rescue, handlers, includes, and barriers.
+"""One host's walk through one play: tasks in order, blocks with rescue, handlers, includes, ``meta`` actions and barriers.
 
 The walk is a generator that yields a `Barrier` where hosts meet; `remediation.engine.play.waves.scheduler` drives it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ from remediation.engine.play.context.task_events import emit_task_end, failed_ta
 from remediation.engine.play.context.variables import Layer, TaskVariables
 from remediation.engine.play.control_flow import (
     Barrier,
+    HostFinished,
     HostLost,
     Interrupted,
     LeaderResult,
@@ -33,11 +34,10 @@ from remediation.engine.play.control_flow import (
 )
 from remediation.engine.play.handlers import Handlers
 from remediation.engine.play.includes import IncludedFile, include
-from remediation.engine.play.meta import MetaActions
 from remediation.engine.play.recap import RecapCounter
 from remediation.engine.play.selection import TaskSelection
 from remediation.engine.play.step_runner import ladder_action, ladder_of, step_action
-from remediation.engine.play.task_runner import Act, run_task
+from remediation.engine.play.task_runner import Act, false_condition, run_task
 from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
@@ -47,6 +47,10 @@ from remediation.playbook.tasks import INCLUDES
 
 ONCE = frozenset({"add_host", "pause"})
 """Actions that run once for all hosts, as in Ansible."""
+
+
+TOGETHER = frozenset({"clear_facts", "clear_host_errors", "end_batch", "end_play"})
+"""Actions that concern all hosts of the batch: the hosts meet, and the condition is evaluated only for the first one."""
 
 
 class HostRunner:
@@ -264,3 +268,47 @@ def result_of(ending: TaskResult) -> Result:
     outcome = Outcome.OK if ending.ignored else ending.outcome
     changes = ending.told.changes if ending.told else ()
     return Result(outcome, ending.reason, changes, {}, ending.next_step)
+
+
+class MetaActions:
+    """Runs ``meta`` actions on one host."""
+
+    def __init__(self, play: PlayState, host: HostState, flush: Callable[[], Walk]) -> None:
+        self._play, self._host, self._flush = play, host, flush
+
+    def run(self, site: TaskContext) -> Walk:
+        """Run the action. Raises `HostFinished` if it ends the host's walk, `RemediationError` on an invalid condition."""
+        word = str(site.scope().render(site.task.arguments.get("free_form", "noop")))
+        if word in TOGETHER:
+            answer = yield Barrier(site.path)
+            if isinstance(answer, LeaderTurn):
+                holds = self._holds(site)
+                yield LeaderResult(holds)
+            else:
+                holds = bool(answer)
+        else:
+            holds = self._holds(site)
+        if not holds:
+            return
+        if word == "flush_handlers":
+            yield from self._flush()
+        self._carry_out(word)
+
+    def _holds(self, site: TaskContext) -> bool:
+        return false_condition(site, site.scope()) is None
+
+    def _carry_out(self, word: str) -> None:
+        play = self._play
+        if word == "end_host":
+            play.gone.add(self._host.name)
+            raise HostFinished
+        if word == "end_role":
+            raise RoleEnded
+        if word in {"end_play", "end_batch"}:
+            play.over = play.over or word == "end_play"
+            raise HostFinished
+        if word == "clear_facts":
+            self._host.gathered.clear()
+        if word == "clear_host_errors":
+            for name in play.hosts:
+                play.stage.host(name).clear()

@@ -18,7 +18,7 @@ from remediation.model.outcome import Outcome
 from remediation.playbook.actions import IncludeRole, IncludeTasks
 from remediation.playbook.load_context import find_file
 from remediation.playbook.model import Node, Role
-from remediation.playbook.roles.reader import RoleUse
+from remediation.playbook.roles import RoleUse
 from remediation.playbook.tasks import role_parts
 
 

@@ -18,7 +18,7 @@ from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.event_data import TaskStartData
 from remediation.model.outcome import Outcome
-from remediation.model.secrets.no_log import no_log
+from remediation.model.secrets.masking import no_log
 from remediation.model.text.words import plural
 from remediation.modules.result import ActionResult
 from remediation.playbook.model import Loop

@@ -94,7 +94,7 @@ def _evaluated(step: Step[Any], context: StepContext, snapshot: Reader, seen: An
 def _reader(step: Step[Any], context: StepContext, snapshot: Reader) -> Reader:
     started = _run_started(context) if step.once_per_run else None
     pending = tuple(context.memory.pending) if context.policy.check else ()
-    from remediation.facets.protocols.look_context import LookContext
+    from remediation.facets.protocols import LookContext
 
     return context.access.reader_for(step.name, snapshot=snapshot, context=LookContext(started, pending))
 

@@ -49,7 +49,6 @@ def engine(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
     server = version.get("Server") or version
     return EngineFacts(
         version=str(info.get("ServerVersion") or server.get("Version") or ""),
-        api_version=str(server.get("ApiVersion") or ""),
         os=str(info.get("OperatingSystem") or ""),
         memory_total=info.get("MemTotal") or None,
         runtimes=tuple(sorted(info.get("Runtimes") or ())),
@@ -57,7 +56,6 @@ def engine(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
         server_errors=tuple(info.get("ServerErrors") or ()),
         live_restore=info.get("LiveRestoreEnabled") is True,
         cgroup_driver=str(info.get("CgroupDriver") or ""),
-        cgroup_version=str(info.get("CgroupVersion") or ""),
         default_runtime=str(info.get("DefaultRuntime") or ""),
         cdi_devices=tuple(str(each.get("ID")) for each in info.get("DiscoveredDevices") or () if each.get("Source") == "cdi"),
     )

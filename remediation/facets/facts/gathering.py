@@ -12,6 +12,8 @@ from remediation.facets.facts.posix import facts_from_shell
 from remediation.facets.facts.windows import facts_from_probe
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, UsageError
+from remediation.model.text.digits import is_whole
+from remediation.model.text.shape import ODD, explain_error
 
 MIN, HARDWARE, NETWORK, VIRTUAL, GPU, OLLAMA = "min", "hardware", "network", "virtual", "gpu", "ollama"
 ALL = (MIN, HARDWARE, NETWORK, VIRTUAL, GPU, OLLAMA)
@@ -116,9 +118,9 @@ def cards(text: str) -> list[dict[str, Any]]:
     found = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != len(GPU_FIELDS) or not cells[0].isdigit():
+        if len(cells) != len(GPU_FIELDS) or not is_whole(cells[0]):
             continue
-        total, used = (int(cell) if cell.isdigit() else None for cell in cells[4:])
+        total, used = (int(cell) if is_whole(cell) else None for cell in cells[4:])
         found.append(
             {
                 "index": int(cells[0]),
@@ -133,10 +135,16 @@ def cards(text: str) -> list[dict[str, Any]]:
 
 
 def _machine(reply: Reply) -> dict[str, Any]:
-    if isinstance(reply, Completed):
-        return facts_from_shell(reply.text, cards)
-    if isinstance(reply, ProbeReply):
-        return facts_from_probe(reply.value)
+    try:
+        if isinstance(reply, Completed):
+            return facts_from_shell(reply.text, cards)
+        if isinstance(reply, ProbeReply):
+            return facts_from_probe(reply.value)
+    except ODD as error:
+        raise CallFailed(
+            f"cannot parse the answer to facts: {explain_error(error)}",
+            next_step="leave the facts out that the playbook does not need: gather_subset: [min], or gather_facts: false",
+        ) from None
     message = reply.message if isinstance(reply, Failed) else f"unexpected reply {type(reply).__name__}"
     raise CallFailed(f"facts cannot be read: {message}")
 

@@ -215,6 +215,8 @@ def _local(lines: Section) -> Any:
     text = "\n".join(lines)
     try:
         return json.loads(text)
+    except RecursionError:
+        return "error loading facts: nested too deeply"
     except ValueError:
         parser = configparser.ConfigParser(interpolation=None)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,7 +42,9 @@ class WindowsSystem:
         """Return the limits of container memory: the engine's machine and ``.wslconfig``."""
         value = self._snapshot.probe(STATE_PROBE, "reading the limits of WSL")
         path = str(value["WslConfigPath"] or "")
-        return SystemLimits(self.facts().memory_total, _engine_memory(self._engine), wsl_memory(value["WslConfig"]), path)
+        return SystemLimits(
+            self.facts().memory_total, _engine_memory(self._engine), wsl.config_from(path, value["WslConfig"]).memory, path
+        )
 
     def distributions(self) -> tuple[WslDistribution, ...]:
         """Return the distributions of WSL that belong to this login, with their starts."""
@@ -158,20 +159,6 @@ def rebooted(
                 host=look.host,
                 next_step="check its screen",
             )
-
-
-def wsl_memory(text: str | None) -> int | None:
-    """Return the memory limit in a ``.wslconfig``, or None."""
-    section = ""
-    for raw in (text or "").lstrip("\ufeff").splitlines():
-        line = raw.strip()
-        if line.startswith("["):
-            section = line.strip("[]").strip().lower()
-        name, equals, value = line.partition("=")
-        if section == "wsl2" and equals and name.strip().lower() == "memory":
-            match = re.fullmatch(r"(\d+)\s*([KMGT]?)I?B?", value.split("#")[0].strip().upper())
-            return int(match[1]) * 1024 ** " KMGT".index(match[2] or " ") if match else None
-    return None
 
 
 def _engine_memory(engine: Callable[[], EngineFacts]) -> int | None:

@@ -6,19 +6,22 @@ releases ignore; names of states are translated. In session 0, System32's ``wsl.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.facets.snapshot import Snapshot, last_words
 from remediation.model.errors import CallFailed
-from remediation.model.facts import WslDistribution
+from remediation.model.facts import WslConfig, WslDistribution
 
 PROGRAM = "C:\\Program Files\\WSL\\wsl.exe"
 _SHIPPED = "wsl.exe"
 """Windows' own program, on hosts without the release from the Store."""
 _ENVIRONMENT = {"WSL_UTF8": "1"}
 _COLUMNS = 3
+_NAT = frozenset({"", "nat"})
+"""Modes of networking in which ``localhostForwarding`` applies; "" is the default (Microsoft: wsl-config)."""
 _TICKS = 100.0
 """Clock ticks per second in ``/proc``: the kernel reports this value to programs on every architecture."""
 _STARTED = 21
@@ -42,6 +45,31 @@ def ask_wsl(look: Snapshot, *calls: Run) -> list[Reply]:
     if not any(isinstance(each, Failed) and each.kind == "not-found" for each in replies):
         return replies
     return look.ask(*(replace(each, argv=(_SHIPPED, *each.argv[1:])) for each in calls))
+
+
+def config_from(path: str, text: str | None) -> WslConfig:
+    """Return what the text of a ``.wslconfig`` decides; None means that there is no file.
+
+    In mirrored mode Windows and the distributions share the loopback address; without networking nothing reaches them.
+    """
+    found = {name: (value, line) for name, value, line in _settings(text or "")}
+    mode, mode_line = found.get("networkingmode", ("", ""))
+    forwarded, line = found.get("localhostforwarding", ("", ""))
+    cut_off = mode_line if mode == "none" else line if forwarded == "false" and mode in _NAT else ""
+    size = re.fullmatch(r"(\d+)\s*([KMGT]?)I?B?", found.get("memory", ("", ""))[0].upper())
+    return WslConfig(path, int(size[1]) * 1024 ** " KMGT".index(size[2] or " ") if size else None, cut_off)
+
+
+def _settings(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield name, value and line of the settings in the section ``[wsl2]``; names and values in lower case."""
+    section = ""
+    for raw in text.lstrip("\ufeff").splitlines():
+        line = raw.split("#")[0].strip()
+        if line.startswith("["):
+            section = line.strip("[]").strip().lower()
+        name, equals, value = (part.strip().lower() for part in line.partition("="))
+        if section == "wsl2" and equals:
+            yield name, value, line
 
 
 def read_distributions(look: Snapshot) -> tuple[WslDistribution, ...]:

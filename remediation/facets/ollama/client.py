@@ -11,12 +11,12 @@ from remediation.connections.calls import Completed, Http, HttpReply, Run
 from remediation.facets.checked import checked
 from remediation.facets.ollama import model_store, windows_store
 from remediation.facets.ollama.model_store import ModelStore
-from remediation.facets.ollama.service import restart_advice
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Blob, Container, Executed, Found, Manifest, ModelEntry, ModelShow, Runner, Target
+from remediation.model.facts.server import restart_advice
 from remediation.model.text.json_text import load_json
 from remediation.model.text.timestamps import parse_timestamp
 

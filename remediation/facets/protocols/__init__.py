@@ -6,10 +6,10 @@ Facets raise `Unreachable`, `DeadlineExceeded`, `CallFailed` or `Blocked` (`reme
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from remediation.facets.protocols.docker import ComposeReader, ComposeWriter, EngineReader, EngineWriter
-from remediation.facets.protocols.look_context import LookContext
 from remediation.facets.protocols.machine import (
     DesktopNotifier,
     DesktopReader,
@@ -28,7 +28,9 @@ from remediation.facets.protocols.ollama import OllamaReader, OllamaWriter
 from remediation.facets.protocols.services import DaemonReader, DaemonWriter, ServicesReader, ServicesWriter
 
 if TYPE_CHECKING:
+    from remediation.model.change import Change
     from remediation.model.facts import Target
+
 
 __all__ = [
     "ComposeReader",
@@ -57,6 +59,22 @@ __all__ = [
     "SystemWriter",
     "Writer",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class LookContext:
+    """The run as a step sees it (`remediation.steps.run_info`).
+
+    ``run_started`` is the start of the run by the host's clock, set for ``once_per_run`` steps. ``pending`` are the changes that check
+    mode has predicted so far on this host.
+    """
+
+    run_started: float | None = None
+    pending: tuple[Change, ...] = ()
+
+
+NO_CONTEXT = LookContext()
+"""The context of a reader that belongs to no step."""
 
 
 class Reader(Protocol):
@@ -122,24 +140,8 @@ class Reader(Protocol):
         """Return the target on this host, each part with its source."""
 
 
-class Writer(Protocol):
-    """A host and its facets with methods that change it. Only `Step.apply` gets one."""
-
-    @property
-    def context(self) -> LookContext:
-        """Empty: a change has in its data what it needs."""
-
-    @property
-    def name(self) -> str:
-        """The host's name in the inventory."""
-
-    @property
-    def variables(self) -> Mapping[str, Any]:
-        """The host's variables."""
-
-    @property
-    def gpu(self) -> GpuReader:
-        """The NVIDIA devices."""
+class Writer(Reader, Protocol):
+    """A host and its facets with methods that change it. Only `Step.apply` gets one. Its ``context`` is empty: a change has in its data what it needs."""
 
     @property
     def processes(self) -> ProcessWriter:
@@ -180,6 +182,3 @@ class Writer(Protocol):
     @property
     def daemon(self) -> DaemonWriter:
         """The Docker daemon of a Linux host."""
-
-    def target(self) -> Target:
-        """Return the target on this host, each part with its source."""

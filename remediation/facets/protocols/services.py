@@ -25,9 +25,6 @@ class ServicesWriter(ServicesReader, Protocol):
     def restart_unit(self, name: str, *, own: bool = False) -> None:
         """Restart a unit. Raises `CallFailed` with systemctl's message and the next step."""
 
-    def reload_unit(self, name: str) -> None:
-        """Let a running service read its configuration again."""
-
     def change_windows(
         self, *, values: Sequence[Mapping[str, Any]] = (), columns: Mapping[str, str] | None = None, restart: bool = False
     ) -> None:

@@ -378,12 +378,13 @@ function Invoke-Web {
 
     # Waits for a read and sends pending data meanwhile. Returns false on timeout.
     function Wait-Bytes($Reading, $Target) {
-        $until = $watch.ElapsedMilliseconds + (Get-Patience)
+        $until = $limit
+        if ($Web.silence) { $until = [Math]::Min($limit, $watch.ElapsedMilliseconds + [double] $Web.silence * 1000) }
         while ($true) {
             $now = $watch.ElapsedMilliseconds
             if ($now -ge $limit) { return $false }
-            if ($until - $now -le 0) { throw (New-Object TimeoutException ('nothing came for ' + $Web.silence + ' s')) }
-            if ($Reading.Wait([int] [Math]::Min([Math]::Min($until, $limit) - $now, 1000))) { return $true }
+            if ($now -ge $until) { throw (New-Object TimeoutException ('nothing came for ' + $Web.silence + ' s')) }
+            if ($Reading.Wait([int] [Math]::Ceiling([Math]::Min($until - $now, 1000)))) { return $true }
             Step-Telling $Target
         }
     }

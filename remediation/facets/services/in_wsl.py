@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from remediation.connections.calls import Completed, Reply
-from remediation.facets.machine.wsl import ask_wsl, in_distribution, read_distributions, text_of
+from remediation.facets.machine.docker_desktop import STATE_PROBE
+from remediation.facets.machine.wsl import ask_wsl, config_from, in_distribution, read_distributions, text_of
 from remediation.facets.services.unit_files import unit_of
-from remediation.facets.snapshot import Snapshot
-from remediation.model.facts import Manager, Serving, WslDistribution, WslServer
+from remediation.facets.snapshot import Snapshot, attempt
+from remediation.model.facts import Manager, Serving, WslConfig, WslDistribution, WslServer
+from remediation.model.text.digits import is_whole
 
 _UNIT = "ollama.service"
 _PROPERTIES = "--property=LoadState,ActiveState,MainPID,FragmentPath,NeedDaemonReload"
 _LIBRARY = re.compile(r"^\s*libcuda\.so\.1 .*=> (\S+)\s*$", re.MULTILINE)
+_MEMORY = re.compile(r"^MemTotal:\s+(\d+) kB$", re.MULTILINE)
 _CALLS = (
     ("systemctl", "show", _UNIT, _PROPERTIES),
     ("systemctl", "cat", _UNIT),
     ("pgrep", "-x", "ollama"),
     ("ldconfig", "-p"),
+    ("cat", "/proc/meminfo"),
 )
 
 
@@ -32,8 +37,8 @@ def read_in_wsl(look: Snapshot) -> Serving | None:
     replies = ask_wsl(look, *(in_distribution(each.name, *words) for each in running for words in _CALLS)) if running else []
     for number, each in enumerate(running):
         serving = _serving(each, replies[number * len(_CALLS) :][: len(_CALLS)])
-        if serving is not None:
-            return serving
+        if serving is not None and serving.guest is not None:
+            return replace(serving, guest=replace(serving.guest, config=attempt(lambda: _config(look))))
     stopped = next((each for each in found if not each.running), None)
     if running or stopped is None:
         return None
@@ -41,7 +46,7 @@ def read_in_wsl(look: Snapshot) -> Serving | None:
 
 
 def _serving(distribution: WslDistribution, replies: Sequence[Reply]) -> Serving | None:
-    shown, files, pids, libraries = (_text(each) for each in replies)
+    shown, files, pids, libraries, memory = (_text(each) for each in replies)
     rows = (line.partition("=") for line in (shown or "").splitlines())
     unit = unit_of(
         {"name": _UNIT, "show": {name: value for name, _, value in rows}, "cat": (files or "").splitlines(), "files": {}}
@@ -50,8 +55,19 @@ def _serving(distribution: WslDistribution, replies: Sequence[Reply]) -> Serving
         return None
     match = _LIBRARY.search(libraries or "")
     library = None if libraries is None else match[1] if match else ""
-    guest = WslServer(distribution.version, running=True, unit=unit, library=library)
+    pid = next((int(line) for line in (pids or "").split() if is_whole(line)), None)
+    total = _MEMORY.search(memory or "")
+    guest = WslServer(
+        distribution.version, running=True, unit=unit, library=library, memory=int(total[1]) * 1024 if total else None,
+        pid=pid if unit is None or not unit.pid else unit.pid,
+    )  # fmt: skip
     return Serving(Manager.WSL, distribution.name, wsl=True, settings=unit.settings if unit is not None else (), guest=guest)
+
+
+def _config(look: Snapshot) -> WslConfig:
+    """Return what ``.wslconfig`` decides."""
+    value = look.probe(STATE_PROBE, "reading the settings of WSL")
+    return config_from(str(value["WslConfigPath"] or ""), value["WslConfig"])
 
 
 def _text(reply: Reply) -> str | None:

@@ -23,7 +23,16 @@ from remediation.model.facts.machine import (
     WslDistribution,
 )
 from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
-from remediation.model.facts.server import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting, WindowsServer, WslServer
+from remediation.model.facts.server import (
+    Manager,
+    ServerProcess,
+    ServiceUnit,
+    Serving,
+    SourcedSetting,
+    WindowsServer,
+    WslConfig,
+    WslServer,
+)
 from remediation.model.facts.target import Found, Target
 
 __all__ = [
@@ -64,6 +73,7 @@ __all__ = [
     "ToolkitFacts",
     "Volume",
     "WindowsServer",
+    "WslConfig",
     "WslDistribution",
     "WslServer",
 ]

@@ -12,7 +12,6 @@ class EngineFacts:
     """A Docker engine that answers; ``memory_total`` is the memory of its (virtual) machine."""
 
     version: str
-    api_version: str
     os: str
     memory_total: int | None = None
     runtimes: tuple[str, ...] = ()
@@ -20,7 +19,6 @@ class EngineFacts:
     server_errors: tuple[str, ...] = ()
     live_restore: bool = False
     cgroup_driver: str = ""
-    cgroup_version: str = ""
     default_runtime: str = ""
     cdi_devices: tuple[str, ...] = ()
 

@@ -99,17 +99,34 @@ class WindowsServer:
 
 
 @dataclass(frozen=True, slots=True)
+class WslConfig:
+    """What the desktop user's ``.wslconfig`` decides about a server in a distribution. ``path`` is the file's.
+
+    ``memory`` is the limit of WSL's virtual machine in bytes. ``cut_off`` is the line that keeps Windows from reaching servers in
+    distributions, "" without one.
+    """
+
+    path: str
+    memory: int | None = None
+    cut_off: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WslServer:
     """Ollama in a distribution of WSL, seen from Windows. ``version`` is that of the distribution, 1 or 2.
 
     ``unit`` is its systemd unit, None without one. ``library`` is the path of ``libcuda.so.1`` that its linker finds first, "" if it
-    finds none, None if it is unknown.
+    finds none, None if it is unknown. ``pid`` is the server's process in the distribution, None without one. ``memory`` is that of
+    WSL's virtual machine in bytes, and ``config`` its settings; both are None if they could not be read.
     """
 
     version: int
     running: bool
     unit: ServiceUnit | None = None
     library: str | None = None
+    pid: int | None = None
+    memory: int | None = None
+    config: WslConfig | None = None
 
     @property
     def foreign_library(self) -> str:
@@ -155,6 +172,15 @@ class Serving:
         return "the server"
 
     @property
+    def how_to_log(self) -> str:
+        """How to send the output of the server to a file, by what starts it."""
+        if self.manager is Manager.WINDOWS_SERVICE:
+            return rf"let the service write a file (for NSSM: nssm set {self.name} AppStderr C:\ProgramData\ollama.log), then restart it"
+        if self.manager is Manager.WINDOWS_TASK:
+            return r'let the task write a file: its action is cmd /c "ollama serve > C:\ProgramData\ollama.log 2>&1"'
+        return "start it with its output in a file: ollama serve > ollama.log 2>&1"
+
+    @property
     def guest_unit(self) -> str:
         """The unit in the distribution without ``.service``; the usual name if it is unknown."""
         return self.guest.unit.short if self.guest is not None and self.guest.unit is not None else "ollama"
@@ -167,3 +193,12 @@ class Serving:
         if self.settings:
             return {one.name: one.value for one in self.settings if one.wins}
         return (self.process.environment if self.process is not None else None) or {}
+
+
+def restart_advice(container: str, *, windows: bool, unit: str = "ollama") -> str:
+    """Return the next step that restarts the server, in its container if it has one."""
+    if container:
+        return f"restart the server: docker restart {container}"
+    if windows:
+        return "restart the server: quit Ollama from its tray icon (or end ollama.exe) and start it again"
+    return f"restart the server: sudo systemctl restart {unit} (or end ollama serve and start it again)"

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from remediation.model.errors import InputError, RemediationError
@@ -37,103 +39,19 @@ _FOLD = re.compile(r"\\\n[ \t]{0,200}(?:\\(?= ))?")
 """Where YAML folds a long double-quoted text."""
 
 WORDS = frozenset(
-    [
-        "ok",
-        "changed",
-        "would-change",
-        "unverified",
-        "blocked",
-        "skipped",
-        "failed",
-        "timed-out",
-        "unreachable",
-        "met",
-        "unmet",
-        "unknown",
-        "observe",
-        "safe",
-        "disruptive",
-        "destructive",
-        "info",
-        "warning",
-        "true",
-        "false",
-        "yes",
-        "no",
-        "none",
-        "null",
-        "posix",
-        "windows",
-        "linux",
-        "local",
-        "command",
-        "check",
-        "max_risk",
-        "playbook",
-        "inventory",
-        "hosts",
-        "resumed",
-        "undoes",
-        "facts",
-        "target",
-        "round_trips",
-        "seconds",
-        "path",
-        "item",
-        "state",
-        "text",
-        "values",
-        "diagnosis",
-        "findings",
-        "settings",
-        "predicted",
-        "need",
-        "collect",
-        "notes",
-        "rung",
-        "treats",
-        "reason",
-        "risk",
-        "stops",
-        "outcome",
-        "index",
-        "change",
-        "changes",
-        "step",
-        "summary",
-        "subject",
-        "before",
-        "after",
-        "needs",
-        "diff",
-        "undo",
-        "asks",
-        "data",
-        "params",
-        "deadline",
-        "rights",
-        "status",
-        "completed",
-        "total",
-        "applied",
-        "error",
-        "effect",
-        "level",
-        "label",
-        "figures",
-        "layers",
-        "result",
-        "results",
-        "value",
-        "source",
-        "name",
-        "started",
-        "folder",
-        "asked",
-        "version",
-    ]
+    """
+    ok changed would-change unverified blocked skipped failed timed-out unreachable met unmet unknown observe safe
+    disruptive destructive info warning true false yes no none null posix windows linux local command check max_risk
+    playbook inventory hosts resumed undoes facts target round_trips seconds path item state text values diagnosis
+    findings settings predicted need collect notes rung treats reason risk stops outcome index change changes step summary
+    subject before after needs diff undo asks data params deadline rights status completed total applied error effect
+    level label figures layers result results value source name started folder asked version
+    """.split()
 )
 """Values and keys that consumers of events rely on. They are never masked, even if one of them is a password."""
+
+
+_no_log: ContextVar[bool] = ContextVar("no_log", default=False)
 
 
 def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:
@@ -267,3 +185,18 @@ def _hidden(value: Any) -> Any:
         return [_hidden(item) for item in value]
     plain = value is None or value == "" or isinstance(value, bool) or (isinstance(value, str) and "{{" in value)
     return value if plain else MASK
+
+
+def no_log_is_active() -> bool:
+    """Return whether a task with ``no_log`` is being carried out."""
+    return _no_log.get()
+
+
+@contextmanager
+def no_log(*, active: bool) -> Iterator[None]:
+    """Carry out a task within the context. Tasks inside a task with ``no_log`` are hidden too."""
+    token = _no_log.set(active or _no_log.get())
+    try:
+        yield
+    finally:
+        _no_log.reset(token)

@@ -33,15 +33,6 @@ def with_devices(path: str, text: str, service: str) -> str:
     )
 
 
-def value_at(path: str, text: str, service: str, keys: Sequence[str]) -> str | None:
-    """Return a scalar of a service as this file defines it, or None."""
-    parsed = ComposeText(path, text)
-    if service not in parsed.services:
-        return None
-    found = _walk(parsed.services[service], keys)
-    return str(found.value) if isinstance(found, ScalarNode) else None
-
-
 def _service(parsed: ComposeText, service: str) -> MappingNode:
     node = parsed.services.get(service)
     if node is None:

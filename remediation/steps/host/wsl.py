@@ -12,7 +12,8 @@ from pydantic import field_validator
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
-from remediation.model.errors import NotApplicable
+from remediation.model.errors import Blocked, NotApplicable
+from remediation.model.facts import SystemLimits
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.resources import bytes_of
 from remediation.steps.compose.text import unified
@@ -27,11 +28,15 @@ _SECTION = re.compile(r"^\s*\[(\w+)\]\s*$")
 
 @dataclass(frozen=True, slots=True)
 class WslFile:
-    """The desktop user's ``.wslconfig`` (None: it does not exist), the wanted text, the host's memory and the engine's."""
+    """The desktop user's ``.wslconfig`` (None: it does not exist), the wanted text, the host's memory and the engine's.
+
+    ``size`` is the wanted limit, None if there is no limit and none is needed.
+    """
 
     path: str
     text: str | None
     wanted: str
+    size: int | None
     host: int | None
     engine: int | None
 
@@ -40,11 +45,14 @@ class WslFile:
 class WslConfigured(Step[WslFile]):
     """The desktop user's ``.wslconfig`` gives WSL's virtual machine this memory. Other lines are kept.
 
-    Without it, the machine gets half of the host's memory. WSL reads the file when its machine starts: use ``wsl.restarted`` after
-    it, which ends every distribution and all containers of the user. This step does not.
+    Without an amount, a limit below half of the host's memory is raised to that half, which WSL gives without a limit; a higher one
+    is kept. WSL reads the file when its machine starts: use ``wsl.restarted`` after it, which ends every distribution and all
+    containers of the user. This step does not.
     """
 
-    memory: int = param("memory of WSL's virtual machine", example="12 GiB", ge=512 * MIB)
+    memory: int | None = param(
+        "memory of WSL's virtual machine; half of the host's without it", default=None, example="12 GiB", ge=512 * MIB
+    )
 
     @field_validator("memory", mode="before")
     @classmethod
@@ -58,18 +66,20 @@ class WslConfigured(Step[WslFile]):
             raise NotApplicable("does not apply, because the host has no .wslconfig", host=host.name)
         content = host.files.read(limits.wslconfig)
         text = None if content is None else content.decode("utf-8-sig", errors="replace")
-        return WslFile(limits.wslconfig, text, with_memory(text or "", self.memory), limits.host, limits.engine)
+        size = self.memory if self.memory is not None else _enough(host.name, limits)
+        wanted = text or "" if size is None else with_memory(text or "", size)
+        return WslFile(limits.wslconfig, text, wanted, size, limits.host, limits.engine)
 
     def met(self, seen: WslFile) -> bool:
-        return seen.text == seen.wanted
+        return (seen.text or "") == seen.wanted
 
     def plan(self, seen: WslFile) -> Iterator[Change]:
-        if self.met(seen) or self._too_much(seen):
+        if self.met(seen) or seen.size is None or _too_much(seen):
             return
         backup = None if seen.text is None else backup_of(seen.path, seen.text)
         kept = {"made": True} if backup is None else {"backup": backup}
         yield Change(
-            f"set memory={_amount(self.memory)} in {seen.path}; {AFTERWARDS}", subject=seen.path, after=self.memory,
+            f"set memory={_amount(seen.size)} in {seen.path}; {AFTERWARDS}", subject=seen.path, after=seen.size,
             diff=unified(seen.path, seen.text or "", seen.wanted),
             undo=StepCall("file.restored", {"path": seen.path, **kept, "expect": digest(seen.wanted)}),
             data={"text": seen.wanted, "backup": backup},
@@ -79,16 +89,32 @@ class WslConfigured(Step[WslFile]):
         host.files.write(change.subject, change.data["text"].encode(), backup=change.data["backup"])
 
     def describe(self, seen: WslFile) -> str:
-        if self._too_much(seen) and seen.host is not None:
+        if seen.size is None:
+            return f"{seen.path} has no limit below half of the host's memory"
+        if _too_much(seen) and seen.host is not None:
             return f"the host has {human(seen.host)}, and WSL must leave some of it to Windows"
         now = f"; the engine's machine has {human(seen.engine)} now" if seen.engine else ""
-        return f"memory={_amount(self.memory)} is {'' if self.met(seen) else 'not '}in {seen.path}{now}"
-
-    def _too_much(self, seen: WslFile) -> bool:
-        return seen.host is not None and self.memory > seen.host - 2 * GIB
+        return f"memory={_amount(seen.size)} is {'' if self.met(seen) else 'not '}in {seen.path}{now}"
 
     def values(self, seen: WslFile) -> dict[str, Any]:
         return {"path": seen.path, "engine": seen.engine}
+
+
+def _too_much(seen: WslFile) -> bool:
+    return seen.host is not None and seen.size is not None and seen.size > seen.host - 2 * GIB
+
+
+def _enough(host: str, limits: SystemLimits) -> int | None:
+    """Return half of the host's memory in whole GiB if ``.wslconfig`` has a limit below it, else None."""
+    if limits.host is None:
+        raise Blocked(
+            f"the memory of {host} is unknown, so half of it is too",
+            host=host,
+            next_step="name an amount: wsl.configured: { memory: 8 GiB }",
+        )
+    if limits.wsl is None or limits.wsl >= limits.host // 2:
+        return None
+    return -(-limits.host // 2 // GIB) * GIB
 
 
 def with_memory(text: str, size: int) -> str:

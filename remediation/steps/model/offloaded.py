@@ -10,13 +10,16 @@ from pydantic import field_validator
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
-from remediation.model.errors import HostError
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
+from remediation.model.facts import Runner
 from remediation.model.text.digits import is_whole
 from remediation.steps.contract import Step, param, step
-from remediation.steps.model.answering import last_death, unanswered
 from remediation.steps.model.keep_alive import for_good
-from remediation.steps.model.load_state import LoadState, layer_values, load_state
+from remediation.steps.model.load_state import LoadState, layer_values, load_state, log_of
 from remediation.steps.resolve import not_stored, wanted_model
+
+SECONDS = 60.0
+"""Time limit in seconds for one token of a model that is entirely on the GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +131,35 @@ def _on_disk(host: Reader, model: str) -> bool:
         return host.ollama.blobs(model) is not None
     except HostError:
         return False
+
+
+def last_death(host: Reader) -> str:
+    """Return what the log says about a runner that died while answering. Returns "" if a later load or answer contradicts it."""
+    log = log_of(host)
+    died = next((hit for hit in reversed(log.hits) if hit.key == "runner_died" and hit.server == log.server), None)
+    if died is None or any(load.number > died.load and load.started_at is not None for load in log.loads):
+        return ""
+    later = [request for request in log.requests if request.line > died.line]
+    if any(request.answered for request in later):
+        return ""
+    return f"its runner died while it answered{' (HTTP 500)' if any(request.failed for request in later) else ''}"
+
+
+def unanswered(host: Writer, runner: Runner) -> str:
+    """Request one token from a loaded model. Returns why it did not answer, or "" if it did or has no known context size.
+
+    The request uses the context size of the load. Another size would reload the model. A runner that the kernel killed stays in
+    ``/api/ps`` with all its layers until the next request (Ollama's server/sched.go).
+    """
+    if runner.context_length is None:
+        return ""
+    options: dict[str, Any] = {"num_ctx": runner.context_length, "num_predict": 1, "temperature": 0, "seed": 1}
+    try:
+        host.ollama.generate(runner.model, "Hi", options=options, timeout=SECONDS, sample=False)
+    except CallFailed as error:
+        if "does not support generate" in error.message:
+            return ""  # an embedding model
+        return f"it does not answer: {error.message}"
+    except DeadlineExceeded:
+        return f"it returned no token within {SECONDS:g} s"
+    return ""

@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import configparser
 import csv
-import secrets
+import random
 import string
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from remediation.model.files import read_text
+from remediation.model.private_file import create_private
 from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
 from remediation.templating.filters.common import to_bool
+from remediation.templating.limits import affordable
 from remediation.templating.lookups.lists import LookupContext, file_text
+from remediation.templating.yaml.secret import Secret
 
 
-def _options(term: str, known: Mapping[str, Any], names: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Return a term without its ``name=value`` words, and the options with them."""
-    words, found = [], dict(known)
+def _options(kind: str, term: str, known: Mapping[str, Any], names: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return a term without its ``name=value`` words, and the options with them. Raises `TemplateError` for an unknown name."""
+    words: list[str] = []
+    found = dict(known)
     for word in term.split():
         name, equals, value = word.partition("=")
         if equals and name in names:
             found[name] = value
+        elif equals and words and name.isidentifier():
+            raise TemplateError(f"lookup({kind!r}): unknown option {name!r}; use {', '.join(names)}")
         else:
             words.append(word)
     return " ".join(words), found
+
+
+def _whole(kind: str, given: Mapping[str, Any], name: str, default: int) -> int:
+    """Return an option that is a whole number, 0 or more. Raises `TemplateError`."""
+    text = str(given.get(name, default))
+    if not text.isdecimal():
+        raise TemplateError(f"lookup({kind!r}): {name} must be a whole number, not {text!r}")
+    return int(text)
 
 
 def csvfile(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     """Return a column of the row whose first cell is the term."""
     values: list[Any] = []
     for term in map(str, terms):
-        key, given = _options(term, options, ("file", "delimiter", "col", "keycol", "default", "encoding"))
+        key, given = _options("csvfile", term, options, ("file", "delimiter", "col", "keycol", "default", "encoding"))
         _, text = file_text("csvfile", str(given.get("file", "ansible.csv")), names, "files")
         delimiter = {"TAB": "\t", "t": "\t"}.get(str(given.get("delimiter", "TAB")), str(given.get("delimiter", "TAB")))
-        column, key_column = int(given.get("col", 1)), int(given.get("keycol", 0))
+        if len(delimiter) != 1:
+            raise TemplateError(f"lookup('csvfile'): delimiter must be one character or TAB, not {delimiter!r}")
+        column, key_column = _whole("csvfile", given, "col", 1), _whole("csvfile", given, "keycol", 0)
         rows = (row for row in csv.reader(text.splitlines(), delimiter=delimiter) if len(row) > max(column, key_column))
         value = next((row[column] for row in rows if row[key_column] == key), given.get("default"))
         values += [] if value is None else [value]
@@ -47,9 +65,9 @@ def ini(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) 
     values: list[Any] = []
     for term in map(str, terms):
         key, given = _options(
-            term, options, ("type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_no_value")
+            "ini", term, options, ("type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_no_value")
         )
-        _, text = file_text("ini", str(given.get("file", "ansible.ini")), names, "files")
+        path, text = file_text("ini", str(given.get("file", "ansible.ini")), names, "files")
         section = str(given.get("section", "global"))
         if given.get("type") == "properties":
             text, section = f"[java_properties]\n{text}", "java_properties"
@@ -59,9 +77,16 @@ def ini(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) 
         if to_bool(given.get("case_sensitive", False)):
             parser.optionxform = str  # type: ignore[assignment,method-assign]
         try:
-            parser.read_string(text)
-        except configparser.Error as error:
-            raise TemplateError(f"lookup('ini'): {' '.join(str(error).split())}") from None
+            parser.read_string(text, source=str(path))
+        except configparser.ParsingError as error:
+            lines = (
+                [error.lineno]
+                if isinstance(error, configparser.MissingSectionHeaderError)
+                else [line for line, _ in error.errors]
+            )
+            line = lines[0] - (given.get("type") == "properties")
+            # without the line's text, which may be a password
+            raise TemplateError(f"lookup('ini'): {path}:{line}: expected [section], key=value or a comment") from None
         if to_bool(given.get("re", False)):
             there = parser.items(section) if parser.has_section(section) else ()
             values += [value for name, value in there if patterns.groups("match", key, 0, name)]
@@ -83,20 +108,26 @@ def password(terms: Sequence[Any], names: LookupContext, options: Mapping[str, A
     """Return the password in a file; it is generated and written there first if there is none."""
     values = []
     for term in map(str, terms):
-        name, given = _options(term, options, ("length", "chars", "encrypt", "ident", "seed"))
+        name, given = _options("password", term, options, ("length", "chars", "encrypt", "ident", "seed"))
         if given.get("encrypt"):
             raise TemplateError("lookup('password'): encrypt is not supported")
         path = Path(name).expanduser()
         path = path if path.is_absolute() or "playbook_dir" not in names else Path(str(names["playbook_dir"])) / path
-        if path == Path("/dev/null"):
-            values.append(_generated(given))
-            continue
+        values.append(Secret(_generated(given) if path == Path("/dev/null") else _kept(path, given)))
+    return values
+
+
+def _kept(path: Path, given: Mapping[str, Any]) -> str:
+    """Return the password in a file. Hosts that need it at the same time get the same one: the first to create the file decides."""
+    try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.touch(mode=0o600)
-            path.write_text(f"{_generated(given)}\n", encoding="utf-8")
-        values.append(path.read_text(encoding="utf-8").partition("\n")[0].partition(" salt=")[0])
-    return values
+            with suppress(FileExistsError):
+                create_private(path, f"{_generated(given)}\n")
+        return read_text(path).partition("\n")[0].partition(" salt=")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror or error if isinstance(error, OSError) else "not UTF-8 text"
+        raise TemplateError(f"lookup('password'): cannot keep the password in {path}: {reason}") from None
 
 
 _SETS: Mapping[str, str] = {
@@ -109,4 +140,10 @@ def _generated(given: Mapping[str, Any]) -> str:
     chars = given.get("chars", ["ascii_letters", "digits", ".,:-_"])
     parts = chars if isinstance(chars, (list, tuple)) else [part for part in str(chars).replace(",,", "\0").split(",") if part]
     letters = "".join(_SETS.get(str(part), str(part).replace("\0", ",")) for part in parts)
-    return "".join(secrets.choice(letters) for _ in range(int(given.get("length", 20))))
+    length = _whole("password", given, "length", 20)
+    if not length or not letters:
+        raise TemplateError("lookup('password'): length must be at least 1, and chars must name at least one character")
+    affordable(length, "password")
+    seed = given.get("seed")
+    source = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311 - a seed makes the password repeatable, as in Ansible
+    return "".join(source.choice(letters) for _ in range(length))

@@ -43,7 +43,7 @@ def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:
     try:
         text = files.read_text(path, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError((Problem(f"{path}: not UTF-8 text (byte {error.start})"),)) from None
+        raise InputError((Problem(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8"),)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         reason = error.strerror if isinstance(error, OSError) else None
         raise InputError((Problem(f"{path}: cannot be read: {reason or error}"),)) from None
@@ -169,7 +169,7 @@ class _Reader:
 
     def refuse_yaml(self, error: yaml.YAMLError, what: str = "invalid YAML") -> None:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        words = getattr(error, "problem", None) or str(error)
+        words = (getattr(error, "problem", None) or str(error)).removeprefix("but ")
         hint = _hint(error, self.text) if isinstance(error, yaml.MarkedYAMLError) else ""
         self.refuse(f"{what}: {words} {hint}".rstrip(), Place(self.name, mark.line + 1, mark.column + 1) if mark else None)
 

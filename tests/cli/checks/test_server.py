@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from remediation.cli.checks.server import server_checks
+from remediation.cli.checks.preflight import server_checks
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
 from tests.engine.fakes.host import FakeReader, World

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from remediation_lab.free_ports import free_port
 from tests.cli.started import Remediate, Started
 
 
@@ -128,9 +129,7 @@ def windows_at(inventory: Path, port: int, *, user: str = "ops") -> str:
 
 
 def test_a_host_that_is_down(remediate: Remediate, inventory: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     refused(remediate("fix-offload", "-i", windows_at(inventory, port)), 3, "dev-1", str(port))
 
 

@@ -112,14 +112,14 @@ def fixed(lab: Remediate, fault: str, *words: str) -> Ended:
 def test_what_only_a_person_can_cure_is_said_at_once(lab: Remediate, fault: str) -> None:
     code, foretold, rungs, begins = BY_HAND[fault]
     for ended, expected in ((fixed(lab, fault), code), (fixed(lab, fault, "--check"), foretold)):
-        assert (ended.code, ended.rungs, ended.steps, ended.deletes) == (expected, rungs, [], False), ended.ladder
+        assert (ended.code, ended.rungs, ended.steps, ended.deletes) == (expected, rungs, [], False), ended.summary
         assert ended.next_step.startswith(begins), ended.next_step
 
 
 @pytest.mark.parametrize("fault", ["model-truncated", "runner-killed", "memory-limit"])
 def test_what_can_be_repaired_is_by_the_rungs_that_treat_it_alone(lab: Remediate, fault: str) -> None:
     ended = fixed(lab, fault)
-    assert (ended.code, ended.rungs, ended.deletes) == (0, MENDED[fault], False), ended.ladder
+    assert (ended.code, ended.rungs, ended.deletes) == (0, MENDED[fault], False), ended.summary
     assert ended.ladder["result"]["goal"] == "met"
 
 
@@ -131,7 +131,7 @@ def test_every_fault_that_can_be_repaired(lab: Remediate, fault: str) -> None:
     for event in foretold.kinds("rung_start"):
         assert not event["stops"] or event["predicted"][0] == event["predicted"][1], event
     ended = fixed(lab, fault)
-    assert (ended.code, ended.rungs, ended.deletes) == (0, MENDED[fault], False), ended.ladder
+    assert (ended.code, ended.rungs, ended.deletes) == (0, MENDED[fault], False), ended.summary
     assert ended.ladder["result"]["goal"] == "met"
 
 
@@ -142,7 +142,7 @@ def test_every_fault_that_shows_in_the_run_alone(lab: Remediate, fault: str) -> 
     foretold = fixed(lab, fault, "--check")
     assert (foretold.code, foretold.deletes) == (code, False), foretold.ladder
     ended = fixed(lab, fault)
-    assert (ended.code, ended.rungs, ended.deletes) == (expected, rungs, False), ended.ladder
+    assert (ended.code, ended.rungs, ended.deletes) == (expected, rungs, False), ended.summary
     assert ended.next_step.startswith(begins), ended.next_step
     assert ended.next_step
 
@@ -150,7 +150,7 @@ def test_every_fault_that_shows_in_the_run_alone(lab: Remediate, fault: str) -> 
 @pytest.mark.every
 def test_a_program_that_starts_itself_again_is_named_where_it_was_faster(lab: Remediate) -> None:
     ended = fixed(lab, "chrome-comes-back")
-    assert (ended.rungs, ended.deletes, ended.code in {0, 2}) == ([ROOM], False, True), ended.ladder
+    assert (ended.rungs, ended.deletes, ended.code in {0, 2}) == ([ROOM], False, True), ended.summary
     assert ended.code == 0 or ended.next_step.startswith("close chrome.exe")
 
 

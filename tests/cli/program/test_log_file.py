@@ -95,8 +95,7 @@ def test_a_debug_log_of_a_repair_names_each_call_and_holds_no_secret(remediate: 
 
 def test_a_record_of_any_module_is_masked(tmp_path: Path) -> None:
     from remediation.cli.log_file import log_to
-    from remediation.model.secrets.masking import Masker
-    from remediation.model.secrets.no_log import no_log
+    from remediation.model.secrets.masking import Masker, no_log
 
     masker, log = Masker(), logging.getLogger("remediation.some.module")
     with log_to(str(tmp_path / "a.log"), None, masker):

@@ -71,6 +71,33 @@ def test_a_refusal_of_systemd_is_one_sentence(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(UsageError, match="systemctl --user daemon-reload failed: Failed to connect to bus"):
         install_service(WatchService("fleet", ["watch"], 90.0), tmp_path / "units")
+    assert list((tmp_path / "units").iterdir()) == []
+
+
+def test_units_of_an_earlier_installation_stay_if_the_new_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "fleet.service").write_text("earlier", encoding="utf-8")
+    with pytest.raises(UsageError, match="systemctl --user daemon-reload failed: exit code 1"):
+        install_service(WatchService("fleet", ["watch"], 90.0), tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("fleet*")) == ["fleet.service"]
+
+
+def test_a_folder_of_units_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\n", encoding="utf-8")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(UsageError, match=r"the units cannot be written into .*/systemctl/units: Not a directory") as caught:
+        install_service(WatchService("fleet", ["watch"], 90.0), tmp_path / "systemctl/units")
+    assert "writable" in caught.value.next_step
+
+
+def test_without_systemd_the_service_is_refused_with_another_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="systemctl is not on PATH") as caught:
+        install_service(WatchService("fleet", ["watch"], 90.0), tmp_path / "units")
+    assert "--once" in caught.value.next_step
 
 
 def test_the_service_has_the_same_options() -> None:

@@ -62,6 +62,11 @@ def test_a_wrong_address_is_refused(text: str) -> None:
         listening_address(text)
 
 
+def test_an_address_that_no_machine_has_is_one_sentence() -> None:
+    with pytest.raises(UsageError, match=r"--metrics: cannot listen at a\.\.b:9105: not a host name"):
+        WatchMetrics().serve("a..b", 9105)
+
+
 def test_a_taken_address_is_one_sentence() -> None:
     server, _ = prometheus_client.start_http_server(0, "127.0.0.1", registry=prometheus_client.CollectorRegistry())
     try:

@@ -43,6 +43,14 @@ def test_a_receiver_that_is_gone_is_one_sentence_without_the_address() -> None:
     assert said == "the notification could not be sent: no connection to 127.0.0.1:1; check the name, the port, and the network"
 
 
+@pytest.mark.parametrize("url", ["http://[", "http://gpu:99999/x", "https://hooks..example/x", "ftp://hooks/x", "https:///x"])
+def test_an_address_that_cannot_be_is_refused_before_a_round(url: str) -> None:
+    with pytest.raises(UsageError, match="--notify: expected an http or https address"):
+        Webhook.of(url, None)
+    with pytest.raises(UsageError, match="--notify: the variable HOOK holds no http or https address"):
+        Webhook.of("HOOK", None, {"HOOK": url})
+
+
 @pytest.mark.parametrize(
     ("error", "phrase"),
     [

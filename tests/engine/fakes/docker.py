@@ -26,7 +26,6 @@ class FakeEngine:
         world.may_fail("engine.facts")
         return EngineFacts(
             version="27.4.0",
-            api_version="1.47",
             os="Docker Desktop",
             memory_total=world.engine_memory,
             runtimes=("runc", *world.daemon_keys.get("runtimes", {})) if world.daemon_pid else ("nvidia", "runc"),

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from remediation.facets.protocols import Reader
-from remediation.facets.protocols.look_context import NO_CONTEXT, LookContext
+from remediation.facets.protocols import NO_CONTEXT, LookContext, Reader
 from remediation.model.errors import WriteRefused
 from remediation.model.facts import Found, Target
 from tests.engine.fakes.compose import FakeCompose, WritableCompose

@@ -155,7 +155,7 @@ class FakeSystem:
         )
 
     def limits(self) -> SystemLimits:
-        return replace(self._world.limits, host=16 * GIB, engine=self._world.engine_memory if self._world.engine_up else None)
+        return replace(self._world.limits, engine=self._world.engine_memory if self._world.engine_up else None)
 
     def distributions(self) -> Sequence[WslDistribution]:
         return tuple(self._world.distributions)

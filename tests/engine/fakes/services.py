@@ -77,6 +77,3 @@ class WritableServices(FakeServices):
         if restart or columns:
             self._world.wrote("restart the app")
             self._world.log = printed(self._world.serving.declared)
-
-    def reload_unit(self, name: str) -> None:
-        self._world.wrote(f"reload {name}")

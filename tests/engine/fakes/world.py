@@ -134,7 +134,7 @@ class World:
     engine_memory: int = 8 * GIB
     docker: DockerDesktop | None = None
     keep_alive: str = ""
-    limits: SystemLimits = field(default_factory=SystemLimits)
+    limits: SystemLimits = field(default_factory=lambda: SystemLimits(host=16 * GIB))
     distributions: list[WslDistribution] = field(default_factory=list)
     disk: DiskSpace = field(default_factory=lambda: DiskSpace(500 * GIB, 100 * GIB))
     booted: float = BOOT

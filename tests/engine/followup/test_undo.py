@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from remediation.engine.followup.undo import lasting, undo_calls, undo_plan
+from remediation.engine.followup.undo import undo_calls, undo_plan
 from remediation.engine.journal.journal import Journal, read_events
 from remediation.engine.step.executor import execute_step
-from remediation.model.change import Change, Risk, StepCall
+from remediation.model.change import Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome
@@ -74,7 +74,3 @@ def test_a_change_in_flight_is_undone_as_well() -> None:
     plan = undo_plan([Event("change_start", 1.0, "laptop-07", data={"index": 0, "change": change})])
     bench = Bench(World(texts={"a": b"1"}))
     assert [result.outcome for _, result in undo_calls(plan, bench.context())] == [Outcome.OK]
-
-
-def test_what_cannot_be_undone_is_known_before_the_run() -> None:
-    assert [change.summary for change in lasting([Change("a", undo=edit("a", "1")), Change("b")])] == ["b"]

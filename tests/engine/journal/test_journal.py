@@ -283,3 +283,12 @@ def test_a_run_begins_without_reading_the_journals_of_those_that_stay(tmp_path: 
         (journal.folder / EVENTS).mkdir()  # reading it fails
     assert prune(tmp_path, keep=2) == [made[0].run]
     assert prune(tmp_path, keep=2) == []
+
+
+@pytest.mark.parametrize("part", [1, 99])
+def test_a_run_without_a_readable_header_is_damaged_and_not_ambiguous(tmp_path: Path, part: int) -> None:
+    journal = started(tmp_path)
+    journal.close()
+    (journal.folder / HEADER).unlink()
+    with pytest.raises(UsageError, match=f"run {journal.run} is damaged"):
+        find_run(journal.run[:part], tmp_path)

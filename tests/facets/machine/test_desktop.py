@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from remediation.facets.host_factory import Host, open_host
-from remediation.facets.machine import docker_desktop, system
+from remediation.facets.machine import docker_desktop, wsl
 from remediation.model.errors import Blocked, CallFailed
 from remediation_lab import control
 from tests.facets.beds import lab_variables
@@ -177,7 +177,7 @@ def test_the_limits_of_containers(opened: Callable[[str], Host]) -> None:
     ],
 )
 def test_the_memory_of_wsl_is_read_from_its_section_alone(text: str | None, memory: int | None) -> None:
-    assert system.wsl_memory(text) == memory
+    assert wsl.config_from("", text).memory == memory
 
 
 def test_a_setting_keeps_the_spelling_that_is_there() -> None:

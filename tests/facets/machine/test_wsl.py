@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from remediation.connections.calls import Call, Completed, Failed, Reply, Run
-from remediation.facets.machine.wsl import PROGRAM, read_distributions, shut_down, with_start
+from remediation.facets.machine.wsl import PROGRAM, config_from, read_distributions, shut_down, with_start
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 from remediation.model.facts import WslDistribution
@@ -76,3 +76,19 @@ def test_a_refused_shutdown_is_reported_in_windows_words() -> None:
     with pytest.raises(CallFailed, match="wsl --shutdown failed: Acceso denegado"):
         shut_down(look(host))
     assert [(each.argv[0], each.writes) for each in host.calls] == [(PROGRAM, True), (OLD, True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut_off"),
+    [
+        ("[wsl2]\nlocalhostForwarding=false\n", "localhostForwarding=false"),
+        ("[wsl2]\r\nLocalhostForwarding = False # closed\r\n", "LocalhostForwarding = False"),
+        ("[wsl2]\nlocalhostForwarding=true\n", ""),
+        ("[wsl2]\nnetworkingMode=mirrored\nlocalhostForwarding=false\n", ""),
+        ("[wsl2]\nnetworkingMode=none\n", "networkingMode=none"),
+        ("[experimental]\nlocalhostForwarding=false\n", ""),
+        (None, ""),
+    ],
+)
+def test_a_setting_that_keeps_windows_out_is_found(text: str | None, cut_off: str) -> None:
+    assert config_from("", text).cut_off == cut_off

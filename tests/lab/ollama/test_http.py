@@ -19,10 +19,10 @@ import pytest
 from remediation.facets.machine.processes import processes_from_shell
 from remediation.facets.scripts import shell
 from remediation.model.facts import Process
+from remediation_lab.free_ports import free_port
 from remediation_lab.ollama.disk import DiskStore
 from remediation_lab.ollama.http import OllamaHttp
 from tests.lab.ollama.play import MISTRAL, Played, play
-from tests.support.project import free_port
 
 
 @pytest.fixture

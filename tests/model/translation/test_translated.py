@@ -41,6 +41,10 @@ from remediation.model.translation.catalogue import templates
             "1/33 capas en la GPU; se piden 33/33; necesita 5.4 GiB con contexto 4096, hay 1.2 GiB libres: 1 de 33 capas",
         ),
         (
+            "programs outside Ollama hold VRAM when the model is loaded: chrome.exe 2.2 GiB hold the card: 4.8 GiB of the card are in use by others; x",
+            "programas ajenos a Ollama ocupan VRAM cuando se carga el modelo: chrome.exe 2.2 GiB ocupan la tarjeta: 4.8 GiB de la tarjeta están en uso por otros; x",
+        ),
+        (
             "a last resort, but model_too_large and model_corrupt are not confirmed",
             "último recurso, pero no se ha confirmado: model_too_large y model_corrupt",
         ),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from remediation.model.errors import CallFailed
-from remediation.steps.compose.edit import value_at, with_devices, with_value
+from remediation.steps.compose.edit import with_devices, with_value
 from remediation.steps.compose.text import ComposeText, beside, unified
 
 LISTED = """\
@@ -178,8 +178,8 @@ def test_nested_values_are_set_and_made() -> None:
     changed = with_value("c.yml", text, "ollama", ("deploy", "resources", "limits", "memory"), "12G")
     assert changed == text.replace("8G", "12G")
     made = with_value("c.yml", changed, "ollama", ("deploy", "resources", "reservations", "memory"), "4G")
-    assert value_at("c.yml", made, "ollama", ("deploy", "resources", "reservations", "memory")) == "4G"
-    assert value_at("c.yml", made, "ollama", ("deploy", "resources", "limits", "memory")) == "12G"
+    resources = YAML(typ="safe").load(made)["services"]["ollama"]["deploy"]["resources"]
+    assert resources == {"limits": {"memory": "12G"}, "reservations": {"memory": "4G"}}
 
 
 def test_a_device_reservation_is_what_compose_takes() -> None:

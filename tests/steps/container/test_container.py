@@ -70,7 +70,7 @@ def test_headroom_is_measured_against_what_really_bounds_it(used: int, limit: in
 
 def test_limits_are_capped_by_what_the_engine_has() -> None:
     world = stack()
-    world.limits = SystemLimits(wsl=8 * GIB)
+    world.limits = SystemLimits(host=16 * GIB, wsl=8 * GIB)
     result = run(world, "compose.resources", {"memory": "12G", "reserve": "4G", "cpus": 6})
     assert b"memory: 7680M" in world.texts[GPU]
     assert b"cpus: '6'" in world.texts[GPU]

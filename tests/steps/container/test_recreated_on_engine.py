@@ -16,10 +16,10 @@ from remediation.facets.docker.engine import CommandEngineWriter
 from remediation.facets.docker.sdk import SdkEngineWriter
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
+from remediation_lab.free_ports import free_port
 from tests.live.test_docker_daemon import play, remediate
 from tests.steps.on_engine import changes, told
 from tests.support.engine import IMAGE, Engine
-from tests.support.project import free_port
 
 pytestmark = pytest.mark.live
 

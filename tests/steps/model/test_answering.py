@@ -8,7 +8,7 @@ from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.outcome import Outcome
-from remediation.steps.model.answering import last_death, unanswered
+from remediation.steps.model.offloaded import last_death, unanswered
 from remediation.steps.registry import registry
 from tests.engine.fakes.examples import healthy, stack
 from tests.engine.fakes.host import MODEL, FakeReader, FakeWriter, World, stamp

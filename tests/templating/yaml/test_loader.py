@@ -147,7 +147,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
         ("a: &x [*x]\n", "site.yml:1:4: this value contains itself"),
         ("a: 2001-99-99\n", "site.yml:1:4: '2001-99-99' is not a valid value"),
         ("a: {<<: 5}\n", "site.yml:1:9: << merges mappings, and this is not a mapping"),
-        ("a: 1\n---\nb: 2\n", "invalid YAML: but found another document"),
+        ("a: 1\n---\nb: 2\n", "invalid YAML: found another document"),
         ("a: x\x07y\n", "site.yml:1:5: invalid YAML"),
         ("? [a]\n: b\n", "site.yml:1:3: this key is not a plain value"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from remediation_lab.programs import Call, Done, failed, said
@@ -141,31 +142,27 @@ def _each(machine: Machine, words: list[str], what: str, flags: str = "") -> lis
     return found
 
 
-def start(machine: Machine, _: Call, words: list[str]) -> Done:
-    """Start containers."""
-    found = _each(machine, words, "start")
+def _change(machine: Machine, words: list[str], what: str, change: Callable[[Container], None]) -> Done:
+    found = _each(machine, words, what)
     with machine.engine.turn:
         for each in found:
-            machine.engine.start(each)
+            change(each)
     return said("".join(f"{each.name}\n" for each in found))
+
+
+def start(machine: Machine, _: Call, words: list[str]) -> Done:
+    """Start containers."""
+    return _change(machine, words, "start", machine.engine.start)
 
 
 def stop(machine: Machine, _: Call, words: list[str]) -> Done:
     """Stop containers."""
-    found = _each(machine, words, "stop")
-    with machine.engine.turn:
-        for each in found:
-            machine.engine.stop(each)
-    return said("".join(f"{each.name}\n" for each in found))
+    return _change(machine, words, "stop", machine.engine.stop)
 
 
 def restart(machine: Machine, _: Call, words: list[str]) -> Done:
     """Restart containers."""
-    found = _each(machine, words, "restart")
-    with machine.engine.turn:
-        for each in found:
-            machine.engine.restart(each)
-    return said("".join(f"{each.name}\n" for each in found))
+    return _change(machine, words, "restart", machine.engine.restart)
 
 
 def kill(machine: Machine, _: Call, words: list[str]) -> Done:

@@ -106,9 +106,10 @@ def server(made: Machine) -> Installation:
     return next(each for each in made.state.installations if each.port)
 
 
-def post(made: Machine, path: str, body: Mapping[str, Any], *, port: int = 0) -> None:
-    """Send the running server a request from the host."""
-    url = f"http://127.0.0.1:{port or server(made).port}{path}"
+def post(made: Machine, path: str, body: Mapping[str, Any]) -> None:
+    """Send the running server, in Windows or in a distribution, a request from the host."""
+    port = made.state.guests[0].port if made.state.guests else server(made).port
+    url = f"http://127.0.0.1:{port}{path}"
     made.network.request(method="POST", url=url, body=json.dumps(body), timeout=3600)
 
 
@@ -118,21 +119,25 @@ def ask(made: Machine, options: Mapping[str, Any] | None = None, *, model: str =
     post(made, "/api/generate", {"model": model, "prompt": "Hello", "stream": False, "keep_alive": keep_alive, "options": given})
 
 
-def _one_layer(made: Machine) -> None:
+def one_layer(made: Machine) -> None:
+    """Let an application request one layer on the GPU."""
     ask(made, {"num_gpu": 1})
 
 
-def _baked_in(made: Machine) -> None:
+def baked_in(made: Machine) -> None:
+    """Store the number of layers with the model."""
     post(made, "/api/create", {"model": MODEL, "from": MODEL, "parameters": {"num_gpu": 1}, "stream": False})
     ask(made)
 
 
-def _client_repeats(made: Machine) -> None:
+def client_repeats(made: Machine) -> None:
+    """Let a client request one layer again and again."""
     made.state.client = Client(every=120.0, options={"num_gpu": 1}, next=made.clock.now() + 120.0, model=MODEL)
-    _one_layer(made)
+    one_layer(made)
 
 
-def _occupied(made: Machine) -> None:
+def occupied(made: Machine) -> None:
+    """Let other programs take the memory before the model is loaded."""
     faults.occupants(made)
     ask(made)
 
@@ -158,7 +163,8 @@ def _libraries_gone(made: Machine) -> None:
     ask(made)
 
 
-def _two_loaded(made: Machine) -> None:
+def two_loaded(made: Machine) -> None:
+    """Load a second model in front of the first."""
     post(made, "/api/pull", {"model": OTHER, "stream": False})
     ask(made, {"num_ctx": 2048, "num_gpu": 20}, model=OTHER)
     ask(made, {"num_gpu": 10})
@@ -166,7 +172,7 @@ def _two_loaded(made: Machine) -> None:
 
 def _two_stored(made: Machine) -> None:
     post(made, "/api/pull", {"model": OTHER, "stream": False})
-    _one_layer(made)
+    one_layer(made)
 
 
 def _deleted(made: Machine) -> None:
@@ -178,7 +184,7 @@ def _deleted(made: Machine) -> None:
 
 
 def _hangs(made: Machine) -> None:
-    _one_layer(made)
+    one_layer(made)
     server(made).hangs = True
 
 
@@ -205,7 +211,7 @@ def _variable_removed(made: Machine) -> None:
 
 def _and_service(made: Machine) -> None:
     # the service had the port first: the app's own server ends with an error, again and again
-    _one_layer(made)
+    one_layer(made)
 
 
 def _both(state: State) -> None:
@@ -214,30 +220,31 @@ def _both(state: State) -> None:
 
 
 FAULTS: Mapping[str, NativeFault] = {
-    "num-gpu-1": NativeFault(_one_layer),
-    "num-gpu-1-model": NativeFault(_baked_in),
-    "num-gpu-1-client": NativeFault(_client_repeats),
+    "num-gpu-1": NativeFault(one_layer),
+    "num-gpu-1-model": NativeFault(baked_in),
+    "num-gpu-1-client": NativeFault(client_repeats),
     "app-context": NativeFault(ask, settings={"context_length": 32768}),
     "user-llm-library": NativeFault(ask, machine=user(OLLAMA_LLM_LIBRARY="cuda")),
     "user-visible-devices": NativeFault(ask, machine=user(CUDA_VISIBLE_DEVICES="1")),
     "machine-gpu-overhead": NativeFault(ask, machine=everybody(OLLAMA_GPU_OVERHEAD="3221225472")),
     "variable-removed": NativeFault(_variable_removed, machine=user(OLLAMA_LLM_LIBRARY="cuda")),
-    "vram-occupied": NativeFault(_occupied),
+    "vram-occupied": NativeFault(occupied),
     "orphan-runner": NativeFault(_orphan),
     "libraries-missing": NativeFault(_libraries_gone),
     "service-num-parallel": NativeFault(ask, machine=service(OLLAMA_NUM_PARALLEL="8")),
-    "service-num-gpu-1": NativeFault(_one_layer, machine=service()),
-    "service-without-log": NativeFault(_one_layer, machine=service(log=False)),
-    "task-num-gpu-1": NativeFault(_one_layer, machine=task()),
-    "hand-num-gpu-1": NativeFault(_one_layer, machine=by_hand),
+    "service-parallel-no-log": NativeFault(ask, machine=service(log=False, OLLAMA_NUM_PARALLEL="8")),
+    "service-num-gpu-1": NativeFault(one_layer, machine=service()),
+    "service-without-log": NativeFault(one_layer, machine=service(log=False)),
+    "task-num-gpu-1": NativeFault(one_layer, machine=task()),
+    "hand-num-gpu-1": NativeFault(one_layer, machine=by_hand),
     "app-and-service": NativeFault(_and_service, machine=_both),
-    "other-port": NativeFault(_one_layer, machine=user(OLLAMA_HOST="127.0.0.1:11500")),
-    "two-models-loaded": NativeFault(_two_loaded),
+    "other-port": NativeFault(one_layer, machine=user(OLLAMA_HOST="127.0.0.1:11500")),
+    "two-models-loaded": NativeFault(two_loaded),
     "two-models-stored": NativeFault(_two_stored),
     "deleted-model-loaded": NativeFault(_deleted),
     "server-hangs": NativeFault(_hangs),
     "model-truncated": NativeFault(_truncated),
-    "slow-tokens": NativeFault(_one_layer, machine=slow),
+    "slow-tokens": NativeFault(one_layer, machine=slow),
     "app-closed": NativeFault(_app_closed),
     "healthy": NativeFault(ask),
 }
@@ -253,6 +260,7 @@ def machine(name: str, *, now: float, scale: float, saved: Callable[[State], Non
     with made.clock.jumping():
         for each in state.installations:
             _installed(made, each, wrong.settings or {})
+        made.clock.sleep(10)  # what starts with the machine starts after the services of Windows
         made.boot()
         for each in state.installations:
             if each.kind == "hand":

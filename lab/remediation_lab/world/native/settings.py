@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from remediation_lab.wire import Refusal
 from remediation_lab.world.native import database
 from remediation_lab.world.native.servers import NativeServers
-from remediation_lab.world.rights import Parts, cim
+from remediation_lab.world.rights import UNNAMED, Parts, cim, security_id
 from remediation_lab.world.setup import Installation
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("schema_version", "expose", "browser", "models", "context_length")
 _READ = ("OLLAMA_", "CUDA_", "GPU_", "NVIDIA_", "ROCR_", "HIP_", "HSA_", "GGML_", "LLAMA_ARG_")
-_SID = "S-1-5-21-1004336348-1177238915-682003330-1001"
 _SERVICES = r"Registry::HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services"
 
 
@@ -28,21 +27,27 @@ def server(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 
     def sid() -> str | None:
         cim(state)
-        return _SID if user else None
+        if user and user != state.login.user and not state.login.elevated:
+            raise Refusal("denied", UNNAMED)
+        return security_id(user) if user else None
 
     known = parts.read("Sid", sid)
     if "Sid" in parts.problems:
-        for each in ("User", "Profile", "Database", "App"):
-            parts.problems[each] = parts.problems["Sid"]
+        parts.problems["User"] = parts.problems["Profile"] = parts.problems["Sid"]
+        unknown = f"the profile of the desktop user is not known: {parts.problems['Sid']}"
+        parts.problems["Database"] = parts.problems["App"] = unknown
     app = next((each for each in state.installations if each.kind == "app" and each.account == user), None) if known else None
     path = NativeServers.database(app) if app is not None else None
     content = machine.files.get(path) if path is not None else None
     row = database.settings(content) if content is not None else {}
+    started = next((each for each in state.installations if each.pid and each.pid == data.get("process")), None)
+    writes = service or started
     extra = _rows(service.environment, "MultiString") if service is not None else []
     return {
         "Machine": _rows(state.variables.get("machine", {}), "String"),
         "User": _rows(state.variables.get(user or "", {}), "String") if known else [],
         "Service": [{**each, "Key": rf"{_SERVICES}\{data['service']}\Parameters"} for each in extra],
+        "Log": (writes.log or None) if writes is not None else None,
         "Sid": known,
         "Database": path if content is not None else None,
         "App": {name: None if row[name] is None else str(row[name]) for name in _COLUMNS} if row else None,

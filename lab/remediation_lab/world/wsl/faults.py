@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediation_lab.wire import Json
-from remediation_lab.world import conditions, faults
+from remediation_lab.world import conditions
 from remediation_lab.world.faults import MODEL
 from remediation_lab.world.machine import Machine
-from remediation_lab.world.native.faults import OTHER, USER, post
+from remediation_lab.world.native.faults import USER, ask, baked_in, client_repeats, occupied, one_layer, post, two_loaded
 from remediation_lab.world.setup import Distribution
-from remediation_lab.world.state import Client, State
+from remediation_lab.world.state import State
 
 NAME = "Ubuntu"
 CONFIG = "C:\\Users\\maria\\.wslconfig"
@@ -41,16 +40,6 @@ def guest(made: Machine) -> Distribution:
     return made.state.guests[0]
 
 
-def ask(made: Machine, options: Mapping[str, Any] | None = None, *, model: str = MODEL, keep_alive: Json = -1) -> None:
-    """Let an application in Windows ask a model for something."""
-    given = {"num_predict": 4, **(options or {})}
-    _post(made, "/api/generate", {"model": model, "prompt": "Hello", "stream": False, "keep_alive": keep_alive, "options": given})
-
-
-def _post(made: Machine, path: str, body: Mapping[str, Any]) -> None:
-    post(made, path, body, port=guest(made).port)
-
-
 def _unit(**environment: str) -> Callable[[State], None]:
     return lambda state: state.guests[0].environment.update(environment)
 
@@ -64,33 +53,12 @@ def _distribution(**fields: Any) -> Callable[[State], None]:
     return changed
 
 
-def _one_layer(made: Machine) -> None:
-    ask(made, {"num_gpu": 1})
-
-
-def _baked_in(made: Machine) -> None:
-    _post(made, "/api/create", {"model": MODEL, "from": MODEL, "parameters": {"num_gpu": 1}, "stream": False})
-    ask(made)
-
-
-def _client_repeats(made: Machine) -> None:
-    made.state.client = Client(every=120.0, options={"num_gpu": 1}, next=made.clock.now() + 120.0, model=MODEL)
-    _one_layer(made)
-
-
-def _occupied(made: Machine) -> None:
-    faults.occupants(made)
-    ask(made)
-
-
-def _two_loaded(made: Machine) -> None:
-    _post(made, "/api/pull", {"model": OTHER, "stream": False})
-    ask(made, {"num_ctx": 2048, "num_gpu": 20}, model=OTHER)
-    ask(made, {"num_gpu": 10})
-
-
 def _stopped(made: Machine) -> None:
     made.guests.shut_down()
+
+
+def _unit_stopped(made: Machine) -> None:
+    made.guests.unserve(guest(made))
 
 
 def _nothing(_: Machine) -> None:
@@ -98,18 +66,19 @@ def _nothing(_: Machine) -> None:
 
 
 FAULTS: Mapping[str, WslFault] = {
-    "num-gpu-1": WslFault(_one_layer),
-    "num-gpu-1-model": WslFault(_baked_in),
-    "num-gpu-1-client": WslFault(_client_repeats),
+    "num-gpu-1": WslFault(one_layer),
+    "num-gpu-1-model": WslFault(baked_in),
+    "num-gpu-1-client": WslFault(client_repeats),
     "unit-llm-library": WslFault(ask, machine=_unit(OLLAMA_LLM_LIBRARY="cuda")),
     "unit-gpu-overhead": WslFault(ask, machine=_unit(OLLAMA_GPU_OVERHEAD="3221225472")),
-    "vram-occupied": WslFault(_occupied),
-    "memory-limit": WslFault(_occupied, config="[wsl2]\nmemory=1GB\n"),
+    "vram-occupied": WslFault(occupied),
+    "memory-limit": WslFault(occupied, config="[wsl2]\nmemory=1GB\n"),
     "linux-driver": WslFault(ask, machine=_distribution(driver=True)),
     "version-1": WslFault(ask, machine=_distribution(version=1)),
-    "by-hand": WslFault(_one_layer, machine=_distribution(systemd=False)),
-    "two-models-loaded": WslFault(_two_loaded),
+    "by-hand": WslFault(one_layer, machine=_distribution(systemd=False)),
+    "two-models-loaded": WslFault(two_loaded),
     "distribution-stopped": WslFault(_stopped),
+    "unit-stopped": WslFault(_unit_stopped),
     "not-forwarded": WslFault(_nothing, config="[wsl2]\nlocalhostForwarding=false\n"),
     "healthy": WslFault(ask),
 }
@@ -132,7 +101,7 @@ def machine(name: str, *, now: float, scale: float, saved: Callable[[State], Non
             made.guests.serve(one)
         made.clock.sleep(120)
         if made.guests.reached(one):
-            _post(made, "/api/pull", {"model": MODEL, "stream": False})
+            post(made, "/api/pull", {"model": MODEL, "stream": False})
         wrong.happened(made)
         made.clock.sleep(max(0.0, now - made.clock.now()))
     return made

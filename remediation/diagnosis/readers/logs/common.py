@@ -74,7 +74,6 @@ def inference_compute(state: State, line: str, at: Quote) -> None:
             free=parse_size(values.get("available")),
             compute=values.get("compute", ""),
             driver=values.get("driver", ""),
-            variant=values.get("variant") or values.get("libdirs", ""),
         )
     )
 

@@ -37,7 +37,6 @@ def offload(state: State, line: str, at: Quote) -> None:
     for name, key in (
         ("overhead", "memory.gpu_overhead"),
         ("required_full", "memory.required.full"),
-        ("required_partial", "memory.required.partial"),
         ("kv", "memory.required.kv"),
         ("weights", "memory.weights.total"),
         ("weights_output", "memory.weights.nonrepeating"),

@@ -64,7 +64,6 @@ class Device:
     free: int | None = None
     compute: str = ""
     driver: str = ""
-    variant: str = ""
 
     @property
     def is_gpu(self) -> bool:
@@ -103,7 +102,6 @@ class Load:
     total: int | None = None
     overhead: int | None = None
     required_full: int | None = None
-    required_partial: int | None = None
     kv: int | None = None
     weights: int | None = None
     weights_output: int | None = None

@@ -41,12 +41,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSetting:
-    """An environment variable and where it was seen; ``effective`` when the server itself printed it."""
+    """An environment variable and where it was seen."""
 
     name: str
     value: str
     at: Quote
-    effective: bool = False
 
 
 def commented(line: str) -> bool:

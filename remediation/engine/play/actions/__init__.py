@@ -7,12 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from remediation.engine.play.actions.groups import add_host, group_by
 from remediation.engine.play.actions.include_vars import include_vars
-from remediation.engine.play.actions.measure import measure_action
 from remediation.engine.play.actions.module import module_action
 from remediation.engine.play.actions.setup import setup
-from remediation.engine.play.actions.simple import assert_, debug, fail, set_fact
+from remediation.engine.play.actions.simple import add_host, assert_, debug, fail, group_by, measure_action, set_fact
 from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.errors import UsageError

@@ -1,17 +1,29 @@
-"""``debug``, ``fail``, ``assert`` and ``set_fact``: actions that need no host."""
+"""Actions of one function: ``debug``, ``fail``, ``assert``, ``set_fact``, ``add_host``, ``group_by`` and ``measure``."""
 
 from __future__ import annotations
 
+from remediation.engine.card_memory import card_memory
+from remediation.engine.context import SNAPSHOT_TTL
+from remediation.engine.play.context.host_facts import look_once
+from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.step.attempts import outcome_of
+from remediation.inventory.ranges import without_port
+from remediation.model.errors import HostError, UsageError
+from remediation.model.event_data import MeasurementData
 from remediation.model.outcome import Outcome
 from remediation.modules.result import ActionResult
-from remediation.playbook.actions import Assert, Debug, Fail, SetFact
+from remediation.playbook.actions import AddHost, Assert, Debug, Fail, GroupBy, Measure, SetFact
 from remediation.playbook.keywords import is_variable
 from remediation.templating.errors import UndefinedVariable
 from remediation.templating.templar import Scope
-from remediation.templating.yaml.located import has_template
+from remediation.templating.yaml.located import Table, has_template
 
 GREETING = "Hello world!"
+
+
+SCALED = "lab_scale"
+"""Host variable of a lab: its figures are simulated."""
 
 
 def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
@@ -53,3 +65,54 @@ def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
         reason = "No key/value pairs provided, at least one is required for this action to succeed"
         return ActionResult(Outcome.FAILED, {"msg": reason}, reason)
     return ActionResult(facts=facts, gathered=facts if given.cacheable else {})
+
+
+def add_host(given: AddHost, site: TaskContext, scope: Scope) -> ActionResult:
+    """Add a host with its groups and variables. Later plays select it; the current one does not."""
+    values = dict(given.model_extra or {})
+    wrong = next((name for name in values if not is_variable(name)), None)
+    if wrong is not None:
+        raise UsageError(f"add_host: {wrong!r} is not a valid variable name", place=site.place)
+    name, port = without_port(given.name)
+    if port is not None:
+        values["ansible_ssh_port"] = port
+    groups = list(dict.fromkeys(given.groups))
+    changed = site.play.stage.grow(lambda inventory: inventory.with_host(name, groups, Table(values)))
+    return _grown({"add_host": {"host_name": name, "groups": groups, "host_vars": values}}, changed=changed)
+
+
+def group_by(given: GroupBy, site: TaskContext, scope: Scope) -> ActionResult:
+    """Add the host to a group, which is created if there is none."""
+    group = given.key.replace(" ", "-")
+    parents = [name.replace(" ", "-") for name in given.parents]
+    host = site.host.name
+    changed = site.play.stage.grow(lambda inventory: inventory.with_group(host, group, tuple(parents)))
+    return _grown({"add_group": group, "parent_groups": parents}, changed=changed)
+
+
+def _grown(values: dict[str, object], *, changed: bool) -> ActionResult:
+    """Return the result: the inventory of the run is changed in check mode too, and no host is."""
+    return ActionResult(Outcome.CHANGED if changed else Outcome.OK, values)
+
+
+def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionResult:
+    """Measure with the loaded model. A figure that cannot be measured has a reason and does not fail the task."""
+    try:
+        opened = site.opened()
+        look_once(site, opened)
+        now = site.play.stage.ports.clock.monotonic()
+        snapshot = site.host.memory.snapshot(now, max_age=SNAPSHOT_TTL) if opened.name == site.host.name else None
+        layers = site.host.layers
+        if layers is None:
+            snapshot = snapshot or opened.access.reader_for("diagnosis")
+            layers = site.play.stage.ports.diagnose(snapshot).offloaded
+        reader = opened.access.reader_for("measure", snapshot=snapshot)
+        writer = None if site.check() else opened.access.writer()
+        memory = card_memory(reader)
+        figures = site.play.stage.ports.measure(
+            reader, writer, label=given.label, layers=layers, simulated=SCALED in scope, model=given.model
+        )
+    except HostError as error:
+        return refused_result(error, outcome_of(error))
+    site.emit("measurement", **MeasurementData(label=given.label, figures={**figures, "memory": memory}))
+    return ActionResult(values={**figures, "msg": figures.get("reason") or ""})

@@ -18,6 +18,10 @@ from remediation.modules.result import ActionResult
 from remediation.playbook.actions import WaitFor
 from remediation.templating.templar import Scope
 
+_AT_LEAST = 0.1
+"""Seconds for a connection to a port of this machine if `connect_timeout` is 0."""
+_MOST = 1024**2
+"""Bytes from a port in which `search_regex` is looked for."""
 GONE = frozenset({"stopped", "absent", "drained"})
 
 
@@ -96,6 +100,21 @@ def _pattern(given: WaitFor, site: TaskContext) -> re.Pattern[str] | None:
         raise UsageError(f"wait_for: search_regex: {error}", place=site.place) from None
 
 
+def _answers(given: WaitFor, pattern: re.Pattern[str] | None) -> bool:
+    """Return whether the port is open, and sends what `pattern` matches."""
+    received = b""
+    try:
+        with socket.create_connection((given.host, int(given.port or 0)), timeout=given.connect_timeout or _AT_LEAST) as peer:
+            while pattern is not None and pattern.search(received.decode("utf-8", "replace")) is None:
+                part = peer.recv(65536)
+                if not part or len(received) > _MOST:
+                    return False
+                received += part
+            return True
+    except (OSError, UnicodeError):  # UnicodeError: no encoding of a host name for DNS
+        return False
+
+
 def _there(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> bool:
     if given.path is not None:
         reply = opened.access.connection.exchange([ReadFile(given.path, limit=4_000_000 if pattern else 1, tail=True)])[0]
@@ -103,11 +122,11 @@ def _there(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> b
             return exists(reply) and pattern is None
         return not reply.missing and pattern.search(reply.content.decode("utf-8", errors="replace")) is not None
     if opened.machine == "local":
-        try:
-            with socket.create_connection((given.host, int(given.port or 0)), timeout=given.connect_timeout):
-                return True
-        except OSError:
-            return False
+        return _answers(given, pattern)
+    if pattern is not None:
+        raise UsageError(
+            "wait_for: search_regex of a port is read only from this machine", next_step="add delegate_to: localhost to the task"
+        )
     # any answer, even an invalid one, means that the port is open
     url = f"http://{given.host}:{given.port}/"
     reply = opened.access.connection.exchange([Http("GET", url, timeout=given.connect_timeout)])[0]

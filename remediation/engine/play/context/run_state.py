@@ -18,7 +18,7 @@ from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.playbook.load import load_tasks
 from remediation.playbook.model import LoadedTasks, Play, Task, TaskSettings
-from remediation.playbook.roles.reader import RoleUse
+from remediation.playbook.roles import RoleUse
 from remediation.templating.templar import Scope
 
 Counted = threading.Semaphore

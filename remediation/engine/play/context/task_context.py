@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -75,9 +76,19 @@ class TaskContext:
             return default
         result = (scope or self.scope()).render(value) if has_template(value) else value
         try:
-            return float(result)
-        except (TypeError, ValueError):
-            raise UsageError(f"expected a number, got {result!r}", place=place_of(value) or self.task.place) from None
+            number = float(result)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise UsageError(f"expected a number, got {result!r:.40}", place=place_of(value) or self.task.place)
+        return number
+
+    def _limit(self, value: Any) -> float:
+        """Return a time limit in seconds, 0 for none. Raises `RemediationError`."""
+        seconds = self.number(value, 0.0)
+        if seconds < 0:
+            raise UsageError(f"a time limit must be 0 or more seconds, got {seconds:g}", place=place_of(value) or self.task.place)
+        return seconds
 
     def check(self) -> bool:
         """Return whether this task runs in check mode."""
@@ -92,13 +103,12 @@ class TaskContext:
 
     def background(self) -> float | None:
         """Return the limit in seconds of a program that runs in the background (``poll: 0``), None if the task waits for it."""
-        seconds = self.number(self.task.job_seconds, 0.0)
+        seconds = self._limit(self.task.job_seconds)
         return seconds if seconds and self.task.poll is not None and not self.number(self.task.poll, 1.0) else None
 
     def timeout(self) -> float | None:
         """Return the task's own time limit in seconds."""
-        seconds = self.number(self.settings.timeout, 0.0)
-        return seconds or None
+        return self._limit(self.settings.timeout) or None
 
     def policy(self) -> Policy:
         """Return the user's limits for the host that runs the task; a playbook cannot raise them."""

@@ -1,24 +1,32 @@
-"""Reads a role: its variables, the roles it depends on, its tasks and its handlers."""
+"""Roles: found on a search path, and read into variables, the roles they depend on, tasks and handlers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from remediation.model.errors import Place
+from remediation.model.files import shipped_folder
 from remediation.playbook import keywords
 from remediation.playbook.errors import where
 from remediation.playbook.load_context import Loading, handed_down, shown_value, value_place
 from remediation.playbook.model import Block, Node, Role, TaskSettings
-from remediation.playbook.roles.folders import find_role, role_files, role_folders, runbook
 from remediation.templating.yaml.located import Table, plain
 
 NAMES = ("role", "name")
 VALIDATE = "ansible.builtin.validate_argument_spec"
 GALAXY = frozenset({"src", "scm", "version"})
 """Keys of a dependency that tell Ansible's installer where a role comes from."""
+
+
+SUFFIXES = (".yml", ".yaml", ".json", "")
+SYSTEM = ("~/.ansible/roles", "/usr/share/ansible/roles", "/etc/ansible/roles")
+"""Ansible's folders of installed roles."""
+RUNBOOKS = ("remediation.ollama",)
+"""Collections of which this project ships the roles: one for each shipped playbook."""
 
 
 class FolderReader(Protocol):
@@ -252,3 +260,49 @@ def _missing(folder: Path, part: str, use: RoleUse, loading: Loading, place: Pla
 def _content(folder: Path, part: str, name: str, loading: Loading, place: Place | None) -> Any:
     files = role_files(folder, part, name)
     return loading.read(files[0], place) if files else None
+
+
+def role_folders(root: Path, around: Iterable[Path], configured: Iterable[Path] | None = None) -> list[Path]:
+    """Return the folders that are searched for a role. ``around`` are the roles that name it."""
+    given = os.environ.get("ANSIBLE_ROLES_PATH")
+    if given is not None:
+        installed = [Path(part).expanduser() for part in given.split(os.pathsep) if part]
+    else:
+        installed = list(configured) if configured is not None else [Path(part).expanduser() for part in SYSTEM]
+    return list(dict.fromkeys((root / "roles", *installed, *(role.parent for role in around), root)))
+
+
+def find_role(name: str, folders: Iterable[Path], root: Path) -> Path | None:
+    """Return the folder of a role: by a path, or by its name in `folders`."""
+    try:
+        given = Path(name).expanduser()
+        for folder in folders:
+            if (folder / given).is_dir():
+                return folder / given
+        return root / given if (root / given).is_dir() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def runbook(name: str) -> str:
+    """Return the shipped playbook that a role represents, "" for any other role."""
+    collection, _, short = name.rpartition(".")
+    return short.replace("_", "-") if collection in RUNBOOKS else ""
+
+
+def runbooks() -> dict[str, Path]:
+    """Return the shipped playbooks by name."""
+    folder = shipped_folder("playbooks")
+    return {path.stem: path for path in sorted(folder.glob("*.yml"))}
+
+
+def role_files(role: Path, part: str, name: str) -> list[Path]:
+    """Return the files of a part (``tasks``, ``vars`` ...): one, or all files of a folder of that name. Empty if there are none."""
+    folder = role / part
+    for suffix in SUFFIXES:
+        path = folder / f"{name}{suffix}"
+        if path.is_file():
+            return [path]
+        if suffix == "" and path.is_dir() and part in {"defaults", "vars"}:
+            return sorted(each for each in path.rglob("*") if each.is_file() and each.suffix in SUFFIXES)
+    return []

@@ -1,4 +1,4 @@
-"""``report``: writes the page of a run or of samples, from the journal or from a file of JSON Lines."""
+"""``report`` and ``bundle``: write the page of a run or of samples, and one zip about a run for an issue report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remediation.cli.options import ReportSource
+from remediation.cli.options import BundleOptions, ReportSource
 from remediation.cli.task import command_task
 from remediation.model.errors import UsageError
 from remediation.model.text.words import plural
@@ -16,6 +16,7 @@ from remediation.model.translation import gettext
 if TYPE_CHECKING:
     from remediation.model.event import Event
     from remediation.report.gpus import Sample
+
 
 PAGE = ".html"
 MOST_LINE = 64_000_000
@@ -126,3 +127,26 @@ class _LinesFile:
                     yield value
                 else:
                     self.skipped += 1
+
+
+@command_task(
+    BundleOptions,
+    examples=(
+        "remediate bundle 7f3a                               # writes remediation-7f3a.zip",
+        "remediate bundle 7f3a --out issue-12.zip",
+    ),
+)
+def bundle(options: BundleOptions) -> int:
+    """Pack a run for an issue report: report, journal, evidence, versions and recorded I/O, without names and secrets."""
+    from remediation.cli.bundle.write import bundle_of
+    from remediation.cli.outputs import writable
+    from remediation.engine.journal.history import find_run
+    from remediation.model.text.shape import intact
+
+    record = find_run(options.run)
+    target = writable("--out", options.out or f"remediation-{record.run}.zip")
+    with intact(f"run {record.run}", "see remediate history for other runs"):
+        packed = bundle_of(record)
+    target.write_bytes(packed)
+    sys.stdout.write(f"wrote {target} without names and secrets; look into it before you send it\n")
+    return 0

@@ -1,1 +1,0 @@
-"""Roles: found on a search path, and read into tasks, handlers and variables."""
