@@ -22,6 +22,7 @@ from remediation.model.text.digits import is_whole
 SERVER_RUN = Run(("sh", "-c", shell("server")), timeout=20.0)
 UNIT = "ollama.service"
 _SERVER, _APP = "ollama", "ollama app"
+_SHELLS = frozenset({"cmd", "powershell", "pwsh"})
 _SERVICE_HOSTS = frozenset({"services", "svchost", "nssm", "winsw", "shawl", "srvany"})
 _RIGHTS = ("authentication required", "access denied", "not permitted", "permission denied")
 """Messages of systemd and polkit for a login without permission (systemd 219 to 257)."""
@@ -58,8 +59,6 @@ class HostServices:
         found = from_processes(attempt(WindowsProcesses(self._snapshot).list) or ())
         if found.manager is Manager.NOTHING:
             return attempt(lambda: read_in_wsl(self._snapshot)) or found
-        if found.manager is Manager.PROCESS:
-            return found
         return attempt(lambda: with_settings_of(self._snapshot, found)) or found
 
 
@@ -211,6 +210,9 @@ def from_processes(running: Sequence[Process]) -> Serving:
         return Serving(Manager.WINDOWS_APP if app is not None else Manager.NOTHING)
     others = tuple(_server_process(one) for one in servers if one is not chosen)
     parent = by_pid.get(chosen.parent or 0)
+    above = by_pid.get(parent.parent or 0) if parent is not None and parent.program in _SHELLS else None
+    if above is not None and above.program in _SERVICE_HOSTS:
+        parent = above  # a shell in between redirects the server's output
     if parent is None or parent.started > chosen.started:
         manager, name = (Manager.WINDOWS_APP if app is not None else Manager.PROCESS), ""
     elif parent.program == _APP:
