@@ -13,6 +13,7 @@ from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.ollama.client import BEHIND_A_PROXY
 from remediation.facets.ollama.clients import mounted_configuration
 from remediation.facets.protocols import Reader
+from remediation.facets.services.serving import from_processes
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Unreachable
 from remediation.model.facts import (
     Blob,
@@ -20,6 +21,7 @@ from remediation.model.facts import (
     Container,
     DockerDesktop,
     Gpu,
+    Manager,
     ModelEntry,
     ModelShow,
     Process,
@@ -128,6 +130,11 @@ def collect(host: Reader) -> Evidence:
     if services is not None and container is None and _only_in_wsl(system, programs):
         found = parts.read("server", services.serving)
         serving = found if found is not None and found.guest is not None else None
+    elif services is not None and container is None and system is not None and system.os == "windows":
+        serving = from_processes(programs or ())
+        # the log of the app says which settings it read
+        if serving.process is not None and (log is None or serving.manager in {Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK}):
+            serving = parts.read("server", services.serving) or serving
     guest = serving is not None and serving.guest is not None
     pieces = (
         *((Piece("server_log", log, "server.log"),) if log else ()),

@@ -33,15 +33,16 @@ class Refusal:
     next_step: str
 
 
-def missing(plan: Iterable[Change], context: StepContext) -> Refusal | None:
+def missing(plan: Iterable[Change], context: StepContext, purpose: str = "") -> Refusal | None:
     """Return a refusal for the first unmet need of `plan`, None if all are met.
 
-    The host's session is read only if a change has needs.
+    The host's session is read only if a change has needs; `purpose` (a step's name) fetches it with the step's next observation.
     """
     wanted = [(change, need) for change in plan for need in sorted(change.needs or ())]
     if not wanted:
         return None
-    session = (context.snapshot or _latest(context) or context.access.reader).desktop.session()
+    reader = context.snapshot or _latest(context) or context.access.reader
+    session = (context.access.reader_for(purpose, snapshot=reader) if purpose else reader).desktop.session()
     for change, need in wanted:
         lack = _lack(need, session)
         if lack is not None:
@@ -77,9 +78,9 @@ def _lack(need: Need, session: SessionFacts) -> tuple[str, str] | None:
     return None
 
 
-def check_risk(plan: Sequence[Change], context: StepContext) -> Refusal | None:
+def check_risk(plan: Sequence[Change], context: StepContext, purpose: str = "") -> Refusal | None:
     """Return why `plan` is refused, None if it is approved. Asks the user where the policy allows it."""
-    refusal = missing(plan, context) or _windows(plan, context) or _risk(plan, context)
+    refusal = missing(plan, context, purpose) or _windows(plan, context) or _risk(plan, context)
     names = "; ".join(f"{change.summary} ({change.risk})" for change in plan)
     if refusal is None:
         _log.info("%s: allowed: %s", context.host, names)

@@ -46,7 +46,7 @@ def prefetch(look: Snapshot, place: HostInfo) -> None:
     records = () if place.native else docker.record_calls()
     metadata = _metadata(look, place, url, stored=False)
     log = _native_log(look, place, docker)
-    look.ask(*records, *metadata, *log)
+    look.ask(*records, *metadata, *log, *gpu.older_devices(look))
     metadata = metadata or _metadata(look, place, url, stored=True)
     if place.native:
         look.ask(*metadata)

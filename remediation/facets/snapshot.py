@@ -64,12 +64,16 @@ class Snapshot:
         self._purpose = purpose
         self._wanted: dict[str, Call] = {}
         self._expected: Mapping[str, Call] = {}
+        self._sharing: dict[str, Snapshot] = {}
+        """The snapshots that share the replies, by their purpose."""
 
     def also(self, purpose: str) -> Snapshot:
-        """Return a snapshot for another purpose that shares the replies."""
-        other = Snapshot(self._connect, hints=self.hints, purpose=purpose)
-        other._replies, other._silence = self._replies, self._silence
-        return other
+        """Return the snapshot for another purpose that shares the replies."""
+        if purpose not in self._sharing:
+            other = Snapshot(self._connect, hints=self.hints, purpose=purpose)
+            other._replies, other._silence, other._sharing = self._replies, self._silence, self._sharing
+            self._sharing[purpose] = other
+        return self._sharing[purpose]
 
     def preload(self, *calls: Call) -> None:
         """Let the first snapshot of any purpose that begins with some of `calls` send all of them."""

@@ -12,7 +12,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode, urljoin
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from remediation.connections.calls import Completed, Reply, Run
 from remediation.model.change import StepCall
@@ -27,6 +27,7 @@ from remediation.templating.yaml.secret import masked, revealed
 
 _MARK = b"\x1e"
 _FIGURES = "%{http_code} %{size_header} %{num_redirects} %{time_total} %{url_effective}"
+_ALGORITHMS = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REASONS = {
     6: "Name or service not known",
@@ -119,6 +120,12 @@ class Uri(HttpModule):
     creates: str | None = Field(None, description="path; if it exists, no request is made")
     removes: str | None = Field(None, description="path; if it does not exist, no request is made")
     force: bool = Field(default=False, description="ask for no cached answer")
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Uri:
+        if self.body is not None and self.src is not None:
+            raise ValueError("body and src are mutually exclusive")
+        return self
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Make the request; a method other than GET, HEAD and OPTIONS is a change. Check mode makes none."""
@@ -226,6 +233,14 @@ class GetUrl(HttpModule, FileModule):
     tmp_dest: str | None = Field(None, description="accepted for compatibility; the file is staged next to its destination")
     ciphers: list[str] = Field(default_factory=list, description="accepted for compatibility")
 
+    @field_validator("checksum")
+    @classmethod
+    def _a_checksum(cls, given: str | None) -> str | None:
+        algorithm, colon, wanted = (given or "sha1:-").partition(":")
+        if algorithm.lower() not in _ALGORITHMS or not colon or not wanted.strip():
+            raise ValueError(f"{given!r} is not ALGORITHM:SUM; write it as sha256:...")
+        return given
+
     def run(self, task: ModuleTask) -> ActionResult:
         """Download the file unless it is there."""
         if task.windows:
@@ -272,9 +287,7 @@ class GetUrl(HttpModule, FileModule):
         """Return algorithm and sum. Raises `UsageError`."""
         if self.checksum is None:
             return "", ""
-        algorithm, colon, wanted = self.checksum.partition(":")
-        if not colon or algorithm.lower() not in {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"}:
-            raise UsageError(f"get_url: checksum {self.checksum!r} is not ALGORITHM:SUM", next_step="write it as sha256:...")
+        algorithm, _, wanted = self.checksum.partition(":")
         if "://" not in wanted:
             return algorithm.lower(), wanted.strip().lower()
         data = config_text([*self.settings(wanted, "GET", self.timeout, "all"), ("fail", None)])
@@ -318,8 +331,8 @@ def _download_result(reply: Completed, wanted: str, backup: str) -> ActionResult
         return failed_result(
             said if reply.rc == 3 else f"Request failed: {reason}",
             **status,
-            response=reason,
-            **({"msg": "Request failed"} if code else {}),
+            elapsed=0,
+            **({"response": reason, "msg": "Request failed"} if code else {}),
         )
     figures, sha1, md5, how = reply.text.split("\n")[:4]
     code_text, size = figures.split()

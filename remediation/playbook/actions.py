@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from remediation.model.errors import UsageError
 from remediation.modules.catalogue import is_module, module_class, module_names, short_name
 from remediation.modules.contract import Action, Duration
 
@@ -47,6 +48,13 @@ class Assert(Action):
     fail_msg: Any = Field(None, alias="msg", description="message if a condition is false")
     success_msg: Any = Field(None, description="message if all conditions are true")
     quiet: bool = Field(default=False, description="print less")
+
+    @field_validator("that")
+    @classmethod
+    def _a_condition(cls, given: Any) -> Any:
+        if given is None:
+            raise ValueError("is empty; write a condition, or a list of conditions")
+        return given
 
 
 class AddHost(Action):
@@ -202,6 +210,17 @@ class SetupFacts(Action):
     gather_timeout: Duration = Field(60, description="seconds after which the host has not answered")
     fact_path: str | None = Field(None, description="folder of local facts (*.fact)")
 
+    @field_validator("gather_subset")
+    @classmethod
+    def _known_subsets(cls, given: Any) -> Any:
+        from remediation.facets.facts.gathering import chosen_subsets
+
+        try:
+            chosen_subsets(given if isinstance(given, list) else str(given or "all").split(","))
+        except UsageError as error:
+            raise ValueError(error.message.removeprefix("gather_subset: ")) from None
+        return given
+
 
 class Measure(Action):
     """Measure the response time of the loaded model, before and after a repair."""
@@ -298,12 +317,15 @@ def _split(text: str) -> list[str]:
 
 
 def _spans(text: str) -> list[tuple[int, str]]:
-    """Split a command line into words with their positions, keeping quotes, and templates in one piece."""
+    """Split a command line into words with their positions, keeping quotes, and templates in one piece.
+
+    Raises ValueError for a quote that is not closed, as Ansible refuses it.
+    """
     words: list[tuple[int, str]] = []
     word, quote, depth = "", "", 0
     for index, character in enumerate(text):
         depth += (text[index : index + 2] in {"{{", "{%"}) - (text[index - 1 : index + 1] in {"}}", "%}"})
-        if character in "'\"" and not depth:
+        if character in "'\"" and not depth and not word.endswith("\\"):
             quote = "" if quote == character else (quote or character)
         if character.isspace() and not quote and not depth:
             if word:
@@ -311,4 +333,7 @@ def _spans(text: str) -> list[tuple[int, str]]:
             word = ""
         else:
             word += character
+    if quote:
+        msg = f"the quote {quote} is not closed; write it as \\{quote}, or the command as cmd: or argv:"
+        raise ValueError(msg)
     return [*words, (len(text) - len(word), word)] if word else words

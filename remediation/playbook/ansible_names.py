@@ -24,6 +24,12 @@ _SERVERS = "this kind of server is not managed here; use command with its own pr
 _FACTS = "remove it: facts are read when a step needs them"
 _LOGIN = "set the login in the inventory (ansible_user, ansible_port, ansible_connection)"
 
+REQUIREMENTS = (
+    "this lists requirements for ansible-galaxy and is no playbook; roles and collections are not installed here: "
+    "copy roles into roles/ next to the playbook, and name modules in full (ansible.builtin.NAME)"
+)
+"""The answer to a ``requirements.yml``."""
+
 KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),
     "fact_path": _FACTS,

@@ -42,6 +42,10 @@ def _mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
+def _variables(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(is_variable, value))
+
+
 def _mappings(value: object) -> bool:
     return value is None or _mapping(value) or (isinstance(value, list) and all(_mapping(item) or item is None for item in value))
 
@@ -86,6 +90,7 @@ TEXT = ("a string", _text)
 TEXTS = ("a string or a list of strings", _texts)
 CONDITION = ("a condition or a list of conditions", _condition)
 MAPPING = ("a mapping", _mapping)
+VARIABLES = ("a mapping of variables, whose names have the letters a to z, digits and underscores", _variables)
 MAPPINGS = ("a mapping, or a list of mappings", _mappings)
 LIST = ("a list", _list)
 NAME = ("the name of a variable", is_variable)
@@ -109,7 +114,7 @@ HANDED_DOWN: Mapping[str, Kind] = {
     "tags": TEXTS,
     "throttle": WHOLE,
     "timeout": NUMBER,
-    "vars": MAPPING,
+    "vars": VARIABLES,
     "become_method": TEXT,
     "connection": TEXT,
     "module_defaults": MAPPINGS,
@@ -150,7 +155,7 @@ ROLE: Mapping[str, Kind] = _DELEGATED
 
 IMPORT: Mapping[str, Kind] = {**_DELEGATED, "args": MAPPING, "name": TEXT}
 
-IMPORT_PLAYBOOK: Mapping[str, Kind] = {"name": TEXT, "tags": TEXTS, "vars": MAPPING, "when": CONDITION}
+IMPORT_PLAYBOOK: Mapping[str, Kind] = {"name": TEXT, "tags": TEXTS, "vars": VARIABLES, "when": CONDITION}
 
 INCLUDE: Mapping[str, Kind] = {
     **LOOPS,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from remediation.model.errors import InputError, Place, Problem, RemediationError
 from remediation.playbook import keywords
 from remediation.playbook.actions import plain_name
+from remediation.playbook.ansible_names import REQUIREMENTS
 from remediation.playbook.errors import Problems, where
 from remediation.playbook.keywords import as_switch
 from remediation.playbook.load_context import Loading, find_file, handed_down, key_place, shown_value, value_place
@@ -104,6 +105,9 @@ class _Plays:
         before = len(problems.found)
         content = self.loading.read(self.path, place)
         top = where(content, Place(str(self.path), 1, 1))
+        if _is_requirements(content):
+            problems.add(REQUIREMENTS, top)
+            return []
         if not isinstance(content, list):
             if len(problems.found) == before:
                 problems.add(f"expected a list of plays, got {shown_value(content)}", top)
@@ -225,3 +229,11 @@ class _Plays:
             if content is not None and not isinstance(content, Mapping):
                 at = where(content, Place(str(file), 1, 1))
                 self.loading.problems.add(f"expected a mapping of variables, got {shown_value(content)}", at)
+
+
+def _is_requirements(content: Any) -> bool:
+    """Return whether a file is a list of requirements (``requirements.yml``)."""
+    if isinstance(content, Mapping):
+        return bool(content) and set(content) <= {"collections", "roles"}
+    entries = content if isinstance(content, list) else []
+    return bool(entries) and all(isinstance(entry, Mapping) and "src" in entry and "hosts" not in entry for entry in entries)

@@ -274,7 +274,10 @@ class TaskReader:
         defaults = _defaults(action, settings)
         if is_action(action):
             model = action_model(action)
+            known = len(self._problems.found)
             values = given_parameters(model, raw[key], place, self._problems)
+            if len(self._problems.found) > known:
+                return values
             if isinstance(raw.get("args"), Mapping):
                 values = _merged(raw["args"], values)
             values = _merged(defaults, values) if defaults else values

@@ -269,7 +269,22 @@ ENVIRONMENT = Environment()
 @lru_cache(maxsize=4096)
 def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return the template `text` as a function of a mapping of names. Raises Jinja's TemplateSyntaxError."""
-    return _compiled(_with_backslashes(text))
+    source = _with_backslashes(text)
+    if not source.endswith("\n"):
+        return _compiled(source)
+    ends = len(source) - len(source.rstrip("\n"))
+    evaluate = _compiled(source[:-1])
+
+    def ended(names: Mapping[str, Any]) -> Any:
+        """Return the value; a text keeps the newlines at its end, another type than text has none, as in Ansible."""
+        value = evaluate(names)
+        if not isinstance(value, (str, Secret)):
+            return value
+        shown = str(revealed(value))
+        lost = ends - (len(shown) - len(shown.rstrip("\n")))
+        return value + "\n" * lost if lost > 0 else value
+
+    return ended
 
 
 def _with_backslashes(text: str) -> str:

@@ -177,7 +177,11 @@ def test_orphans_are_named_while_nothing_is_loaded_and_on_windows() -> None:
     evidence = replace(
         live(R13.start() + R13.load(2), runners=[part()], use=card(GIB, windows[0])), platform="windows", programs=tuple(windows)
     )
-    assert "taskkill /F /PID 4711" in diagnose(evidence).findings[0].cure
+    first = diagnose(evidence).findings[0]
+    assert "taskkill /F /PID 4711" in first.cure
+    assert "pid 4711 ollama.exe, holds 1.2 GiB; its parent 999 is no running server of Ollama" in [
+        one.text for one in first.quotes
+    ]
 
 
 def test_a_runner_that_its_server_owns_and_other_peoples_servers_are_no_orphans() -> None:

@@ -45,7 +45,7 @@ DATA: dict[str, dict[str, Any]] = {
     "requests": {"paths": ["C:\\dev\\activia1\\.env"]},
     "file": {"action": "remove", "path": "C:\\dev\\activia1\\no-such", "to": None},
     "status": {"path": "C:\\dev\\activia1\\.env", "follow": False, "algorithm": "sha1"},
-    "server": {"service": None, "sqlite": ""},
+    "server": {"process": 7, "service": None, "sqlite": ""},
     "server-change": {
         "kind": None,
         "name": "",

@@ -201,15 +201,18 @@ REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "num-gpu-1-model": ("explicit_num_gpu", ("model.parameter", "model.reloaded")),
     "num-gpu-1-client": ("explicit_num_gpu", ("model.reloaded",)),
     "vram-occupied": ("vram_occupied", ("vram.free", "model.reloaded")),
-    "service-num-gpu-1": ("unknown", ("model.reloaded",)),
+    "service-num-parallel": ("num_parallel_too_high", (*SETTING, "model.reloaded")),
+    "service-parallel-no-log": ("num_parallel_too_high", ("ollama.environment", "model.reloaded")),
+    "service-num-gpu-1": ("explicit_num_gpu", ("model.reloaded",)),
     "service-without-log": ("unknown", ("model.reloaded",)),
     "task-num-gpu-1": ("unknown", ("model.reloaded",)),
     "hand-num-gpu-1": ("unknown", ("model.reloaded",)),
-    "app-and-service": ("unknown", ("model.reloaded",)),
+    "app-and-service": ("explicit_num_gpu", ("model.reloaded",)),
     "other-port": ("explicit_num_gpu", ("model.reloaded",)),
     "two-models-stored": ("explicit_num_gpu", ("model.reloaded",)),
     "deleted-model-loaded": ("", ("model.loaded",)),
     "model-truncated": ("model_corrupt", ("model.repulled", "model.reloaded")),
+    "orphan-runner": ("vram_occupied", ("vram.free", "model.reloaded")),
     "slow-tokens": ("explicit_num_gpu", ("model.reloaded",)),
     "healthy": ("healthy", ()),
     "user-llm-library": ("wrong_library_or_missing_runner", (*SETTING, "model.reloaded")),
@@ -222,8 +225,6 @@ REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """The cause that a diagnosis puts first, and the steps that repair it; without a readable log the API does not show the cause."""
 BY_HAND: Mapping[str, tuple[str, str]] = {
     "libraries-missing": ("wrong_library_or_missing_runner", "OllamaSetup.exe"),
-    "service-num-parallel": ("", ""),
-    "orphan-runner": ("vram_occupied", ""),
     "two-models-loaded": ("explicit_num_gpu", "-e model="),
     "app-closed": ("unknown", "start Ollama"),
 }
@@ -264,6 +265,20 @@ def test_what_is_repaired(fault: str, tmp_path: Path) -> None:
     assert not wanted or cause == wanted
     (runner,) = machine.serving.servers()[0].runners
     assert (runner.name, runner.layers) == (MODEL, 33)
+
+
+def test_an_orphan_runner_is_named_with_its_process_and_what_it_holds_and_is_ended(tmp_path: Path) -> None:
+    machine = made("orphan-runner", scale=1000.0)
+    pid = next(each.pid for each in machine.state.programs if (each.holds or "").startswith("orphan"))
+    with on(machine, tmp_path) as remediate:
+        _, found = remediate("diagnose")
+        code, events = remediate("fix-offload")
+    first = found[0]["findings"][0]
+    assert (first["cause"], f"(pid {pid}, 4.8 GiB)" in first["because"]) == ("vram_occupied", True)
+    assert f"taskkill /F /PID {pid}" in first["cure"]
+    assert "dwm.exe" not in first["because"]  # the desktop's 56 MiB do not fill a card
+    assert (code, steps(events)) == (0, ("vram.free", "model.reloaded"))
+    assert pid not in named(machine, "ollama.exe")
 
 
 @pytest.mark.parametrize("fault", [pytest.param(each, marks=() if each in SAMPLE else pytest.mark.every) for each in BY_HAND])

@@ -110,7 +110,7 @@ def test_an_unknown_field_fails_the_query_and_the_fallback_is_used(machine: Mach
 
 def test_the_keys_of_processes(machine: Machine) -> None:
     found = replies(machine, probe("processes"))[0]["value"]["Processes"]
-    keys = {"ProcessId", "ParentProcessId", "Name", "ExecutablePath", "SessionId", "CreationDate", "Owner", "Service"}
+    keys = {"ProcessId", "ParentProcessId", "Name", "ExecutablePath", "SessionId", "CreationDate", "Owner", "Service", "Runner"}
     assert all(row.keys() == keys for row in found)
     assert {0, 1} == {row["SessionId"] for row in found}
 

@@ -177,3 +177,13 @@ def test_stat_and_slurp_return_what_is_there(tmp_path: Path) -> None:
 )
 def test_modes_are_read_as_chmod_reads_them(given: Any, now: int, mode: int) -> None:
     assert parse_mode(given, now, directory=False) == mode
+
+
+def test_a_file_that_got_no_owner_is_named_as_made(tmp_path: Path) -> None:
+    task = {"copy": {"content": "x", "dest": str(tmp_path / "f"), "owner": "no-such-user"}}
+    ran = run_tasks(tmp_path, [task])
+    created, owned = ran.changes
+    assert (created["applied"], created["error"], owned["applied"]) == (True, "", False)
+    assert created["effect"].startswith("made, although the call ended with: ")
+    assert "no-such-user" in owned["error"]
+    assert (ran.outcomes()["copy"], ran.result("copy")["changed"]) == ("failed", True)

@@ -21,7 +21,7 @@ from typing import Any
 
 TESTS = Path(__file__).resolve().parent
 INVENTORY = "all:\n  vars: {ansible_connection: local}\n  hosts: {alpha: , beta: }\n"
-LIMIT = 120
+LIMIT = 400
 
 
 def recorded(case: Path, program: str) -> dict[str, Any]:

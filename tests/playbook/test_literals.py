@@ -24,6 +24,20 @@ WRONG = {
     "win_powershell: {}": "win_powershell: expected either script or path",
     "win_powershell: {script: a, path: b}": "win_powershell: expected either script or path",
     "stat: {}": "stat: path: is required",
+    "uri: {url: 'http://x', body: a, src: b}": "uri: body and src are mutually exclusive",
+    "get_url: {url: 'http://x', dest: /tmp/a, checksum: abc}": "get_url: checksum: 'abc' is not ALGORITHM:SUM",
+    "get_url: {url: 'http://x', dest: /tmp/a, checksum: 'crc32:1'}": "get_url: checksum: 'crc32:1' is not ALGORITHM:SUM",
+    "setup: {gather_subset: [min, hardwar]}": "setup: gather_subset: 'hardwar' is not known",
+    "copy: {content: x, dest: /tmp/a, validate: visudo -c}": "copy: validate: 'visudo -c' must contain %s",
+    "lineinfile: {path: /tmp/a, line: x, validate: sshd -t}": "lineinfile: validate: 'sshd -t' must contain %s",
+    "lineinfile: {path: /tmp/a, line: x, insertafter: '('}": "lineinfile: insertafter: is not a regular expression",
+    "blockinfile: {path: /tmp/a, block: x, insertbefore: '['}": "blockinfile: insertbefore: is not a regular expression",
+    "file: {path: /tmp/a, state: file, recurse: true}": "file: recurse requires state: directory",
+    "wait_for: {port: 70000}": "wait_for: port: input should be less than or equal to 65535",
+    "assert: {that: }": "assert: that: is empty",
+    "shell: echo it's": "the quote ' is not closed",
+    'command: echo "a b': 'the quote " is not closed',
+    "debug: msg='a b": "the quote ' is not closed",
 }
 FITS = (
     "systemd: {daemon_reload: true}",
@@ -33,6 +47,13 @@ FITS = (
     "copy: {content: x, dest: /tmp/a, mode: preserve}",
     "file: {path: /tmp/a, mode: 0644}",
     "win_powershell: {script: '{{ x }}'}",
+    "uri: {url: 'http://x', body: '{{ x }}'}",
+    "get_url: {url: 'http://x', dest: /tmp/a, checksum: 'SHA256:http://x/sums'}",
+    "setup: {gather_subset: '!all,network'}",
+    "lineinfile: {path: /tmp/a, line: x, insertafter: EOF}",
+    "file: {path: /tmp/a, recurse: true}",
+    "wait_for: {port: '{{ x }}'}",
+    "shell: echo it\\'s {{ x | default(\"it's\") }}",
 )
 
 
@@ -66,3 +87,23 @@ def test_parameters_are_checked_together_with_module_defaults(tmp_path: Path) ->
     assert [line for line, _ in found] == [3, 7]
     assert "file: state: input should be" in found[0][1]
     assert "the parameter 'stat' is not known; did you mean 'state'?" in found[1][1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- src: geerlingguy.nginx\n  version: 1.0\n", "roles:\n  - {src: a.b}\n", "collections: [{name: a.b}]\nroles: []\n"],
+)
+def test_a_list_of_requirements_is_refused_with_what_to_do(tmp_path: Path, text: str) -> None:
+    ((line, message),) = problems(tmp_path, text)
+    assert line == 1
+    assert "no playbook" in message
+    assert "copy roles into roles/" in message
+
+
+@pytest.mark.parametrize("name", ["key with space", "1st", "größe", "a-b"])
+def test_names_of_variables_are_checked_where_a_playbook_sets_them(tmp_path: Path, name: str) -> None:
+    tasks = "  tasks:\n    - debug:\n"
+    (found,) = problems(tmp_path, f"- hosts: all\n  vars: {{{name}: 1}}\n{tasks}")
+    assert "names have the letters a to z" in found[1]
+    (found,) = problems(tmp_path, f"- hosts: all\n{tasks}      vars: {{{name}: 1}}\n")
+    assert found[0] == 4

@@ -40,12 +40,12 @@ System.Diagnostics.Process: GetCurrentProcess/0 Start/1
 System.Diagnostics.ProcessStartInfo
 System.Diagnostics.Stopwatch: StartNew/0
 System.Double
-System.Environment: GetEnvironmentVariable/1 SetEnvironmentVariable/2 GetEnvironmentVariables/0 MachineName OSVersion SystemDirectory
+System.Environment: ExpandEnvironmentVariables/1 GetEnvironmentVariable/1 SetEnvironmentVariable/2 GetEnvironmentVariables/0 MachineName OSVersion SystemDirectory
 System.Guid: NewGuid/0
 System.IO.Directory: CreateDirectory/1 Delete/1 Delete/2 Exists/1 GetDirectories/1 Move/2
 System.IO.DirectoryNotFoundException
 System.IO.DriveInfo
-System.IO.File: SetLastWriteTimeUtc/2 Copy/3 Delete/1 Exists/1 GetAttributes/1 Move/2 Replace/3 WriteAllText/2
+System.IO.File: Copy/3 Delete/1 Exists/1 GetAttributes/1 Move/2 ReadAllText/1 Replace/3 SetLastWriteTimeUtc/2 WriteAllText/2
 System.IO.FileAccess: Read ReadWrite
 System.IO.FileMode: CreateNew Open
 System.IO.FileNotFoundException
@@ -114,7 +114,7 @@ METHODS = """
     GetBaseException/0 GetBuffer/0 GetBytes/1 GetRequestStream/0 GetResponse/0 GetResponseStream/0 GetString/1 GetString/3
     GetUtcOffset/1 GetType/0 GetValue/1 GetValue/2 GetValue/3 GetValueKind/1 GetValueNames/0 Split/1 StartsWith/1 IsInRole/1 IsInstanceOfType/1 Kill/0 LastIndexOf/1 Open/0 Popup/4 Read/3 ReadAsync/3 ReadLine/0
     ReadToEnd/0 ReadToEndAsync/0 Remove/1 Remove/2 Replace/2 Seek/2 SetLength/1 Start/0 Substring/2 ToArray/0
-    ToLowerInvariant/0 ToString/0 ToString/1 ToString/2 ToUniversalTime/0 Trim/0 Wait/1 WaitForExit/1 WaitOne/1 Write/3
+    ToLowerInvariant/0 ToString/0 ToString/1 ToString/2 ToUniversalTime/0 Trim/0 Trim/1 Wait/1 WaitForExit/1 WaitOne/1 Write/3
     WriteAsync/3
 """
 OWN = {"? Remediation.Sqlite": {"Run/4"}}

@@ -69,6 +69,29 @@ def test_a_hidden_value_of_a_process_is_null(host: Host) -> None:
     assert (row["SessionId"], row["ParentProcessId"], row["CreationDate"]) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "line", "runner"),
+    [
+        ("ollama.exe", '"C:\\Program Files\\Ollama\\ollama.exe" runner --model C:\\m --port 1', True),
+        ("ollama.exe", "C:\\o\\ollama.exe runner", True),
+        ("ollama.exe", "ollama.exe serve", False),
+        ("ollama.exe", '"C:\\a runner b\\ollama.exe" run runner', False),
+        ("ollama.exe", None, None),
+        ("llama-server.exe", "llama-server.exe runner", None),
+        ("mysqld.exe", "mysqld.exe runner --password=x", None),
+    ],
+)
+def test_only_a_process_of_ollama_has_a_role_and_its_command_line_stays_on_the_host(
+    host: Host, name: str, line: str | None, runner: bool | None
+) -> None:
+    given = "$null" if line is None else f"'{line}'"
+    row = f"[pscustomobject] @{{ ProcessId = [uint32] 7; Name = '{name}'; CommandLine = {given} }}"
+    host.commands = f"function Get-CimInstance([string] $ClassName) {{ {row} }}"
+    (found,) = host.ask("processes")["Processes"]
+    assert found["Runner"] is runner
+    assert line is None or line not in found.values()
+
+
 @pytest.mark.parametrize(("commands", "reason"), [(NO_CIM, "Access denied"), ("function Get-CimInstance { }", "lists nothing")])
 def test_processes_that_are_refused_are_not_none(host: Host, commands: str, reason: str) -> None:
     host.commands = commands

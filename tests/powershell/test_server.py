@@ -96,6 +96,7 @@ def test_only_the_settings_of_a_server_are_read_and_nothing_of_the_chats(host: W
         "Service": [
             {"Name": "OLLAMA_HOST", "Value": "0.0.0.0", "Kind": "MultiString", "Key": f"{SERVICES}\\OllamaNssm\\Parameters"}
         ],
+        "Log": None,
         "Sid": SID,
         "Database": str(path),
         "App": {"schema_version": "12", "expose": "0", "browser": "0", "models": "D:\\modèles", "context_length": "32768"},
@@ -118,7 +119,7 @@ def test_only_the_settings_of_a_server_are_read_and_nothing_of_the_chats(host: W
         (refused("Remediation.Sqlite::Run"), {"App"}),
         (refused("Get-Item", MACHINE), {"Machine"}),
         (refused("Get-Item", SID), {"User"}),
-        (refused("Test-Path", SERVICES), {"Service"}),
+        (refused("Test-Path", SERVICES), {"Service", "Log"}),
         (refused("Invoke-CimMethod"), {"Sid", "User", "Profile", "Database", "App"}),
     ],
     ids=lambda value: value["Command"] if isinstance(value, dict) else "",
@@ -127,6 +128,62 @@ def test_each_part_is_refused_alone(host: Windows, disturbed: dict[str, Any], mi
     database(host)
     value = host.answer("server", {"service": "OllamaNssm", "sqlite": source("sqlite")}, disturbed=[disturbed])
     assert value["Problems"].keys() == missing_parts
+
+
+NSSM = {"AppDirectory": "C:\\ollama", "Application": "C:\\ollama\\ollama.exe"}
+
+
+@pytest.mark.parametrize(
+    ("values", "log"),
+    [
+        ({"AppStdout": "C:\\logs\\out.log", "AppStderr": "C:\\logs\\err.log"}, "C:\\logs\\err.log"),
+        ({"AppStdout": "D:\\out.log"}, "D:\\out.log"),
+        ({"AppStderr": ""}, None),
+        ({}, None),
+    ],
+)
+def test_the_log_of_a_service_is_where_nssm_sends_its_output(host: Windows, values: dict[str, str], log: str | None) -> None:
+    host.world["registry"][f"{SERVICES}\\OllamaNssm\\Parameters"] |= {**NSSM, **values}
+    value = host.answer("server", {"service": "OllamaNssm", "process": 7001, "sqlite": source("sqlite")})
+    assert (value["Log"], value["Problems"]) == (log, {})
+    serving = from_probe(Serving(Manager.WINDOWS_SERVICE, "OllamaNssm", process=ServerProcess(7001, USER)), value)
+    assert serving.process is not None
+    assert serving.process.log == (log or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"), [("<service><id>o</id></service>", ""), ("<service><logpath>%BASE%/logs</logpath></service>", "logs")]
+)
+def test_the_log_of_a_service_is_where_winsw_writes(host: Windows, text: str, folder: str) -> None:
+    base = host.programs / "Ollama service"
+    base.mkdir(exist_ok=True)
+    (base / "ollama-service.xml").write_text(text, "utf-8")
+    host.world["registry"][f"{SERVICES}\\WinSW"] = {"ImagePath": f'"{base / "ollama-service.exe"}" --run'}
+    value = host.answer("server", {"service": "WinSW", "process": 7001, "sqlite": source("sqlite")})
+    assert Path(value["Log"]) == base / folder / "ollama-service.err.log"
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "log"),
+    [
+        ("cmd.exe", 'cmd /c "C:\\o\\ollama.exe serve > C:\\o\\all.log 2>&1"', "C:\\o\\all.log"),
+        ("cmd.exe", 'cmd /c ollama serve >"C:\\my logs\\out.log" 2>>C:\\o\\err.log', "C:\\o\\err.log"),
+        ("cmd.exe", "cmd /c ollama serve 1> C:\\o\\out.log", "C:\\o\\out.log"),
+        ("pwsh.exe", "pwsh -c ollama serve 2>&1 > C:\\o\\out.log", "C:\\o\\out.log"),
+        ("cmd.exe", "cmd /c ollama serve > NUL 2>&1", None),
+        ("cmd.exe", None, None),
+        ("explorer.exe", "explorer > C:\\o\\out.log", None),
+    ],
+)
+def test_the_log_of_a_task_is_where_its_shell_sends_the_output(
+    host: Windows, name: str, line: str | None, log: str | None
+) -> None:
+    host.world["processes"] += [
+        process(8000, name, CommandLine=line),
+        process(8001, "ollama.exe", parent=8000, CommandLine="ollama serve"),
+    ]
+    value = host.answer("server", {"service": None, "process": 8001, "sqlite": source("sqlite")})
+    assert (value["Log"], value["Problems"]) == (log, {})
 
 
 def test_a_database_that_is_none_is_said(host: Windows) -> None:

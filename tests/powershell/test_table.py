@@ -35,7 +35,7 @@ from tests.engine.fakes.world import FakeClock
 from tests.facets.powershell import NAMES
 from tests.powershell.sqlite import TABLE, with_sqlite
 from tests.powershell.table import Rules, Scene, table
-from tests.powershell.windows import STARTED, Windows, refused
+from tests.powershell.windows import SERVICES, STARTED, Windows, process, refused
 
 LINES = b'{"response": "a", "done": false}\n{"response": "", "done": true, "eval_count": 1, "eval_duration": 1, "total_duration": 2}\n'
 
@@ -195,6 +195,9 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         "server": [
             Scene("app", lambda look: look.probe(Probe("server", {"service": "OllamaNssm", "sqlite": source("sqlite")}, timeout=60.0), "x"), _with_database),
             Scene("no screen", lambda look: look.probe(Probe("server", {"service": None, "sqlite": source("sqlite")}, timeout=60.0), "x"), _no_screen),
+            Scene("relative log", lambda look: look.probe(Probe("server", {"service": "OllamaNssm"}, timeout=60.0), "x"), _relative_log),
+            Scene("WinSW", lambda look: look.probe(Probe("server", {"service": "OllamaWinSW"}, timeout=60.0), "x"), _with_winsw),
+            Scene("shell", lambda look: look.probe(Probe("server", {"service": None, "process": 8001}, timeout=60.0), "x"), _in_shell),
         ],
         "session": [Scene("here", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _whole), Scene("no screen", lambda look: WindowsDesktop(look, _engine, remote=True).session(), _no_screen)],
         "status": [
@@ -204,6 +207,27 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         ],
         "system": [Scene("facts", lambda look: WindowsSystem(look, _engine).facts(), _whole)],
     }  # fmt: skip
+
+
+def _relative_log(host: Windows) -> None:
+    _whole(host)
+    host.world["registry"][f"{SERVICES}\\OllamaNssm\\Parameters"] |= {"AppStderr": "err.log", "AppDirectory": "C:\\ollama"}
+
+
+def _with_winsw(host: Windows) -> None:
+    _whole(host)
+    (host.programs / "winsw.xml").write_text("<service><logpath>%BASE%</logpath></service>", "utf-8")
+    host.world["registry"][f"{SERVICES}\\OllamaWinSW"] = {"ImagePath": f'"{host.programs / "winsw.exe"}"'}
+
+
+def _in_shell(host: Windows) -> None:
+    _whole(host)
+    shell = process(8000, "cmd.exe", CommandLine="cmd /c ollama serve > C:\\o.log 2>&1")
+    host.world["processes"] = [
+        *host.world["processes"],
+        shell,
+        process(8001, "ollama.exe", parent=8000, CommandLine="ollama serve"),
+    ]
 
 
 def _with_database(host: Windows) -> None:

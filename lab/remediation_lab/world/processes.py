@@ -47,6 +47,7 @@ class ProcessTable:
                     "CreationDate": None if each.name == _TIMELESS or "CreationDate" in unknown else each.started,
                     "Owner": each.owner if login.elevated or (each.owner == login.user and each.session) else None,
                     "Service": each.service,
+                    "Runner": _is_runner(each) if login.elevated or each.owner == login.user else None,
                 }
                 for each in self._state.programs
             ]
@@ -203,6 +204,13 @@ class ProcessTable:
             numbers[each.pid] = self._state.pid()
             each.pid, each.parent, each.started = numbers[each.pid], numbers.get(each.parent, each.parent), due.at
             self._state.programs.append(each)
+
+
+def _is_runner(program: Program) -> bool | None:
+    """Return whether the command line of Ollama's program begins with ``runner``; None for other programs."""
+    if program.name != "ollama.exe" or not program.command:
+        return None
+    return program.command.rpartition('"')[2].split()[:1] == ["runner"]
 
 
 def _closed(how: str, asked: int = 0, ran: Ran | None = None, problems: dict[str, str] | None = None) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def windows_checks(host: WindowsReadiness, *, remote: bool, docker: bool = True)
     if remote:
         yield from _quotas(host)
     yield _classes(host)
-    yield _wsl(host)
+    yield _wsl(host, needed=docker)
     yield compose(host.compose, windows=True, needed=docker)
 
 
@@ -163,7 +163,7 @@ def _classes(host: WindowsReadiness) -> Check:
     return lacking("GPU counters", text, "vram.free, and the diagnosis of vram_occupied", cure)
 
 
-def _wsl(host: WindowsReadiness) -> Check:
+def _wsl(host: WindowsReadiness, *, needed: bool) -> Check:
     wsl = host.wsl
     hidden = host.problems.get("WslService")
     if not wsl.service and hidden:
@@ -171,7 +171,9 @@ def _wsl(host: WindowsReadiness) -> Check:
         return untold("WSL", f"{brought}unknown whether its service runs: {hidden}")
     if not wsl.service:
         cure = "in an elevated prompt: wsl --install --no-distribution, then restart Windows"
-        return lacking("WSL", "not installed", "the GPU in containers: docker_desktop.*, stack.up with a GPU", cure)
+        return (lacking if needed else worth_knowing)(
+            "WSL", "not installed", "the GPU in containers: docker_desktop.*, stack.up with a GPU", cure
+        )
     version = wsl.version or "as shipped with Windows"
     own = [each.name for each in wsl.distributions if each.own]
     others = [each.name for each in wsl.distributions if not each.own]

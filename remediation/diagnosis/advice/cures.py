@@ -26,8 +26,15 @@ class Runs(str, Enum):
     DOCKER = "a container"
     SYSTEMD = "a unit of systemd"
     WINDOWS = "the Windows app"
+    SERVICE = "a Windows service"
+    STARTED = "a task or a shell on Windows"
     GUEST = "a distribution of WSL"
     BY_HAND = "a process that somebody started"
+
+
+_ON_WINDOWS = {Manager.WINDOWS_SERVICE: Runs.SERVICE, Manager.WINDOWS_TASK: Runs.STARTED, Manager.PROCESS: Runs.STARTED}
+_FOR_SERVICE = r"\Parameters"
+"""The key of NSSM's own settings of a service."""
 
 
 def cure_of(entry: Entry, facts: Facts, reading: Reading) -> str:
@@ -51,6 +58,8 @@ def _runs(evidence: Evidence) -> Runs | None:
             return Runs.SYSTEMD if serving.manager is Manager.SYSTEMD else Runs.BY_HAND
         journal = any(piece.kind == "server_log" for piece in evidence.pieces)
         return Runs.SYSTEMD if journal else Runs.BY_HAND
+    if evidence.platform == "windows" and evidence.serving is not None and evidence.serving.process is not None:
+        return _ON_WINDOWS.get(evidence.serving.manager, Runs.WINDOWS)
     return {"docker-windows": Runs.DOCKER, "docker-linux": Runs.DOCKER, "windows": Runs.WINDOWS}.get(evidence.platform)
 
 
@@ -71,14 +80,31 @@ def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
     if runs is Runs.BY_HAND:
         how = f"env -u {name} ollama serve" if value is None else f"{name}={value} ollama serve"
         return f"stop the server and start it with: {how}"
+    quoted = "$null" if value is None else f"'{value}'"
+    line = f"[Environment]::SetEnvironmentVariable('{name}', {quoted}, '{'Machine' if runs is Runs.SERVICE else 'User'}')"
+    if runs is Runs.SERVICE:
+        return _of_service(reading, name, value, line)
+    if runs is Runs.STARTED:
+        return f"run the line below in PowerShell, then end Ollama's server and start it again the way it was started\n{line}"
     if runs is Runs.WINDOWS:
-        quoted = "$null" if value is None else f"'{value}'"
-        line = f"[Environment]::SetEnvironmentVariable('{name}', {quoted}, 'User')"
         return f"quit Ollama from its tray icon, run the line below in PowerShell, then start Ollama again\n{line}"
     what = f"take {name} out of" if value is None else f"set {name}={value} in"
     if reading.evidence.compose is None:
         return f"recreate the container with docker run, {'without' if value is None else 'with'} -e {name}{'' if value is None else f'={value}'}"
     return f"{what} the environment of Ollama's service in the Compose file, then docker compose up -d"
+
+
+def _of_service(reading: Reading, name: str, value: str | None, line: str) -> str:
+    """Return how to change the environment of a Windows service: its own list, or the machine's variables."""
+    serving = reading.evidence.serving
+    service = serving.name if serving is not None and serving.name else "Ollama"
+    settings = serving.settings if serving is not None else ()
+    own = next((one for one in settings if one.name == name and one.kind == "MultiString"), None)
+    if own is None:
+        return f"run the lines below in an elevated PowerShell\n{line}\nRestart-Service {service}"
+    what = f"take {name} out of" if value is None else f"set {name}={value} in"
+    where = f"nssm edit {service}, tab Environment" if own.file.endswith(_FOR_SERVICE) else f"the value Environment of {own.file}"
+    return f"{what} the environment of the service {service} ({where}), then run Restart-Service {service}"
 
 
 def _filled(words: str, facts: Facts, reading: Reading) -> str:

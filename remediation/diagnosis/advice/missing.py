@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.readers.reading import Reading
+from remediation.model.facts import Manager
 from remediation.model.finding import Finding
 
+_OWN_LOG = frozenset({Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK, Manager.PROCESS})
+"""What starts a server and decides where its output goes."""
 _ENOUGH = 0.8
 _LIMIT_OF_CONTAINER = "docker inspect --format '{{.HostConfig.Memory}} {{.State.OOMKilled}}' ollama"
 _LIMIT_OF_SERVICE = "systemctl show ollama --property=MemoryMax; dmesg | grep -i oom"
@@ -43,6 +46,10 @@ def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> t
 def _log(reading: Reading) -> str:
     if reading.in_container:
         return "docker logs --tail 4000 ollama"
-    if reading.evidence.platform == "windows":
+    windows, serving = reading.evidence.platform == "windows", reading.evidence.serving
+    if serving is not None and serving.manager in _OWN_LOG and serving.process is not None:
+        log = serving.process.log
+        return serving.how_to_log if not log else f"type {log}" if windows else f"tail -n 4000 {log}"
+    if windows:
         return r"type %LOCALAPPDATA%\Ollama\server.log"
-    return "journalctl -u ollama --no-pager -n 4000"
+    return f"journalctl -u {reading.evidence.unit} --no-pager -n 4000"

@@ -14,16 +14,25 @@ from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.units import GIB, MIB, human
+from remediation.model.facts import Process
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
 
 BIG = 512 * MIB
 """A desktop uses less card memory than this."""
+_NAMED = 2
+"""Programs are said to hold the card if their known amounts are at least this part of what is in use."""
 _GROWN = re.compile(
     r"(?<![\d.])(\d{1,3}(?:\.\d)?) ?gi?b\)?(?: model| file)?[^\n.\d]{0,20}(?:takes?|uses?|is using|needs?|loads? as|occupies|grows? to|becomes|ends up (?:at|as))(?: up)?(?: about| around| almost| over)? (\d{1,3}(?:\.\d)?) ?gi?b\b"
 )
 _LARGE_NAMED = re.compile(r"(?<!\S)[\w./-]{2,60}:[\w.-]{0,40}[-_:](?:fp16|bf16|f16|q8_0|q6_k|q5_k\w{0,4})\b", re.IGNORECASE)
 _LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
+
+
+def _row(process: Process) -> str:
+    """Return the row of a runner that no server owns."""
+    held = f", holds {human(process.vram)}" if process.vram else ""
+    return f"pid {process.pid} {process.name}{held}; its parent {process.parent or 'unknown'} is no running server of Ollama"
 
 
 def _taken_at_start(sheet: Sheet) -> None:
@@ -45,7 +54,8 @@ def programs(sheet: Sheet) -> None:
     if lost and reading.smi and not sheet.holds("place.whole"):
         names = ", ".join(f"pid {one.pid}{f', {human(one.vram)}' if one.vram else ''}" for one in lost)
         whose = "an orphan runner of an earlier ollama holds" if len(lost) == 1 else "orphan runners of an earlier ollama hold"
-        sheet.say("vram.orphans", True, f"{whose} the card's memory ({names})", at)
+        rows = [Quote("processes", _row(one)) for one in lost]
+        sheet.say("vram.orphans", True, f"{whose} the card's memory ({names})", *rows, at)
     others = [one for one in reading.processes if one.memory and one.memory >= BIG]
     if others and not sheet.holds("place.whole"):
         text = f"programs hold the card: {', '.join(f'{one.name} {human(one.memory or 0)}' for one in others[:4])}"
@@ -131,9 +141,17 @@ def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
 def taken_by_others(sheet: Sheet, used: int, words: str) -> str:
     """Return that others use the card, with the largest of them, and the figures in words."""
     text = f"{human(used)} of the card are in use by others; {words}"
-    known = sorted((item for item in sheet.reading.processes if item.memory), key=lambda item: -(item.memory or 0))
-    names = ", ".join(f"{item.name} {human(item.memory or 0)}" for item in known[:4])
-    return f"{names} hold the card: {text}" if known else text
+    known = [(item.name, item.memory) for item in sheet.reading.processes if item.memory]
+    known += [
+        (f"{one.name} (pid {one.pid}, a runner without a server)", one.vram)
+        for one in orphans(sheet.reading.evidence)
+        if one.vram
+    ]
+    largest = sorted(known, key=lambda item: -item[1])[:4]
+    names = ", ".join(f"{name} {human(memory)}" for name, memory in largest)
+    if not names or sum(memory for _, memory in known) < used // _NAMED:
+        return f"{text} (known of them: {names})" if names else text
+    return f"{names} hold the card: {text}"
 
 
 def _foreseen(sheet: Sheet) -> None:

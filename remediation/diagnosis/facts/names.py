@@ -108,6 +108,7 @@ graph.huge: a compute graph of more than any single card's memory was planned
 slots.one: one slot
 slots.many: three slots or more
 slots.loaded: three slots or more were loaded with a cache of 32768 tokens and more
+slots.sized: the model's size is what its slots need
 slots.very_many: eight slots or more
 cache.huge: the slots' cache, not the model, asks for the system memory
 context.small: the context is the default or less

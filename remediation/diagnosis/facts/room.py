@@ -13,6 +13,7 @@ from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.compared import compare
 from remediation.diagnosis.facts.holders import BIG
 from remediation.diagnosis.facts.run import worst_row
+from remediation.diagnosis.memory.prediction import need_with
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT, FIT_MARGIN
 from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.units import GIB, MIB, human
@@ -249,6 +250,21 @@ def _reserve(sheet: Sheet) -> None:
     sheet.say("reserve.decides", not useless, text, setting.at if setting else None, load.free_at if load else None, at)
 
 
+def _sized_for_slots(sheet: Sheet) -> None:
+    """Compare the listed size with what the declared slots need, where no load shows them: one slot would fit the card."""
+    reading, figures, setting = sheet.reading, sheet.figures, sheet.reading.setting("OLLAMA_NUM_PARALLEL")
+    row = worst_row(reading)
+    if sheet.load is not None or setting is None or row is None or not row.size or not figures.total or figures.parallel < _MANY:
+        return
+    one, all_slots = need_with(reading, 1), need_with(reading, figures.parallel)
+    if one is None or all_slots is None or one > figures.total or abs(row.size - all_slots) > abs(row.size - one):
+        return
+    text = (
+        f"the model takes {human(row.size)}, as {figures.parallel} slots need ({human(all_slots)}); one slot needs {human(one)}"
+    )
+    sheet.say("slots.sized", True, text, setting.at, row.at)
+
+
 def _slots_and_context(sheet: Sheet) -> None:
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     setting = reading.setting("OLLAMA_NUM_PARALLEL")
@@ -258,6 +274,7 @@ def _slots_and_context(sheet: Sheet) -> None:
         sheet.say("slots.one", True, "one slot")
     sheet.say("slots.many", (figures.parallel >= _MANY) or None, text, at)
     sheet.say("slots.very_many", (figures.parallel >= _VERY_MANY) or None, text, at)
+    _sized_for_slots(sheet)
     length, refused = figures.context, reading.hit("ram_refused")
     huge = (length or 0) * figures.parallel >= _VERY_LONG
     sheet.say("cache.huge", (refused is not None and huge) or None, text, refused.at if refused else None)

@@ -73,6 +73,18 @@ def predict(reading: Reading) -> Forecast | None:
     )
 
 
+def need_with(reading: Reading, slots: int) -> int | None:
+    """Return the memory that all layers need with a number of slots, by the model's metadata; None if that is not known."""
+    model, figures = model_metadata(reading), shortage(reading)
+    if model is None or model.architecture not in DENSE:
+        return None
+    found = fit(
+        model, context=figures.context or DEFAULT_CONTEXT, free=figures.total or 0, version=reading.version, parallel=slots,
+        cache_type=_cache_type(reading, figures.load),
+    )  # fmt: skip
+    return found.need_all if found is not None else None
+
+
 def _by_printed_parts(reading: Reading, figures: Shortage, free: int) -> Forecast | None:
     """Return the forecast by the bytes that the load printed, for a model of unknown dimensions."""
     load = figures.load

@@ -232,6 +232,7 @@ def read_evidence(evidence: Evidence) -> Reading:
         logs.append(read_log(json.dumps(state, indent=1), name="container State", kind="docker_inspect"))
     _structured(evidence, ps, smi, asks, docker)
     declared += _container_settings(evidence)
+    declared += _settings_of_starter(evidence)
     listed = [d.name for log in logs for d in log.devices if d.is_gpu] + [name for one in smi for name in one.names]
     prose = read_gpu("\n".join(filter(None, (_DENIED.sub("", evidence.gpu or ""), *listed))))
     if not prose.named:
@@ -285,6 +286,18 @@ def _container_settings(evidence: Evidence) -> Iterator[DeclaredSetting]:
     for line in listed if isinstance(listed, list) else ():
         name, _, value = str(line).partition("=")
         yield from read_settings(f"{name}={value}", "container Config.Env")
+
+
+def _settings_of_starter(evidence: Evidence) -> Iterator[DeclaredSetting]:
+    """Yield the environment of a native server as its process has it, else as its starter gives it."""
+    serving = evidence.serving
+    if serving is None or evidence.container is not None:
+        return
+    known = serving.process.environment if serving.process is not None else None
+    sources = {one.name: one.source for one in serving.settings if one.wins}
+    for name, value in (serving.declared if known is None else known).items():
+        at = Quote("the environment of the process" if known is not None else sources.get(name, serving.words), f"{name}={value}")
+        yield DeclaredSetting(name, value, at)
 
 
 def _card(card: Gpu) -> str:

@@ -33,6 +33,9 @@ class WorkerChannel(Protocol):
     def poll(self, acknowledged: int, seconds: float) -> Sequence[tuple[int, Parcel]]:
         """Return the worker's messages after the number `acknowledged`; wait at most `seconds` for the first one."""
 
+    def leave(self) -> None:
+        """Let `Cluster.join` begin another session on the worker: the run of this one has ended."""
+
     def release(self) -> None:
         """Forget the session."""
 
@@ -84,6 +87,7 @@ class Courier:
     def stop(self) -> None:
         """End both threads, and the session."""
         self._stopped = True
+        self.channel.leave()
         self._queue.put(None)
 
     def _deliver(self) -> None:

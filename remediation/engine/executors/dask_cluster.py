@@ -88,6 +88,7 @@ class ActorChannel:
     actor: Any
     future: Any
     alive: Callable[[str], bool]
+    left: bool = False
 
     def post(self, number: int, parcels: Sequence[Parcel]) -> None:
         """Deliver messages."""
@@ -97,6 +98,10 @@ class ActorChannel:
         """Return the worker's messages."""
         found: Sequence[tuple[int, Parcel]] = self._call("poll", acknowledged, seconds, seconds=seconds)
         return found
+
+    def leave(self) -> None:
+        """Let `DaskCluster.join` begin another session on the worker."""
+        self.left = True
 
     def release(self) -> None:
         """Let the worker forget the session."""
@@ -129,7 +134,9 @@ class DaskCluster:
         with self._lock:
             there = self.workers()
             self._joined = {
-                name: channel for name, channel in self._joined.items() if name in there and channel.future.status == "finished"
+                name: channel
+                for name, channel in self._joined.items()
+                if name in there and not channel.left and channel.future.status == "finished"
             }
             new = [name for name in there if name not in self._joined]
             if new:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.engine.play.context.host_state import TaskResult
-from remediation.engine.play.context.results import CENSORED, jsonable, refused_result, registered
+from remediation.engine.play.context.results import CENSORED, NO_TRACEBACK, jsonable, outcome_key, refused_result, registered
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
 from remediation.engine.play.control_flow import Interrupted
@@ -72,7 +72,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
     if not items:
         return TaskResult(
             Outcome.SKIPPED,
-            {"changed": False, "skipped": True, "skipped_reason": "No items in the list", "results": [], "failed": False},
+            {"changed": False, "skipped": True, "skipped_reason": "No items in the list", "results": []},
             "no items in the list",
         )
     endings: list[TaskResult] = []
@@ -99,7 +99,7 @@ def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskRes
     if site.host.recorded(inner.path, site.masked(item)) is None:
         inner.emit("task_start", **TaskStartData(path=inner.path, item=shown_result(site, item)))
     ending = _ignoring(inner, run_item(inner, act))
-    result = {**ending.result, **inner.loop, "item": item}
+    result = {**ending.result, **inner.loop}
     ending = dataclasses.replace(ending, result=result, notify=_wanted(inner, ending))
     _set(inner, ending)
     emit_task_end(inner, ending, item=item, looped=True)
@@ -137,10 +137,10 @@ def together(endings: Sequence[TaskResult]) -> TaskResult:
     result: dict[str, Any] = {
         "results": results,
         "changed": any(ending.changed for ending in endings),
-        "failed": bool(bad) or any(bool(result.get("failed")) for result in results),
+        **({"failed": True} if bad or any(result.get("failed") for result in results) else {}),
         "skipped": skipped,
         "msg": "One or more items failed" if bad else ("All items skipped" if skipped else "All items completed"),
-        "outcome": str(outcome),
+        **outcome_key(next((each for each in results if "outcome" in each), {}), outcome),
         **({"unreachable": True} if outcome is Outcome.UNREACHABLE else {}),
     }
     changed = any(ending.changed for ending in endings) and not bad
@@ -237,7 +237,7 @@ class Retries:
         return self.site.scope(own).condition(task.until, self.site.place)
 
     def _used_up(self, ending: TaskResult) -> TaskResult:
-        failed = {**ending.result, "attempts": self.tries - 1, "failed": True}
+        failed = {**ending.result, "attempts": self.tries - 1, "failed": True, "exception": NO_TRACEBACK}
         if ending.result.get("failed_when_result") is False:  # failed_when takes precedence
             return dataclasses.replace(ending, result=failed)
         outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
@@ -282,7 +282,7 @@ def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
     except RemediationError as error:
         where = f"{error.place}: " if error.place else ""
         sentence = f"{where}{error.message}"
-        failed = {**ending.result, "failed": True, "msg": sentence, asked: sentence}
+        failed = {**ending.result, "failed": True, "exception": NO_TRACEBACK, "msg": sentence, asked: sentence}
         return dataclasses.replace(ending, outcome=Outcome.FAILED, result=failed, reason=sentence)
     return ending
 
@@ -290,19 +290,22 @@ def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
 def _with_changed(site: TaskContext, ending: TaskResult, *, changed: bool) -> TaskResult:
     word = (Outcome.WOULD_CHANGE if site.check() else Outcome.CHANGED) if changed else Outcome.OK
     outcome = ending.outcome if ending.outcome.bad else word
-    return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "changed": changed, "outcome": str(outcome)})
+    result = {**ending.result, "changed": changed, **outcome_key(ending.result, outcome)}
+    return dataclasses.replace(ending, outcome=outcome, result=result)
 
 
 def _with_failed(ending: TaskResult, *, failed: bool) -> TaskResult:
     result = {**ending.result, "failed_when_result": failed, "failed": failed}
     if failed:
+        result["exception"] = NO_TRACEBACK
         outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
         reason = ending.reason if ending.outcome.bad else "failed_when is true"
-        return dataclasses.replace(ending, outcome=outcome, result={**result, "outcome": str(outcome)}, reason=reason)
+        return dataclasses.replace(ending, outcome=outcome, result={**result, **outcome_key(result, outcome)}, reason=reason)
     if not ending.outcome.bad:
         return dataclasses.replace(ending, result=result)
+    result["failed_when_suppressed_exception"] = result.pop("exception", NO_TRACEBACK)
     outcome = Outcome.CHANGED if ending.changed else Outcome.OK
-    return dataclasses.replace(ending, outcome=outcome, result={**result, "outcome": str(outcome)})
+    return dataclasses.replace(ending, outcome=outcome, result={**result, **outcome_key(result, outcome)})
 
 
 def _ignoring(site: TaskContext, ending: TaskResult) -> TaskResult:

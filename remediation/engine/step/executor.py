@@ -169,7 +169,7 @@ class Attempt:
         memory = self.context.memory
         for offset, change in enumerate(observation.plan):
             self.context.emit("change_planned", **self._planned(memory.changes + offset, change))
-        lack = missing(observation.plan, self.context)
+        lack = missing(observation.plan, self.context, self.step.name)
         if lack is not None:
             return self._refused(lack, observation)
         memory.changes += len(observation.plan)
@@ -225,7 +225,7 @@ class Attempt:
         unplanned = [item.summary for item in new if self._selection(item) is Selected.UNPLANNED]
         if unplanned:
             return Refusal(f"stale plan: {', '.join(unplanned)} is not in it", "save a new plan with --check --out")
-        refusal = check_risk(new, self.context)
+        refusal = check_risk(new, self.context, self.step.name)
         if refusal is None:
             notify_user(new, self.context.access.writer(), self.context)
             self.consented.update(item.key for item in new)
@@ -267,7 +267,8 @@ class Attempt:
         tried.effect = self.step.measured_effect(change, before.seen, after.seen)
         if not tried.applied and (after.state or not after.plans(change)):
             # the state overrides the error
-            tried = ChangeAttempt(applied=True, effect="; ".join(filter(None, (tried.effect, tried.error))))
+            although = f"made, although the call ended with: {tried.error}" if tried.error else ""
+            tried = ChangeAttempt(applied=True, effect="; ".join(filter(None, (tried.effect, although))))
         elif tried.uncertain:
             tried.error = f"{tried.error}; checked again, not repeated"
         self._emit_change_end(change, tried, planned, clock.monotonic() - begun)

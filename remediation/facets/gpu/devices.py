@@ -81,6 +81,12 @@ class PosixGpu:
         return sampling.by_shell(self._snapshot, seconds, every)
 
 
+def older_devices(look: Snapshot) -> tuple[Run, ...]:
+    """Return the query of older drivers if this snapshot's query was rejected for a newer field."""
+    reply = look.ask(USE_RUN)[0] if look.knows(USE_RUN) else None
+    return (FALLBACK_RUN,) if isinstance(reply, Completed) and reply.rc == nvidia_smi.UNKNOWN_FIELD else ()
+
+
 def devices_call(look: Snapshot) -> Run:
     """Return the query of the devices: with the fields of every driver if this host's rejected a newer one before."""
     return FALLBACK_RUN if look.hints.get(_OLD) else USE_RUN

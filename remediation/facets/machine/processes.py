@@ -156,6 +156,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Process, ...]:
             session_id=_whole(row.get("SessionId")),
             owner=row.get("Owner"),
             service=row.get("Service"),
+            runner=_truth(row.get("Runner")),
         )
         for row in rows
     ]
@@ -229,6 +230,10 @@ def _name(short: str, command: str, path: str | None) -> str:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _truth(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 _REAPERS = frozenset({"systemd", "init", "tini", "docker-init", "dumb-init", "catatonit", "s6-svscan", "launchd"})

@@ -1,9 +1,10 @@
-"""The log of a native Ollama server: systemd's journal, or the file of the Windows app."""
+"""The log of a native Ollama server: systemd's journal, the file of the Windows app, or the one that its starter writes."""
 
 from __future__ import annotations
 
 import ntpath
 import re
+from collections.abc import Sequence
 
 from remediation.connections.calls import Completed, Failed, ReadFile, Run
 from remediation.facets.checked import checked
@@ -11,10 +12,11 @@ from remediation.facets.machine.processes import WindowsProcesses
 from remediation.facets.machine.session import SESSION_PROBE
 from remediation.facets.machine.wsl import ask_wsl, in_distribution
 from remediation.facets.services.in_wsl import read_in_wsl
-from remediation.facets.services.serving import read_serving
+from remediation.facets.services.serving import from_processes, read_serving
+from remediation.facets.services.windows import with_settings_of
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Manager, Serving
+from remediation.model.facts import Manager, Process, ServerProcess, Serving
 
 LINES = 4000
 """Lines at the end that a diagnosis reads."""
@@ -23,6 +25,12 @@ _LINE = 250
 """Average length of a log line in bytes, rounded up. The end of the file is read by size."""
 _INSTALLED = re.compile(r"(?i)^(.+\\AppData\\Local)\\Programs\\Ollama\\[^\\]+$")
 """Default installation path. It contains the %LOCALAPPDATA% of the server's user, where the log is too."""
+
+
+def _outlived(server: ServerProcess, running: Sequence[Process]) -> bool:
+    """Whether a server in the app's folder has no parent any more: the app that started it has ended, and its log goes on."""
+    parents = {each.pid: each.parent for each in running}
+    return _INSTALLED.match(server.path) is not None and parents.get(server.pid) not in parents
 
 
 @checked("service_log")
@@ -41,19 +49,36 @@ class ServiceLog:
             guest = self._in_wsl()
             if guest is not None:
                 return self._journal_in(guest, tail)
-            return ReadFile(self._path(), limit=tail * _LINE, tail=True)
+            return ReadFile(self._redirected() or self._path(), limit=tail * _LINE, tail=True)
         serving = read_serving(self._snapshot)
         if serving.manager is Manager.PROCESS and serving.process is not None:
             if not serving.process.log:  # the journal has at most the log of a server that ran before
                 raise CallFailed(
                     f"the output of the server (process {serving.process.pid}, started by {serving.process.user}) goes to no file",
                     host=self._snapshot.host,
-                    next_step="start it with its output in a file: ollama serve >ollama.log 2>&1",
+                    next_step=serving.how_to_log,
                 )
             return ReadFile(serving.process.log, limit=tail * _LINE, tail=True)
         unit = serving.name.removesuffix(".service") or "ollama"
         which = "--user-unit" if serving.unit is not None and serving.unit.own else "--unit"
         return Run(("journalctl", which, unit, "--no-pager", "--output", "cat", "--lines", str(tail)), timeout=60.0)
+
+    def _redirected(self) -> str:
+        """Return the file to which a service, a task or a shell sends the server's output; "" for the app, which has its own log."""
+        running = attempt(WindowsProcesses(self._snapshot).list) or ()
+        started = from_processes(running)
+        if started.process is None or started.manager is Manager.WINDOWS_APP or _outlived(started.process, running):
+            return ""
+        serving = attempt(lambda: with_settings_of(self._snapshot, started))
+        if serving is None or serving.process is None:
+            return ""
+        if not serving.process.log:
+            raise CallFailed(
+                f"the output of {serving.words} goes to no file",
+                host=self._snapshot.host,
+                next_step=serving.how_to_log,
+            )
+        return serving.process.log
 
     def _in_wsl(self) -> Serving | None:
         """Return the server in a distribution of WSL, if no program of Ollama runs in Windows."""
@@ -94,7 +119,9 @@ class ServiceLog:
         content = self._snapshot.content(call)
         if content is None:
             raise CallFailed(
-                f"no container visible to this login runs Ollama, and {call.path} does not exist", host=self._snapshot.host
+                f"Ollama's log {call.path} does not exist",
+                host=self._snapshot.host,
+                next_step="if Ollama runs in a container, log in with an account that may use Docker",
             )
         lines = content.decode("utf-8", errors="replace").splitlines()
         return "".join(f"{line}\n" for line in lines[-tail:])

@@ -22,6 +22,9 @@ class ServicesWriter(ServicesReader, Protocol):
     def reload_units(self, *, own: bool = False) -> None:
         """Let systemd read its unit files again (``daemon-reload``). Running processes keep their environment."""
 
+    def write_unit_file(self, path: str, content: bytes, *, backup: str | None = None, own: bool = False) -> None:
+        """Write a drop-in or environment file of a unit, with its folder, and let systemd read its unit files again."""
+
     def restart_unit(self, name: str, *, own: bool = False) -> None:
         """Restart a unit. Raises `CallFailed` with systemctl's message and the next step."""
 

@@ -1,4 +1,5 @@
-# All processes with owners and services. Owners and paths that this login may not see are null.
+# All processes with owners and services. Owners, paths and roles that this login may not see are null. Command lines may hold secrets and stay
+# on the host: of them, only whether a process of Ollama is a runner is told.
 param($Data)
 
 $limit = 15  # seconds for all owners
@@ -34,6 +35,12 @@ function Get-Owner($Process) {
     catch { if ($_.CategoryInfo.Category -ne 'ObjectNotFound') { $Problems.Owner = Get-Reason $_ } }
 }
 
+# Whether a process of ollama.exe serves one model for a server; null for other programs and where the command line is not visible.
+function Test-Runner($Process) {
+    if ($Process.Name -ne 'ollama.exe' -or -not $Process.CommandLine) { return }
+    [string] $Process.CommandLine -match '^("[^"]*"|[^\s"]+)\s+runner(\s|$)'
+}
+
 $rows = New-Object Collections.ArrayList
 foreach ($process in @(Get-Part 'Processes' { Get-CimInstance -ClassName Win32_Process })) {
     if ($null -eq $process -or -not $process.ProcessId) { continue }
@@ -48,6 +55,7 @@ foreach ($process in @(Get-Part 'Processes' { Get-CimInstance -ClassName Win32_P
             CreationDate = Get-Part 'CreationDate' { ConvertTo-Epoch $process.CreationDate }
             Owner = $owner
             Service = $services[[int] $process.ProcessId]
+            Runner = Test-Runner $process
         })
 }
 if ($rows.Count -eq 0 -and -not $Problems.Processes) { $Problems.Processes = 'Win32_Process lists nothing' }

@@ -34,7 +34,7 @@ function Get-Programs([string] $Folder) {
         if (-not $Folder -or -not $one.ExecutablePath) { continue }
         if (-not ([string] $one.ExecutablePath).ToLowerInvariant().StartsWith($Folder.ToLowerInvariant() + '\')) { continue }
         if ($one.Name -eq 'llama-server.exe' -or $one.Name -eq 'ollama_llama_server.exe') { $one }
-        elseif ($one.Name -eq 'ollama.exe' -and [string] $one.CommandLine -match '^("[^"]*"|\S+)\s+(serve|start|runner)\b') { $one }
+        elseif ($one.Name -eq 'ollama.exe' -and [string] $one.CommandLine -match '^("[^"]*"|[^\s"]+)\s+(serve|start|runner)\b') { $one }
     }
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from remediation.connections.calls import Completed, Failed, Run
+from remediation.connections.calls import Completed, Failed, Reply, Run, WriteFile
+from remediation.connections.posix.files import entry_call
 from remediation.facets.checked import checked
 from remediation.facets.machine.processes import WindowsProcesses
 from remediation.facets.scripts import shell
@@ -20,6 +22,7 @@ from remediation.model.text.digits import is_whole
 SERVER_RUN = Run(("sh", "-c", shell("server")), timeout=20.0)
 UNIT = "ollama.service"
 _SERVER, _APP = "ollama", "ollama app"
+_SHELLS = frozenset({"cmd", "powershell", "pwsh"})
 _SERVICE_HOSTS = frozenset({"services", "svchost", "nssm", "winsw", "shawl", "srvany"})
 _RIGHTS = ("authentication required", "access denied", "not permitted", "permission denied")
 """Messages of systemd and polkit for a login without permission (systemd 219 to 257)."""
@@ -56,8 +59,6 @@ class HostServices:
         found = from_processes(attempt(WindowsProcesses(self._snapshot).list) or ())
         if found.manager is Manager.NOTHING:
             return attempt(lambda: read_in_wsl(self._snapshot)) or found
-        if found.manager is Manager.PROCESS:
-            return found
         return attempt(lambda: with_settings_of(self._snapshot, found)) or found
 
 
@@ -68,6 +69,20 @@ class HostServicesWriter(HostServices):
     def reload_units(self, *, own: bool = False) -> None:
         """Let systemd read its unit files again (``daemon-reload``)."""
         self._systemctl("reading systemd's unit files again", "daemon-reload", own=own)
+
+    def write_unit_file(self, path: str, content: bytes, *, backup: str | None = None, own: bool = False) -> None:
+        """Write a drop-in or environment file of a unit, with its folder, and let systemd read its unit files again.
+
+        All of it is one exchange: systemd reads nothing new if the file could not be written.
+        """
+        _, written, reloaded = self._snapshot.write_all(
+            entry_call("make", posixpath.dirname(path)),
+            WriteFile(path, content, backup=backup),
+            _systemctl_call("daemon-reload", own=own),
+        )
+        if isinstance(written, Failed):
+            self._snapshot.refuse(written, f"writing {path}", next_step="check the folder and the login's rights to it")
+        self._check("reading systemd's unit files again", "", reloaded)
 
     def restart_unit(self, name: str, *, own: bool = False) -> None:
         """Restart a unit. Raises `CallFailed` with systemctl's message and the next step."""
@@ -106,8 +121,10 @@ class HostServicesWriter(HostServices):
         change_windows(self._snapshot, serving, values=values, columns=columns, restart=restart)
 
     def _systemctl(self, what: str, *words: str, own: bool = False) -> None:
-        unit = words[1] if len(words) > 1 else ""
-        reply = self._snapshot.write(Run(("systemctl", *(("--user",) if own else ()), *words), timeout=90.0, writes=True))
+        self._check(what, words[1] if len(words) > 1 else "", self._snapshot.write(_systemctl_call(*words, own=own)))
+
+    def _check(self, what: str, unit: str, reply: Reply) -> None:
+        """Raise `CallFailed` with the message of systemctl and the next step if it refused."""
         if isinstance(reply, Failed):
             self._snapshot.refuse(reply, what, next_step=_by_hand(unit) if reply.kind == "not-found" else "")
         if not isinstance(reply, Completed):
@@ -118,6 +135,11 @@ class HostServicesWriter(HostServices):
             raise CallFailed(
                 f"{what} failed: {said}", host=self._snapshot.host, next_step=_cure(said, unit), status=reply.rc, output=said
             )
+
+
+def _systemctl_call(*words: str, own: bool) -> Run:
+    """Return the call of systemctl, for the login's user manager if `own`."""
+    return Run(("systemctl", *(("--user",) if own else ()), *words), timeout=90.0, writes=True)
 
 
 def _by_hand(unit: str) -> str:
@@ -188,6 +210,9 @@ def from_processes(running: Sequence[Process]) -> Serving:
         return Serving(Manager.WINDOWS_APP if app is not None else Manager.NOTHING)
     others = tuple(_server_process(one) for one in servers if one is not chosen)
     parent = by_pid.get(chosen.parent or 0)
+    above = by_pid.get(parent.parent or 0) if parent is not None and parent.program in _SHELLS else None
+    if above is not None and above.program in _SERVICE_HOSTS:
+        parent = above  # a shell in between redirects the server's output
     if parent is None or parent.started > chosen.started:
         manager, name = (Manager.WINDOWS_APP if app is not None else Manager.PROCESS), ""
     elif parent.program == _APP:

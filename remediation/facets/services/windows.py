@@ -33,9 +33,10 @@ _KINDS = {Manager.WINDOWS_APP: "app", Manager.WINDOWS_SERVICE: "service", Manage
 def with_settings_of(look: Snapshot, serving: Serving) -> Serving:
     """Return a Windows server with its settings and their sources."""
     service = serving.name if serving.manager is Manager.WINDOWS_SERVICE else None
-    value = look.probe(
-        Probe("server", {"service": service, "sqlite": source("sqlite")}, timeout=60.0), "reading the settings of Ollama"
-    )
+    # the app writes a log of its own, at a known place
+    process = serving.process.pid if serving.process is not None and serving.manager is not Manager.WINDOWS_APP else None
+    data = {"service": service or None, "process": process, "sqlite": source("sqlite")}
+    value = look.probe(Probe("server", data, timeout=60.0), "reading the settings of Ollama")
     return from_probe(serving, value)
 
 
@@ -60,7 +61,10 @@ def from_probe(serving: Serving, value: Mapping[str, Any]) -> Serving:
         str(value["Database"] or "") if app else "", int(schema) if is_whole(schema) else None, row,
         refused.get("App", refused.get("Database", "")) if app else "",
     )  # fmt: skip
-    return replace(serving, settings=settings, windows=windows)
+    process = replace(serving.process, log=str(value.get("Log") or "")) if serving.process is not None else None
+    if serving.manager is Manager.PROCESS:  # the environment of a shell is not known
+        return replace(serving, process=process)
+    return replace(serving, settings=settings, windows=windows, process=process)
 
 
 def _rows(rows: Sequence[Mapping[str, Any]] | None, source: str, key: str) -> Iterator[SourcedSetting]:

@@ -172,6 +172,15 @@ class Serving:
         return "the server"
 
     @property
+    def how_to_log(self) -> str:
+        """How to send the output of the server to a file, by what starts it."""
+        if self.manager is Manager.WINDOWS_SERVICE:
+            return rf"let the service write a file (for NSSM: nssm set {self.name} AppStderr C:\ProgramData\ollama.log), then restart it"
+        if self.manager is Manager.WINDOWS_TASK:
+            return r'let the task write a file: its action is cmd /c "ollama serve > C:\ProgramData\ollama.log 2>&1"'
+        return "start it with its output in a file: ollama serve > ollama.log 2>&1"
+
+    @property
     def guest_unit(self) -> str:
         """The unit in the distribution without ``.service``; the usual name if it is unknown."""
         return self.guest.unit.short if self.guest is not None and self.guest.unit is not None else "ollama"

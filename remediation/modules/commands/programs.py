@@ -219,7 +219,7 @@ class Raw(Module):
         if task.windows:
             program = powershell_program(self.free_form, task, executable=self.executable)
         else:
-            program = Program((self.executable or "/bin/sh", "-c", self.free_form), self.free_form, shown, strip=False)
+            program = Program((self.executable or "/bin/sh", "-c", self.free_form), None, shown, strip=False)
         if task.check():
             task.foresee(program)
             return skipped_result("check mode: a command is not run")

@@ -42,6 +42,13 @@ class FileModule(Module):
                 raise ValueError(f"{str(given)!r} is not a mode; {error.next_step}") from None
         return given
 
+    @field_validator("validate_with", check_fields=False)
+    @classmethod
+    def _a_check(cls, given: str | None) -> str | None:
+        if given is not None and "%s" not in given:
+            raise ValueError(f"{given!r} must contain %s, the path of the new file")
+        return given
+
     def attributes(self, status: FileStatus | None, *, directory: bool = False) -> dict[str, Any]:
         """Return mode, owner and group for the step ``file.managed``. Raises `UsageError`."""
         found: dict[str, Any] = {}

@@ -75,17 +75,18 @@ class Copied(FileModule):
                 status = None
         if status is not None and not self.force:
             return done_result(changed=False, dest=path, src=source)
-        if status is None and (problem := self._folder(task, path, into=into, results=results)) is not None:
+        if status is None and (problem := self._folder(task, path, content, into=into, results=results)) is not None:
             return problem
         return self._written(task, path, content, status, results, source=source, secret=secret, mode=mode)
 
-    def _folder(self, task: ModuleTask, path: str, *, into: bool, results: list[Result]) -> ActionResult | None:
+    def _folder(self, task: ModuleTask, path: str, content: bytes, *, into: bool, results: list[Result]) -> ActionResult | None:
         """Create the file's folder if ``dest`` names it, and return why it cannot be used, None if it can."""
         folder = parent_of(path, windows=task.windows)
         if not folder or task.reader().files.status(folder, follow=True) is not None:
             return None
         if not into and not task.windows:
-            return None if task.check() else failed_result(f"Destination directory {folder} does not exist")
+            sums: dict[str, Any] = {} if self.on_host else {"checksum": sha1_of(content), "diff": []}
+            return None if task.check() else failed_result(f"Destination directory {folder} does not exist", **sums)
         call = StepCall(STEP, {"path": folder, "state": "directory", "risk_level": str(task.risk())})
         results.append(task.reach(call))
         return as_action(results[-1], {}) if results[-1].outcome.bad else None
@@ -102,19 +103,25 @@ class Copied(FileModule):
         if isinstance(placed, ActionResult):
             return placed
         result = merged_results([*results, placed.result])
-        values = self._values(path, content, placed, source, changed=result.outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE})
         rewritten = status is None or status.checksum != sha1_of(content)
-        if rewritten and not (task.check() and not task.diff()):
-            after = _shown_text(content) if task.diff() and not secret else None
+        values = self._values(path, content, placed, source, rewritten=rewritten or bool(results))
+        if not self.on_host and not (task.check() and not task.diff()):
+            after = _shown_text(content) if rewritten and task.diff() and not secret else None
             values["diff"] = [] if after is None else [text_diff(path, placed, after, source or path)]
         if backup is not None and rewritten and placed.existed and result.outcome is Outcome.CHANGED:
             values["backup_file"] = backup
         return as_action(result, values)
 
-    def _values(self, path: str, content: bytes, placed: Placed, source: str, *, changed: bool) -> dict[str, Any]:
+    @property
+    def on_host(self) -> bool:
+        """Whether the content is a file of the host."""
+        return False
+
+    def _values(self, path: str, content: bytes, placed: Placed, source: str, *, rewritten: bool) -> dict[str, Any]:
         if placed.result.outcome is Outcome.WOULD_CHANGE:
             return {}
-        summed = {"md5sum": hashlib.md5(content, usedforsecurity=False).hexdigest(), "src": source} if changed else {"path": path}
+        sums = {"md5sum": hashlib.md5(content, usedforsecurity=False).hexdigest(), "src": source}
+        summed = sums if rewritten or self.on_host else {"path": path}
         return {"dest": path, "checksum": sha1_of(content), **summed, **placed.result.values}
 
 
@@ -154,6 +161,11 @@ class Copy(Copied):
         if self.checksum is not None and sha1_of(content) != self.checksum:
             return failed_result("Copied file does not match the expected checksum. Transfer failed.", checksum=sha1_of(content))
         return self.put(task, content, source.name, str(source), mode=stat.S_IMODE(source.stat().st_mode))
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the content is a file of the host."""
+        return self.remote_src
 
     def _on_host(self, task: ModuleTask, source: str) -> ActionResult:
         files = task.reader().files

@@ -44,7 +44,7 @@ class FileEdit(FileModule):
         None, alias="validate", description="command that checks the new file, with %s for its path"
     )
 
-    @field_validator("regexp", "after", "before", check_fields=False)
+    @field_validator("regexp", "after", "before", "insertafter", "insertbefore", check_fields=False)
     @classmethod
     def _a_pattern(cls, given: str | None) -> str | None:
         try:

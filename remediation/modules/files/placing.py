@@ -78,8 +78,6 @@ def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None
 
 def _validated(placement: Placement, task: ModuleTask) -> ActionResult | None:
     """Return the failure of the validation command, None if it accepts the file."""
-    if "%s" not in (placement.validate or ""):
-        return failed_result(f"validate must contain %s: {placement.validate}")
     words = shlex.split(placement.validate or "")
     reply = task.read(Run(("sh", "-c", _VALIDATE, "validate", *words), placement.content, timeout=task.limit(60.0)))[0]
     if isinstance(reply, Completed) and reply.rc == 0:

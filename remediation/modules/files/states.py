@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from remediation.connections.calls import Completed, Probe, Run
 from remediation.model.change import StepCall
@@ -38,6 +38,12 @@ class FileState(FileModule):
     access_time: str | None = Field(None, description="preserve or now")
     modification_time: str | None = Field(None, description="preserve or now")
 
+    @model_validator(mode="after")
+    def _below_a_folder(self) -> FileState:
+        if self.recurse and self.state not in {None, "directory"}:
+            raise ValueError("recurse requires state: directory")
+        return self
+
     def run(self, task: ModuleTask) -> ActionResult:
         """Make it so."""
         path, files = expanded_path(task, self.path), task.reader().files
@@ -50,7 +56,7 @@ class FileState(FileModule):
         if state == "touch":
             return self._touch(path, now, task)
         if problem := self._problem(path, state, now, task):
-            return failed_result(problem, path=path, **({"state": now.kind if now else "absent"} if state == "file" else {}))
+            return failed_result(problem, path=path, **(status_values(now) if now is not None else {"state": "absent"}))
         return self._reached(path, state, status if state in {"link", "hard", "absent"} else now, task)
 
     def _problem(self, path: str, state: str, now: FileStatus | None, task: ModuleTask) -> str:
@@ -135,9 +141,8 @@ class FileState(FileModule):
         kept = "preserve" in {self.access_time, self.modification_time}
         if now is not None and not kept and not (results and results[-1].outcome.bad):
             results.append(self._stamped(path, task))
-        return as_action(
-            merged_results(results), {"dest": path, "diff": _difference(path, "touch", now, wanted), **_observed(path, task, now)}
-        )
+        shown = {"diff": _difference(path, "touch", now, wanted)} if task.diff() else {}
+        return as_action(merged_results(results), {"dest": path, **shown, **_observed(path, task, now)})
 
     def _stamped(self, path: str, task: ModuleTask) -> Result:
         script = Probe("file", {"action": "touch", "path": path, "to": None}) if task.windows else None

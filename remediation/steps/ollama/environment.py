@@ -27,7 +27,7 @@ class OllamaEnvironment(Step[Settings]):
     For a Compose service that is its Compose file, for a systemd unit a drop-in of this tool, after which systemd reads its unit files
     again. The unit itself and other drop-ins are never edited, except an environment file that would win over a drop-in. On Windows it
     is the environment of the user or of the service in the registry, and the settings database of the Ollama app, which wins; the app
-    is restarted for a change of its database. Which settings are harmful depends on the Ollama release. The running server keeps its
+    is restarted for a change of its database, and a service without a log for every change. Which settings are harmful depends on the Ollama release. The running server keeps its
     environment until ``ollama.reconfigured``. The settings of a server that a user started by hand are checked and not changed.
     """
 
@@ -87,13 +87,20 @@ class OllamaEnvironment(Step[Settings]):
 
     def apply(self, host: Writer, change: Change) -> None:
         if "values" in change.data or "columns" in change.data:
-            host.services.change_windows(values=change.data.get("values") or (), columns=change.data.get("columns"))
-            if "columns" in change.data:
+            restart = bool(change.data.get("restart"))
+            if restart:
+                host.target()  # where to wait for the server, read while it still answers
+            host.services.change_windows(
+                values=change.data.get("values") or (), columns=change.data.get("columns"), restart=restart
+            )
+            if restart or "columns" in change.data:
                 host.ollama.wait()
             return
-        host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+        content, backup = change.data["text"].encode("utf-8"), change.data["backup"]
         if "own" in change.data:
-            host.services.reload_units(own=change.data["own"])
+            host.services.write_unit_file(change.subject, content, backup=backup, own=change.data["own"])
+        else:
+            host.files.write(change.subject, content, backup=backup)
 
     def advice(self, seen: Settings) -> str:
         return "" if isinstance(seen, Declared) else seen.by_hand(self._going(seen), self._lacking(seen))

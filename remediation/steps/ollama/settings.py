@@ -165,6 +165,12 @@ class WindowsSettings(SettingsPlace):
     def _known(self) -> bool:
         return self.windows.schema is not None and self.windows.schema <= NEWEST_SCHEMA
 
+    @property
+    def _silent(self) -> bool:
+        """Whether nothing shows the settings of a running service, so that it is restarted with each change of them."""
+        process = self.serving.process
+        return self.serving.manager is Manager.WINDOWS_SERVICE and process is not None and not process.log
+
     def _places(self, name: str) -> list[SourcedSetting]:
         return [one for one in self.sources if one.name == name]
 
@@ -177,11 +183,20 @@ class WindowsSettings(SettingsPlace):
         where = now.source if now is not None else f"the environment of {self.windows.user}"
         before = None if now is None else now.value
         undo = {"key": key, "setting": name, "value": before, "kind": kind, "expect": value}
+        restart = self._silent
+        effect = (
+            ", and restart it, because its output goes to no file: loaded models are lost until the next request"
+            if restart
+            else ""
+        )
         return Change(
-            f"{words} {where}", subject=rf"{key}\{name}", before=before, after=value,
+            f"{words} {where}{effect}", risk=Risk.DISRUPTIVE if restart else None, subject=rf"{key}\{name}", before=before, after=value,
             diff=_lines(name, before, value), needs=needs(Need.ELEVATED),
             undo=StepCall("ollama.setting_restored", {each: one for each, one in undo.items() if one is not None}),
-            data={"values": [registry_value(key, name, value, kind)], "service": self.name, "environment": {name: value}},
+            data={
+                "values": [registry_value(key, name, value, kind)], "service": self.name, "environment": {name: value},
+                "restart": restart,
+            },
         )  # fmt: skip
 
     def _store(self, columns: Mapping[str, str], names: Sequence[str]) -> Change:

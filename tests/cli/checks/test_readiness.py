@@ -179,7 +179,7 @@ USAGE = "unknown flag: --short Usage: docker [OPTIONS] COMMAND [ARG...] Run 'doc
 @pytest.mark.parametrize("windows", [True, False])
 def test_what_only_docker_needs_is_no_fault_where_ollama_runs_without_it(windows: bool) -> None:
     missing = replace(LINUX, compose=Compose(problem=USAGE), socket="closed")
-    absent = replace(WINDOWS, compose=Compose(problem=USAGE))
+    absent = replace(WINDOWS, compose=Compose(problem=USAGE), wsl=Wsl())
     for needed in (True, False):
         found = (
             readiness.windows_checks(absent, remote=True, docker=needed)
@@ -187,6 +187,6 @@ def test_what_only_docker_needs_is_no_fault_where_ollama_runs_without_it(windows
             else readiness.posix_checks(missing, gpu=True, elevated=False, docker=needed)
         )
         failed = {check.name: check.text for check in found if check.ok is False}
-        wanted = ["Compose"] if windows else ["engine's socket", "Compose"]
+        wanted = ["WSL", "Compose"] if windows else ["engine's socket", "Compose"]
         assert list(failed) == (wanted if needed else [])
         assert failed.get("Compose", "docker has no Compose plugin") == "docker has no Compose plugin"

@@ -49,6 +49,9 @@ class NearbyWorker:
             raise WorkerLost(f"{self.name} does not answer")
         return self.session.outbox.take(acknowledged)[:1]  # nothing that was sent after a loss arrives
 
+    def leave(self) -> None:
+        """Do nothing: a run on these workers is the only one."""
+
     def release(self) -> None:
         self.session.post(1 << 60, ())
 

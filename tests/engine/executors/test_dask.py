@@ -19,10 +19,11 @@ import pytest
 
 from remediation.cli import runner
 from remediation.cli.commands.diagnose import _from_hosts
-from remediation.cli.commands.followup import resume_from_journal
-from remediation.cli.options import Diagnose, Resume
+from remediation.cli.commands.followup import apply_saved_plan, resume_from_journal
+from remediation.cli.options import Apply, Diagnose, Resume
 from remediation.cli.runner import RunOptions, run_playbook_task
 from remediation.engine.executors.remote import RemoteExecutor
+from remediation.engine.followup.plan import StalePlan
 from remediation.engine.journal.history import runs
 from remediation.model.errors import RemediationError, UsageError
 from remediation_lab import control
@@ -201,6 +202,25 @@ def test_a_fleet_is_diagnosed_on_the_workers(cluster: LoopbackCluster, fleet: Pa
         found = _from_hosts(Diagnose(inventory=(str(fleet),), executor=cluster.address))
     assert [one.name for one in found] == list(HOSTS)
     assert {one.found["findings"][0]["cause"] for one in found} == {"vram_occupied"}
+
+
+def test_a_saved_plan_is_applied_on_the_workers_and_refused_if_a_host_has_changed(
+    cluster: LoopbackCluster, fleet: Path, lab: control.Lab, tls: dict[str, str]
+) -> None:
+    stream = Stream(lambda _: None)
+    with dask_settings(tls):
+        assert started("local", fleet, check=True, out="plan.json")[0] == 4
+        control.fault(HOSTS[1], "healthy", lab.folder)  # chrome does not run there any more
+        apply = Apply(plan="plan.json", executor=cluster.address, json=True, max_risk="disruptive")
+        with pytest.raises(StalePlan) as caught:
+            apply_saved_plan(apply, stream)
+        assert caught.value.message.splitlines()[1:] == [f"  - {HOSTS[1]}: program.closed: close chrome.exe (no longer needed)"]
+        assert not stream.events("change_start")
+        assert started("local", fleet, check=True, out="plan.json", limit=f"!{HOSTS[1]}")[0] == 4
+        code = apply_saved_plan(apply, stream)
+    assert code == 0, stream.getvalue()
+    made = [(event["host"], event["change"]["summary"], event["applied"]) for event in stream.events("change_end")]
+    assert sorted(made) == [(HOSTS[0], "close chrome.exe", True), (HOSTS[2], "close chrome.exe", True)]
 
 
 class Tap(threading.Thread):

@@ -9,6 +9,7 @@ from typing import Any
 from remediation.facets.services.unit_files import settings_in, settings_that_win
 from remediation.facets.services.windows import from_probe
 from remediation.model.facts import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
+from tests.engine.fakes.machine import WritableFiles
 from tests.engine.fakes.world import OLLAMA, World
 
 UNIT = "/etc/systemd/system/ollama.service"
@@ -53,6 +54,10 @@ class WritableServices(FakeServices):
     def reload_units(self, *, own: bool = False) -> None:
         self._world.wrote("daemon-reload")
         self._world.units_changed = False
+
+    def write_unit_file(self, path: str, content: bytes, *, backup: str | None = None, own: bool = False) -> None:
+        WritableFiles(self._world).write(path, content, backup=backup)
+        self.reload_units(own=own)
 
     def restart_unit(self, name: str, *, own: bool = False) -> None:
         self._world.wrote(f"restart {name}")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from remediation.engine.play.context.results import of_result, registered
 from remediation.model.change import Risk
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
-from remediation.model.outcome import Outcome
+from remediation.model.outcome import Outcome, Result
+from remediation.modules.result import ActionResult
 from tests.engine.flowing import Flow
 from tests.engine.looking import LookedFlow
 from tests.engine.walked import results, run
@@ -291,3 +294,10 @@ def test_notes_of_connections_appear_once_per_host_also_in_a_playbook_of_command
         for host in ("one", "two")
         for text in ("each call starts a PowerShell of its own", "the certificate is not verified")
     ]
+
+
+def test_only_results_of_steps_and_outcomes_that_ansible_lacks_have_an_outcome() -> None:
+    done = ActionResult(Outcome.CHANGED, {"rc": 0})
+    assert "outcome" not in registered(done)
+    assert registered(replace(done, outcome=Outcome.UNVERIFIED))["outcome"] == "unverified"
+    assert registered(of_result(Result(Outcome.OK)))["outcome"] == "ok"

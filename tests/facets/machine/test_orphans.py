@@ -64,6 +64,19 @@ def test_without_a_command_line_a_llama_server_is_one_only_where_it_lies_in_olla
     assert orphans(INIT, process) == ([60] if alone else [])
 
 
+@pytest.mark.parametrize(
+    ("runner", "parent", "alone"), [(True, 9, True), (True, 3, False), (False, 9, False), (None, 9, False), ("yes", 9, False)]
+)
+def test_the_listing_of_a_windows_host_says_which_of_ollamas_processes_is_a_runner(
+    runner: object, parent: int, alone: bool
+) -> None:
+    rows = [
+        {"ProcessId": 3, "Name": "ollama.exe", "CreationDate": 10.0, "ParentProcessId": 2, "SessionId": 1, "Runner": False},
+        {"ProcessId": 4, "Name": "ollama.exe", "CreationDate": 20.0, "ParentProcessId": parent, "SessionId": 1, "Runner": runner},
+    ]
+    assert [each.pid for each in processes.from_rows(rows) if each.orphan] == [4] * alone
+
+
 def test_the_listing_of_a_linux_host_distinguishes_runners_and_orphans() -> None:
     stat = "stat {0} (ollama) S {1} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {2} 0"
     text = "\n".join(

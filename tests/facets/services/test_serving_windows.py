@@ -38,6 +38,12 @@ def serve(pid: int, parent: Process, **more: str) -> Process:
             "the scheduled task",
         ),
         (
+            [host, cmd := Process(13, "cmd.exe", 2.0, parent=8), serve(14, cmd)],
+            Manager.WINDOWS_TASK,
+            14,
+            "the scheduled task",
+        ),
+        (
             [shell := Process(11, "powershell.exe", 1.0), serve(12, shell)],
             Manager.PROCESS,
             12,
@@ -46,7 +52,7 @@ def serve(pid: int, parent: Process, **more: str) -> Process:
         ([EXPLORER, APP], Manager.WINDOWS_APP, None, "the Ollama app"),
         ([EXPLORER], Manager.NOTHING, None, "the server"),
     ],
-    ids=["app", "service", "nssm", "task", "by hand", "app without its server", "nothing"],
+    ids=["app", "service", "nssm", "task", "task with a shell", "by hand", "app without its server", "nothing"],
 )
 def test_the_manager_is_the_parent(running: list[Process], manager: Manager, pid: int | None, words: str) -> None:
     found = from_processes(running)

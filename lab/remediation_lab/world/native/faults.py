@@ -232,6 +232,7 @@ FAULTS: Mapping[str, NativeFault] = {
     "orphan-runner": NativeFault(_orphan),
     "libraries-missing": NativeFault(_libraries_gone),
     "service-num-parallel": NativeFault(ask, machine=service(OLLAMA_NUM_PARALLEL="8")),
+    "service-parallel-no-log": NativeFault(ask, machine=service(log=False, OLLAMA_NUM_PARALLEL="8")),
     "service-num-gpu-1": NativeFault(one_layer, machine=service()),
     "service-without-log": NativeFault(one_layer, machine=service(log=False)),
     "task-num-gpu-1": NativeFault(one_layer, machine=task()),
@@ -259,6 +260,7 @@ def machine(name: str, *, now: float, scale: float, saved: Callable[[State], Non
     with made.clock.jumping():
         for each in state.installations:
             _installed(made, each, wrong.settings or {})
+        made.clock.sleep(10)  # what starts with the machine starts after the services of Windows
         made.boot()
         for each in state.installations:
             if each.kind == "hand":

@@ -40,11 +40,14 @@ def server(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     path = NativeServers.database(app) if app is not None else None
     content = machine.files.get(path) if path is not None else None
     row = database.settings(content) if content is not None else {}
+    started = next((each for each in state.installations if each.pid and each.pid == data.get("process")), None)
+    writes = service or started
     extra = _rows(service.environment, "MultiString") if service is not None else []
     return {
         "Machine": _rows(state.variables.get("machine", {}), "String"),
         "User": _rows(state.variables.get(user or "", {}), "String") if known else [],
         "Service": [{**each, "Key": rf"{_SERVICES}\{data['service']}\Parameters"} for each in extra],
+        "Log": (writes.log or None) if writes is not None else None,
         "Sid": known,
         "Database": path if content is not None else None,
         "App": {name: None if row[name] is None else str(row[name]) for name in _COLUMNS} if row else None,

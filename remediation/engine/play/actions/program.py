@@ -40,6 +40,8 @@ def run_as_change(program: Program, site: TaskContext, opened: Opened) -> Action
     clock = site.play.stage.ports.clock
     begun = clock.now()
     acted = _run(program, site, opened)
+    if program.cmd is None and acted.values.get("msg") == "":
+        return replace(acted, values={name: value for name, value in acted.values.items() if name != "msg"})
     if program.cmd is None or "rc" not in acted.values:
         return acted
     if acted.values.get("cmd") == "":  # not started: Ansible returns the command line as text, without times

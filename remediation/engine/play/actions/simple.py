@@ -35,7 +35,7 @@ def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
             value = scope.render(given.var) if has_template(given.var) else scope.expression(str(given.var), site.place)
         except UndefinedVariable as error:
             value = f"<< error 1 - {error.message.rsplit(' in ', 1)[0]} >>"  # showing an undefined variable is not an error
-        return ActionResult(values={str(given.var): value, "msg": value})
+        return ActionResult(values={str(given.var): value})
     return ActionResult(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
 
 

@@ -16,6 +16,7 @@ from remediation.model.outcome import Outcome
 from remediation.modules.paths import exists
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import WaitFor
+from remediation.steps.host.file_managed import status_values
 from remediation.templating.templar import Scope
 
 _AT_LEAST = 0.1
@@ -77,18 +78,19 @@ def _late(given: WaitFor) -> str:
 def _found(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> dict[str, Any]:
     """Return what the result says of the port or path: the path's kind, and the groups of the expression that matched."""
     if given.path is None or given.state in GONE:
-        return {"match_groups": [], "match_groupdict": {}, **({"state": "absent"} if given.path is not None else {})}
+        return {"state": "absent"} if given.path is not None else {}
     reply = opened.access.connection.exchange([ReadFile(given.path, limit=4_000_000 if pattern else 1, tail=True)])[0]
     text = reply.content.decode("utf-8", errors="replace") if isinstance(reply, FileContent) else ""
     match = pattern.search(text) if pattern else None
     groups = {"match_groups": list(match.groups()), "match_groupdict": match.groupdict()} if match else {}
-    kind = "file" if isinstance(reply, FileContent) else "directory"
-    return {"match_groups": [], "match_groupdict": {}, **groups, "state": kind}
+    if opened.access.connection.platform == "windows":
+        return {**groups, "state": "file" if isinstance(reply, FileContent) else "directory"}
+    return {**groups, **status_values(opened.access.reader_for("wait_for").files.status(given.path, follow=True))}
 
 
 def _values(given: WaitFor, elapsed: int) -> dict[str, Any]:
     known = {"state": given.state, "port": given.port, "path": given.path, "search_regex": given.search_regex}
-    return {**known, "elapsed": elapsed, "msg": ""}
+    return {**known, "elapsed": elapsed, "match_groups": [], "match_groupdict": {}}
 
 
 def _pattern(given: WaitFor, site: TaskContext) -> re.Pattern[str] | None:

@@ -14,11 +14,17 @@ from remediation.model.outcome import Outcome, Result
 from remediation.modules.result import ActionResult
 
 CENSORED = "the output is hidden: no_log was set for this task"
+NO_TRACEBACK = "(traceback unavailable)"
+"""The ``exception`` of a failed result: what ansible-core has there without ``-vvv``."""
+
+ANSIBLE_OUTCOMES = frozenset({Outcome.OK, Outcome.CHANGED, Outcome.SKIPPED, Outcome.FAILED, Outcome.UNREACHABLE})
+"""Outcomes that the other keys of a registered result tell."""
 
 
 def of_result(result: Result) -> ActionResult:
     """Return the action result of a step or a ladder."""
-    return ActionResult(result.outcome, {**result.values, "msg": result.reason}, result.reason, result.next_step, told=result)
+    values = {**result.values, "msg": result.reason, "outcome": str(result.outcome)}
+    return ActionResult(result.outcome, values, result.reason, result.next_step, told=result)
 
 
 def refused_result(error: RemediationError, outcome: Outcome = Outcome.FAILED) -> ActionResult:
@@ -31,14 +37,23 @@ def registered(acted: ActionResult) -> dict[str, Any]:
     """Return the result as Ansible registers it: the returned values, and whether it changed, failed or was skipped."""
     outcome = acted.outcome
     changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.told and acted.told.changes)
-    result = {"changed": changed, **acted.values, "failed": outcome.bad, "outcome": str(outcome)}
+    result = {"changed": changed, **acted.values, "failed": outcome.bad}
+    result |= outcome_key(result, outcome)
     if acted.facts or acted.included or acted.gathered:
         result["ansible_facts"] = {**acted.facts, **acted.included, **acted.gathered}
     if outcome is Outcome.SKIPPED:
         result["skipped"] = True
+    if outcome.bad:
+        result["exception"] = NO_TRACEBACK
     if outcome is Outcome.UNREACHABLE:
         result |= {"unreachable": True, "failed": False}
+        del result["exception"]
     return result
+
+
+def outcome_key(result: Mapping[str, Any], outcome: Outcome) -> dict[str, str]:
+    """Return the key ``outcome`` of a result: that of a step or a ladder has it, others only if Ansible lacks the outcome."""
+    return {"outcome": str(outcome)} if "outcome" in result or outcome not in ANSIBLE_OUTCOMES else {}
 
 
 def censored(event: Event) -> Event:

@@ -61,7 +61,9 @@ def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, lo
     if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
         return
     censored = site.hidden()
-    message = ending.result.get("msg") if "msg" in ending.result else ending.reason
+    message = ending.result.get("msg", ending.reason)
+    if site.task.action == "debug" and "msg" not in ending.result:  # with `var`, whose value stands under its own name
+        message = next((value for name, value in ending.result.items() if name not in {"changed", "failed", "skipped"}), message)
     changes: Sequence[Change] = ending.told.changes if ending.told else ()
     data = TaskResultData(
         path=site.path,
