@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,17 +97,13 @@ def test_each_script_asks_for_its_own_candidates(shell: str) -> None:
     ],
 )
 def test_a_real_fish_completes_words_and_else_files(folder: Path, typed: str, wanted: list[str]) -> None:
-    shell = shutil.which("fish")
-    if shell is None:
-        pytest.skip("no program fish: install fish")
+    shell = need_program("fish", "fish")
     script = f'{SCRIPTS["fish"]}\ncomplete -C "{typed}"'
     assert [line.split("\t")[0] for line in in_shell(folder, [shell, "--no-config", "-c", script])] == wanted
 
 
 def test_a_real_zsh_gets_the_words_of_the_line(folder: Path) -> None:
-    shell = shutil.which("zsh")
-    if shell is None:
-        pytest.skip("no program zsh: install zsh")
+    shell = need_program("zsh", "zsh")
     stand_ins = "compdef() { : }; _files() { print files }; compadd() { print -l -- ${(P)2} }"
     line = "words=(remediate fix-offload --inventory fleet --limit dev); CURRENT=6; _remediate"
     assert in_shell(folder, [shell, "-f", "-c", f"{stand_ins}\n{SCRIPTS['zsh']}\n{line}"]) == ["dev-01", "dev-02"]
