@@ -66,7 +66,7 @@ System.Management.Automation.PSReference
 System.Management.Automation.PowerShell: Create/0
 System.Management.Automation.Runspaces.RunspaceFactory: CreateRunspace/0
 System.Management.Automation.ScriptBlock: Create/1
-System.Math: Abs/1 Floor/1 Max/2 Min/2 Round/1
+System.Math: Abs/1 Ceiling/1 Floor/1 Max/2 Min/2 Round/1
 System.Net.Dns: GetHostAddresses/1
 System.Net.SecurityProtocolType: Tls12
 System.Net.ServicePointManager: Expect100Continue SecurityProtocol

@@ -38,6 +38,7 @@ function Get-ServiceLog([string] $Path) {
             return $file
         }
     }
+    if (-not (Test-Path -LiteralPath $Path -ErrorAction Stop)) { return }
     $key = Get-Item -LiteralPath $Path -ErrorAction Stop
     if ([string] $key.GetValue('ImagePath', $null) -notmatch '^\s*(?:"([^"]+)\.exe"|(.+?)\.exe(?:\s|$))') { return }
     $base = [string] $Matches[1] + [string] $Matches[2]
@@ -54,7 +55,7 @@ function Get-Redirection([int] $Process) {
     $server = @(Get-CimInstance -ClassName Win32_Process -Filter ('ProcessId=' + $Process))[0]
     if ($null -eq $server -or -not $server.ParentProcessId) { return }
     $shell = @(Get-CimInstance -ClassName Win32_Process -Filter ('ProcessId=' + $server.ParentProcessId))[0]
-    if ($null -eq $shell -or @('cmd.exe', 'powershell.exe', 'pwsh.exe') -notcontains $shell.Name) { return }
+    if ($null -eq $shell -or [string] $shell.Name -notmatch '^(cmd|powershell|pwsh)\.exe$') { return }
     foreach ($stream in '2', '1?') {
         if ([string] $shell.CommandLine -match ('(?<![0-9*])' + $stream + '>>?\s*("[A-Za-z]:\\[^"]+"|[A-Za-z]:\\[^\s"&|<>]+)')) { return $Matches[1].Trim('"') }
     }
