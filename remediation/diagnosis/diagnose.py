@@ -74,7 +74,12 @@ def judge(reading: Reading) -> Diagnosis:
         rights = reading.evidence.rights
         refused = "; the host refuses this login what would prove one" if rights else ""
         cure = rights or next(iter(collect), "")
-        findings = [Finding(Cause.UNKNOWN, 0.0, f"the evidence proves no cause{refused}", cure=cure), *findings]
+        empty = facts.holds("discovery.empty")
+        because = (
+            "Ollama found no GPU when it started, and the evidence does not say why" if empty else "the evidence proves no cause"
+        )
+        quotes = tuple(facts["discovery.empty"].quotes) if empty else ()
+        findings = [Finding(Cause.UNKNOWN, 0.0, f"{because}{refused}", quotes, cure), *findings]
     return Diagnosis(
         findings=tuple(findings),
         ruled_out=scores.ruled_out,

@@ -12,6 +12,7 @@ from typing import Any
 
 from remediation.diagnosis.decoding import UNPACKED, decoded, is_packed, refuse_bytes
 from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
+from remediation.diagnosis.pasted import parts
 from remediation.diagnosis.readers.logs import condense_file
 from remediation.diagnosis.untrusted import load_yaml, parse_json
 from remediation.model.errors import UsageError
@@ -24,6 +25,7 @@ _LONG = 32_000_000  # a larger file is a log, of which the beginning and the end
 _IN_ALL = 256_000_000
 _MOST_FILES = 1000
 _NAMED = 200
+_INCIDENT = re.compile(r"^evidence\s*:", re.MULTILINE)
 _NEXT = "name an incident file, a saved record, a log, a folder, or - for stdin"
 
 # the kind of a text by its content; the first match decides
@@ -169,7 +171,23 @@ def _of_text(text: str, name: str) -> Evidence:
         incident = _yaml(text, name)
         if incident is not None and "evidence" in incident:
             return of_incident(incident)
-    return Evidence(pieces=(Piece(recognise(text), text, name),))
+        if incident is None and _INCIDENT.search(text, 0, _HEAD):
+            note = f"{name}: this looks like an incident file, but is no valid YAML; it was read as plain text"
+            return Evidence(pieces=tuple(_pieces(text, name)), skipped=(note,))
+    return Evidence(pieces=tuple(_pieces(text, name)))
+
+
+def _pieces(text: str, name: str) -> Iterator[Piece]:
+    """Yield a piece for each kind of output in a text, in which every line keeps its number."""
+    kinds: dict[str, list[str]] = {}
+    for part in parts(text):
+        lines = kinds.setdefault(recognise(part), [])
+        lines += part.split("\n")[len(lines) :]
+    if len(kinds) == 1:
+        yield Piece(next(iter(kinds)), text, name)
+        return
+    for kind, lines in kinds.items():
+        yield Piece(kind, "\n".join(lines), name)
 
 
 def _json(text: str) -> dict[str, Any] | None:
@@ -191,6 +209,8 @@ def of_incident(data: Mapping[str, Any]) -> Evidence:
     """Return the evidence of an incident file; other keys (``expected``, ``fix``) are never read."""
     wanted = {key: data.get(key) for key in ("platform", "ollama_version", "gpu", "symptom")}
     items, skipped = data.get("evidence"), []
+    if items is not None and not isinstance(items, list):
+        skipped.append(f"the evidence is no list but a {type(items).__name__}: a list of {{kind, text}} is read")
     pieces = []
     for number, item in enumerate(items if isinstance(items, list) else [], start=1):
         text = item.get("text") if isinstance(item, Mapping) else None

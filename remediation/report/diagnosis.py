@@ -47,7 +47,8 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
         _part(gettext("sender"), f"{translated(str(one['who']))}: {one['where']}  {one['text']}")
         for one in _senders(diagnosis, verbose=verbose)
     ]
-    cures = list(dict.fromkeys(str(finding["cure"]) for finding in findings if finding.get("cure")))
+    collect = [str(item) for item in diagnosis.get("collect") or []]  # of an unknown cause, the first of these is the cure
+    cures = list(dict.fromkeys(str(finding["cure"]) for finding in findings if finding.get("cure") not in {None, "", *collect}))
     if not verbose and findings and float(findings[0]["confidence"]) >= SURE:
         cures = cures[:1]  # one fix at a time, then diagnose again
     lines += [line for cure in cures for line in _cure(cure)]
@@ -60,7 +61,7 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     if ruled_out:
         text = " · ".join(f"{item['cause']} ({translated(str(item['because']))})" for item in ruled_out)
         lines.append(_part(gettext("not"), text, indent=1, most=0 if verbose else 4))
-    lines += [_part(gettext("collect"), translated(str(item)), indent=1) for item in diagnosis.get("collect") or []]
+    lines += [_part(gettext("collect"), translated(item), indent=1) for item in collect]
     lines += [_part(gettext("note"), translated(str(item)), indent=1) for item in diagnosis.get("notes") or []]
     return lines
 

@@ -72,7 +72,14 @@ def test_an_empty_folder_is_a_usage_error(tmp_path: pathlib.Path) -> None:
 def test_broken_yaml_and_bytes_are_taken_as_text(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "x.yml"
     path.write_bytes(b"evidence: [\xff\xfe unclosed\n" + LOG.encode())
-    assert load_evidence(str(path)).pieces[0].kind == "server_log"
+    found = load_evidence(str(path))
+    assert [piece.kind for piece in found.pieces] == ["other", "server_log"]
+    assert found.skipped == ("x.yml: this looks like an incident file, but is no valid YAML; it was read as plain text",)
+
+
+def test_evidence_that_is_no_list_is_noted(tmp_path: pathlib.Path) -> None:
+    found = load_evidence(write(tmp_path, "x.yml", "platform: linux\nevidence: 5\n"))
+    assert found.skipped == ("the evidence is no list but a int: a list of {kind, text} is read",)
 
 
 @pytest.mark.parametrize(

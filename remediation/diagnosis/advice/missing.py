@@ -29,7 +29,8 @@ def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> t
     if not reading.ps:
         wanted.append("ollama ps" if not container else "docker exec ollama ollama ps")
     if not reading.smi:
-        wanted.append("nvidia-smi" if not container else "docker exec ollama nvidia-smi")
+        cards = "nvidia-smi" if not container else "docker exec ollama nvidia-smi"
+        wanted.insert(0 if facts.holds("discovery.empty") else len(wanted), cards)
     if container and not reading.docker:
         wanted.append("docker inspect ollama")
     if (
