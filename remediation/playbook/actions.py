@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from remediation.model.errors import UsageError
 from remediation.modules.catalogue import is_module, module_class, module_names, short_name
 from remediation.modules.contract import Action, Duration
 
@@ -209,17 +208,6 @@ class SetupFacts(Action):
     filter: Any = Field(None, description="patterns of the names to keep")
     gather_timeout: Duration = Field(60, description="seconds after which the host has not answered")
     fact_path: str | None = Field(None, description="folder of local facts (*.fact)")
-
-    @field_validator("gather_subset")
-    @classmethod
-    def _known_subsets(cls, given: Any) -> Any:
-        from remediation.facets.facts.gathering import chosen_subsets
-
-        try:
-            chosen_subsets(given if isinstance(given, list) else str(given or "all").split(","))
-        except UsageError as error:
-            raise ValueError(error.message.removeprefix("gather_subset: ")) from None
-        return given
 
 
 class Measure(Action):

@@ -92,11 +92,14 @@ def test_a_setting_of_the_unit_is_overridden_in_a_drop_in_and_undone(
         assert all(f"{name}={value}" in host.environment for name, value in environment.items())
 
 
-def test_an_old_driver_is_renewed_by_a_person(tmp_path: Path) -> None:
+def test_a_setting_that_hides_the_card_is_taken_back_though_an_old_driver_is_likelier(tmp_path: Path) -> None:
     with service(tmp_path / "gpu-01", driver="470.82", CUDA_VISIBLE_DEVICES="") as host:
         host.load()
         ended = fixed(host, tmp_path, "--max-risk", "disruptive", "--last-resort")
-        assert (ended.code, ended.steps, ended.deletes) == (2, [], False), ended.summary
+        causes = [each["cause"] for event in ended.kinds("findings") for each in event["diagnosis"]["findings"]]
+        assert causes[:2] == ["driver_too_old", "cuda_visible_devices_wrong"]
+        assert (ended.code, ended.deletes, host.loaded[MODEL][0]) == (0, False, True), ended.summary
+        assert ended.steps == ["ollama.environment", "ollama.reconfigured", "model.reloaded"]
 
 
 @WITH_ROOT

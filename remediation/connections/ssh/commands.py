@@ -176,6 +176,7 @@ def _gather(channel: paramiko.Channel, out: Gathered, err: Gathered, on_chunk: O
 
 
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
-    with suppress(OSError, paramiko.SSHException):  # a program need not read its stdin
+    # a program need not read its stdin; EOFError is what paramiko raises where the connection ends meanwhile
+    with suppress(OSError, EOFError, paramiko.SSHException):
         channel.sendall(stdin)
         channel.shutdown_write()

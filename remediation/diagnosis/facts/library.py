@@ -21,7 +21,7 @@ _ONLY_CPU = re.compile(
     re.IGNORECASE,
 )
 _EMPTY_PACKAGE = re.compile(
-    r"\bollama-(?:cuda|rocm|vulkan)\S*[\s\S]{0,120}?(?:installed size\s{0,12}:\s{0,4}0(?:[.,]0+)? |: 0 total files|\(contains no files\)|\b(?:package|it) is empty|is an empty package)",
+    r"\bollama-(?:cuda|rocm|vulkan)\S{0,60}[\s\S]{0,120}?(?:installed size\s{0,12}:\s{0,4}0(?:[.,]0+)? |: 0 total files|\(contains no files\)|\b(?:package|it) is empty|is an empty package)",
     re.IGNORECASE,
 )
 _BASE_LIBRARY = re.compile(r"ggml-(?:base|cpu)", re.IGNORECASE)

@@ -28,10 +28,8 @@ from remediation.model.text.words import plural, verb
 _SMALL = 16
 """Models have more layers than this, so such a request does not mean all layers."""
 _BESIDE = _HALF = 0.5
-_BRISK = 15.0  # tokens per second; a CPU alone rarely reaches this rate with a 7B model
-_SLOW = 5.0
-SLOW_SECONDS = 60.0
-_LOAD_SHARE = 0.5
+_BRISK, _SLOW = 15.0, 5.0  # tokens per second; a CPU alone rarely reaches the first rate with a 7B model
+SLOW_SECONDS, _LOAD_SHARE = 60.0, 0.5
 _IDLE, _LONG_LOAD = 240.0, 10.0  # the server unloads a model after five minutes
 _ANSWERED = re.compile(r"\[GIN\] (\d{4}/\d\d/\d\d) - (\d\d:\d\d:\d\d) \|\s{0,20}\d{3} \|\s{0,20}([\d.hmsµnu]{2,24})")
 _PARTS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(h|ms|µs|us|ns|m|s)")
@@ -94,8 +92,7 @@ def _discovery(sheet: Sheet) -> None:
         sheet.say("card.kept", False, "the server found no GPU", at, of=gone)
         sheet.say("discovery.empty", True, "the server found no GPU", at, of=gone)
     live = (
-        bool(reading.gpu_devices)
-        or reading.hit("cuda_found", "cuda_backend") is not None
+        bool(reading.gpu_devices) or reading.hit("cuda_found", "cuda_backend") is not None
         or (
             load is not None
             and (load.model_gpu > 0 or bool(load.offloaded and load.offloaded[0]) or load.library not in {"", "cpu"})

@@ -210,7 +210,7 @@ def test_a_failed_call_that_reached_the_state_is_a_change() -> None:
 
     bench.steps = {"toy.file": Grumbling}
     assert execute_step(FILE, bench.context()).outcome is Outcome.CHANGED
-    assert bench.told.of("change_end")[0]["effect"] == "held 'old', holds 'new'; exit code 1"
+    assert bench.told.of("change_end")[0]["effect"] == "held 'old', holds 'new'; made, although the call ended with: exit code 1"
 
 
 def test_a_clear_no_is_not_waited_for() -> None:

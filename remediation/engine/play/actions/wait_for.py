@@ -16,7 +16,6 @@ from remediation.model.outcome import Outcome
 from remediation.modules.paths import exists
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import WaitFor
-from remediation.steps.host.file_managed import status_values
 from remediation.templating.templar import Scope
 
 _AT_LEAST = 0.1
@@ -85,6 +84,10 @@ def _found(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> d
     groups = {"match_groups": list(match.groups()), "match_groupdict": match.groupdict()} if match else {}
     if opened.access.connection.platform == "windows":
         return {**groups, "state": "file" if isinstance(reply, FileContent) else "directory"}
+    from remediation.steps.host.file_managed import (
+        status_values,  # loads the facets, which a task that waits for nothing needs not
+    )
+
     return {**groups, **status_values(opened.access.reader_for("wait_for").files.status(given.path, follow=True))}
 
 
