@@ -198,7 +198,9 @@ def test_a_run_that_waits_for_another_one_stops_waiting(tmp_path: Path, environm
 @pytest.mark.parametrize("words", [("monitor", "--for", f"{LONG}"), ("verify", "--after", f"{LONG}")])
 def test_what_only_looks_ends_by_a_signal_too(tmp_path: Path, environment: dict[str, str], words: tuple[str, ...]) -> None:
     (tmp_path / "hosts.yml").write_text(
-        "all:\n  hosts:\n    h0: {ansible_connection: local}\n    h1: {ansible_connection: local}\n", encoding="utf-8"
+        # at a port where nothing listens: they would measure the servers of other tests on this machine, and load their models
+        "all:\n  vars: {ansible_connection: local, endpoint: 'http://127.0.0.1:9'}\n  hosts: {h0: , h1: }\n",
+        encoding="utf-8",
     )
     command = [sys.executable, "-m", "remediation.cli.main", *words, "--inventory", "hosts.yml"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
