@@ -204,7 +204,7 @@ def test_a_process_is_known_as_a_runner_by_its_command_line() -> None:
     }
     text = "hz 100\nbtime 1000\n"
     for pid, (name, command, _) in lines.items():
-        text += f"ps {pid} 1 1 root {command}\nstat {pid} ({name}) S {' '.join(['1'] * 30)}\n"
+        text += f"ps {pid} 1 root {command}\nstat {pid} ({name}) S {' '.join(['1'] * 30)}\n"
     assert {one.pid: one.runner for one in processes_from_shell(text)} == {pid: runner for pid, (*_, runner) in lines.items()}
 
 

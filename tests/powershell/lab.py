@@ -46,7 +46,7 @@ _TIMES = {
 }
 """Values that depend on how fast this computer is, or that are rounded to what a DateTime holds."""
 _SECONDS = 30.0
-_SCALE = 200.0
+_SCALE = 10.0
 _PATIENCE = 5.0
 _LOOK = 0.02
 

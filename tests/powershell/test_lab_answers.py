@@ -94,7 +94,8 @@ def changes(state: State) -> Iterator[Call]:
     yield Probe("file", {"action": "remove", "path": "C:\\Users\\ops\\new\\one.bak"}, writes=True)
     yield Probe("file", {"action": "remove", "path": "C:\\nowhere\\none"}, writes=True)
     yield Probe("file", {"action": "copy", "path": "x"}, writes=True)
-    yield Probe("notify", {"message": 'é\'s "$x" `n', "seconds": 5}, writes=True)
+    # the message is still there at the next look, however late that is
+    yield Probe("notify", {"message": 'é\'s "$x" `n', "seconds": 3600}, writes=True)
     for name in ("chrome.exe", "Discord.exe", "lsass.exe", "winrshost.exe"):
         yield from _closed(state, name)
     yield Probe("close", {"pid": 4711, "started": 1.0, "grace": 1, "force": False}, writes=True)

@@ -179,7 +179,7 @@ def _windows(found: tuple[Process, ...]) -> tuple[Process, ...]:
 def processes_from_shell(text: str) -> tuple[Process, ...]:
     """Parse the output of ``processes.sh``. Processes that ended meanwhile are skipped."""
     hz, boot = 100.0, 0.0
-    known: dict[int, tuple[int, int, str, str]] = {}
+    known: dict[int, tuple[int, str, str]] = {}
     starts: dict[int, tuple[str, float]] = {}
     paths: dict[int, str] = {}
     for line in text.splitlines():
@@ -189,9 +189,9 @@ def processes_from_shell(text: str) -> tuple[Process, ...]:
         elif kind == "btime":
             boot = float(rest)
         elif kind == "ps":
-            parts = rest.split(None, 4)
-            if len(parts) == 5:
-                known[int(parts[0])] = (int(parts[1]), int(parts[2]), parts[3], parts[4])
+            parts = rest.split(None, 3)
+            if len(parts) == 4:
+                known[int(parts[0])] = (int(parts[1]), parts[2], parts[3])
         elif kind == "stat":
             match = _STAT.match(rest)
             if match and match[3] not in "ZX":
@@ -207,11 +207,10 @@ def processes_from_shell(text: str) -> tuple[Process, ...]:
                 started=starts[pid][1],
                 parent=parent,
                 path=paths.get(pid),
-                session_id=session,
                 owner=owner,
                 runner=_RUNNER.match(command) is not None,
             )
-            for pid, (parent, session, owner, command) in known.items()
+            for pid, (parent, owner, command) in known.items()
             if pid in starts
         ]
     )

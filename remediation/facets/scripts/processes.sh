@@ -2,7 +2,7 @@
 LC_ALL=C; export LC_ALL
 echo "hz $(getconf CLK_TCK 2>/dev/null || echo 100)"
 grep '^btime' /proc/stat
-ps -e -ww -o pid=,ppid=,sid=,user:64=,args= 2>/dev/null | sed 's/^/ps /'
+ps -e -ww -o pid=,ppid=,user:64=,args= 2>/dev/null | sed 's/^/ps /'
 for each in /proc/[0-9]*; do
   read -r line < "$each/stat" && echo "stat $line"
 done 2>/dev/null

@@ -105,6 +105,7 @@ class Process:
 
     ``spilled`` is its GPU memory in shared system memory (NonLocalUsage on Windows), if known. ``runner`` is whether its
     command line marks it as a runner of Ollama, None if unknown. ``orphan`` means that the runner's server has ended.
+    ``session_id`` is that of Windows: 0 belongs to services. None on Linux, where a session is that of a terminal.
     """
 
     pid: int

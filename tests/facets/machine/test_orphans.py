@@ -81,9 +81,9 @@ def test_the_listing_of_a_linux_host_distinguishes_runners_and_orphans() -> None
     stat = "stat {0} (ollama) S {1} 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {2} 0"
     text = "\n".join(
         [
-            "hz 100", "btime 1000", "ps 40 1 40 ollama /usr/bin/ollama serve", "ps 50 1 40 ollama /usr/bin/ollama runner --port 2",
-            "ps 51 40 40 ollama /usr/bin/ollama runner --port 3", "ps 1 0 0 root /sbin/init", stat.format(40, 1, 500),
-            "ps 60 1 60 ana /usr/bin/llama-server -m mine.gguf", "stat 60 (llama-server) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 300 0",
+            "hz 100", "btime 1000", "ps 40 1 ollama /usr/bin/ollama serve", "ps 50 1 ollama /usr/bin/ollama runner --port 2",
+            "ps 51 40 ollama /usr/bin/ollama runner --port 3", "ps 1 0 root /sbin/init", stat.format(40, 1, 500),
+            "ps 60 1 ana /usr/bin/llama-server -m mine.gguf", "stat 60 (llama-server) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 300 0",
             stat.format(50, 1, 300), stat.format(51, 40, 600), "stat 1 (systemd) S 0 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 0",
         ]
     )  # fmt: skip
