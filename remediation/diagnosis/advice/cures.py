@@ -42,7 +42,8 @@ def cure_of(entry: Entry, facts: Facts, reading: Reading) -> str:
     platform, runs = reading.evidence.platform, _runs(reading.evidence)
     if runs is not None and entry.setting and (text := _setting(entry.setting, reading, runs)):
         return text
-    keys = [f"live-{platform}", "live", platform] if runs is not None else [platform]
+    native = () if runs in {None, Runs.DOCKER} else ("native",)
+    keys = [f"live-{platform}", *native, "live", platform] if runs is not None else [platform]
     words = next((entry.on[key] for key in keys if key in entry.on), entry.cure)
     return _filled(words, facts, reading)
 
@@ -112,7 +113,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
     evidence = reading.evidence
     windows = evidence.platform in {"windows", "docker-windows", "wsl"}
     variable = facts.first("visible.nothing", "visible.no_such_card", "visible.empty", "visible.uuid", "visible.chosen")
-    pids = [str(one.pid) for one in orphans(evidence)]
+    pids = [str(one.pid) for one in orphans(evidence)] or ["PID"]
     serving, config = evidence.serving, evidence.guest.config if evidence.guest is not None else None
     end = " ".join(
         ["taskkill", "/F", *(f"/PID {pid}" for pid in pids)] if evidence.platform == "windows" else ["sudo", "kill", *pids]
@@ -123,7 +124,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "restart": how_to_restart(reading),
         "card": re.sub(r" \d+ MiB$", "", (evidence.gpu or "this card").split(",")[0]),
         "variable": variable.said.split(" hides")[0].split(" names")[0] if variable else "CUDA_VISIBLE_DEVICES",
-        "orphans": end if pids else "sudo kill PID",
+        "orphans": end,
         "holder": _holder(reading),
         "unit": evidence.unit,
         "distribution": serving.name if serving is not None and serving.guest is not None else "DISTRIBUTION",

@@ -181,6 +181,21 @@ class Serving:
         return "start it with its output in a file: ollama serve > ollama.log 2>&1"
 
     @property
+    def how_to_restart(self) -> str:
+        """How to restart a native server, by what starts it; "" if that is not known."""
+        unit = self.name.removesuffix(".service")
+        if self.manager is Manager.WSL:
+            return f"wsl -d {self.name} -u root -- systemctl restart {self.guest_unit}"
+        if self.manager is Manager.SYSTEMD:
+            own = self.unit is not None and self.unit.own
+            return f"systemctl --user restart {unit}" if own else f"sudo systemctl restart {unit}"
+        if self.manager is Manager.WINDOWS_SERVICE and self.name:
+            return f"Restart-Service {self.name}"
+        if self.manager in {Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK, Manager.PROCESS} and self.process is not None:
+            return f"end the process {self.process.pid} and start the server again the way it was started"
+        return ""
+
+    @property
     def guest_unit(self) -> str:
         """The unit in the distribution without ``.service``; the usual name if it is unknown."""
         return self.guest.unit.short if self.guest is not None and self.guest.unit is not None else "ollama"

@@ -54,7 +54,7 @@ class Sees:
         return started is not None and started >= self.since
 
 
-@step("container.sees_gpu", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
+@step("container.sees_gpu", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0, in_container=True)
 class ContainerSeesGpu(Step[Sees]):
     """Ollama's container requests the GPU, and the GPU is visible inside it.
 
@@ -175,7 +175,7 @@ class Read:
     read: Mapping[str, str]
 
 
-@step("container.environment")
+@step("container.environment", in_container=True)
 class ContainerEnvironment(Step[Read]):
     """The server itself read these settings. This step only checks.
 
@@ -243,7 +243,7 @@ class Headroom:
         return self.stats.memory_used / self.limit if self.limit else None
 
 
-@step("container.headroom")
+@step("container.headroom", in_container=True)
 class ContainerHeadroom(Step[Headroom]):
     """The container stays below its memory limit. This step only checks; compose.resources sets the limit.
 

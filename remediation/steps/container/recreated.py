@@ -77,7 +77,7 @@ class Recreatable:
         return "" if kept else f"the models of {self.name} are in the container itself ({models})"
 
 
-@step("container.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
+@step("container.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0, in_container=True)
 class ContainerRecreated(Step[Recreatable]):
     """A container that ``docker run`` created has the GPU, recreated from its own inspection.
 

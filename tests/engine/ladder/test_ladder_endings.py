@@ -261,3 +261,27 @@ def test_after_a_change_the_load_is_tried_again() -> None:
     made.world.fails["ollama.load"] = [CallFailed("out of memory", status=500)]
     assert run(made, Ladder(GOAL, (ROOM,))).outcome is Outcome.CHANGED
     assert made.world.writes == [f"load {MODEL}", "close chrome.exe", f"load {MODEL}"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_rung_of_a_container_is_no_last_resort_where_none_runs_ollama(check: bool) -> None:
+    @step("toy.recreated", risk=Risk.DISRUPTIVE, in_container=True)
+    class Recreated(Sound):
+        """A state of Ollama's container."""
+
+        def rules_out(self, seen: bool) -> Iterable[RuledOut]:
+            return ()
+
+    rung = Rung("Recreate the container", (Cause.DOCKER_DESKTOP_STATE,), last_resort=True, calls=(StepCall(Recreated.name, {}),))
+    for native in (False, True):
+        made = occupied(
+            diagnose=says(found(docker_desktop_state=0.6, vram_occupied=0.3)), steps={**STEPS, Recreated.name: Recreated}
+        )
+        if not native:  # a container may be there, and this login does not see it
+            said = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"
+            made.world.fails["engine.containers"] = [CallFailed("the engine refuses the login", output=said)] * 100
+        result = run(made, Ladder(GOAL, (NUM_GPU, rung)), check=check)
+        assert ("Recreate the container" in result.next_step) is (not native and not check), result
+        reason = left_out(made)["Recreate the container"]
+        assert (reason == "does not apply, because no container runs Ollama here") is native
+        assert [data["reason"] for data in made.told.of("rung_skipped") if data["rung"] == rung.name] == [reason]
