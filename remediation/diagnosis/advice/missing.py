@@ -57,6 +57,8 @@ def _log(reading: Reading) -> str:
     if reading.in_container:
         return "docker logs --tail 4000 ollama"
     windows, serving = reading.evidence.platform == "windows", reading.evidence.serving
+    if serving is not None and serving.elsewhere is not None:
+        return serving.elsewhere.next_step
     if serving is not None and serving.manager in _OWN_LOG and serving.process is not None:
         log = serving.process.log
         return serving.how_to_log if not log else f"type {log}" if windows else f"tail -n 4000 {log}"
