@@ -20,6 +20,7 @@ from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, Found, Serving, Target
+from remediation.model.facts.server import listening_port
 from remediation.model.text.digits import is_whole
 
 PORT = 11434

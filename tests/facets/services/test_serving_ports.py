@@ -7,8 +7,9 @@ import pytest
 from remediation.connections.calls import Completed
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.facets.services.serving import from_script
+from remediation.facets.target import addressed
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Manager
+from remediation.model.facts import Manager, ServerProcess, Serving
 from remediation.model.facts.server import listening_port
 from tests.facets.answering import Answering
 from tests.facets.services.test_unit_files import SCRIPT
@@ -77,3 +78,17 @@ def test_a_windows_server_whose_log_names_another_port_is_not_it() -> None:
     assert "11434" in ServiceLog(look.look(hints={"endpoint": "http://127.0.0.1:11434"})).read(tail=10)
     with pytest.raises(CallFailed, match="at port 11500; the server that writes the log which was found listens at port 11434"):
         ServiceLog(look.look(hints={"endpoint": "http://127.0.0.1:11500"})).read(tail=10)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0:11500", "http://127.0.0.1:11500"),
+        ("127.0.0.1", "http://127.0.0.1:11434"),
+        (":8080", "http://127.0.0.1:8080"),
+        ("", ""),
+    ],
+)
+def test_the_address_of_a_server_is_that_of_its_environment(host: str, url: str) -> None:
+    process = ServerProcess(5, "maria", environment={"OLLAMA_HOST": host} if host else {})
+    assert addressed(Serving(Manager.PROCESS, process=process)) == url
