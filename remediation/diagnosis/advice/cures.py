@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 
+from remediation.diagnosis.advice.lost_device import lasting_cure
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.facts.host import VISIBILITY, needed_driver
@@ -33,6 +34,11 @@ class Runs(str, Enum):
 
 
 _ON_WINDOWS = {Manager.WINDOWS_SERVICE: Runs.SERVICE, Manager.WINDOWS_TASK: Runs.STARTED, Manager.PROCESS: Runs.STARTED}
+_EVERY_WAY = (
+    "request the card by CDI (--device nvidia.com/gpu=all), or name the device files (--device /dev/nvidia0 and the others), or set "
+    '"exec-opts": ["native.cgroupdriver=cgroupfs"] in /etc/docker/daemon.json'
+)
+_KEPT = "this container keeps its card after a daemon-reload, so look for another reason: nvidia-smi and dmesg | grep -i xid on the host"
 _FOR_SERVICE = r"\Parameters"
 """The key of NSSM's own settings of a service."""
 
@@ -129,6 +135,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "unit": evidence.unit,
         "distribution": serving.name if serving is not None and serving.guest is not None else "DISTRIBUTION",
         "wslconfig": config.path if config is not None and config.path else "%UserProfile%\\.wslconfig",
+        "lasting": _lasting(reading),
         "cut_off": config.cut_off if config is not None else "",
     }
     text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
@@ -137,6 +144,16 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         .replace("NVIDIA driver to the newest release or newer", "NVIDIA driver to the newest release")
         .replace("driver the newest release or newer", "driver of the newest release")
     )
+
+
+def _lasting(reading: Reading) -> str:
+    """Return what keeps the card in the container after a daemon-reload: what this engine can do, else all ways."""
+    evidence = reading.evidence
+    if evidence.engine is None or evidence.container is None:
+        return _EVERY_WAY
+    labels = (evidence.container.get("Config") or {}).get("Labels") or {}
+    service = str(labels.get("com.docker.compose.service") or "")
+    return lasting_cure(evidence.engine, evidence.container.get("HostConfig") or {}, service=service) or _KEPT
 
 
 def _holder(reading: Reading) -> str:
