@@ -118,7 +118,8 @@ def collect(host: Reader) -> Evidence:
     services = getattr(host, "services", None)
     here = system is not None and system.os == "linux" and target.container is None and services is not None
     serving = parts.read("server", services.serving) if here and services is not None else None
-    natively = natively or (serving is not None and serving.unit is not None and not serving.unit.pid)
+    stopped = serving is not None and serving.unit is not None and not serving.unit.pid
+    natively = natively or stopped or (serving is not None and serving.elsewhere is not None)
     if version is None and not natively and parts.read(_ENGINE, host.engine.facts) is None:
         # a broken engine is a cause only if no server answers; its message may be missing (it hangs)
         parts.refusals += _desktop(parts.read("docker desktop", host.desktop.docker))

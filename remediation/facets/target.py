@@ -103,7 +103,7 @@ class Finder:
         found = self._at(url, "at the address in its environment") if url and url != NATIVE else None
         if found is not None:
             return found
-        url = listening_address(attempt(lambda: ServiceLog(self.look, anywhere=True).read(tail=LINES)) or "")
+        url = address_in_log(attempt(lambda: ServiceLog(self.look, anywhere=True).read(tail=LINES)) or "")
         return self._at(url, "at the address in its log") if url and url != NATIVE else None
 
     def _at(self, url: str, where: str) -> Found | None:
@@ -213,7 +213,7 @@ def addressed(serving: Serving) -> str:
     return f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{listening_port(named)}"
 
 
-def listening_address(log: str) -> str:
+def address_in_log(log: str) -> str:
     """Return the address of the last server in a log, as reached from its host, or ""."""
     host, port = last_listening(log) or ("", "")
     if not port:
