@@ -166,7 +166,7 @@ def _endpoint(look: Snapshot) -> str:
 
 
 def from_script(text: str, endpoint: str = "") -> Serving:
-    """Parse the output of ``server.sh``. Of several native servers the one at the port of `endpoint` is meant."""
+    """Parse the output of ``server.sh``. Of several native servers, return the one at the port of `endpoint`."""
     lines = [line.partition(" ")[::2] for line in text.splitlines()]
     processes = tuple(_processes(lines))
     native = [one for one in processes if not one.contained]
