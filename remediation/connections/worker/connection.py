@@ -268,7 +268,7 @@ class WorkerConnection:
         except ChannelError:
             self._drop()
             return False
-        except BaseException:
+        except BaseException:  # an interrupt: a late answer must not be taken for the next one
             self._drop()
             raise
         return True
