@@ -200,6 +200,39 @@ def test_a_variable_by_no_valid_name_is_a_mistake_with_its_place(tmp_path: Path,
     )
 
 
+TAGGED = """- hosts: all
+  tags: [whole]
+  tasks:
+    - {debug: {msg: m}, tags: [first, "two,three"]}
+    - block: [{debug: {msg: m}, tags: inner}]
+  handlers:
+    - {name: h, debug: {msg: m}, tags: late}
+"""
+
+
+@pytest.mark.parametrize("option", ["tags", "skip_tags"])
+@pytest.mark.parametrize(
+    "tag", ["whole", "first", "two", "three", "inner", "late", "all", "always", "never", "tagged", "untagged"]
+)
+def test_tags_of_plays_tasks_blocks_and_handlers_are_known(tmp_path: Path, option: str, tag: str) -> None:
+    run(Flow.of(tmp_path, TAGGED, "one"), **{option: (tag,)})
+
+
+@pytest.mark.parametrize(
+    ("option", "given"), [("tags", ("frist",)), ("tags", ("first,frist",)), ("skip_tags", ("inner", "frist"))]
+)
+def test_an_unknown_tag_is_refused_with_the_known_ones(tmp_path: Path, option: str, given: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=rf"--{option.replace('_', '-')}: .*'frist'; did you mean 'first'") as caught:
+        run(Flow.of(tmp_path, TAGGED, "one"), **{option: given})
+    assert caught.value.next_step == "known tags: first, inner, late, three, two, whole"
+
+
+def test_files_that_are_included_later_may_have_more_tags(tmp_path: Path) -> None:
+    (tmp_path / "more.yml").write_text("- {debug: {msg: m}, tags: deep}\n", encoding="utf-8")
+    text = "- hosts: all\n  tasks:\n    - {include_tasks: more.yml, tags: always}\n"
+    assert ("debug", "ok") in results(run(Flow.of(tmp_path, text, "one"), tags=("deep",))[1], "one")
+
+
 def test_start_at_task_leaves_out_what_comes_before_and_knows_the_nearest_name(tmp_path: Path) -> None:
     text = "- hosts: all\n  tasks:\n    - {name: first, debug: {msg: a}}\n    - {name: second, debug: {msg: b}}\n"
     made = Flow.of(tmp_path, text, "one")
