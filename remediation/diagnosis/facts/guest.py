@@ -34,7 +34,7 @@ def derive_surroundings(sheet: Sheet) -> None:
 
 
 def derive_guest(sheet: Sheet) -> None:
-    """Record what is known of a distribution of WSL that holds the server, or can hold it."""
+    """Record the facts about a WSL distribution that holds the server or can hold it."""
     evidence, guest = sheet.reading.evidence, sheet.reading.evidence.guest
     if guest is None or evidence.serving is None:
         return

@@ -188,9 +188,9 @@ def _endpoint(look: Snapshot) -> str:
 
 
 def from_script(text: str, endpoint: str = "") -> Serving:
-    """Parse the output of ``server.sh``. Of several native servers the one at the port of `endpoint` is meant.
+    """Parse the output of ``server.sh``. Of several native servers, return the one at the port of `endpoint`.
 
-    A server that is known to listen at another port is not: the result has it as ``elsewhere`` if there is no other one.
+    A server that is known to listen at another port is never returned. It is ``elsewhere`` if there is no other one.
     """
     lines = [line.partition(" ")[::2] for line in text.splitlines()]
     processes = tuple(_processes(lines))
