@@ -284,4 +284,4 @@ def test_a_rung_of_a_container_is_no_last_resort_where_none_runs_ollama(check: b
         assert ("Recreate the container" in result.next_step) is (not native and not check), result
         reason = left_out(made)["Recreate the container"]
         assert (reason == "does not apply, because no container runs Ollama here") is native
-        assert [data["reason"] for data in made.told.of("rung_skipped") if data["rung"] == rung.name] == [reason]
+        assert [data["reason"] for data in made.recorded.of("rung_skipped") if data["rung"] == rung.name] == [reason]
