@@ -31,7 +31,7 @@ MISSING = "missing.txt"
 SENTENCES = (
     "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run.py", "diagnosis/facts/host.py", "diagnosis/facts/room.py", "diagnosis/facts/holders.py", "diagnosis/facts/library.py", "diagnosis/facts/compared.py",
     "diagnosis/memory", "diagnosis/diagnose.py", "diagnosis/collect.py", "facets/target.py", "model/facts", "cli/commands/verify_watch.py",
-    "inventory", "playbook", "connections", "cli/watch", "cli/commands/watching",
+    "inventory", "playbook", "connections", "cli/watch", "cli/commands/watching", "cli/runner.py", "engine/play/selection.py",
 )  # fmt: skip
 """Folders and modules whose sentences people read in events and errors."""
 

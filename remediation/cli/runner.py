@@ -32,8 +32,10 @@ from remediation.engine.journal.journal import ERRORS, Journal
 from remediation.engine.play.context.run_request import FORKS, OpenHost, RunRequest, RunSummary
 from remediation.engine.play.prompts import with_answers
 from remediation.engine.play.runner import run_playbook
+from remediation.engine.play.selection import selection
 from remediation.engine.play.waves.executor import Executor
 from remediation.inventory.ansible_config import ansible_config
+from remediation.inventory.inventory import IMPLICIT
 from remediation.model.change import Risk
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
@@ -42,6 +44,9 @@ from remediation.model.secrets.masking import Masker
 from remediation.model.text.digits import is_whole
 from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
+from remediation.playbook.model import tasks_of
+from remediation.playbook.tasks import INCLUDES
+from remediation.templating.yaml.loader import meant
 
 if TYPE_CHECKING:
     from remediation.playbook.model import Playbook
@@ -108,9 +113,12 @@ def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunR
     """Return the requested run with its playbook loaded. Raises `InputError`, `UsageError`."""
     if asked.step and not TerminalPrompt().available:
         raise UsageError("--step needs a terminal to ask at", next_step="leave it out, or use --check")
+    playbook = _playbook(asked, hosts, path)
+    selection(asked.tags, asked.skip_tags, asked.start_at_task or "", playbook)
+    _check_consent(asked.yes_destroy, hosts, playbook)
     return RunRequest(
         command=name,
-        playbook=_playbook(asked, hosts, path),
+        playbook=playbook,
         inventory=hosts.inventory,
         limit=asked.limit,
         extra=hosts.extra,
@@ -135,6 +143,19 @@ def _playbook(asked: RunOptions, hosts: Session, path: Path) -> Playbook:
     if asked.force_handlers:
         found = replace(found, plays=tuple(replace(play, force_handlers=True) for play in found.plays))
     return with_answers(found, hosts.extra)
+
+
+def _check_consent(named: Sequence[str], hosts: Session, playbook: Playbook) -> None:
+    """Raise `UsageError` for a host of ``--yes-destroy`` that does not exist; ``add_host`` may add hosts during the run."""
+    tasks = (task for play in playbook.plays for section in (*play.sections, play.handlers) for task in tasks_of(section))
+    known = (*hosts.inventory.hosts, *IMPLICIT)
+    unknown = next((name for name in named if name not in known), None)
+    if unknown is None or any(task.action == "add_host" or task.action in INCLUDES for task in tasks):
+        return
+    raise UsageError(
+        f"--yes-destroy: the inventory has no host {unknown!r}{meant(unknown, known)}",
+        next_step="name one host each time; remediate hosts lists them",
+    )
 
 
 def policy_of(asked: PlaybookOptions) -> Policy:

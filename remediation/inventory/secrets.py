@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from remediation.inventory.ansible_config import ansible_config
+from remediation.model.errors import UsageError
 from remediation.templating.yaml.secret import Secret
 from remediation.templating.yaml.secret_sources import from_command, from_file, from_prompt
 from remediation.templating.yaml.vault import DEFAULT_ID, Password, Vault
@@ -19,7 +20,8 @@ VARIABLE = "ANSIBLE_VAULT_PASSWORD_FILE"
 def vault_of(given: Sequence[str], environment: Mapping[str, str] = os.environ) -> Vault:
     """Return a vault with the given passwords. Each password is read when the first value needs it.
 
-    Each is ``[ID@]SOURCE``: a file, an executable file that prints the password, or ``prompt``.
+    Each is ``[ID@]SOURCE``: a file, an executable file that prints the password, or ``prompt``. Raises `UsageError` for a file
+    that does not exist or cannot be read, even if nothing is encrypted.
     """
     named = list(given) or [name for name in (environment.get(VARIABLE),) if name]
     if not named:
@@ -27,10 +29,25 @@ def vault_of(given: Sequence[str], environment: Mapping[str, str] = os.environ) 
     return Vault([_password(text) for text in named])
 
 
+def _check_source(source: str) -> None:
+    if source == PROMPT:
+        return
+    try:
+        path = Path(source).expanduser()
+        there, folder, readable = path.exists(), path.is_dir(), os.access(path, os.R_OK)
+    except (OSError, ValueError, RuntimeError):  # a NUL, too long, or ~ of an unknown user
+        there = folder = readable = False
+    if there and readable and not folder:
+        return
+    wrong = f"{source!r} is a folder" if folder else f"{source!r} cannot be read" if there else f"there is no file {source!r}"
+    raise UsageError(f"vault password: {wrong}", next_step="name a file, a program that prints it, or prompt")
+
+
 def _password(text: str) -> tuple[str, Password]:
     label, at, source = text.partition("@")
     if not at:
         label, source = DEFAULT_ID, text
+    _check_source(source)
 
     def ask() -> Secret:
         if source == PROMPT:

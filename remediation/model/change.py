@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any
+
+from remediation.model.secrets.names import MASK
 
 
 class Risk(IntEnum):
@@ -80,6 +83,14 @@ class Change:
     def key(self) -> tuple[str, str]:
         """Identity of a planned change."""
         return (self.summary, self.subject)
+
+
+def can_be_undone(undo: Mapping[str, Any] | None) -> bool:
+    """Return whether a change's ``undo``, as an event or a journal has it, is complete.
+
+    A masked secret is not the original value and must not be written.
+    """
+    return bool(undo) and MASK not in json.dumps(undo, ensure_ascii=False, default=str)
 
 
 def needs(*items: Need) -> frozenset[Need]:

@@ -60,7 +60,7 @@ class HttpModule(Module):
     headers: dict[str, Any] = Field(default_factory=dict, description="headers of the request")
     url_username: str | None = Field(None, description="user name")
     url_password: Any = Field(None, description="password")
-    force_basic_auth: bool = Field(default=False, description="send the password without being asked for it")
+    force_basic_auth: bool = Field(default=False, description="send the password with the first request")
     validate_certs: bool = Field(default=True, description="check the server's certificate")
     use_proxy: bool = Field(default=True, description="use the proxy of the host's environment")
     http_agent: str = Field("ansible-httpget", description="name of the client")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from remediation.model.change import can_be_undone
 from remediation.model.event import Event
 from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.findings import NAME, findings
@@ -61,6 +62,7 @@ class HostView:
     outcome: str = ""
     reason: str = ""
     changes: int = 0
+    ended_undoable: int = 0
     risks: list[str] = field(default_factory=list)
     foreseen: list[Mapping[str, Any]] = field(default_factory=list)
     steps: dict[str, None] = field(default_factory=dict)
@@ -88,6 +90,11 @@ class HostView:
     def only_loaded(self) -> bool:
         """Whether the only change was to load a model that was not loaded: nothing was broken."""
         return bool(self.steps) and set(self.steps) == {LOADED}
+
+    @property
+    def undoable(self) -> int:
+        """How many changes ``undo`` could take back: made ones, and those of which it is unknown."""
+        return self.ended_undoable + sum(can_be_undone(_undo_of(data)) for data in self.in_flight.values())
 
     @property
     def done(self) -> bool:
@@ -235,6 +242,8 @@ def _change_end(page: HostView, event: Event) -> list[Line]:
     if applied:
         page.steps[str(event.data.get("step", ""))] = None
         page.risks.append(str(change.get("risk") or "safe"))
+    if applied or word == UNKNOWN_WORD:
+        page.ended_undoable += can_be_undone(change.get("undo"))
     seconds = event.data.get("seconds")
     took = f" ({duration(seconds)})" if seconds is not None else ""
     said = translated(str(event.data.get("error") or event.data.get("effect") or ""))
@@ -262,6 +271,11 @@ def left_unknown(page: HostView) -> list[Line]:
         lead = f"  {UNKNOWN_MARK} {gettext(UNKNOWN_WORD):<10}{step:{NAME - 4}}"
         lines.append(Line(f"{translated(str(change.get('summary', '')))}: {translated(IN_FLIGHT)}", lead=lead, style="bad"))
     return lines
+
+
+def _undo_of(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return how the change of a ``change_start`` can be undone."""
+    return (data.get("change") or {}).get("undo")
 
 
 def _note(page: HostView, event: Event) -> list[Line]:
@@ -386,7 +400,7 @@ def foretold(changes: Sequence[Mapping[str, Any]], predicted: str) -> list[Line]
         aim=aim,
     )
     lines = [labelled(gettext("would"), text)]
-    for_good = [str(number) for number, change in enumerate(changes, 1) if not change.get("undo")]
+    for_good = [str(number) for number, change in enumerate(changes, 1) if not can_be_undone(change.get("undo"))]
     if for_good:
         text = gettext("remediate undo could undo all but {changes}", changes=", ".join(for_good))
         if len(for_good) == len(changes):

@@ -61,5 +61,5 @@ class _HtmlRun:
             "hosts": [part.context() for part in parts],
             "ids": {part.view.host: f"host-{number}" for number, part in enumerate(parts, 1)},
             "fleet": fleet_context(parts, self.last - self.began) if len(parts) > 1 else None,
-            "undo": any(part.changes for part in parts) and not self.start.get("check"),
+            "undo": any(part.view.undoable for part in parts) and not self.start.get("check"),
         }

@@ -83,6 +83,7 @@ class Terminal:
         self.check = False
         self.fleet = False
         self._run = ""
+        self._named: set[str] = set()
         self._held: dict[str, list[Line]] = {}
         self._warned: dict[str, list[Line]] = {}
         self._lock = threading.Lock()
@@ -136,6 +137,10 @@ class Terminal:
         page = self._page(event.host)
         lines = page.see(event)
         if not self.fleet:
+            if event.host not in self._named and (lines or event.kind == "host_end"):
+                self._named.add(event.host)
+                if event.kind != "host_facts":  # whose line begins with the name
+                    lines = [Line("", lead=event.host, style="head"), *lines]
             self._screen.write(lines)
             return
         if event.kind == "note" and event.data.get("level") == "warning" and not self._verbose:
@@ -160,11 +165,10 @@ class Terminal:
         parts = [*self._counts(event.data.get("hosts") or {}), took]
         if code:
             parts.append(gettext("exit {code}", code=code))
-        changed = any(page.changes for page in self.pages.values())
         run = str(event.data.get("run") or self._run)
         hints = []
-        if run and changed and "undo" in self._hints.tasks:
-            hints.append(f"{gettext('undo')}: remediate undo {run}")
+        if run and "undo" in self._hints.tasks:
+            hints += self._undo_hint(run)
         if run and "show" in self._hints.tasks:
             hints.append(f"{gettext('more')}: remediate show {run}")
         summary = Line(" · ".join(parts), style="bad" if code else "good")
@@ -172,6 +176,15 @@ class Terminal:
         if len(together) <= WIDTH:
             return [*lines, Line(together, style=summary.style, verbatim=True)]
         return [*lines, summary, *(Line(hint, lead="  ") for hint in hints)]
+
+    def _undo_hint(self, run: str) -> list[str]:
+        """Return the command that undoes the run, with how much of it if that is not all."""
+        undoable = sum(page.undoable for page in self.pages.values())
+        changes = sum(page.changes for page in self.pages.values())
+        if not undoable:
+            return []
+        part = f" ({gettext('{part} of {count} changes', part=undoable, count=changes)})" if undoable < changes else ""
+        return [f"{gettext('undo')}: remediate undo {run}{part}"]
 
     def _counts(self, hosts: Mapping[str, Mapping[str, int]]) -> list[str]:
         pages = [self._page(host) for host in hosts] or list(self.pages.values())

@@ -117,6 +117,9 @@ AFTER = {
 COUNTS = {"ok": 2, "changed": 1, "skipped": 0, "failed": 0, "rescued": 0, "ignored": 0, "unreachable": 0, "blocked": 0}
 
 
+UNDO = {"step": "model.loaded", "params": {"model": "mistral:7b-instruct-q4_K_M"}}
+
+
 def repair(host: str = HOST) -> list[Event]:
     """The events of one host that is repaired by closing programs."""
     return [
@@ -130,8 +133,8 @@ def repair(host: str = HOST) -> list[Event]:
         event("change_start", 4.0, host=host, index=0, step="vram.free", change=change("close chrome.exe"), deadline=30.0),
         event("change_end", 8.0, host=host, index=0, step="vram.free", change=change("close chrome.exe"), applied=True,
               effect="predicted +2.3 GiB, measured +2.3 GiB", seconds=4.0),
-        event("change_start", 9.0, host=host, index=0, step="model.reloaded", change=change("unload and load", risk="safe")),
-        event("change_end", 14.0, host=host, index=0, step="model.reloaded", change=change("unload and load", risk="safe"),
+        event("change_start", 9.0, host=host, index=0, step="model.reloaded", change=change("unload and load", risk="safe", undo=UNDO)),
+        event("change_end", 14.0, host=host, index=0, step="model.reloaded", change=change("unload and load", risk="safe", undo=UNDO),
               applied=True, effect="33/33 layers", seconds=4.1),
         event("goal", 14.1, host=host, state="met", text="33/33 layers, all 5.4 GiB in dedicated memory", values={"layers": [33, 33]}),
         event("measurement", 17.0, host=host, label="after", figures=AFTER),

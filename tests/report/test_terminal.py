@@ -82,6 +82,56 @@ def test_the_last_line_counts_and_offers_only_tasks_that_exist() -> None:
     assert "undo" not in page(events, hints=Hints(frozenset({"show"})))[-1]
 
 
+UNDO = {"step": "file.restored", "params": {"path": "docker-compose.gpu.yml"}}
+MASKED = {"step": "file.restored", "params": {"path": "a.env", "content": "TOKEN=***"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "offered"),
+    [
+        ([(None, True), (None, True)], None),
+        ([(MASKED, True)], None),
+        ([(UNDO, False)], None),
+        ([(UNDO, True), (None, True), (None, True)], "remediate undo 7f3a (1 of 3 changes)"),
+        ([(UNDO, True), (UNDO, True)], "remediate undo 7f3a"),
+        ([(UNDO, None)], "remediate undo 7f3a"),
+    ],
+    ids=("none", "masked", "not made", "some", "all", "unknown whether made"),
+)
+def test_undo_is_offered_for_what_it_can_take_back(
+    changes: list[tuple[dict[str, object] | None, bool | None]], offered: str | None
+) -> None:
+    made = [
+        stream.event("change_end", 4, index=index, step="x", change=stream.change("it", undo=undo), applied=applied)
+        for index, (undo, applied) in enumerate(changes)
+    ]
+    events = [stream.run_start(), *made, stream.event("host_end", 6, outcome="changed", reason=""), stream.run_end()]
+    last = "    ".join(page(events)[-3:])
+    assert last.partition("undo: ")[2].partition("    ")[0].strip() == (offered or "")
+    assert ("remediate undo" in html(events)) is bool(offered)
+
+
+@pytest.mark.parametrize(
+    ("inner", "rows"),
+    [
+        ([], ["laptop-07"]),
+        ([stream.event("note", 1, text="slow")], ["laptop-07", "  note      slow"]),
+        (
+            [stream.event("task_result", 1, outcome="failed", reason="exit code 1")],
+            ["laptop-07", "  ✗ failed  All layers on the GPU: exit code 1"],
+        ),
+    ],
+    ids=("nothing to say", "a note", "a failed task"),
+)
+def test_a_single_host_is_named_without_facts_of_it(inner: list[Event], rows: list[str]) -> None:
+    events = [stream.run_start(), *inner, stream.event("host_end", 3, outcome="ok", reason=""), stream.run_end()]
+    assert page(events)[: len(rows)] == rows
+
+
+def test_a_single_host_with_facts_is_named_once() -> None:
+    assert len(starting(page(stream.whole()), "laptop-07")) == 1
+
+
 def test_a_healthy_host_gets_no_change_and_one_column() -> None:
     events = [
         stream.run_start(),
@@ -95,9 +145,6 @@ def test_a_healthy_host_gets_no_change_and_one_column() -> None:
     assert starting(rows, "  goal met  33/33")
     assert not any("change " in row for row in rows)
     assert "1 host with nothing to do" in rows[-1] or "1 host with nothing to do" in rows[-3]
-
-
-UNDO = {"step": "file.restored", "params": {"path": "docker-compose.gpu.yml"}}
 
 
 @pytest.mark.parametrize(
@@ -301,10 +348,10 @@ def test_a_play_without_a_diagnosis_claims_no_cure() -> None:
 
 
 def test_a_run_that_goes_on_knows_the_figures_and_changes_of_its_first_process() -> None:
-    told, rest = stream.repair()[:9], stream.repair()[9:]
+    past, rest = stream.repair()[:9], stream.repair()[9:]
     out = io.StringIO()
     terminal = Terminal(PlainScreen(out), hints=ALL)
-    terminal.recall([stream.run_start(), *told])
+    terminal.recall([stream.run_start(), *past])
     assert out.getvalue() == ""
     for event in [stream.run_start(), *rest, stream.run_end()]:
         terminal(event)

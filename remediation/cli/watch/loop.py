@@ -16,6 +16,7 @@ from remediation.cli.watch.check import HostCheck, HostChecks, failed_check
 from remediation.cli.watch.memory import RepairAttempt, WatchMemory
 from remediation.cli.watch.rules import RepairRules
 from remediation.engine.exit_codes import Exit
+from remediation.model.change import can_be_undone
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from remediation.report.host_view import BAD
@@ -44,6 +45,7 @@ class RepairResults:
     next_steps: dict[str, str] = field(default_factory=dict)
     first_token: dict[str, dict[str, float]] = field(default_factory=dict)
     met: dict[str, bool] = field(default_factory=dict)
+    undoable: set[str] = field(default_factory=set)
 
     def __call__(self, event: Event) -> None:
         """Receive one event."""
@@ -54,6 +56,9 @@ class RepairResults:
             self.outcomes[event.host] = (str(data.get("outcome") or ""), str(data.get("reason") or ""))
             if data.get("busy"):
                 self.busy.add(event.host)
+        elif event.kind == "change_end":
+            if data.get("applied") is not False and can_be_undone((data.get("change") or {}).get("undo")):
+                self.undoable.add(event.host)
         elif event.kind == "goal":
             self.met[event.host] = data.get("state") == "met"
         elif event.kind == "task_result" and data.get("next_step"):
@@ -149,7 +154,7 @@ class Watch:
             failed |= not well
             self.memory.attempts.append(RepairAttempt(host, check.cause, self.now(), results.run, well))
             after = f"; next: {results.next_steps[host]}" if host in results.next_steps and not well else ""
-            undo = f"; undo: remediate undo {results.run}" if outcome == "changed" else ""
+            undo = f"; undo: remediate undo {results.run}" if host in results.undoable else ""
             text = f"{check.cause}: {'repaired' if well else f'{outcome}, {reason}' if reason else outcome}{after}{undo}"
             kind = "repaired" if well else "failed"
             self.memory.is_news(host, "" if well else f"failed {check.cause}")

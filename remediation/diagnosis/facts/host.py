@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import Sheet
-from remediation.diagnosis.facts.guest import derive_guest
+from remediation.diagnosis.facts.guest import derive_guest, derive_surroundings
 from remediation.diagnosis.facts.library import derive_library
 from remediation.diagnosis.readers.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
 from remediation.diagnosis.readers.present import is_live
@@ -97,6 +97,7 @@ def _machine(sheet: Sheet) -> None:
     sheet.say("on.desktop", platform == "docker-windows" or ("docker desktop" in text and "macos" not in text) or None)
     sheet.say("on.wsl", platform in {"wsl", "docker-windows"} or "wsl" in text or None)
     sheet.say("on.windows_host", platform in {"windows", "wsl", "docker-windows"} or None)
+    derive_surroundings(sheet)
     derive_guest(sheet)
     sheet.say("on.linux", platform in {"linux", "docker-linux"} or None)
     sheet.say("on.live", is_live(reading.evidence) or None)

@@ -152,6 +152,10 @@ on.wsl: WSL is involved
 on.windows_host: the machine runs Windows
 on.linux: the server runs on Linux
 on.live: a host was looked at
+host.container: the host that was looked at has Ollama in a container, or an engine that fails
+host.linux: the host that was looked at runs Linux
+host.wsl: the host that was looked at has Ollama in WSL
+host.systemd: the host that was looked at has a unit of systemd that runs Ollama
 on.words: nothing but words was given, no output of a program that says anything
 windows.old: Windows is older than 21H2
 windows.ten: Windows 10

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from remediation.engine.context import StepContext
-from remediation.engine.journal.serialization import change_from_json
+from remediation.engine.journal.serialization import call_to_json, change_from_json
 from remediation.engine.step.executor import execute_step
-from remediation.model.change import Change
+from remediation.model.change import Change, can_be_undone
 from remediation.model.event import Event
 from remediation.model.outcome import Result
-from remediation.model.secrets.names import MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,12 @@ class Undoing:
     index: int
     change: Change
     rights: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def possible(self) -> bool:
+        """Whether the journal has the whole undo."""
+        undo = self.change.undo
+        return undo is not None and can_be_undone(call_to_json(undo))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +66,9 @@ def undo_plan(events: Iterable[Event], *, wanted: Callable[[str], bool] = bool, 
         begun[event.host, index] = Undoing(event.host, event.task, index, change, rights)
     backwards = tuple(reversed(begun.values()))
     return UndoPlan(
-        tuple(item for item in backwards if _can_be_undone(item.change)),
-        tuple(item for item in backwards if not _can_be_undone(item.change)),
+        tuple(item for item in backwards if item.possible),
+        tuple(item for item in backwards if not item.possible),
     )
-
-
-def _can_be_undone(change: Change) -> bool:
-    """Return whether the journal records the undo completely.
-
-    A masked secret is not the original value and must not be written.
-    """
-    return change.undo is not None and MASK not in json.dumps(change.undo.params, ensure_ascii=False, default=str)
 
 
 def undo_calls(plan: UndoPlan, context: StepContext) -> Sequence[tuple[Undoing, Result]]:

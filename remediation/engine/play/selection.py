@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from remediation.engine.play.context.host_state import HostState
 from remediation.model.errors import UsageError
 from remediation.playbook.model import Playbook, Task, tasks_of
+from remediation.playbook.tasks import INCLUDES
+from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.located import has_template
 
 UNTAGGED = frozenset({"untagged"})
+SPECIAL = frozenset({"all", "always", "never", "tagged", "untagged"})
+"""Ansible's tags with a meaning of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,34 @@ class TaskSelection:
 
 
 def selection(tags: Iterable[str], skip: Iterable[str], start_at: str, playbook: Playbook) -> TaskSelection:
-    """Return the selection of the command line. Raises `UsageError` if no task matches ``start_at``."""
+    """Return the selection of the command line. Raises `UsageError` for an unknown tag, and if no task matches ``start_at``."""
     if start_at:
         names = [task.name for play in playbook.plays for section in play.sections for task in tasks_of(section)]
         if not any(name == start_at or fnmatchcase(name, start_at) for name in names):
             near = difflib.get_close_matches(start_at, names, n=1)
             next_step = f"did you mean {near[0]!r}?" if near else "give the name of a task in the playbook"
             raise UsageError(f"no task is named {start_at!r}", next_step=next_step)
-    return TaskSelection(_split(tags), _split(skip), start_at)
+    found = TaskSelection(_split(tags), _split(skip), start_at)
+    _check_tags({"--tags": found.tags, "--skip-tags": found.skip}, playbook)
+    return found
+
+
+def _check_tags(given: Mapping[str, frozenset[str]], playbook: Playbook) -> None:
+    """Raise `UsageError` for a tag that no task has. Files that are included at run time may have more tags."""
+    tasks = [task for play in playbook.plays for section in (*play.sections, play.handlers) for task in tasks_of(section)]
+    if any(task.action in INCLUDES for task in tasks):
+        return
+    known = {
+        tag
+        for tags in (*(play.settings.tags for play in playbook.plays), *(task.settings.tags for task in tasks))
+        for tag in tags
+    }
+    if any(has_template(tag) for tag in known):
+        return
+    for option, tags in given.items():
+        for tag in sorted(tags - known - SPECIAL):
+            there = f"known tags: {', '.join(sorted(known))}" if known else "no task in it has a tag; leave the option out"
+            raise UsageError(f"{option}: no task of {playbook.path.name} has the tag {tag!r}{meant(tag, known)}", next_step=there)
 
 
 def _split(given: Iterable[str]) -> frozenset[str]:

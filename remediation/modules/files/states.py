@@ -34,7 +34,7 @@ class FileState(FileModule):
 
     path: str = Field(..., description="the path")
     state: Literal["absent", "directory", "file", "hard", "link", "touch"] | None = Field(
-        None, description="what is there; defaults to what is there now, or file"
+        None, description="desired state; defaults to the current type, or file"
     )
     src: str | None = Field(None, description="where a link leads")
     recurse: bool = Field(default=False, description="set mode and owner of what is in the folder too")
@@ -200,7 +200,7 @@ class WinFile(Module):
     aliases: ClassVar[Mapping[str, str]] = {"dest": "path", "name": "path"}
 
     path: str = Field(..., description="the path")
-    state: Literal["absent", "directory", "file", "touch"] | None = Field(None, description="what is there")
+    state: Literal["absent", "directory", "file", "touch"] | None = Field(None, description="desired state")
     access_time: str | None = Field(None, description="preserve or now")
     modification_time: str | None = Field(None, description="preserve or now")
 

@@ -45,7 +45,7 @@ class FileManaged(Step[ManagedPath]):
     """
 
     path: str = param("the path", example="/etc/docker/daemon.json", min_length=1)
-    state: Literal["file", "directory", "link", "hard", "absent"] = param("what is there", default="file")
+    state: Literal["file", "directory", "link", "hard", "absent"] = param("desired state", default="file")
     content: str | None = param("content of the file; without it, the file must exist", default=None, example="{}\n")
     binary: bool = param("content is base64", default=False)
     target: str | None = param("where a link leads", default=None)

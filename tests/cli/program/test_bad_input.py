@@ -90,6 +90,12 @@ def test_a_mistake_in_a_playbook(
         (("show", "zzzz"), ("zzzz", "history")),
         (("apply", "missing.json"), ("missing.json",)),
         (("fix-offload", "-e", "novalue"), ("NAME=VALUE",)),
+        (("play", "free-vram", "--tags", "nosuch"), ("--tags", "'nosuch'", "no task in it has a tag")),
+        (("fix-offload", "--yes-destroy", "lokalhost"), ("--yes-destroy", "'lokalhost'", "did you mean 'localhost'")),
+        (("play", "free-vram", "--yes-destroy", "model.repulled"), ("no host 'model.repulled'", "remediate hosts")),
+        (("fix-offload", "--vault-password-file", "nofile"), ("there is no file 'nofile'",)),
+        (("hosts", "--vault-password-file", "ops@nofile"), ("there is no file 'nofile'",)),
+        (("lint", "fix-offload", "-i", "local", "--vault-password-file", "."), ("'.' is a folder",)),
     ],
 )
 def test_a_mistake_on_the_command_line(remediate: Remediate, words: tuple[str, ...], wanted: tuple[str, ...]) -> None:
@@ -191,7 +197,7 @@ def test_what_debug_prints_is_shown(remediate: Remediate, inventory: Path, tmp_p
     text += "    - debug: {msg: quiet, verbosity: 1}\n    - debug: {msg: hidden}\n      no_log: true\n"
     done = remediate("play", playbook(tmp_path, text), "-i", str(inventory))
     assert done.returncode == 0
-    assert [row.strip() for row in done.stdout.splitlines()][:3] == ["· debug: hello", "· all: one", "· all: [2]"]
+    assert [row.strip() for row in done.stdout.splitlines()][:4] == ["here", "· debug: hello", "· all: one", "· all: [2]"]
     assert "quiet" not in done.stdout
     assert "hidden\n" not in done.stdout
     assert "quiet" in remediate("play", "site.yml", "-i", str(inventory), "-v").stdout
