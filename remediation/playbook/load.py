@@ -45,7 +45,7 @@ def load_playbook(
     The plays of `also` follow. `extra` are the variables of the command line, which may occur in the names of imports. `decrypt` opens vaults.
     """
     loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise InputError((Problem(f"there is no playbook {path}"),))
     with loading.within(path, None):
         plays = _Plays(loading, path).read(Place(str(path), 1, 1))
