@@ -152,4 +152,4 @@ def test_what_a_run_leaves_has_names_that_windows_allows(remediate: Remediate, t
             assert not set(part) & set('<>:"/\\|?*'), path
             assert part.rstrip(". ") == part, path
             assert part.partition(".")[0].lower() not in RESERVED, path
-        assert len(str(PureWindowsPath("C:\\Users\\somebody\\AppData\\Local\\remediation", path))) < 200
+        assert len(str(PureWindowsPath("C:\\Users\\administrator\\AppData\\Local\\remediation", path))) < 200

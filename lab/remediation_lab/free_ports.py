@@ -19,7 +19,7 @@ def free_port(address: str = "127.0.0.1") -> int:
     """Return a port of a local address that nothing uses, reserved for this process until it ends.
 
     A port that the system chooses may belong to another program before its server listens, or while that server restarts:
-    a client would then work on somebody else's server. These ports are given to no client, and a lock keeps other processes
+    a client would then work on another program's server. These ports are given to no client, and a lock keeps other processes
     that call this function away from them.
 
     Raises:

@@ -1,7 +1,7 @@
 """JSON lines between the lab's processes: one request, one answer, over a unix socket or loopback TCP with a token.
 
 A service publishes its address as a file that only its user can read.  ``{"op": name, ...}`` is answered by ``{"value": ...}`` or
-``{"error": {"kind", "message"}}``; to a request with ``"tell": true`` any number of ``{"told": value}`` may come before that.
+``{"error": {"kind", "message"}}``; to a request with ``"tell": true`` any number of ``{"chunk": value}`` may come before that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeAlias
 
 Json: TypeAlias = Any
 """Any JSON value; the code that uses it checks its content."""
-Hear: TypeAlias = Callable[[Json], None]
+OnChunk: TypeAlias = Callable[[Json], None]
 """Called with each part of an answer before it is whole."""
 
 _UNIX_PATH_LIMIT = 100
@@ -38,7 +38,7 @@ class Refusal(Exception):  # an answer of the world, not an error of the lab
 class World(Protocol):
     """Something that carries out operations on a machine: the owner process behind a socket, or a machine in this process."""
 
-    def call(self, op: str, *, hear: Hear | None = None, **fields: Json) -> Json:
+    def call(self, op: str, *, on_chunk: OnChunk | None = None, **fields: Json) -> Json:
         """Carry out one operation; raises Refusal."""
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class Service:
     """Serves a handler to any number of clients, each in its own thread.
 
     ``handle(session, request)`` returns the value or raises Refusal; ``session`` is an object of the connection, made by
-    ``joined()`` and handed to ``left(session)`` when the client hangs up. Where the client listens, ``request["hear"]`` gets
+    ``joined()`` and handed to ``left(session)`` when the client hangs up. Where the client listens, ``request["on_chunk"]`` gets
     each part of the value before the value is whole.
     """
 
@@ -117,7 +117,7 @@ class Service:
                     connection.sendall(json.dumps(value).encode() + b"\n")
 
                 for line in lines:
-                    say(self._answer(session, line, lambda told: say({"told": told})))
+                    say(self._answer(session, line, lambda chunk: say({"chunk": chunk})))
         except OSError:
             pass  # the client hung up in the middle: there is no one to answer
         finally:
@@ -125,7 +125,7 @@ class Service:
                 self.clients -= 1
             self._left(session)
 
-    def _answer(self, session: Json, line: bytes, hear: Hear) -> dict[str, Any]:
+    def _answer(self, session: Json, line: bytes, on_chunk: OnChunk) -> dict[str, Any]:
         try:
             request = json.loads(line)
             if not isinstance(request, dict) or "op" not in request:
@@ -133,7 +133,7 @@ class Service:
             if not hmac.compare_digest(str(request.pop("token", "")), self._token):
                 return _error("denied", "wrong token")
             if request.pop("tell", False):
-                request["hear"] = hear
+                request["on_chunk"] = on_chunk
             return {"value": self._handle(session, request)}
         except json.JSONDecodeError as error:
             return _error("error", f"not JSON: {error}")
@@ -151,8 +151,8 @@ class Client:
         self._token = ""
         self._lines: Any = None
 
-    def call(self, op: str, *, hear: Hear | None = None, **fields: Json) -> Json:
-        """Carry out one operation; `hear` gets what the service sends before its answer.
+    def call(self, op: str, *, on_chunk: OnChunk | None = None, **fields: Json) -> Json:
+        """Carry out one operation; `on_chunk` gets what the service sends before its answer.
 
         Raises Refusal with what the service says, or of kind ``error`` when it is gone; a call whose connection breaks is
         never sent again, since it may have been carried out.
@@ -160,12 +160,12 @@ class Client:
         connection = self._connection()
         try:
             request = {"op": op, **self._always, **fields, "token": self._token}
-            if hear is not None:
+            if on_chunk is not None:
                 request["tell"] = True
             connection.sendall(json.dumps(request).encode() + b"\n")
             line = self._lines.readline()
-            while hear is not None and line.startswith(b'{"told":'):
-                hear(json.loads(line)["told"])
+            while on_chunk is not None and line.startswith(b'{"chunk":'):
+                on_chunk(json.loads(line)["chunk"])
                 line = self._lines.readline()
         except OSError as error:
             self.close()

@@ -36,6 +36,8 @@ LOG_LINES = 4000
 
 # variables of an application that may hold request options for models; all others are private
 _ABOUT_MODELS = re.compile(r"OLLAMA|GPU|LAYERS|MODEL|LLM|CTX|CONTEXT|CUDA|NVIDIA", re.IGNORECASE)
+# signs that a container has lost the card (facts/engine 3)
+_LOST = re.compile(r"NVML: Unknown Error|[Oo]peration not permitted|\b(?:error|cuInit)\D{0,20}(?:800|999)\b")
 _PROJECT = "com.docker.compose.project"
 
 
@@ -116,7 +118,8 @@ def collect(host: Reader) -> Evidence:
     services = getattr(host, "services", None)
     here = system is not None and system.os == "linux" and target.container is None and services is not None
     serving = parts.read("server", services.serving) if here and services is not None else None
-    natively = natively or (serving is not None and serving.unit is not None and not serving.unit.pid)
+    stopped = serving is not None and serving.unit is not None and not serving.unit.pid
+    natively = natively or stopped or (serving is not None and serving.elsewhere is not None)
     if version is None and not natively and parts.read(_ENGINE, host.engine.facts) is None:
         # a broken engine is a cause only if no server answers; its message may be missing (it hangs)
         parts.refusals += _desktop(parts.read("docker desktop", host.desktop.docker))
@@ -145,7 +148,10 @@ def collect(host: Reader) -> Evidence:
     if model and show is None and models is not None:
         pieces = (*pieces, *_gone(model, parts.read("the model's files", lambda: host.ollama.blobs(model))))
     environment = read_again(log).environment if log else {}
+    lost = container is not None and log is not None and _LOST.search(log) is not None
+    engine = parts.read(_ENGINE, host.engine.facts) if lost else None
     return Evidence(
+        engine=engine,
         platform="wsl" if guest else _platform(system.os if system else "", containerised=container is not None),
         ollama_version=version,
         gpu=", ".join(_card(gpu) for gpu in use.gpus) if use else None,

@@ -7,7 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from remediation.model.facts import Gpu, GpuUse, ModelEntry, ModelShow, Process, Runner, Serving, SystemFacts, WslServer
+from remediation.model.facts import (
+    EngineFacts,
+    Gpu,
+    GpuUse,
+    ModelEntry,
+    ModelShow,
+    Process,
+    Runner,
+    Serving,
+    SystemFacts,
+    WslServer,
+)
 from remediation.model.text.shape import ODD
 
 T = TypeVar("T")
@@ -46,7 +57,7 @@ class Evidence:
     server's port. ``skipped`` names the missing parts with their reasons.
     ``programs`` are Ollama's own processes, ``probe`` says how a request to the loaded model failed, ``silent`` why
     the endpoint gives no answer (it hangs, or a proxy has no server behind it). Sizes are bytes.
-    ``rights`` says how to give the login the rights for refused parts.
+    ``rights`` says how to give the login the rights for refused parts. ``engine`` is read where a container has lost the card.
     """
 
     platform: str = "unknown"
@@ -74,6 +85,7 @@ class Evidence:
     collected_at: float | None = None
     skipped: tuple[str, ...] = ()
     rights: str = ""
+    engine: EngineFacts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as one JSON object that `from_json` reads back unchanged."""
@@ -221,6 +233,7 @@ _DECODERS: Mapping[str, Any] = {
     "programs": lambda raw: None if raw is None else tuple(_record(Process, item) for item in _items(raw)),
     "probe": lambda raw: _text(raw) or "",
     "silent": lambda raw: _text(raw) or "",
+    "engine": lambda raw: None if raw is None else _record(EngineFacts, raw),
     "serving": lambda raw: None if raw is None else _record(Serving, raw),
     "system": lambda raw: None if raw is None else _record(SystemFacts, raw),
     "collected_at": _number,

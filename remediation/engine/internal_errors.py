@@ -89,7 +89,7 @@ def contained(host: str, crashed: Crashed) -> Iterator[None]:
         yield
     except RemediationError:
         raise
-    except Exception as error:  # a fault of ours, of whatever kind, ends one host and not the run
+    except Exception as error:  # an internal error of any kind ends one host and not the run
         raise InternalError(crashed(host, error)) from error
 
 

@@ -5,7 +5,7 @@ server that has not answered yet, only the first is sent; if it times out, the o
 
 A step, its goal and the diagnosis observe the host one after the other, and each would wait for the same hanging server,
 nvidia-smi or Docker command. Snapshots that follow within `LASTS` seconds reuse the timeout. Later ones send the call again, with
-`BRIEF` seconds instead of its own timeout, until an answer arrives, something is changed, or `REMEMBERED` seconds have passed.
+a timeout of `BRIEF` seconds, until an answer arrives, something is changed, or `REMEMBERED` seconds have passed.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ class Snapshot:
         return reply
 
     def write_all(self, *calls: Call) -> list[Reply]:
-        """Send calls that change the host in one exchange, in this order and whatever the earlier ones reply."""
+        """Send calls that change the host in one exchange, in this order, even if earlier ones fail."""
         self.forget()
         self.wrote = True
         marked = [call if call.writes else replace(call, writes=True) for call in calls]

@@ -15,11 +15,12 @@ from typing import Any
 from remediation.connections.calls import Call, Failed, HttpReply, ReadFile
 from remediation.facets.docker import containers
 from remediation.facets.ollama import client as ollama
-from remediation.facets.ollama.service_log import LINES, ServiceLog
+from remediation.facets.ollama.service_log import LINES, ServiceLog, last_listening
 from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, Found, Serving, Target
+from remediation.model.facts.server import listening_port
 from remediation.model.text.digits import is_whole
 
 PORT = 11434
@@ -28,7 +29,6 @@ _INSIDE = f"{PORT}/tcp"
 _IMAGE = re.compile(r"(^|/)ollama/ollama(?![\w-])")
 _MODEL = "OLLAMA_MODEL"
 _EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]", ""})
-_LISTENING = re.compile(r"\bListening on (\S*?):(\d{1,5})(?= \(version|\"|\s|$)")
 _OK = 200
 _BROKEN = 500
 
@@ -99,11 +99,11 @@ class Finder:
         found = self._at(NATIVE, f"at port {PORT} of the host")
         if found is not None:
             return found
-        url = addressed(read_serving(self.look))
+        url = addressed(read_serving(self.look, anywhere=True))
         found = self._at(url, "at the address in its environment") if url and url != NATIVE else None
         if found is not None:
             return found
-        url = listening_port(attempt(lambda: ServiceLog(self.look).read(tail=LINES)) or "")
+        url = address_in_log(attempt(lambda: ServiceLog(self.look, anywhere=True).read(tail=LINES)) or "")
         return self._at(url, "at the address in its log") if url and url != NATIVE else None
 
     def _at(self, url: str, where: str) -> Found | None:
@@ -208,18 +208,16 @@ def addressed(serving: Serving) -> str:
     named = environment.get("OLLAMA_HOST", "").strip().strip("\"'")
     if not named:
         return ""
-    host, _, port = named.rpartition("://")[2].partition("/")[0].rpartition(":")
-    if not is_whole(port):
-        host, port = named, str(PORT)
-    return f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}"
+    rest = named.rpartition("://")[2].partition("/")[0]
+    host = rest.rpartition(":")[0] if is_whole(rest.rpartition(":")[2]) and ":" in rest else rest
+    return f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{listening_port(named)}"
 
 
-def listening_port(log: str) -> str:
+def address_in_log(log: str) -> str:
     """Return the address of the last server in a log, as reached from its host, or ""."""
-    found = _LISTENING.findall(log)
-    if not found:
+    host, port = last_listening(log) or ("", "")
+    if not port:
         return ""
-    host, port = found[-1]
     return f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}"
 
 

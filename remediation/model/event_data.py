@@ -92,7 +92,7 @@ class FindingsData(TypedDict):
 
 
 class RungForesight(TypedDict, total=False):
-    """What is known of a rung beforehand."""
+    """The facts about a rung before it is tried."""
 
     risk: str
     predicted: Any
@@ -180,7 +180,7 @@ class MeasurementData(TypedDict):
 
 
 class TaskOrigin(LoopItem, Interruption, total=False):
-    """The action of a task that counts; an item has none of its own."""
+    """The action of a task that counts. Items have none."""
 
     action: str
 

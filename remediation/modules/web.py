@@ -23,6 +23,7 @@ from remediation.modules.files.attributes import FileModule, backup_name, expand
 from remediation.modules.files.placing import STEP, as_action, merged_results
 from remediation.modules.paths import joined_path, path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
+from remediation.steps.host.file_managed import mode_text
 from remediation.templating.yaml.secret import masked, revealed
 
 _MARK = b"\x1e"
@@ -59,7 +60,7 @@ class HttpModule(Module):
     headers: dict[str, Any] = Field(default_factory=dict, description="headers of the request")
     url_username: str | None = Field(None, description="user name")
     url_password: Any = Field(None, description="password")
-    force_basic_auth: bool = Field(default=False, description="send the password without being asked for it")
+    force_basic_auth: bool = Field(default=False, description="send the password with the first request")
     validate_certs: bool = Field(default=True, description="check the server's certificate")
     use_proxy: bool = Field(default=True, description="use the proxy of the host's environment")
     http_agent: str = Field("ansible-httpget", description="name of the client")
@@ -274,7 +275,7 @@ class GetUrl(HttpModule, FileModule):
         if seen is not None and seen.mode is not None:
             values |= {
                 "size": seen.size,
-                "mode": f"{seen.mode:04o}",
+                "mode": mode_text(seen.mode),
                 "owner": seen.owner,
                 "group": seen.group,
                 "uid": seen.uid,

@@ -25,7 +25,8 @@ class Step(BaseModel, ABC, Generic[Seen]):
 
     Class attributes: ``name`` (``noun.state``); ``risk`` and ``needs`` of its changes unless a change states its own; ``settle``
     (seconds a change may take to become visible); ``once_per_run`` (a state such as "restarted", measured from the start of the
-    run); ``deadline`` (seconds for one change, all calls together).
+    run); ``deadline`` (seconds for one change, all calls together); ``in_container`` (the state is one of the container that runs
+    Ollama: a ladder does not consider the step where there is none).
 
     For `look`, ``host.context`` has the start of the run if the step is ``once_per_run`` (Unix time by the host's clock), and in check
     mode the changes predicted by earlier steps on the host; see `remediation.steps.run_info`.
@@ -39,6 +40,7 @@ class Step(BaseModel, ABC, Generic[Seen]):
     settle: ClassVar[float] = 10.0
     once_per_run: ClassVar[bool] = False
     deadline: ClassVar[float] = 600.0
+    in_container: ClassVar[bool] = False
 
     @abstractmethod
     def look(self, host: Reader) -> Seen:
@@ -104,6 +106,7 @@ def step(
     settle: float = 10.0,
     once_per_run: bool = False,
     deadline: float = 600.0,
+    in_container: bool = False,
 ) -> Callable[[StepClass], StepClass]:
     """Set a step class's name and class attributes. The entry-point group ``remediation.steps`` registers the class."""
 
@@ -114,6 +117,7 @@ def step(
         cls.settle = settle
         cls.once_per_run = once_per_run
         cls.deadline = deadline
+        cls.in_container = in_container
         return cls
 
     return mark

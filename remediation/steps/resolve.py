@@ -9,6 +9,8 @@ from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable, NoTarget, Undecided
 from remediation.model.facts import ComposeProject, ModelEntry, Runner, ServiceUnit, Target
 
+NO_CONTAINER = "does not apply, because no container runs Ollama here"
+
 
 def canonical(model: str) -> str:
     """Return the name with its tag (``mistral`` becomes ``mistral:latest``), in lower case, as Ollama compares names."""
@@ -123,7 +125,7 @@ def served_natively(host: Reader) -> bool:
     except HostError:
         return False
     try:
-        host.engine.facts()
+        host.engine.containers()  # the target was found among them, so that they are known
     except DeadlineExceeded:
         return False
     except CallFailed as error:
@@ -131,8 +133,8 @@ def served_natively(host: Reader) -> bool:
     return True
 
 
-def _not_here(host: Reader, because: str) -> NotApplicable:
-    return NotApplicable(f"does not apply, because {because}", host=host.name)
+def _not_here(host: Reader) -> NotApplicable:
+    return NotApplicable(NO_CONTAINER, host=host.name)
 
 
 def wanted_container(given: str | None, host: Reader) -> str:
@@ -146,7 +148,7 @@ def wanted_container(given: str | None, host: Reader) -> str:
     if target.container is not None:
         return str(target.container.value)
     if served_natively(host):
-        raise _not_here(host, "no container runs Ollama here")
+        raise _not_here(host)
     host.engine.facts()  # raises if the engine refuses or does not answer, which would hide the containers
     raise CallFailed(
         f"no container on {host.name} runs Ollama",
@@ -165,9 +167,10 @@ def wanted_project(host: Reader) -> ComposeProject:
     if found is not None:
         return found
     if served_natively(host):
-        raise _not_here(host, "no container runs Ollama here")
+        raise _not_here(host)
     if target.container is not None and host.engine.inspect(str(target.container.value)) is not None:
-        raise _not_here(host, f"the container {target.container.value} was not created by Compose")
+        text = f"does not apply, because the container {target.container.value} was not created by Compose"
+        raise NotApplicable(text, host=host.name)
     host.engine.facts()  # as above
     raise CallFailed(
         f"no Compose project found on {host.name}: no container with Compose's labels runs Ollama",

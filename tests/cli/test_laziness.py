@@ -87,5 +87,5 @@ def test_a_first_task_that_asks_no_host_waits_for_no_facet(environment: dict[str
     assert first in names
     unwanted = ("remediation.facets", "remediation.model.facts", "remediation.model.finding", "remediation.diagnosis")
     assert not {name for name in names if name.startswith(unwanted)}
-    told = loaded(start("play", str(book), "--inventory", str(inventory), "--json"), environment)
-    assert not {name for name in told if name.startswith("remediation.diagnosis")}
+    modules = loaded(start("play", str(book), "--inventory", str(inventory), "--json"), environment)
+    assert not {name for name in modules if name.startswith("remediation.diagnosis")}

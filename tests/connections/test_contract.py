@@ -51,9 +51,9 @@ def done(host: Guard, call: Run) -> Completed:
 
 
 def test_every_word_arrives_as_it_was_given(host: Guard) -> None:
-    told = done(host, python(TELL, *WORDS))
-    assert told.rc == 0, told
-    assert json.loads(told.stdout)[0] == WORDS
+    completed = done(host, python(TELL, *WORDS))
+    assert completed.rc == 0, completed
+    assert json.loads(completed.stdout)[0] == WORDS
 
 
 def test_stdin_and_stdout_are_bytes(host: Guard) -> None:

@@ -155,11 +155,11 @@ class Line:
 
 
 def test_a_chunk_reaches_its_listener_alone_when_its_frame_comes() -> None:
-    def told(call: int, text: bytes, stream: str = "told") -> bytes:
+    def chunk(call: int, text: bytes, stream: str = "chunk") -> bytes:
         return line_of({"id": 1, "call": call, "stream": stream, "data": base64.b64encode(text).decode()})
 
     line = Line(
-        line_of({"hello": 1, "language_mode": "FullLanguage"}), told(0, b"a") + told(1, b"b"), told(0, b"c", "stdout"), told(0, b"d"),
+        line_of({"hello": 1, "language_mode": "FullLanguage"}), chunk(0, b"a") + chunk(1, b"b"), chunk(0, b"c", "stdout"), chunk(0, b"d"),
         line_of({"id": 1, "replies": [{"value": {"status": 200, "body": "ZQ=="}}, {"value": {"status": 200, "body": ""}}]}),
     )  # fmt: skip
     talk = WorkerSession("box", line)
@@ -182,7 +182,7 @@ def test_a_cassette_keeps_no_listener_and_a_replay_calls_one(tmp_path: Path, web
     guard = opened(variables, recorder=taped.recorder(from_variables("box", variables)))
     guard.exchange([held(web, writes=True, silence=20.0, on_chunk=Listener(web))])
     taped.save()
-    assert "hear" not in json.loads((tmp_path / "tape").read_text("utf-8").splitlines()[1])["call"]
+    assert "on_chunk" not in json.loads((tmp_path / "tape").read_text("utf-8").splitlines()[1])["call"]
     replayed, listener = ReplayConnection("box", tmp_path / "tape"), Listener(web)
     (reply,) = replayed.exchange([held(web, writes=True, silence=1.0, on_chunk=listener)])
     assert isinstance(reply, HttpReply)

@@ -167,8 +167,8 @@ def calibration(items: list[Incident]) -> list[tuple[str, int, int]]:
 def memory_table(items: list[Incident]) -> MemoryTable:
     """Compare the memory model with every load of one card that has the numbers.
 
-    Left out is what somebody asked a number of layers for (the memory model says what the server decides), and what had no
-    card: there is no free memory to count with.
+    Loads with a requested number of layers are left out, because the memory model predicts the server's own decision. So are loads
+    without a card, which have no free memory.
     """
     table = MemoryTable()
     for name, data in items:
@@ -223,7 +223,7 @@ class MemoryTable:
 
     def summary(self) -> str:
         """Return the coverage and the result in one line."""
-        left = f"{self.asked} were asked for, {self.no_card} had no card, {len(self.unknown)} not known, {len(self.ranges)} known as a range"
+        left = f"{self.asked} had a requested number, {self.no_card} had no card, {len(self.unknown)} not known, {len(self.ranges)} known as a range"
         found = (
             f"{len(self.rows)} predicted, {self.good} within 1 layer, median error of {len(self.errors)} parts {self.median:.2%}"
         )

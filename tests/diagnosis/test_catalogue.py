@@ -367,14 +367,14 @@ def test_the_command_prints_the_counts() -> None:
 @pytest.mark.skipif(not CORPUS, reason="REMEDIATION_CORPUS is not set")
 def test_recorded_servers_whose_gpu_works_print_nothing_that_speaks_for_a_broken_one() -> None:
     """Servers that kept a GPU and placed every layer on it."""
-    told: set[tuple[str, str]] = set()
+    meanings: set[tuple[str, str]] = set()
     seen = 0
     for path in pathlib.Path(CORPUS, "recordings").rglob("*.log"):
         text = path.read_text(encoding="utf-8", errors="replace")
         if "offloaded 33/33" not in text or re.search(r"offloaded (?!33/33)\d+/\d+", text) or "id=cpu" in text:
             continue
         seen += 1
-        told |= {(one.means, one.text) for line in text.splitlines() for one in catalogue().find(line) if one.means}
+        meanings |= {(one.means, one.text) for line in text.splitlines() for one in catalogue().find(line) if one.means}
     assert seen > 3
     wrong = (
         "gpu.backend_absent",
@@ -385,4 +385,4 @@ def test_recorded_servers_whose_gpu_works_print_nothing_that_speaks_for_a_broken
         "wsl.",
         "load.no_layer",
     )
-    assert sorted(one for one in told if one[0].startswith(wrong)) == []
+    assert sorted(one for one in meanings if one[0].startswith(wrong)) == []

@@ -157,7 +157,7 @@ def test_the_same_amount_to_the_byte_in_the_line_before_makes_it_a_number_again(
     found = planned(FITS.format(free=free) + PLAN.format(free="0.5 GiB"))
     assert found.predicted == planned(PLAN.format(free=SMALL_FREE)).predicted
     other = planned(FITS.format(free=2 * free) + PLAN.format(free="0.5 GiB"))
-    assert other.predicted is None, "another amount is another moment"
+    assert other.predicted is None, "a different amount was measured at another time"
 
 
 NO_CARD = """time=2026-03-01T10:00:00.000Z level=INFO source=routes.go:1 msg="server config" env="map[OLLAMA_DEBUG:INFO OLLAMA_LLM_LIBRARY:{library}]"

@@ -206,7 +206,7 @@ def test_the_senders_of_num_gpu_are_named_with_file_and_line() -> None:
     places = [one.place.where for one in senders]
     assert places[:3] == ["/api/show mistral:7b parameters", "request-1.json", "/srv/ai/docker-compose.yml:4"]
     assert any("172.18.0.3" in one.who for one in senders)
-    assert not any("OLLAMA_NUM_GPU" in one.place.text for one in senders), "on the server itself it is read by nobody"
+    assert not any("OLLAMA_NUM_GPU" in one.place.text for one in senders), "the server does not read OLLAMA_NUM_GPU"
     assert all(one.cure for one in senders)
 
 

@@ -77,12 +77,12 @@ def test_what_only_a_person_can_cure_says_so() -> None:
 
 
 def test_an_open_mechanism_names_the_next_one_too_and_a_proven_one_does_not() -> None:
-    told = Evidence(
+    evidence = Evidence(
         platform="linux",
         gpu="RTX 3070",
         symptom="The model is reloaded with every message, another client sends different options, num_ctx varies.",
     )
-    first = diagnose(told).findings[0]
+    first = diagnose(evidence).findings[0]
     assert first.weighed
     assert "If that changes nothing" in first.cure
     proven = diagnose(Evidence(platform="linux", pieces=(Piece("docker_error", "could not select device driver", "error"),)))

@@ -28,7 +28,9 @@ from tests.diagnosis.hosts import GIB, MIB, MODEL, card, live
 ROOT = pathlib.Path(__file__).parents[2]
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 CASES: list[dict[str, Any]] = [
-    case for name in ("mechanisms.yml", "told.yml") for case in yaml.load((FIXTURES / name).read_text("utf-8"), Loader=FASTEST)
+    case
+    for name in ("mechanisms.yml", "reports_without_log.yml")
+    for case in yaml.load((FIXTURES / name).read_text("utf-8"), Loader=FASTEST)
 ]
 NAMES = {"p": "platform", "v": "ollama_version", "gpu": "gpu", "s": "symptom"}
 WEIGHTS = ("needs", "proves", "supports", "against", "excludes")
@@ -38,8 +40,8 @@ OF_PEOPLE = {"idle-unload", "app-computes-on-cpu"}
 
 
 def incident(case: dict[str, Any]) -> dict[str, Any]:
-    told = {NAMES[key]: text for key, text in case.items() if key in NAMES}
-    return {**told, "evidence": [{"kind": key, "text": f"{text}\n"} for key, text in case.items() if key not in {*NAMES, "m"}]}
+    known = {NAMES[key]: text for key, text in case.items() if key in NAMES}
+    return {**known, "evidence": [{"kind": key, "text": f"{text}\n"} for key, text in case.items() if key not in {*NAMES, "m"}]}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{number:03d}-{case['m']}" for number, case in enumerate(CASES)])
@@ -102,7 +104,7 @@ def test_every_message_of_the_catalogue_a_mechanism_or_fact() -> None:
 
 def test_the_page_of_all_mechanisms_is_the_one_that_is_kept() -> None:
     assert (ROOT / "docs" / "mechanisms.md").read_text("utf-8") == mechanisms_page(), (
-        "make it anew: python -m remediation.diagnosis.knowledge > docs/mechanisms.md"
+        "run: python -m remediation.diagnosis.knowledge > docs/mechanisms.md"
     )
 
 
@@ -129,9 +131,9 @@ def test_a_hint_that_holds_for_other_causes_too_is_not_enough_for_a_name() -> No
         "run scripts/calibrate_diagnosis.py"
     )
     log = "load_tensors: offloaded 31/33 layers to GPU\n"
-    told = 'time=2026-03-01T10:00:00.000Z level=INFO source=amd_linux.go:379 msg="no compatible amdgpu devices detected"\n'
+    other = 'time=2026-03-01T10:00:00.000Z level=INFO source=amd_linux.go:379 msg="no compatible amdgpu devices detected"\n'
     vague, telling = (
-        diagnose(of_incident({"gpu": "AMD Radeon", "evidence": [{"kind": "server_log", "text": text}]})) for text in (log, told)
+        diagnose(of_incident({"gpu": "AMD Radeon", "evidence": [{"kind": "server_log", "text": text}]})) for text in (log, other)
     )
     assert vague.findings[0].cause is Cause.UNKNOWN
     assert telling.findings[0].cause is Cause.UNSUPPORTED_GPU

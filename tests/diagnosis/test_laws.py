@@ -86,7 +86,7 @@ def test_no_cause_without_its_effect() -> None:
     whole = {"kind": "ollama_ps", "text": "x:latest  aaa  6 GB  100% GPU  4096  4 minutes from now\n"}
     assert judged({"evidence": [asked, whole]}).findings[0].cause is not Cause.EXPLICIT_NUM_GPU
     unmet = log(OFFLOAD.format("cuda", 24, 0, "300.0 MiB"))
-    assert unmet.findings[0].cause is not Cause.EXPLICIT_NUM_GPU, "24 were asked, 0 placed: the request is not what bounds them"
+    assert unmet.findings[0].cause is not Cause.EXPLICIT_NUM_GPU, "24 requested, 0 placed: the request is not the limit"
 
 
 def test_no_shortage_without_a_live_backend() -> None:
@@ -123,16 +123,16 @@ def test_comments_and_other_products_settings_are_not_settings_of_this_server() 
 
 
 def test_bystanders_change_nothing() -> None:
-    changed, told = [], 0
+    changed, compared = [], 0
     for number, case in enumerate(INPUTS):
         said = yaml.safe_dump(case)
         before = judged(case).findings[0].cause
         for line in BYSTANDERS:
             if line.strip("# ").partition("=")[0] not in said:
-                told += 1
+                compared += 1
                 after = judged(with_line(case, line)).findings[0].cause
                 changed += [(number, line, str(before), str(after))] if after is not before else []
-    assert len(changed) <= told // 50, changed
+    assert len(changed) <= compared // 50, changed
 
 
 def test_most_answers_survive_without_the_rule_that_won() -> None:

@@ -21,7 +21,7 @@ UNREADABLE = 'level=ERROR source=images.go:92 msg="couldn\'t open model file" er
 per_release = pytest.mark.parametrize("release", RELEASES, ids=lambda one: one.version)
 
 
-# what is said of a model's file
+# messages about a model's file
 
 
 @per_release

@@ -97,9 +97,9 @@ def test_a_probe_that_failed_counts() -> None:
 )
 def test_only_a_model_that_was_asked_can_fail_to_answer(tokens: int, reason: str, counts: bool) -> None:
     evidence = live(R13.start() + R13.load(), runners=[whole()])
-    told = with_answer(evidence, {"tokens_seen": tokens, "reason": reason})
-    assert (told is not evidence) == counts
-    assert (Cause.HEALTHY in causes(diagnose(told))) != counts
+    amended = with_answer(evidence, {"tokens_seen": tokens, "reason": reason})
+    assert (amended is not evidence) == counts
+    assert (Cause.HEALTHY in causes(diagnose(amended))) != counts
 
 
 def test_what_killed_the_runner_comes_before_that_it_died() -> None:

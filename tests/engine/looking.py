@@ -30,7 +30,7 @@ class Looked(FakeAccess):
         self.looks.append((purpose, found))
         return within(found, context)
 
-    def told(self) -> list[str]:
+    def numbered(self) -> list[str]:
         """Return what was looked for, each with the number of the look."""
         numbers = {id(reader): number for number, reader in enumerate(dict.fromkeys(reader for _, reader in self.looks))}
         return [f"{purpose} {numbers[id(reader)]}" for purpose, reader in self.looks]

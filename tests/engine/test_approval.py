@@ -95,8 +95,8 @@ def test_the_user_at_the_desktop_is_warned_and_given_time() -> None:
     bench.world.clock.after(59.0, lambda: closed_at.extend([bench.world.clock.passed] if bench.world.writes else []))
     context = bench.context(max_risk=Risk.DISRUPTIVE, close_programs=True, warn_seconds=60.0)
     assert execute_step(CLOSED, context).outcome is Outcome.CHANGED
-    assert len(bench.world.told) == 1
-    assert "closes a window of chrome.exe" in bench.world.told[0]
+    assert len(bench.world.notified) == 1
+    assert "closes a window of chrome.exe" in bench.world.notified[0]
     assert bench.world.clock.passed - began >= 60.0
     assert closed_at == []
 
@@ -107,7 +107,7 @@ def test_a_message_that_cannot_be_shown_is_a_warning_with_the_reason() -> None:
     context = bench.context(max_risk=Risk.DISRUPTIVE, close_programs=True, warn_seconds=60.0)
     result = execute_step(CLOSED, context)
     assert result.outcome is Outcome.CHANGED
-    assert any("(Windows refused the task); waiting anyway" in repr(event) for event in bench.told.events)
+    assert any("(Windows refused the task); waiting anyway" in repr(event) for event in bench.recorded.events)
 
 
 def test_a_desktop_of_which_nothing_is_known_is_not_taken_for_an_empty_one() -> None:
@@ -125,7 +125,7 @@ def test_a_desktop_of_which_nothing_is_known_is_not_taken_for_an_empty_one() -> 
 
 def test_ctrl_c_ends_the_warning_and_nothing_is_closed() -> None:
     bench = browsers(windows=True)
-    bench.cancelled = lambda: bool(bench.world.told)
+    bench.cancelled = lambda: bool(bench.world.notified)
     result = execute_step(CLOSED, bench.context(max_risk=Risk.DISRUPTIVE, close_programs=True, warn_seconds=60.0))
     assert (result.outcome, bench.world.writes) == (Outcome.SKIPPED, [])
 
@@ -178,6 +178,6 @@ def test_the_inventorys_limits_hold_unless_the_command_line_said_otherwise() -> 
 
 @pytest.mark.parametrize("own", [{"max_risk": "much"}, {"close_programs": "perhaps"}, {"warn_seconds": "soon"}])
 def test_a_limit_that_cannot_be_read_is_said(own: dict[str, object]) -> None:
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as caught:
         Policy().for_host(own)
-    assert str(*own.values()) in str(told.value)
+    assert str(*own.values()) in str(caught.value)

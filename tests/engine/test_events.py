@@ -33,12 +33,12 @@ def test_every_sink_takes_every_event_in_the_same_order() -> None:
 
 def test_secrets_are_masked_wherever_they_stand() -> None:
     mask = Masker(["hunter22", "hunter22-long"])
-    told: list[Event] = []
+    recorded: list[Event] = []
     data = {"msg": "login hunter22-long failed", "hunter22": [{"deep": ("x hunter22 y", 5, None)}]}
-    Emitter([told.append], mask)(Event("note", 1.0, task="with hunter22", data=data))
-    assert "hunter22" not in str(told)
-    assert told[0].data["msg"] == f"login {MASK} failed"
-    assert told[0].data[MASK] == [{"deep": [f"x {MASK} y", 5, None]}]
+    Emitter([recorded.append], mask)(Event("note", 1.0, task="with hunter22", data=data))
+    assert "hunter22" not in str(recorded)
+    assert recorded[0].data["msg"] == f"login {MASK} failed"
+    assert recorded[0].data[MASK] == [{"deep": [f"x {MASK} y", 5, None]}]
 
 
 def test_a_secret_learnt_later_is_masked_from_then_on_and_short_ones_are_left() -> None:
@@ -49,7 +49,7 @@ def test_a_secret_learnt_later_is_masked_from_then_on_and_short_ones_are_left() 
 
 
 def test_the_page_on_events_has_each_kind_and_each_of_its_fields() -> None:
-    """Whether the engine keeps to the types is checked with every event of the tests in this folder (`toys.Told`)."""
+    """`toys.RecordedEvents` checks the type of every event that the tests in this folder produce."""
     page = (Path(__file__).parents[2] / "docs/events.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| (`.+?) \| (.*) \|$", page, re.MULTILINE))
     documented = {kind: fields for kinds, fields in rows.items() for kind in re.findall(r"`(\w+)`", re.sub(r"\(.*\)", "", kinds))}

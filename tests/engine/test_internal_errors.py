@@ -43,23 +43,23 @@ def flow(tmp_path: Path, text: str, surprise: Exception, *names: str, point: str
 def test_the_other_hosts_the_waves_the_next_play_and_the_summary_go_on(tmp_path: Path, surprise: Exception) -> None:
     text = "- hosts: all\n  serial: 2\n  tasks:\n    - toy.file: {path: a, text: b}\n- hosts: all\n  tasks:\n    - debug: {msg: second}\n"
     made = flow(tmp_path, text, surprise, "one", "two", "three")
-    summary, told = run(made)
+    summary, recorded = run(made)
     assert summary.outcomes == {"one": Outcome.FAILED, "two": Outcome.CHANGED, "three": Outcome.CHANGED}
-    assert (summary.exit_code, told.kinds[-1], summary.error) == (2, "run_end", "")
-    assert results(told, "two") == results(told, "three") == [("toy.file", "changed"), ("debug", "ok")]
-    (reason,) = [end["reason"] for end in told.of("host_end") if end["outcome"] == "failed"]
+    assert (summary.exit_code, recorded.kinds[-1], summary.error) == (2, "run_end", "")
+    assert results(recorded, "two") == results(recorded, "three") == [("toy.file", "changed"), ("debug", "ok")]
+    (reason,) = [end["reason"] for end in recorded.of("host_end") if end["outcome"] == "failed"]
     assert reason.startswith(f"internal error: {type(surprise).__name__}")
 
 
 def test_it_behaves_as_a_failed_task_so_a_rescue_takes_over_and_errors_can_be_ignored(tmp_path: Path) -> None:
     block = "    - block:\n        - toy.file: {path: a, text: b}\n      rescue:\n        - debug: {msg: '{{ ansible_failed_result.msg }}'}\n"
     made = flow(tmp_path, f"- hosts: all\n  tasks:\n{block}", KeyError("DesktopUser"), "one")
-    summary, told = run(made)
-    assert (summary.exit_code, summary.hosts["one"]["rescued"], results(told, "one")[-1]) == (0, 1, ("debug", "ok"))
-    assert told.of("task_result")[-1]["msg"] == "internal error: KeyError: 'DesktopUser'"
+    summary, recorded = run(made)
+    assert (summary.exit_code, summary.hosts["one"]["rescued"], results(recorded, "one")[-1]) == (0, 1, ("debug", "ok"))
+    assert recorded.of("task_result")[-1]["msg"] == "internal error: KeyError: 'DesktopUser'"
     made = flow(tmp_path, f"{TASK}      ignore_errors: true\n    - debug: {{msg: on}}\n", KeyError("DesktopUser"), "one")
-    summary, told = run(made)
-    assert (summary.exit_code, summary.hosts["one"]["ignored"], results(told, "one")[-1]) == (0, 1, ("debug", "ok"))
+    summary, recorded = run(made)
+    assert (summary.exit_code, summary.hosts["one"]["ignored"], results(recorded, "one")[-1]) == (0, 1, ("debug", "ok"))
 
 
 def test_it_is_tried_again_where_the_task_says_so(tmp_path: Path) -> None:
@@ -80,17 +80,17 @@ def test_it_is_tried_again_where_the_task_says_so(tmp_path: Path) -> None:
 def test_it_counts_for_what_ends_a_run_early(tmp_path: Path, keyword: str, outcomes: list[str]) -> None:
     size = 1 if "fatal" in keyword else 2
     text = f"- hosts: all\n  serial: {size}\n  {keyword}\n  tasks:\n    - toy.file: {{path: a, text: b}}\n"
-    summary, told = run(flow(tmp_path, text, KeyError("Id"), "one", "two", "three", "four"))
-    begun = [name for name in summary.outcomes if results(told, name)]
+    summary, recorded = run(flow(tmp_path, text, KeyError("Id"), "one", "two", "three", "four"))
+    begun = [name for name in summary.outcomes if results(recorded, name)]
     assert (begun, summary.outcomes["one"]) == (outcomes, Outcome.FAILED)
-    assert told.kinds[-1] == "run_end"
+    assert recorded.kinds[-1] == "run_end"
 
 
 def test_a_leader_of_run_once_that_fails_so_fails_those_who_follow(tmp_path: Path) -> None:
     text = "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n      run_once: true\n    - debug: {msg: never}\n"
-    summary, told = run(flow(tmp_path, text, KeyError("Id"), "one", "two"))
+    summary, recorded = run(flow(tmp_path, text, KeyError("Id"), "one", "two"))
     assert summary.outcomes == {"one": Outcome.FAILED, "two": Outcome.FAILED}
-    assert "debug" not in str(told.of("task_result"))
+    assert "debug" not in str(recorded.of("task_result"))
 
 
 def test_in_a_handler_it_ends_that_host_alone(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_in_a_handler_it_ends_that_host_alone(tmp_path: Path) -> None:
 
 def test_during_a_change_the_journal_has_its_end_and_the_result_keeps_what_was_changed(tmp_path: Path) -> None:
     made = flow(tmp_path, TASK, KeyError("Id"), "one", point="files.write")
-    summary, told = run(made)
-    (end,) = told.of("change_end")
+    summary, recorded = run(made)
+    (end,) = recorded.of("change_end")
     assert (end["applied"], end["error"], summary.exit_code) == (None, "internal error: KeyError: 'Id'", 2)
 
 
@@ -124,10 +124,10 @@ def test_in_opening_and_in_closing_a_host_it_ends_nothing_else(tmp_path: Path) -
             raise TypeError("port")
         return (Odd if host == "two" else FlowAccess)(made.worlds[host], host, check=check)
 
-    told: list[Event] = []
-    summary = run_playbook(made.request(), made.ports(told.append), open_host)
+    recorded: list[Event] = []
+    summary = run_playbook(made.request(), made.ports(recorded.append), open_host)
     assert summary.outcomes == {"one": Outcome.FAILED, "two": Outcome.CHANGED, "three": Outcome.CHANGED}
-    assert told[-1].kind == "run_end"
+    assert recorded[-1].kind == "run_end"
 
 
 def test_an_error_of_one_host_outside_any_task_ends_that_host_alone(tmp_path: Path) -> None:
@@ -146,27 +146,27 @@ def test_an_error_of_one_host_outside_any_task_ends_that_host_alone(tmp_path: Pa
                 raise KeyError(host)
             return request.inventory.layers(host)
 
-    told: list[Event] = []
-    summary = run_playbook(dataclasses.replace(request, inventory=Inventory()), made.ports(told.append), made.open)
+    recorded: list[Event] = []
+    summary = run_playbook(dataclasses.replace(request, inventory=Inventory()), made.ports(recorded.append), made.open)
     assert summary.outcomes == {"one": Outcome.FAILED, "two": Outcome.CHANGED}
-    assert [event.data["reason"] for event in told if event.kind == "host_end" and event.host == "one"] == [
+    assert [event.data["reason"] for event in recorded if event.kind == "host_end" and event.host == "one"] == [
         "internal error: KeyError: 'one'"
     ]
 
 
 def test_an_exception_in_a_report_costs_that_report_the_event_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    told: list[Event] = []
+    recorded: list[Event] = []
 
     def report(event: Event) -> None:
         if event.kind == "goal":
             raise TypeError("layers")
-        told.append(event)
+        recorded.append(event)
 
     journal: list[Event] = []
     emit = Emitter([journal.append, report])
     for kind in ("run_start", "goal", "goal", "run_end"):
         emit(Event(kind, 1.0))
-    assert [event.kind for event in told] == ["run_start", "run_end"]
+    assert [event.kind for event in recorded] == ["run_start", "run_end"]
     assert len(journal) == 4
     assert capsys.readouterr().err.count("a report skips an event of kind goal: internal error: TypeError: layers") == 1
 
@@ -175,9 +175,9 @@ def test_the_traceback_is_in_a_file_of_its_owner_without_secrets(tmp_path: Path)
     log = CrashLog(tmp_path / "errors", Masker(["hunter22"]))
     sentences = []
     for _time in range(2):
-        with pytest.raises(RemediationError) as told, contained("../laptop-07", log):
+        with pytest.raises(RemediationError) as recorded, contained("../laptop-07", log):
             raise KeyError("hunter22\x1b[31m")
-        sentences.append(told.value.message)
+        sentences.append(recorded.value.message)
     (path,) = (tmp_path / "errors").iterdir()
     assert (path.name, stat.S_IMODE(path.stat().st_mode) & 0o077) == ("_laptop-07.txt", 0)
     text = path.read_text(encoding="utf-8")

@@ -265,7 +265,7 @@ class Scripted:
 
 
 @dataclass
-class Told:
+class RecordedEvents:
     """The events of a run."""
 
     events: list[Event] = field(default_factory=list)
@@ -287,7 +287,7 @@ class Bench:
     """A host and a context; `context` makes one with the given limits."""
 
     world: World = field(default_factory=World)
-    told: Told = field(default_factory=Told)
+    recorded: RecordedEvents = field(default_factory=RecordedEvents)
     prompt: Scripted = field(default_factory=Scripted)
     memory: HostMemory = field(default_factory=HostMemory)
     steps: Mapping[str, type[Step[Any]]] = field(default_factory=lambda: TOYS)
@@ -297,7 +297,7 @@ class Bench:
     def context(self, *, timeout: float | None = None, path: str = "0.0", **policy: Any) -> StepContext:
         limits = Policy(**{"run_started": self.world.clock.start, "warn_seconds": 0.0, **policy})
         ports = Ports(
-            emit=Emitter([self.told]), clock=self.world.clock, prompt=self.prompt, diagnose=self.diagnose,
+            emit=Emitter([self.recorded]), clock=self.world.clock, prompt=self.prompt, diagnose=self.diagnose,
             cancelled=self.cancelled, steps=lambda: self.steps,
         )  # fmt: skip
         access = FakeAccess(self.world, check=limits.check)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from tests.engine.flowing import Flow
-from tests.engine.toys import Told
+from tests.engine.toys import RecordedEvents
 
 
-def run(made: Flow, **more: Any) -> tuple[Any, Told]:
-    told = Told()
-    return made.run(told, **more), told
+def run(made: Flow, **more: Any) -> tuple[Any, RecordedEvents]:
+    recorded = RecordedEvents()
+    return made.run(recorded, **more), recorded
 
 
-def results(told: Told, host: str) -> list[tuple[str, str]]:
+def results(recorded: RecordedEvents, host: str) -> list[tuple[str, str]]:
     return [
         (event.task, str(event.data["outcome"]))
-        for event in told.events
+        for event in recorded.events
         if event.kind == "task_result" and event.host == host and "item" not in event.data
     ]

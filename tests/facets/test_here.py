@@ -64,17 +64,17 @@ def test_nvml_and_nvidia_smi_agree(nvml: Path, tmp_path: Path) -> None:
     by_command = use({"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
     assert by_library.returncode == 0, by_library.stderr
     assert by_command.returncode == 0, by_command.stderr
-    seen, told = json.loads(by_library.stdout), json.loads(by_command.stdout)
-    for each in (seen, told):
+    seen, by_program = json.loads(by_library.stdout), json.loads(by_command.stdout)
+    for each in (seen, by_program):
         (gpu,) = each["gpus"]
         assert (gpu["uuid"], gpu["total"], gpu["used"], gpu["free"]) == (DEVICE.uuid, TOTAL, 1700 * MIB, TOTAL - 1700 * MIB)
         assert (gpu["name"], gpu["driver_version"], gpu["utilization"]) == (DEVICE.name, "555.42.06", 37)
         (holder,) = each["processes"]
         assert (holder["pid"], holder["started"] > 0) == (os.getpid(), True)
     assert seen["gpus"][0]["compute_capability"] == "8.6"
-    assert told["gpus"][0]["compute_capability"] is None, "the fallback asks for fewer fields"
+    assert by_program["gpus"][0]["compute_capability"] is None, "the fallback asks for fewer fields"
     assert seen["processes"][0]["vram"] is None, "this NVML does not say, and unknown is not 0"
-    assert told["processes"][0]["vram"] == 700 * MIB
+    assert by_program["processes"][0]["vram"] == 700 * MIB
     samples = json.loads(use({"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}, _SAMPLE).stdout)
     assert [(each["index"], each["utilization"], each["used"]) for each in samples] == [(0, 37, 1700 * MIB)] * 3
     assert samples[0]["at"] <= samples[1]["at"] <= samples[2]["at"]

@@ -109,19 +109,19 @@ def test_what_an_exception_was_about_is_one_short_line() -> None:
 class Reading:
     """A reader that passes on a part of an answer unchanged, as many do."""
 
-    def __init__(self, look: Snapshot, told: Any) -> None:
-        self._snapshot, self._told = look, told
+    def __init__(self, look: Snapshot, answer: Any) -> None:
+        self._snapshot, self._answer = look, answer
 
     def named(self) -> Inner:
-        return Inner(self._told)
+        return Inner(self._answer)
 
     def mapping(self) -> Mapping[str, Any]:
-        return self._told  # type: ignore[no-any-return] - that is the point
+        return self._answer  # type: ignore[no-any-return] - that is the point
 
 
-@pytest.mark.parametrize("told", [5, None, [], ["a"]])
-def test_a_value_of_another_type_is_not_passed_on(told: object) -> None:
-    for read in (Reading(look(), told).named, Reading(look(), told).mapping):
+@pytest.mark.parametrize("answer", [5, None, [], ["a"]])
+def test_a_value_of_another_type_is_not_passed_on(answer: object) -> None:
+    for read in (Reading(look(), answer).named, Reading(look(), answer).mapping):
         with pytest.raises(CallFailed, match=r"one: cannot parse the answer to test_odd_answers\.\w+: .* is .*, not a "):
             read()
     assert Reading(look(), "a").named() == Inner("a")

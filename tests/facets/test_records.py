@@ -122,7 +122,7 @@ def test_what_is_read_of_the_lab_is_what_is_read_of_the_real_engine(
 
 def test_compose_says_it_the_same_way(request: pytest.FixtureRequest, lab: control.Lab) -> None:
     control.fault(lab.hosts[0].name, "healthy", lab.folder)
-    told = []
+    lengths = []
     for bed in (beds.of_project(request.getfixturevalue("guide")), beds.of_lab(lab)):
         host = bed.open()
         target = host.reader.target().project
@@ -131,6 +131,6 @@ def test_compose_says_it_the_same_way(request: pytest.FixtureRequest, lab: contr
             "DOCKER_HOST": str(bed.variables.get("docker_host", "")), "DOCKER_CONFIG": str(bed.variables.get("docker_config", "")),
         } if not bed.windows else {}, host.reader.engine.containers)  # fmt: skip
         hashes = Snapshot(lambda host=host: host.connection).run(made.hash_run(target.value), "hash").text  # type: ignore[misc]
-        told.append({name: len(value) for name, value in compose.hashes(hashes).items()})
+        lengths.append({name: len(value) for name, value in compose.hashes(hashes).items()})
         host.close()
-    assert told == [{"api": 64, "ollama": 64}] * 2
+    assert lengths == [{"api": 64, "ollama": 64}] * 2

@@ -21,7 +21,7 @@ from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama.client import NoLogs, OllamaByHttp
 from remediation.facets.silence import BRIEF, LASTS, REMEMBERED, Silence
 from remediation.facets.snapshot import Snapshot
-from remediation.facets.target import NATIVE, Finder, listening_port
+from remediation.facets.target import NATIVE, Finder, address_in_log
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Found, Target
 from remediation.model.finding import Cause
@@ -264,7 +264,7 @@ LOG = 'time=x level=INFO source=routes.go:1607 msg="Listening on {} (version 0.1
     ],
 )
 def test_where_a_server_listens_stands_in_its_log(log: str, url: str) -> None:
-    assert listening_port(log) == url
+    assert address_in_log(log) == url
 
 
 def test_a_native_server_at_another_port_is_found_by_its_log() -> None:

@@ -80,7 +80,7 @@ def test_a_program_prints_groups_and_variables(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("echo no; exit 3", "--list ended with exit code 3"),
         ("echo no", "--list did not print JSON"),
@@ -102,10 +102,10 @@ def test_a_program_prints_groups_and_variables(folder: Path) -> None:
         ("""echo '{"web": {"vars": {"x": NaN}}}'""", "--list did not print JSON: NaN is not a JSON value"),
     ],
 )
-def test_a_program_that_fails_is_one_sentence(folder: Path, text: str, told: str) -> None:
+def test_a_program_that_fails_is_one_sentence(folder: Path, text: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
         load_inventory([_program(folder, text)])
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_program_without_its_interpreter_is_one_sentence(folder: Path) -> None:

@@ -21,14 +21,14 @@ windows:
 """
 
 
-def told(path: object, extra: dict[str, object] | None = None) -> list[str]:
+def problems_of(path: object, extra: dict[str, object] | None = None) -> list[str]:
     with pytest.raises(InputError) as caught:
         check_inventory(load_inventory([path]), trusted(extra) if extra else None)  # type: ignore[list-item]
     return [str(problem).rpartition("/inv/")[2] for problem in caught.value.problems]
 
 
 def test_a_windows_host_without_a_user_is_an_error_that_says_where_one_belongs(written: Written) -> None:
-    (found,) = told(written(FLEET))
+    (found,) = problems_of(written(FLEET))
     assert found.splitlines() == [
         "hosts.yml:7:5: host dev-13 uses connection winrm but has no user; set ansible_user here or in group_vars/windows.yml",
         "    7 |     dev-13:",
@@ -63,7 +63,7 @@ def test_a_certificate_needs_no_password(written: Written) -> None:
     ],
 )
 def test_a_wrong_value_is_an_error_with_its_place(written: Written, line: str, message: str) -> None:
-    (found,) = told(written(f"all:\n  hosts:\n    a:\n      {line}\n"))
+    (found,) = problems_of(written(f"all:\n  hosts:\n    a:\n      {line}\n"))
     assert message in found
 
 
@@ -77,7 +77,7 @@ def test_a_value_that_is_evaluated_later_is_not_judged(written: Written) -> None
 
 
 def test_all_wrong_hosts_are_reported(written: Written) -> None:
-    found = told(written("all:\n  vars: {ansible_connection: winrm}\n  hosts:\n    a: {ansible_user: x}\n    b:\n"))
+    found = problems_of(written("all:\n  vars: {ansible_connection: winrm}\n  hosts:\n    a: {ansible_user: x}\n    b:\n"))
     assert [each.splitlines()[0] for each in found] == [
         "hosts.yml:4:5: host a uses connection winrm but has no password; set ansible_password here or in group_vars/all.yml",
         "hosts.yml:5:5: host b uses connection winrm but has no user; set ansible_user here or in group_vars/all.yml",

@@ -21,7 +21,7 @@ def mistakes(path: Path, **more: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("web:\n  host: {a: }\n", "hosts.yml:2:3: group web: 'host' is not known; did you mean 'hosts'?"),
         ("web:\n  hosts: [a, b]\n", "hosts.yml:2:10: group web: hosts must be a mapping, got a list"),
@@ -53,9 +53,9 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("all:\n\thosts:\n", "the indentation contains a tab"),
     ],
 )
-def test_a_mistake_has_its_place(written: Written, text: str, told: str) -> None:
+def test_a_mistake_has_its_place(written: Written, text: str, message: str) -> None:
     (found,) = mistakes(written(text))
-    assert told in found
+    assert message in found
     assert found.splitlines()[-1].lstrip().startswith("|")  # the mark below the line
     assert found.splitlines()[-1].endswith("^")
 

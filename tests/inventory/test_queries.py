@@ -45,7 +45,7 @@ def hosts(fleet: Path, capsys: pytest.CaptureFixture[str], **options: object) ->
     return capsys.readouterr().out
 
 
-def told(fleet: Path, capsys: pytest.CaptureFixture[str], host: str, **options: object) -> str:
+def printed(fleet: Path, capsys: pytest.CaptureFixture[str], host: str, **options: object) -> str:
     inventory.variables(Context(), inventory=[str(fleet)], host=host, **options)
     return capsys.readouterr().out
 
@@ -82,7 +82,7 @@ def test_hosts_are_one_json_document(fleet: Path, capsys: pytest.CaptureFixture[
 
 
 def test_variables_come_with_place_and_what_they_overrode(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = told(fleet, capsys, "box", extra_vars=["model=large"])
+    out = printed(fleet, capsys, "box", extra_vars=["model=large"])
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["box", "(gpu,", "linux)"]
     assert rows[2:] == [
@@ -95,16 +95,16 @@ def test_variables_come_with_place_and_what_they_overrode(fleet: Path, capsys: p
 
 
 def test_values_are_evaluated_as_far_as_they_can_be(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(told(fleet, capsys, "box", json=True))["variables"]
+    found = json.loads(printed(fleet, capsys, "box", json=True))["variables"]
     assert found["model"]["value"] == "07b"
-    found = json.loads(told(fleet, capsys, "dev-1", json=True))["variables"]
+    found = json.loads(printed(fleet, capsys, "dev-1", json=True))["variables"]
     assert found["url"]["value"] == "https://{{ inventory_hostname }}/{{ missing }}"
     assert (found["url"]["file"], found["url"]["line"], found["url"]["from"]) == (str(fleet), 9, "group windows")
 
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_no_secret_is_shown(fleet: Path, capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
-    out = told(fleet, capsys, "dev-1", json=as_json, extra_vars=["ansible_password=on-the-line"])
+    out = printed(fleet, capsys, "dev-1", json=as_json, extra_vars=["ansible_password=on-the-line"])
     assert not [word for word in ("never shown", "written-down", "also-here", "on-the-line") if word in out]
     assert out.count("***") == 4
 
@@ -119,13 +119,13 @@ def test_a_query_runs_no_program_and_prompts_for_nothing(
             two: "{{{{ lookup('prompt', 'Password') }}}}"
           hosts: {{a: }}
     """)  # fmt: skip
-    out = told(path, capsys, "a")
+    out = printed(path, capsys, "a")
     assert "lookup('pipe'" in out.replace("''", "'")
     assert not (tmp_path / "ran").exists()
 
 
 def test_an_unknown_host_is_an_error_with_the_nearest_name(fleet: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Exit) as caught:
-        told(fleet, capsys, "dve-1")
+        printed(fleet, capsys, "dve-1")
     assert caught.value.code == 1
     assert "no host 'dve-1' in the inventory; did you mean 'dev-1'?" in capsys.readouterr().err

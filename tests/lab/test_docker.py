@@ -41,10 +41,10 @@ def test_up_changes_only_what_differs(machine: Machine) -> None:
     assert compose(machine, "up", "-d") == (0, "", f" Container {NAME}  Running\n Container ai-native-api  Running\n")
     edit(machine, "OLLAMA_CONTEXT_LENGTH=4096", "OLLAMA_CONTEXT_LENGTH=2048")
     assert machine.engine.find(NAME).environment["OLLAMA_CONTEXT_LENGTH"] == "4096"
-    rc, _, told = docker(machine, "compose", *FILES, "--dry-run", "up", "-d", "ollama")
-    assert (rc, told.count("DRY-RUN MODE - "), machine.engine.find(NAME).id) == (0, 4, before)
-    rc, _, told = compose(machine, "up", "-d")
-    assert [line.split()[-1] for line in told.splitlines() if NAME in line] == ["Recreate", "Recreated", "Starting", "Started"]
+    rc, _, stderr = docker(machine, "compose", *FILES, "--dry-run", "up", "-d", "ollama")
+    assert (rc, stderr.count("DRY-RUN MODE - "), machine.engine.find(NAME).id) == (0, 4, before)
+    rc, _, stderr = compose(machine, "up", "-d")
+    assert [line.split()[-1] for line in stderr.splitlines() if NAME in line] == ["Recreate", "Recreated", "Starting", "Started"]
     after = machine.engine.find(NAME)
     assert (after.id != before, after.environment["OLLAMA_CONTEXT_LENGTH"]) == (True, "2048")
     assert machine.state.writes == {"compose up ollama": 1, "start ollama": 1}
@@ -95,16 +95,16 @@ def test_models_live_in_the_volume(machine: Machine) -> None:
 
 def test_a_variable_that_is_not_set_is_warned_of(machine: Machine) -> None:
     machine.files.remove(f"{scenario.FOLDER}\\.env")
-    rc, _, told = compose(machine, "config", "-q")
-    assert (rc, 'level=warning msg="The \\"OLLAMA_MODEL\\" variable is not set.' in told) == (0, True)
+    rc, _, stderr = compose(machine, "config", "-q")
+    assert (rc, 'level=warning msg="The \\"OLLAMA_MODEL\\" variable is not set.' in stderr) == (0, True)
     assert docker(machine, "compose", *FILES, "config", "-q", OLLAMA_MODEL="x") == (0, "", "")
 
 
 def test_an_engine_without_gpus_refuses_the_request(machine: Machine) -> None:
     machine.state.engine.gpu_support = False
     compose(machine, "down")
-    rc, _, told = compose(machine, "up", "-d")
-    assert (rc, told.splitlines()[-1]) == (
+    rc, _, stderr = compose(machine, "up", "-d")
+    assert (rc, stderr.splitlines()[-1]) == (
         1,
         'Error response from daemon: could not select device driver "nvidia" with capabilities: [[gpu]]',
     )
@@ -113,8 +113,8 @@ def test_an_engine_without_gpus_refuses_the_request(machine: Machine) -> None:
 def test_an_engine_that_is_down() -> None:
     machine = made("engine-down")
     for words in (("ps",), ("inspect", NAME), ("logs", NAME), ("compose", *FILES, "ps"), ("version",)):
-        rc, _, told = docker(machine, *words)
-        assert (rc, "dockerDesktopLinuxEngine" in told) == (1, True)
+        rc, _, stderr = docker(machine, *words)
+        assert (rc, "dockerDesktopLinuxEngine" in stderr) == (1, True)
     assert json.loads(docker(machine, "version", "--format", "json")[1])["Server"] is None
     assert json.loads(docker(machine, "info", "--format", "json")[1])["ServerErrors"]
     assert compose(machine, "config", "-q")[0] == 0
@@ -126,9 +126,9 @@ def test_an_engine_that_is_down() -> None:
      ("compose", "nosuch"), ("compose", "-f", "nosuch.yml", "ps"), ("exec", NAME, "nosuch"), ("volume", "inspect", "nosuch")],
 )  # fmt: skip
 def test_what_is_not_there_is_an_error_in_words(machine: Machine, words: tuple[str, ...]) -> None:
-    rc, stdout, told = docker(machine, *words)
+    rc, stdout, stderr = docker(machine, *words)
     assert rc != 0
-    assert told or stdout
+    assert stderr or stdout
 
 
 def test_programs_in_the_container_see_its_environment_and_the_card(machine: Machine) -> None:
@@ -219,8 +219,8 @@ def test_compose_refuses_in_the_real_plugin_s_words(machine: Machine, number: st
     project(machine, "compose-no-gpu")
     project(machine, "compose-errors")
     real = recorded("compose-errors", number)
-    rc, stdout, told = docker(machine, *real["argv"][1:], cwd="C:\\dev\\activia1-main")
-    told = told.replace("C:\\dev\\activia1-main\\", "/srv/activia1-main/")
-    told = told.replace("The system cannot find the file specified.", "no such file or directory")
+    rc, stdout, stderr = docker(machine, *real["argv"][1:], cwd="C:\\dev\\activia1-main")
+    stderr = stderr.replace("C:\\dev\\activia1-main\\", "/srv/activia1-main/")
+    stderr = stderr.replace("The system cannot find the file specified.", "no such file or directory")
     stamp = re.compile(r'time="[^"]*"')
-    assert (rc, stdout, stamp.sub("", told).strip()) == (real["rc"], real["stdout"], stamp.sub("", real["stderr"]).strip())
+    assert (rc, stdout, stamp.sub("", stderr).strip()) == (real["rc"], real["stdout"], stamp.sub("", real["stderr"]).strip())

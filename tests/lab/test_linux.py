@@ -177,3 +177,45 @@ def test_what_ends_with_advice(place: Place, fault: str, tmp_path: Path) -> None
     assert (code in {2, 5}, changed) == (True, ()), events
     assert not wanted or cause == wanted
     assert not advice or advice in events
+
+
+CHECKED: Mapping[str, tuple[int, str, str]] = {
+    "healthy": (0, "server", "the service ollama"),
+    "by-hand": (0, "server", "the process "),
+    "unit-stopped": (2, "server", "the service ollama is "),
+    "no-journal": (0, "server log", "the journal has no entries of the unit ollama"),
+    "environment-file": (0, "server", "ollama.env"),
+    "not-reloaded": (0, "server", "systemd has not read its changed unit files yet"),
+    "server-hangs": (2, "Ollama", "accepts connections but does not answer"),
+}
+"""The exit code of check-host, a check, and words of it."""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(each, marks=() if each in {"healthy", "by-hand", "unit-stopped"} else pytest.mark.every) for each in CHECKED],
+)
+def test_check_host_names_what_serves_and_each_gap_with_its_cure(place: Place, fault: str, tmp_path: Path) -> None:
+    wanted, name, words = CHECKED[fault]
+    host = place.put(fault)
+    where = place.door.variables(endpoint=host.endpoint, docker_host=f"unix://{host.home}/no-docker.sock")
+    code, (found,) = program(tmp_path, {"gpu-07": where})("check-host")
+    gaps = [check for check in found["checks"] if check["ok"] is False]
+    assert (code, bool(gaps)) == (wanted, wanted != 0), gaps
+    assert all(check["blocks"] and check["cure"] for check in gaps), gaps
+    assert any(words in check["text"] for check in found["checks"] if check["name"] == name), found["checks"]
+
+
+def test_a_server_at_another_port_than_the_endpoint_is_named_and_its_log_is_no_evidence(place: Place, tmp_path: Path) -> None:
+    host = place.put("num-gpu-1")
+    other = f"http://127.0.0.1:{free_port()}"
+    where = place.door.variables(endpoint=other, docker_host=f"unix://{host.home}/no-docker.sock")
+    remediate = program(tmp_path, {"gpu-07": where})
+    code, (found,) = remediate("check-host")
+    (server,) = [check for check in found["checks"] if check["name"] == "server"]
+    assert (code, server["ok"], f"listens at port {host.port}" in server["text"]) == (2, None, True)
+    assert server["cure"].startswith(f"set endpoint: {host.endpoint} in the inventory")
+    code, (found,) = remediate("diagnose")
+    assert code == 0
+    assert [one["cause"] for one in found["findings"]] == ["unknown"]
+    assert any(f"listens at port {host.port}" in note for note in found["notes"])

@@ -222,9 +222,9 @@ def test_a_machine_that_restarts_takes_its_listener_and_shells_along_and_comes_b
     shell = one.open_shell(codepage=65001)
     command = one.run_command(shell, "powershell.exe", ["-EncodedCommand", "eAA="], console_mode_stdin=False)
     one.send_command_input(shell, command, speaking.opening() + speaking.request(speaking.run("shutdown", "/r", "/t", "5")))
-    told = b""
-    while told.count(b"\n") < 2:
-        told += one.get_command_output_raw(shell, command)[0]
+    output = b""
+    while output.count(b"\n") < 2:
+        output += one.get_command_output_raw(shell, command)[0]
     restarted: dict[str, int] = {}
     for _ in range(20000):  # the listener learns it within a second; each look takes a few milliseconds
         known = control.status(lab.folder)

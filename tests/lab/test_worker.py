@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from remediation_lab.powershell import start
-from remediation_lab.powershell.worker import SLICE, Worker, _Told
+from remediation_lab.powershell.worker import SLICE, Worker, _ChunkSender
 from remediation_lab.wire import Refusal
 from remediation_lab.world.machine import Machine
 from tests.lab import speaking
@@ -83,11 +83,11 @@ def test_the_keys_of_the_gpu_probe_and_what_wddm_hides(machine: Machine) -> None
 def test_a_streamed_answer_is_whole_with_its_rest(machine: Machine, path: str) -> None:
     asked = {**PS, "url": f"http://127.0.0.1:11434/{path}"}
     plain = replies(machine, probe("http", asked))[0]["value"]
-    told = speaking.converse(machine, speaking.request({"op": "nothing"}, probe("http", {**asked, "tell": True}), number=7))
-    pieces = [base64.b64decode(frame["data"]) for frame in told[1:-1]]
-    assert [(frame["id"], frame["call"], frame["stream"]) for frame in told[1:-1]] == [(7, 1, "told")] * len(pieces)
+    frames = speaking.converse(machine, speaking.request({"op": "nothing"}, probe("http", {**asked, "tell": True}), number=7))
+    pieces = [base64.b64decode(frame["data"]) for frame in frames[1:-1]]
+    assert [(frame["id"], frame["call"], frame["stream"]) for frame in frames[1:-1]] == [(7, 1, "chunk")] * len(pieces)
     assert pieces
-    left = told[-1]["replies"][1]["value"]
+    left = frames[-1]["replies"][1]["value"]
     assert left["status"] == plain["status"]
     assert b"".join(pieces) + base64.b64decode(left["body"]) == base64.b64decode(plain["body"])
 
@@ -95,11 +95,11 @@ def test_a_streamed_answer_is_whole_with_its_rest(machine: Machine, path: str) -
 def test_waiting_chunks_leave_when_a_frame_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remediation_lab.powershell.worker._EVERY", 1e9)
     said: list[bytes] = []
-    told = _Told(said.append)
+    frames = _ChunkSender(said.append)
     for size in (3, SLICE // 4, SLICE // 4, SLICE // 4, 5):
-        told(base64.b64encode(b"x" * size).decode())
+        frames(base64.b64encode(b"x" * size).decode())
     assert [len(each) for each in said] == [3, 3 * (SLICE // 4)]
-    assert told.size == 3 + 3 * (SLICE // 4)
+    assert frames.size == 3 + 3 * (SLICE // 4)
 
 
 def test_an_unknown_field_fails_the_query_and_the_fallback_is_used(machine: Machine) -> None:
@@ -158,9 +158,9 @@ def test_what_is_unknown_is_said_and_the_others_go_on(machine: Machine) -> None:
 
 def test_arguments_stdin_and_codes_pass_unharmed(machine: Machine) -> None:
     words = ["two words", "", 'quote"d', "%PATH%", "a&b|c", "back\\", "grün \U0001f600", "\u2018\u2019"]
-    told = json.loads(speaking.text(replies(machine, run("lab-echo", *words, stdin=bytes(range(256)), cwd="C:\\dev"))[0]))
-    assert (told["argv"], told["cwd"]) == (words, "C:\\dev")
-    assert base64.b64decode(told["stdin"]) == bytes(range(256))
+    frames = json.loads(speaking.text(replies(machine, run("lab-echo", *words, stdin=bytes(range(256)), cwd="C:\\dev"))[0]))
+    assert (frames["argv"], frames["cwd"]) == (words, "C:\\dev")
+    assert base64.b64decode(frames["stdin"]) == bytes(range(256))
     failed = replies(machine, run("lab-echo", "--rc", "0xE0434352", "--stderr", "bad"))[0]
     assert (failed["rc"], speaking.text(failed, "stderr")) == (3762504530, "bad")
 

@@ -193,7 +193,7 @@ def _reader(world: World) -> Reader:
 def _state(world: World) -> dict[str, Any]:
     """Return all that a write could change; what a look counts does not belong to it."""
     parts = (
-        "programs", "containers", "texts", "models", "runners", "log", "writes", "told", "volumes", "aside", "engine_up", "docker",
+        "programs", "containers", "texts", "models", "runners", "log", "writes", "notified", "volumes", "aside", "engine_up", "docker",
         "booted",
     )  # fmt: skip
     return {part: copy.deepcopy(getattr(world, part)) for part in parts}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.steps.on_engine import told
+from tests.steps.on_engine import excerpt
 from tests.support import bed
 from tests.support.engine import IMAGE, Engine, add_image, private_engine
 from tests.support.loaded import python
@@ -102,9 +102,9 @@ def test_runtimes_and_live_restore_are_taken_over_by_a_reload_and_undone(engine:
     pid = (engine.folder / "pid").read_text("utf-8")
     tasks = ({"docker_daemon.configured": {"set": {"live-restore": True}}}, {"container_toolkit.configured": {}})
     code, events = play(engine, tmp_path, *tasks, words=("--check",))
-    assert (code, file.read_text("utf-8")) == (4, '{"labels": ["a=b"]}\n'), told(events)
+    assert (code, file.read_text("utf-8")) == (4, '{"labels": ["a=b"]}\n'), excerpt(events)
     code, events = play(engine, tmp_path, *tasks)
-    assert (code, [outcome for outcome, _ in results(events)]) == (0, ["changed", "changed"]), told(events)
+    assert (code, [outcome for outcome, _ in results(events)]) == (0, ["changed", "changed"]), excerpt(events)
     keys = json.loads(file.read_text("utf-8"))
     assert keys == {
         "labels": ["a=b"],
@@ -114,10 +114,10 @@ def test_runtimes_and_live_restore_are_taken_over_by_a_reload_and_undone(engine:
     assert (info(engine, "LiveRestoreEnabled"), "nvidia" in info(engine, "Runtimes")) == ("true", True)
     run = next(event["run"] for event in events if event["event"] == "run_start")
     code, events = play(engine, tmp_path, *tasks)
-    assert [outcome for outcome, _ in results(events)] == ["ok", "ok"], told(events)
+    assert [outcome for outcome, _ in results(events)] == ["ok", "ok"], excerpt(events)
     code, events = remediate(engine, tmp_path, "undo", run, "--max-risk", "disruptive")
-    assert code == 0, told(events)
-    assert file.read_text("utf-8") == '{"labels": ["a=b"]}\n', told(events)
+    assert code == 0, excerpt(events)
+    assert file.read_text("utf-8") == '{"labels": ["a=b"]}\n', excerpt(events)
     assert (info(engine, "LiveRestoreEnabled"), "nvidia" in info(engine, "Runtimes")) == ("false", False)
     assert (engine.folder / "pid").read_text("utf-8") == pid
 
@@ -137,7 +137,7 @@ def test_what_would_keep_the_daemon_from_starting_is_refused_before_the_file_is_
     file.write_text(text, encoding="utf-8")
     code, events = play(engine, tmp_path, {"docker_daemon.configured": {"set": keys}})
     ((outcome, message),) = results(events)
-    assert (code, outcome, said in message, file.read_text("utf-8")) == (2, "failed", True, text), told(events)
+    assert (code, outcome, said in message, file.read_text("utf-8")) == (2, "failed", True, text), excerpt(events)
 
 
 def test_a_key_that_needs_a_restart_restarts_the_daemon_and_its_containers(engine: Engine, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_key_that_needs_a_restart_restarts_the_daemon_and_its_containers(engin
     engine.docker("stop", "--time", "0", "stopped")
     pid = (engine.folder / "pid").read_text("utf-8")
     code, events = play(engine, tmp_path, {"docker_daemon.configured": {"set": {"log-opts": {"max-size": "10m"}}}})
-    assert (code, results(events)[0][0]) == (0, "changed"), told(events)
+    assert (code, results(events)[0][0]) == (0, "changed"), excerpt(events)
     assert "restart the Docker daemon (stops and starts plain)" in json.dumps(events)
     assert engine.docker("ps", "--format", "{{.Names}}").stdout.split() == ["plain"]
     assert (engine.folder / "pid").read_text("utf-8") != pid
@@ -160,12 +160,12 @@ def test_a_file_with_which_the_daemon_does_not_start_is_taken_back(engine: Engin
     file = engine.folder / "daemon.json"
     file.write_text("{}\n", encoding="utf-8")
     code, events = play(engine, tmp_path, {"docker_daemon.configured": {"set": {"no-such-key": True}}})
-    assert (code, file.read_text("utf-8")) == (2, "{}\n"), told(events)
+    assert (code, file.read_text("utf-8")) == (2, "{}\n"), excerpt(events)
     assert info(engine, "ServerVersion").strip('"')
 
 
 def test_the_daemon_is_restarted_once_per_run(engine: Engine, tmp_path: Path) -> None:
     pid = (engine.folder / "pid").read_text("utf-8")
     code, events = play(engine, tmp_path, {"docker.restarted": {}}, {"docker.restarted": {}})
-    assert (code, [outcome for outcome, _ in results(events)]) == (0, ["changed", "ok"]), told(events)
+    assert (code, [outcome for outcome, _ in results(events)]) == (0, ["changed", "ok"]), excerpt(events)
     assert (engine.folder / "pid").read_text("utf-8") != pid

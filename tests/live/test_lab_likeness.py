@@ -83,8 +83,8 @@ def test_json_answers_have_the_real_fields_and_types(guide_project: Project, mac
         ("compose", "version", "--format", "json"),
     ):
         real = guide_project.engine.docker(*words, folder=guide_project.folder).stdout
-        rc, ours, told = in_lab(machine, *(word.replace(volume, "activia1_ollama_data") for word in words))
-        assert rc == 0, told
+        rc, ours, stderr = in_lab(machine, *(word.replace(volume, "activia1_ollama_data") for word in words))
+        assert rc == 0, stderr
         here, there = (shape(record(text, "ollama")) for text in (ours, real))
         wrong = [f"{key} only in the lab" for key in here.keys() - there.keys() if not BY_VERSION.search(key)]
         wrong += [f"{key} only real" for key in there.keys() - here.keys() if not BY_VERSION.search(key)]
@@ -144,9 +144,9 @@ def test_what_goes_wrong_has_the_real_code_and_words(guide_project: Project, mac
         ("exec", CONTAINER, "mv", "-f", blob, f"{blob}2"),
     ):
         real = guide_project.engine.docker(*words, check=False)
-        rc, _, told = in_lab(machine, *words)
+        rc, _, stderr = in_lab(machine, *words)
         assert (rc == 0) is (real.returncode == 0), words
-        assert _plain(told) == _plain(real.stderr), words
+        assert _plain(stderr) == _plain(real.stderr), words
 
 
 def _plain(text: str) -> str:

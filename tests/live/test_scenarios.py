@@ -16,7 +16,7 @@ import pytest
 
 from tests.live.test_service import FOR_EVER, OTHER, start
 from tests.live.test_service_endings import GIB, fixed
-from tests.steps.on_engine import told
+from tests.steps.on_engine import excerpt
 from tests.support.project import MODEL
 from tests.support.service import Service, service
 
@@ -44,7 +44,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "A9 GPU libraries missing": (_ENDINGS, "test_missing_libraries_are_named_and_nothing_is_changed"),
     "A10 blob cut": _DAMAGED,
     "A11 blob missing": _DAMAGED,
-    "A12 two models, one asked for few layers": (_HERE, "test_the_other_model_stays_as_it_is"),
+    "A12 two models, one with few layers requested": (_HERE, "test_the_other_model_stays_as_it_is"),
     "A12b two models loaded, none named": (_SERVICE, "test_two_models_without_a_named_one_are_an_error_and_nothing_is_changed"),
     "A13 OLLAMA_KEEP_ALIVE=-1": (_SERVICE, "test_a_model_that_nothing_names_stays_the_target_while_it_is_unloaded_and_stays_loaded_for_ever"),
     "A13z OLLAMA_KEEP_ALIVE=0": (_SERVICE, "test_a_server_that_keeps_no_model_is_not_left_with_one_for_long"),
@@ -64,7 +64,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "B3 no GPU reservation": (_ENGINE, ""),
     "B4 runner killed at the first token": (_DOCKER, "test_a_limit_that_kills_the_runner_at_its_first_token_is_raised"),
     "B5 runbooks offline": (_DOCKER, "test_a_runbook_without_a_registry_loses_nothing"),
-    "B6 B7 the volume is made anew": ("steps/container/test_volume_on_engine.py", ""),
+    "B6 B7 the volume is recreated": ("steps/container/test_volume_on_engine.py", ""),
     "B8 blob damaged, registry there": ("cli/program/test_lab_endings.py", ""),
     "B9 switch-model and undo": ("cli/program/test_undo_runbooks.py", ""),
     "B10 small card, old damage in the log": (_DOCKER, "test_a_damage_that_was_repaired_is_not_found_again_on_a_small_card"),
@@ -128,7 +128,7 @@ def test_the_other_model_stays_as_it_is(host: Service, tmp_path: Path) -> None:
 def test_a_server_at_another_port_is_found_by_its_environment(host: Service, tmp_path: Path) -> None:
     host.load(num_gpu=1)
     code, events = start(host, tmp_path, "fix-offload", "-e", f"model={MODEL}", endpoint=None)
-    assert (code, host.loaded[MODEL][0]) == (0, True), told(events)
+    assert (code, host.loaded[MODEL][0]) == (0, True), excerpt(events)
     (found,) = [event["target"]["endpoint"] for event in events if event["event"] == "host_facts"]
     assert found == {"value": host.endpoint, "source": "answers at the address in its environment"}
 
@@ -142,7 +142,7 @@ def test_a_server_that_hangs_is_restarted(host: Service, tmp_path: Path) -> None
     finally:
         if host.pid == hanging:
             os.kill(hanging, signal.SIGCONT)
-    assert (code, host.restarts) == (0, restarts + 1), told(events)
+    assert (code, host.restarts) == (0, restarts + 1), excerpt(events)
     assert host.loaded[MODEL][0] is True
     assert "accepts connections" in json.dumps(events)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from remediation_lab.linux.programs import NOT_FOUND, REFUSED
-from tests.steps.on_engine import changes, told
+from tests.steps.on_engine import changes, excerpt
 from tests.support.loaded import python
 from tests.support.parts import need_program
 from tests.support.project import MODEL
@@ -72,11 +72,11 @@ def test_the_service_is_restarted_once_per_run_and_awaited(host: Service, tmp_pa
     host.load()
     before = host.pid
     code, events = restart(host, tmp_path)
-    assert (code, outcomes(events)) == (0, ["changed", "ok"]), told(events)
+    assert (code, outcomes(events)) == (0, ["changed", "ok"]), excerpt(events)
     assert (host.restarts, host.pid == before) == (1, False)
     assert host.ask("/api/ps") == {"models": []}
     code, events = restart(host, tmp_path)
-    assert (code, outcomes(events), host.restarts) == (0, ["changed", "ok"], 2), told(events)
+    assert (code, outcomes(events), host.restarts) == (0, ["changed", "ok"], 2), excerpt(events)
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_what_systemctl_refuses_is_one_sentence_with_the_next_step(
     before = host.pid
     code, events = restart(host, tmp_path)
     (result,) = [event for event in events if event["event"] == "task_result"]
-    assert (code, result["outcome"], host.restarts, host.pid) == (2, "failed", 1, before), told(events)
+    assert (code, result["outcome"], host.restarts, host.pid) == (2, "failed", 1, before), excerpt(events)
     assert said in result["msg"]
     assert "\n" not in result["msg"]
-    assert next_step in json.dumps(result), told(events)
+    assert next_step in json.dumps(result), excerpt(events)
     assert host.ask("/api/version") == {"version": "0.13.5"}
 
 
@@ -110,7 +110,7 @@ def test_with_become_it_goes_through_sudo(host: Service, tmp_path: Path) -> None
     host.fails(REFUSED)
     before = host.pid
     code, events = restart(host, tmp_path, become=True)
-    assert (code, outcomes(events), host.restarts) == (0, ["changed", "ok"], 1), told(events)
+    assert (code, outcomes(events), host.restarts) == (0, ["changed", "ok"], 1), excerpt(events)
     assert host.pid != before
 
 
@@ -119,36 +119,36 @@ def test_a_runner_left_with_one_layer_is_reloaded_on_a_host_without_docker(host:
     assert "offloaded 1/33" in host.journal
     before = host.pid
     code, events = start(host, tmp_path, "fix-offload")
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert {event["step"] for event in events if event["event"] == "change_end" and event["applied"]} == {"model.reloaded"}
     assert host.journal.rpartition("offloaded ")[2].startswith("33/33")
     assert host.pid == before
     (found,) = [event for event in events if event["event"] == "goal"][-1:]
-    assert (found["state"], found["values"]["layers"]) == ("met", [33, 33]), told(events)
+    assert (found["state"], found["values"]["layers"]) == ("met", [33, 33]), excerpt(events)
     again, events = start(host, tmp_path, "fix-offload")
-    assert (again, changes(events)) == (0, []), told(events)
+    assert (again, changes(events)) == (0, []), excerpt(events)
 
 
 def test_verify_leaves_out_what_only_a_container_has_and_survives_a_restart(host: Service, tmp_path: Path) -> None:
     host.load()
     code, events = start(host, tmp_path, "verify")
     points = {event["item"]["what"]: event["msg"] for event in events if event["event"] == "task_result" and "item" in event}
-    assert (code, len(points)) == (0, 7), told(events)
+    assert (code, len(points)) == (0, 7), excerpt(events)
     apart = [
         what for what, said in points.items() if said.endswith("held - does not apply, because no container runs Ollama here")
     ]
     assert apart == ["settings", "containers", "GPU in the container"]
     before = host.pid
     code, events = start(host, tmp_path, "verify", "--survives-restart", "--max-risk", "disruptive")
-    assert (code, host.restarts, host.pid == before) == (0, 1, False), told(events)
-    assert "survives: 33/33 layers before the restart, 33/33 after it" in told(events).replace(" layers after", " after")
+    assert (code, host.restarts, host.pid == before) == (0, 1, False), excerpt(events)
+    assert "survives: 33/33 layers before the restart, 33/33 after it" in excerpt(events).replace(" layers after", " after")
 
 
 def test_verify_fails_where_a_client_left_one_layer(host: Service, tmp_path: Path) -> None:
     host.load(num_gpu=1)
     code, events = start(host, tmp_path, "verify")
     said = " ".join(event["msg"] for event in events if event["event"] == "task_result" and event["outcome"] == "failed")
-    assert code == 2, told(events)
+    assert code == 2, excerpt(events)
     assert "afterwards, layers: NOT HELD" in said
     assert "1/33 layers on the GPU; wanted 33/33" in said
 
@@ -161,10 +161,10 @@ def test_a_model_that_nothing_names_stays_the_target_while_it_is_unloaded_and_st
     with service(tmp_path / "gpu-01", models=(MODEL, OTHER)) as host:
         host.load(num_gpu=1)
         code, events = start(host, tmp_path, "fix-offload")
-        assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)
+        assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), excerpt(events)
         assert [event["applied"] for event in events if event["event"] == "change_end"] == [True, True]
         again, events = start(host, tmp_path, "fix-offload")
-        assert (again, changes(events)) == (0, []), told(events)
+        assert (again, changes(events)) == (0, []), excerpt(events)
 
 
 @pytest.mark.parametrize("both_loaded", [False, True])
@@ -174,38 +174,38 @@ def test_two_models_without_a_named_one_are_an_error_and_nothing_is_changed(tmp_
             host.load(model, num_gpu=1)
         before = host.loaded
         code, events = start(host, tmp_path, "fix-offload")
-        assert (code, changes(events), host.loaded) == (2, [], before), told(events)
+        assert (code, changes(events), host.loaded) == (2, [], before), excerpt(events)
         (end,) = [event for event in events if event["event"] == "task_result" and event["outcome"] == "failed"]
         assert "cannot determine the model" in end["msg"]
         assert f"-e model={MODEL}" in end["next_step"]
         assert f"-e model={OTHER}" in end["next_step"]
         assert not [event for event in events if event["event"] == "rung_start"]
         code, events = start(host, tmp_path, "fix-offload", "-e", f"model={OTHER}")
-        assert (code, host.loaded[OTHER][0]) == (0, True), told(events)
+        assert (code, host.loaded[OTHER][0]) == (0, True), excerpt(events)
 
 
 def test_a_run_that_was_killed_after_it_unloaded_the_model_loads_that_very_one_when_it_is_resumed(tmp_path: Path) -> None:
     with service(tmp_path / "gpu-01", models=(MODEL, OTHER)) as host:
         host.load(num_gpu=1)
         code, events = start(host, tmp_path, "fix-offload")
-        assert code == 0, told(events)
+        assert code == 0, excerpt(events)
         run = next((tmp_path / "state").rglob("events.jsonl"))
         lines = run.read_text("utf-8").splitlines(keepends=True)
         cut = next(number for number, line in enumerate(lines) if '"change_end"' in line and "unload" in line)
         run.write_text("".join(lines[: cut + 1]), "utf-8")  # as on disk when it was killed
         host.ask("/api/generate", {"model": MODEL, "keep_alive": 0})
         code, events = start(host, tmp_path, "resume", run.parent.name)
-        assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)
+        assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), excerpt(events)
 
 
 def test_without_a_log_the_api_suffices_to_repair_and_to_verify(host: Service, tmp_path: Path) -> None:
     host.hides_its_journal()
     host.load(num_gpu=1)
     code, events = start(host, tmp_path, "fix-offload")
-    assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)
-    assert not [event for event in events if event["event"] == "task_result" and event["outcome"] == "failed"], told(events)
+    assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), excerpt(events)
+    assert not [event for event in events if event["event"] == "task_result" and event["outcome"] == "failed"], excerpt(events)
     code, events = start(host, tmp_path, "verify")
-    assert (code, "NOT HELD" in told(events)) == (0, False), told(events)
+    assert (code, "NOT HELD" in excerpt(events)) == (0, False), excerpt(events)
 
 
 @pytest.mark.parametrize("logged", [True, False])
@@ -214,14 +214,14 @@ def test_a_server_that_a_user_started_by_hand_is_repaired(host: Service, tmp_pat
     with host.started_by_hand(logged=logged):
         host.load(num_gpu=1)
         code, events = start(host, tmp_path, "fix-offload")
-        assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), told(events)
+        assert (code, host.loaded) == (0, {MODEL: (True, FOR_EVER)}), excerpt(events)
 
 
 def test_a_server_that_keeps_no_model_is_not_left_with_one_for_long(tmp_path: Path) -> None:
     with service(tmp_path / "gpu-01", OLLAMA_KEEP_ALIVE="0") as host:
         code, events = start(host, tmp_path, "fix-offload")
         (change,) = [event for event in events if event["event"] == "change_end"]
-        assert (code, change["applied"]) == (0, True), told(events)
+        assert (code, change["applied"]) == (0, True), excerpt(events)
         assert "kept for 2m" in change["effect"]
 
 
@@ -231,7 +231,7 @@ def test_nothing_of_compose_is_tried_or_said_to_a_service_and_its_unit_is_not_ed
     host.ask("/api/create", {"model": "big", "from": MODEL, "stream": False, "parameters": {"num_ctx": 131072}})
     files = host.unit_files
     code, events = start(host, tmp_path, "fix-offload", "-e", "model=big")
-    assert (code, host.unit_files, host.restarts) == (5, files, 0), told(events)
+    assert (code, host.unit_files, host.restarts) == (5, files, 0), excerpt(events)
     failed = [event for event in events if event["event"] == "task_result" and "Compose" in event.get("msg", "")]
     assert failed == []
     assert "compose" not in json.dumps([event.get("next_step", "") for event in events]).lower()

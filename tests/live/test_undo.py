@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from remediation.engine.journal.history import runs
-from tests.steps.on_engine import changes, digests, play, told
+from tests.steps.on_engine import changes, digests, excerpt, play
 from tests.support import bed
 from tests.support.loaded import python
 from tests.support.project import Project
@@ -58,11 +58,11 @@ def test_undoing_a_change_of_the_env_file_brings_its_readers_back(
     tasks = ["env_file.set: {set: {OLLAMA_MODEL: 'phi3:3.8b'}}", *(["service.recreated: {}"] if recreated else [])]
     book.write_text("- hosts: all\n  tasks:\n" + "".join(f"    - {task}\n" for task in tasks), encoding="utf-8")
     code, events = play(project_environment, tmp_path, str(book))
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     edited = api(guide_project)
     assert (f"OLLAMA_MODEL={OTHER}" in edited[1]) is recreated
     code, events = undo(project_environment, tmp_path, "--max-risk", "disruptive")
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert (file.read_bytes() if file.exists() else None) == text
     after = api(guide_project)
     assert sorted(after[1]) == sorted(before[1])
@@ -81,12 +81,12 @@ def test_an_env_file_that_was_made_and_then_edited_by_hand_is_not_taken_away(
     book.write_text("- hosts: all\n  tasks:\n    - env_file.set: {set: {OLLAMA_MODEL: 'phi3:3.8b'}}\n", encoding="utf-8")
     code, events = play(project_environment, tmp_path, str(book), "--check")
     (change,) = next(event["changes"] for event in events if event["event"] == "task_result")
-    assert (code, change["undo"]["step"], file.exists()) == (4, "file.restored", False), told(events)
+    assert (code, change["undo"]["step"], file.exists()) == (4, "file.restored", False), excerpt(events)
     code, events = play(project_environment, tmp_path, str(book))
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     with file.open("a", encoding="utf-8") as more:
         more.write("TOKEN=mine\n")
     code, events = undo(project_environment, tmp_path, "--max-risk", "disruptive")
-    assert (code, changes(events)) == (2, []), told(events)
-    assert f"{file} was edited since, so it is left unchanged" in told(events)
+    assert (code, changes(events)) == (2, []), excerpt(events)
+    assert f"{file} was edited since, so it is left unchanged" in excerpt(events)
     assert file.read_text(encoding="utf-8") == "OLLAMA_MODEL=phi3:3.8b\nTOKEN=mine\n"

@@ -39,7 +39,7 @@ class Ended:
     events: list[dict[str, Any]]
 
     @property
-    def told(self) -> str:
+    def excerpt(self) -> str:
         kinds = {"task_result", "note", "change_end", "host_end"}
         return json.dumps([event for event in self.events if event["event"] in kinds], indent=1)
 
@@ -166,9 +166,9 @@ def killed(half: Bed, at: int, *, when: str, then: str, whole: Files, own: set[s
     shutil.rmtree(half.environment["REMEDIATION_LEASE_FOLDER"], ignore_errors=True)  # as if what a dead run holds had expired
     died = half.play(dies_at=at, when=when)
     if died.code != -signal.SIGKILL:
-        assert died.code == 0, died.told
+        assert died.code == 0, died.excerpt
         return None
-    heard, there = half.last_events(), half.volumes()
+    last_seen, there = half.last_events(), half.volumes()
     after = half.start(then, half.last_run())
     then_there = half.volumes()
     lost = {*missing(there, whole, own), *missing(then_there, whole, own)}
@@ -178,13 +178,13 @@ def killed(half: Bed, at: int, *, when: str, then: str, whole: Files, own: set[s
         if event["event"] == "task_result" and event["outcome"] not in {"ok", "changed"}
     ]
     row = Row(
-        f"{at} {when} {heard[-1] if heard else 'nothing'}", left(there, whole),
+        f"{at} {when} {last_seen[-1] if last_seen else 'nothing'}", left(there, whole),
         f"{then} {after.code}: {left(then_there, whole)}{' ' + said[0] if said else ''}", then_there.get(VOLUME) == whole, tuple(sorted(lost)),
     )  # fmt: skip
     print(row, flush=True)
     if not row.equal:
         again = half.play()
-        assert again.code == 0, (str(row), again.told)
+        assert again.code == 0, (str(row), again.excerpt)
         assert half.volumes()[VOLUME] == whole, str(row)
     return row
 
@@ -194,7 +194,7 @@ def start_of(half: Bed) -> tuple[Files, set[str], list[str]]:
     whole = half.volumes()[VOLUME]
     own = own_files(half.project, whole)
     calm = half.play()
-    assert calm.code == 0, calm.told
+    assert calm.code == 0, calm.excerpt
     assert half.volumes()[VOLUME] == whole
     return whole, own, half.last_events()
 

@@ -18,13 +18,13 @@ SUM = "694b27f021c4861b3373cd5ddbc42695c056d0a4297d2d85e2dae040a84e61df"
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
-        told = {
+        answer = {
             "method": self.command,
             "body": self.rfile.read(size).decode(),
             "login": self.headers.get("Authorization"),
             "x": self.headers.get("X-Y"),
         }
-        status, kind, body = 200, "application/json", json.dumps(told).encode()
+        status, kind, body = 200, "application/json", json.dumps(answer).encode()
         if self.path == "/file":
             kind, body = "text/plain", b"file content\n"
         if self.path == "/none":

@@ -3,7 +3,7 @@
     python -m tests.playbook.recording --ansible PATH/ansible-playbook [CASE ...]
 
 Without names, all cases are recorded. A case is a folder with ``playbook.yml``, optionally ``inventory.yml`` and ``cli`` (words of
-the command line), and other files. It runs in a copy; ``<tmp>`` stands for the folder of ``-e tmp=``.
+the command line), and other files. It runs in a copy; ``<tmp>`` replaces the folder of ``-e tmp=``.
 """
 
 from __future__ import annotations

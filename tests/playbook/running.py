@@ -57,7 +57,7 @@ class BareHost:
     def reader_for(self, purpose: str, *, snapshot: Reader | None = None, context: LookContext = NO_CONTEXT) -> Reader:
         raise NotImplementedError
 
-    def writer(self, told: object = None) -> Writer:
+    def writer(self, on_progress: object = None) -> Writer:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -67,12 +67,12 @@ class BareHost:
 
 @dataclass
 class Ran:
-    """The events of a run by host: ``told(host)`` are its results as (task, outcome, msg)."""
+    """The events of a run. ``task_results(host)`` returns a host's results as (task, outcome, msg)."""
 
     summary: RunSummary
     events: list[Event] = field(default_factory=list)
 
-    def told(self, host: str, *, items: bool = False) -> list[tuple[str, str, Any]]:
+    def task_results(self, host: str, *, items: bool = False) -> list[tuple[str, str, Any]]:
         return [
             (event.task, event.data["outcome"], event.data["msg"])
             for event in self.events

@@ -75,8 +75,8 @@ def entries(events: list[Event], host: str) -> Iterator[Mapping[str, Any]]:
         word = {"timed-out": "failed", "unverified": "failed"}.get(data["outcome"], data["outcome"])
         if word == "failed" and data["ignored"] and "item" not in data:
             word = "ignored"
-        told = {"play": event.play, "task": event.task, "outcome": word, "msg": data["msg"]}
-        yield {**told, "item": data["item"]} if "item" in data else told
+        fields = {"play": event.play, "task": event.task, "outcome": word, "msg": data["msg"]}
+        yield {**fields, "item": data["item"]} if "item" in data else fields
 
 
 def agree(want: Mapping[str, Any], got: Mapping[str, Any], tmp: str) -> bool:

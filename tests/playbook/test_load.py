@@ -192,12 +192,12 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
             tasks: [meta: end_play]
     - ladder: {goal: []}
 """
-    told = problems(tmp_path, text)
-    assert told[0] == "4: the step 'toy.hole' is not known; did you mean 'toy.whole'?"
-    assert told[1] == "6: the cause 'vram_ocupied' is not known; did you mean 'vram_occupied'?"
-    assert "7: toy.closed: the parameter 'nmes' is not known; did you mean 'names'?" in told
-    assert "9: meta is not allowed inside a rung: hosts climb a ladder independently" in told
-    assert told[-2:] == ["10: a ladder needs goal", "10: a ladder needs rungs"]
+    found = problems(tmp_path, text)
+    assert found[0] == "4: the step 'toy.hole' is not known; did you mean 'toy.whole'?"
+    assert found[1] == "6: the cause 'vram_ocupied' is not known; did you mean 'vram_occupied'?"
+    assert "7: toy.closed: the parameter 'nmes' is not known; did you mean 'names'?" in found
+    assert "9: meta is not allowed inside a rung: hosts climb a ladder independently" in found
+    assert found[-2:] == ["10: a ladder needs goal", "10: a ladder needs rungs"]
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_invalid_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    told = problems(tmp_path, text)
-    assert any(item.startswith(message) for item in told), told
+    found = problems(tmp_path, text)
+    assert any(item.startswith(message) for item in found), found
 
 
 def test_names_of_imports_may_hold_what_is_known_before_any_host_is(tmp_path: Path) -> None:

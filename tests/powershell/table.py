@@ -23,7 +23,7 @@ from tests.powershell.windows import SMI, Windows, disturbance, played
 # Commands of the language: they touch nothing but their arguments. A type is added once in a process; test_server.py refuses that.
 PURE = {
     "Add-Member", "Add-Type", "ConvertFrom-Json", "ConvertTo-Json", "ForEach-Object", "Import-Module", "Initialize-Windows", "Measure-Object", "New-TimeSpan",
-    "Select-Object", "Send-Told", "Sort-Object", "Start-Sleep", "Where-Object", "Write-Output",
+    "Select-Object", "Send-Chunk", "Sort-Object", "Start-Sleep", "Where-Object", "Write-Output",
 }  # fmt: skip
 # Types that New-Object makes from their arguments alone.
 _PLAIN = re.compile(r"(?i)^New-Object\s+(-TypeName\s+)?'?(System\.)?(Collections|Text|byte|TimeoutException|Threading|StandIn)\b")
@@ -313,7 +313,7 @@ def _parts(rules: Rules, usual: Asked, now: Asked, how: str, command: str) -> It
         yield f"the answer was {before!r:.60} and is {value!r:.60}"
 
 
-def told(now: Asked) -> set[str]:
+def explained(now: Asked) -> set[str]:
     """Return the parts of which an answer says why they are missing."""
     return set(now.value.get("Problems") or ()) if isinstance(now.value, dict) else set()
 
@@ -366,7 +366,7 @@ def table(host: Windows, script: str, scenes: Sequence[Scene], rules: Rules, *, 
                 cell["How"] in {"null", "empty", "one", "many"}
                 and depends is not None
                 and not rules.action
-                and (stray := new - depends - told(now))
+                and (stray := new - depends - explained(now))
             ):
                 found.append(f"{', '.join(sorted(stray))} changed, and did not when it was refused")
             counts.add(now, new, [f"{scene.name}: {site}: {cell['How']}: {each}" for each in found])

@@ -217,7 +217,7 @@ def found() -> dict[str, dict[str, Any]]:
     sent["one call"] = decoded(bootstrap.one_call_command())
     every = uses({**sent, **{f"newer {name}": text for name, (text, _) in NEWER.items()}, "guarded": GUARDED})
     for used in every.values():
-        used["functions"] += ["Send-Told"]  # what a probe calls of the worker
+        used["functions"] += ["Send-Chunk"]  # what a probe calls of the worker
     return every
 
 

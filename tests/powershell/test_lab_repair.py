@@ -52,8 +52,8 @@ def counted(made: control.Lab) -> Counter[str]:
 def test_a_repair_runs_the_scripts_themselves(lab: Remediate) -> None:
     done = lab("fix-offload", "--inventory", "lab", "--json", timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [each["step"] for each in told if each["event"] == "change_end" and each["applied"]] == [
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["step"] for each in events if each["event"] == "change_end" and each["applied"]] == [
         "vram.free", "vram.free", "model.reloaded", "model.reloaded"
     ]  # fmt: skip
     status = json.loads(lab("lab.status", "--json").stdout)[HOST]

@@ -58,8 +58,8 @@ def test_streams_are_returned_by_name(host: Host) -> None:
 
 
 def test_a_script_says_whether_it_changed_and_failed(host: Host) -> None:
-    value = ran(host, "$Ansible.Changed = $false; $Ansible.Failed = $true; $env:WORD", environment={"WORD": "told"})
-    assert (value["changed"], value["failed"], value["output"]) == (False, True, ["told"])
+    value = ran(host, "$Ansible.Changed = $false; $Ansible.Failed = $true; $env:WORD", environment={"WORD": "spoken"})
+    assert (value["changed"], value["failed"], value["output"]) == (False, True, ["spoken"])
     assert ran(host, "$env:WORD")["output"] == [None]
 
 

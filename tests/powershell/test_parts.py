@@ -157,7 +157,7 @@ def test_the_space_is_known_where_the_folder_may_not_be_seen(host: Host, below: 
 
 
 def test_a_folder_that_is_not_there_is_no_problem(host: Host) -> None:
-    value = host.ask("folder", {"path": str(host.root / "none" / "at all")})
+    value = host.ask("folder", {"path": str(host.root / "none" / "missing")})
     assert (value["Entries"], "Entries" in value["Problems"]) == (None, False)
     assert HostFiles(host.look).list(str(host.root / "none")) is None
 

@@ -40,7 +40,7 @@ REFUSED = "function Get-WSManInstance { throw 'Access is denied. ' }"
 IDENTITY = "[Security.Principal.WindowsIdentity]::GetCurrent().User.Value"
 
 
-def told(*more: str) -> dict[str, Any]:
+def readiness(*more: str) -> dict[str, Any]:
     text = script("readiness")
     assert IDENTITY in text
     body = text.replace(IDENTITY, "'S-1-5-21-1'")
@@ -53,7 +53,7 @@ def told(*more: str) -> dict[str, Any]:
 
 
 def test_quotas_classes_and_wsl() -> None:
-    value = told()
+    value = readiness()
     assert value["Quotas"]["MaxShellsPerUser"] == "30"
     assert value["Quotas"]["IdleTimeout"] == "900000"
     assert value["Quotas"]["MaxConcurrentOperationsPerUser"] == "1500"
@@ -65,7 +65,7 @@ def test_quotas_classes_and_wsl() -> None:
 
 
 def test_what_is_refused_leaves_the_rest() -> None:
-    value = told(REFUSED)
+    value = readiness(REFUSED)
     assert value["Quotas"] is None
     assert value["QuotasProblem"].startswith("Access is denied")
     assert len(value["GpuClasses"]) == 2
@@ -81,27 +81,27 @@ function Get-Service([string] $Name) { Write-Error -Message 'Cannot find any ser
 
 
 def test_the_words_of_a_fault_are_taken_out_of_its_xml() -> None:
-    value = told(f"function Get-WSManInstance {{ throw '{XML}' }}")
+    value = readiness(f"function Get-WSManInstance {{ throw '{XML}' }}")
     assert value["QuotasProblem"] == value["Problems"]["Quotas"] == "Access is denied."
 
 
 def test_a_service_that_is_hidden_is_not_a_missing_one() -> None:
-    value = told(NO_SERVICE)
+    value = readiness(NO_SERVICE)
     assert (value["WslService"], "WslService" in value["Problems"]) == (None, False)
-    value = told(NO_SERVICE, "function Test-Path([string] $LiteralPath) { $LiteralPath -like 'HKLM:*WSLService' }")
+    value = readiness(NO_SERVICE, "function Test-Path([string] $LiteralPath) { $LiteralPath -like 'HKLM:*WSLService' }")
     assert (value["WslService"], "does not tell this login" in value["Problems"]["WslService"]) == (None, True)
-    value = told("function Get-Service { throw 'Cannot open the service manager' }")
+    value = readiness("function Get-Service { throw 'Cannot open the service manager' }")
     assert (value["WslService"], value["Problems"]["WslService"]) == (None, "Cannot open the service manager")
 
 
 def test_a_registry_that_may_not_be_read_leaves_its_reason() -> None:
-    value = told("function Get-ChildItem { throw 'Requested registry access is not allowed.' }")
+    value = readiness("function Get-ChildItem { throw 'Requested registry access is not allowed.' }")
     assert value["Distributions"] == []
     assert value["Problems"] == {"Distributions": "Requested registry access is not allowed."}
 
 
 def test_each_part_is_read_separately() -> None:
     refused = ("Get-WSManInstance", "Get-CimClass", "Get-Service", "Test-Path", "Get-ChildItem")
-    value = told(*(f"function {name} {{ throw 'Access is denied' }}" for name in refused))
+    value = readiness(*(f"function {name} {{ throw 'Access is denied' }}" for name in refused))
     assert set(value["Problems"]) == {"Quotas", "GpuClasses", "WslService", "WslVersion", "Distributions"}
     assert (value["Quotas"], value["GpuClasses"], value["WslService"], value["WslVersion"]) == (None, [], None, None)

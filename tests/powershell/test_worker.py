@@ -89,10 +89,10 @@ def test_ten_megabytes_come_back_whole(host: Mixed) -> None:
 def test_codes_streams_environment_and_folder(host: Mixed, tmp_path: Path) -> None:
     folder = tmp_path / "a folder's ü"
     folder.mkdir()
-    said, told = host.exchange(python(SAY, "7"), python(TELL, cwd=str(folder), env={"WORD": "a 'b' é"}))
+    said, printed = host.exchange(python(SAY, "7"), python(TELL, cwd=str(folder), env={"WORD": "a 'b' é"}))
     assert said == Completed(7, b"out", b"err")
-    assert isinstance(told, Completed)
-    assert json.loads(told.stdout)[1:] == [str(folder), "a 'b' é"]
+    assert isinstance(printed, Completed)
+    assert json.loads(printed.stdout)[1:] == [str(folder), "a 'b' é"]
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="exit codes of more than a byte exist on Windows alone")

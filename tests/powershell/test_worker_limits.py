@@ -182,10 +182,10 @@ def test_a_request_that_cannot_be_read_is_answered_with_its_id(broken: bytes) ->
 def test_stdin_of_any_size(each: Host, size: int) -> None:
     content = os.urandom(size)
     assert each.done(python(CAT, stdin=content, timeout=60)).stdout == content
-    told = each.done(
+    completed = each.done(
         python("import sys, hashlib; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())", stdin=content, timeout=600)
     )
-    assert told.text.strip() == hashlib.sha256(content).hexdigest()
+    assert completed.text.strip() == hashlib.sha256(content).hexdigest()
     assert each.done(python("print('unread')", stdin=content, timeout=600)).text.strip() == "unread"
 
 

@@ -38,11 +38,11 @@ def test_a_pull_says_how_far_it_has_come_until_it_has_ended() -> None:
         "change_progress", 6.0, index=0, step="model.present", status="pulling aa", completed=stream.GIB, total=4 * stream.GIB
     )
     end = stream.event("change_end", 9.0, index=0, step="model.present", change=stream.change("pull phi3:3.8b"), applied=True)
-    told = [stream.run_start(), stream.facts(), change]
+    earlier = [stream.run_start(), stream.facts(), change]
     shown = "model.present: pull phi3:3.8b  4.0 s of at most 2 h 0 min"
-    assert status_line(terminal([*told, manifest], now=8.0)) == [f"→ laptop-07  pulling manifest · {shown}"]
-    assert status_line(terminal([*told, manifest, layer], now=8.0)) == [f"→ laptop-07  25 % of 4.0 GiB · {shown}"]
-    assert status_line(terminal([*told, layer, end], now=9.0)) == ["→ laptop-07  checking the result  0.0 s"]
+    assert status_line(terminal([*earlier, manifest], now=8.0)) == [f"→ laptop-07  pulling manifest · {shown}"]
+    assert status_line(terminal([*earlier, manifest, layer], now=8.0)) == [f"→ laptop-07  25 % of 4.0 GiB · {shown}"]
+    assert status_line(terminal([*earlier, layer, end], now=9.0)) == ["→ laptop-07  checking the result  0.0 s"]
 
 
 def test_off_a_terminal_each_tenth_of_a_pull_is_a_line_with_verbose() -> None:

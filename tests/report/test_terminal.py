@@ -348,10 +348,10 @@ def test_a_play_without_a_diagnosis_claims_no_cure() -> None:
 
 
 def test_a_run_that_goes_on_knows_the_figures_and_changes_of_its_first_process() -> None:
-    told, rest = stream.repair()[:9], stream.repair()[9:]
+    past, rest = stream.repair()[:9], stream.repair()[9:]
     out = io.StringIO()
     terminal = Terminal(PlainScreen(out), hints=ALL)
-    terminal.recall([stream.run_start(), *told])
+    terminal.recall([stream.run_start(), *past])
     assert out.getvalue() == ""
     for event in [stream.run_start(), *rest, stream.run_end()]:
         terminal(event)

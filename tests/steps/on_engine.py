@@ -39,7 +39,7 @@ def changes(events: list[dict[str, Any]]) -> list[str]:
     return [event["change"]["summary"] for event in events if event["event"] == "change_end" and event["applied"]]
 
 
-def told(events: list[dict[str, Any]]) -> str:
+def excerpt(events: list[dict[str, Any]]) -> str:
     return json.dumps([event for event in events if event["event"] in {"task_result", "note", "change_end"}], indent=1)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from remediation.steps.compose.edit import with_devices, with_value
 from remediation.steps.compose.text import ComposeText
-from tests.steps.on_engine import changes, container_id, digests, play, registry, told, volume
+from tests.steps.on_engine import changes, container_id, digests, excerpt, play, registry, volume
 from tests.support import bed
 from tests.support.project import CONTAINER, GUIDE, MODEL, Project
 
@@ -24,7 +24,7 @@ def test_a_clean_start_loads_the_model_before_the_rest(
     bed.FAULTS["healthy"](guide_project)
     made = volume(guide_project)["CreatedAt"]
     code, events = play(project_environment, tmp_path, "start-clean.yml")
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert changes(events)[:4] == [
         "stop api, ollama (activia1-main); volumes stay",
         "start ollama (activia1-main)",
@@ -40,11 +40,11 @@ def test_verify_passes_on_a_healthy_stack_and_says_what_does_not_hold(
 ) -> None:
     bed.FAULTS["healthy"](guide_project)
     code, events = play(project_environment, tmp_path, "verify.yml")
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     bed.FAULTS["llm-library-cuda"](guide_project)
     code, events = play(project_environment, tmp_path, "verify.yml")
     assert code == 2
-    assert "OLLAMA_LLM_LIBRARY=cuda" in told(events)
+    assert "OLLAMA_LLM_LIBRARY=cuda" in excerpt(events)
 
 
 def test_diagnose_changes_nothing(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_sound_model_is_left_alone(guide_project: Project, project_environment
     bed.FAULTS["healthy"](guide_project)
     before = digests(guide_project)
     code, events = play(project_environment, tmp_path, "repull-model.yml")
-    assert (code, changes(events)) == (0, []), told(events)
+    assert (code, changes(events)) == (0, []), excerpt(events)
     assert digests(guide_project) == before
 
 
@@ -85,11 +85,11 @@ def test_only_the_damaged_layer_is_moved_aside_and_fetched(
     assert blobs(guide_project)[name] != name
     with registry(guide_project, MODEL) as mirror:
         code, events = play(project_environment, tmp_path, "repull-model.yml", variables={"registry": mirror})
-        assert code == 0, told(events)
+        assert code == 0, excerpt(events)
         assert changes(events)[0].startswith(f"move the damaged layer {name[7:19]} ")
         assert blobs(guide_project) == before
         again, events = play(project_environment, tmp_path, "repull-model.yml", variables={"registry": mirror})
-        assert (again, changes(events)) == (0, []), told(events)
+        assert (again, changes(events)) == (0, []), excerpt(events)
 
 
 def test_the_env_file_is_edited_and_its_reader_recreated(
@@ -103,14 +103,14 @@ def test_the_env_file_is_edited_and_its_reader_recreated(
     api = "ai-native-api"
     before = json.loads(guide_project.engine.docker("inspect", api).stdout)[0]["Id"]
     code, events = play(project_environment, tmp_path, "switch-model.yml", variables={"to": other})
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert (guide_project.folder / ".env").read_text(encoding="utf-8") == f"OLLAMA_MODEL={other}\n"
     now = json.loads(guide_project.engine.docker("inspect", api).stdout)[0]
     assert now["Id"] != before
     assert f"OLLAMA_MODEL={other}" in now["Config"]["Env"]
     assert container_id(guide_project) == running
     again, events = play(project_environment, tmp_path, "switch-model.yml", variables={"to": other})
-    assert (again, changes(events)) == (0, []), told(events)
+    assert (again, changes(events)) == (0, []), excerpt(events)
 
 
 def test_what_was_edited_is_rolled_back(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_what_was_edited_is_rolled_back(guide_project: Project, project_environm
         encoding="utf-8",
     )
     code, events = play(project_environment, tmp_path, str(book))
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     gone = set(before.decode().splitlines()) - set(file.read_text(encoding="utf-8").splitlines())
     assert {re.split(r"[-=]", line.strip(), maxsplit=2)[1].strip() for line in gone} == {
         "OLLAMA_NUM_GPU",
@@ -134,7 +134,7 @@ def test_what_was_edited_is_rolled_back(guide_project: Project, project_environm
     }
     assert bed.layers(guide_project) == "33/33"
     code, events = play(project_environment, tmp_path, "rollback.yml")
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert file.read_bytes() == before
 
 
@@ -147,7 +147,7 @@ FORMS = {
     "merge": "x-e: &e\n  OLLAMA_LLM_LIBRARY: cuda\nservices:\n  ollama:\n    image: x\n    environment:\n      <<: *e\n      A: '1'\n",
     "alias of one": "x-e: &e\n  - OLLAMA_LLM_LIBRARY=cuda\nservices:\n  ollama:\n    image: x\n    environment: *e\n",
     "anchored": "services:\n  ollama:\n    image: x\n    environment: &e\n      - OLLAMA_LLM_LIBRARY=cuda\n  api:\n    image: y\n    environment: *e\n",
-    "merged beside": "x-e: &e\n  A: '1'\nservices:\n  ollama:\n    image: x\n    environment:\n      <<: *e\n      OLLAMA_LLM_LIBRARY: cuda\n",
+    "merged with a key": "x-e: &e\n  A: '1'\nservices:\n  ollama:\n    image: x\n    environment:\n      <<: *e\n      OLLAMA_LLM_LIBRARY: cuda\n",
     "interpolated": "services:\n  ollama:\n    image: x\n    environment:\n      - OLLAMA_LLM_LIBRARY=${LIB:-cuda}\n      - A=${B:-1}\n",
     "windows": "services:\r\n  ollama:\r\n    image: x\r\n    environment:\r\n      - OLLAMA_LLM_LIBRARY=cuda\r\n      - A=1\r\n",
 }

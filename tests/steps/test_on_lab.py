@@ -58,7 +58,7 @@ def layers(events: list[dict[str, Any]]) -> list[int] | None:
     return next((one for one in reversed([one for one in known if one])), None)
 
 
-def told(events: list[dict[str, Any]]) -> str:
+def excerpt(events: list[dict[str, Any]]) -> str:
     kinds = {"task_result", "note", "change_end", "rung_skipped"}
     return json.dumps([event for event in events if event["event"] in kinds], indent=1)
 
@@ -100,8 +100,8 @@ ALIKE = ("visible-devices", "gpu-overhead", "num-parallel-8", "context-request")
 )
 def test_the_right_steps_and_no_others(lab: Lab, fault: str, book: str, expected: list[str]) -> None:
     code, events = lab(fault, f"{book}.yml")
-    assert code == 0, told(events)
-    assert steps(events) == expected, told(events)
+    assert code == 0, excerpt(events)
+    assert steps(events) == expected, excerpt(events)
     assert layers(events) == [33, 33]
 
 
@@ -114,18 +114,18 @@ def test_what_would_help_names_no_program_that_is_never_closed(lab: Lab) -> None
 
 def test_the_volume_is_recreated_with_the_hosts_name_alone(lab: Lab) -> None:
     code, events = lab("healthy", "recreate-volume.yml")
-    assert (code, steps(events)) == (5, []), told(events)
+    assert (code, steps(events)) == (5, []), excerpt(events)
     code, events = lab(None, "recreate-volume.yml", "--yes-destroy", HOST)
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert steps(events) == ["volume.recreated", "model.reloaded"]
     assert layers(events) == [33, 33]
 
 
 def test_an_edit_is_rolled_back(lab: Lab) -> None:
     code, events = lab("llm-library-cuda", "fix-offload.yml")
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     code, events = lab(None, "rollback.yml")
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert steps(events) == ["file.restored", "stack.up", "model.reloaded"]
     assert layers(events) == [0, 33]
 
@@ -133,13 +133,13 @@ def test_an_edit_is_rolled_back(lab: Lab) -> None:
 def test_diagnose_changes_nothing(lab: Lab) -> None:
     _, events = lab("vram-occupied", "diagnose.yml")
     assert steps(events) == []
-    assert "chrome.exe" in told(events)
+    assert "chrome.exe" in excerpt(events)
 
 
 def test_verify_says_what_does_not_hold(lab: Lab) -> None:
     code, events = lab("vram-occupied", "verify.yml")
     assert (code, steps(events)) == (2, ["model.responds"])
-    assert "ask first: name it in close" in told(events)
+    assert "ask first: name it in close" in excerpt(events)
     assert held(events) == {
         "before, driver": True, "before, room": False, "at the start, settings": True, "at the start, containers": True,
         "at the start, GPU in the container": True, "afterwards, layers": False, "afterwards, speed": False,
@@ -162,10 +162,11 @@ def held(events: list[dict[str, Any]]) -> dict[str, bool]:
 
 def test_what_survives_a_restart_is_said(lab: Lab) -> None:
     code, events = lab("healthy", "verify.yml", "-e", '{"survives_restart": true}')
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert steps(events) == ["model.responds", "ollama.restarted", "model.loaded"]
-    assert "survives: 33/33 layers before the restart, 33/33 layers after it; lost: that the model stays loaded for good" in told(
-        events
+    assert (
+        "survives: 33/33 layers before the restart, 33/33 layers after it; lost: that the model stays loaded for good"
+        in excerpt(events)
     )
     code, events = lab("vram-occupied", "verify.yml", "-e", '{"survives_restart": true}')
     assert (code, "ollama.restarted" in steps(events)) == (2, False)  # what does not hold needs no restart
@@ -182,6 +183,6 @@ def test_what_survives_a_restart_is_said(lab: Lab) -> None:
 )
 def test_what_cannot_be_done_is_said_and_nothing_stronger_is_tried(lab: Lab, fault: str, code: int, said: str) -> None:
     ended, events = lab(fault, "free-vram.yml")
-    assert ended == code, told(events)
-    assert said in told(events)
+    assert ended == code, excerpt(events)
+    assert said in excerpt(events)
     assert set(steps(events)) <= {"vram.free"}

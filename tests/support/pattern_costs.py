@@ -80,7 +80,7 @@ class _Check:
             if within:
                 yield f"a repeat in a repeat: {_shown(own)}"
             if state.before & own:
-                yield f"two repeats of {_shown(state.before & own)} beside each other"
+                yield f"two repeats of {_shown(state.before & own)} in sequence"
             if self.can_fail(rest) and state.unguarded:
                 yield f"begins with a repeat of {_shown(own)}"
             elif self.can_fail(rest) and state.prefix and state.prefix <= own:

@@ -84,7 +84,7 @@ class Service:
 
     @contextmanager
     def started_by_hand(self, *, logged: bool = True, **environment: str) -> Iterator[Path]:
-        """Stop the unit and let a user start the server in its place; return the file that its output goes to.
+        """Stop the unit, start the server as a user would, and return the file with its output.
 
         Without `logged` the output goes through a pipe into that file, which nothing finds from the server's process.
         """

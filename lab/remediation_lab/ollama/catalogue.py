@@ -52,8 +52,8 @@ _BYTE_PAIRS = {
 def _information(file: ModelFile) -> dict[str, Any]:
     shape = file.shape
     arch = shape.architecture
-    told = arch in _TELL_LENGTHS or shape.head_dim != shape.embedding // shape.heads
-    lengths = {f"{arch}.attention.{key}": shape.head_dim for key in ("key_length", "value_length")} if told else {}
+    explicit = arch in _TELL_LENGTHS or shape.head_dim != shape.embedding // shape.heads
+    lengths = {f"{arch}.attention.{key}": shape.head_dim for key in ("key_length", "value_length")} if explicit else {}
     rope = {} if arch in _TELL_LENGTHS else {f"{arch}.rope.dimension_count": shape.head_dim}
     return {
         "general.architecture": arch,
@@ -84,10 +84,10 @@ def _flat(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 class Catalogue:
     """The model store behind its HTTP answers."""
 
-    def __init__(self, store: ModelStore, clock: LabClock, blobs: str, network: float, *, told: bool = False) -> None:
+    def __init__(self, store: ModelStore, clock: LabClock, blobs: str, network: float, *, capabilities: bool = False) -> None:
         self.store = store
-        self._told = told
-        """Whether tags tell capabilities and lengths too (v0.30 and newer)."""
+        self._capabilities = capabilities
+        """Whether tags list capabilities and lengths (v0.30 and newer)."""
         self._clock = clock
         self._blobs = blobs
         self._network = network
@@ -118,7 +118,7 @@ class Catalogue:
 
     def _about(self, model: Model) -> dict[str, Any]:
         readable = model.damage not in _UNREADABLE
-        if not self._told or not readable:
+        if not self._capabilities or not readable:
             return {"details": details(model)}
         lengths = {"context_length": model.file.context, "embedding_length": model.file.shape.embedding}
         return {"details": {**details(model), **lengths}, "capabilities": ["completion"]}

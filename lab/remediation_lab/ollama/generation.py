@@ -43,7 +43,7 @@ class Tally:
 
     def fields(self, now: float) -> dict[str, int]:
         """Return the durations; zero fields are left out, as Go's omitempty does."""
-        told = {
+        figures = {
             "total_duration": int((now - self.started) * golang.SECOND),
             "load_duration": self.load,
             "prompt_eval_count": self.prompt_count,
@@ -51,7 +51,7 @@ class Tally:
             "eval_count": self.count,
             "eval_duration": self.spent,
         }
-        return {key: value for key, value in told.items() if value}
+        return {key: value for key, value in figures.items() if value}
 
 
 def seconds_per_token(runner: Runner, pace: Pace) -> float:

@@ -83,12 +83,12 @@ class Inference:
         tally.prompt_count = sum(2 + len(str(text)) // 4 for text in texts)
         if not many:
             return of_json({"embedding": list(_EMBEDDING)})
-        told = {
+        figures = {
             key: value
             for key, value in tally.fields(self._clock.now()).items()
             if key in {"total_duration", "load_duration", "prompt_eval_count"}
         }
-        return of_json({"model": body["model"], "embeddings": [list(_EMBEDDING) for _ in texts], **told})
+        return of_json({"model": body["model"], "embeddings": [list(_EMBEDDING) for _ in texts], **figures})
 
     def openai(self, body: Mapping[str, Any]) -> Answer:
         """Answer /v1/chat/completions without and with streaming; num_gpu cannot be sent this way (facts/ollama 3)."""

@@ -189,14 +189,14 @@ class Loader:
     def _check_ram(self, load: Load) -> None:
         need = sum(load.wish.needs) - sum(load.wish.needs[index] for index in load.plan.span)
         if need > self._ram.free + self._ram.swap:
-            told, text = self.release.refusal(load, need)
-            for entry in told:
+            lines, text = self.release.refusal(load, need)
+            for entry in lines:
                 self.journal.write(entry)
             raise ApiError(500, text)
 
-    def _starve(self, load: Load, told: Iterator[str]) -> NoReturn:
+    def _starve(self, load: Load, lines: Iterator[str]) -> NoReturn:
         last = ""
-        for last in told:
+        for last in lines:
             self.journal.write(last)
         why = f"{last}\npanic:" if self.release.tells_why_it_died else "exit status 2"
         text = f"llama runner process has terminated: {why}"

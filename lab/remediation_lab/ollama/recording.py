@@ -14,9 +14,9 @@ BROKEN = frozenset({"INIT", "COUNT", "CTX", "CC"})
 
 def driver(notes: Sequence[str]) -> dict[str, int]:
     """Return the answer of a simulated driver of v0.9.6; nothing where there was none."""
-    told = next((note for note in notes if note.startswith("simulated driver: ")), "")
-    found = {name: int(value) for name, value in re.findall(r"FAKE_([A-Z]+)=(\d+)", told)}
-    return {"FREE": DRIVER_FREE, **found} if told else {}
+    note = next((line for line in notes if line.startswith("simulated driver: ")), "")
+    found = {name: int(value) for name, value in re.findall(r"FAKE_([A-Z]+)=(\d+)", note)}
+    return {"FREE": DRIVER_FREE, **found} if note else {}
 
 
 def mebibytes(text: str) -> int:

@@ -67,7 +67,11 @@ class OllamaServer:
         self._loader = kind(run, device if device and self._usable(device) else None, memory)
         self._scheduler = Scheduler(self._loader)
         self._catalogue = Catalogue(
-            models, clock, golang.joined(self._settings.models, "blobs"), run.pace.network, told=self._release.llama_server
+            models,
+            clock,
+            golang.joined(self._settings.models, "blobs"),
+            run.pace.network,
+            capabilities=self._release.llama_server,
         )
         self._inference = Inference(run, self._catalogue, self._scheduler, self._default_context)
         self._routes = self._table()
@@ -144,9 +148,9 @@ class OllamaServer:
                 self._journal.write(text)
             answer = _failure(error, openai=route.startswith("/v1/"))
         chunks = () if method == "HEAD" else answer.chunks
-        told = self._logged(iter(chunks), answer.status, began, (method, route, client))
-        next(told)
-        return replace(answer, chunks=told)
+        logged = self._logged(iter(chunks), answer.status, began, (method, route, client))
+        next(logged)
+        return replace(answer, chunks=logged)
 
     def state(self) -> dict[str, Any]:
         """Return everything that a later process needs to play on, as JSON values."""
@@ -252,10 +256,10 @@ def _installed(release: Release, program: str) -> Release:
 def _progress(lines: Iterator[dict[str, Any]], body: Mapping[str, Any]) -> Answer:
     if body.get("stream") is False:
         return of_json(list(lines)[-1], kind="application/json")
-    return of_lines(_told(lines))
+    return of_lines(_with_error(lines))
 
 
-def _told(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _with_error(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     try:
         yield from lines
     except ApiError as error:  # the status line is out already, so the error is a line under 200

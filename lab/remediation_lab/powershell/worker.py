@@ -92,10 +92,12 @@ class Worker:
     def _value(self, number: object, index: int, call: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         if not data.get("tell"):
             return self._world.call("probe", name=call.get("name"), data=data, timeout=call.get("timeout", 30.0))
-        told = _Told(lambda piece: self._say({"id": number, "call": index, "stream": "told", "data": _b64(piece)}))
-        value: Any = self._world.call("probe", hear=told, name=call.get("name"), data=data, timeout=call.get("timeout", 30.0))
+        sender = _ChunkSender(lambda piece: self._say({"id": number, "call": index, "stream": "chunk", "data": _b64(piece)}))
+        value: Any = self._world.call(
+            "probe", on_chunk=sender, name=call.get("name"), data=data, timeout=call.get("timeout", 30.0)
+        )
         if "body" in value:
-            value["body"] = _b64(base64.b64decode(value["body"])[told.size :])
+            value["body"] = _b64(base64.b64decode(value["body"])[sender.size :])
         return value
 
     def _framed(self, number: object, index: int, reply: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ class Worker:
         self._stdout.flush()
 
 
-class _Told:
+class _ChunkSender:
     """What leaves of an answer before it is whole."""
 
     def __init__(self, say: Callable[[bytes], None]) -> None:

@@ -38,7 +38,7 @@ def lab_echo(machine: Machine, call: Call) -> Done:
     seconds = float(options["--sleep"])
     if machine.clock.now() + seconds > call.deadline:
         machine.clock.sleep(call.deadline - machine.clock.now())
-        raise Refusal("timeout", f"{call.argv[0]} did not end in time and was told to stop")
+        raise Refusal("timeout", f"{call.argv[0]} did not end in time and was stopped")
     machine.clock.sleep(seconds)
     rc, stderr = int(options["--rc"], 0), options["--stderr"].encode()
     if words == ["--cat"]:
@@ -46,8 +46,8 @@ def lab_echo(machine: Machine, call: Call) -> Done:
     if options["--bytes"]:
         count = int(options["--bytes"])
         return Done(rc, (bytes(range(256)) * (count // 256 + 1))[:count], stderr)
-    told = {"argv": words, "cwd": call.cwd, "env": dict(call.env), "stdin": base64.b64encode(call.stdin).decode()}
-    return Done(rc, json.dumps(told).encode() + b"\r\n", stderr)
+    seen = {"argv": words, "cwd": call.cwd, "env": dict(call.env), "stdin": base64.b64encode(call.stdin).decode()}
+    return Done(rc, json.dumps(seen).encode() + b"\r\n", stderr)
 
 
 def certutil(machine: Machine, call: Call) -> Done:

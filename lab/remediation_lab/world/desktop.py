@@ -82,7 +82,7 @@ class Desktop:
             due = [each.at for each in self._state.due if each.what == "engine"]
             now = self._clock.now()
             if now >= until:
-                raise Refusal("timeout", "docker desktop did not end in time and was told to stop")
+                raise Refusal("timeout", "docker desktop did not end in time and was stopped")
             self._clock.sleep(min(max(0.05, (due[0] if due else until) - now), until - now))
             if due and due[0] <= self._clock.now():
                 self._state.due = [each for each in self._state.due if each.what != "engine"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediation_lab import programs
-from remediation_lab.wire import Hear, Json, Refusal
+from remediation_lab.wire import Json, OnChunk, Refusal
 from remediation_lab.world import booting
 from remediation_lab.world.clock import MachineClock
 from remediation_lab.world.desktop import Desktop
@@ -177,12 +177,14 @@ class Machine:
             self.state.now = self.clock.now()
             return self.state.to_json()
 
-    def op_probe(self, name: str, data: dict[str, Any] | None = None, timeout: float = 30.0, hear: Hear | None = None) -> Json:
-        """Run a probe by name; `hear` gets the body of an HTTP answer as it comes, in base64."""
+    def op_probe(
+        self, name: str, data: dict[str, Any] | None = None, timeout: float = 30.0, on_chunk: OnChunk | None = None
+    ) -> Json:
+        """Run a probe by name; `on_chunk` gets the body of an HTTP answer as it comes, in base64."""
         probe = PROBES.get(name)
         if probe is None:
             raise Refusal("error", f"no probe {name!r} is known here: {', '.join(sorted(PROBES))}")
-        return probe(self, {"timeout": timeout, **(data or {}), "hear": hear})
+        return probe(self, {"timeout": timeout, **(data or {}), "on_chunk": on_chunk})
 
     def op_windows(self, what: str, **fields: Json) -> Json:
         """Answer a command of Windows itself, for a real PowerShell."""
@@ -274,7 +276,7 @@ class Machine:
         call = programs.Call(tuple(argv), stdin, cwd or "C:\\Users\\ops", dict(env or {}), self.clock.now() + timeout)
         done = program(self, call)
         if self.clock.now() > call.deadline:
-            raise Refusal("timeout", f"{argv[0]} did not end within {timeout:g} s and was told to stop")
+            raise Refusal("timeout", f"{argv[0]} did not end within {timeout:g} s and was stopped")
         return done
 
 

@@ -11,7 +11,7 @@ from remediation_lab.ollama import registry
 from remediation_lab.ollama.answers import Answer, NoAnswer
 from remediation_lab.ollama.loader import Pace
 from remediation_lab.ollama.server import OllamaServer
-from remediation_lab.wire import Hear, Refusal
+from remediation_lab.wire import OnChunk, Refusal
 from remediation_lab.world.clock import MachineClock
 from remediation_lab.world.serving import Serving
 
@@ -32,11 +32,18 @@ class Network:
         self._serving, self._clock = serving, clock
 
     def request(  # the probe's fields, always given by name
-        self, *, method: str, url: str, body: str | None, timeout: float, silence: float | None = None, hear: Hear | None = None
+        self,
+        *,
+        method: str,
+        url: str,
+        body: str | None,
+        timeout: float,
+        silence: float | None = None,
+        on_chunk: OnChunk | None = None,
     ) -> dict[str, Any]:
         """Make one request and return the `http` probe's value; raises Refusal (refused, timeout, error).
 
-        `hear` gets each piece of the body as it comes, in base64; after `silence` seconds without one the request is given up.
+        `on_chunk` gets each piece of the body as it comes, in base64; after `silence` seconds without one the request is given up.
         """
         began = self._clock.now()
         if url.startswith(_REGISTRY) and method == "GET":
@@ -48,7 +55,7 @@ class Network:
         with self._clock.hurried():
             try:
                 answer = server.handle(method, path, (body or "").encode(), "172.18.0.1")
-                chunks, first = self._read(answer, began, timeout, url, hear, silence=silence)
+                chunks, first = self._read(answer, began, timeout, url, on_chunk, silence=silence)
             except NoAnswer:
                 self._clock.sleep(began + min(timeout, silence or timeout) - self._clock.now())
                 raise (_late(url, timeout) if silence is None or silence >= timeout else _silent(silence)) from None
@@ -136,7 +143,7 @@ class Network:
 
         # with the answer's pieces and not by a separate clock: on a busy machine the whole answer could pass between two looks
         try:
-            value = self.request(method="POST", url=url, body=body, timeout=timeout, hear=watch)
+            value = self.request(method="POST", url=url, body=body, timeout=timeout, on_chunk=watch)
         except Refusal as late:
             if late.kind != "timeout" or not came:
                 raise
@@ -172,7 +179,7 @@ class Network:
         return server, parts.path + (f"?{parts.query}" if parts.query else "")
 
     def _read(  # the request's fields
-        self, answer: Answer, began: float, timeout: float, url: str, hear: Hear | None, *, silence: float | None
+        self, answer: Answer, began: float, timeout: float, url: str, on_chunk: OnChunk | None, *, silence: float | None
     ) -> tuple[list[bytes], float | None]:
         chunks: list[bytes] = []
         first: float | None = None
@@ -185,9 +192,9 @@ class Network:
             if chunk and first is None:
                 first = self._clock.now() - began
             chunks.append(chunk)
-            if hear is not None:
+            if on_chunk is not None:
                 try:
-                    hear(base64.b64encode(chunk).decode())
+                    on_chunk(base64.b64encode(chunk).decode())
                 except OSError:  # the client is gone, and a server gives up an answer without a reader
                     answer.close()
                     raise

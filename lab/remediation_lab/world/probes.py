@@ -155,7 +155,7 @@ def http(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
             body=data.get("body"),
             timeout=float(data["timeout"]),
             silence=None if data.get("silence") is None else float(data["silence"]),
-            hear=data.get("hear"),
+            on_chunk=data.get("on_chunk"),
         )
     except Refusal as refusal:
         return {"error": {"kind": refusal.kind, "message": refusal.message}}

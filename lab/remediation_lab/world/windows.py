@@ -53,7 +53,7 @@ class Windows:
         """Answer one question; raises Refusal."""
         handler = getattr(self, f"ask_{what}", None)
         if handler is None:
-            raise Refusal("error", f"Windows is not asked for {what!r}")
+            raise Refusal("error", f"unknown question for Windows: {what!r}")
         return handler(**fields)
 
     def change(self, what: str, fields: Mapping[str, Json]) -> Json:

@@ -259,6 +259,8 @@ def _ollama(reader: Reader) -> Iterator[Check]:
 def server_checks(reader: Reader) -> Iterator[Check]:
     """Check what serves the model. A host on which nothing is found has its fault in the check of Ollama itself."""
     serving = reader.services.serving()
+    if serving.elsewhere is not None:
+        yield worth_knowing("server", str(serving.elsewhere), f"{_SETTINGS}, the server's log", serving.elsewhere.next_step)
     if serving.manager is Manager.NOTHING:
         return
     yield _manager(serving)

@@ -245,7 +245,7 @@ TRIALS: tuple[Trial, ...] = (
           "Get-CimInstance Win32_PerfFormattedData_GPUPerformanceCounters_GPUProcessMemory | Select-Object -First 3 Name, LocalUsage", _process_memory),
     Trial("adapter", "the adapter whose use is nearest to nvidia-smi's is the card",
           "Get-CimInstance Win32_PerfFormattedData_GPUPerformanceCounters_GPUAdapterMemory; nvidia-smi --query-gpu=memory.used --format=csv", _counters),
-    Trial("refused", "a closed port is told from a time-out",
+    Trial("refused", "a closed port differs from a time-out",
           "try { [Net.WebRequest]::Create('http://127.0.0.1:9/').GetResponse() } catch { $_.Exception.GetBaseException().SocketErrorCode }", _http),
     Trial("first-byte", "the first byte of an answer has a time", "curl.exe -sN http://127.0.0.1:11434/api/version", _first_byte),
     Trial("samples", "nvidia-smi can be sampled every second", "1..3 | ForEach-Object { Measure-Command { nvidia-smi | Out-Null } }", _samples),
@@ -261,7 +261,7 @@ TRIALS: tuple[Trial, ...] = (
     Trial("measured-request", "a request is measured while GPU and CPU are sampled", "remediate diagnose --probe-seconds 5 --limit HOST"),
     Trial("request-of-another-user", "a file of another user is refused as such",
           "try { [IO.File]::OpenRead('C:\\Users\\OTHER\\x.json') } catch { $_.Exception.GetBaseException().GetType().Name }"),
-    Trial("close", "a program closes when its window is asked to, and which hide in the tray",
+    Trial("close", "closing a program's window ends the program, or hides it in the tray",
           "Start-Process notepad; Start-Sleep 2; (Get-Process notepad).CloseMainWindow()"),
     Trial("task-folder", "the desktop's user may write below ProgramData",
           '$f = mkdir "$env:ProgramData\\remediation-test"; (Get-Acl $f).Access | Format-Table IdentityReference, FileSystemRights; Remove-Item $f'),
@@ -286,13 +286,13 @@ TRIALS: tuple[Trial, ...] = (
     Trial("envelope", "how WinRM refuses a message that is too large",
           "winrm set winrm/config '@{MaxEnvelopeSizekb=\"150\"}' # then, from the controller, a play that writes a file of 200 kB"),
     Trial("container-script", "a script of several lines reaches a container unharmed", 'docker run --rm alpine sh -c "echo one`necho two"'),
-    Trial("link", "a link is told from other reparse points, with its target", "Get-ChildItem C:\\Users -Force | Select-Object Name, LinkType, Target"),
+    Trial("link", "a link differs from other reparse points, and has its target", "Get-ChildItem C:\\Users -Force | Select-Object Name, LinkType, Target"),
     Trial("notify", "a message stays when its task is unregistered", "remediate play PLAYBOOK # with a step that shows a message"),
 )  # fmt: skip
 
 
 def run_trials(connection: Connection, clock: Clock) -> list[tuple[Trial, bool | None, str]]:
-    """Run every trial that a program can. Returns each with its result; None: not told, or for a person."""
+    """Run every trial that a program can. Returns each with its result; None: no result, or a trial for a person."""
     host = HostAnswers(connection, clock)
     done: list[tuple[Trial, bool | None, str]] = []
     for trial in TRIALS:

@@ -90,10 +90,10 @@ def _self_test(options: CheckHost, name: str) -> int:
             mark = "?" if trial.judge is None else {True: "✓", False: "✗", None: "·"}[right]
             sys.stdout.write(f"{mark} {trial.name:22} {trial.tells}{f' ({text})' if text else ''}\n")
             if right is not True:
-                sys.stdout.write(f"  {'':22} to tell: {trial.command}\n")
-        told, untold = codes.count(True), codes.count(None)
-        rest = f"{codes.count(False)} differ, {untold} not told, {len(done) - len(codes)} by hand"
-        sys.stdout.write(f"{told} as expected, {rest}. The report names no user, host or path: send it with an issue.\n")
+                sys.stdout.write(f"  {'':22} to find out: {trial.command}\n")
+        expected, unknown = codes.count(True), codes.count(None)
+        rest = f"{codes.count(False)} differ, {unknown} unknown, {len(done) - len(codes)} by hand"
+        sys.stdout.write(f"{expected} as expected, {rest}. The report names no user, host or path: send it with an issue.\n")
     return 2 if False in codes else 0
 
 

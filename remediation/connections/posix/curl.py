@@ -22,10 +22,10 @@ from remediation.model.text.visible import brief
 
 _REFUSED, _TIMED_OUT = 7, 28
 _MARK = b"\x1e"
-"""Stands before what curl says of the transfer; no JSON holds it, so a body is heard as it comes, up to the last of these."""
+"""Separates the body from curl's transfer report. JSON never contains it, so a body can be streamed up to the last separator."""
 _TAIL = f"{_MARK.decode()}%{{http_code}} %{{time_total}} %{{time_starttransfer}} %{{redirect_url}}"
 Stream = Callable[[Run, Callable[[bytes], None], int], Reply]
-"""Runs a program on the host; the callable is given its stdout as it comes, and of that at most so many bytes are accepted."""
+"""Runs a program on the host, passes its stdout to the callable as it arrives, and accepts at most the given number of bytes."""
 
 
 def request_by_curl(call: Http, run: Stream, missing: str = "the host has no curl") -> Reply:

@@ -75,7 +75,7 @@ def execute_command(
         if dog.expired:
             raise Late(None) from error
         raise Broken(str(error) or type(error).__name__) from error
-    except BaseException:
+    except BaseException:  # an interrupt or too much output: the program must not go on
         interrupted(_group(_marked_words(err.so_far, mark)[0]))
         raise
     marked, rest = _marked_words(err.so_far, mark)

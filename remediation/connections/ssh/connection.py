@@ -78,7 +78,7 @@ class SshConnection:
                         host=self.host,
                         next_step="check the host, then run again",
                     ) from lost
-            except BaseException:
+            except BaseException:  # an interrupt: a late answer must not be taken for the next one
                 self._drop()
                 raise
         raise AssertionError  # the second attempt returns or raises

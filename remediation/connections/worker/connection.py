@@ -268,13 +268,13 @@ class WorkerConnection:
         except ChannelError:
             self._drop()
             return False
-        except BaseException:
+        except BaseException:  # an interrupt: a late answer must not be taken for the next one
             self._drop()
             raise
         return True
 
     def _started(self, limit: float) -> WorkerSession | None:
-        """Return the session with the worker, started if there is none; None if each call has a process of its own."""
+        """Return the worker session, starting it if needed, or None if each call starts its own process."""
         if self._closed:
             raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
         if self._session is None and not self._one_call_each:
@@ -303,7 +303,7 @@ class WorkerConnection:
             why = "exited at once" if missing.ended else f"did not answer within {self._greeting:g} s"
             self._note(
                 f"{self.host}: the PowerShell worker {why} ({missing.message}); "
-                "from now on, each call starts a PowerShell of its own, which is slower"
+                "from now on, each call starts a separate PowerShell, which is slower"
             )
             return
         self._session, self._failed_starts = session, 0

@@ -32,7 +32,7 @@ SLICE = 420_000
 """Bytes of a file per request or reply. A frame stays below 1 MB, and its line needs three Sends over WinRM."""
 LINE = 900_000
 """Size limit of a request before encoding."""
-TOLD = "told"
+CHUNK = "chunk"
 """The stream of an HTTP answer's chunks, sent before the answer is complete."""
 UNREAD = "unread"
 """The error kind of each call in a request that the worker could not parse. None of them was carried out."""
@@ -168,7 +168,7 @@ def answering(call: Http) -> Callable[[Mapping[str, Any]], Reply]:
         if isinstance(found, Failed) and found.kind == "redirected":
             return redirect_failure(call, int(reply["value"]["status"]), found.message)
         if isinstance(found, HttpReply):
-            notify_listener(call, found.body[len(content(reply, TOLD)) :])
+            notify_listener(call, found.body[len(content(reply, CHUNK)) :])
         return found
 
     return whole
@@ -187,7 +187,7 @@ def http_reply(reply: Mapping[str, Any]) -> Reply:
     first = value.get("first_byte")
     return HttpReply(
         status=int(value["status"]),
-        body=content(reply, TOLD) + content(value, "body"),
+        body=content(reply, CHUNK) + content(value, "body"),
         elapsed=float(value.get("elapsed") or 0.0),
         first_byte=None if first is None else float(first),
     )

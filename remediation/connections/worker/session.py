@@ -11,7 +11,7 @@ from typing import Any
 
 from remediation.connections.worker import bootstrap
 from remediation.connections.worker.frames import Frames, Garbled, line_of
-from remediation.connections.worker.protocol import TOLD, UNREAD
+from remediation.connections.worker.protocol import CHUNK, UNREAD
 from remediation.connections.worker.transport import (
     Channel,
     ChannelError,
@@ -191,7 +191,7 @@ class _PendingAnswer:
         index, stream, piece = int(frame["call"]), str(frame["stream"]), base64.b64decode(frame["data"], validate=True)
         self._tally.add(len(piece) + _FRAME)
         self._pieces.setdefault((index, stream), []).append(piece)
-        if stream == TOLD and index in self._on_chunk:
+        if stream == CHUNK and index in self._on_chunk:
             self._on_chunk[index](piece)
 
 

@@ -226,7 +226,7 @@ function Invoke-Run($Call, $Id, [int] $Index) {
     $done = $false
     try { $done = Receive-Program $job ([double] $Call.timeout * 1000) $Id $Index $false }
     finally { if (-not $done) { Stop-Program $job } }
-    if (-not $done) { return New-Failure 'timeout' ([string] $Call.argv[0] + ' did not end in ' + $Call.timeout + ' s and was told to stop') }
+    if (-not $done) { return New-Failure 'timeout' ([string] $Call.argv[0] + ' did not end in ' + $Call.timeout + ' s and was stopped') }
     $over = Get-TooMuch $job
     if ($over) { return New-Failure 'error' ('its ' + $over + ' is larger than 128 MB, the most that is accepted') }
     Get-Outcome $job
@@ -281,11 +281,11 @@ function Invoke-Poll($Call, $Id, [int] $Index) {
 
 # For probes, which are called by Invoke-Probe and see its variables: sends the beginning of an answer before the rest is known.
 # It is sent at once in a separate frame, and is not repeated in the probe's value.
-function Send-Told([byte[]] $Bytes) {
-    Write-Line ('{"id":' + $ToldRequest + ',"call":' + $ToldCall + ',"stream":"told","data":"' + [Convert]::ToBase64String($Bytes) + '"}')
+function Send-Chunk([byte[]] $Bytes) {
+    Write-Line ('{"id":' + $ChunkRequest + ',"call":' + $ChunkCall + ',"stream":"chunk","data":"' + [Convert]::ToBase64String($Bytes) + '"}')
 }
 
-function Invoke-Probe($Call, $ToldRequest, [int] $ToldCall) {
+function Invoke-Probe($Call, $ChunkRequest, [int] $ChunkCall) {
     $hash = ([string] $Call.sha256).ToLowerInvariant()
     if ($Call.script) {
         $bytes = [Convert]::FromBase64String($Call.script)

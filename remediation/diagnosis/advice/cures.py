@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 
+from remediation.diagnosis.advice.lost_device import lasting_cure
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.facts.host import VISIBILITY, needed_driver
@@ -33,6 +34,13 @@ class Runs(str, Enum):
 
 
 _ON_WINDOWS = {Manager.WINDOWS_SERVICE: Runs.SERVICE, Manager.WINDOWS_TASK: Runs.STARTED, Manager.PROCESS: Runs.STARTED}
+_NEAREST = (("gfx90", "9.0.0"), ("gfx101", "10.3.0"), ("gfx103", "10.3.0"), ("gfx11", "11.0.0"), ("gfx12", "12.0.0"))
+"""The version of the type that ROCm knows, by the start of types that are near to it."""
+_EVERY_WAY = (
+    "request the card by CDI (--device nvidia.com/gpu=all), or name the device files (--device /dev/nvidia0 and the others), or set "
+    '"exec-opts": ["native.cgroupdriver=cgroupfs"] in /etc/docker/daemon.json'
+)
+_KEPT = "this container keeps its card after a daemon-reload, so look for another reason: nvidia-smi and dmesg | grep -i xid on the host"
 _FOR_SERVICE = r"\Parameters"
 """The key of NSSM's own settings of a service."""
 
@@ -42,7 +50,9 @@ def cure_of(entry: Entry, facts: Facts, reading: Reading) -> str:
     platform, runs = reading.evidence.platform, _runs(reading.evidence)
     if runs is not None and entry.setting and (text := _setting(entry.setting, reading, runs)):
         return text
-    keys = [f"live-{platform}", "live", platform] if runs is not None else [platform]
+    native = () if runs in {None, Runs.DOCKER} else ("native",)
+    cluster = ("kubernetes",) if facts.holds("reported.kubernetes") else ()
+    keys = [f"live-{platform}", *native, "live", platform] if runs is not None else [*cluster, platform]
     words = next((entry.on[key] for key in keys if key in entry.on), entry.cure)
     return _filled(words, facts, reading)
 
@@ -112,7 +122,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
     evidence = reading.evidence
     windows = evidence.platform in {"windows", "docker-windows", "wsl"}
     variable = facts.first("visible.nothing", "visible.no_such_card", "visible.empty", "visible.uuid", "visible.chosen")
-    pids = [str(one.pid) for one in orphans(evidence)]
+    pids = [str(one.pid) for one in orphans(evidence)] or ["PID"]
     serving, config = evidence.serving, evidence.guest.config if evidence.guest is not None else None
     end = " ".join(
         ["taskkill", "/F", *(f"/PID {pid}" for pid in pids)] if evidence.platform == "windows" else ["sudo", "kill", *pids]
@@ -122,12 +132,14 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "host": "Windows" if windows else "the host",
         "restart": how_to_restart(reading),
         "card": re.sub(r" \d+ MiB$", "", (evidence.gpu or "this card").split(",")[0]),
+        "override": _override(facts),
         "variable": variable.said.split(" hides")[0].split(" names")[0] if variable else "CUDA_VISIBLE_DEVICES",
-        "orphans": end if pids else "sudo kill PID",
+        "orphans": end,
         "holder": _holder(reading),
         "unit": evidence.unit,
         "distribution": serving.name if serving is not None and serving.guest is not None else "DISTRIBUTION",
         "wslconfig": config.path if config is not None and config.path else "%UserProfile%\\.wslconfig",
+        "lasting": _lasting(reading),
         "cut_off": config.cut_off if config is not None else "",
     }
     text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
@@ -136,6 +148,25 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         .replace("NVIDIA driver to the newest release or newer", "NVIDIA driver to the newest release")
         .replace("driver the newest release or newer", "driver of the newest release")
     )
+
+
+def _override(facts: Facts) -> str:
+    """Return the ROCm version of the type nearest to this card's, a list where the type is not known."""
+    quotes = facts["card.gfx_outside"].quotes
+    kind = quotes[0].text if quotes else ""
+    return next(
+        (near for first, near in _NEAREST if kind.startswith(first)), "11.0.0 (RDNA 3), 10.3.0 (RDNA 1 and 2) or 9.0.0 (Vega)"
+    )
+
+
+def _lasting(reading: Reading) -> str:
+    """Return what keeps the card in the container after a daemon-reload: what this engine can do, else all ways."""
+    evidence = reading.evidence
+    if evidence.engine is None or evidence.container is None:
+        return _EVERY_WAY
+    labels = (evidence.container.get("Config") or {}).get("Labels") or {}
+    service = str(labels.get("com.docker.compose.service") or "")
+    return lasting_cure(evidence.engine, evidence.container.get("HostConfig") or {}, service=service) or _KEPT
 
 
 def _holder(reading: Reading) -> str:

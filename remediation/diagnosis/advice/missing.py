@@ -13,7 +13,7 @@ _OWN_LOG = frozenset({Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK, Manager.PRO
 """What starts a server and decides where its output goes."""
 _ENOUGH = 0.8
 _LIMIT_OF_CONTAINER = "docker inspect --format '{{.HostConfig.Memory}} {{.State.OOMKilled}}' ollama"
-_LIMIT_OF_SERVICE = "systemctl show ollama --property=MemoryMax; dmesg | grep -i oom"
+_ENDED = "dmesg | grep -i oom"
 
 
 def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> t
     if (
         facts.holds("load.died_without_layers") or reading.hit("runner_died") is not None
     ) and reading.evidence.platform != "windows":
-        wanted.append(_LIMIT_OF_CONTAINER if container else _LIMIT_OF_SERVICE)
+        wanted.append(_limit(reading))
     if not reading.asks:
         wanted.append("ollama show --parameters MODEL")
     if not wanted:
@@ -44,10 +44,21 @@ def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> t
     return tuple(wanted)
 
 
+def _limit(reading: Reading) -> str:
+    if reading.in_container:
+        return _LIMIT_OF_CONTAINER
+    serving = reading.evidence.serving
+    if serving is not None and serving.manager is Manager.PROCESS:
+        return _ENDED
+    return f"systemctl show {reading.evidence.unit} --property=MemoryMax; {_ENDED}"
+
+
 def _log(reading: Reading) -> str:
     if reading.in_container:
         return "docker logs --tail 4000 ollama"
     windows, serving = reading.evidence.platform == "windows", reading.evidence.serving
+    if serving is not None and serving.elsewhere is not None:
+        return serving.elsewhere.next_step
     if serving is not None and serving.manager in _OWN_LOG and serving.process is not None:
         log = serving.process.log
         return serving.how_to_log if not log else f"type {log}" if windows else f"tail -n 4000 {log}"

@@ -1,4 +1,4 @@
-"""Facts about a server in a distribution of WSL, seen from Windows."""
+"""Facts about what a collected host has, and about a server in a distribution of WSL that is seen from Windows."""
 
 # one fact a line, so that they can be read as a table
 # fmt: off
@@ -7,14 +7,34 @@ from __future__ import annotations
 
 from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.units import MIB, human
+from remediation.model.facts import Manager
 from remediation.model.finding import Quote
 
 _KERNEL = 512 * MIB
 """What the kernel of WSL's machine keeps of its memory, generously; /proc/meminfo counts the rest."""
 
 
+def derive_surroundings(sheet: Sheet) -> None:
+    """Record what a collected host has and lacks. Of pasted evidence that stays unknown."""
+    evidence, serving = sheet.reading.evidence, sheet.reading.evidence.serving
+    if evidence.collected_at is None or evidence.platform == "unknown":
+        return
+    failing = any(piece.kind == "docker_error" for piece in evidence.pieces)
+    contained = sheet.reading.in_container or (None if failing else False)
+    sheet.say("host.container", contained, "" if contained else "Ollama does not run in a container here")
+    linux = evidence.platform in {"linux", "docker-linux", "wsl"}
+    sheet.say("host.linux", linux, "" if linux else "the host runs Windows")
+    if evidence.platform in {"wsl", "docker-windows"} or (serving is not None and serving.wsl):
+        sheet.say("host.wsl", True)
+    elif contained is False:
+        sheet.say("host.wsl", False, "Ollama does not run in WSL here")
+    if serving is not None or contained:
+        systemd = serving is not None and serving.manager is Manager.SYSTEMD
+        sheet.say("host.systemd", systemd, "" if systemd else "no unit of systemd runs Ollama here")
+
+
 def derive_guest(sheet: Sheet) -> None:
-    """Record what is known of a distribution of WSL that holds the server, or can hold it."""
+    """Record the facts about a WSL distribution that holds the server or can hold it."""
     evidence, guest = sheet.reading.evidence, sheet.reading.evidence.guest
     if guest is None or evidence.serving is None:
         return

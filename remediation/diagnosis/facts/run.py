@@ -18,7 +18,6 @@ from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.runners import dead_runner, listed_at
 from remediation.diagnosis.units import GIB, human, parse_size
 from remediation.diagnosis.versions import Generation
-from remediation.model.facts import Manager
 from remediation.model.facts.server import restart_advice as restart
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
@@ -76,8 +75,8 @@ def how_to_restart(reading: Reading) -> str:
     """Return the command that restarts the server on its platform."""
     name = str((reading.evidence.container or {}).get("Name") or "").lstrip("/")
     windows, serving = reading.evidence.platform == "windows", reading.evidence.serving
-    if windows and serving is not None and serving.manager is Manager.WINDOWS_SERVICE and serving.name:
-        return f"restart the server: Restart-Service {serving.name}"
+    if serving is not None and not reading.in_container and (how := serving.how_to_restart):
+        return f"restart the server: {how}"
     return restart(name or ("ollama" if reading.in_container else ""), windows=windows, unit=reading.evidence.unit)
 
 

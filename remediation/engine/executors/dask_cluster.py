@@ -40,6 +40,7 @@ REACHING = 3.0
 
 _TRIES = 3
 _PACKAGE = "remediation"
+_log = logging.getLogger(__name__)
 _TLS = "set distributed.comm.tls (ca-file, client.key, client.cert) in Dask's configuration"
 
 
@@ -192,7 +193,13 @@ class DaskCluster:
 
         try:
             self._client.sync(ask, callback_timeout=REACHING)
-        except Exception:
+        except (
+            OSError,
+            asyncio.TimeoutError,
+            RuntimeError,
+            ValueError,
+        ) as error:  # refused, silent, without TLS, another protocol
+            _log.info("no direct connection to the workers of %s: %s", self.address, _in_words(error))
             return False
         return True
 

@@ -24,6 +24,7 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.event_data import FindingsData, GoalData, RungData, RungEndData, RungForesight
 from remediation.model.outcome import Outcome, Result
+from remediation.steps.resolve import NO_CONTAINER, served_natively
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import Reader
@@ -183,10 +184,21 @@ class LadderRun:
             sure = [choice.rung for choice in order.choices if choice.confirmed]
             if not any(self.learned(rung) for rung in sure or [choice.rung for choice in order.choices[:1]]):
                 break
-        self.left = order.left
         for left in order.left:
-            self.skip(left.rung, left.reason)
+            if self._without_container(left.rung):
+                self.absent[left.rung.name] = NO_CONTAINER
+            self.skip(left.rung, self.absent.get(left.rung.name, left.reason))
+        self.left = tuple(left for left in order.left if left.rung.name not in self.absent)
         return order
+
+    def _without_container(self, rung: Rung) -> bool:
+        """Return whether a step of the rung changes a container and the target has none; no dry run is needed for that."""
+        steps = self.context.ports.steps()
+        inside = any(steps[call.step].in_container and "container" not in call.params for call in rung.calls)
+        try:
+            return inside and self.snapshot is not None and served_natively(self.snapshot)
+        except HostError:
+            return False  # the target is not known
 
     def _past(self) -> list[tuple[Rung, bool]]:
         """Return the rungs tried here or by an interrupted process, with whether they changed something."""

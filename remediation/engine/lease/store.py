@@ -133,8 +133,8 @@ def full(host: str, folder: str, number: int) -> CallFailed:
     )
 
 
-def _when(moment: float) -> str:
+def _when(time: float) -> str:
     try:
-        return f"on {datetime.fromtimestamp(moment, tz=timezone.utc):%Y-%m-%d at %H:%M:%S UTC}"
+        return f"on {datetime.fromtimestamp(time, tz=timezone.utc):%Y-%m-%d at %H:%M:%S UTC}"
     except (OverflowError, ValueError, OSError):
         return "after the year 9999"

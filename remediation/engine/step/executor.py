@@ -205,8 +205,10 @@ class Attempt:
             failed = self.end(Outcome.UNVERIFIED, reason, observation)
         else:
             return None
-        if self.context.memory.failed is not None and change not in self.done:
-            self.context.memory.failed[change.key] = failed
+        if self.context.memory.failed is not None:
+            # what led up to the change and is to be made again for it (an unload before a load) would be in vain too
+            again = [item for item in self.done if observation.plans(item)]
+            self.context.memory.failed.update({item.key: failed for item in (change, *again)})
         return failed
 
     def _selection(self, change: Change) -> Selected:

@@ -172,7 +172,7 @@ class CommandEngineWriter(CommandEngine):
         self._change("removing", name, "rm", name)
 
     def _api(self, method: str, path: str, body: Mapping[str, Any] | None = None, /, *, timeout: float = 60.0) -> Any:
-        """Make one request over ``docker system dial-stdio``, which reaches the engine wherever the command does."""
+        """Make one request over ``docker system dial-stdio``, which reaches the same engine as the command."""
         what = f"{method} {path.partition('?')[0]}"
         writes = method != "GET" and not path.endswith("/wait")
         call = replace(

@@ -84,7 +84,7 @@ def definition(record: Mapping[str, Any], changed: Mapping[str, Any], image: str
         config.pop("Hostname", None)  # the engine's own choice
         config.pop("Domainname", None) if shared else None
     if shared:
-        config.pop("ExposedPorts", None)  # the image's; the engine refuses them beside another container's network
+        config.pop("ExposedPorts", None)  # the image's; the engine refuses them with another container's network
     config["Image"] = image
     host["Links"] = [_link(each) for each in host.get("Links") or ()] or None
     host["Mounts"] = [*(host.get("Mounts") or ()), *_anonymous(record, host)] or None

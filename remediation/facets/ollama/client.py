@@ -174,6 +174,8 @@ class OllamaByHttp:
     def _folder(self) -> str:
         """Return a native server's model folder: from its environment, else the service's default, else root's."""
         serving = read_serving(self._snapshot)
+        if serving.elsewhere is not None:  # its models are not those of the server that is addressed
+            raise CallFailed(str(serving.elsewhere), host=self._snapshot.host, next_step=serving.elsewhere.next_step)
         environment = {**serving.declared, **((serving.process.environment if serving.process is not None else None) or {})}
         for name, below in (("OLLAMA_MODELS", ""), ("HOME", "/.ollama/models")):
             if environment.get(name):

@@ -12,19 +12,26 @@ from remediation.facets.machine.processes import WindowsProcesses
 from remediation.facets.machine.session import SESSION_PROBE
 from remediation.facets.machine.wsl import ask_wsl, in_distribution
 from remediation.facets.services.in_wsl import read_in_wsl
-from remediation.facets.services.serving import from_processes, read_serving
+from remediation.facets.services.serving import addressed_port, from_processes, read_serving
 from remediation.facets.services.windows import with_settings_of
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Manager, Process, ServerProcess, Serving
+from remediation.model.facts import Elsewhere, Manager, Process, ServerProcess, Serving
 
 LINES = 4000
 """Lines at the end that a diagnosis reads."""
 PROGRAMS = frozenset({"ollama.exe", "ollama app.exe"})
 _LINE = 250
 """Average length of a log line in bytes, rounded up. The end of the file is read by size."""
+_LISTENING = re.compile(r"\bListening on (\S*?):(\d{1,5})(?= \(version|\"|\s|$)")
 _INSTALLED = re.compile(r"(?i)^(.+\\AppData\\Local)\\Programs\\Ollama\\[^\\]+$")
 """Default installation path. It contains the %LOCALAPPDATA% of the server's user, where the log is too."""
+
+
+def last_listening(log: str) -> tuple[str, str] | None:
+    """Return the host and port at which the last server in a log listens."""
+    found = _LISTENING.findall(log)
+    return found[-1] if found else None
 
 
 def _outlived(server: ServerProcess, running: Sequence[Process]) -> bool:
@@ -35,10 +42,12 @@ def _outlived(server: ServerProcess, running: Sequence[Process]) -> bool:
 
 @checked("service_log")
 class ServiceLog:
-    """Reads a native server's log."""
+    """Reads the log of the native server that is addressed; with `anywhere` that of the one which is found."""
 
-    def __init__(self, look: Snapshot) -> None:
+    def __init__(self, look: Snapshot, *, anywhere: bool = False) -> None:
         self._snapshot = look
+        self._port = None if anywhere else addressed_port(str(look.hints.get("endpoint") or ""))
+        self._anywhere = anywhere
 
     def call(self, tail: int) -> Run | ReadFile:
         """Return the call that reads the end of the log; what serves Ollama is read first if it is unknown.
@@ -50,7 +59,9 @@ class ServiceLog:
             if guest is not None:
                 return self._journal_in(guest, tail)
             return ReadFile(self._redirected() or self._path(), limit=tail * _LINE, tail=True)
-        serving = read_serving(self._snapshot)
+        serving = read_serving(self._snapshot, anywhere=self._anywhere)
+        if serving.elsewhere is not None:
+            raise self._of_another(serving.elsewhere)
         if serving.manager is Manager.PROCESS and serving.process is not None:
             if not serving.process.log:  # the journal has at most the log of a server that ran before
                 raise CallFailed(
@@ -100,7 +111,15 @@ class ServiceLog:
     def read(self, *, tail: int) -> str:
         """Return the last `tail` lines of the log."""
         call = self.call(tail)
-        return self._file(call, tail) if isinstance(call, ReadFile) else self._journal(call)
+        log = self._file(call, tail) if isinstance(call, ReadFile) else self._journal(call)
+        listening = last_listening(log)
+        port = int(listening[1]) if listening is not None else None
+        if port is not None and self._port is not None and port != self._port:
+            raise self._of_another(Elsewhere(self._port, port, "the server that writes the log which was found"))
+        return log
+
+    def _of_another(self, other: Elsewhere) -> CallFailed:
+        return CallFailed(str(other), host=self._snapshot.host, next_step=other.next_step)
 
     def _journal(self, call: Run) -> str:
         reply = ask_wsl(self._snapshot, call)[0] if self._snapshot.platform == "windows" else self._snapshot.ask(call)[0]

@@ -16,6 +16,7 @@ fi
 for tool in nvidia-ctk nvidia-container-cli nvidia-container-runtime nvidia-container-runtime-hook nvidia-cdi-hook; do
   command -v "$tool" >/dev/null 2>&1 && echo "tool $tool"
 done
+command -v nvidia-ctk >/dev/null 2>&1 && echo "release $(nvidia-ctk --version 2>/dev/null | head -n 1)"
 config=/etc/nvidia-container-runtime/config.toml
 [ -r "$config" ] && sed 's/^/toml /' "$config"
 lsmod 2>/dev/null | sed -n 's/^\(nvidia[a-z_]*\) *[0-9]* *\([0-9]*\) *\(.*\)$/module \1 \2 \3/p'

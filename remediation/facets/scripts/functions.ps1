@@ -352,7 +352,7 @@ function Invoke-Smi([string] $Program, $Fields, [double] $Seconds) {
 }
 
 # Sends one HTTP request. Web: method, url, body (JSON text or null), timeout (seconds); silence (seconds without data before the
-# request times out, or null); tell: send received data about once a second with the worker's Send-Told, and return the rest as body;
+# request times out, or null); tell: send received data about once a second with the worker's Send-Chunk, and return the rest as body;
 # keep: on a timeout within an answer, return the received part with the error. Redirects are not followed.
 # Everything is in this one function, so that it can run in a separate runspace.
 function Invoke-Web {
@@ -392,10 +392,10 @@ function Invoke-Web {
     # At most one frame per second, and none too large for a line.
     function Step-Telling($Target) {
         if (-not $Web.tell -or $Target.Length -eq 0) { return }
-        if ($Target.Length -lt 200000 -and $watch.ElapsedMilliseconds - $told[0] -lt 1000) { return }
-        Send-Told ($Target.ToArray())
+        if ($Target.Length -lt 200000 -and $watch.ElapsedMilliseconds - $sent[0] -lt 1000) { return }
+        Send-Chunk ($Target.ToArray())
         $Target.SetLength(0)
-        $told[0] = $watch.ElapsedMilliseconds
+        $sent[0] = $watch.ElapsedMilliseconds
     }
 
     function Read-Answer($Response) {
@@ -405,7 +405,7 @@ function Invoke-Web {
         $last = $null
         $cut = $false
         $all = [long] 0
-        $told = @(-1000)  # time of the last frame
+        $sent = @(-1000)  # time of the last frame
         $reading = $null
         $buffer = New-Object byte[] 65536
         try {

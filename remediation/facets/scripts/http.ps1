@@ -1,5 +1,5 @@
 # Sends one HTTP request from this host. Data: method, url, body (JSON text or null), timeout (seconds), stream; silence (seconds
-# without data before the request times out, or null) and tell: received data is sent about once a second with the worker's Send-Told,
+# without data before the request times out, or null) and tell: received data is sent about once a second with the worker's Send-Chunk,
 # and the returned body is the rest. A server that refuses or does not answer is a value here, not a script error.
 param($Data)
 

@@ -1,5 +1,5 @@
 # All processes with owners and services. Owners, paths and roles that this login may not see are null. Command lines may hold secrets and stay
-# on the host: of them, only whether a process of Ollama is a runner is told.
+# on the host: of them, only whether a process of Ollama is a runner is returned.
 param($Data)
 
 $limit = 15  # seconds for all owners
@@ -25,7 +25,7 @@ function Get-Owner($Process) {
     if ($owners.ContainsKey([int] $Process.ProcessId)) { return $owners[[int] $Process.ProcessId] }
     if ($all -or $Process.SessionId -eq 0) { return }
     if ($watch.Elapsed.TotalSeconds -gt $limit) {
-        $Problems.Owner = 'not all owners were told within ' + $limit + ' s'
+        $Problems.Owner = 'not all owners were read within ' + $limit + ' s'
         return
     }
     try {

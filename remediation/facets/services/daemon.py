@@ -136,7 +136,7 @@ def gpu_software(text: str, engine: str) -> LinuxGpuSoftware:
     tools = tuple(rest for kind, rest in lines if kind == "tool")
     toml = [rest for kind, rest in lines if kind == "toml"]
     return LinuxGpuSoftware(
-        daemon, ToolkitFacts(tools, "\n".join([*toml, ""]) if toml else None),
+        daemon, ToolkitFacts(tools, "\n".join([*toml, ""]) if toml else None, next((rest for kind, rest in lines if kind == "release"), "")),
         {one.name: one for kind, rest in lines if kind == "module" for one in [_module(rest)]},
     )  # fmt: skip
 

@@ -16,7 +16,18 @@ from remediation.facets.services.unit_files import unit_of
 from remediation.facets.services.windows import change_windows, with_settings_of
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import Blocked, CallFailed
-from remediation.model.facts import Container, Manager, Process, ServerProcess, ServiceUnit, Serving, SourcedSetting, Target
+from remediation.model.facts import (
+    Container,
+    Elsewhere,
+    Manager,
+    Process,
+    ServerProcess,
+    ServiceUnit,
+    Serving,
+    SourcedSetting,
+    Target,
+)
+from remediation.model.facts.server import listening_port
 from remediation.model.text.digits import is_whole
 
 SERVER_RUN = Run(("sh", "-c", shell("server")), timeout=20.0)
@@ -101,6 +112,8 @@ class HostServicesWriter(HostServices):
                 f"{serving.words} is restarted in its distribution", host=self._snapshot.host,
                 next_step=f"wsl -d {serving.name} -u root -- systemctl restart {serving.guest_unit}, or the step wsl.restarted",
             )  # fmt: skip
+        if serving.elsewhere is not None:
+            raise Blocked(str(serving.elsewhere), host=self._snapshot.host, next_step=serving.elsewhere.next_step)
         if self._snapshot.platform == "windows" and serving.manager is Manager.NOTHING:
             raise Blocked("no Ollama server runs natively here", host=self._snapshot.host, next_step="start the Ollama app")
         if serving.manager is Manager.PROCESS and serving.process is not None:
@@ -155,10 +168,19 @@ def _cure(said: str, unit: str) -> str:
     return f"systemctl status {unit}; journalctl -u {unit} -n 50"
 
 
-def read_serving(look: Snapshot) -> Serving:
-    """Return what serves Ollama natively on a POSIX host, or `Manager.NOTHING` if that cannot be read."""
+def read_serving(look: Snapshot, *, anywhere: bool = False) -> Serving:
+    """Return what serves Ollama natively on a POSIX host, or `Manager.NOTHING` if that cannot be read.
+
+    A server at another port than the addressed one counts only with `anywhere`.
+    """
     reply = look.ask(SERVER_RUN)[0] if look.platform == "posix" else None
-    return from_script(reply.text, _endpoint(look)) if isinstance(reply, Completed) else Serving(Manager.NOTHING)
+    endpoint = "" if anywhere else _endpoint(look)
+    return from_script(reply.text, endpoint) if isinstance(reply, Completed) else Serving(Manager.NOTHING)
+
+
+def addressed_port(endpoint: str) -> int | None:
+    """Return the port of an endpoint, None without one."""
+    return listening_port(endpoint) if endpoint else None
 
 
 def _endpoint(look: Snapshot) -> str:
@@ -166,14 +188,24 @@ def _endpoint(look: Snapshot) -> str:
 
 
 def from_script(text: str, endpoint: str = "") -> Serving:
-    """Parse the output of ``server.sh``. Of several native servers the one at the port of `endpoint` is meant."""
+    """Parse the output of ``server.sh``. Of several native servers, return the one at the port of `endpoint`.
+
+    A server that is known to listen at another port is never returned. It is ``elsewhere`` if there is no other one.
+    """
     lines = [line.partition(" ")[::2] for line in text.splitlines()]
     processes = tuple(_processes(lines))
     native = [one for one in processes if not one.contained]
     units = tuple(_units(lines))
     wsl = ("wsl", "yes") in lines
-    meant = next((one for one in native if _serves_at(one, endpoint)), None)
-    started = [meant] if meant is not None else native
+    port = addressed_port(endpoint)
+    other = {one.pid: known for one in native if port is not None and (known := one.port) is not None and known != port}
+    candidates = [one for one in native if one.pid not in other]
+    if port is not None and native and not candidates:
+        first = native[0]
+        elsewhere = Elsewhere(port, other[first.pid], f"the process {first.pid} of {first.user}")
+        return Serving(Manager.NOTHING, others=tuple(native), wsl=wsl, elsewhere=elsewhere)
+    meant = next((one for one in candidates if port is not None and _port_of(one, units) == port), None)
+    started = [meant] if meant is not None else candidates
     unit = _chosen(units, started)
     # the main process of a unit may be a shell that started the server
     process = next((one for one in started if unit is not None and (unit.pid == one.pid or unit.name == one.unit)), None)
@@ -189,10 +221,11 @@ def from_script(text: str, endpoint: str = "") -> Serving:
     return Serving(Manager.PROCESS, process=process, others=others, wsl=wsl, settings=settings)
 
 
-def _serves_at(process: ServerProcess, endpoint: str) -> bool:
-    """Whether the environment of a process names the port of `endpoint`. A unit's process gets its address from the unit."""
-    named = (process.environment or {}).get("OLLAMA_HOST", "").strip("\"' /").rpartition(":")[2]
-    return is_whole(named) and endpoint.rstrip("/").rpartition(":")[2] == named
+def _port_of(process: ServerProcess, units: Sequence[ServiceUnit]) -> int | None:
+    """Return the port of a process, by its own environment, else by what its unit declares now; None if neither says it."""
+    unit = next((one for one in units if process.pid == one.pid or process.unit == one.name), None)
+    named = unit.environment.get("OLLAMA_HOST") if unit is not None else None
+    return process.port or (listening_port(named) if named else None)
 
 
 def from_processes(running: Sequence[Process]) -> Serving:

@@ -33,7 +33,7 @@ _KINDS = {Manager.WINDOWS_APP: "app", Manager.WINDOWS_SERVICE: "service", Manage
 def with_settings_of(look: Snapshot, serving: Serving) -> Serving:
     """Return a Windows server with its settings and their sources."""
     service = serving.name if serving.manager is Manager.WINDOWS_SERVICE else None
-    # the app writes a log of its own, at a known place
+    # the app writes its log at a known place
     process = serving.process.pid if serving.process is not None and serving.manager is not Manager.WINDOWS_APP else None
     data = {"service": service or None, "process": process, "sqlite": source("sqlite")}
     value = look.probe(Probe("server", data, timeout=60.0), "reading the settings of Ollama")

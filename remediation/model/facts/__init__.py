@@ -24,6 +24,7 @@ from remediation.model.facts.machine import (
 )
 from remediation.model.facts.ollama import Blob, GenerationFigures, Manifest, ModelEntry, ModelShow, PullProgress, Runner
 from remediation.model.facts.server import (
+    Elsewhere,
     Manager,
     ServerProcess,
     ServiceUnit,
@@ -43,6 +44,7 @@ __all__ = [
     "DaemonFacts",
     "DiskSpace",
     "DockerDesktop",
+    "Elsewhere",
     "EngineFacts",
     "Executed",
     "FileEntry",

@@ -40,10 +40,14 @@ class KernelModule:
 
 @dataclass(frozen=True, slots=True)
 class ToolkitFacts:
-    """NVIDIA's container toolkit: its programs on PATH, and ``config`` the text of ``config.toml``, None if unreadable."""
+    """NVIDIA's container toolkit: its programs on PATH, and ``config`` the text of ``config.toml``, None if unreadable.
+
+    ``release`` is what ``nvidia-ctk --version`` prints first, "" without that program.
+    """
 
     programs: tuple[str, ...] = ()
     config: str | None = None
+    release: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from remediation.model.text.digits import is_whole
+
+DEFAULT_PORT = 11434
+_LAST_PORT = 65535
+
 
 class Manager(str, Enum):
     """What starts the server and gives it its environment."""
@@ -55,6 +60,11 @@ class ServerProcess:
     log: str = ""
     environment: Mapping[str, str] | None = None
     contained: bool = False
+
+    @property
+    def port(self) -> int | None:
+        """The port at which it listens; None if its environment cannot be read."""
+        return None if self.environment is None else listening_port(self.environment.get("OLLAMA_HOST", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +145,31 @@ class WslServer:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """No server was found at the addressed port; ``who`` listens at another one."""
+
+    wanted: int
+    found: int
+    who: str
+
+    def __str__(self) -> str:
+        return f"no Ollama server was found here at port {self.wanted}; {self.who} listens at port {self.found}"
+
+    @property
+    def next_step(self) -> str:
+        """What to do next."""
+        return f"set endpoint: http://127.0.0.1:{self.found} in the inventory if that server is meant, else start the one at port {self.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """What serves the model on this host.
 
     ``name`` is the container, unit, service or task; ``process`` the running server. ``others`` are further native servers: a second
     installation. ``wsl`` is whether the host is a distribution of the Windows Subsystem for Linux. ``settings`` are the known
     settings with their sources. ``windows`` has their places on Windows, None elsewhere or if they could not be read. ``guest`` is
-    the server in a distribution of the Windows host, whose name is ``name``.
+    the server in a distribution of the Windows host, whose name is ``name``. ``elsewhere`` is the server that was
+    found where none listens at the addressed port: what serves there is not known (`Manager.NOTHING`).
     """
 
     manager: Manager
@@ -153,6 +181,7 @@ class Serving:
     settings: tuple[SourcedSetting, ...] = ()
     windows: WindowsServer | None = None
     guest: WslServer | None = None
+    elsewhere: Elsewhere | None = None
 
     @property
     def words(self) -> str:
@@ -181,6 +210,21 @@ class Serving:
         return "start it with its output in a file: ollama serve > ollama.log 2>&1"
 
     @property
+    def how_to_restart(self) -> str:
+        """How to restart a native server, by what starts it; "" if that is not known."""
+        unit = self.name.removesuffix(".service")
+        if self.manager is Manager.WSL:
+            return f"wsl -d {self.name} -u root -- systemctl restart {self.guest_unit}"
+        if self.manager is Manager.SYSTEMD:
+            own = self.unit is not None and self.unit.own
+            return f"systemctl --user restart {unit}" if own else f"sudo systemctl restart {unit}"
+        if self.manager is Manager.WINDOWS_SERVICE and self.name:
+            return f"Restart-Service {self.name}"
+        if self.manager in {Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK, Manager.PROCESS} and self.process is not None:
+            return f"end the process {self.process.pid} and start the server again the way it was started"
+        return ""
+
+    @property
     def guest_unit(self) -> str:
         """The unit in the distribution without ``.service``; the usual name if it is unknown."""
         return self.guest.unit.short if self.guest is not None and self.guest.unit is not None else "ollama"
@@ -193,6 +237,15 @@ class Serving:
         if self.settings:
             return {one.name: one.value for one in self.settings if one.wins}
         return (self.process.environment if self.process is not None else None) or {}
+
+
+def listening_port(host: str) -> int:
+    """Return the port at which a server with this value of OLLAMA_HOST listens (ollama envconfig/config.go, Host)."""
+    scheme, found, rest = host.strip().strip("\"'").rpartition("://")
+    usual = {"http": 80, "https": 443}.get(scheme, DEFAULT_PORT) if found else DEFAULT_PORT
+    name, colon, last = rest.partition("/")[0].rpartition(":")
+    several = ":" in name and not name.endswith("]")  # an IPv6 address without brackets has no port
+    return int(last) if colon and not several and is_whole(last) and int(last) <= _LAST_PORT else usual
 
 
 def restart_advice(container: str, *, windows: bool, unit: str = "ollama") -> str:

@@ -2,7 +2,7 @@
 
 A message with placeholders is a template: ``close {program}`` matches ``close chrome.exe``. The value is translated in the same
 way, because it may be a sentence. Of several ways to read a text, the one that understands most of it decides. Matching compares the
-text between placeholders from left to right, so its time is linear in the text, whatever a host may have put into it.
+text between placeholders from left to right, so its time is linear in the text, even for hostile text.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _is_typed(before: str) -> bool:
 
 
 def templates(message: str) -> tuple[MessageTemplate, ...]:
-    """Return the templates of a message, one for each verb that ``{verb}`` may stand for.
+    """Return the templates of a message, one for each value that ``{verb}`` may have.
 
     A message without a placeholder, or with too little text to be found, has none.
     """

@@ -50,7 +50,7 @@ def settings_of(text: str) -> dict[str, str]:
     return found
 
 
-@step("env_file.set", settle=5.0)
+@step("env_file.set", settle=5.0, in_container=True)
 class EnvFileSet(Step[EnvFile]):
     """The project's ``.env`` contains these settings. It is edited in place with a backup, and comments are preserved.
 
@@ -135,7 +135,7 @@ class Service:
         return created is not None and created >= self.since
 
 
-@step("service.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
+@step("service.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0, in_container=True)
 class ServiceRecreated(Step[Service]):
     """The service runs in a container that matches its current definition and ``.env``.
 

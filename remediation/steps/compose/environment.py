@@ -45,7 +45,7 @@ class Declared:
     judged: tuple[Judged, ...]
 
 
-@step("compose.environment", settle=5.0)
+@step("compose.environment", settle=5.0, in_container=True)
 class ComposeEnvironment(Step[Declared]):
     """The Compose files give Ollama's service no harmful settings, and all requested ones.
 

@@ -34,7 +34,7 @@ class Resources:
     wsl: bool
 
 
-@step("compose.resources", settle=5.0)
+@step("compose.resources", settle=5.0, in_container=True)
 class ComposeResources(Step[Resources]):
     """The Compose file gives Ollama's service these memory and CPU limits.
 

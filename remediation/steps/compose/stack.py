@@ -38,7 +38,7 @@ class Stack:
         return tuple(name for name in self.services if name in {*self.stale, *self.stopped, *self.missing})
 
 
-@step("stack.up", risk=Risk.DISRUPTIVE, settle=90.0, deadline=900.0)
+@step("stack.up", risk=Risk.DISRUPTIVE, settle=90.0, deadline=900.0, in_container=True)
 class StackUp(Step[Stack]):
     """The project's containers run as its files define them. Only services that differ are recreated.
 

@@ -27,7 +27,7 @@ class Built:
     old: tuple[str, ...]
 
 
-@step("stack.built", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=BUILD_TIMEOUT + 600.0)
+@step("stack.built", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=BUILD_TIMEOUT + 600.0, in_container=True)
 class StackBuilt(Step[Built]):
     """The project's images were built in this run, and its containers run from them.
 

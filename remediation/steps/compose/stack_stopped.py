@@ -31,7 +31,7 @@ class Stopped:
     free: int | None
 
 
-@step("stack.stopped", risk=Risk.DISRUPTIVE, settle=20.0, deadline=300.0)
+@step("stack.stopped", risk=Risk.DISRUPTIVE, settle=20.0, deadline=300.0, in_container=True)
 class StackStopped(Step[Stopped]):
     """No container of the project is running, and the VRAM they used has been released.
 
@@ -97,7 +97,7 @@ class StartOrder:
     loaded: bool
 
 
-@step("stack.ordered_start", settle=90.0, deadline=900.0)
+@step("stack.ordered_start", settle=90.0, deadline=900.0, in_container=True)
 class StackOrderedStart(Step[StartOrder]):
     """The project runs, and the model was loaded before any other service could use the GPU.
 

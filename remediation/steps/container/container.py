@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from remediation.diagnosis.advice.lost_device import lasting_cure
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
-from remediation.model.errors import CallFailed
-from remediation.model.facts import Container, ContainerStats
+from remediation.model.errors import CallFailed, HostError
+from remediation.model.facts import Container, ContainerStats, EngineFacts
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.edit import DEVICES, with_devices
@@ -23,6 +24,9 @@ from remediation.steps.model.load_state import log_of
 from remediation.steps.resolve import wanted_container, wanted_project
 from remediation.steps.run_info import pending_services, run_started
 
+UNKNOWN_ERROR = "Unknown Error"
+"""What NVML says in a container whose card systemd has taken away."""
+AGAIN = "the next systemctl daemon-reload takes the card away again"
 _NOT_THERE = (126, 127)
 _GPU = re.compile(r"^GPU \d+: (.+?)(?: \(UUID: .*\))?$", re.MULTILINE)
 
@@ -32,7 +36,8 @@ class Sees:
     """What a container has of the GPU: the request, ``nvidia-smi`` and libcuda inside, and what the server found.
 
     ``smi`` is the error of ``nvidia-smi -L``, None if the image has no ``nvidia-smi``. ``library`` is whether libcuda is present,
-    None if unknown. ``server`` lists the devices that Ollama found, None if its log does not say.
+    None if unknown. ``server`` lists the devices that Ollama found, None if its log does not say. ``lasting`` is what keeps a lost
+    card in the container, "" if recreating it is enough.
     """
 
     container: Container
@@ -46,6 +51,7 @@ class Sees:
     text: str = ""
     service: str = ""
     declared: bool = True
+    lasting: str = ""
 
     @property
     def fresh(self) -> bool:
@@ -54,7 +60,7 @@ class Sees:
         return started is not None and started >= self.since
 
 
-@step("container.sees_gpu", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
+@step("container.sees_gpu", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0, in_container=True)
 class ContainerSeesGpu(Step[Sees]):
     """Ollama's container requests the GPU, and the GPU is visible inside it.
 
@@ -75,7 +81,9 @@ class ContainerSeesGpu(Step[Sees]):
         devices = tuple(device.name or device.library for device in log.devices if device.is_gpu)
         server = devices if log.devices else None
         place = _place(host, found)
-        return Sees(found, run_started(host), host.engine.facts().runtimes, cards, smi, _library(host, found), server, *place)
+        engine = host.engine.facts()
+        lasting = lasting_for(host, found, engine) if UNKNOWN_ERROR in (smi or "") else ""
+        return Sees(found, run_started(host), engine.runtimes, cards, smi, _library(host, found), server, *place, lasting)
 
     def met(self, seen: Sees) -> bool:
         """Whether the server found a GPU or, if its log does not say, whether ``nvidia-smi`` did."""
@@ -123,6 +131,10 @@ class ContainerSeesGpu(Step[Sees]):
             parts.append("the engine has no NVIDIA runtime (it may use CDI)")
         return "; ".join(parts) or f"cannot tell whether {seen.container.name} sees a GPU"
 
+    def measured_effect(self, change: Change, before: Sees, after: Sees) -> str:
+        """Say how long it lasts: a container that lost the card loses it again."""
+        return f"{AGAIN}: {before.lasting}" if "recreate" in change.data and before.lasting and not after.smi else ""
+
     def rules_out(self, seen: Sees) -> Iterator[RuledOut]:
         yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.describe(seen))
 
@@ -143,6 +155,15 @@ def smi_inside(host: Reader, container: Container) -> tuple[tuple[str, ...], str
     cards = tuple(_GPU.findall(done.stdout)) if done.code == 0 else ()
     said = (done.stderr or done.stdout).strip().splitlines()
     return cards, "" if cards else (said[0] if said else f"exit code {done.code}")
+
+
+def lasting_for(host: Reader, container: Container, engine: EngineFacts) -> str:
+    """Return what keeps the card in a container that has lost it, "" if nothing more is needed."""
+    try:
+        release = host.daemon.software().toolkit.release
+    except HostError:
+        release = ""
+    return lasting_cure(engine, container.raw.get("HostConfig") or {}, service=container.service or "", toolkit=release)
 
 
 def _library(host: Reader, container: Container) -> bool | None:
@@ -175,7 +196,7 @@ class Read:
     read: Mapping[str, str]
 
 
-@step("container.environment")
+@step("container.environment", in_container=True)
 class ContainerEnvironment(Step[Read]):
     """The server itself read these settings. This step only checks.
 
@@ -243,7 +264,7 @@ class Headroom:
         return self.stats.memory_used / self.limit if self.limit else None
 
 
-@step("container.headroom")
+@step("container.headroom", in_container=True)
 class ContainerHeadroom(Step[Headroom]):
     """The container stays below its memory limit. This step only checks; compose.resources sets the limit.
 

@@ -15,7 +15,7 @@ from remediation.model.facts import Container, EngineFacts
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import RUNNING
-from remediation.steps.container.container import smi_inside
+from remediation.steps.container.container import AGAIN, UNKNOWN_ERROR, lasting_for, smi_inside
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import wanted_container
 from remediation.steps.run_info import run_started
@@ -34,7 +34,8 @@ class Recreatable:
     """A container, the engine, and what ``nvidia-smi`` says inside (empty if it works or is missing).
 
     ``nodes`` are the device files inside a container that has lost the card. ``spare`` is the container that a broken recreation
-    renamed, and ``sharing`` names the containers that use this one's network.
+    renamed, and ``sharing`` names the containers that use this one's network. ``lasting`` is what keeps a lost card in
+    the container, "" if recreating it is enough.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Recreatable:
     nodes: tuple[str, ...] = ()
     spare: bool = False
     sharing: tuple[str, ...] = ()
+    lasting: str = ""
 
     @property
     def host_config(self) -> Mapping[str, Any]:
@@ -77,7 +79,7 @@ class Recreatable:
         return "" if kept else f"the models of {self.name} are in the container itself ({models})"
 
 
-@step("container.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0)
+@step("container.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0, in_container=True)
 class ContainerRecreated(Step[Recreatable]):
     """A container that ``docker run`` created has the GPU, recreated from its own inspection.
 
@@ -101,7 +103,7 @@ class ContainerRecreated(Step[Recreatable]):
         if found is not None and found.service is not None:
             raise NotApplicable(f"does not apply, because Compose created the container {name}", host=host.name)
         smi = (smi_inside(host, found)[1] or "") if found is not None and found.gpu_requested else ""
-        lost = "Unknown Error" in smi and found is not None
+        lost = UNKNOWN_ERROR in smi and found is not None
         listed = host.engine.exec(name, _LIST_NODES).stdout.split() if lost else []
         started = parse_timestamp(found.started_at) if found is not None else None
         sharing = [
@@ -109,9 +111,11 @@ class ContainerRecreated(Step[Recreatable]):
             for each in everything
             if found is not None and _network(each) in {f"container:{found.id}", f"container:{name}"}
         ]
+        engine = host.engine.facts()
+        lasting = lasting_for(host, found, engine) if lost and found is not None else ""
         return Recreatable(
-            name, found, host.engine.facts(), started is not None and started >= run_started(host), smi,
-            tuple(each for each in listed if _NODE.fullmatch(each)), spare, tuple(sharing),
+            name, found, engine, started is not None and started >= run_started(host), smi,
+            tuple(each for each in listed if _NODE.fullmatch(each)), spare, tuple(sharing), lasting,
         )  # fmt: skip
 
     def met(self, seen: Recreatable) -> bool:
@@ -179,6 +183,11 @@ class ContainerRecreated(Step[Recreatable]):
         return (
             f"recreate {seen.name} as it was made, with --gpus all; docker commit {seen.name} keeps what is only in the container"
         )
+
+    def measured_effect(self, change: Change, before: Recreatable, after: Recreatable) -> str:
+        """Say how long it lasts, where the device files are not in the new definition."""
+        lasts = bool((change.data.get("host_config") or {}).get("Devices")) or not before.lasting or bool(after.smi)
+        return "" if lasts else f"{AGAIN}: {before.lasting}"
 
     def rules_out(self, seen: Recreatable) -> Iterator[RuledOut]:
         if seen.container is not None and seen.container.gpu_requested and not seen.smi:

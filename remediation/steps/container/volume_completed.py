@@ -28,7 +28,7 @@ class Begun:
     state: VolumeState | None
 
 
-@step("volume.completed", risk=Risk.DISRUPTIVE, settle=60.0, deadline=PULL_TIMEOUT)
+@step("volume.completed", risk=Risk.DISRUPTIVE, settle=60.0, deadline=PULL_TIMEOUT, in_container=True)
 class VolumeCompleted(Step[Begun]):
     """The recreation of the models' volume is either undone or complete: the old volume is in use, or a new one holds all its content.
 

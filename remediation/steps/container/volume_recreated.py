@@ -40,7 +40,7 @@ BACK = StepCall("volume.completed")
 """Undoes each part: the old volume cannot be restored, but its content can."""
 
 
-@step("volume.recreated", risk=Risk.DESTRUCTIVE, settle=60.0, once_per_run=True, deadline=PULL_TIMEOUT)
+@step("volume.recreated", risk=Risk.DESTRUCTIVE, settle=60.0, once_per_run=True, deadline=PULL_TIMEOUT, in_container=True)
 class VolumeRecreated(Step[VolumeState]):
     """The models' volume was recreated during this run and holds every model of the old one, by digest.
 

@@ -45,7 +45,7 @@ class FileManaged(Step[ManagedPath]):
     """
 
     path: str = param("the path", example="/etc/docker/daemon.json", min_length=1)
-    state: Literal["file", "directory", "link", "hard", "absent"] = param("what is there", default="file")
+    state: Literal["file", "directory", "link", "hard", "absent"] = param("desired state", default="file")
     content: str | None = param("content of the file; without it, the file must exist", default=None, example="{}\n")
     binary: bool = param("content is base64", default=False)
     target: str | None = param("where a link leads", default=None)
@@ -275,12 +275,17 @@ class FileManaged(Step[ManagedPath]):
         return status_values(seen.status)
 
 
+def mode_text(mode: int) -> str:
+    """Return a mode as Ansible's file modules show it: a zero and at least three digits."""
+    return f"0{mode:03o}"
+
+
 def status_values(status: FileStatus | None) -> dict[str, Any]:
     """Return mode, owner and size of a path as Ansible's file modules return them."""
     if status is None:
         return {"state": "absent"}
     owned = {"uid": status.uid, "gid": status.gid, "owner": status.owner, "group": status.group}
-    mode = {} if status.mode is None else {**owned, "mode": f"{status.mode:04o}"}
+    mode = {} if status.mode is None else {**owned, "mode": mode_text(status.mode)}
     kind = "hard" if status.kind == "file" and status.details.get("nlink", 1) > 1 else status.kind  # as Ansible names it
     return {"state": kind, "size": status.size, **mode}
 

@@ -28,7 +28,7 @@ class LoadState:
 
     ``layers`` is (on the GPU, total), None if neither ``/api/ps`` nor the log shows it. ``requested`` is the num_gpu of the load
     (-1: automatic), ``free_then`` the free VRAM at that time. ``room`` is the free VRAM for a fresh load with the model's own
-    runner unloaded, on the card with the most; ``beside`` is the same with other models unloaded too. Both are None with several
+    runner unloaded, on the card with the most; ``beside`` is the same if other models are unloaded too. Both are None with several
     cards. ``best`` is an upper bound that also covers those, None if no card answers. ``baked`` is a num_gpu in the model's own
     parameters. ``trouble`` is the server's error for an unreadable model. ``unread`` says why the server log could not be read;
     ``requested`` and ``free_then`` are then None. ``keep_alive`` is the value that preserves the model's remaining time, None if

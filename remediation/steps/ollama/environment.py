@@ -65,6 +65,8 @@ class OllamaEnvironment(Step[Settings]):
         return settings_place(host, serving)
 
     def _unreadable(self, host: Reader, serving: Serving) -> HostError:
+        if serving.elsewhere is not None:
+            return CallFailed(str(serving.elsewhere), host=host.name, next_step=serving.elsewhere.next_step)
         if serving.manager is Manager.NOTHING:
             return CallFailed(
                 f"nothing on {host.name} starts Ollama: neither a container nor a systemd unit was found", host=host.name,

@@ -62,6 +62,8 @@ class OllamaRestarted(Step[Server]):
         since, found = run_started(host), host.target().container
         if found is None:
             serving = host.services.serving()
+            if serving.elsewhere is not None:
+                raise CallFailed(str(serving.elsewhere), host=host.name, next_step=serving.elsewhere.next_step)
             pid = serving.process.pid if serving.process is not None else None
             words = serving.words if serving.manager is not Manager.NOTHING else "the service ollama"
             return Server(words, since, _process_started(host, pid), silence_of(host))

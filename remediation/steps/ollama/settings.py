@@ -253,7 +253,7 @@ def settings_place(host: Reader, serving: Serving) -> SettingsPlace:
 
 
 def has_readable_settings(serving: Serving) -> bool:
-    """Whether anything is known of a server's environment."""
+    """Whether any part of a server's environment could be read."""
     known = serving.process is not None and serving.process.environment is not None
     guest = serving.guest is not None and serving.guest.unit is not None
     return guest or serving.unit is not None or serving.windows is not None or (serving.manager is Manager.PROCESS and known)

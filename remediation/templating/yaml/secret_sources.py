@@ -109,7 +109,7 @@ def _run(words: list[str]) -> tuple[int, bytes, bytes]:
             reader.start()
         try:
             code = process.wait(SECONDS)
-        except BaseException:
+        except BaseException:  # too slow, or an interrupt: the command must not go on
             process.kill()
             raise
         for reader in readers:

@@ -60,7 +60,7 @@ def test_a_host_that_is_none_or_no_windows_host_is_refused(remediate: Remediate,
 
 
 class Liar:
-    """A connection whose probes answer with objects of another form, or not at all."""
+    """A connection whose probes return objects of an unexpected form, or fail."""
 
     host, platform, round_trips = "box", "windows", 0
 

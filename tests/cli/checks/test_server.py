@@ -9,7 +9,7 @@ import pytest
 
 from remediation.cli.checks.preflight import server_checks
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
+from remediation.model.facts import Elsewhere, Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
 from tests.engine.fakes.host import FakeReader, World
 
 UNIT = ServiceUnit("llm.service", "active", 7, "/etc/systemd/system/llm.service")
@@ -84,3 +84,9 @@ def test_a_log_that_cannot_be_read_is_no_fault_and_has_its_cure(serving: Serving
 
 def test_where_nothing_serves_the_check_of_ollama_says_it() -> None:
     assert checks(Serving(Manager.NOTHING)) == {}
+
+
+def test_a_server_at_another_port_than_the_addressed_one_is_named_with_what_to_do() -> None:
+    found = checks(Serving(Manager.NOTHING, elsewhere=Elsewhere(11500, 11434, "the process 812 of maria")))["server"]
+    assert found[:2] == (None, "no Ollama server was found here at port 11500; the process 812 of maria listens at port 11434")
+    assert found[2].startswith("set endpoint: http://127.0.0.1:11434")

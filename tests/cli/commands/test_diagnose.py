@@ -108,8 +108,8 @@ def test_a_host_that_is_not_there_is_no_finding(remediate: Remediate, tmp_path: 
     assert "lost  could not be checked: lost: nothing answers at 127.0.0.9:1" in done.stdout
     assert done.stderr.count("next:") == 2
     assert "unknown" not in done.stdout
-    told = json.loads(remediate("diagnose", "--inventory", str(inventory), "--json", "--fail-on", "unknown").stdout)
-    assert [(one["name"], one["findings"], bool(one["error"])) for one in told] == [("gone", [], True), ("lost", [], True)]
+    hosts = json.loads(remediate("diagnose", "--inventory", str(inventory), "--json", "--fail-on", "unknown").stdout)
+    assert [(one["name"], one["findings"], bool(one["error"])) for one in hosts] == [("gone", [], True), ("lost", [], True)]
 
 
 def test_a_refused_login_is_tried_once(remediate: Remediate) -> None:

@@ -41,13 +41,13 @@ def who(name: str, **keywords: object) -> dict[str, object]:
     return {"name": name, "command": "id -un", "changed_when": False, **keywords}
 
 
-def told(done: Started) -> dict[str, Any]:
+def results(done: Started) -> dict[str, Any]:
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return {event["task"]: event for event in events if event["event"] == "task_result"}
 
 
 def users(done: Started) -> dict[str, str]:
-    return {task: event["result"].get("stdout", event["msg"]) for task, event in told(done).items()}
+    return {task: event["result"].get("stdout", event["msg"]) for task, event in results(done).items()}
 
 
 @ROOT_ONLY
@@ -128,15 +128,15 @@ def test_the_password_goes_to_sudo_s_input_and_nowhere_else(remediate: Remediate
     assert [text for text in [done.stdout, done.stderr, *written] if PASSWORD in text] == []
     refused = remediate("play", play, "-i", hosts, "--json", PATH=path, BECOME="wrong")
     assert refused.returncode == 2
-    assert "sudo refused: sudo: 1 incorrect password attempt" in told(refused)["raised"]["msg"]
+    assert "sudo refused: sudo: 1 incorrect password attempt" in results(refused)["raised"]["msg"]
 
 
 def test_windows_has_no_sudo_and_says_so(remediate: Remediate, tmp_path: Path) -> None:
     tasks = [{"name": "a step", "become": True, "model.loaded": {}}, who("a command", become=True)]
     play = write(tmp_path / "play.yml", [{"hosts": "all", "tasks": [{**task, "ignore_errors": True} for task in tasks]}])
     done = remediate("play", play, "-i", "lab", "--json")
-    assert {task: event["outcome"] for task, event in told(done).items()} == {"a step": "blocked", "a command": "blocked"}
-    assert all("become is not supported on Windows" in event["msg"] for event in told(done).values())
+    assert {task: event["outcome"] for task, event in results(done).items()} == {"a step": "blocked", "a command": "blocked"}
+    assert all("become is not supported on Windows" in event["msg"] for event in results(done).values())
 
 
 @pytest.mark.parametrize(

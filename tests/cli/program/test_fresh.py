@@ -11,25 +11,25 @@ LAB = ("--inventory", "lab")
 
 
 def test_a_repair_and_the_queries_about_it(remediate: Remediate) -> None:
-    def told(*words: str) -> str:
+    def output(*words: str) -> str:
         done = remediate(*words, fresh=True)
         assert (done.returncode, done.stderr) == (0, ""), (words, done.stdout, done.stderr)
         return done.stdout
 
-    told("lab.start")
-    told("lab.fault", HOST, "num-gpu-1")
-    events = [json.loads(line) for line in told("fix-offload", *LAB, "--json", "--report", "page.html").splitlines()]
+    output("lab.start")
+    output("lab.fault", HOST, "num-gpu-1")
+    events = [json.loads(line) for line in output("fix-offload", *LAB, "--json", "--report", "page.html").splitlines()]
     run = events[0]["run"]
-    assert run in told("history")
-    assert "model.reloaded" in told("show", run)
-    assert "33/33" in told("verify", *LAB)
-    assert "healthy" in told("diagnose", *LAB)
-    assert "num_gpu" in told("undo", run, "--max-risk", "disruptive")
-    assert HOST in told("hosts", *LAB)
-    assert "warn_seconds" in told("vars", HOST, *LAB)
-    assert HOST in told("check-host", *LAB)
-    assert "vram.free" in told("steps")
-    told("lint", str(ROOT / "playbooks" / "verify.yml"))
-    told("schema", "--out", "playbook.json")
-    told("lab.reset")
-    told("lab.stop")
+    assert run in output("history")
+    assert "model.reloaded" in output("show", run)
+    assert "33/33" in output("verify", *LAB)
+    assert "healthy" in output("diagnose", *LAB)
+    assert "num_gpu" in output("undo", run, "--max-risk", "disruptive")
+    assert HOST in output("hosts", *LAB)
+    assert "warn_seconds" in output("vars", HOST, *LAB)
+    assert HOST in output("check-host", *LAB)
+    assert "vram.free" in output("steps")
+    output("lint", str(ROOT / "playbooks" / "verify.yml"))
+    output("schema", "--out", "playbook.json")
+    output("lab.reset")
+    output("lab.stop")

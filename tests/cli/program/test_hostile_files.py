@@ -81,10 +81,10 @@ def test_playbooks_and_inventories(remediate: Remediate, folder: Path, name: str
 def test_playbooks_that_ask_for_too_much(remediate: Remediate, folder: Path, playbook: str, code: int, message: str) -> None:
     (folder / "site.yml").write_text(playbook, encoding="utf-8")
     done = remediate("play", "site.yml", "-i", "inv.yml")
-    told = " ".join((done.stdout + done.stderr).split())
-    assert done.returncode == code, told
-    assert any(part in told for part in message.split("|"))
-    assert "internal error" not in told
+    output = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == code, output
+    assert any(part in output for part in message.split("|"))
+    assert "internal error" not in output
 
 
 def test_a_file_of_tasks_that_includes_itself_ends(remediate: Remediate, folder: Path) -> None:

@@ -175,10 +175,10 @@ def test_ctrl_c_finishes_the_change_in_flight_and_says_how_to_go_on(
         if seen[-1]["event"] == "change_start":
             os.kill(process.pid, signal.SIGINT)
             break
-    rest, told = process.communicate(timeout=60)
+    rest, stderr = process.communicate(timeout=60)
     seen += [json.loads(line) for line in rest.splitlines()]
-    assert process.returncode == 130, told
-    assert "remediate resume" in told
+    assert process.returncode == 130, stderr
+    assert "remediate resume" in stderr
     assert seen[-1]["event"] == "run_end"
     started = [event for event in seen if event["event"] == "change_start"]
     ended = [event for event in seen if event["event"] == "change_end"]

@@ -66,7 +66,7 @@ def poisoned(remediate: Remediate, tmp_path: Path) -> Path:
 
 
 def test_no_command_on_a_poisoned_host_writes_a_control_character(remediate: Remediate, poisoned: Path, tmp_path: Path) -> None:
-    told = []
+    outputs = []
     for words in (
         ("diagnose",), ("diagnose", "-v"), ("diagnose", "--json"), ("check-host", "-v"), ("check-host", "--json"), ("hosts",),
         ("hosts", "--graph"), ("hosts", "--json"), ("vars", HOST), ("vars", HOST, "--json"),
@@ -77,8 +77,8 @@ def test_no_command_on_a_poisoned_host_writes_a_control_character(remediate: Rem
         done = remediate(*words, "--inventory", str(poisoned))
         clean(done.stdout)
         clean(done.stderr)
-        told.append(done.stdout + done.stderr)
-    assert sum("PWNED" in text for text in told) > 10, told  # the poison was there to be seen
+        outputs.append(done.stdout + done.stderr)
+    assert sum("PWNED" in text for text in outputs) > 10, outputs  # the poison was there to be seen
     for words in (("history",), ("apply", "plan.json"), ("show", f"{POISON}")):
         done = remediate(*words)
         clean(done.stdout)

@@ -23,10 +23,10 @@ def test_a_pull_shows_its_progress(remediate: Remediate, tmp_path: Path) -> None
     kinds = [event["event"] for event in events if event["event"].startswith("change_")]
     assert kinds[0] == "change_start"
     assert kinds[-1] == "change_end"
-    told = [event for event in events if event["event"] == "change_progress"]
-    assert len(told) == len(kinds) - 2
-    assert (told[0]["status"], told[-1]["status"]) == ("pulling manifest", "success")
-    assert {(each["step"], each["index"], each["host"]) for each in told} == {("model.present", 0, "laptop-07")}
-    parts = [each["completed"] / each["total"] for each in told if each["completed"]]
+    progress = [event for event in events if event["event"] == "change_progress"]
+    assert len(progress) == len(kinds) - 2
+    assert (progress[0]["status"], progress[-1]["status"]) == ("pulling manifest", "success")
+    assert {(each["step"], each["index"], each["host"]) for each in progress} == {("model.present", 0, "laptop-07")}
+    parts = [each["completed"] / each["total"] for each in progress if each["completed"]]
     assert parts == sorted(set(parts))
     assert parts[-1] == 1.0

@@ -26,8 +26,8 @@ def causes(done: Started) -> list[str]:
 
 
 def plan(done: Started) -> list[str]:
-    told: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
-    return [event["change"]["summary"] for event in told if event["event"] == "change_planned"]
+    events: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    return [event["change"]["summary"] for event in events if event["event"] == "change_planned"]
 
 
 def run_id(remediate: Remediate) -> str:

@@ -28,14 +28,14 @@ def test_a_fault_is_repaired_once_and_then_reported(remediate: Remediate, tmp_pa
             ("repairing", "explicit_num_gpu"),
             ("repaired", "explicit_num_gpu"),
         ]
-        assert (remediate(*words).stdout, len(received.posts)) == ("", 1)  # healthy: nothing is told
+        assert (remediate(*words).stdout, len(received.posts)) == ("", 1)  # healthy: no event
         remediate("lab.fault", "laptop-07", "num-gpu-1")
         second = remediate(*words)
         assert second.returncode == 2
         (flapping,) = [json.loads(line) for line in second.stdout.splitlines()]
         assert flapping["event"] == "flapping"
         assert f"after a repair (run {events[1]['run']})" in flapping["text"]
-        assert remediate(*words).stdout == ""  # told once
+        assert remediate(*words).stdout == ""  # reported once
         assert [body["event"] for _, body in received.posts] == ["repaired", "flapping"]
     status = json.loads(remediate("lab.status", "--json").stdout)
     assert status["laptop-07"]["writes"] == {}

@@ -141,7 +141,7 @@ def http(call: dict[str, Any]) -> dict[str, Any]:
             while piece := answer.read1(65536):
                 waiting += piece
                 if data["tell"]:
-                    say({"id": call["id"], "call": call["index"], "stream": "told", "data": b64(waiting)})
+                    say({"id": call["id"], "call": call["index"], "stream": "chunk", "data": b64(waiting)})
                     waiting = b""
                     die("PEER_DIES_TELLING", call["id"])
             return {"status": answer.status, "body": b64(waiting), "elapsed": 0.1, "first_byte": 0.1}

@@ -116,14 +116,14 @@ def test_what_came_after_a_change_is_not_said_before_it(tmp_path: Path) -> None:
         recorder([call], [Completed(0, said, b"")])
     recorded.save()
 
-    def told(*calls: Call) -> list[bytes]:
+    def outputs(*calls: Call) -> list[bytes]:
         replies = opened(replay(tmp_path / "t")).exchange(list(calls))
         return [reply.stdout for reply in replies if isinstance(reply, Completed)]
 
-    assert told(look, look, look) == [b"1", b"1", b"1"]
-    assert told(look, change, look, look, change, look, change, look) == [b"1", b"", b"2", b"2", b"", b"3", b"", b"3"]
-    assert told(late, look) == [b"seen", b"1"]  # a later answer is better than none
-    assert told(change, change, late) == [b"", b"", b"seen"]
+    assert outputs(look, look, look) == [b"1", b"1", b"1"]
+    assert outputs(look, change, look, look, change, look, change, look) == [b"1", b"", b"2", b"2", b"", b"3", b"", b"3"]
+    assert outputs(late, look) == [b"seen", b"1"]  # a later answer is better than none
+    assert outputs(change, change, late) == [b"", b"", b"seen"]
 
 
 def test_the_holder_of_the_host_is_not_recorded(tmp_path: Path) -> None:

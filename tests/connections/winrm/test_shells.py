@@ -48,7 +48,7 @@ def test_falling_back_is_said(start_peer: StartPeer, tmp_path: Path) -> None:
         assert isinstance(ended(guard, add(tmp_path / "count", writes=True)), Completed)
         assert len((tmp_path / "count").read_text("utf-8")) == count
     assert heard == guard.notes
-    assert "each call starts a PowerShell of its own" in heard[0]
+    assert "each call starts a separate PowerShell" in heard[0]
     guard.close()
     assert server.shells == {}
     assert server.counts["Create"] == 1

@@ -14,7 +14,7 @@ from remediation.engine.play.context.run_request import RunSummary
 from remediation.engine.play.runner import run_playbook
 from remediation.model.event import Event
 from tests.engine.flowing import Flow, FlowAccess
-from tests.engine.toys import TOYS, Told
+from tests.engine.toys import TOYS, RecordedEvents
 
 
 class NearbyWorker:
@@ -92,8 +92,8 @@ class NearbyCluster:
 
 def run_spread(
     made: Flow, cluster: NearbyCluster | None = None, emit: Callable[[Event], None] | None = None, **more: Any
-) -> tuple[RunSummary, Told]:  # fmt: skip
+) -> tuple[RunSummary, RecordedEvents]:  # fmt: skip
     """Run a flow on workers."""
-    told = Told()
+    recorded = RecordedEvents()
     executor = RemoteExecutor(cluster or NearbyCluster(made))
-    return run_playbook(made.request(**more), made.ports(emit or told), made.open, executor), told
+    return run_playbook(made.request(**more), made.ports(emit or recorded), made.open, executor), recorded

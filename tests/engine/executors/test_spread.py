@@ -16,7 +16,7 @@ from remediation.model.outcome import Outcome
 from tests.engine.executors.nearby import NearbyCluster, run_spread
 from tests.engine.fakes.host import World
 from tests.engine.flowing import Flow
-from tests.engine.toys import Told
+from tests.engine.toys import RecordedEvents
 from tests.engine.walked import run
 
 HOSTS = ("one", "two", "three", "four")
@@ -80,7 +80,7 @@ PLAYS = {
   tasks:
     - block:
         - toy.file: {{path: a, text: b}}
-          notify: told
+          notify: inform
         - fail: {{msg: broken}}
           when: {ODD_ONE_OUT}
       rescue:
@@ -88,7 +88,7 @@ PLAYS = {
       always:
         - debug: {{msg: always}}
   handlers:
-    - name: told
+    - name: inform
       toy.file: {{path: c, text: d}}
 """,
     "a host that leaves, and a play that ends": f"""
@@ -132,27 +132,27 @@ def _untimed(value: Any) -> Any:
     return {key: each for key, each in value.items() if key not in TIMES} if isinstance(value, dict) else value
 
 
-def told_of(told: Told) -> dict[str, Counter[str]]:
+def events_by_host(recorded: RecordedEvents) -> dict[str, Counter[str]]:
     """Return what each host's events say, without times and order among hosts."""
     found: dict[str, Counter[str]] = {}
-    for event in told.events:
+    for event in recorded.events:
         data = {key: _untimed(value) for key, value in event.data.items() if key not in TIMES}
         found.setdefault(event.host, Counter())[f"{event.kind} {event.task} {data}"] += 1
     return found
 
 
-def of_hosts(told: Told) -> dict[str, Counter[str]]:
-    return {host: events for host, events in told_of(told).items() if host}
+def host_events(recorded: RecordedEvents) -> dict[str, Counter[str]]:
+    return {host: events for host, events in events_by_host(recorded).items() if host}
 
 
 @pytest.mark.parametrize("name", PLAYS)
 def test_a_run_on_workers_has_the_events_and_the_summary_of_a_local_run(name: str, tmp_path: Path) -> None:
     here, there = (Flow.of(tmp_path / each, PLAYS[name], *HOSTS) for each in ("here", "there"))
-    summary, told = run(here, forks=1)
+    summary, recorded = run(here, forks=1)
     cluster = NearbyCluster(there)
-    spread, told_there = run_spread(there, cluster)
+    spread, recorded_there = run_spread(there, cluster)
     took_part = set(spread.outcomes)  # a local run that was ended by a failure also names the hosts that it did not reach
-    assert of_hosts(told_there) == {host: events for host, events in of_hosts(told).items() if host in took_part}
+    assert host_events(recorded_there) == {host: events for host, events in host_events(recorded).items() if host in took_part}
     assert spread.exit_code == summary.exit_code
     assert (spread.hosts, spread.outcomes) == (
         {host: summary.hosts[host] for host in took_part},
@@ -269,16 +269,18 @@ def test_the_next_play_runs_the_hosts_of_a_lost_worker_elsewhere_with_their_fact
     )
     made = Flow.of(tmp_path, text, "one", "two")
     cluster = NearbyCluster(made)
-    told: list[Event] = []
+    recorded: list[Event] = []
 
     def emit(event: Event) -> None:
-        told.append(event)
+        recorded.append(event)
         if event.kind == "play_start" and event.data["hosts"] == ["one"]:
             cluster.workers[1].lose()
 
     summary, _ = run_spread(made, cluster, emit)
     assert summary.outcomes == {"one": Outcome.OK, "two": Outcome.OK}
-    said = {event.host: event.data["msg"] for event in told if event.kind == "task_result" and event.data["path"] == "2.tasks.0"}
+    said = {
+        event.host: event.data["msg"] for event in recorded if event.kind == "task_result" and event.data["path"] == "2.tasks.0"
+    }
     assert said == {"one": "of one", "two": "of two"}
 
 
@@ -318,28 +320,28 @@ def test_ctrl_c_ends_the_hosts_on_the_workers_after_their_current_change(tmp_pat
     pressed = threading.Event()
     made = Flow.of(tmp_path, CHANGES_ONE + "    - pause: {seconds: 600}\n", "one", "two")
     made.cancelled = pressed.is_set
-    told: list[Event] = []
+    recorded: list[Event] = []
 
     def emit(event: Event) -> None:
-        told.append(event)
+        recorded.append(event)
         if event.kind == "task_start" and event.data["path"] == "0.tasks.3":
             pressed.set()
 
     summary, _ = run_spread(made, None, emit)
     assert summary.exit_code == 130
-    assert {event.kind for event in told[-2:]} <= {"host_end", "run_end"}
+    assert {event.kind for event in recorded[-2:]} <= {"host_end", "run_end"}
 
 
 def test_the_controllers_user_is_asked_and_its_masker_learns_a_workers_secrets(tmp_path: Path) -> None:
     made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - set_fact: {api_token: 'tok-{{ 40 + 2 }}-abcdef'}\n", "one")
-    told = Told()
+    recorded = RecordedEvents()
     from remediation.engine.executors.remote import RemoteExecutor
     from remediation.engine.play.runner import run_playbook
 
-    ports = made.ports(told)
+    ports = made.ports(recorded)
     run_playbook(made.request(), ports, made.open, RemoteExecutor(NearbyCluster(made)))
     assert ports.mask.text("the token is tok-42-abcdef") == "the token is ***"
-    assert "tok-42" not in str(told.events)
+    assert "tok-42" not in str(recorded.events)
 
 
 def test_leases_are_returned_and_sessions_end_with_the_run(tmp_path: Path) -> None:

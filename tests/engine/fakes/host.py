@@ -119,7 +119,7 @@ class FakeAccess:
     def round_trips(self) -> int:
         return self.world.looks + len(self.world.writes)
 
-    def writer(self, told: object = None) -> FakeWriter:
+    def writer(self, on_progress: object = None) -> FakeWriter:
         if self.check:
             raise WriteRefused("a write in check mode")
         return FakeWriter(self.world)

@@ -105,7 +105,7 @@ class FakeDesktop:
 class WritableDesktop(FakeDesktop):
     def notify(self, message: str, *, seconds: float) -> bool:
         self._world.may_fail("desktop.notify")
-        self._world.told.append(message)
+        self._world.notified.append(message)
         return True
 
     def stop_docker(self, *, timeout: float = 180.0) -> None:

@@ -123,7 +123,7 @@ class World:
     settles: dict[str, float] = field(default_factory=dict)
     stubborn: set[str] = field(default_factory=set)
     returning: set[str] = field(default_factory=set)
-    told: list[str] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
     volumes: dict[str, FakeVolume] = field(default_factory=dict)
     aside: dict[str, Stored] = field(default_factory=dict)
     registry: dict[str, Manifest] = field(default_factory=dict)

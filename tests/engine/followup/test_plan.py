@@ -40,12 +40,12 @@ def bench() -> Bench:
 
 
 def checked(made: Bench) -> Plan:
-    made.told.events.clear()
+    made.recorded.events.clear()
     context = made.context(check=True)
     for index, call in enumerate(CALLS):
         execute_step(call, replace(context, path=str(index)))
     start = Event("run_start", 0.0, data={"hosts": ["laptop-07"]})
-    return plan_of([start, *made.told.events], {"playbook": "site.yml"})
+    return plan_of([start, *made.recorded.events], {"playbook": "site.yml"})
 
 
 def applied(made: Bench, plan: Plan, *only: str) -> list[Result]:
@@ -100,9 +100,9 @@ def test_a_fresh_look_that_differs_is_reported_line_by_line() -> None:
         "- laptop-07: toy.closed: close Discord.exe (no longer needed)",
         "+ laptop-07: toy.closed: close chrome.exe (not in the plan)",
     ]
-    with pytest.raises(StalePlan) as told:
+    with pytest.raises(StalePlan) as caught:
         verify_plan(plan, fresh)
-    assert told.value.exit_code == 5
+    assert caught.value.exit_code == 5
 
 
 def test_amounts_that_moved_do_not_make_a_plan_stale() -> None:

@@ -126,14 +126,14 @@ def test_killed_at_every_event_it_ends_the_same_and_repeats_nothing(tmp_path: Pa
 
 def kill_at(tmp_path: Path, which: slice, *, written: bool) -> None:
     calm = flow(tmp_path / "calm")
-    told: list[Event] = []
-    summary = calm.run(told.append, policy=POLICY)
+    recorded: list[Event] = []
+    summary = calm.run(recorded.append, policy=POLICY)
     assert summary.exit_code == 0, summary
-    assert len(told) > 60
+    assert len(recorded) > 60
     programs = [line for line in calm.worlds["laptop"].writes if line.startswith("ran ")]
     assert programs == ["ran work once", "ran work x", "ran work y"]
 
-    for dies_at in range(1, len(told) + 1)[which]:
+    for dies_at in range(1, len(recorded) + 1)[which]:
         made = flow(tmp_path / f"at{dies_at}")
         journal = Journal.create({"started": made.worlds["laptop"].clock.start}, {}, root=tmp_path / "runs")
         with pytest.raises(Killed):
@@ -142,7 +142,7 @@ def kill_at(tmp_path: Path, which: slice, *, written: bool) -> None:
         made.worlds["laptop"].clock.sleep(150.0)  # what it held of the host has expired
         again = Journal(journal.folder)
         record = find_run(journal.run, tmp_path / "runs")
-        if dies_at == len(told) and written:
+        if dies_at == len(recorded) and written:
             with pytest.raises(UsageError, match="is complete"):
                 resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
             again.close()
@@ -175,9 +175,9 @@ def test_interrupted_at_every_moment_it_ends_the_same_and_repeats_nothing(tmp_pa
 def interrupt_at(tmp_path: Path, which: slice) -> None:
     """Press Ctrl-C at one event after the other, each time in another run, and resume."""
     calm = flow(tmp_path / "calm")
-    told: list[Event] = []
-    summary = calm.run(told.append, policy=POLICY)
-    for moment in range(1, len(told))[which]:
+    recorded: list[Event] = []
+    summary = calm.run(recorded.append, policy=POLICY)
+    for moment in range(1, len(recorded))[which]:
         made = flow(tmp_path / f"at{moment}")
         journal = Journal.create({"started": made.worlds["laptop"].clock.start}, {}, root=tmp_path / "runs")
         pressed: list[Event] = []

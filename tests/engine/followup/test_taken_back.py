@@ -16,7 +16,7 @@ from remediation.engine.journal.journal import Journal
 from remediation.engine.play.runner import run_playbook
 from remediation.model.errors import UsageError
 from tests.engine.flowing import Flow
-from tests.engine.toys import Told
+from tests.engine.toys import RecordedEvents
 from tests.engine.walked import results, run
 
 CHANGES = """\
@@ -41,19 +41,19 @@ def test_a_run_is_taken_back_the_last_change_first_and_what_cannot_be_is_said_be
     world.texts = {"a": b"old", "b": b"old"}
     _, run_id = journaled(made, tmp_path / "runs")
     assert world.texts == {"a": b"new", "b": b"new"}
-    told = Told()
+    recorded = RecordedEvents()
     record = find_run(run_id, tmp_path / "runs")
-    checked = undo_run(record, made.request(policy={"check": True}), made.ports(told), made.open)
+    checked = undo_run(record, made.request(policy={"check": True}), made.ports(recorded), made.open)
     assert (checked.exit_code, world.texts["a"]) == (4, b"new")
-    assert [note["text"] for note in told.of("note")] == ["cannot be undone: run work now"]
-    told = Told()
-    undone = undo_run(record, made.request(), made.ports(told), made.open)
+    assert [note["text"] for note in recorded.of("note")] == ["cannot be undone: run work now"]
+    recorded = RecordedEvents()
+    undone = undo_run(record, made.request(), made.ports(recorded), made.open)
     assert (undone.exit_code, world.texts) == (0, {"a": b"old", "b": b"old"})
-    assert results(told, "one") == [("second", "changed"), ("first", "changed")]
-    again = undo_run(record, made.request(), made.ports(Told()), made.open)
+    assert results(recorded, "one") == [("second", "changed"), ("first", "changed")]
+    again = undo_run(record, made.request(), made.ports(RecordedEvents()), made.open)
     assert again.hosts["one"]["changed"] == 0
     with pytest.raises(UsageError, match="changed nothing in the task 'fourth'"):
-        undo_run(record, made.request(), made.ports(Told()), made.open, task="fourth")
+        undo_run(record, made.request(), made.ports(RecordedEvents()), made.open, task="fourth")
 
 
 def test_what_was_changed_by_other_rights_is_taken_back_by_them(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_what_was_changed_by_other_rights_is_taken_back_by_them(tmp_path: Path) 
     journal.close()
     assert rights == [(None, None), (True, "ollama")]
     rights.clear()
-    undone = undo_run(find_run(journal.run, tmp_path / "runs"), made.request(), made.ports(Told()), noting)
+    undone = undo_run(find_run(journal.run, tmp_path / "runs"), made.request(), made.ports(RecordedEvents()), noting)
     assert (undone.exit_code, made.worlds["one"].texts) == (0, {"a": b"old", "b": b"old"})
     assert rights == [(True, "ollama"), (None, None)]
 
@@ -85,28 +85,28 @@ def test_one_task_of_a_run_is_taken_back(tmp_path: Path) -> None:
     made = Flow.of(tmp_path / "p", CHANGES, "one")
     made.worlds["one"].texts = {"a": b"old", "b": b"old"}
     _, run_id = journaled(made, tmp_path / "runs")
-    undo_run(find_run(run_id, tmp_path / "runs"), made.request(), made.ports(Told()), made.open, task="first")
+    undo_run(find_run(run_id, tmp_path / "runs"), made.request(), made.ports(RecordedEvents()), made.open, task="first")
     assert made.worlds["one"].texts == {"a": b"old", "b": b"new"}
 
 
 def test_a_plan_is_applied_in_part_and_refused_where_the_host_is_another(tmp_path: Path) -> None:
     made = Flow.of(tmp_path, CHANGES, "one")
     world = made.worlds["one"]
-    _, told = run(made, policy={"check": True})
-    plan = plan_of(told.events, {})
+    _, recorded = run(made, policy={"check": True})
+    plan = plan_of(recorded.events, {})
     assert [(entry.id, entry.step) for entry in plan.entries] == [(1, "toy.file"), (2, "toy.file"), (3, "command")]
-    summary = apply_plan(plan, made.request(), made.ports(Told()), made.open, only=("2",))
+    summary = apply_plan(plan, made.request(), made.ports(RecordedEvents()), made.open, only=("2",))
     assert (summary.exit_code, world.texts) == (0, {"b": b"new"})
     assert world.writes == ["write b"]
     with pytest.raises(StalePlan, match=r"(?s)stale plan.*- one: toy.file: write b \(no longer needed\)"):
-        apply_plan(plan, made.request(), made.ports(Told()), made.open)
+        apply_plan(plan, made.request(), made.ports(RecordedEvents()), made.open)
     assert world.writes == ["write b"]
 
 
 def test_a_whole_plan_is_applied(tmp_path: Path) -> None:
     made = Flow.of(tmp_path, CHANGES, "one")
-    _, told = run(made, policy={"check": True})
-    summary = apply_plan(plan_of(told.events, {}), made.request(), made.ports(Told()), made.open)
+    _, recorded = run(made, policy={"check": True})
+    summary = apply_plan(plan_of(recorded.events, {}), made.request(), made.ports(RecordedEvents()), made.open)
     assert (summary.exit_code, made.worlds["one"].writes) == (0, ["write a", "write b", "ran work now"])
 
 
@@ -114,9 +114,9 @@ def test_an_undo_that_is_interrupted_while_it_waits_for_the_host_takes_back_no_m
     made = Flow.of(tmp_path / "p", CHANGES, "one")
     made.worlds["one"].texts = {"a": b"old", "b": b"old"}
     _, run_id = journaled(made, tmp_path / "runs")
-    told = Told()
+    recorded = RecordedEvents()
     answers = iter([False])
-    ports = dataclasses.replace(made.ports(told), cancelled=lambda: next(answers, True))
+    ports = dataclasses.replace(made.ports(recorded), cancelled=lambda: next(answers, True))
     summary = undo_run(find_run(run_id, tmp_path / "runs"), made.request(), ports, made.open)
     assert (summary.exit_code, made.worlds["one"].texts) == (130, {"a": b"new", "b": b"new"})
-    assert results(told, "one") == [("second", "skipped")]
+    assert results(recorded, "one") == [("second", "skipped")]

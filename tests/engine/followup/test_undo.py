@@ -25,11 +25,11 @@ def changed(tmp_path: Path) -> tuple[Bench, list[Event]]:
     for index, call in enumerate([edit("a", "2"), edit("b", "2"), StepCall("toy.closed", {"names": ["chrome"]}), edit("a", "3")]):
         execute_step(call, bench.context(max_risk=Risk.DISRUPTIVE, path=str(index)))
     journal = Journal.create({}, {}, root=tmp_path)
-    for event in bench.told.events:
+    for event in bench.recorded.events:
         journal.write(event)
     journal.close()
     bench.world.writes.clear()
-    bench.told.events.clear()
+    bench.recorded.events.clear()
     return bench, list(read_events(journal.folder))
 
 

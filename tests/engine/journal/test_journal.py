@@ -131,10 +131,10 @@ def test_a_run_is_locked_while_its_process_lives_and_free_once_it_is_killed(tmp_
         assert other.stdout is not None
         record = find_run(other.stdout.readline().strip(), tmp_path)
         assert record.summary()["state"] == "running"
-        with pytest.raises(RunAlive) as told:
+        with pytest.raises(RunAlive) as caught:
             Journal(record.folder)
-        assert told.value.message.startswith(f"run {record.run} is still running (process {other.pid} on ")
-        assert told.value.exit_code == 5
+        assert caught.value.message.startswith(f"run {record.run} is still running (process {other.pid} on ")
+        assert caught.value.exit_code == 5
         other.kill()
         other.wait()
         assert record.summary()["state"] == "cut off"
@@ -228,9 +228,9 @@ def test_no_room_for_the_journal_is_said_before_anything_else(tmp_path: Path) ->
 
 def test_a_folder_that_cannot_be_made_is_said_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(JournalError) as told:
+    with pytest.raises(JournalError) as caught:
         started(tmp_path / "file" / "runs")
-    assert "XDG_STATE_HOME" in told.value.next_step
+    assert "XDG_STATE_HOME" in caught.value.next_step
 
 
 def test_history_lists_the_newest_first_and_finds_by_the_start_of_an_id(tmp_path: Path) -> None:

@@ -125,8 +125,8 @@ def test_killed_at_every_event_it_ends_the_same_and_repeats_nothing(tmp_path: Pa
 
         assert state(bench.world) == state(world), dies_at
         assert Counter(bench.world.writes) == Counter(world.writes), dies_at
-        told = {**{path: known.finished[path]["outcome"] for path in (known.finished if known else ())}, **resumed}
-        assert {path: str(told[path]) for path, _ in TASKS} == {path: "changed" for path, _ in TASKS}, dies_at
+        outcomes = {**{path: known.finished[path]["outcome"] for path in (known.finished if known else ())}, **resumed}
+        assert {path: str(outcomes[path]) for path, _ in TASKS} == {path: "changed" for path, _ in TASKS}, dies_at
 
 
 def test_the_fold_knows_what_is_finished_under_way_and_in_flight() -> None:

@@ -49,7 +49,7 @@ def occupied(**bench: object) -> Bench:
     made.world.start("chrome.exe", vram=4 * GIB)
     execute_step(StepCall("toy.preloaded", {"model": MODEL}), made.context())
     made.world.writes.clear()
-    made.told.events.clear()
+    made.recorded.events.clear()
     return made
 
 
@@ -73,7 +73,7 @@ def run(bench: Bench, ladder: Ladder = LADDER, **policy: object) -> Result:
 
 
 def rungs(bench: Bench, kind: str = "rung_start") -> list[str]:
-    return [data["rung"] for data in bench.told.of(kind)]
+    return [data["rung"] for data in bench.recorded.of(kind)]
 
 
 def test_a_goal_that_is_met_changes_nothing_and_asks_no_diagnosis() -> None:
@@ -81,10 +81,10 @@ def test_a_goal_that_is_met_changes_nothing_and_asks_no_diagnosis() -> None:
     bench.world.programs.clear()
     run(bench, Ladder(GOAL, (NUM_GPU,)))
     bench.world.writes.clear()
-    bench.told.events.clear()
+    bench.recorded.events.clear()
     result = run(bench)
-    assert (result.outcome, bench.world.writes, bench.told.kinds) == (Outcome.OK, [], ["goal"])
-    assert bench.told.of("goal")[0]["state"] == "met"
+    assert (result.outcome, bench.world.writes, bench.recorded.kinds) == (Outcome.OK, [], ["goal"])
+    assert bench.recorded.of("goal")[0]["state"] == "met"
 
 
 def test_an_unknown_goal_is_preloaded_once_and_then_met() -> None:
@@ -93,7 +93,7 @@ def test_an_unknown_goal_is_preloaded_once_and_then_met() -> None:
     bench.world.runners.clear()
     result = run(bench)
     assert (result.outcome, bench.world.writes) == (Outcome.CHANGED, [f"load {MODEL}"])
-    assert [data["state"] for data in bench.told.of("goal")] == ["unknown", "met"]
+    assert [data["state"] for data in bench.recorded.of("goal")] == ["unknown", "met"]
     assert rungs(bench) == []
 
 
@@ -103,7 +103,7 @@ def test_the_rung_that_treats_the_confirmed_cause_comes_first_and_is_the_last() 
     assert result.outcome is Outcome.CHANGED
     assert rungs(bench) == ["Make room"]
     assert bench.world.writes == ["close chrome.exe", f"unload {MODEL}", f"load {MODEL}"]
-    assert bench.told.of("goal")[-1]["state"] == "met"
+    assert bench.recorded.of("goal")[-1]["state"] == "met"
     assert (result.values["rungs"], result.values["causes"]) == (["Make room"], ["vram_occupied"])
     assert len(result.changes) == 3
 
@@ -113,7 +113,7 @@ def test_ruled_out_causes_take_their_rungs_with_them() -> None:
     bench = occupied(diagnose=says(diagnosis))
     run(bench)
     assert rungs(bench) == ["Make room"]
-    skipped = {data["rung"]: data["reason"] for data in bench.told.of("rung_skipped")}
+    skipped = {data["rung"]: data["reason"] for data in bench.recorded.of("rung_skipped")}
     assert skipped["A client left few layers"] == "explicit_num_gpu is ruled out (requested=-1)"
 
 
@@ -145,7 +145,7 @@ def test_a_rung_with_a_step_that_does_not_apply_here_is_skipped_and_never_offere
         bench = occupied(diagnose=says(found(vram_occupied=0.97)))
         result = run(bench, Ladder(GOAL, (absent, resort)), check=check)
         assert (bench.world.writes, rungs(bench)) == ([], [])
-        skipped = {data["rung"]: data["reason"] for data in bench.told.of("rung_skipped")}
+        skipped = {data["rung"]: data["reason"] for data in bench.recorded.of("rung_skipped")}
         assert skipped["Edit the Compose file"] == "no such thing on this kind of host"
         assert result.next_step == "cure vram_occupied"
 
@@ -251,12 +251,12 @@ def test_check_mode_lists_the_rungs_in_order_and_where_it_would_stop() -> None:
     bench = occupied(diagnose=says(found(vram_occupied=0.97, explicit_num_gpu=0.9)))
     result = run(bench, Ladder(GOAL, (ROOM_FOR_ALL, NUM_GPU_SECOND)), check=True)
     assert (result.outcome, bench.world.writes) == (Outcome.WOULD_CHANGE, [])
-    start = bench.told.of("rung_start")
+    start = bench.recorded.of("rung_start")
     assert [(data["rung"], data["stops"], data["risk"]) for data in start] == [("Make room", True, "disruptive")]
-    planned = [data["change"]["summary"] for data in bench.told.of("change_planned")]
+    planned = [data["change"]["summary"] for data in bench.recorded.of("change_planned")]
     assert planned == ["close chrome.exe", f"unload {MODEL}", f"load {MODEL}"]
     assert [change.summary for change in result.changes] == planned
-    after = {data["rung"]: data["reason"] for data in bench.told.of("rung_skipped")}
+    after = {data["rung"]: data["reason"] for data in bench.recorded.of("rung_skipped")}
     assert after["A client left few layers"] == "not reached: Make room is predicted to meet the goal"
     assert [(item["rung"], item["stops"]) for item in result.values["foreseen"]] == [
         ("Make room", True),
@@ -335,7 +335,7 @@ def looked(between: Callable[[StepContext], None] = lambda _: None) -> list[str]
         return results
 
     assert run_ladder(LADDER, context, run).outcome is Outcome.CHANGED
-    return access.told()
+    return access.numbered()
 
 
 def test_nothing_is_looked_at_twice_between_two_changes() -> None:

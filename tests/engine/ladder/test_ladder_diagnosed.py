@@ -46,10 +46,10 @@ def test_the_right_rung_and_no_other(make: Callable[[], World], outcome: Outcome
     context = bench.context(max_risk=Risk.DISRUPTIVE, close_programs=True)
     result = run_ladder(LADDER, context, rungs_by(context))
     assert (result.outcome, rungs(bench), len(result.changes)) == (outcome, climbed, changes)
-    bench.told.events.clear()
+    bench.recorded.events.clear()
     bench.world.writes.clear()
     again = run_ladder(LADDER, context, rungs_by(context))
-    assert (again.outcome, bench.told.kinds, bench.world.writes) == (Outcome.OK, ["goal"], [])
+    assert (again.outcome, bench.recorded.kinds, bench.world.writes) == (Outcome.OK, ["goal"], [])
 
 
 def test_half_a_remedy_is_not_begun() -> None:

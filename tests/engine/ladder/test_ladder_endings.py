@@ -82,7 +82,7 @@ def bench(diagnosis: Diagnosis, **more: Any) -> Bench:
 
 
 def left_out(made: Bench) -> dict[str, str]:
-    return {data["rung"]: data["reason"] for data in made.told.of("rung_skipped")}
+    return {data["rung"]: data["reason"] for data in made.recorded.of("rung_skipped")}
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -191,7 +191,7 @@ def test_check_mode_shows_a_rung_that_would_fail_and_predicts_nothing_of_it() ->
         FETCH, calls=(replace(SOUND, params={"damaged": True}), replace(RELOAD, params={"model": MODEL, "predicts": [33, 33]}))
     )
     result = run(made, Ladder(GOAL, (offline,)), check=True)
-    (start,) = made.told.of("rung_start")
+    (start,) = made.recorded.of("rung_start")
     assert (start["would"], start["stops"], "predicted" in start) == ("fail", False, False)
     assert result.outcome is Outcome.UNVERIFIED
 
@@ -200,7 +200,7 @@ def test_a_partial_prediction_does_not_meet_the_goal() -> None:
     made = bench(found(vram_occupied=0.97, explicit_num_gpu=0.9))
     partly = replace(ROOM, calls=(CLOSE, replace(RELOAD, params={"model": MODEL, "predicts": [27, 33]})))
     result = run(made, Ladder(GOAL, (partly, replace(NUM_GPU, calls=(CLOSE, RELOAD)))), check=True)
-    assert [(data["rung"], data["stops"]) for data in made.told.of("rung_start")] == [
+    assert [(data["rung"], data["stops"]) for data in made.recorded.of("rung_start")] == [
         ("Make room", False),
         ("A client left few layers", False),
     ]
@@ -212,7 +212,7 @@ def test_check_mode_ends_as_a_run_would_where_nothing_could_be_done() -> None:
     made = bench(found(vram_occupied=0.97))
     result = run(made, Ladder(GOAL, (ROOM,)), check=True, max_risk=Risk.SAFE)
     assert (result.outcome, result.next_step) == (Outcome.BLOCKED, "allow it with --max-risk disruptive")
-    (start,) = made.told.of("rung_start")
+    (start,) = made.recorded.of("rung_start")
     assert (start["would"], start["stops"]) == ("be blocked", False)
     asked = bench(found(vram_occupied=0.97))
     assert run(asked, Ladder(GOAL, (ROOM,)), check=True, max_risk=Risk.SAFE, interactive=True).outcome is Outcome.WOULD_CHANGE
@@ -252,7 +252,7 @@ def test_a_load_that_failed_is_not_tried_again_before_something_has_changed() ->
     run(made, Ladder(GOAL, tuple(Rung(name, calls=(RELOAD,)) for name in names)))
     assert rungs(made) == list(names)
     assert made.world.writes.count(f"load {MODEL}") == 1
-    assert len([data for data in made.told.of("note") if "could not be determined" in data["text"]]) == 1
+    assert len([data for data in made.recorded.of("note") if "could not be determined" in data["text"]]) == 1
 
 
 def test_after_a_change_the_load_is_tried_again() -> None:
@@ -261,3 +261,27 @@ def test_after_a_change_the_load_is_tried_again() -> None:
     made.world.fails["ollama.load"] = [CallFailed("out of memory", status=500)]
     assert run(made, Ladder(GOAL, (ROOM,))).outcome is Outcome.CHANGED
     assert made.world.writes == [f"load {MODEL}", "close chrome.exe", f"load {MODEL}"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_rung_of_a_container_is_no_last_resort_where_none_runs_ollama(check: bool) -> None:
+    @step("toy.recreated", risk=Risk.DISRUPTIVE, in_container=True)
+    class Recreated(Sound):
+        """A state of Ollama's container."""
+
+        def rules_out(self, seen: bool) -> Iterable[RuledOut]:
+            return ()
+
+    rung = Rung("Recreate the container", (Cause.DOCKER_DESKTOP_STATE,), last_resort=True, calls=(StepCall(Recreated.name, {}),))
+    for native in (False, True):
+        made = occupied(
+            diagnose=says(found(docker_desktop_state=0.6, vram_occupied=0.3)), steps={**STEPS, Recreated.name: Recreated}
+        )
+        if not native:  # a container may be there, and this login does not see it
+            said = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"
+            made.world.fails["engine.containers"] = [CallFailed("the engine refuses the login", output=said)] * 100
+        result = run(made, Ladder(GOAL, (NUM_GPU, rung)), check=check)
+        assert ("Recreate the container" in result.next_step) is (not native and not check), result
+        reason = left_out(made)["Recreate the container"]
+        assert (reason == "does not apply, because no container runs Ollama here") is native
+        assert [data["reason"] for data in made.recorded.of("rung_skipped") if data["rung"] == rung.name] == [reason]

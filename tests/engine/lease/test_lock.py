@@ -77,20 +77,20 @@ def store() -> Directories:
 def test_a_second_run_names_the_holder_of_the_host() -> None:
     host = store()
     lock(host, "7f3a").take()
-    with pytest.raises(LockHeld) as told:
+    with pytest.raises(LockHeld) as caught:
         lock(host, "8888", "bob@desk").take()
-    assert "laptop-07: ana@desk is working on this host: fix-offload (run 7f3a, at most until" in told.value.message
-    assert "--wait" in told.value.next_step
-    assert told.value.exit_code == 5
+    assert "laptop-07: ana@desk is working on this host: fix-offload (run 7f3a, at most until" in caught.value.message
+    assert "--wait" in caught.value.next_step
+    assert caught.value.exit_code == 5
 
 
 def test_a_lease_that_is_given_back_is_free_at_once() -> None:
-    host, told = store(), []
+    host, messages = store(), []
     first = lock(host, "7f3a")
     first.take()
     first.give_back()
-    lock(host, "8888").take(tell=told.append)
-    assert told == []
+    lock(host, "8888").take(tell=messages.append)
+    assert messages == []
 
 
 @pytest.mark.parametrize("next_message", [HostLock.hold, HostLock.give_back])
@@ -110,21 +110,21 @@ def test_what_earlier_runs_left_is_removed_with_the_next_message_about_the_lease
 
 
 def test_an_expired_lease_is_taken_over_and_said_so() -> None:
-    host, told = store(), []
+    host, messages = store(), []
     lock(host, "7f3a").take()
     host.clock.sleep(TTL + 1)
-    lock(host, "8888").take(tell=told.append)
-    assert told == ["took over from ana@desk (fix-offload, run 7f3a), whose lease had expired"]
+    lock(host, "8888").take(tell=messages.append)
+    assert messages == ["took over from ana@desk (fix-offload, run 7f3a), whose lease had expired"]
 
 
 def test_waiting_gets_it_as_soon_as_it_is_free_and_names_the_holder_once() -> None:
-    host, told = store(), []
+    host, messages = store(), []
     first = lock(host, "7f3a")
     first.take()
     host.clock.after(30.0, first.give_back)
-    lock(host, "8888").take(wait=100.0, tell=told.append)
-    assert len(told) == 1
-    assert "waiting: ana@desk" in told[0]
+    lock(host, "8888").take(wait=100.0, tell=messages.append)
+    assert len(messages) == 1
+    assert "waiting: ana@desk" in messages[0]
     assert 30.0 <= host.clock.passed < 40.0
 
 
@@ -161,14 +161,14 @@ def test_a_lease_that_was_taken_over_is_lost_and_no_change_is_made() -> None:
     bench = Bench(World(texts={"a": b"old"}))
     context = replace(bench.context(), hold=lambda _seconds: first.hold())
     result = execute_step(StepCall("toy.file", {"path": "a", "text": "new"}), context)
-    assert (result.outcome, bench.world.writes, bench.told.kinds) == (Outcome.BLOCKED, [], [])
+    assert (result.outcome, bench.world.writes, bench.recorded.kinds) == (Outcome.BLOCKED, [], [])
 
 
 def test_the_same_run_takes_its_own_lease_again_after_a_crash() -> None:
-    host, told = store(), []
+    host, messages = store(), []
     lock(host, "7f3a").take()
-    lock(host, "7f3a").take(tell=told.append)
-    assert (told, max(host.made)) == ([], 2)
+    lock(host, "7f3a").take(tell=messages.append)
+    assert (messages, max(host.made)) == ([], 2)
 
 
 def test_somebody_who_made_the_directory_and_vanished_is_waited_for_a_moment() -> None:
@@ -318,9 +318,9 @@ def test_the_next_run_of_the_same_machine_says_how_to_resume_one_that_was_cut_of
     host = store()
     lock(host, "7f3a").take()
     for owner, offered in (("ana@desk", True), ("bob@desk", False)):
-        with pytest.raises(LockHeld) as told:
+        with pytest.raises(LockHeld) as caught:
             lock(host, "8888", owner).take()
-        assert ("remediate resume 7f3a, or undo 7f3a" in told.value.next_step) is offered
+        assert ("remediate resume 7f3a, or undo 7f3a" in caught.value.next_step) is offered
 
 
 def test_an_undo_takes_what_its_own_run_left_behind_and_a_run_that_goes_on_after_all_loses_it() -> None:
@@ -342,17 +342,17 @@ def with_fate(store: Directories, run: str, fate: Fate) -> HostLock:
 
 
 def test_a_run_whose_process_is_dead_is_taken_over_at_once() -> None:
-    host, told = store(), []
+    host, messages = store(), []
     lock(host, "7f3a").take()
-    with_fate(host, "8888", Fate.GONE).take(tell=told.append)
-    assert (told, host.clock.passed) == (["took over from ana@desk (fix-offload, run 7f3a), which was interrupted"], 0.0)
+    with_fate(host, "8888", Fate.GONE).take(tell=messages.append)
+    assert (messages, host.clock.passed) == (["took over from ana@desk (fix-offload, run 7f3a), which was interrupted"], 0.0)
 
 
 def test_a_run_that_died_during_a_change_is_waited_for_until_its_lease_expires() -> None:
-    host, told = store(), []
+    host, messages = store(), []
     lock(host, "7f3a").take()
-    with_fate(host, "8888", Fate.MID_CHANGE).take(tell=told.append)
-    assert told[0] == "run 7f3a was interrupted during a change; waiting until its lease expires"
+    with_fate(host, "8888", Fate.MID_CHANGE).take(tell=messages.append)
+    assert messages[0] == "run 7f3a was interrupted during a change; waiting until its lease expires"
     assert TTL <= host.clock.passed <= TTL + 5
 
 

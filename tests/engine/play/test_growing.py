@@ -30,8 +30,8 @@ GROWING = """\
 
 def test_check_mode_adds_hosts_too_and_predicts_no_change_of_a_host(tmp_path: Path) -> None:
     found = ran(tmp_path, GROWING, check=True)
-    assert found.told("new") == [("seen", "ok", "new 1")]
-    assert (found.told("a")[-1], found.summary.exit_code) == (("seen", "ok", "a 0"), 0)
+    assert found.task_results("new") == [("seen", "ok", "new 1")]
+    assert (found.task_results("a")[-1], found.summary.exit_code) == (("seen", "ok", "a 0"), 0)
 
 
 def test_the_end_of_a_host_comes_after_its_last_result(tmp_path: Path) -> None:

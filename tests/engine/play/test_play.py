@@ -23,43 +23,43 @@ from tests.engine.walked import results, run
 
 def test_a_run_emits_its_start_its_plays_its_hosts_and_its_end(tmp_path: Path) -> None:
     made = Flow.of(tmp_path, "- name: P\n  hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
-    summary, told = run(made)
-    assert told.kinds == [
+    summary, recorded = run(made)
+    assert recorded.kinds == [
         "run_start", "play_start", "task_start", "host_facts", "change_start", "change_end", "task_result", "host_end", "run_end",
     ]  # fmt: skip
-    (end,) = told.of("run_end")
+    (end,) = recorded.of("run_end")
     assert end["hosts"]["one"] == {
         "ok": 1, "changed": 1, "skipped": 0, "failed": 0, "rescued": 0, "ignored": 0, "unreachable": 0, "blocked": 0,
     }  # fmt: skip
     assert (summary.exit_code, summary.outcomes) == (0, {"one": Outcome.CHANGED})
-    assert told.of("task_result")[0]["path"] == told.of("change_start")[0]["path"] == "0.tasks.0"
+    assert recorded.of("task_result")[0]["path"] == recorded.of("change_start")[0]["path"] == "0.tasks.0"
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
     run(made)
     written = list(made.worlds["one"].writes)
-    summary, told = run(made)
+    summary, recorded = run(made)
     assert made.worlds["one"].writes == written
-    assert (summary.exit_code, results(told, "one")) == (0, [("toy.file", "ok")])
+    assert (summary.exit_code, results(recorded, "one")) == (0, [("toy.file", "ok")])
 
 
 def test_check_mode_changes_nothing_takes_no_lease_and_ends_with_changes_pending(tmp_path: Path) -> None:
     text = "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n    - command: work now\n"
     made = Flow.of(tmp_path, text, "one")
     made.worlds["one"].frozen = True
-    summary, told = run(made, policy={"check": True})
-    assert results(told, "one") == [("toy.file", "would-change"), ("command", "skipped")]
-    assert [planned["step"] for planned in told.of("change_planned")] == ["toy.file", "command"]
+    summary, recorded = run(made, policy={"check": True})
+    assert results(recorded, "one") == [("toy.file", "would-change"), ("command", "skipped")]
+    assert [planned["step"] for planned in recorded.of("change_planned")] == ["toy.file", "command"]
     assert (summary.exit_code, made.worlds["one"].variables.get("folders")) == (4, None)
 
 
 def test_a_step_of_too_high_a_risk_is_blocked_and_the_host_stops(tmp_path: Path) -> None:
     text = "- hosts: all\n  tasks:\n    - command: work now\n      risk: disruptive\n    - debug: {msg: never}\n"
     made = Flow.of(tmp_path, text, "one")
-    summary, told = run(made, policy={"max_risk": Risk.SAFE})
-    assert results(told, "one") == [("command", "blocked")]
-    assert told.of("task_result")[0]["next_step"] == "allow it with --max-risk disruptive"
+    summary, recorded = run(made, policy={"max_risk": Risk.SAFE})
+    assert results(recorded, "one") == [("command", "blocked")]
+    assert recorded.of("task_result")[0]["next_step"] == "allow it with --max-risk disruptive"
     assert (summary.exit_code, summary.hosts["one"]["blocked"], made.worlds["one"].writes) == (5, 1, [])
 
 
@@ -100,9 +100,9 @@ def test_a_host_that_hangs_delays_no_other(tmp_path: Path) -> None:
         return access
 
     made.open = open_host  # type: ignore[method-assign]
-    summary, told = run(made)
+    summary, recorded = run(made)
     assert summary.exit_code == 0
-    assert results(told, "slow") == results(told, "fast") == [("command", "changed")] * 2
+    assert results(recorded, "slow") == results(recorded, "fast") == [("command", "changed")] * 2
 
 
 def test_run_once_runs_on_the_first_host_and_all_get_the_result_with_any_forks(tmp_path: Path) -> None:
@@ -116,19 +116,19 @@ def test_run_once_runs_on_the_first_host_and_all_get_the_result_with_any_forks(t
 """
     for forks in (1, 2, 50):
         made = Flow.of(tmp_path / str(forks), text, *(f"h{number}" for number in range(5)))
-        summary, told = run(made, forks=forks)
+        summary, recorded = run(made, forks=forks)
         assert summary.exit_code == 0
         assert [host for host in made.worlds if "ran work once" in made.worlds[host].writes] == ["h0"]
         assert {world.texts["a"] for world in made.worlds.values()} == {b"once"}
-        assert [len(results(told, host)) for host in made.worlds] == [2, 1, 1, 1, 1]
+        assert [len(results(recorded, host)) for host in made.worlds] == [2, 1, 1, 1, 1]
 
 
 def test_a_canary_that_fails_stops_the_waves_behind_it(tmp_path: Path) -> None:
     text = "- hosts: all\n  serial: [1, 100%]\n  max_fail_percentage: 0\n  tasks:\n    - command: 'false'\n"
     made = Flow.of(tmp_path, text, "one", "two", "three")
-    summary, told = run(made)
+    summary, recorded = run(made)
     assert summary.exit_code == 2
-    assert {event.host for event in told.events if event.kind == "task_result"} == {"one"}
+    assert {event.host for event in recorded.events if event.kind == "task_result"} == {"one"}
 
 
 def test_throttle_lets_only_so_many_hosts_at_a_task(tmp_path: Path) -> None:
@@ -161,17 +161,17 @@ def test_throttle_lets_only_so_many_hosts_at_a_task(tmp_path: Path) -> None:
 def test_ctrl_c_stops_every_host_before_its_next_task(tmp_path: Path) -> None:
     made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - command: work a\n    - command: work b\n", "one")
     made.cancelled = lambda: "ran work a" in made.worlds["one"].writes
-    summary, told = run(made)
-    assert (summary.exit_code, results(told, "one")) == (130, [("command", "changed")])
-    assert told.of("host_end")[0]["reason"] == "interrupted"
+    summary, recorded = run(made)
+    assert (summary.exit_code, results(recorded, "one")) == (130, [("command", "changed")])
+    assert recorded.of("host_end")[0]["reason"] == "interrupted"
 
 
 def test_an_unknown_handler_ends_the_run_with_its_place(tmp_path: Path) -> None:
     text = "- hosts: all\n  tasks:\n    - command: work a\n      notify: restart\n    - debug: {msg: never}\n"
-    summary, told = run(Flow.of(tmp_path, text, "one"))
+    summary, recorded = run(Flow.of(tmp_path, text, "one"))
     assert summary.exit_code == 1
     assert f"{tmp_path}/play.yml:3:7: unknown handler 'restart'" in summary.error
-    assert told.kinds[-1] == "run_end"
+    assert recorded.kinds[-1] == "run_end"
 
 
 def test_no_log_shows_nothing_of_a_task_and_registers_all_of_it(tmp_path: Path) -> None:
@@ -185,17 +185,19 @@ def test_no_log_shows_nothing_of_a_task_and_registers_all_of_it(tmp_path: Path) 
     - toy.file: {path: a, text: "{{ said.results[0].stdout | length }} letters"}
 """
     made = Flow.of(tmp_path, text, "one")
-    _, told = run(made)
+    _, recorded = run(made)
     assert made.worlds["one"].texts["a"] == b"7 letters"
-    assert not [event for event in told.events if "hunter2" in str(event.to_json())]
+    assert not [event for event in recorded.events if "hunter2" in str(event.to_json())]
 
 
 @pytest.mark.parametrize("name", ["", "A B", "A=B", "$(touch x)", "1A"])
 def test_a_variable_by_no_valid_name_is_a_mistake_with_its_place(tmp_path: Path, name: str) -> None:
     text = f"- hosts: all\n  tasks:\n    - command: work\n      environment: {{{name!r}: x}}\n"
-    summary, told = run(made := Flow.of(tmp_path, text, "one"))
+    summary, recorded = run(made := Flow.of(tmp_path, text, "one"))
     assert (summary.exit_code, made.worlds["one"].writes) == (2, [])
-    assert told.of("task_result")[0]["msg"] == (f"{tmp_path}/play.yml:3:7: environment: {name!r} is not a valid variable name")
+    assert recorded.of("task_result")[0]["msg"] == (
+        f"{tmp_path}/play.yml:3:7: environment: {name!r} is not a valid variable name"
+    )
 
 
 TAGGED = """- hosts: all
@@ -246,9 +248,9 @@ def test_a_host_that_another_run_holds_is_blocked_and_its_holder_named(tmp_path:
     until = world.clock.now() + 1000
     lease = {"id": "9a2c", "owner": "maria@ws-14", "purpose": "fix-offload", "expires": until}
     world.variables["leases"] = {1: json.dumps(lease).encode()}
-    summary, told = run(made)
-    assert (summary.exit_code, results(told, "one"), world.writes) == (5, [("toy.file", "blocked")], [])
-    assert "maria@ws-14 is working on this host: fix-offload (run 9a2c" in told.of("task_result")[0]["reason"]
+    summary, recorded = run(made)
+    assert (summary.exit_code, results(recorded, "one"), world.writes) == (5, [("toy.file", "blocked")], [])
+    assert "maria@ws-14 is working on this host: fix-offload (run 9a2c" in recorded.of("task_result")[0]["reason"]
 
 
 def test_a_keyword_that_cannot_be_evaluated_fails_its_task_and_can_be_rescued(tmp_path: Path) -> None:
@@ -262,9 +264,9 @@ def test_a_keyword_that_cannot_be_evaluated_fails_its_task_and_can_be_rescued(tm
       rescue:
         - {name: instead, debug: {msg: "{{ ansible_failed_result.msg }}"}}
 """
-    summary, told = run(Flow.of(tmp_path, text, "one"))
-    assert results(told, "one") == [("once", "failed"), ("instead", "ok")]
-    assert told.of("task_result")[-1]["msg"].startswith(f"{tmp_path}/play.yml:6:21: 'gone' is undefined")
+    summary, recorded = run(Flow.of(tmp_path, text, "one"))
+    assert results(recorded, "one") == [("once", "failed"), ("instead", "ok")]
+    assert recorded.of("task_result")[-1]["msg"].startswith(f"{tmp_path}/play.yml:6:21: 'gone' is undefined")
     assert (summary.exit_code, summary.hosts["one"]["rescued"]) == (0, 1)
 
 
@@ -288,7 +290,7 @@ def test_a_step_rests_on_the_last_look_unless_something_was_done_on_the_host_mea
     made.open = lambda *_, **__: access  # type: ignore[method-assign]
     summary, _ = run(made)
     assert summary.exit_code == 0
-    looks = access.told()
+    looks = access.numbered()
     before = looks.index("toy.file 1")  # after the first change; what is looked at last is the third task's
     assert (looks[-1] == looks[before]) is shared
 
@@ -299,7 +301,7 @@ def test_each_try_of_a_step_looks_again(tmp_path: Path) -> None:
     access = LookedFlow(made.worlds["one"], "one", check=False)
     made.open = lambda *_, **__: access  # type: ignore[method-assign]
     run(made)
-    assert [look for look in access.told() if look.startswith("toy.file")][-3:] == ["toy.file 1", "toy.file 2", "toy.file 3"]
+    assert [look for look in access.numbered() if look.startswith("toy.file")][-3:] == ["toy.file 1", "toy.file 2", "toy.file 3"]
 
 
 def test_notes_of_connections_appear_once_per_host_also_in_a_playbook_of_commands(tmp_path: Path) -> None:
@@ -312,20 +314,20 @@ def test_notes_of_connections_appear_once_per_host_also_in_a_playbook_of_command
         exchange = access.connection.exchange
 
         def slow(calls: Any) -> Any:
-            access.notes = [*access.notes, f"{host}: each call starts a PowerShell of its own"]
+            access.notes = [*access.notes, f"{host}: each call starts a separate PowerShell"]
             return exchange(calls)
 
         access.connection.exchange = slow  # type: ignore[method-assign]
         return access
 
     made.open = open_host  # type: ignore[method-assign]
-    told: list[Event] = []
-    made.run(told.append)
-    notes = [(event.host, event.data["text"], event.data["level"]) for event in told if event.kind == "note"]
+    recorded: list[Event] = []
+    made.run(recorded.append)
+    notes = [(event.host, event.data["text"], event.data["level"]) for event in recorded if event.kind == "note"]
     assert sorted(notes) == [
         (host, f"{host}: {text}", "warning")
         for host in ("one", "two")
-        for text in ("each call starts a PowerShell of its own", "the certificate is not verified")
+        for text in ("each call starts a separate PowerShell", "the certificate is not verified")
     ]
 
 

@@ -9,27 +9,27 @@ from remediation.engine.play.control_flow import Walk
 from remediation.engine.play.waves.scheduler import run_walks
 
 
-def walk(told: list[int], number: int) -> Walk:
-    told.append(number)
+def walk(walked: list[int], number: int) -> Walk:
+    walked.append(number)
     yield from ()
 
 
 def calls(hosts: int) -> int:
     """Return how many functions the driving thread enters for so many hosts."""
-    told: list[int] = []
+    walked: list[int] = []
     entered = 0
 
     def count(frame: object, event: str, argument: Any) -> None:
         nonlocal entered
         entered += event in {"call", "c_call"}
 
-    walks = {str(number): walk(told, number) for number in range(hosts)}
+    walks = {str(number): walk(walked, number) for number in range(hosts)}
     sys.setprofile(count)
     try:
         run_walks(walks, 8)
     finally:
         sys.setprofile(None)
-    assert sorted(told) == list(range(hosts))
+    assert sorted(walked) == list(range(hosts))
     return entered
 
 

@@ -19,7 +19,7 @@ from tests.engine.toys import Bench, FileSays, ProgramsClosed
 def test_a_state_that_is_met_is_ok_and_nothing_is_written() -> None:
     bench = with_file("new")
     result = execute_step(FILE, bench.context())
-    assert (result.outcome, result.changes, bench.world.writes, bench.told.kinds) == (Outcome.OK, (), [], [])
+    assert (result.outcome, result.changes, bench.world.writes, bench.recorded.kinds) == (Outcome.OK, (), [], [])
     assert result.values == {"text": "new"}
 
 
@@ -28,8 +28,8 @@ def test_a_change_has_events_before_and_after_with_its_undo_and_its_effect() -> 
     result = execute_step(FILE, bench.context())
     assert result.outcome is Outcome.CHANGED
     assert result.reason == "a.txt holds 'new', wanted 'new'"
-    assert bench.told.kinds == ["change_start", "change_end"]
-    start, end = bench.told.of("change_start")[0], bench.told.of("change_end")[0]
+    assert bench.recorded.kinds == ["change_start", "change_end"]
+    start, end = bench.recorded.of("change_start")[0], bench.recorded.of("change_end")[0]
     assert start["change"]["undo"] == {"step": "toy.file", "params": {"path": "a.txt", "text": "old"}}
     assert (start["index"], start["path"], start["step"], start["change"]["risk"]) == (0, "0.0", "toy.file", "safe")
     assert (end["applied"], end["error"], end["effect"]) == (True, "", "held 'old', holds 'new'")
@@ -49,8 +49,8 @@ def test_check_mode_emits_the_plan_and_writes_nothing() -> None:
     result = execute_step(FILE, bench.context(check=True))
     assert (result.outcome, bench.world.writes) == (Outcome.WOULD_CHANGE, [])
     assert [change.summary for change in result.changes] == ["write a.txt"]
-    assert bench.told.kinds == ["change_planned"]
-    assert bench.told.of("change_planned")[0]["change"]["before"] == "old"
+    assert bench.recorded.kinds == ["change_planned"]
+    assert bench.recorded.of("change_planned")[0]["change"]["before"] == "old"
 
 
 def test_check_mode_says_what_a_real_run_would_be_refused_for() -> None:
@@ -119,7 +119,7 @@ def test_an_unknown_state_is_made_known_once_by_a_journaled_change() -> None:
     result = execute_step(StepCall("toy.whole", {"model": MODEL}), bench.context())
     assert result.outcome is Outcome.CHANGED
     assert bench.world.writes == [f"load {MODEL}"]
-    assert bench.told.of("change_start")[0]["path"] == "0.0/clarify"
+    assert bench.recorded.of("change_start")[0]["path"] == "0.0/clarify"
 
 
 def test_an_unknown_state_stays_unknown_in_check_mode() -> None:
@@ -135,7 +135,7 @@ def test_a_lost_answer_is_looked_at_and_never_repeated() -> None:
     bench.world.fails["files.write"] = [OutcomeUnknown("the answer was lost")]
     result = execute_step(FILE, bench.context())
     assert (result.outcome, bench.world.writes) == (Outcome.UNVERIFIED, ["write a.txt"])
-    end = bench.told.of("change_end")[0]
+    end = bench.recorded.of("change_end")[0]
     assert (end["applied"], end["error"]) == (False, "the answer was lost; checked again, not repeated")
 
 
@@ -145,7 +145,7 @@ def test_a_lost_answer_of_a_change_that_happened_is_a_change() -> None:
     bench.world.clock.after(0.5, lambda: bench.world.texts.update({"a.txt": b"new"}))
     result = execute_step(FILE, bench.context())
     assert (result.outcome, bench.world.writes) == (Outcome.CHANGED, ["write a.txt"])
-    end = bench.told.of("change_end")[0]
+    end = bench.recorded.of("change_end")[0]
     assert (end["applied"], end["error"]) == (True, "")
     assert "the answer was lost" in end["effect"]
 
@@ -164,7 +164,7 @@ def test_an_error_of_a_change_is_its_outcome_unless_the_state_says_otherwise(err
     result = execute_step(FILE, bench.context())
     assert result.outcome is outcome
     assert str(error).split("\n")[0] in result.reason
-    assert bench.told.of("change_end")[0]["applied"] is False
+    assert bench.recorded.of("change_end")[0]["applied"] is False
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_change_after_which_the_host_cannot_be_looked_at_is_unknown(error: Exc
 
     bench.steps = {"toy.file": Lost}
     assert execute_step(FILE, bench.context()).outcome is Outcome.UNREACHABLE
-    end = bench.told.of("change_end")[0]
+    end = bench.recorded.of("change_end")[0]
     assert (end["applied"], end["error"]) == (None, f"{error}; the host could not be observed afterwards: the host is gone")
 
 
@@ -197,7 +197,7 @@ def test_a_change_of_several_calls_of_which_one_came_through_is_unknown() -> Non
 
     bench.steps = {"toy.file": Half}
     assert execute_step(FILE, context).outcome is Outcome.UNREACHABLE
-    assert bench.told.of("change_end")[0]["applied"] is None
+    assert bench.recorded.of("change_end")[0]["applied"] is None
 
 
 def test_a_failed_call_that_reached_the_state_is_a_change() -> None:
@@ -210,7 +210,9 @@ def test_a_failed_call_that_reached_the_state_is_a_change() -> None:
 
     bench.steps = {"toy.file": Grumbling}
     assert execute_step(FILE, bench.context()).outcome is Outcome.CHANGED
-    assert bench.told.of("change_end")[0]["effect"] == "held 'old', holds 'new'; made, although the call ended with: exit code 1"
+    assert (
+        bench.recorded.of("change_end")[0]["effect"] == "held 'old', holds 'new'; made, although the call ended with: exit code 1"
+    )
 
 
 def test_a_clear_no_is_not_waited_for() -> None:
@@ -287,7 +289,7 @@ def test_a_change_after_which_the_host_falls_silent_counts_as_done() -> None:
     bench.world.clock.after(0.05, lambda: bench.world.fails["files.read"].extend(gone))
     bench.world.settles["write"] = 60.0
     result = execute_step(FILE, bench.context())
-    (end,) = bench.told.of("change_end")
+    (end,) = bench.recorded.of("change_end")
     assert (result.outcome, len(result.changes)) == (Outcome.FAILED, 1)
     assert (end["applied"], end["error"]) == (True, "")
     assert end["effect"] == "done, but the host could not be observed afterwards: connection refused"

@@ -41,7 +41,7 @@ def test_ctrl_c_finishes_the_change_in_flight_and_makes_no_other() -> None:
     result = execute_step(CLOSED, bench.context(max_risk=Risk.DISRUPTIVE))
     assert (result.outcome, len(bench.world.writes), len(result.changes)) == (Outcome.UNVERIFIED, 1, 1)
     assert result.reason == "interrupted before: close chrome.exe"
-    assert bench.told.kinds == ["change_start", "change_end"]
+    assert bench.recorded.kinds == ["change_start", "change_end"]
 
 
 def test_ctrl_c_before_the_first_change_skips_the_task() -> None:
@@ -107,7 +107,7 @@ def test_a_change_in_flight_when_the_run_was_cut_off_is_looked_at_not_repeated()
     bench.memory.in_flight["0.0"] = (Change("write a.txt", subject="a.txt"),)
     result = execute_step(FILE, bench.context())
     assert (result.outcome, bench.world.writes) == (Outcome.CHANGED, [])
-    assert "did happen" in bench.told.of("note")[0]["text"]
+    assert "did happen" in bench.recorded.of("note")[0]["text"]
 
 
 def test_a_change_in_flight_that_has_not_happened_is_made() -> None:

@@ -143,11 +143,11 @@ def test_down_takes_containers_and_keeps_the_volume(host: Any, writer: Any, bed:
 
 
 def test_a_model_is_pulled_made_and_deleted(host: Any, writer: Any, bed: Bed) -> None:
-    told: list[PullProgress] = []
-    writer.ollama.pull("phi3:3.8b", progress=told.append)
-    assert {told[0].status, told[-1].status} == {"pulling manifest", "success"}
-    assert any(each.completed == each.total and each.total for each in told)
-    assert len(told) == len(set(told)), "no line comes twice in a row"
+    reported: list[PullProgress] = []
+    writer.ollama.pull("phi3:3.8b", progress=reported.append)
+    assert {reported[0].status, reported[-1].status} == {"pulling manifest", "success"}
+    assert any(each.completed == each.total and each.total for each in reported)
+    assert len(reported) == len(set(reported)), "no line comes twice in a row"
     writer.ollama.create("plain", source="phi3:3.8b", parameters={"num_gpu": -1, "stop": "<|end|>"})
     show = host.reader.ollama.show("plain")
     assert (show.parameters["num_gpu"], show.details["family"]) == ("-1", "phi3")

@@ -84,10 +84,10 @@ def test_the_lines_of_a_linux_host() -> None:
 
 
 def test_the_script_runs_here_and_says_nothing_that_is_not_read() -> None:
-    told = run_program(Run(readiness.SCRIPT.argv))
-    assert isinstance(told, Completed)
-    assert told.rc == 0, told.stderr
-    names = {line.split(" ", 1)[0] for line in told.text.splitlines()}
+    completed = run_program(Run(readiness.SCRIPT.argv))
+    assert isinstance(completed, Completed)
+    assert completed.rc == 0, completed.stderr
+    names = {line.split(" ", 1)[0] for line in completed.text.splitlines()}
     assert "groups" in names
     assert names <= {line.split(" ", 1)[0] for line in LINES.splitlines()}
 

@@ -121,17 +121,17 @@ def host(request: pytest.FixtureRequest, gate: Gate, tmp_path: Path, monkeypatch
 
 
 def test_the_first_line_arrives_while_the_pull_goes_on(host: Host, gate: Gate) -> None:
-    told: list[PullProgress] = []
+    reported: list[PullProgress] = []
 
     def progress(line: PullProgress) -> None:
-        told.append(line)
+        reported.append(line)
         gate.heard.set()
 
     host.writer().ollama.pull(MODEL, progress=progress)
     assert gate.held > 0
     assert gate.in_vain == 0
-    assert (told[0].status, told[-1].status) == ("pulling manifest", "success")
-    assert any(each.total and each.completed == each.total for each in told)
+    assert (reported[0].status, reported[-1].status) == ("pulling manifest", "success")
+    assert any(each.total and each.completed == each.total for each in reported)
 
 
 def test_whoever_watches_cannot_break_a_pull(host: Host, gate: Gate) -> None:
@@ -150,12 +150,12 @@ def test_a_pull_works_without_a_listener(host: Host, gate: Gate) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_lines_are_whole_however_they_are_cut(size: int) -> None:
-    told: list[PullProgress] = []
-    follower = pull.Follower("pulling x", "box", told.append)
+    reported: list[PullProgress] = []
+    follower = pull.Follower("pulling x", "box", reported.append)
     body = b"".join(json.dumps(line).encode() + b"\r\n" for line in (LINES[0], *LINES)) + b"no json\n[]\n"
     for at in range(0, len(body), size):
         follower.on_chunk(body[at : at + size])
-    assert [(each.status, each.completed, each.total) for each in told] == [
+    assert [(each.status, each.completed, each.total) for each in reported] == [
         ("pulling manifest", None, None), ("pulling aa", None, 9), ("pulling aa", 9, 9), ("success", None, None)
     ]  # fmt: skip
     follower.judge(body)

@@ -55,11 +55,11 @@ def test_a_pull_that_ends_badly_says_how_and_passes_on_what_came_before(
 ) -> None:
     variables = request.getfixturevalue("server").variables() if way == "ssh" else {"ansible_connection": "local"}
     host = open_host("here", {**variables, "endpoint": puller}, check=False)
-    told: list[PullProgress] = []
+    reported: list[PullProgress] = []
     with pytest.raises(error, match=words) as raised:
-        host.writer().ollama.pull(model, progress=told.append)
+        host.writer().ollama.pull(model, progress=reported.append)
     assert step in raised.value.next_step  # type: ignore[attr-defined]
-    assert [each.completed for each in told] == ([] if model == "broken" else [None, 4])
+    assert [each.completed for each in reported] == ([] if model == "broken" else [None, 4])
     host.close()
 
 

@@ -59,10 +59,10 @@ def test_llama_server_leaves_a_gibibyte_free_by_default() -> None:
         assert played.load()[1]["done_reason"] == "load"
         assert f"offloaded {layers}/33 layers to GPU" in played.log
     assert "cannot meet free memory target of 1024 MiB, need to reduce device memory by" in played.log
-    told = play(version="0.32.0", free=5300, LLAMA_ARG_FIT_TARGET="512")
-    told.load()
-    assert "offloaded 33/33 layers to GPU" in told.log
-    assert told.ps()[0]["size"] == told.ps()[0]["size_vram"]
+    server = play(version="0.32.0", free=5300, LLAMA_ARG_FIT_TARGET="512")
+    server.load()
+    assert "offloaded 33/33 layers to GPU" in server.log
+    assert server.ps()[0]["size"] == server.ps()[0]["size_vram"]
 
 
 def test_llama_server_takes_the_requested_layers_and_dies_where_they_do_not_fit() -> None:

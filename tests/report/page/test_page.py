@@ -50,9 +50,9 @@ def of_host(name: str, *, outcome: str = "", reason: str = "", next_step: str = 
         diagnosis = {**stream.DIAGNOSIS, "findings": [{**stream.DIAGNOSIS["findings"][0], "cause": cause}]}
         events = [replace(each, data={"diagnosis": diagnosis}) if each.kind == "findings" else each for each in events]
     if outcome:
-        told = {"outcome": outcome, "ignored": False, "reason": reason, "msg": reason, "next_step": next_step}
+        fields = {"outcome": outcome, "ignored": False, "reason": reason, "msg": reason, "next_step": next_step}
         events[-2:] = [
-            stream.event("task_result", 17.1, host=name, **told),
+            stream.event("task_result", 17.1, host=name, **fields),
             stream.event("host_end", 17.2, host=name, outcome=outcome, reason=reason),
         ]
     return events
@@ -95,8 +95,8 @@ def test_every_chart_has_a_label_or_repeats_a_figure_next_to_it() -> None:
 def test_the_memory_shows_who_holds_what_before_and_after() -> None:
     picture = memory_picture({"before": stream.BEFORE, "after": stream.AFTER})
     assert picture is not None
-    told = {one["name"]: (one.get("before"), one.get("after")) for one in picture["legend"]}
-    assert told == {
+    fields = {one["name"]: (one.get("before"), one.get("after")) for one in picture["legend"]}
+    assert fields == {
         "mistral:7b-instruct-q4_K_M": ("0.3 GiB", "4.9 GiB"), "chrome.exe": ("2.3 GiB", None), "Discord.exe": ("1.9 GiB", None),
         "Code.exe": ("0.4 GiB", "0.4 GiB"), "not attributed": ("0.2 GiB", "0.2 GiB"), "free": ("0.9 GiB", "0.5 GiB"),
     }  # fmt: skip

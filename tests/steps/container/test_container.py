@@ -35,6 +35,19 @@ def test_a_container_that_lost_the_card_is_recreated_once() -> None:
     assert "Failed to initialize NVML" in result.reason
 
 
+def test_a_card_that_comes_back_is_said_to_be_lost_again_with_what_keeps_it() -> None:
+    world = stack()
+    world.answers["nvidia-smi", "-L"] = Executed(255, "", "Failed to initialize NVML: Unknown Error\n")
+    step, before, (change,) = seen(world, "container.sees_gpu")
+    world.answers["nvidia-smi", "-L"] = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
+    _, after, _ = seen(world, "container.sees_gpu")
+    said = step.measured_effect(change, before, after)
+    assert said.startswith(
+        "the next systemctl daemon-reload takes the card away again: name the device files under devices: of ollama"
+    )
+    assert step.measured_effect(change, after, after) == ""
+
+
 def test_nvidias_variables_prove_nothing() -> None:
     world = stack()
     assert world.containers[OLLAMA].environment["NVIDIA_VISIBLE_DEVICES"] == "all"

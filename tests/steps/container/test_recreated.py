@@ -1,4 +1,4 @@
-"""container.recreated: what is requested for which container, and what is left alone."""
+"""container.recreated: which containers get the GPU, and which stay unchanged."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 from remediation_lab.free_ports import free_port
 from tests.live.test_docker_daemon import play, remediate
-from tests.steps.on_engine import changes, told
+from tests.steps.on_engine import changes, excerpt
 from tests.support.engine import IMAGE, Engine
 
 pytestmark = pytest.mark.live
@@ -92,7 +92,7 @@ def test_it_gets_the_gpu_and_loses_nothing_and_undo_takes_the_request_back(
     assert (code, inspected(gpu_engine)["Id"]) == (4, before["Id"])  # changes are predicted
     assert "+HostConfig.DeviceRequests" in json.dumps(events)
     code, events = play(gpu_engine, tmp_path, TASK)
-    assert (code, changes(events)) == (0, [f"recreate {NAME} with the GPU"]), told(events)
+    assert (code, changes(events)) == (0, [f"recreate {NAME} with the GPU"]), excerpt(events)
     run = next(event["run"] for event in events if event["event"] == "run_start")
     now = inspected(gpu_engine)
     assert now["Id"] != before["Id"]
@@ -102,9 +102,9 @@ def test_it_gets_the_gpu_and_loses_nothing_and_undo_takes_the_request_back(
     assert gpu_engine.docker("exec", NAME, "cat", "/scratch/note").stdout == "kept\n"
     assert gpu_engine.docker("ps", "-a", "--format", "{{.Names}}").stdout.split() == [NAME]
     code, events = play(gpu_engine, tmp_path, TASK)
-    assert (code, changes(events)) == (0, []), told(events)
+    assert (code, changes(events)) == (0, []), excerpt(events)
     code, events = remediate(gpu_engine, tmp_path, "undo", run, "--max-risk", "disruptive")
-    assert inspected(gpu_engine)["HostConfig"]["DeviceRequests"] is None, told(events)
+    assert inspected(gpu_engine)["HostConfig"]["DeviceRequests"] is None, excerpt(events)
     assert essence(inspected(gpu_engine)) == essence(before)
 
 
@@ -141,7 +141,7 @@ def test_what_an_interrupted_run_left_is_given_its_name_back(gpu_engine: Engine,
     gpu_engine.docker("stop", NAME)
     gpu_engine.docker("rename", NAME, recreation.spare_name(NAME))
     code, events = play(gpu_engine, tmp_path, TASK)
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert changes(events) == [f"give {recreation.spare_name(NAME)} its name back, and start it", f"recreate {NAME} with the GPU"]
     assert essence(inspected(gpu_engine)) == essence(before)
 
@@ -150,10 +150,10 @@ def test_models_in_the_container_itself_are_not_lost(gpu_engine: Engine, plain: 
     gpu_engine.docker("run", "--detach", "--name", PEER, "--network", "front", IMAGE)
     before = inspected(gpu_engine, PEER)
     code, events = play(gpu_engine, tmp_path, {"container.recreated": {"container": PEER}})
-    assert (code, inspected(gpu_engine, PEER)["Id"]) == (2, before["Id"]), told(events)
-    assert "are in the container itself" in told(events)
+    assert (code, inspected(gpu_engine, PEER)["Id"]) == (2, before["Id"]), excerpt(events)
+    assert "are in the container itself" in excerpt(events)
     gpu_engine.docker("rm", "-f", PEER)
     gpu_engine.docker("run", "--detach", "--name", PEER, "--network", f"container:{NAME}", "--entrypoint", "sleep", IMAGE, "60")
     code, events = play(gpu_engine, tmp_path, TASK)
-    assert (code, changes(events)) == (2, []), told(events)
-    assert f"{PEER} uses the network of {NAME}" in told(events)
+    assert (code, changes(events)) == (2, []), excerpt(events)
+    assert f"{PEER} uses the network of {NAME}" in excerpt(events)

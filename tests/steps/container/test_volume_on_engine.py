@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.steps.on_engine import LOCAL, changes, digests, play, registry, told, volume
+from tests.steps.on_engine import LOCAL, changes, digests, excerpt, play, registry, volume
 from tests.support import bed
 from tests.support.project import CONTAINER, HEALTHY, MODEL, Project
 
@@ -24,7 +24,7 @@ def test_the_volume_is_recreated_with_every_model_by_its_digest(
     before, old = digests(guide_project), volume(guide_project)
     assert len(before) > 1
     code, events = play(project_environment, tmp_path, "recreate-volume.yml", variables={"model": MODEL})
-    assert code == 5, told(events)  # destructive, and not confirmed
+    assert code == 5, excerpt(events)  # destructive, and not confirmed
     assert volume(guide_project)["CreatedAt"] == old["CreatedAt"]
     with registry(guide_project, MODEL) as mirror:
         code, events = play(
@@ -35,7 +35,7 @@ def test_the_volume_is_recreated_with_every_model_by_its_digest(
             "localhost",
             variables={"model": MODEL, "registry": mirror},
         )
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert volume(guide_project)["Name"] == old["Name"]
     assert volume(guide_project)["CreatedAt"] != old["CreatedAt"]
     assert digests(guide_project) == before
@@ -64,11 +64,11 @@ def test_a_half_recreated_volume_is_completed_by_the_next_run(
         words = ("--yes-destroy", "localhost")
         file.write_text(whole.replace("    restart:", '    devices: ["/dev/is-not-there"]\n    restart:', 1), encoding="utf-8")
         code, events = play(project_environment, tmp_path, "recreate-volume.yml", *words, variables=known)
-        assert code == 2, told(events)
+        assert code == 2, excerpt(events)
         assert any(line.startswith("remove volume") for line in changes(events))  # the volume is gone, the service not up
         file.write_text(whole, encoding="utf-8")
         code, events = play(project_environment, tmp_path, "recreate-volume.yml", *words, variables=known)
-    assert code == 0, told(events)
+    assert code == 0, excerpt(events)
     assert digests(guide_project) == before
 
 
@@ -88,8 +88,8 @@ def test_a_volume_that_another_container_uses_is_left_alone(
             )  # fmt: skip
     finally:
         engine.docker("rm", "another-user")
-    assert (code, changes(events)) == (5, []), told(events)
-    assert "another-user" in told(events)
+    assert (code, changes(events)) == (5, []), excerpt(events)
+    assert "another-user" in excerpt(events)
     assert volume(guide_project)["CreatedAt"] == old["CreatedAt"]
 
 

@@ -309,7 +309,9 @@ def test_what_only_a_container_or_docker_desktop_has_does_not_apply_to_a_native_
 
 def test_where_the_login_may_not_ask_the_engine_nothing_is_said_not_to_apply() -> None:
     world = native()
-    world.fails["engine.facts"] = [CallFailed("refused", output="permission denied while trying to connect to the Docker daemon")]
+    world.fails["engine.containers"] = [
+        CallFailed("refused", output="permission denied while trying to connect to the Docker daemon")
+    ]
     result = run(world, "compose.environment")
     assert (result.outcome, result.applies) == (Outcome.FAILED, True)
 

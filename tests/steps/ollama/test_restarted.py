@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
+from remediation.model.facts import Elsewhere, Manager, Serving
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.examples import healthy
 from tests.engine.fakes.host import BOOT, OLLAMA, World
@@ -90,3 +91,13 @@ def test_a_server_that_answers_or_is_not_there_does_not_hang(error: HostError | 
     world.fails["ollama.version"] = [error] * 9 if error else []
     result = run(world, "ollama.restarted", {"hanging": True})
     assert (result.outcome, result.applies, world.writes) == (Outcome.SKIPPED, False, []), result.reason
+
+
+@pytest.mark.parametrize("step", ["ollama.restarted", "ollama.environment"])
+def test_a_server_at_another_port_than_the_addressed_one_is_left_alone(step: str) -> None:
+    world = World()
+    world.serving = Serving(Manager.NOTHING, elsewhere=Elsewhere(11500, 11434, "the process 812 of maria"))
+    result = run(world, step)
+    assert (result.outcome, world.writes) == (Outcome.FAILED, [])
+    assert result.reason.startswith("no Ollama server was found here at port 11500; the process 812 of maria listens at")
+    assert result.next_step.startswith("set endpoint: http://127.0.0.1:11434")

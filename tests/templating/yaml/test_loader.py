@@ -19,7 +19,7 @@ from tests.templating.vaults import SECRET, VALUE, WHOLE
 NAME = "site.yml"
 
 
-def told(text: str) -> list[str]:
+def problems_of(text: str) -> list[str]:
     with pytest.raises(InputError) as caught:
         load_text(text, NAME)
     return [str(problem) for problem in caught.value.problems]
@@ -82,7 +82,7 @@ def test_an_alias_is_the_value_of_its_anchor() -> None:
     ],
 )
 def test_what_would_fill_the_memory_is_refused(text: str, message: str) -> None:
-    found = told(text)
+    found = problems_of(text)
     assert message in found[0]
     assert max(map(len, found[0].splitlines())) < 500
 
@@ -157,12 +157,12 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_has_place_and_line(text: str, message: str) -> None:
-    (found,) = told(text)
+    (found,) = problems_of(text)
     assert message in found
 
 
 def test_all_mistakes_of_a_file_are_reported_in_its_order() -> None:
-    assert [line.partition(": ")[0] for line in told("a: 1\na: 2\nb: !x 1\nc: {d: 1, d: 2}\n")] == [
+    assert [line.partition(": ")[0] for line in problems_of("a: 1\na: 2\nb: !x 1\nc: {d: 1, d: 2}\n")] == [
         "site.yml:2:1", "site.yml:3:4", "site.yml:4:11",
     ]  # fmt: skip
 

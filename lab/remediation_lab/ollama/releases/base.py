@@ -216,12 +216,12 @@ class Release(ABC):
         memory = load.memory
         shown, left = golang.human_bytes(need), golang.human_bytes(memory.free + memory.swap)
         text = "model request too large for system"
-        told = line(
+        logged = line(
             self.at("too_large"), text, "WARN", requested=shown, available=left,
             total=golang.human_bytes(memory.total), free=golang.human_bytes(memory.free), swap=golang.human_bytes(memory.swap),
         )  # fmt: skip
         error = f"model requires more system memory ({shown}) than is available ({left})"
-        return (told, self.failed(load, error)), error
+        return (logged, self.failed(load, error)), error
 
     def overruled(self, load: Load) -> Iterable[Line]:
         """Yield the WARN about a cache type that needs flash attention."""

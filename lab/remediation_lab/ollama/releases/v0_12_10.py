@@ -83,11 +83,11 @@ class _V01210(Release):
     def refusal(self, load: Load, need: int) -> tuple[tuple[Line, ...], str]:
         if load.card is not None:
             return Release.refusal(self, load, need)
-        told = (
+        logged = (
             Line("server.go:474", _ROOM, _EMPTY),
             line("sched.go:445", "model is too large for system memory", requireFull="false"),
         )
-        return told, "model requires more system memory than is currently available unable to load full model on GPU"
+        return logged, "model requires more system memory than is currently available unable to load full model on GPU"
 
     def sizes(self, load: Load) -> Iterator[Line]:
         del load  # the offload line shows them

@@ -103,10 +103,10 @@ def logs(machine: Machine, _: Call, words: list[str]) -> Done:
     if len(given.rest) != 1:
         raise Usage("docker: 'docker logs' requires 1 argument", 1)
     container = machine.engine.find(given.rest[0])
-    told = {"stdout": "", "stderr": ""}
+    streams = {"stdout": "", "stderr": ""}
     for stream, at, line in log_lines(container, given, machine.clock.now()):
-        told[stream] += f"{instant(at)} {line}\n" if given.has("timestamps", "t") else f"{line}\n"
-    return Done(0, told["stdout"].encode(), told["stderr"].encode())
+        streams[stream] += f"{instant(at)} {line}\n" if given.has("timestamps", "t") else f"{line}\n"
+    return Done(0, streams["stdout"].encode(), streams["stderr"].encode())
 
 
 def execute(machine: Machine, _: Call, words: list[str]) -> Done:

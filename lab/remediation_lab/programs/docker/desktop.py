@@ -27,7 +27,7 @@ def desktop(machine: Machine, call: Call, words: list[str]) -> Done:
         return failed(f"unknown docker command: desktop {name}")
     if call.session == 0:
         machine.clock.sleep(call.deadline - machine.clock.now())
-        raise Refusal("timeout", f"docker desktop {name} did not end in time and was told to stop")
+        raise Refusal("timeout", f"docker desktop {name} did not end in time and was stopped")
     machine.state.wrote(f"docker desktop {name}")
     if name in {"stop", "restart"}:
         machine.desktop.stop()

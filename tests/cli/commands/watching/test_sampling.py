@@ -86,7 +86,7 @@ def test_a_slow_host_delays_no_other_and_is_not_asked_twice() -> None:
 
 def test_the_token_rate_is_measured_only_with_a_loaded_model_and_only_when_due() -> None:
     times = iter([0.0, 5.0])
-    rates = TokenRates(None, 1.0, clock=lambda: next(times))  # type: ignore[arg-type] - no host is asked in this test
+    rates = TokenRates(None, 1.0, clock=lambda: next(times))  # type: ignore[arg-type] - this test connects to no host
     rates._due["a"] = 10.0
     loaded = Sample("a", 0.0, GpuUse(()), (Runner("m", 1, 1),))
     assert with_rate(loaded, rates).rate is None
