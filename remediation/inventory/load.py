@@ -14,9 +14,8 @@ from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Gro
 from remediation.inventory.ranges import expanded, without_port
 from remediation.inventory.script import is_program, read_program
 from remediation.model.errors import InputError, Place, Problem, UsageError
-from remediation.model.files import read_text
 from remediation.model.translation import translatable
-from remediation.templating.yaml.loader import Decrypt, meant, problem, read_yaml
+from remediation.templating.yaml.loader import Decrypt, meant, problem, read_content, yaml_text
 from remediation.templating.yaml.located import Table, Text
 
 SUFFIXES = (".yml", ".yaml", ".json")
@@ -195,15 +194,17 @@ class _InventoryReader:
             return read_program(path, self.problems)
         before = len(self.problems)
         try:
-            content = read_yaml(path, decrypt=self.decrypt)
+            text = yaml_text(path)  # once: a pipe cannot be read again
+        except InputError as error:
+            self.problems += error.problems
+            return None
+        try:
+            content = read_content(text, path, decrypt=self.decrypt)
         except InputError as error:
             self.problems += error.problems
             content = ""
         if content is None or isinstance(content, Table):
             return content
-        text = _text_of(path)
-        if text is None:
-            return None
         if looks_like_ini(text) or (path.suffix not in SUFFIXES and isinstance(content, str)):
             del self.problems[before:]
             return read_ini(text, path, self.problems)
@@ -214,7 +215,8 @@ class _InventoryReader:
     def laboratory(self, value: Table) -> None:
         for key in value:
             if key not in _OF_LAB:
-                self.refuse(f"lab: {key!r} is not known{meant(key, _OF_LAB)}", value.key_places.get(key))
+                hint = meant(key, _OF_LAB) or f"; its keys are {' and '.join(_OF_LAB)}"
+                self.refuse(f"lab: {key!r} is not known{hint}", value.key_places.get(key))
         count = value.get("hosts", 1)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             self.refuse("lab: hosts must be a number of at least 1", value.value_places.get("hosts"))
@@ -370,14 +372,6 @@ def _with_port(variables: Table | None, port: int | None) -> Table | None:
         return variables
     known = variables or Table({})
     return Table({"ansible_port": port, **known}, known.place, known.key_places, known.value_places)
-
-
-def _text_of(path: Path) -> str | None:
-    """Return a file's text, None if it cannot be read, which `read_yaml` has reported."""
-    try:
-        return read_text(path, encoding="utf-8-sig")
-    except (OSError, ValueError):
-        return None
 
 
 def _kind(value: object) -> str:

@@ -54,11 +54,13 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "reported.lxc": ("the engine runs inside an LXC container", r"\blxc\b|\blxd\b|\bincus\b|proxmox"),
     "reported.selinux": ("SELinux is at work", r"selinux|getenforce|enforcing|\bavc\b|fedora|\brhel\b|rocky|almalinux|centos|silverblue|bazzite|setenforce"),
     "reported.podman": ("the engine is Podman", r"\bpodman\b|quadlet"),
+    "reported.flatpak": ("the program runs in a Flatpak sandbox", r"\bflatpak|/\.var/app/|flathub|flatseal"),
+    "reported.more_memory": ("a model takes more memory than before", r"(?:more|double|twice|\w+ times)[^\n.]{0,30}\b(?:v?ram|memory)\b[^\n.]{0,60}\b(?:than|before|since|after|compared|previous\w*|did|as (?:with|in|under))\b|\b(?:v?ram|memory)\b[^\n.]{0,40}(?:increas|doubl|grew|grown|went up|jump|higher|explod)\w*"),
     "reported.kubernetes": ("it runs in Kubernetes", r"kubernetes|\bk8s\b|\bk3s\b|kubectl|\bpods?\b|helm|daemonset|gpu[- ]operator"),
     "reported.no_gpu": ("there is no card in the machine", r"(?:no|without an?|lacks an?|without any) (?:dedicated |discrete |supported |nvidia )?(?:gpu|graphics card)(?: in(?! (?:the |my |a )?(?:containers?|docker|pods?))| at all| server| machine)|(?:without an?|(?:does not|doesn't|do not|don't) have (?:an?|any)|has no|have no|there is no) (?:dedicated|discrete|nvidia|supported) (?:gpu|graphics card|card)|(?:machine|host|laptop|notebook|pc|computer|vm|vps|instance|server|node|\bi) (?:(?:has|have|with|got) no|without an?) (?:gpu|graphics card)s?\b|(?:cores?|threads?|gb|gib|ram|memory|cpus?|processors?)\b[^\n;.]{0,20}[,;] no gpu\b|cpu[- ]only (?:vps|server|machine|host|instance)|\bvps\b|\bi (?:don'?t|do not) have an? (?:gpu|graphics card)|there(?: is|'s) no (?:gpu|graphics card)(?:\W|$)(?! ?(?:usage|load|activity|util|access|support|in ))"),
     "reported.antivirus": ("antivirus software is at work", r"anti-?virus|defender|quarantin\w{0,4}|kaspersky|norton|mcafee|avast|bitdefender"),
     "reported.moved": ("the program was copied, moved or only partly written", r"(?:mov(?:e|ed|ing)|copied|copy|portable|unzipped|extracted|unpacked)[^\n.]{0,40}(?:folder|drive|director|program|binary|disk)|disk (?:was |is )?full|(?:only|just) the (?:binary|executable)|(?:only|just) (?:downloaded|installed|copied|took|used|have) (?:the )?(?:\w+ )?(?:binary|executable|ollama\.exe)|(?:extract|unpack|copi|install|download)\w{0,4}[^\n.]{0,20}\bonly[^\n.]{0,20}(?:bin/ollama|ollama(?:\.exe)? (?:binary|executable)?|binary|executable)"),
-    "reported.package": ("it was installed from a distribution's package", r"\bnixos\b|nixpkgs|\bpacman\b|\barch\b|artix|manjaro|cachyos|gentoo|\baur\b|homebrew|\bsnap\b|flatpak|scoop|winget|chocolatey|distribution'?s? package|package manager|ollama-(?:cuda|rocm|vulkan)|\bbrew\b|\bapt(?:-get)? install|\bdnf\b|\bzypper\b|(?:fedora|debian|ubuntu|opensuse|suse|void|alpine|freebsd|distro)(?:'s)? (?:package|repo)"),
+    "reported.package": ("it was installed from a distribution's package", r"\bnixos\b|nixpkgs|\bpacman\b|\barch\b|artix|manjaro|cachyos|gentoo|\baur\b|homebrew|\bsnap\b|scoop|winget|chocolatey|distribution'?s? package|package manager|ollama-(?:cuda|rocm|vulkan)|\bbrew\b|\bapt(?:-get)? install|\bdnf\b|\bzypper\b|(?:fedora|debian|ubuntu|opensuse|suse|void|alpine|freebsd|distro)(?:'s)? (?:package|repo)"),
     "reported.built": ("it was built from source", r"(?:built|build|compil\w{1,20})[^\n.]{0,30}(?:from source|myself|ourselves|by hand|own)|(?:package|build|compile)[^\n.]{0,12}ourselves|go build|go generate|\bgo run \.|custom_cpu_flags|\bmake -j|compiled (?:inside|in|with|using|on|from|for)\b|\bcmake\b|docker build|self-?built|cmake_args|force_cmake|llama[-_]cpp[-_]python|\b(?:i|we) (?:have )?compiled (?:ollama|it|llama)|compil(?:e|ed|ing) (?:ollama|llama\.cpp)|own (?:build|image) of (?:ollama|llama)|self-compiled|(?:git|source) (?:repo|repository|checkout)[^\n.]{0,60}(?:build|built|compil|make)|(?:built|compiled) (?:ollama|llama)"),
     "reported.two_installs": ("two installations are mixed", r"/usr/local/lib/ollama[\s\S]{0,400}/usr/(?:lib|bin)/ollama|-c /usr\b[\s\S]{0,400}install\.sh|install\.sh[\s\S]{0,400}-c /usr\b|cleaning up old version|two (?:ollama )?install|both (?:/usr|a manual)|/usr/bin/ollama[\s\S]{0,300}/usr/local/bin/ollama|/usr/local/bin/ollama[\s\S]{0,300}/usr/bin/ollama|ollama (?:is )?in /usr/(?:local/)?bin and (?:another|one|again)|(?:two|both|another|second|several) (?:\w{1,12} )?(?:copies|versions|installs|installations|binaries|executables) of ollama|ollama[^\n.]{0,20}(?:installed|exists?) twice"),
     "reported.tcc": ("the card is in TCC mode", r"\btcc\b"),
@@ -87,9 +89,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "reported.no_library": ("the server finds no GPU library", r"(?:can'?t|cannot|does not|doesn't|unable to|not|fails? to) (?:discover|find|detect|load)s?[^\n.]{0,30}(?:gpu|cuda|rocm) (?:librar|backend|runner)|(?:discovers?|finds?|detects?|loads?|lists?) no (?:usable |suitable )?(?:gpu|cuda|rocm) (?:librar|backend|runner)"),
     "reported.root_works": ("as root it works", r"(?:as|with|when run(?:ning)? (?:as|by)|under) root[^\n.]{0,40}(?:works?|fine|ok|used|utili[sz]|sees|finds)|works?[^\n.]{0,20}as root|(?:as|with|under) root[^\n.]{0,20}it uses"),
     "reported.larger": ("the model is larger than the card", r"models? (?:that (?:is|are) |is |are |too )?(?:larger|bigger|too (?:big|large)) (?:than|for) (?:the |my |this |one )?(?:card|gpu|vram)|(?:does not|doesn't|do not|won't|cannot|can't) (?:completely |fully |entirely |all )?fit (?:in|into|on|onto) (?:the |my |this )?(?:card|gpu|vram)|(?:does not|doesn'?t|do not|won'?t|cannot|can'?t|not) (?:completely |fully |entirely |all )?fit (?:in|into|on|onto|in my) (?:the |my |this )?(?:\d{1,3} ?gi?b|single)"),
-    "reported.slots": ("several requests at once are what takes the memory", r"(?:parallel|concurrent|simultaneous|num_parallel)[^\n.]{0,60}(?:memory|vram|cpu|slow|fewer|split)|(?:memory|vram|cpu|slow)[^\n.]{0,60}(?:parallel|concurrent|simultaneous|slots?)\b"),
+    "reported.slots": ("several requests at once are what takes the memory", r"(?:parallel|concurrent|simultaneous|num_parallel)[^\n.]{0,60}(?:memory|v?ram\b|cpu|slow|fewer|split)|(?:memory|\bv?ram\b|cpu|slow)[^\n.]{0,60}(?:parallel|concurrent|simultaneous|slots?)\b"),
     "reported.context_helps": ("with a given or smaller context it works", r"(?:unless|only (?:if|when|with|works?)|works?|loads?|runs?|fits?|fine|succeeds?)[^\n.]{0,50}(?:num_ctx|context(?:[ _](?:length|size|window))?)\b[^\n.;]{0,30}(?:\d|\bset\b|given|specif|explicit|limit|smaller|lower|reduc|meaningful)|(?:with|set|setting|lower\w*|reduc\w*|limit\w*|explicit|smaller|decreas\w*|giving|specifying|passing)[^\n.;]{0,30}(?:num_ctx|context)\b[^\n.;]{0,50}(?:works?\b|loads?\b|runs?\b|fine|fits?\b|helps?\b|succeeds?|solve[sd]?|fixe[sd]|it does|no error|on (?:the )?gpu)"),
-    "reported.older_driver_works": ("with an earlier driver it works", r"(?:revert\w*|roll(?:ed|ing)? ?back|rollback|downgrad\w+|go(?:ing)? back|went back|back (?:to|on)|older|previous|earlier|returned|old)[^\n]{0,60}(?:\bdrivers?\b|\b[345]\d\d\.\d{2,3}\b)|(?:with|on|under|in) (?:the )?(?:driver |version )?[345]\d\d(?:\.\d{1,3})?[^\n.,;]{0,20}(?:the gpu|it works|works|worked|it did|fine|was used|ok\b)"),
+    "reported.older_driver_works": ("with an earlier driver it works", r"(?:revert\w*|roll(?:ed|ing)? ?back|rollback|downgrad\w+|go(?:ing)? back|went back|back (?:to|on)|returned)[^\n]{0,60}(?:\bdrivers?\b|\b[345]\d\d\.\d{2,3}\b)|(?:older|previous|earlier|old)[^\n.;]{0,30}(?:\bdrivers?\b|\b[345]\d\d\.\d{2,3}\b)[^\n.;]{0,30}(?:works?|worked|fine|ok|helps?|fix\w*|solv\w*|did|used)\b|(?:works?|worked|fine|ok|helps?) (?:\w+ ){0,3}(?:with|on|under|in) (?:the |an? )?(?:older|previous|earlier|old)[^\n.;]{0,20}\bdrivers?\b|(?:with|on|under|in) (?:the )?(?:driver |version )?[345]\d\d(?:\.\d{1,3})?[^\n.,;]{0,20}(?:the gpu|it works|works|worked|it did|fine|was used|ok\b)"),
     "reported.smi_in_container": ("nvidia-smi works in the container", r"nvidia-smi[^\n.]{0,40}(?:works?|fine|ok|sees|shows?|lists?|runs?|detects?|reports?)[^\n.]{0,30}(?:in|inside|within|from) (?:the |a |my |its |this )?(?:container|docker|pod)|(?:in|inside|within|from) (?:the |a |my |its |this )?(?:container|docker|pod)[^\n.]{0,30}nvidia-smi[^\n.]{0,20}(?:works?|fine|ok|sees|shows?|lists?|runs?|detects?)"),
     "reported.smi_fine": ("nvidia-smi shows the card", r"nvidia-smi\b(?:[^\n.]{0,20})\b(?:works?|is fine|fine|ok|shows? (?:the|both|all|my|everything)|lists? (?:the|both|all|my)|sees (?:the|both|all|my)|detects (?:the|both|all|my)|runs)\b|nvidia-smi and /dev[^\n.]{0,20}show"),
     "reported.cuda_fails": ("CUDA does not initialise", r"cuda (?:initiali[sz]ation|init\w*|unknown|calls?|programs?)?[^\n.]{0,30}(?:\berror|\bfail(?:s|ed|ure)?\b)|(?:all|every|no) cuda (?:calls?|programs?|apps?|samples?|devices?)\b|cuinit[^\n]{0,20}(?:fail|error|returned)|no cuda[- ](?:capable )?(?:devices?|gpus?)|cuda[^\n.]{0,12}(?:is )?(?:not|n't) (?:be )?(?:available|usable|found|initiali[sz]ed|work\w*)|is_available\(\)[^\n]{0,12}false|(?:does|do) not find (?:it|them|any cuda)"),
@@ -136,6 +138,26 @@ _STATED = frozenset({"reported.split", "reported.on_cpu"})
 """Facts that a question does not state."""
 _DISTRIBUTION = re.compile(r"nixos|arch|artix|manjaro|cachyos|gentoo", re.IGNORECASE)
 """A distribution whose name alone means a package, but for a server in a container."""
+_TRIED = re.compile(
+    r"\beven (?:after|with|when)\b[^\n.;,]{0,80}|\btried (?:to )?(?:re-?install|updat|upgrad)\w*[^\n.;,]{0,60}"
+    r"|\b(?:re-?install|updat|upgrad)\w*[^\n.;,]{0,50}(?:did not|didn'?t|does not|doesn'?t|not|n't) (?:help|change|fix|solve|make|work)\w*|\b(?:re-?install|updat|upgrad)\w*[^\n.;,]{0,40}(?:without (?:success|luck|effect|change)|to no avail|no (?:change|difference|effect|luck))",
+    re.IGNORECASE,
+)
+"""What was tried in vain, which is not how it began."""
+_OTHER_UPDATE = re.compile(
+    r"(?:ed|ing|e|d|s)?\b(?:(?!ollama)[^\n.,;]){0,30}\b(?:drivers?|kernel|docker|windows|toolkit|bios|proxmox|ubuntu|fedora)\b",
+    re.IGNORECASE,
+)
+"""The object of an update that is not Ollama's."""
+_BEGAN = frozenset(
+    {
+        "reported.updated",
+        "reported.driver_updated",
+        "reported.kernel_updated",
+        "reported.toolkit_updated",
+        "reported.desktop_updated",
+    }
+)
 _QUESTION = re.compile(r"[^.,;\n?]{0,300}\?")
 _WHY = re.compile(r"\W{0,4}(?:why|how come)\b", re.IGNORECASE)
 """A question about the reason states the fact."""
@@ -144,15 +166,21 @@ _WHY = re.compile(r"\W{0,4}(?:why|how come)\b", re.IGNORECASE)
 def derive_words(sheet: Sheet) -> Iterator[str]:
     """Record the facts that the texts state in words; yields their names, for tests."""
     prose, written = sheet.reading.words, sheet.reading.raw
+    begun = _TRIED.sub("", prose)
     stated = _QUESTION.sub(lambda match: match[0] if _WHY.match(match[0]) else "", prose)
     for name, pattern in _PATTERNS.items():
-        text = written if name in _WRITTEN else stated if name in _STATED else prose
+        text = written if name in _WRITTEN else stated if name in _STATED else begun if name in _BEGAN else prose
         match = pattern.search(text)
+        if match is not None and name == "reported.updated" and _OTHER_UPDATE.match(text, match.end()) is not None:
+            match = next((one for one in pattern.finditer(text) if _OTHER_UPDATE.match(text, one.end()) is None), None)
         if match is not None and name == "reported.package" and sheet.reading.in_container:
             match = next((one for one in pattern.finditer(text) if not _DISTRIBUTION.fullmatch(one[0])), None)
         if match is not None:
             sheet.say(name, True, WORDS[name][0], Quote("text", match[0].strip().split("\n")[0][:160]))
             yield name
+    in_vain = set(dict(said(stated))) - set(dict(said(begun))) if begun != prose else set[str]()
     for name, words in said(stated):
+        if name in _BEGAN and name in in_vain:
+            continue
         sheet.say(name, True, WORDS[name][0], Quote("text", words[:160]))
         yield name

@@ -217,6 +217,8 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("cpu_backend", "using cpu backend"),
     ("bus_error", "bus error"),
     ("unknown_architecture", "unknown model architecture"),
+    ("release_too_old", "manifest: 412"),
+    ("release_too_old", "requires a newer version of ollama"),
     ("unknown_architecture", "wrong number of tensors"),
     ("unknown_architecture", "unsupported version", r"(?:gguf|model)[^\n]*unsupported version:? (?:1|[4-9]|\d\d)\b|unsupported version:? (?:1|[4-9]|\d\d)\b[^\n]*gguf"),
     ("gguf_invalid", "unsupported version", r"(?:gguf|model)[^\n]*unsupported version:? (?:0\b|\d{3,})"),
