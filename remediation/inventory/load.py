@@ -15,7 +15,7 @@ from remediation.inventory.ranges import expanded, without_port
 from remediation.inventory.script import is_program, read_program
 from remediation.model.errors import InputError, Place, Problem, UsageError
 from remediation.model.translation import translatable
-from remediation.templating.yaml.loader import Decrypt, meant, problem, read_content, yaml_text
+from remediation.templating.yaml.loader import Decrypt, meant, problem, read_content, read_yaml, yaml_text
 from remediation.templating.yaml.located import Table, Text
 
 SUFFIXES = (".yml", ".yaml", ".json")
