@@ -118,6 +118,8 @@ class Loading:
                 self.no_keyword(what, key, kinds, key_place(raw, key))
                 continue
             kind = kinds[key]
+            if value is None and key in keywords.EMPTY:
+                continue
             well = kind[1](value) if key in keywords.STATIC else keywords.fits(kind, value)
             if not well:
                 self.problems.add(f"{key}: expected {kind[0]}, got {shown_value(value)}", value_place(raw, key))
