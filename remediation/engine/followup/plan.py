@@ -14,6 +14,7 @@ from remediation.engine.journal.serialization import change_from_json, change_to
 from remediation.model.change import Change
 from remediation.model.errors import Blocked, UsageError
 from remediation.model.event import Event
+from remediation.model.files import read_text
 from remediation.model.private_file import write_private
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.shape import ODD, intact
@@ -152,10 +153,14 @@ def save_plan(plan: Plan, path: Path) -> None:
         ) from None
 
 
+LARGEST_PLAN = 1024**3
+"""Maximum size of a plan in bytes: it has the changes of a whole fleet."""
+
+
 def load_plan(path: Path) -> Plan:
     """Read a plan. Raises `UsageError` if the file is not a plan, `StalePlan` if it was edited."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_text(path, most=LARGEST_PLAN))
         digest = value.pop("digest")
         version = value["format"]
     except OSError as error:
