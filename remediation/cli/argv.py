@@ -9,7 +9,7 @@ task, and invoke's options that do not apply.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from invoke.parser.argument import Argument
@@ -95,8 +95,10 @@ class CommandLine:
         return [*self.core, *([self.task] if self.task else []), *self.positional, *self.options]
 
 
-def understand(words: Sequence[str], core: ParserContext, tasks: Mapping[str, ParserContext]) -> CommandLine:
-    """Parse `words` (without the program's name). Raises `UsageError`."""
+def understand(
+    words: Sequence[str], core: ParserContext, tasks: Mapping[str, ParserContext], example: Callable[[str], str] = lambda _: ""
+) -> CommandLine:
+    """Parse `words` (without the program's name). `example` returns a use of a task for a message. Raises `UsageError`."""
     for word in words:
         if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
             shown = word.encode("ascii", "backslashreplace").decode()
@@ -105,12 +107,15 @@ def understand(words: Sequence[str], core: ParserContext, tasks: Mapping[str, Pa
         return CommandLine(core=list(words))
     if "--" in words:
         raise UsageError("a bare -- is not supported", next_step=f"{PROGRAM} --help lists tasks and options")
-    return _CommandLine(list(words), core, tasks).read()
+    return _CommandLine(list(words), core, tasks, example).read()
 
 
 class _CommandLine:
-    def __init__(self, words: list[str], core: ParserContext, tasks: Mapping[str, ParserContext]) -> None:
+    def __init__(
+        self, words: list[str], core: ParserContext, tasks: Mapping[str, ParserContext], example: Callable[[str], str]
+    ) -> None:
         self.words = words
+        self.example = example
         self.core = core
         self.tasks = tasks
         self.line = CommandLine()
@@ -295,8 +300,20 @@ class _CommandLine:
             )
         missing = context.positional_args[len(self.line.positional) :]
         if missing:
-            names = " ".join(str(argument.name).upper() for argument in missing)
-            raise UsageError(f"{self.line.task} needs {names}", next_step=f"{PROGRAM} {self.line.task} {names}")
+            raise self.missing([str(argument.name).upper() for argument in missing])
+
+    def missing(self, names: Sequence[str]) -> UsageError:
+        """Return the error for arguments that are not there, with all in their order and an example."""
+        context = self.tasks[self.line.task]
+        order = " ".join(str(argument.name).upper() for argument in context.positional_args)
+        example = self.example(self.line.task)
+        wanted = f"{PROGRAM} {self.line.task} {order}"
+        return UsageError(
+            f"{self.line.task} needs {order}; {' '.join(names)} is missing"
+            if self.line.positional
+            else f"{self.line.task} needs {order}",
+            next_step=f"{wanted}, such as: {example}" if example else wanted,
+        )
 
 
 def _spelled(argument: Argument) -> str:

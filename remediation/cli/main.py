@@ -79,10 +79,16 @@ class RemediateProgram(Program):
         if next((word for word in self.argv[1:] if not word.startswith("-")), "") not in tasks and not VERSION & set(self.argv):
             add_commands(self.namespace)
             tasks = self._tasks()
-        line = understand(self.argv[1:], self.initial_context, tasks)
+        line = understand(self.argv[1:], self.initial_context, tasks, self._example)
         writes_bytecode = sys.dont_write_bytecode
         super().parse_core([self.argv[0], *line.words()])
         sys.dont_write_bytecode = writes_bytecode  # invoke disables the bytecode cache, which would slow down later starts
+
+    def _example(self, name: str) -> str:
+        """Return a task's first example without its comment."""
+        task = self.namespace[name]
+        examples = task.examples if isinstance(task, OptionTask) else ()
+        return examples[0].partition("  #")[0].strip() if examples else ""
 
     def _tasks(self) -> dict[str, ParserContext]:
         return {str(context.name): context for context in self.namespace.to_contexts()}

@@ -18,7 +18,7 @@ def find_resource(kind: str, name: str, *, working: Path | None = None) -> Path:
     """Return the file for `name`: a path, or a name with or without folder and suffix. Raises `UsageError`."""
     here = working or Path.cwd()
     given = here / name
-    if given.is_file():
+    if given.exists() and not given.is_dir():  # a shell's pipe, <(command), is no regular file
         return Path(name)
     inner = Path(name)
     if not inner.is_absolute():

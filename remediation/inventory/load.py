@@ -9,16 +9,76 @@ from pathlib import Path
 from typing import Any
 
 from remediation.inventory.check import check_inventory
-from remediation.inventory.files import IGNORED, SUFFIXES, folder_entries, read_files
 from remediation.inventory.ini import looks_like_ini, read_ini
 from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Group, Inventory
 from remediation.inventory.ranges import expanded, without_port
 from remediation.inventory.script import is_program, read_program
 from remediation.model.errors import InputError, Place, Problem, UsageError
-from remediation.model.files import read_text
 from remediation.model.translation import translatable
-from remediation.templating.yaml.loader import Decrypt, meant, problem, read_yaml
+from remediation.templating.yaml.loader import Decrypt, meant, problem, read_content, read_yaml, yaml_text
 from remediation.templating.yaml.located import Table, Text
+
+SUFFIXES = (".yml", ".yaml", ".json")
+IGNORED = ("~", ".orig", ".bak", ".ini", ".cfg", ".retry", ".pyc", ".pyo", ".swp", ".md", ".txt")
+"""File name endings that Ansible ignores in a folder."""
+
+
+def read_files(folder: Path, problems: list[Problem], decrypt: Decrypt | None = None) -> Files:
+    """Return the variables in a folder's ``group_vars`` and ``host_vars``. Mistakes are added to `problems`."""
+    return Files(
+        groups=_by_name(folder / "group_vars", problems, decrypt), hosts=_by_name(folder / "host_vars", problems, decrypt)
+    )
+
+
+def folder_entries(folder: Path) -> list[Path]:
+    """Return the entries of a folder in name order. Raises `UsageError` if it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"cannot read folder {folder}: {error.strerror or error}") from None
+
+
+def _by_name(folder: Path, problems: list[Problem], decrypt: Decrypt | None) -> dict[str, list[Table]]:
+    if not folder.is_dir():
+        return {}
+    found: dict[str, list[Table]] = {}
+    taken: dict[str, int] = {}
+    for path in folder_entries(folder):
+        if path.name.startswith(".") or path.name.endswith(IGNORED):
+            continue
+        name = path.stem if path.suffix in SUFFIXES and not path.is_dir() else path.name
+        rank = 0 if path.is_dir() or path.suffix not in SUFFIXES else 1 + SUFFIXES.index(path.suffix)
+        if taken.get(name, rank) < rank:
+            continue  # as in Ansible, only the first existing form is used: NAME, NAME.yml, NAME.yaml, NAME.json
+        taken[name] = rank
+        found[name] = [table for file in _files(path) for table in _table(file, problems, decrypt)]
+    return found
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    for inner in folder_entries(path):
+        if inner.name.startswith(".") or inner.name.endswith(IGNORED):
+            continue
+        if inner.is_dir() or inner.suffix in {*SUFFIXES, ""}:
+            yield from _files(inner)
+
+
+def _table(path: Path, problems: list[Problem], decrypt: Decrypt | None) -> list[Table]:
+    try:
+        content = read_yaml(path, decrypt=decrypt)
+    except InputError as error:
+        problems += error.problems
+        return []
+    if content is None:
+        return []
+    if not isinstance(content, Table):
+        problems.append(problem("expected a mapping of variables", Place(str(path), 1, 1)))
+        return []
+    return [content]
+
 
 __all__ = ["Inventory", "check_inventory", "load_inventory"]
 
@@ -134,15 +194,17 @@ class _InventoryReader:
             return read_program(path, self.problems)
         before = len(self.problems)
         try:
-            content = read_yaml(path, decrypt=self.decrypt)
+            text = yaml_text(path)  # once: a pipe cannot be read again
+        except InputError as error:
+            self.problems += error.problems
+            return None
+        try:
+            content = read_content(text, path, decrypt=self.decrypt)
         except InputError as error:
             self.problems += error.problems
             content = ""
         if content is None or isinstance(content, Table):
             return content
-        text = _text_of(path)
-        if text is None:
-            return None
         if looks_like_ini(text) or (path.suffix not in SUFFIXES and isinstance(content, str)):
             del self.problems[before:]
             return read_ini(text, path, self.problems)
@@ -153,7 +215,8 @@ class _InventoryReader:
     def laboratory(self, value: Table) -> None:
         for key in value:
             if key not in _OF_LAB:
-                self.refuse(f"lab: {key!r} is not known{meant(key, _OF_LAB)}", value.key_places.get(key))
+                hint = meant(key, _OF_LAB) or f"; its keys are {' and '.join(_OF_LAB)}"
+                self.refuse(f"lab: {key!r} is not known{hint}", value.key_places.get(key))
         count = value.get("hosts", 1)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             self.refuse("lab: hosts must be a number of at least 1", value.value_places.get("hosts"))
@@ -309,14 +372,6 @@ def _with_port(variables: Table | None, port: int | None) -> Table | None:
         return variables
     known = variables or Table({})
     return Table({"ansible_port": port, **known}, known.place, known.key_places, known.value_places)
-
-
-def _text_of(path: Path) -> str | None:
-    """Return a file's text, None if it cannot be read, which `read_yaml` has reported."""
-    try:
-        return read_text(path, encoding="utf-8-sig")
-    except (OSError, ValueError):
-        return None
 
 
 def _kind(value: object) -> str:

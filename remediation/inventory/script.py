@@ -29,6 +29,8 @@ PARTS = ("hosts", "vars", "children")
 def is_program(path: Path) -> bool:
     """Return whether an inventory is a program: executable, with a line that names its interpreter."""
     try:
+        if not path.is_file():  # a pipe can be read only once, and one without a writer would block
+            return False
         with path.open("rb") as file:
             return file.read(2) == b"#!" and os.access(path, os.X_OK)
     except OSError:

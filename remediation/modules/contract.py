@@ -30,6 +30,10 @@ Duration: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=Fal
 """A duration in seconds."""
 
 
+PATHS = frozenset({"chdir", "creates", "dest", "dir", "file", "path", "removes", "src"})
+"""Parameters that hold a path in every action."""
+
+
 class Action(BaseModel):
     """The parameters of an action.
 
@@ -43,6 +47,16 @@ class Action(BaseModel):
     words: ClassVar[tuple[str, ...]] = ()
     open: ClassVar[bool] = False
     aliases: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _possible_paths(cls, given: Any) -> Any:
+        """Refuse a path that no system can have; what a host says of it would mislead."""
+        for name in PATHS & given.keys() if isinstance(given, Mapping) else ():
+            if isinstance(given[name], str) and "\0" in given[name]:
+                msg = f"{name}: a path cannot contain a NUL character"
+                raise ValueError(msg)
+        return given
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from remediation.modules.files.attributes import FileModule, backup_name, expand
 from remediation.modules.files.placing import STEP, as_action, merged_results
 from remediation.modules.paths import joined_path, path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
+from remediation.steps.host.file_managed import mode_text
 from remediation.templating.yaml.secret import masked, revealed
 
 _MARK = b"\x1e"
@@ -274,7 +275,7 @@ class GetUrl(HttpModule, FileModule):
         if seen is not None and seen.mode is not None:
             values |= {
                 "size": seen.size,
-                "mode": f"{seen.mode:04o}",
+                "mode": mode_text(seen.mode),
                 "owner": seen.owner,
                 "group": seen.group,
                 "uid": seen.uid,

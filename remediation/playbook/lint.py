@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from remediation.inventory.inventory import Inventory
+from remediation.inventory.patterns import SIGNS, split_pattern
 from remediation.model.change import Risk
 from remediation.model.errors import Place
+from remediation.playbook.actions import GROWING
 from remediation.playbook.errors import excerpt, meant, where
 from remediation.playbook.model import Node, Play, Playbook, Task, tasks_of
+from remediation.playbook.roles import find_role, role_folders, runbook, runbooks
 from remediation.playbook.variable_usage import UsedNames, names_in
 from remediation.steps.contract import Step
 from remediation.steps.registry import registry
@@ -32,6 +36,21 @@ DELETES: Mapping[tuple[str, ...], str] = {
 }
 
 
+SOURCES: Mapping[str, tuple[str, str]] = {
+    "copy": ("src", "files"),
+    "win_copy": ("src", "files"),
+    "template": ("src", "templates"),
+    "win_template": ("src", "templates"),
+    "script": ("cmd", "files"),
+    "win_powershell": ("path", "files"),
+    "uri": ("src", "files"),
+    "win_uri": ("src", "files"),
+    "include_vars": ("file", "vars"),
+    "include_tasks": ("file", "tasks"),
+}
+"""Parameters that name a file of the playbook, with the folder in which it is searched for."""
+
+
 @dataclass(frozen=True, slots=True)
 class LintWarning:
     """A lint warning: the rule, the message, and its place."""
@@ -47,15 +66,25 @@ class LintWarning:
 
 
 def lint_playbook(
-    playbook: Playbook, *, known: Iterable[str] = (), steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
+    playbook: Playbook,
+    *,
+    known: Iterable[str] = (),
+    steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry,
+    inventory: Inventory | None = None,
 ) -> list[LintWarning]:
-    """Return the warnings about a loaded playbook in the order of their places. `known` are variables of the inventory and ``-e``."""
+    """Return the warnings about a loaded playbook in the order of their places. `known` are variables of the inventory and ``-e``.
+
+    The hosts of plays are looked up in `inventory`; another one may have other groups.
+    """
     names = names_in(playbook)
     found: list[LintWarning] = []
     for play in playbook.plays:
         for task in _tasks(play):
             found += _of_task(task, steps())
             found += _handlers(task, play)
+            found += _missing_file(task, play, playbook)
+            found += _missing_role(task, playbook)
+    found += _unknown_hosts(playbook, inventory) if inventory is not None else ()
     found += _unused(names)
     found += _undefined(names, known)
     unique = dict.fromkeys(found)
@@ -122,6 +151,64 @@ def _handlers(task: Task, play: Play) -> Iterator[LintWarning]:
                 f"no handler is called {str(name)!r}{meant(name, known)}; the run would fail as soon as this task changes something",
                 where(name, task.place),
             )
+
+
+def _missing_file(task: Task, play: Play, playbook: Playbook) -> Iterator[LintWarning]:
+    """Yield a warning if a file that the task names is not there. Full paths may be those of another controller."""
+    key, folder = SOURCES.get(task.action, ("", ""))
+    given = task.arguments if isinstance(task.arguments, Mapping) else {}
+    value = given.get(key)
+    if not isinstance(value, str) or not value or has_template(value) or given.get("remote_src"):
+        return
+    words = _words({"cmd": value}) if key == "cmd" else [value]
+    name = str(words[0]) if words else ""
+    if not name or name.startswith(("~", "/", "\\")) or name[1:2] == ":":
+        return
+    role = task.settings.role
+    roots = (*(role.roots if role else ()), task.folder, play.file.parent, playbook.path.parent)
+    there = [*roots, *(root / folder for root in roots)]
+    try:
+        exists = any((root / name).exists() for root in there)
+    except (OSError, ValueError):  # no possible name: a NUL, too long
+        exists = False
+    if not exists:
+        yield LintWarning(
+            "missing-file",
+            f"{task.spelling or task.action}: there is no file {name!r} in {folder}/ or next to the playbook",
+            where(value, task.place),
+        )
+
+
+def _missing_role(task: Task, playbook: Playbook) -> Iterator[LintWarning]:
+    """Yield a warning if the role of an ``include_role``, which is read at run time, is not there."""
+    given = task.arguments if task.action == "include_role" and isinstance(task.arguments, Mapping) else {}
+    value = given.get("name") or given.get("role")
+    if not isinstance(value, str) or has_template(value):
+        return
+    role, root = task.settings.role, playbook.path.parent
+    folders = role_folders(root, role.roots if role else (), playbook.roles_path)
+    shipped = runbook(value)
+    if not (shipped in runbooks() if shipped else find_role(value, folders, root)):
+        known = f"shipped roles: {', '.join(name.replace('-', '_') for name in runbooks())}"
+        hint = known if shipped else f"searched in {', '.join(str(folder) for folder in folders[:-1])}"
+        yield LintWarning("missing-role", f"there is no role {str(value)!r}; {hint}", where(value, task.place))
+
+
+def _unknown_hosts(playbook: Playbook, inventory: Inventory) -> Iterator[LintWarning]:
+    """Yield a warning for each part of a play's ``hosts`` that matches nothing, exclusions included."""
+    for play in playbook.plays:
+        for pattern in play.hosts if isinstance(play.hosts, list) else [play.hosts]:
+            if has_template(pattern):
+                continue
+            for part in split_pattern(str(pattern)):
+                name = part.lstrip("".join(SIGNS[:2]))
+                if inventory.match(name).nothing:
+                    near = meant(name, [*inventory.groups, *inventory.hosts])
+                    yield LintWarning(
+                        "unknown-hosts", f"no host or group of the inventory matches {name!r}{near}", where(pattern, play.place)
+                    )
+        if any(task.action in GROWING for task in _tasks(play)):
+            return  # later plays may run on hosts and groups that this one adds
 
 
 def _unused(names: UsedNames) -> Iterator[LintWarning]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from remediation.model.errors import InputError, Place, Problem, RemediationError
+from remediation.inventory.patterns import match_hosts, split_pattern
+from remediation.model.errors import InputError, Place, Problem, RemediationError, UsageError
 from remediation.playbook import keywords
 from remediation.playbook.actions import plain_name
 from remediation.playbook.ansible_names import REQUIREMENTS
@@ -44,7 +45,7 @@ def load_playbook(
     The plays of `also` follow. `extra` are the variables of the command line, which may occur in the names of imports. `decrypt` opens vaults.
     """
     loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise InputError((Problem(f"there is no playbook {path}"),))
     with loading.within(path, None):
         plays = _Plays(loading, path).read(Place(str(path), 1, 1))
@@ -149,6 +150,8 @@ class _Plays:
             loading.problems.add("this play has no hosts", place)
         elif not raw["hosts"]:
             loading.problems.add("hosts: expected a host pattern, got nothing", value_place(raw, "hosts"))
+        else:
+            self._check_hosts(raw["hosts"], value_place(raw, "hosts"))
         own = raw.get("vars")
         variables: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
         if self.given:
@@ -185,6 +188,15 @@ class _Plays:
         )
         self._check_vars_files(play)
         return replace(play, name=raw["name"]) if has_template(raw.get("name")) else play
+
+    def _check_hosts(self, hosts: Any, place: Place | None) -> None:
+        """Check the form of host patterns without a template."""
+        for pattern in hosts if isinstance(hosts, list) else [hosts]:
+            if isinstance(pattern, str) and not has_template(pattern):
+                try:
+                    match_hosts(split_pattern(pattern), (), {})
+                except UsageError as error:
+                    self.loading.problems.add(f"hosts: {error.message}; {error.next_step}", where(pattern, place))
 
     def _roles(self, raw: Mapping[Any, Any], reader: TaskReader, settings: TaskSettings, index: int) -> list[LoadedRole]:
         entries = raw.get("roles")

@@ -198,7 +198,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A group of tasks: ``rescue`` runs after a failure, ``always`` in any case. An import and a ``role`` are blocks too."""
+    """A group of tasks: ``rescue`` runs after a failure, ``always`` in any case. An import and a ``role`` are blocks too.
+
+    ``once`` identifies a role that a host runs only once in a play, with the same variables.
+    """
 
     name: str
     path: str
@@ -208,6 +211,7 @@ class Block:
     settings: TaskSettings = field(default_factory=TaskSettings)
     place: Place | None = None
     role: Role | None = None
+    once: str = ""
 
 
 Node: TypeAlias = Task | Block

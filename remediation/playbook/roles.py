@@ -99,10 +99,16 @@ def read_entry(
         return None
     deciding = {name: kept[name] for name in ("when", "tags") if name in kept}  # other keywords make no other role, as in Ansible
     key = (str(folder), repr(plain(deciding)), repr(plain(given)), repr(plain(params)))
-    if key in loading.used_roles and not _repeatable(folder, loading):
+    repeatable = _repeatable(folder, loading)
+    if key in loading.used_roles and not repeatable:
         return None
     loading.used_roles.add(key)
-    return _read(use, folder, reader, loading, handed_down(outer, kept), path, place)
+    loaded = _read(use, folder, reader, loading, handed_down(outer, kept), path, place)
+    if loaded is None or repeatable:
+        return loaded
+    return replace(
+        loaded, nodes=tuple(replace(node, once=repr(key)) if isinstance(node, Block) else node for node in loaded.nodes)
+    )
 
 
 def read_role(

@@ -9,10 +9,10 @@ import re
 from collections import ChainMap
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
-from itertools import chain
+from functools import cached_property, lru_cache, wraps
+from itertools import chain, islice
 from pathlib import Path
-from types import CodeType
+from types import CodeType, GeneratorType
 from typing import Any
 
 from jinja2 import ChainableUndefined, StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, Undefined, nodes
@@ -30,7 +30,9 @@ from remediation.templating.jinja_tests import TESTS
 from remediation.templating.lazy import OMIT, materialised
 from remediation.templating.limits import (
     BUDGET,
+    MOST,
     affordable,
+    check_filter,
     check_format,
     check_method,
     multiplied,
@@ -39,8 +41,81 @@ from remediation.templating.limits import (
 )
 from remediation.templating.lookups.lists import folders, found_in
 from remediation.templating.lookups.single import now
-from remediation.templating.wrapping import hiding, is_secret, plainly, qualified, seeing, veiled
 from remediation.templating.yaml.secret import Secret, revealed
+
+UNDEFINED_TOO = frozenset({"d", "default", "defined", "mandatory", "ternary", "type_debug", "undefined"})
+"""Filters and tests that accept undefined values; any other returns undefined for them, as in Ansible."""
+
+
+def qualified(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return functions under their own names and under ``ansible.builtin.``."""
+    return {f"{prefix}{name}": function for prefix in ("", "ansible.builtin.") for name, function in named.items()}
+
+
+def plainly(function: Callable[..., Any], values: Iterable[Any], named: Mapping[str, Any]) -> Any:
+    """Call a function with the plain texts of secrets."""
+    return function(*map(_open, values), **{name: _open(value) for name, value in named.items()})
+
+
+def holds_secret(value: object) -> bool:
+    """Return whether a value is a secret, or a list that contains one."""
+    return isinstance(value, Secret) or (isinstance(value, (list, tuple)) and any(isinstance(item, Secret) for item in value))
+
+
+def is_secret(value: object) -> bool:
+    """Return whether a value is a secret (``vault_encrypted``)."""
+    return isinstance(value, Secret)
+
+
+def _open(value: object) -> object:
+    return [revealed(item) for item in value] if isinstance(value, (list, tuple)) and holds_secret(value) else revealed(value)
+
+
+def veiled(result: Any) -> Any:
+    """Return the result of processing a secret; its texts are secret again."""
+    if isinstance(result, str):
+        return Secret(result)
+    return [veiled(item) for item in result] if isinstance(result, (list, tuple, GeneratorType)) else result
+
+
+def _missing(name: str, values: Iterable[Any]) -> Undefined | None:
+    """Return the first undefined value, None if there is none or the filter or test accepts it."""
+    return None if name in UNDEFINED_TOO else next((value for value in values if isinstance(value, Undefined)), None)
+
+
+def seeing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a test: it receives the plain texts of secrets, and is not called with undefined values."""
+
+    @wraps(function)
+    def call(*values: Any, **named: Any) -> Any:
+        missing = _missing(name, chain(values, named.values()))
+        if missing is not None:
+            return missing
+        return function(*values, **named) if function is is_secret else plainly(function, values, named)
+
+    return call
+
+
+def hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a filter: it receives the plain texts of secrets and returns a secret; its result counts against the budget."""
+    first = 1 if hasattr(function, "jinja_pass_arg") else 0  # the environment, or the context
+
+    @wraps(function)
+    def call(*values: Any, **named: Any) -> Any:
+        missing = _missing(name, chain(values[first:], named.values()))
+        if missing is not None:
+            return missing
+        if values[first:]:
+            check_filter(name, tuple(map(_open, values[first:])), named)
+        if any(map(holds_secret, chain(values, named.values()))):
+            return veiled(plainly(function, values, named))
+        result = function(*values, **named)
+        if isinstance(result, Iterator):
+            result = list(islice(result, MOST + 1))  # `map(...) | last` needs a list
+        return BUDGET.spend(result, name)
+
+    return call
+
 
 LONGEST = 1_000_000
 """Maximum length of a template in characters; compiling a million takes seconds."""

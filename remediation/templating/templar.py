@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from json import JSONDecodeError
 from typing import Any
 
 import jinja2
@@ -184,7 +185,19 @@ def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: o
     except RecursionError:
         raise TemplateError(f"{_shown(text)} refers to itself", place=place) from None
     except Exception as error:  # noqa: BLE001 - filters and operators in the user's expression can raise anything
-        raise TemplateError(f"{type(error).__name__}: {error} in {_shown(text)}", place=place) from None
+        raise TemplateError(f"{_said(error)} in {_shown(text)}", place=place) from None
+
+
+def _said(error: Exception) -> str:
+    """Return an exception of an expression in words; the classes of Python say nothing to the author of a playbook."""
+    if isinstance(error, ZeroDivisionError):
+        return "division by zero"
+    if isinstance(error, JSONDecodeError):
+        return f"invalid JSON: {error}"
+    if isinstance(error, KeyError):
+        return f"there is no key {error}"
+    spoken = isinstance(error, (TypeError, ValueError, ArithmeticError, LookupError, AttributeError)) and str(error)
+    return str(error) if spoken else f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 _UNDEFINED = re.compile(r"^'(\w+)' is undefined$")

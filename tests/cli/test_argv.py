@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 from invoke.collection import Collection
+from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 
@@ -182,3 +183,15 @@ def test_each_option_of_ansible_says_what_to_do_instead(option: str) -> None:
 def test_completion_words_are_left_to_invoke() -> None:
     words = ["--complete", "--", "remediate", "play", "--"]
     assert understand(words, CORE, contexts()).words() == words
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [("lab.fault", "lab.fault needs HOST FAULT"), ("lab.fault a", "lab.fault needs HOST FAULT; FAULT is missing")],
+)
+def test_a_missing_word_is_named_with_the_order_and_an_example(typed: str, message: str) -> None:
+    known = {"lab.fault": ParserContext("lab.fault", args=[Argument(name=name, positional=True) for name in ("host", "fault")])}
+    with pytest.raises(UsageError) as caught:
+        understand(typed.split(), CORE, known, {"lab.fault": "remediate lab.fault laptop-07 num-gpu-1"}.__getitem__)
+    assert caught.value.message == message
+    assert caught.value.next_step == "remediate lab.fault HOST FAULT, such as: remediate lab.fault laptop-07 num-gpu-1"

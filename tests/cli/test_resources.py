@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,10 @@ def test_every_shipped_file_is_found_by_its_name(tmp_path: Path) -> None:
         assert resources.names(kind, working=tmp_path)
         for name in resources.names(kind, working=tmp_path):
             assert find_resource(kind, name, working=tmp_path).stem == name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes with names there")
+@pytest.mark.parametrize("kind", [PLAYBOOKS, INVENTORY])
+def test_a_shells_pipe_is_a_file(tmp_path: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert find_resource(kind, str(tmp_path / "pipe")) == tmp_path / "pipe"

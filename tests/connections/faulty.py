@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import pytest
 
 from remediation.connections.calls import Call, Reply, Run
 from remediation.connections.guard import Guard
@@ -20,6 +23,14 @@ FAULTS = [
 
 # Create, Command and two Sends and Receives: the opening one, and that of the call
 MESSAGES = [("Create", 1), ("Command", 1), ("Send", 1), ("Receive", 1), ("Send", 2), ("Receive", 2), ("Delete", 1)]
+
+
+def pairs(faults: Sequence[str], actions: Sequence[str]) -> Iterator[object]:
+    """Yield each fault with each action; the normal tests have half of the pairs, with each fault and each action in some."""
+    for number, fault in enumerate(faults):
+        for place, action in enumerate(actions):
+            marks = [] if (number + place) % 2 == 0 else [pytest.mark.every]
+            yield pytest.param(fault, action, id=f"{action}-{fault}", marks=marks)
 
 
 class Impatient(SystemClock):

@@ -14,7 +14,7 @@ from remediation.connections.keepalive import KeepAliveThread
 from remediation.model.errors import AuthenticationFailed, Unreachable
 from tests.connections import certificates
 from tests.connections.conftest import StartPeer
-from tests.connections.faulty import FAULTS, add, ended
+from tests.connections.faulty import FAULTS, add, ended, pairs
 from tests.connections.keeping_alive import beaten, beats, heartbeat, inner, until, used
 
 __all__ = ["heartbeat"]
@@ -63,8 +63,7 @@ def test_who_is_busy_is_not_disturbed(start_peer: StartPeer, heartbeat: KeepAliv
     assert (busy.shells, waiting.shells) == ({}, {})
 
 
-@pytest.mark.parametrize("action", ["Send", "Receive"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "action"), list(pairs(FAULTS, ("Send", "Receive"))))
 def test_a_beat_that_fails_is_silent_and_the_next_call_reconnects(
     start_peer: StartPeer, heartbeat: KeepAliveThread, tmp_path: Path, fault: str, action: str
 ) -> None:

@@ -220,6 +220,13 @@ def test_only_regular_files_are_read(host: Guard, tmp_path: Path) -> None:
 
 
 @posix
+def test_a_path_with_a_nul_is_a_failure_and_nothing_waits_for_it(host: Guard) -> None:
+    for call in (ReadFile("/a\0b", timeout=600.0), Run(("true",), cwd="/a\0b", timeout=600.0)):
+        said = failed(host, call)
+        assert (said.kind, "contains a NUL" in said.message) == ("error", True)
+
+
+@posix
 def test_sudo_reads_regular_files_only(tmp_path: Path) -> None:
     from remediation.connections.posix import files as posix_files
     from remediation.connections.posix import local

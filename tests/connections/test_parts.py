@@ -19,7 +19,7 @@ from remediation.connections.guard import Guard
 from remediation.connections.posix import sudo
 from remediation.connections.settings import Become
 from remediation.connections.worker import clixml
-from remediation.connections.worker.frames import Frames, Garbled, line_of
+from remediation.connections.worker.session import Frames, Garbled, line_of
 from remediation.model.errors import Unreachable, WriteRefused
 
 NONCE = "0" * 32

@@ -15,8 +15,7 @@ from remediation.connections.recorder import cassette
 from remediation.connections.recorder.replay import ReplayConnection
 from remediation.connections.settings import from_variables
 from remediation.connections.worker import protocol
-from remediation.connections.worker.frames import line_of
-from remediation.connections.worker.session import WorkerSession
+from remediation.connections.worker.session import WorkerSession, line_of
 from remediation.connections.worker.transport import DeliveryUnknown, ProcessExited
 from remediation.model.clock import SystemClock
 from remediation.model.errors import OutcomeUnknown, WriteRefused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def mistakes(path: Path, **more: Path) -> list[str]:
         ("a: {children: {b: {children: {a: }}}}\n", "the group a contains itself: a -> b -> a"),
         ("all: {children: {b: {children: {all: }}}}\n", "the group all contains itself: all -> b -> all"),
         ("lab: {host: 1}\nall: {hosts: {a: }}\n", "hosts.yml:1:7: lab: 'host' is not known; did you mean 'hosts'?"),
+        ("lab: {fault: x}\nall: {hosts: {a: }}\n", "hosts.yml:1:7: lab: 'fault' is not known; its keys are hosts and world"),
         ("lab: {world: 7}\nall: {hosts: {a: }}\n", "hosts.yml:1:14: lab: world must be the name of a kind of host"),
         ("lab: {hosts: 0}\nall: {hosts: {a: }}\n", "lab: hosts must be a number of at least 1"),
         ("all: {hosts: {a: {x: 1, x: 2}}}\n", "duplicate key 'x'"),
@@ -92,3 +94,18 @@ def test_an_inventory_in_another_encoding_is_named_and_not_called_empty(tmp_path
     (tmp_path / name).write_bytes("[web]\na\n".encode("utf-16"))
     with pytest.raises(InputError, match=r"not UTF-8 text \(byte 0\); save it as UTF-8"):
         load_inventory([tmp_path / name])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes with names there")
+def test_a_pipe_is_refused_by_name_and_read_once_if_the_shell_handed_it_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe: cannot be read: not a regular file"):
+        load_inventory([tmp_path / "pipe"])
+    for text in ("gpu: {hosts: {a: , b: }}\n", "[gpu]\na\nb\n"):
+        read, write = os.pipe()
+        try:
+            os.write(write, text.encode())
+            os.close(write)
+            assert load_inventory([Path(f"/dev/fd/{read}")]).groups["gpu"] == ["a", "b"]
+        finally:
+            os.close(read)

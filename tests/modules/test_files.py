@@ -187,3 +187,16 @@ def test_a_file_that_got_no_owner_is_named_as_made(tmp_path: Path) -> None:
     assert created["effect"].startswith("made, although the call ended with: ")
     assert "no-such-user" in owned["error"]
     assert (ran.outcomes()["copy"], ran.result("copy")["changed"]) == ("failed", True)
+
+
+PATHS = [{"stat": {"path": "PATH"}}, {"file": {"path": "PATH", "state": "touch"}}, {"copy": {"content": "x", "dest": "PATH"}}, {"slurp": {"src": "PATH"}},
+         {"lineinfile": {"path": "PATH", "line": "x"}}, {"command": {"cmd": "ls", "chdir": "PATH"}},
+         {"command": {"cmd": "ls", "creates": "PATH"}}, {"wait_for": {"path": "PATH", "timeout": 1}}]  # fmt: skip
+
+
+@pytest.mark.parametrize("task", PATHS, ids=lambda task: next(iter(task)))
+def test_a_path_with_a_nul_is_refused_before_the_host_is_asked(tmp_path: Path, task: dict[str, Any]) -> None:
+    ((name, given),) = task.items()
+    key = next(key for key, value in given.items() if value == "PATH")
+    ran = run_tasks(tmp_path, [{name: {**given, key: "{{ nul }}"}}], vars={"nul": "/a\0b"})
+    assert ran.result(name)["msg"].endswith(f"{name}: {key}: a path cannot contain a NUL character")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from remediation.inventory.load import load_inventory
 from remediation.model.errors import InputError
 from remediation.playbook.lint import lint_playbook, warnings_to_json
 from remediation.playbook.load import load_playbook
@@ -43,6 +44,91 @@ def advice(folder: Path, tasks: str, *, play: str = "", known: tuple[str, ...] =
 )
 def test_each_rule_speaks_where_it_should_and_nowhere_else(tmp_path: Path, task: str, rules: list[str]) -> None:
     assert [rule for rule, _ in advice(tmp_path, task)] == rules
+
+
+FILES = {"files/here.sh": "", "templates/here.j2": "", "vars/here.yml": "a: 1\n", "tasks/here.yml": "[]\n", "roles/here/tasks/main.yml": "[]\n",
+         "files/folder/x": "", "beside.txt": ""}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("task", "rules"),
+    [
+        ("copy: {src: NAME.sh, dest: /a}", "missing-file"),
+        ("copy: src=NAME.sh dest=/a", "missing-file"),
+        ("win_copy: {src: NAME.sh, dest: 'C:/a'}", "missing-file"),
+        ("ansible.builtin.template: {src: NAME.j2, dest: /a}", "missing-file"),
+        ("script: NAME.sh one two", "missing-file"),
+        ("script: {cmd: '\"NAME.sh\" one'}", "missing-file"),
+        ("win_powershell: {path: NAME.sh}", "missing-file"),
+        ("uri: {url: 'http://a', method: POST, src: NAME.sh}", "missing-file"),
+        ("include_vars: NAME.yml", "missing-file"),
+        ("include_tasks: NAME.yml", "missing-file"),
+        ("include_role: {name: NAME}", "missing-role"),
+        ("include_role: {role: NAME}", "missing-role"),
+    ],
+)
+def test_a_file_or_role_that_is_not_there_is_named_with_its_line(tmp_path: Path, task: str, rules: str) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = {name: advice(tmp_path, f"    - {task.replace('NAME', name)}\n") for name in ("here", "gone")}
+    assert found == {"here": [], "gone": [(rules, 3)]}
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "copy: {src: gone, dest: /a, remote_src: true}",
+        "copy: {src: /other/controller, dest: /a}",
+        "copy: {src: 'C:/other', dest: /a}",
+        "copy: {src: ~/other, dest: /a}",
+        "copy: {src: folder/, dest: /a}",
+        "copy: {src: ./beside.txt, dest: /a}",
+        "copy: {content: gone, dest: /a}",
+        "copy: {src: '{{ inventory_hostname }}', dest: /a}",
+        "include_role: {name: '{{ inventory_hostname }}'}",
+        "include_role: {name: remediation.ollama.fix_offload}",
+    ],
+)
+def test_what_may_be_there_on_the_day_is_not_called_missing(tmp_path: Path, task: str) -> None:
+    (tmp_path / "files" / "folder").mkdir(parents=True)
+    (tmp_path / "beside.txt").touch()
+    assert advice(tmp_path, f"    - {task}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("hosts", "unknown"),
+    [
+        ("gpu", []), ("all:!web1", []), ("gpu[0]", []), ("~we.1", []), ("localhost", []), ("'{{ where }}'", []), ("[gpu, 'web*']", []),
+        ("gpuu", ["gpuu"]), ("gpu:&prodd", ["prodd"]), ("all:!web9", ["web9"]), ("[gpu, web9]", ["web9"]), ("'db*,gpu'", ["db*"]),
+    ],
+)  # fmt: skip
+def test_hosts_are_looked_up_only_in_an_inventory_that_is_given(tmp_path: Path, hosts: str, unknown: list[str]) -> None:
+    (tmp_path / "hosts.yml").write_text("gpu:\n  hosts:\n    web1:\n", encoding="utf-8")
+    path = tmp_path / "play.yml"
+    path.write_text(f"- hosts: {hosts}\n  tasks: []\n", encoding="utf-8")
+    playbook = load_playbook(path)
+    assert lint_playbook(playbook, known=["where"]) == []
+    found = lint_playbook(playbook, known=["where"], inventory=load_inventory([tmp_path / "hosts.yml"]))
+    assert [(item.rule, item.message.split("'")[1], item.place and item.place.line) for item in found] == [
+        ("unknown-hosts", name, 1) for name in unknown
+    ]
+
+
+def test_hosts_that_an_earlier_play_adds_may_be_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "play.yml"
+    path.write_text(
+        "- hosts: all\n  tasks:\n    - add_host: {name: new, groups: added}\n- hosts: added\n  tasks: []\n", encoding="utf-8"
+    )
+    assert lint_playbook(load_playbook(path), inventory=load_inventory(["a,"])) == []
+
+
+@pytest.mark.parametrize("hosts", ["'gpu['", "'!'", "'~('", "[gpu, 'a]']"])
+def test_a_host_pattern_that_cannot_be_read_is_a_mistake_with_its_line(tmp_path: Path, hosts: str) -> None:
+    path = tmp_path / "play.yml"
+    path.write_text(f"- name: p\n  hosts: {hosts}\n  tasks: []\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"{path}:2:\d+: hosts: the pattern"):
+        load_playbook(path)
 
 
 def test_what_the_inventory_sets_is_known_and_what_hosts_read_is_used(tmp_path: Path) -> None:

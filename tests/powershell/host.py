@@ -6,6 +6,7 @@ A stand-in for a command is a PowerShell function, and a stand-in for a program 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,12 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    made = Host(tmp_path_factory.mktemp("host"))
-    yield made
-    made.close()
+def _host() -> Iterator[Host]:
+    # not below pytest's own folder, which each start of pytest closes to other users
+    with tempfile.TemporaryDirectory(prefix="host-") as folder:
+        made = Host(Path(folder))
+        yield made
+        made.close()
 
 
 @pytest.fixture

@@ -31,9 +31,8 @@ from remediation.connections.calls import (
 )
 from remediation.connections.worker import bootstrap, protocol
 from remediation.connections.worker.connection import WorkerConnection
-from remediation.connections.worker.frames import line_of
 from remediation.connections.worker.local_process import ChildChannel
-from remediation.connections.worker.session import WorkerSession
+from remediation.connections.worker.session import WorkerSession, line_of
 from remediation.facets.scripts import script
 from tests.powershell import shell
 

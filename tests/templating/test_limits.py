@@ -1,4 +1,4 @@
-"""A template that asks for too much ends in an error; one that makes what people make does not."""
+"""Templates that use too many resources end in an error; ordinary templates do not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from remediation.model.errors import Place
 from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
 from remediation.templating.templar import Scope, flaw
@@ -177,3 +178,21 @@ def test_a_template_is_as_long_as_can_be_compiled() -> None:
         "invalid template: more than 1,000,000 characters, in '" + ("{{ 1 + 1 }}" * 100_000)[:119] + "…'"
     )
     assert Scope([{"x": "a"}]).render(Text("{{ x }}" + "b" * 2_000_000)) == "a" + "b" * 2_000_000  # only text and variables
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{{ 5 % 0 }}", "division by zero"),
+        ("{{ 'x' | from_json }}", "invalid JSON: Expecting value: line 1 column 1 (char 0)"),
+        ("{{ [3, 'a'] | sort }}", "'<' not supported between instances of 'str' and 'int'"),
+        ("{{ 'a' + 1 }}", 'can only concatenate str (not "int") to str'),
+    ],
+)
+def test_an_error_of_an_expression_names_it_and_its_place_without_a_class_of_python(text: str, said: str) -> None:
+    place = Place("a.yml", 3, 5)
+    for value, scope in ((Text(text, place), Scope(())), (trusted("{{ x }}"), Scope(({"x": Text(text, place)},)))):
+        with pytest.raises(TemplateError) as caught:
+            scope.render(value)
+        assert (caught.value.message, caught.value.place) == (f"{said} in {text!r}", place)

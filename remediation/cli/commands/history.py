@@ -10,6 +10,7 @@ from remediation.cli.task import command_task
 from remediation.model.errors import UsageError
 from remediation.model.text.shape import intact
 from remediation.model.text.words import plural
+from remediation.model.translation import translated
 
 
 @command_task(
@@ -21,12 +22,14 @@ from remediation.model.text.words import plural
 )
 def history(options: Output) -> int:
     """List the runs, newest first."""
-    from remediation.engine.journal.history import runs
+    from remediation.engine.journal.history import runs_and_errors
     from remediation.report.formatting import duration
     from remediation.report.json_lines import document
     from remediation.report.text import columns
 
-    summaries = [record.summary() for record in runs()]
+    records, errors = runs_and_errors()
+    sys.stderr.writelines(f"skipped: {translated(error.message)}\n" for error in errors)
+    summaries = [record.summary() for record in records]
     if options.json:
         sys.stdout.write(document(summaries))
         return 0

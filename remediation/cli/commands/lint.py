@@ -49,11 +49,13 @@ def lint(options: Lint) -> int:
     advice: dict[Path, Sequence[LintWarning]] = {}
     for path in paths:
         known = set(given)
+        inventory = None
         if options.inventory:
             inventory = read_inventory(options, playbook=path)
             known |= {name for host in inventory.hosts for layer in inventory.layers(host) for name in layer}
         try:
-            advice[path] = advise(load_playbook(path, extra=given, decrypt=lambda _: NOTHING, roles_path=roles_path), known=known)
+            playbook = load_playbook(path, extra=given, decrypt=lambda _: NOTHING, roles_path=roles_path)
+            advice[path] = advise(playbook, known=known, inventory=inventory)
         except InputError as error:
             errors += error.problems
     found = [item for items in advice.values() for item in items]

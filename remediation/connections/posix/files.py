@@ -55,6 +55,11 @@ def write_file(execute: Execute, call: WriteFile) -> Reply:
     return FileContent() if done.rc == 0 else _refused(call.path, done)
 
 
+def impossible(path: str) -> Failed | None:
+    """Return the failure of a path that no POSIX host can have, or None. OpenSSH's server ends the connection for one."""
+    return Failed("error", f"the path {path!r} contains a NUL, which no path can have") if "\0" in path else None
+
+
 def no_file(path: str) -> Failed:
     """Return the failure of reading a FIFO, device, socket or folder."""
     return Failed("error", f"{path} is not a regular file")

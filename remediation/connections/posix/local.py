@@ -242,6 +242,8 @@ def _end(process: subprocess.Popen[bytes], kill: Callable[[subprocess.Popen[byte
 
 def file_call(call: ReadFile) -> Reply:
     """Read a file of this machine."""
+    if (fault := posix_files.impossible(call.path)) is not None:
+        return fault
     try:
         return read_local_file(call)
     except FileNotFoundError as error:

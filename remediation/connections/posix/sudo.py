@@ -50,6 +50,8 @@ def unfit(call: Run) -> Failed | None:
         return Failed("error", "the argument list is empty")
     if any("\0" in word for word in call.argv):
         return Failed("error", f"an argument of {call.argv[0]} contains a NUL, which cannot be passed to a program")
+    if "\0" in (call.cwd or ""):
+        return Failed("error", f"the folder {call.cwd!r} contains a NUL, which no path can have")
     for name, value in call.env.items():
         if not is_environment_name(name):
             return Failed("error", f"{name!r} is not a valid name of an environment variable")

@@ -117,6 +117,8 @@ class SshConnection:
         def execute(run: Run) -> Reply:
             return self._run(transport, run)
 
+        if (fault := posix_files.impossible(call.path)) is not None:
+            return fault
         if isinstance(call, WriteFile):
             return posix_files.write_file(execute, call)
         if self._settings.become is not None or (sftp := self._files(transport)) is None:

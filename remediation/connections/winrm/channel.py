@@ -5,19 +5,22 @@ pywinrm writes the messages. This module decides when to wait, retry and give up
 
 from __future__ import annotations
 
+import base64
 import logging
 import uuid
+import xml.etree.ElementTree as ET  # the service's answers, which pywinrm reads the same way
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+import xmltodict  # type: ignore[import-untyped]  # pywinrm uses it, and it has no types
 from winrm.protocol import Protocol
 
 from remediation.connections.settings import ConnectionSettings
-from remediation.connections.winrm import errors as winrm_errors
+from remediation.connections.winrm import faults as winrm_faults
 from remediation.connections.winrm import messages as winrm_messages
 from remediation.connections.winrm.faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read_fault
-from remediation.connections.winrm.streams import Streams
+from remediation.connections.winrm.messages import SHELL
 from remediation.connections.worker import clixml
 from remediation.connections.worker.transport import (
     ChannelError,
@@ -30,6 +33,70 @@ from remediation.connections.worker.transport import (
 from remediation.model import limits
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import Unreachable
+
+_WINDOWS_SHELL = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
+_SEND, _RECEIVE = f"{_WINDOWS_SHELL}/Send", f"{_WINDOWS_SHELL}/Receive"
+_ID, _LIMIT, _END, _DATA = "0-message-0", "0-limit-0", "0-end-0", "0-data-0"
+_DONE = "CommandState/Done"
+_TAKEN = 512_000
+"""Largest answer in bytes. The default MaxEnvelopeSizekb is 500, and pypsrp uses it too. pywinrm requests 153,600, a third per
+Receive. A service with a lower limit returns less.
+"""
+_LEAST = 32_000
+
+
+class Streams:
+    """Standard input and output of one command in a shell."""
+
+    def __init__(self, wire: Protocol, shell: str, command: str) -> None:
+        self._wire = wire
+        self.of = (shell, command)
+        self._taken = _TAKEN
+        stdin = {"@CommandId": command, "@Name": "stdin", "@End": _END, "@xmlns:rsp": _WINDOWS_SHELL, "#text": _DATA}
+        wanted = {"@CommandId": command, "#text": "stdout stderr"}
+        self._send = self._text(_SEND, shell, {"rsp:Send": {"rsp:Stream": stdin}})
+        self._receive = self._text(_RECEIVE, shell, {"rsp:Receive": {"rsp:DesiredStream": wanted}})
+
+    def send(self, data: bytes, *, end: bool) -> None:
+        """Write to stdin. Raises the errors of `Protocol.send_message`."""
+        text = self._send.replace(_END, "true" if end else "false", 1)
+        self._wire.send_message(self._filled(text).replace(_DATA, base64.b64encode(data).decode("ascii"), 1))
+
+    def receive(self) -> tuple[bytes, bytes, int, bool]:
+        """Return stdout, stderr, the exit code (-1 if there is none yet), and whether the command has ended.
+
+        Raises the errors of `Protocol.send_message`, and `xml.etree.ElementTree.ParseError` for an invalid answer.
+        """
+        root = ET.fromstring(self._wire.send_message(self._filled(self._receive)))  # noqa: S314 - as in pywinrm
+        came = {"stdout": bytearray(), "stderr": bytearray()}
+        code, done = -1, False
+        for node in root.iter():
+            if node.tag.endswith("Stream") and node.text:
+                came[node.attrib["Name"]] += base64.b64decode(node.text)
+            elif node.get("State", "").endswith(_DONE):
+                done = True
+            elif node.tag.endswith("ExitCode") and node.text:
+                code = int(node.text)
+        return bytes(came["stdout"]), bytes(came["stderr"]), code if done else -1, done
+
+    def ask_for_less(self) -> bool:
+        """Halve the size of further answers. Returns False if that would be too small."""
+        if self._taken < 2 * _LEAST:
+            return False
+        before, self._taken = self._taken, self._taken // 2
+        self._receive = self._receive.replace(f">{before}<", f">{self._taken}<", 1)
+        return True
+
+    def _text(self, action: str, shell: str, body: dict[str, object]) -> str:
+        envelope = self._wire.build_wsman_header(action, SHELL, shell, message_id=_ID)
+        envelope["env:Header"]["w:OperationTimeout"] = _LIMIT
+        envelope["env:Header"]["w:MaxEnvelopeSize"]["#text"] = str(self._taken)
+        return str(xmltodict.unparse({"env:Envelope": {**envelope, "env:Body": body}}))
+
+    def _filled(self, text: str) -> str:
+        seconds = f"PT{int(self._wire.operation_timeout_sec)}S"
+        return text.replace(_ID, str(uuid.uuid4()), 1).replace(_LIMIT, seconds, 1)
+
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +144,7 @@ class WinRmChannel:
     def start(self, command: Sequence[str], deadline: float) -> None:
         """Start the process, in a new shell if there is none or it is used up."""
         if self._refused is not None:
-            raise winrm_errors.no_login(self._settings, self._refused)
+            raise winrm_faults.no_login(self._settings, self._refused)
         self._errors.clear()
         self._code = None
         if self._command is not None and self._shell is not None:
@@ -93,7 +160,7 @@ class WinRmChannel:
                 lambda: self._wire.run_command(shell, command[0], command[1:], console_mode_stdin=False), deadline
             )
         except _TooLarge as refused:
-            raise winrm_errors.too_large(self._settings, refused.message) from refused
+            raise winrm_faults.too_large(self._settings, refused.message) from refused
         except DeliveryUnknown as doubt:
             raise NotDelivered(doubt.message, doubt.next_step) from doubt
         except ReadTimeout as silence:
@@ -116,7 +183,7 @@ class WinRmChannel:
                 self._do(lambda: streams.send(piece, end=end and last), deadline)  # noqa: B023 - called within the iteration
             except _TooLarge as refused:
                 if self._chunk <= LEAST_CHUNK:
-                    raise winrm_errors.too_large(self._settings, refused.message) from refused
+                    raise winrm_faults.too_large(self._settings, refused.message) from refused
                 self._chunk //= 2  # refused unread: send the same bytes in smaller chunks
                 continue
             except (DeliveryUnknown, ReadTimeout) as lost:
@@ -137,7 +204,7 @@ class WinRmChannel:
                 stdout, stderr, code, done = self._do(streams.receive, deadline, receiving=True)
             except _TooLarge as refused:
                 if not streams.ask_for_less():
-                    raise winrm_errors.too_large(self._settings, refused.message) from refused
+                    raise winrm_faults.too_large(self._settings, refused.message) from refused
                 continue
             if len(self._errors) < limits.KEPT_ERRORS:
                 self._errors += stderr
@@ -150,7 +217,7 @@ class WinRmChannel:
 
     def _ended(self) -> ProcessExited:
         # a process that exceeds its shell's memory limit is ended or fails at any point, without a specific exit code
-        step = f"check the host; if the shell's memory limit is reached, {winrm_errors.remedy(winrm_errors.MEMORY)}"
+        step = f"check the host; if the shell's memory limit is reached, {winrm_faults.remedy(winrm_faults.MEMORY)}"
         return ProcessExited(f"PowerShell exited with code {self._code}", step if self._code else "")
 
     def _streams_of(self, shell: str, command: str) -> Streams:
@@ -301,17 +368,17 @@ class WinRmChannel:
     def _failure(self, fault: Fault, *, sent: bool, receiving: bool) -> Exception:
         """Return the error for a fault that is not retried."""
         meaning = fault.meaning
-        final = winrm_errors.FINAL.get(meaning)
+        final = winrm_faults.FINAL.get(meaning)
         if final is not None:
             self._barred = True
             self._refused = fault if meaning is Meaning.LOGIN else self._refused
             return final(self._settings, fault)
         if not self._known:
-            hopeless = winrm_errors.hopeless(self._settings, fault)
+            hopeless = winrm_faults.hopeless(self._settings, fault)
             if hopeless is not None:
                 self._barred = meaning is Meaning.EXCEEDED  # the server would do it again
                 return hopeless
-        remedy = winrm_errors.remedy(fault.setting)
+        remedy = winrm_faults.remedy(fault.setting)
         if meaning is Meaning.TOO_LARGE:
             return _TooLarge(fault.message)
         if meaning is Meaning.REJECTED and not receiving:

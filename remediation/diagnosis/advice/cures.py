@@ -34,6 +34,8 @@ class Runs(str, Enum):
 
 
 _ON_WINDOWS = {Manager.WINDOWS_SERVICE: Runs.SERVICE, Manager.WINDOWS_TASK: Runs.STARTED, Manager.PROCESS: Runs.STARTED}
+_NEAREST = (("gfx90", "9.0.0"), ("gfx101", "10.3.0"), ("gfx103", "10.3.0"), ("gfx11", "11.0.0"), ("gfx12", "12.0.0"))
+"""The version of the type that ROCm knows, by the start of types that are near to it."""
 _EVERY_WAY = (
     "request the card by CDI (--device nvidia.com/gpu=all), or name the device files (--device /dev/nvidia0 and the others), or set "
     '"exec-opts": ["native.cgroupdriver=cgroupfs"] in /etc/docker/daemon.json'
@@ -49,7 +51,8 @@ def cure_of(entry: Entry, facts: Facts, reading: Reading) -> str:
     if runs is not None and entry.setting and (text := _setting(entry.setting, reading, runs)):
         return text
     native = () if runs in {None, Runs.DOCKER} else ("native",)
-    keys = [f"live-{platform}", *native, "live", platform] if runs is not None else [platform]
+    cluster = ("kubernetes",) if facts.holds("reported.kubernetes") else ()
+    keys = [f"live-{platform}", *native, "live", platform] if runs is not None else [*cluster, platform]
     words = next((entry.on[key] for key in keys if key in entry.on), entry.cure)
     return _filled(words, facts, reading)
 
@@ -129,6 +132,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "host": "Windows" if windows else "the host",
         "restart": how_to_restart(reading),
         "card": re.sub(r" \d+ MiB$", "", (evidence.gpu or "this card").split(",")[0]),
+        "override": _override(facts),
         "variable": variable.said.split(" hides")[0].split(" names")[0] if variable else "CUDA_VISIBLE_DEVICES",
         "orphans": end,
         "holder": _holder(reading),
@@ -143,6 +147,15 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         text.replace("; )", ")")
         .replace("NVIDIA driver to the newest release or newer", "NVIDIA driver to the newest release")
         .replace("driver the newest release or newer", "driver of the newest release")
+    )
+
+
+def _override(facts: Facts) -> str:
+    """Return the ROCm version of the type nearest to this card's, a list where the type is not known."""
+    quotes = facts["card.gfx_outside"].quotes
+    kind = quotes[0].text if quotes else ""
+    return next(
+        (near for first, near in _NEAREST if kind.startswith(first)), "11.0.0 (RDNA 3), 10.3.0 (RDNA 1 and 2) or 9.0.0 (Vega)"
     )
 
 

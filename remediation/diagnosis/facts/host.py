@@ -40,6 +40,7 @@ _DROPS_VOLTA = 590  # the first branch without Maxwell, Pascal and Volta
 _OLDEST_CUDA = (11, 0)
 _VGPU = re.compile(r"-\d{1,2}[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
 _JETSON = re.compile(r"\b(?:jetson|jetpack|tegra|l4t|(?:agx |orin )?(?:orin|xavier)(?: nano| nx| agx)?)\b", re.IGNORECASE)
+_GFX_IN_LOG = re.compile(r"\b(?:gpu_type|compute|gfx_version)=\"?gfx(\d{3,4}[a-f]?)\b|GPU arch ?: ?gfx(\d{3,4}[a-f]?)\b")
 _GFX = re.compile(r"\bgfx(\d{3,4}[a-f]?)\b", re.IGNORECASE)
 # architectures that ROCm lists, and integrated ones that only newer builds or Vulkan support (facts/ollama 2.1)
 _GFX_LISTED = frozenset(
@@ -48,6 +49,10 @@ _GFX_LISTED = frozenset(
 _GFX_APU = frozenset({"902", "909", "90c", "1033", "1035", "1036", "1103", "1150", "1152"})
 _APU = re.compile(
     r"\b[678]\d0m\b|\b8[89]0m\b|\b80[456]0s\b|vega (?:3|6|7|8|10|11)\b|radeon\(tm\) graphics|ryzen[^\n]{0,30}(?:apu|graphics|igpu)|strix|phoenix|integrated (?:amd|radeon)|ryzen[^\n]{0,12}\b\d{4}g[et]?\b|\b(?:amd|radeon|vega|ryzen)[^\n]{0,12} i-?gpu|(?:amd|radeon)[^\n]{0,20}integrated",
+    re.IGNORECASE,
+)
+_BEFORE_VEGA = re.compile(
+    r"\b(?:RX ?[45][5-9]0X?(?: ?XT| ?XTX)?|R[579] ?(?:M?\d{3}X?|Fury|Nano)|Radeon (?:HD|R[579]) ?\w{0,5}|HD ?[5-8]\d{3}|Fury(?: X)?|(?:Radeon )?Pro (?:WX ?)?[4-7][1-6]\d0|FirePro \w{1,6}|Polaris(?: ?1\d)?)\b(?! ?0)|\bgfx(?:6|7|80)\d{1,2}\b",
     re.IGNORECASE,
 )
 _FLAGS = re.compile(r"^\s{0,8}flags\s{0,20}:[^\n]{20,4000}", re.IGNORECASE | re.MULTILINE)
@@ -152,13 +157,16 @@ def _card(sheet: Sheet) -> None:
         "the virtual GPU has no licence",
         reading.smi[0].at if reading.smi else None,
     )
-    types = [name.lower() for name in _GFX.findall(reading.raw + "\n" + reading.prose)]
+    logged = [one or other for one, other in _GFX_IN_LOG.findall(reading.log_text)]
+    types = [name.lower() for name in (*logged, *_GFX.findall(reading.raw + "\n" + reading.prose))]
     outside = next((one for one in types if one not in _GFX_LISTED), None) if gpu.amd or types else None
     if outside is not None:
         sheet.say("card.gfx_outside", True, f"gfx{outside} is not in ROCm's list", Quote("text", f"gfx{outside}"))
         sheet.say(
             "card.gfx_apu", outside in _GFX_APU or None, f"gfx{outside} is an integrated AMD GPU", Quote("text", f"gfx{outside}")
         )
+    before = _BEFORE_VEGA.search("\n".join([reading.evidence.gpu or "", *(f"gfx{one}" for one in types), reading.prose])) if gpu.amd else None
+    sheet.say("card.amd_before_vega", (before is not None) or None, f"{before[0] if before else ''} is older than the cards that ROCm serves", Quote("gpu", before[0]) if before else None)
     sheet.say("card.amd_integrated", (gpu.amd and bool(_APU.search(reading.prose))) or None, "an integrated AMD GPU", at)
     works = next((smi for smi in reading.smi if smi.works), None)
     sheet.say("driver.works", (works is not None) or None, "nvidia-smi shows the card", works.at if works else None)
@@ -373,6 +381,7 @@ def _memory(sheet: Sheet) -> None:
         sheet.say(
             "release.blind_to_limit", True, f"a release before v{SEES_CGROUP_V2} does not see a container's limit (cgroup v2)"
         )
+    sheet.say("release.slots_by_default", (at_least(reading.version, "0.2.0") and at_least(reading.version, "0.10.0") is False) or None)
     before = at_least(reading.version, "0.15.5")
     sheet.say("release.before_tiers", None if before is None else not before)
     for name, first in (("release.default_by_vram", "0.15.5"), ("release.fits", "0.30.0"), ("release.needs_550", "0.30.11")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import Sheet
-from remediation.diagnosis.versions import at_least
+from remediation.diagnosis.versions import at_least, parse_version
 from remediation.model.finding import Quote
 
 _LIBRARY = re.compile(r"^(?:cuda_v\d+|cuda_jetpack\d|vulkan|rocm(?:_v[\d.]+)?|metal\w*)$")
@@ -25,9 +25,12 @@ _EMPTY_PACKAGE = re.compile(
     re.IGNORECASE,
 )
 _BASE_LIBRARY = re.compile(r"ggml-(?:base|cpu)", re.IGNORECASE)
+_RUNNERS = re.compile(r"Dynamic LLM (?:libraries|variants)\"?(?: runners=)?\s{0,4}\"?\[([^\]\n]{1,300})\]")
+_SERVER = re.compile(r"ollama version is (\d+\.\d+\.\d+)", re.IGNORECASE)
+_CLIENT = re.compile(r"client version is (\d+\.\d+\.\d+)", re.IGNORECASE)
 _LISTING = re.compile(r"\b(?:ls|dir|get-childitem|gci|find|tree|du)\b", re.IGNORECASE)
 _NO_LIBRARY = re.compile(
-    r"(?:lib[\\/]+ollama|ollama[\\/]+lib|ollama(?:\'s)? (?:lib|folder|directory))\S{0,30}[^\n]{0,40}(?:has none|is empty|has no|lacks|contains? (?:only|no|just)[^\n]{0,40}cpu)|(?:wrong|another|different|other) (?:folder|director\w{1,3}|path|place|location) for (?:the )?(?:rocm|cuda|gpu|hip)|(?:rocm|cuda|gpu) (?:in|is in|libs? in) (?:the )?wrong (?:folder|path|place)|(?:no|without|missing|lacks?|not contain|absent)[^\n.]{0,40}(?:(?:lib)?ggml-(?:cuda|hip|vulkan)|(?:rocm|cuda(?:_v\d{1,2})?|hip|vulkan)(?:_v[\d.]{1,4})? (?:folder|director|librar|backend|runner|dll|subfolder))|(?:lib)?ggml-(?:cuda|hip)[^\n]{0,40}(?:missing|not (?:there|found|present)|absent|gone)",
+    r"\b(?:lib|librar\w{1,3})\b[^\n.]{0,30}(?:folder|director\w{1,3})[^\n.]{0,40}(?:only|just|nothing but|no more than) (?:one|a single|two|a few|1|2)\b[^\n.]{0,16}(?:dlls?|files?|librar|\.so)|(?:only|just) (?:one|a single|1) (?:dll|library|\.so)(?: file)?\b[^\n.]{0,40}(?:folder|director|in lib)|(?:lib[\\/]+ollama|ollama[\\/]+lib|ollama(?:\'s)? (?:lib|folder|directory))\S{0,30}[^\n]{0,40}(?:has none|is empty|has no|lacks|contains? (?:only|no|just)[^\n]{0,40}cpu)|(?:wrong|another|different|other) (?:folder|director\w{1,3}|path|place|location) for (?:the )?(?:rocm|cuda|gpu|hip)|(?:rocm|cuda|gpu) (?:in|is in|libs? in) (?:the )?wrong (?:folder|path|place)|(?:no|without|missing|lacks?|not contain|absent)[^\n.]{0,40}(?:(?:lib)?ggml-(?:cuda|hip|vulkan)|(?:rocm|cuda(?:_v\d{1,2})?|hip|vulkan)(?:_v[\d.]{1,4})? (?:folder|director|librar|backend|runner|dll|subfolder))|(?:lib)?ggml-(?:cuda|hip)[^\n]{0,40}(?:missing|not (?:there|found|present)|absent|gone)",
     re.IGNORECASE,
 )
 
@@ -75,7 +78,23 @@ def derive_library(sheet: Sheet) -> None:
         f"the cache is quantised ({cache.value if cache else ''})",
         cache.at if cache else None,
     )
+    _runners(sheet)
     _folder(sheet)
+
+
+def _runners(sheet: Sheet) -> None:
+    """Check whether the program brings a library for the card's maker, and whether the server is the program that is installed."""
+    text = f"{sheet.reading.log_text}\n{sheet.reading.raw}"
+    listed = _RUNNERS.search(text)
+    amd, nvidia = sheet.holds("card.amd"), sheet.holds("card.nvidia")
+    if listed is not None and amd != nvidia:
+        maker, library = ("AMD", "rocm") if amd else ("NVIDIA", "cuda")
+        said = f"the program brings no library for {maker} cards ({listed[1].strip()})"
+        sheet.say("runners.none_for_card", library not in listed[1] or None, said, Quote("server_log", listed[0]))
+    server, client = _SERVER.search(text), _CLIENT.search(text)
+    if server is not None and client is not None and at_least(parse_version(server[1]), client[1]) is False:
+        said = f"the server that answers is {server[1]}, the installed program {client[1]}"
+        sheet.say("server.older_than_client", True, said, Quote("ollama -v", server[0]), Quote("ollama -v", client[0]))
 
 
 def _folder(sheet: Sheet) -> None:

@@ -41,6 +41,7 @@ ask.options_differ: requests for one model differ in options of the load
 ask.computed_context: a client computes num_ctx again for each request
 result.one_layer: exactly one layer was placed
 server.silent: the server gives no answer
+server.older_than_client: a server of an earlier release answers than the one that is installed
 server.unit_stopped: the systemd unit of the server is stopped, and no server answers
 wsl.stopped: the distribution of WSL is stopped, and no server answers
 wsl.unit_stopped: the distribution of WSL runs, the server in it is stopped, and no server answers
@@ -179,6 +180,7 @@ card.vgpu: a virtual GPU
 card.unlicensed: the virtual GPU has no licence
 card.gfx_outside: an AMD card whose type is not in ROCm's list
 card.gfx_apu: an AMD APU by its type
+card.amd_before_vega: an AMD card older than Vega
 card.amd_integrated: an AMD APU by its name
 card.size_known: how much memory the card has is known
 card.several: several cards
@@ -220,6 +222,7 @@ vulkan.on: OLLAMA_VULKAN=1
 vulkan.default: the release uses Vulkan by default
 cache.quantised: OLLAMA_KV_CACHE_TYPE quantises the cache
 quantisation.large: the model's quantisation is larger than the default one
+runners.none_for_card: the program brings no library for cards of this maker
 folder.absent: Ollama's library folder is not there
 folder.cpu_only: Ollama's library folder holds libraries for the processor alone
 folder.incomplete: Ollama's library folder lacks the GPU backend
@@ -238,6 +241,7 @@ release.blind_to_limit: the release does not see a container's memory limit
 release.default_by_vram: the release picks the default context by the card's memory
 release.before_tiers: the release has one default context
 release.fits: the release lets llama-server fit the layers
+release.slots_by_default: the release picks the number of slots by the card's memory, up to four
 release.needs_550: the release needs driver 550
 store.ended: the model's files end too early
 store.listed_not_found: the server lists the model and cannot find it

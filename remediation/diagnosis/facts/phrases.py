@@ -34,8 +34,8 @@ CONCEPTS: Mapping[str, str] = {
     "verdict": r"ok|okay|fine|work\w*|broke\w*|isn'?t|doesn'?t|fast|slow\w*|fails?|gpu|cpu|good|bad|needed|needs|took|takes",
     "sleep": r"asleep|sleep(?:s|ing)?|slept|suspend\w*|hibernat\w*|standby|resum\w*|wak\w+|woke\w*",
     "after": r"after|once|since|when\w*|from|out|been|was|were|went|goes|over|cycle\w*|comes?|came|until|overnight|following|through",
-    "lose": r"los(?:e|es|t|ing)|disappear\w*|vanish\w*|gone|missing|fails?|unknown|errors?|unavailable|inaccessible|isn'?t|can'?t|cannot|no",
-    "late": r"later|hours?|days?|morning|overnight|random\w*|eventually|sometimes|minutes|weeks?|periodically|occasionally|sporadic\w*|intermittent\w*",
+    "lose": r"stop(?:s|ped)?|revert\w*|los(?:e|es|t|ing)|disappear\w*|vanish\w*|gone|missing|fails?|unknown|errors?|unavailable|inaccessible|isn'?t|can'?t|cannot|no",
+    "late": r"extended|later|hours?|days?|morning|overnight|random\w*|eventually|sometimes|minutes|weeks?|periodically|occasionally|sporadic\w*|intermittent\w*",
     "reboot": r"reboot\w*|boots?|booted|booting|power-?cycl\w*",
     "bad": r"los\w+|missing|kills?|gone|no|not|isn'?t|breaks?|broke\w*|fails?|disappear\w*|vanish\w*|cannot|can'?t|without",
     "some": r"some|part|parts|partly|partially|half|thirds?|quarter|rest|most|remaining|split\w*",
@@ -85,11 +85,13 @@ class Statement(NamedTuple):
     concepts: tuple[str, ...]
     span: int
     unless: str = ""
+    beyond: int = 1
+    """So many words after the statement are searched for a word that inverts it."""
 
 
 STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
     "reported.on_cpu": (Statement(("gpu", "not", "use"), 8, f"{_PARTLY}|hosts?|exceeds?|above|over|reach\\w*|more|\\d\\d%?"), Statement(("cpu", "only"), 4, "and|but|layers?|memory|some|part\\w*|limit\\w*|gi?b"), Statement(("gpu", "idle"), 4, _PARTLY), Statement(("offload", "cpu"), 5, "partly|partially|some|half|layers?|rest|part|not|never|without")),
-    "reported.updated": (Statement(("update", "since"), 8, "windows|driver\\w*|docker|desktop|kernel|toolkit"), Statement(("release", "since", "verdict"), 9), Statement(("update", "bad"), 6, "windows|driver\\w*|docker|desktop|kernel|toolkit")),
+    "reported.updated": (Statement(("update", "since"), 8, "windows|driver\\w*|docker|desktop|kernel|toolkit", 4), Statement(("release", "since", "verdict"), 9), Statement(("update", "bad"), 6, "windows|driver\\w*|docker|desktop|kernel|toolkit", 4)),
     "reported.slept": (Statement(("sleep", "after"), 7, "download\\w*|time\\.sleep\\S*|pull\\w*"),),
     "reported.after_while": (Statement(("gpu", "lose", "late"), 12, "load\\w*|answers?|pull\\w*"), Statement(("smi", "lose", "late"), 12)),
     "reported.after_reboot": (Statement(("reboot", "bad"), 8, f"{_DONE}|until"),),
@@ -153,7 +155,7 @@ def _window(statement: Statement, tokens: list[str], held: Mapping[str, list[int
             chosen.add(at)
         else:
             window = range(min(chosen), max(chosen) + 1)
-            around = tokens[max(0, window.start - _BEFORE) : window.stop + 1]
+            around = tokens[max(0, window.start - _BEFORE) : window.stop + statement.beyond]
             if len(window) <= statement.span and not (statement.unless and any(_TURNS[statement.unless].fullmatch(one) for one in around)):
                 return window
     return None

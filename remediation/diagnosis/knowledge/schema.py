@@ -97,7 +97,7 @@ class Entry(BaseModel):
 
     ``needs`` must not be false. Evidence proves the mechanism, supports it (once for each time it is listed), counts
     against it, excludes it, or is neutral. ``on`` has the cure's words for a platform
-    (``windows``, ``linux``, ``wsl``, ``docker-windows``, ``docker-linux``; ``live`` and ``live-PLATFORM`` on a collected
+    (``windows``, ``linux``, ``wsl``, ``docker-windows``, ``docker-linux``, ``kubernetes``; ``live`` and ``live-PLATFORM`` on a collected
     host), ``setting`` the variable to set or remove, ``step`` the step that performs the cure, ``by_hand`` why no step does.
     A message of the catalogue that means the mechanism proves it unless evidence counts against it; with ``hint`` it only supports it.
     """

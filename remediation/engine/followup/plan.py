@@ -14,6 +14,7 @@ from remediation.engine.journal.serialization import change_from_json, change_to
 from remediation.model.change import Change
 from remediation.model.errors import Blocked, UsageError
 from remediation.model.event import Event
+from remediation.model.files import read_text
 from remediation.model.private_file import write_private
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.shape import ODD, intact
@@ -119,8 +120,8 @@ def plan_difference(saved: Plan, fresh: Plan) -> list[str]:
     """Return how a fresh plan differs, one line per change; empty if the saved plan still holds."""
     before = {entry.identity: entry for entry in saved.entries if entry.reached}
     now = {entry.identity: entry for entry in fresh.entries if entry.reached}
-    gone = [f"- {entry} (no longer needed)" for identity, entry in before.items() if identity not in now]
-    new = [f"+ {entry} (not in the plan)" for identity, entry in now.items() if identity not in before]
+    gone = [f"- {entry} (in the plan, not predicted now)" for identity, entry in before.items() if identity not in now]
+    new = [f"+ {entry} (predicted now, not in the plan)" for identity, entry in now.items() if identity not in before]
     return [*gone, *new]
 
 
@@ -152,10 +153,14 @@ def save_plan(plan: Plan, path: Path) -> None:
         ) from None
 
 
+LARGEST_PLAN = 1024**3
+"""Maximum size of a plan in bytes: it has the changes of a whole fleet."""
+
+
 def load_plan(path: Path) -> Plan:
     """Read a plan. Raises `UsageError` if the file is not a plan, `StalePlan` if it was edited."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_text(path, most=LARGEST_PLAN))
         digest = value.pop("digest")
         version = value["format"]
     except OSError as error:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from remediation.engine.journal.journal import FILES, HEADER, JournalError, read_events, read_lines, runs_folder
+from remediation.engine.journal.journal import EVENTS, FILES, HEADER, JournalError, read_events, read_lines, runs_folder
 from remediation.engine.journal.run_lock import Fate, holder_of, is_running
-from remediation.model.errors import UsageError
+from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
 
 KEEP = 200
@@ -104,13 +103,33 @@ class RunRecord:
 
 def runs(root: Path | None = None) -> list[RunRecord]:
     """Return all runs, newest first. Folders that are not runs or whose journal cannot be read are skipped."""
+    return runs_and_errors(root)[0]
+
+
+def runs_and_errors(root: Path | None = None) -> tuple[list[RunRecord], list[RemediationError]]:
+    """Return all runs, newest first, and why others cannot be read. Folders that are not runs are skipped."""
     root = root or runs_folder()
-    found = []
-    for folder in root.iterdir() if root.is_dir() else ():
-        with suppress(JournalError):
+    found: list[RunRecord] = []
+    errors: list[RemediationError] = []
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        try:
             record = _read(folder)
-            found += [record] if record is not None else []
-    return sorted(found, key=lambda record: record.started, reverse=True)
+        except JournalError as error:
+            errors.append(error)
+            continue
+        if record is not None:
+            found.append(record)
+        elif _is_run(folder):
+            errors.append(damaged(folder.name, f"{folder / HEADER} is missing or cannot be read"))
+    return sorted(found, key=lambda record: record.started, reverse=True), errors
+
+
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder without a readable header is that of a run; true if its content cannot be seen."""
+    try:
+        return folder.is_dir() and any(entry.name in {HEADER, EVENTS} for entry in folder.iterdir())
+    except OSError:
+        return True
 
 
 def find_run(run: str, root: Path | None = None) -> RunRecord:
@@ -119,9 +138,8 @@ def find_run(run: str, root: Path | None = None) -> RunRecord:
     exact = _read(root / run) if run.isalnum() else None
     if exact is not None:
         return exact
-    like = (
-        sorted(folder.name for folder in root.glob("*") if run.isalnum() and folder.name.startswith(run)) if root.is_dir() else []
-    )
+    names = [folder.name for folder in root.iterdir()] if root.is_dir() else []
+    like = sorted(name for name in names if run.isalnum() and name.startswith(run))
     if len(like) == 1 and (record := _read(root / like[0])) is not None:
         return record
     if len(like) > 1:

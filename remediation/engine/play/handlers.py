@@ -23,10 +23,15 @@ class RunTask(Protocol):
 
 
 class Handlers:
-    """The handlers of one host in one play; ``host.notified`` holds the paths of notified handlers."""
+    """The handlers of one host in one play.
+
+    ``host.notified`` holds the names and topics notified since the last flush. The flush looks them up, so that a role that was
+    included after the notification has its handlers run.
+    """
 
     def __init__(self, play: PlayState, host: HostState, run_task: RunTask) -> None:
         self._play, self._host, self._run_task = play, host, run_task
+        self._owed: list[str] = []
         host.notified.clear()
         host.handlers.clear()
         host.roles.clear()
@@ -36,36 +41,40 @@ class Handlers:
         for node in nodes:
             role = node.settings.role
             name = node.name if isinstance(node, Task) else node.path
-            key = f"{role.name if role else ''} {name}"
-            known = self._host.handlers.get(key)
-            self._host.handlers[key] = (node, included)
-            if known is not None and known[0].path in self._host.notified:
-                owed = self._host.notified
-                owed[owed.index(known[0].path)] = node.path
+            self._host.handlers[f"{role.name if role else ''} {name}"] = (node, included)
 
     def call(self, names: Sequence[str], site: TaskContext) -> None:
         """Queue the handlers with these names or topics. Raises `UnknownHandler`."""
         for name in names:
-            found = list(self._answering(name, site))
-            if not found:
+            if name in self._host.notified:
+                continue
+            if not any(self._answering(name, site)):
                 known = [known for task in self._tasks() for known in (str(task.name), *task.listen) if known]
                 raise UnknownHandler(
                     f"unknown handler {name!r}{meant(name, known)}",
                     next_step="define it in the play's handlers, or correct notify",
                     place=site.place,
                 )
-            self._host.notified += [path for path in found if path not in self._host.notified]
+            self._host.notified[name] = site
 
     def flush(self) -> Walk:
         """Run the queued handlers in one pass. A handler that notifies an earlier one queues it for the next flush."""
-        owed = self._host.notified
         added = list(self._host.handlers.values())
         for node, included in (*((node, ()) for node in self._play.play.handlers), *added):
+            owed = self._look_up()
             mine = [path for path in owed if path in self._paths(node)]
             if mine:
                 for path in mine:
                     owed.remove(path)
                 yield from self._run(node, set(mine), included)
+
+    def _look_up(self) -> list[str]:
+        """Return the paths of the handlers to run: those of earlier notifications, and of those since."""
+        notified = dict(self._host.notified)
+        self._host.notified.clear()
+        found = [path for name, site in notified.items() for path in self._answering(name, site)]
+        self._owed += [path for path in dict.fromkeys(found) if path not in self._owed]
+        return self._owed
 
     def _run(self, node: Node, called: set[str], included: Sequence[Layer]) -> Walk:
         for task in tasks_of((node,)):
@@ -74,6 +83,7 @@ class Handlers:
                     yield from self._run_task(task, included, chosen=True)
                 except TaskFailed:
                     self._host.notified.clear()
+                    self._owed.clear()
                     raise
 
     def _answering(self, name: str, site: TaskContext) -> Iterator[str]:

@@ -65,6 +65,7 @@ class HostRunner:
         self.handlers = Handlers(play, host, self.task)
         self.metas = MetaActions(play, host, self.handlers.flush)
         self.results: list[TaskResult] | None = None
+        self._roles_done: set[str] = set()
         self._variables: TaskVariables | None = None
 
     @property
@@ -101,11 +102,15 @@ class HostRunner:
         """Walk through a list of tasks; `included` are the vars of the includes around them."""
         for node in nodes:
             if isinstance(node, Block):
+                if node.once in self._roles_done:
+                    continue
                 try:
                     yield from self._block(node, included)
                 except RoleEnded:
                     if node.role is None:
                         raise
+                if node.once:
+                    self._roles_done.add(node.once)
             else:
                 yield from self.task(node, included)
 

@@ -264,6 +264,8 @@ def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
     """Return the result after ``changed_when`` and ``failed_when``."""
     task = site.task
     result = registered(acted)
+    if acted.outcome is Outcome.TIMED_OUT and site.timeout():
+        result["timedout"] = {"period": site.timeout()}
     ending = TaskResult(
         acted.outcome, result, acted.reason, acted.next_step, told=acted.told, facts=acted.facts, included=acted.included,
         gathered=acted.gathered,

@@ -13,11 +13,13 @@ from pydantic import Field, field_validator
 from remediation.connections.calls import Completed, Run
 from remediation.model.errors import UsageError
 from remediation.modules.contract import Module
+from remediation.steps.host.file_managed import mode_text
 
 if TYPE_CHECKING:
     from remediation.model.facts import FileStatus
     from remediation.modules.contract import ModuleTask
 
+_OCTAL = r"0?[0-7]{1,5}|0o[0-7]{1,4}"
 _CLAUSE = re.compile(r"^([ugoa]*)([-+=][-+=rwxXstugo]*)$")
 _ACTION = re.compile(r"([-+=])([rwxXstugo]*)")
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
@@ -66,13 +68,23 @@ def parse_mode(given: Any, now: int, *, directory: bool) -> int:
     """Return a mode as a number: `given` is a number, octal text, or symbolic relative to `now`. Raises `UsageError`."""
     if isinstance(given, int) and not isinstance(given, bool):
         value = given
-    elif re.fullmatch(r"0?[0-7]{1,5}|0o[0-7]{1,4}", text := str(given).strip()):
+    elif re.fullmatch(_OCTAL, text := str(given).strip()):
         value = int(text.removeprefix("0o"), 8)
     else:
         value = _symbolic(text, now, directory=directory)
     if not 0 <= value <= 0o7777:
         raise UsageError(f"mode: {given!r} is not a mode", next_step="write it in quotes, as in '0644'")
     return value
+
+
+def is_symbolic(given: Any) -> bool:
+    """Return whether a mode is relative to the mode of each path, such as ``u=rwX``."""
+    return isinstance(given, str) and not re.fullmatch(_OCTAL, given.strip())
+
+
+def with_users(mode: str) -> str:
+    """Return a symbolic mode in which each clause names its users: without them ``chmod`` regards the umask."""
+    return ",".join(re.sub(r"^(?=[-+=])", "a", clause.strip()) for clause in mode.split(","))
 
 
 def _symbolic(text: str, now: int, *, directory: bool) -> int:
@@ -108,7 +120,7 @@ def _applied(mode: int, user: str, action: str, letters: str, *, directory: bool
 
 def attribute_text(name: str, value: Any) -> Any:
     """Return an attribute as Ansible's differences show it."""
-    return f"{value:04o}" if name == "mode" and isinstance(value, int) else value
+    return mode_text(value) if name == "mode" and isinstance(value, int) else value
 
 
 def backup_name(path: str, *, windows: bool) -> str:

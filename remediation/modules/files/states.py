@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import stat
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -12,11 +14,14 @@ from remediation.model.change import StepCall
 from remediation.model.facts import FileStatus
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Module, ModuleTask, Program
-from remediation.modules.files.attributes import FileModule, expanded_path
+from remediation.modules.files.attributes import FileModule, attribute_text, expanded_path, is_symbolic, parse_mode, with_users
 from remediation.modules.files.placing import STEP, as_action, merged_results, parent_of
 from remediation.modules.paths import base_name, is_absolute, joined_path
 from remediation.modules.result import ActionResult, done_result, failed_result
 from remediation.steps.host.file_managed import status_values
+
+_MODES = 'find "$1" ! -type l -exec stat -c %f {} +'
+"""Prints the type and mode, in hexadecimal digits, of everything in a folder."""
 
 _DIFFERING = 'path=$1; shift; find "$path" \\( "$@" \\) -print -quit'
 """Finds one path below a folder whose owner or mode differs. Arguments: the folder, and the conditions of find."""
@@ -97,7 +102,7 @@ class FileState(FileModule):
         if target is not None:
             values["src"] = target
         if state == "absent":
-            values["state"] = "absent"
+            values |= results[0].values if result.outcome is Outcome.WOULD_CHANGE else {"state": "absent"}
         elif result.outcome is not Outcome.WOULD_CHANGE or now is not None:
             values |= {**results[0].values, **({"state": "hard"} if state == "hard" else {})}
         return as_action(result, values)
@@ -110,16 +115,14 @@ class FileState(FileModule):
             if name in wanted:
                 tests += [*(["-o"] if tests else []), "!", test, wanted[name]]
                 commands.append([changer, "-R", wanted[name], path])
-        if "mode" in wanted:
-            mode = f"{wanted['mode']:04o}" if not isinstance(self.mode, str) or self.mode.isdigit() else str(self.mode)
-            exact = mode.isdigit()
-            if exact:
-                tests += [*(["-o"] if tests else []), "!", "-perm", mode, "!", "-type", "l"]
+        relative = "mode" in wanted and is_symbolic(self.mode)
+        if relative:
+            commands.append(["chmod", "-R", with_users(self.mode), path])
+        elif "mode" in wanted:
+            mode = f"{wanted['mode']:04o}"
+            tests += [*(["-o"] if tests else []), "!", "-perm", mode, "!", "-type", "l"]
             commands.append(["chmod", "-R", mode, path])
-        if not tests:
-            return None
-        reply = task.read(Run(("sh", "-c", _DIFFERING, "find", path, *tests)))[0]
-        if not isinstance(reply, Completed) or not reply.text.strip():
+        if not (relative and self._modes_differ(path, task)) and not (tests and _any_differs(path, tests, task)):
             return None
         script = "set -e\n" + "\n".join(" ".join(f"'{word}'" for word in words) for words in commands)
         program = Program(("sh", "-c", script), None, f"set attributes below {path}")
@@ -128,6 +131,15 @@ class FileState(FileModule):
             return Result(Outcome.WOULD_CHANGE)
         acted = task.execute(program)
         return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
+
+    def _modes_differ(self, path: str, task: ModuleTask) -> bool:
+        """Return whether a symbolic mode, which is relative to the mode of each path, changes anything in a folder."""
+        reply = task.read(Run(("sh", "-c", _MODES, "find", path)))[0]
+        words = reply.text.split() if isinstance(reply, Completed) else []
+        modes = {int(word, 16) for word in words if re.fullmatch("[0-9a-f]{1,8}", word)}
+        return any(
+            parse_mode(self.mode, stat.S_IMODE(mode), directory=stat.S_ISDIR(mode)) != stat.S_IMODE(mode) for mode in modes
+        )
 
     def _touch(self, path: str, now: FileStatus | None, task: ModuleTask) -> ActionResult:
         """Create a file, or set its times to now."""
@@ -154,6 +166,11 @@ class FileState(FileModule):
         return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
 
 
+def _any_differs(path: str, tests: Sequence[str], task: ModuleTask) -> bool:
+    reply = task.read(Run(("sh", "-c", _DIFFERING, "find", path, *tests)))[0]
+    return isinstance(reply, Completed) and bool(reply.text.strip())
+
+
 def _touched(value: Mapping[str, Any]) -> ActionResult:
     return done_result(changed=True) if value["Done"] else failed_result(str(value["Problem"]))
 
@@ -172,8 +189,8 @@ def _difference(path: str, state: str, now: FileStatus | None, wanted: Mapping[s
     for name in ("mode", "owner", "group"):
         old = getattr(now, name) if now is not None else None
         if name in wanted and now is not None and old != wanted[name]:
-            before[name] = f"{old:04o}" if name == "mode" else old
-            after[name] = f"{wanted[name]:04o}" if name == "mode" else wanted[name]
+            before[name] = attribute_text(name, old)
+            after[name] = attribute_text(name, wanted[name])
     return {"before": before, "after": after}
 
 

@@ -275,12 +275,17 @@ class FileManaged(Step[ManagedPath]):
         return status_values(seen.status)
 
 
+def mode_text(mode: int) -> str:
+    """Return a mode as Ansible's file modules show it: a zero and at least three digits."""
+    return f"0{mode:03o}"
+
+
 def status_values(status: FileStatus | None) -> dict[str, Any]:
     """Return mode, owner and size of a path as Ansible's file modules return them."""
     if status is None:
         return {"state": "absent"}
     owned = {"uid": status.uid, "gid": status.gid, "owner": status.owner, "group": status.group}
-    mode = {} if status.mode is None else {**owned, "mode": f"{status.mode:04o}"}
+    mode = {} if status.mode is None else {**owned, "mode": mode_text(status.mode)}
     kind = "hard" if status.kind == "file" and status.details.get("nlink", 1) > 1 else status.kind  # as Ansible names it
     return {"state": kind, "size": status.size, **mode}
 

@@ -40,14 +40,18 @@ def read_yaml(path: Path, *, decrypt: Decrypt | None = None) -> Any:
     Raises `InputError` with every error in it: the file cannot be read, is not UTF-8, is not YAML, has a duplicate key, or
     contains a vault without a known password.
     """
+    return read_content(yaml_text(path), path, decrypt=decrypt)
+
+
+def yaml_text(path: Path) -> str:
+    """Return the text of a YAML file. Raises `InputError` if it cannot be read or is not UTF-8."""
     try:
-        text = files.read_text(path, encoding="utf-8-sig")
+        return files.read_text(path, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError((Problem(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8"),)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         reason = error.strerror if isinstance(error, OSError) else None
         raise InputError((Problem(f"{path}: cannot be read: {reason or error}"),)) from None
-    return read_content(text, path, decrypt=decrypt)
 
 
 def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> Any:

@@ -88,6 +88,7 @@ def test_a_mistake_in_a_playbook(
         (("play", "nothing"), ("nothing", "fix-offload")),
         (("steps", "--name", "vram.fre"), ("vram.free",)),
         (("show", "zzzz"), ("zzzz", "history")),
+        (("lab.fault", "laptop-07"), ("needs HOST FAULT", "such as: remediate lab.fault laptop-07")),
         (("apply", "missing.json"), ("missing.json",)),
         (("fix-offload", "-e", "novalue"), ("NAME=VALUE",)),
         (("play", "free-vram", "--tags", "nosuch"), ("--tags", "'nosuch'", "no task in it has a tag")),

@@ -73,7 +73,7 @@ def test_playbooks_and_inventories(remediate: Remediate, folder: Path, name: str
         (HEAD + "    - debug: {msg: \"{{ 'a' * 10**9 }}\"}\n", 2, "result too large"),
         (HEAD + "    - debug: {msg: " + "9" * 4400 + "}\n", 1, "at most 3,000 digits"),
         (HEAD + "    - include_tasks: site.yml\n", 2, "task"),
-        (HEAD + '    - include_vars: "a\\0b"\n', 2, "no file"),
+        (HEAD + '    - include_vars: "a\\0b"\n', 1, "a path cannot contain a NUL"),
         (HEAD + "    - debug: {msg: \"{{ lookup('pipe', 'cat /dev/zero') }}\"}\n", 2, "printed more than 16 MiB"),
         ('- hosts: "~(a+)+$"\n  tasks: [{debug: }]\n', 1, "could take forever"),
     ],

@@ -12,7 +12,7 @@ from remediation.connections.calls import Completed, Run
 from remediation.model.errors import AuthenticationFailed, Blocked, DeadlineExceeded, HostError, OutcomeUnknown, Unreachable
 from tests.connections import certificates
 from tests.connections.conftest import PASSWORD, StartPeer, opened, winrm_variables
-from tests.connections.faulty import FAULTS, MESSAGES, Hurried, Impatient, add, ended
+from tests.connections.faulty import FAULTS, MESSAGES, Hurried, Impatient, add, ended, pairs
 from tests.connections.peer.winrm_server import SHELL_NOT_FOUND
 
 
@@ -60,8 +60,7 @@ def test_a_fault_at_a_message(
     assert PASSWORD not in repr(found)
 
 
-@pytest.mark.parametrize("action", ["Create", "Command", "Send", "Receive"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "action"), list(pairs(FAULTS, ("Create", "Command", "Send", "Receive"))))
 def test_a_fault_that_does_not_go_away_ends_in_one_sentence(
     start_peer: StartPeer, tmp_path: Path, action: str, fault: str
 ) -> None:
@@ -101,8 +100,7 @@ def test_a_write_whose_answer_is_lost_is_never_repeated(start_peer: StartPeer, t
         guard.close()
 
 
-@pytest.mark.parametrize("action", ["Send", "Receive"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "action"), list(pairs(FAULTS, ("Send", "Receive"))))
 def test_a_write_after_a_long_silence_never_meets_a_way_that_died(
     start_peer: StartPeer, tmp_path: Path, fault: str, action: str
 ) -> None:

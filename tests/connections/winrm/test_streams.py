@@ -11,7 +11,7 @@ from winrm.protocol import Protocol
 
 from remediation.connections.settings import from_variables
 from remediation.connections.winrm import messages as winrm_messages
-from remediation.connections.winrm.streams import Streams
+from remediation.connections.winrm.channel import Streams
 from tests.connections.conftest import StartPeer, winrm_variables
 
 ANSWER = (

@@ -63,7 +63,8 @@ def _line(nonce: str, value: object) -> bytes:
     ],
     ids=range(10),
 )  # fmt: skip
-def test_a_worker_that_talks_nonsense_without_end(said: Callable[[str], bytes]) -> None:
+def test_a_worker_that_talks_nonsense_without_end(said: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ANSWER", 64 * 1024**2)
     channel = Mute(said)
     talk = WorkerSession("box", channel)  # type: ignore[arg-type]  # all that a conversation needs of a channel
     end = time.monotonic() + 60

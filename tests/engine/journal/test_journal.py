@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.engine.journal.history import find_run, prune, runs
+from remediation.engine.journal.history import find_run, prune, runs, runs_and_errors
 from remediation.engine.journal.journal import EVENTS, HEADER, Journal, JournalError, read_events
 from remediation.engine.journal.run_lock import RunAlive
 from remediation.model.errors import UsageError
@@ -292,3 +292,21 @@ def test_a_run_without_a_readable_header_is_damaged_and_not_ambiguous(tmp_path: 
     (journal.folder / HEADER).unlink()
     with pytest.raises(UsageError, match=f"run {journal.run} is damaged"):
         find_run(journal.run[:part], tmp_path)
+
+
+def test_runs_that_cannot_be_read_are_named_and_the_others_are_listed(tmp_path: Path) -> None:
+    well, *ill = (started(tmp_path, started=float(number)) for number in range(5))
+    for journal in (well, *ill):
+        journal.close()
+    (ill[0].folder / "events.jsonl").unlink()
+    (ill[0].folder / "events.jsonl").mkdir()
+    (ill[1].folder / "run.json").write_text('{"a')
+    (ill[2].folder / "run.json").unlink()
+    (ill[3].folder / "run.json").unlink()
+    (ill[3].folder / "run.json").mkdir()
+    (tmp_path / "stray").mkdir()
+    (tmp_path / "file").touch()
+    found, errors = runs_and_errors(tmp_path)
+    assert [record.run for record in found] == [well.run]
+    assert len(errors) == len(ill)
+    assert all(any(journal.run in error.message for error in errors) for journal in ill)

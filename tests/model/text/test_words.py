@@ -11,7 +11,7 @@ from pathlib import Path
 from remediation.model.text.words import plural, verb
 
 PACKAGE = Path(__file__).parents[3] / "remediation"
-NEVER_ONE = {("connections/worker/frames.py", "bytes"), ("engine/executors/parcels.py", "bytes")}
+NEVER_ONE = {("connections/worker/session.py", "bytes"), ("engine/executors/parcels.py", "bytes")}
 """Sizes."""
 
 

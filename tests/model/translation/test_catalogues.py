@@ -14,8 +14,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from remediation.model.translation import SPOKEN
-from remediation.model.translation.po import _compiled
-from remediation.model.translation.po import read_po as read_own
+from remediation.model.translation.catalogue import _compiled
+from remediation.model.translation.catalogue import read_po as read_own
 
 ROOT = Path(__file__).parents[3]
 LANGUAGES = [code for code in SPOKEN if code != "en"]

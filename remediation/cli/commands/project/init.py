@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from remediation.cli.options import Init
@@ -94,18 +95,39 @@ def init(options: Init) -> int:
     there = [name for name in files if (folder / name).exists()]
     if there:
         raise UsageError(f"{folder} has {', '.join(there)} already", next_step="name another folder, or remove them")
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        sys.stdout.write(f"wrote {path}\n")
+    write_files(folder, files)
+    sys.stdout.writelines(f"wrote {folder / name}\n" for name in files)
     where = "" if folder.resolve() == Path.cwd() else f"cd {folder}\n  "
     sys.stdout.write(
         f"next:\n  {where}remediate doctor --inventory hosts\n  remediate lint site --inventory hosts\n"
         "  remediate play site --inventory hosts --check\n"
     )
     return 0
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write all files or none. Raises `UsageError` naming the file that cannot be written."""
+    written: list[Path] = []
+    made: list[Path] = []
+    path = folder
+    try:
+        for name, text in files.items():
+            path = folder / name
+            made += [parent for parent in reversed((path.parent, *path.parent.parents)) if not parent.exists()]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                written.append(path)
+                file.write(text)
+    except OSError as error:
+        for each in written:
+            each.unlink(missing_ok=True)
+        for each in reversed(made):
+            with suppress(OSError):
+                each.rmdir()
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}; nothing was left behind",
+            next_step="free space there, or name a folder that you may write to",
+        ) from None
 
 
 def starter_files(connection: str, hosts: tuple[str, ...] = ()) -> dict[str, str]:

@@ -36,7 +36,7 @@ _LIMIT = re.compile(
     r"(?:mem_limit:|memory:|--memory[= ]|(?<!\w)-m |\"Memory\":|^\s{0,40}Memory:)\s{0,40}[\"']?(\d{1,20}(?:\.\d{1,20})?\s{0,40}[kmgKMG]?i?[bB]?)\b",
     re.MULTILINE,
 )
-_TRIAL = re.compile(r"(?:docker|podman) (?:container )?run\b[^\n]{0,300}\bnvidia-smi\b")
+_TRIAL = re.compile(r"(?:docker|podman) (?:container )?run\b[^\n;&]{0,300}\bnvidia-smi\b")
 """A container that only tries the card says nothing of the server's."""
 _COMPOSE = re.compile(r"^\s*services:\s*$|^\s+image:\s", re.MULTILINE)
 _RUN = re.compile(r"\b(?:docker|podman) (?:container )?run\b")

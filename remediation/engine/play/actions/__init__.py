@@ -79,5 +79,8 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
         return action_model(name).model_validate(given)
     except ValidationError as error:
         # the value is left out: it may be a secret
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}".lstrip(": ") for item in error.errors())
+        wrong = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}".lstrip(": ")
+            for item in error.errors()
+        )
         raise UsageError(f"{name}: {wrong}", place=site.place) from None

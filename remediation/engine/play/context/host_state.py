@@ -71,7 +71,7 @@ class HostState:
     included: dict[str, Any] = field(default_factory=dict)
     gathered: dict[str, Any] = field(default_factory=dict)
     gather: Callable[[], Mapping[str, Any]] | None = None
-    notified: list[str] = field(default_factory=list)
+    notified: dict[str, Any] = field(default_factory=dict)
     handlers: dict[str, tuple[Node, Any]] = field(default_factory=dict)
     roles: list[Role] = field(default_factory=list)
     finished: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -61,13 +61,21 @@ class OpenHosts:
         self._keeper = Keeper(self.ports.crashed)
 
     def open(
-        self, owner: str, name: str, variables: Callable[[], Mapping[str, Any]], *, check: bool, rights: Mapping[str, Any]
-    ) -> Opened:  # fmt: skip
+        self,
+        owner: str,
+        name: str,
+        variables: Callable[[], Mapping[str, Any]],
+        *,
+        check: bool,
+        rights: Mapping[str, Any],
+        chosen: Sequence[tuple[str, Any]] = (),
+    ) -> Opened:
         """Return the host `name` for the work of `owner`: `owner` itself, or a host that it delegates to.
 
-        `rights` are variables used where the host defines none. Other rights need another connection.
+        `rights` are variables used where the host defines none, and `chosen` those that the play or the task sets. With others it
+        is another connection.
         """
-        key = (owner, name, check, *sorted(rights.items()))
+        key = (owner, name, check, *sorted(rights.items()), *chosen)
         found = self._opened.get(key)
         if found is None:
             self._refuse_late(name)

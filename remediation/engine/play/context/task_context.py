@@ -25,6 +25,7 @@ from remediation.model.secrets.masking import secrets_in
 from remediation.playbook.model import Task, TaskSettings
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import has_template, place_of
+from remediation.templating.yaml.secret import Secret
 
 LOCALHOST = ("localhost", "127.0.0.1")
 POLICY = ("max_risk", "close_programs", "warn_seconds", "ansible_connection")
@@ -132,12 +133,13 @@ class TaskContext:
         def variables() -> Mapping[str, Any]:
             if name == self.host.name:
                 return rendered(self.scope())
+            scope = self.variables.delegate_scope(self.settings, name, included=self.included)
             if name not in stage.names and name in LOCALHOST:
-                return {"ansible_connection": "local"}
-            return rendered(Scope(stage.host_layers(name)))
+                return {**rendered(scope), "ansible_connection": "local"}
+            return rendered(scope)
 
         rights = self.rights()
-        found = stage.opened.open(self.host.name, name, variables, check=self.check(), rights=rights)
+        found = stage.opened.open(self.host.name, name, variables, check=self.check(), rights=rights, chosen=self._chosen())
         if "ansible_become" in rights and found.access.connection.platform == "windows":
             sentence = f"{name}: become is not supported on Windows: the login's own rights apply"
             raise Blocked(sentence, host=name, next_step="use a login that is an administrator, and become: false for this host")
@@ -145,6 +147,15 @@ class TaskContext:
             self.used.append(found)
         self.tell_notes()
         return found
+
+    def _chosen(self) -> Sequence[tuple[str, Any]]:
+        """Return the connection variables that a play, task or fact sets: with other values it is another connection."""
+        names = self.variables.connection_names(self.settings, included=self.included)
+        if not names:
+            return ()
+        scope = self.scope()
+        values = {name: scope[name] for name in names}
+        return tuple((name, value if isinstance(value, Secret) else repr(scope.render(value))) for name, value in values.items())
 
     def tell_notes(self) -> None:
         """Report the notes of this task's connections (security and speed), once per host and run."""

@@ -56,7 +56,7 @@ def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
 
 def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:
     """Emit a result, unless an earlier process of this run emitted it."""
-    if ending.outcome is Outcome.WOULD_CHANGE:
+    if ending.outcome is Outcome.WOULD_CHANGE and site.play.stage.request.policy.check:
         site.host.pending = True
     if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
         return

@@ -34,6 +34,19 @@ UNSENT = frozenset({"ansible_facts", *INJECTED, "hostvars", "groups", "vars", "a
 """Variables that hold the whole inventory; connections and steps never read them."""
 
 
+_OF_TASKS = frozenset(
+    {
+        "ansible_failed_result",
+        "ansible_failed_task",
+        "ansible_index_var",
+        "ansible_loop",
+        "ansible_loop_var",
+        "ansible_python_interpreter",
+    }
+)
+"""Variables of tasks and loops, and of the host's Python; no connection reads them."""
+
+
 class Live(Mapping[str, Any]):
     """A mapping whose values are computed when they are read."""
 
@@ -119,22 +132,10 @@ class TaskVariables:
         if self._inventory is not self._play.stage.inventory:
             self._inventory = self._play.stage.inventory
             self._known = self._of_inventory()
-        role, public = settings.role, self._host.roles
         layers = [
-            self._extra,
-            *reversed(included),
-            *(role.param_layers if role else ()),
-            self._host.facts,
-            self._host.included,
-            *reversed(settings.vars),
-            *(role.var_layers if role else ()),
-            *(layer for each in reversed(public) for layer in each.public_vars),
-            *self._of_roles,
-            *self._of_play,
+            *self._before(settings, included, self._host.facts, self._host.included),
             *self._known,
-            *(role.default_layers if role else ()),
-            *(layer for each in reversed(public) for layer in each.public_defaults),
-            *self._defaults,
+            *self._after(settings),
         ]
         if special:
             layers.append(special)
@@ -143,6 +144,44 @@ class TaskVariables:
         if loop:
             layers.insert(0, loop)
         return Scope(layers)
+
+    def delegate_scope(self, settings: TaskSettings, name: str, *, included: Sequence[Layer] = ()) -> Scope:
+        """Return the variables that describe the connection to the delegate `name`: its own, below those of the play and the task."""
+        _extra, *known = self._play.stage.host_layers(name)
+        inventory = self._play.stage.inventory
+        below = len(inventory.layers(name)) + 1
+        facts, of_inventory = known[: len(known) - below], known[len(known) - below :]
+        return Scope([*self._before(settings, included, *facts), *of_inventory, *self._after(settings)])
+
+    def connection_names(self, settings: TaskSettings, *, included: Sequence[Layer] = ()) -> list[str]:
+        """Return the names of the variables above the inventory that may describe a connection."""
+        _extra, *layers = self._before(settings, included, self._host.facts, self._host.included)
+        names = {name for layer in layers for name in layer if name.startswith("ansible_")}
+        return sorted(names - UNSENT - _OF_TASKS)
+
+    def _before(self, settings: TaskSettings, included: Sequence[Layer], *of_host: Layer) -> list[Layer]:
+        """Return the layers above the inventory's."""
+        role, public = settings.role, self._host.roles
+        return [
+            self._extra,
+            *reversed(included),
+            *(role.param_layers if role else ()),
+            *of_host,
+            *reversed(settings.vars),
+            *(role.var_layers if role else ()),
+            *(layer for each in reversed(public) for layer in each.public_vars),
+            *self._of_roles,
+            *self._of_play,
+        ]
+
+    def _after(self, settings: TaskSettings) -> list[Layer]:
+        """Return the layers below the inventory's: the defaults of roles."""
+        role, public = settings.role, self._host.roles
+        return [
+            *(role.default_layers if role else ()),
+            *(layer for each in reversed(public) for layer in each.public_defaults),
+            *self._defaults,
+        ]
 
 
 def _without_address(magic: Layer) -> Layer:

@@ -11,6 +11,7 @@ import pytest
 from remediation.cli.argv import understand
 from remediation.cli.checks.controller import key_files
 from remediation.cli.commands.project.init import CONNECTIONS, starter_files
+from remediation.cli.commands.project.init import write_files as starting
 from remediation.cli.main import RemediateProgram, namespace
 from remediation.cli.plugins import add_commands
 from remediation.cli.task import OptionTask
@@ -117,3 +118,25 @@ def test_key_files_are_checked_once_with_their_hosts(tmp_path: Path) -> None:
     assert shared.text.startswith(f"ansible_ssh_private_key_file of a, b: {key} can be read by other users")
     assert shared.cure == f"chmod 600 {key}"
     assert missing.text.endswith("none does not exist")
+
+
+def test_init_on_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    resource = pytest.importorskip("resource", reason="POSIX only")
+    (tmp_path / "there").mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for folder, left in (("there", ["there"]), ("new/deep", ["there"])):
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (400, before[1]))  # the inventory fits, the playbook does not
+            with pytest.raises(UsageError, match=r"cannot write .*site\.yml: File too large; nothing was left behind"):
+                starting(tmp_path / folder, starter_files("local"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == left
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_of_the_user_outlives_a_failed_init(tmp_path: Path) -> None:
+    (tmp_path / "playbooks").write_text("a file in the place of a folder", encoding="utf-8")
+    with pytest.raises(UsageError, match="cannot write"):
+        starting(tmp_path, starter_files("local"))
+    assert [path.name for path in tmp_path.iterdir()] == ["playbooks"]
