@@ -1,4 +1,4 @@
-"""What the lab's parts need of the machine they play on."""
+"""The interfaces that the lab's parts require of a simulated machine."""
 
 from __future__ import annotations
 

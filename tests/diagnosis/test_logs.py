@@ -5,8 +5,9 @@ import pathlib
 
 import pytest
 
-from remediation.diagnosis.readers.logs import read_log
+from remediation.diagnosis.readers.logs import read_again, read_log, reader
 from remediation.diagnosis.readers.logs.lines import plain_lines, unframe
+from remediation.diagnosis.readers.logs.model import LogReading
 from remediation.diagnosis.readers.logs.scan import TRIGGERS, Scanner, signs
 from remediation.diagnosis.units import GIB, MIB, parse_size
 from remediation.diagnosis.versions import Generation
@@ -202,3 +203,29 @@ def test_the_planned_graph_decides_what_a_load_needs_and_the_allocated_one_what_
     )
     (load,) = read_log(log).loads
     assert (load.graph, load.allocated) == (305 * MIB, int(132.5 * MIB) + (16 + 116) * MIB)
+
+
+GET = '[GIN] 2026/11/30 - 10:00:00 | 200 |      61.2µs |       127.0.0.1 | GET      "/api/ps"\n'
+POST = '[GIN] 2026/11/30 - 10:00:00 | 200 |      61.2ms |       127.0.0.1 | POST     "/api/generate"\n'
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in LOGS.glob("*.log")))
+@pytest.mark.parametrize(
+    "end", ["", GET, GET * 50, GET[:-1], POST + GET, GET + POST, GET + "\n", "\n" + GET, GET.replace("\n", "\r\n"), "   " + GET]
+)
+def test_a_log_that_grew_by_requests_is_read_as_the_whole_of_it(name: str, end: str) -> None:
+    assert read_again(text(name) + end) == read_log(text(name) + end, name="server.log")
+
+
+def test_a_watched_log_that_grew_by_looks_alone_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(source: str, *, name: str, kind: str) -> LogReading:
+        read.append(source)
+        return read_log(source, name=name, kind=kind)
+
+    monkeypatch.setattr(reader, "read_log", counted)
+    whole = f"{text('g2-num-gpu.log')}# of this test alone\n"
+    for end in (GET, GET * 2, GET * 5000, GET + POST, GET + POST + GET):
+        read_again(whole + end)
+    assert read == [whole, whole + GET + POST]

@@ -1,4 +1,4 @@
-"""What can be said of the shipped PowerShell without running it; this always runs."""
+"""Checks of the shipped PowerShell scripts that need no PowerShell; they always run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One-shot tasks of the desktop's user: what became of one is never confused with something else, and nothing of it stays behind."""
+"""One-shot tasks of the desktop user: each result is distinguished from the others, and nothing is left behind."""
 
 from __future__ import annotations
 

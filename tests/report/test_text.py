@@ -1,4 +1,4 @@
-"""Lines fit terminals of any width, and no text is squeezed beside a lead that leaves no room."""
+"""Lines fit terminals of any width, also those whose lead leaves no room for text."""
 
 from __future__ import annotations
 

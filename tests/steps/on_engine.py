@@ -1,4 +1,4 @@
-"""Runbooks played on a real Docker engine, and what is seen of it by another way."""
+"""Run runbooks on a real Docker engine, and read its state independently of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a `fix-offload`: the rungs that were tried, the next step, and what was said of deleting data."""
+"""The result of a `fix-offload` run: the rungs that were tried, the next step, and the messages about deleting data."""
 
 from __future__ import annotations
 

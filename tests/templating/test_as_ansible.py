@@ -1,4 +1,4 @@
-"""Templates and conditions come to what ansible-core made of them (``recorded.json``), and still does where it is installed."""
+"""Templates and conditions evaluate as in ansible-core: to its recorded results, and to today's where it is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A template that asks for too much ends in an error; one that makes what people make does not."""
+"""Templates that use too many resources end in an error; ordinary templates do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a Linux host: in its unit and the files that it reads, on its card, or in what clients did."""
+"""Faults of a Linux host: in its unit and the files that the unit reads, on its card, or caused by clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a recording and of its replay is compared: shapes of answers, sizes, layers, classes of log messages."""
+"""Compare a recording with its replay: shapes of answers, sizes, layers, classes of log messages."""
 
 from __future__ import annotations
 

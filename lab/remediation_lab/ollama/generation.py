@@ -1,4 +1,4 @@
-"""Tokens as they come: nonsense words at the speed of the layers' places, and the durations of the final object (facts/ollama 3)."""
+"""Generated tokens: nonsense words at a speed that depends on where the layers are, and the final object's durations (facts/ollama 3)."""
 
 from __future__ import annotations
 

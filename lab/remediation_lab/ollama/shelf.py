@@ -1,4 +1,4 @@
-"""A model store as files: what programs see that list, hash and move manifests and blobs behind the server's back (facts/ollama 3)."""
+"""A model store as files, for programs that list, hash and move manifests and blobs without the server (facts/ollama 3)."""
 
 from __future__ import annotations
 

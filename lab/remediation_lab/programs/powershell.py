@@ -1,4 +1,4 @@
-"""PowerShell and cmd.exe of a simulated host: they run single programs, and say so of everything else."""
+"""PowerShell and cmd.exe of a simulated host: they run single programs and refuse everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thread that accepts for all listeners of a lab: two hundred idle hosts cost no more than one."""
+"""Accept connections for all listeners of a lab in one thread: two hundred idle hosts cost no more than one."""
 
 from __future__ import annotations
 

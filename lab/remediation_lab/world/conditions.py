@@ -1,4 +1,4 @@
-"""What can be different about a machine before anything runs on it."""
+"""Initial conditions of a machine, set before any program runs on it."""
 
 from __future__ import annotations
 

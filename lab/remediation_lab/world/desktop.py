@@ -1,4 +1,4 @@
-"""Docker Desktop and the machine's own comings and goings: engine up and down, log-on, restart (facts/windows 2 and 3.1)."""
+"""State changes of Docker Desktop and the machine: engine start and stop, logon, restart (facts/windows 2 and 3.1)."""
 
 from __future__ import annotations
 

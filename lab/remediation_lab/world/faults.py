@@ -1,4 +1,4 @@
-"""What can be wrong with a machine: one entry per cause that a GPU host's slowness can have, and per program that resists."""
+"""Faults of a machine: one per cause of a slow GPU host, and one per program that resists being closed."""
 
 from __future__ import annotations
 

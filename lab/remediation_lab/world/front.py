@@ -1,4 +1,4 @@
-"""A machine's network on the real loopback, for the HTTP client of a real PowerShell: what it reaches, and how it is let down."""
+"""A machine's network on the real loopback, for the HTTP client of a real PowerShell, with the faults of its connections."""
 
 from __future__ import annotations
 

@@ -214,7 +214,9 @@ def test_a_saved_plan_is_applied_on_the_workers_and_refused_if_a_host_has_change
         apply = Apply(plan="plan.json", executor=cluster.address, json=True, max_risk="disruptive")
         with pytest.raises(StalePlan) as caught:
             apply_saved_plan(apply, stream)
-        assert caught.value.message.splitlines()[1:] == [f"  - {HOSTS[1]}: program.closed: close chrome.exe (no longer needed)"]
+        assert caught.value.message.splitlines()[1:] == [
+            f"  - {HOSTS[1]}: program.closed: close chrome.exe (in the plan, not predicted now)"
+        ]
         assert not stream.events("change_start")
         assert started("local", fleet, check=True, out="plan.json", limit=f"!{HOSTS[1]}")[0] == 4
         code = apply_saved_plan(apply, stream)

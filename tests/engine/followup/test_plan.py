@@ -96,9 +96,9 @@ def test_a_fresh_look_that_differs_is_reported_line_by_line() -> None:
     made.world.start("chrome.exe", pid=900)
     fresh = checked(made)
     assert plan_difference(plan, fresh) == [
-        "- laptop-07: toy.closed: close chrome.exe (no longer needed)",
-        "- laptop-07: toy.closed: close Discord.exe (no longer needed)",
-        "+ laptop-07: toy.closed: close chrome.exe (not in the plan)",
+        "- laptop-07: toy.closed: close chrome.exe (in the plan, not predicted now)",
+        "- laptop-07: toy.closed: close Discord.exe (in the plan, not predicted now)",
+        "+ laptop-07: toy.closed: close chrome.exe (predicted now, not in the plan)",
     ]
     with pytest.raises(StalePlan) as caught:
         verify_plan(plan, fresh)

@@ -98,7 +98,7 @@ def test_a_plan_is_applied_in_part_and_refused_where_the_host_is_another(tmp_pat
     summary = apply_plan(plan, made.request(), made.ports(RecordedEvents()), made.open, only=("2",))
     assert (summary.exit_code, world.texts) == (0, {"b": b"new"})
     assert world.writes == ["write b"]
-    with pytest.raises(StalePlan, match=r"(?s)stale plan.*- one: toy.file: write b \(no longer needed\)"):
+    with pytest.raises(StalePlan, match=r"(?s)stale plan.*- one: toy.file: write b \(in the plan, not predicted now\)"):
         apply_plan(plan, made.request(), made.ports(RecordedEvents()), made.open)
     assert world.writes == ["write b"]
 

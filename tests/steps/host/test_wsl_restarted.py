@@ -1,4 +1,4 @@
-"""wsl.restarted: which distributions it ends and starts, and that it says so first."""
+"""wsl.restarted: which distributions it ends and starts, and that its plan names them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a loaded model answers: by the log alone, and by asking it."""
+"""Whether a loaded model answers: by the log alone, and by a request."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from remediation.diagnosis.readers.logs import common, g0, g1, g2, g3, slog
@@ -117,8 +118,26 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
 
 
 def read_again(text: str, *, name: str = "server.log", kind: str = "server_log") -> LogReading:
-    """Return the cached result of `read_log` for a text that several hosts processed in parallel share."""
-    return _remembered(text, name, kind) if len(text) <= _SHORT else read_log(text, name=name, kind=kind)
+    """Return the cached result of `read_log`: several hosts may share a text, and a host that is watched adds requests to it.
+
+    Requests at the end that say nothing, such as those of a check itself, do not make a text another one.
+    """
+    base = _without_last_polls(text)
+    if len(base) > _SHORT:
+        return read_log(text, name=name, kind=kind)
+    found = _remembered(base, name, kind)
+    return found if len(base) == len(text) else replace(found, lines=text.count("\n") + (not text.endswith("\n")))
+
+
+def _without_last_polls(text: str) -> str:
+    """Return a text without the lines at its end that report a request other than POST."""
+    end = len(text)
+    while end:
+        start = text.rfind("\n", 0, end - 1) + 1
+        if not text.startswith("[GIN]", start) or text.find("POST", start, end) >= 0 or text.find("\x1b", start, end) >= 0:
+            break
+        end = start
+    return text[:end]
 
 
 @lru_cache(maxsize=128)
