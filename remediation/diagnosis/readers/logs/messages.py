@@ -248,7 +248,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("exit_137", "137", r"""(?:exit(?:s|ed)?(?: with)?(?: code| status)?:?|exitcode[\"']?:?)\s{0,12}\(?137\b"""),
     ("not_oom", "oomkilled", r"""OOMKilled[\"']?\s*[:=]\s*[\"']?false"""),
     ("signalled", "exit code -1", r"(?:runner|server) process has terminated with exit code -1\b"),
-    ("ram_allocation", "cannot allocate memory", r"^(?![^\n]*(?:/dev/\w|\bkfd\b|\bioctl\b))[^\n]*cannot allocate memory"),
+    ("ram_allocation", "cannot allocate memory", r"(?<!read-write: )(?<!kfd: )(?<!ioctl: )cannot allocate memory"),
     ("ram_allocation", "bad_alloc"),
     ("ram_allocation", "enough", "not have enough (?:available |system )?memory to run"),
     ("ram_allocation", "failed", r"(?:ggml_backend_cpu_buffer_type_alloc_buffer|ggml_aligned_malloc)[^\n]*(?:fail|insufficient)|unable to allocate CPU|failed to allocate (?:CPU )?buffer of size|insufficient memory \(attempted"),
