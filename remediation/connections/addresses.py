@@ -48,6 +48,14 @@ def endpoint(value: object) -> str:
     return _server("endpoint", value, scheme="http", port=OLLAMA_PORT)
 
 
+def listening_port(value: str) -> int:
+    """Return the port at which a server with this value of OLLAMA_HOST listens; Ollama ignores an invalid port."""
+    try:
+        return address_of(endpoint(value.strip().strip("\"'") or "127.0.0.1")).port
+    except (UsageError, ValueError):
+        return OLLAMA_PORT
+
+
 def registry_address(value: object) -> str:
     """Return the URL of a registry without a trailing slash. Raises `UsageError`."""
     return _server("registry", value, scheme="https")

@@ -36,7 +36,7 @@ LOG_LINES = 4000
 
 # variables of an application that may hold request options for models; all others are private
 _ABOUT_MODELS = re.compile(r"OLLAMA|GPU|LAYERS|MODEL|LLM|CTX|CONTEXT|CUDA|NVIDIA", re.IGNORECASE)
-# signs that a container has lost the card (facts/engine 3)
+# signs that a container has lost the card
 _LOST = re.compile(r"NVML: Unknown Error|[Oo]peration not permitted|\b(?:error|cuInit)\D{0,20}(?:800|999)\b")
 _PROJECT = "com.docker.compose.project"
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from remediation.connections.addresses import listening_port
 from remediation.connections.calls import Call, Failed, HttpReply, ReadFile
 from remediation.facets.docker import containers
 from remediation.facets.ollama import client as ollama
@@ -20,7 +21,6 @@ from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, Found, Serving, Target
-from remediation.model.facts.server import listening_port
 from remediation.model.text.digits import is_whole
 
 PORT = 11434

@@ -34,6 +34,7 @@ KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),
     "fact_path": _FACTS,
     "collections": "modules and roles of collections are not installed here; remove it, name modules in full (ansible.builtin.NAME) and copy roles into roles/",
+    "with_flattened": 'write loop: "{{ LIST | flatten }}"',
     "debugger": "there is no debugger; --check shows what would be done",
     "validate_argspec": _VALIDATE,
 }  # fmt: skip

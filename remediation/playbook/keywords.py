@@ -58,9 +58,12 @@ def _text(value: object) -> bool:
     return value is None or isinstance(value, (str, int, float))
 
 
+_OF_JINJA = frozenset({"true", "false", "none", "True", "False", "None", "not"})
+
+
 def is_variable(value: object) -> bool:
-    """Return whether a value is a valid variable name: a Python identifier in ASCII, as in Ansible."""
-    return isinstance(value, str) and value.isascii() and value.isidentifier() and value not in {"True", "False", "None"}
+    """Return whether a value is a valid variable name: a Python identifier in ASCII that Jinja can read, as in Ansible."""
+    return isinstance(value, str) and value.isascii() and value.isidentifier() and value not in _OF_JINJA
 
 
 def _anything(value: object) -> bool:
@@ -203,9 +206,13 @@ PROMPT = frozenset({"confirm", "default", "encrypt", "name", "private", "prompt"
 """Keys of an entry of ``vars_prompt``."""
 
 STATIC = frozenset({
-    "register", "name", "roles", "vars_prompt", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs",
+    "register", "name", "roles", "vars", "vars_prompt", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs",
 })  # fmt: skip
 """Keywords that cannot be templates, or whose elements are checked one by one."""
+
+
+EMPTY = frozenset({"args", "notify", "vars"})
+"""Keywords that may stand without a value, as if they were left out."""
 
 
 def fits(kind: Kind, value: Any) -> bool:

@@ -16,7 +16,7 @@ from remediation.playbook.keywords import Kind
 from remediation.playbook.model import Node, Role, TaskSettings
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.loader import Decrypt, read_yaml
-from remediation.templating.yaml.located import Table, plain
+from remediation.templating.yaml.located import Table, has_template, plain
 
 if TYPE_CHECKING:
     from remediation.steps.contract import Step
@@ -118,6 +118,8 @@ class Loading:
                 self.no_keyword(what, key, kinds, key_place(raw, key))
                 continue
             kind = kinds[key]
+            if value is None and key in keywords.EMPTY:
+                continue
             well = kind[1](value) if key in keywords.STATIC else keywords.fits(kind, value)
             if not well:
                 self.problems.add(f"{key}: expected {kind[0]}, got {shown_value(value)}", value_place(raw, key))
@@ -168,8 +170,11 @@ def texts_of(value: Any) -> tuple[str, ...]:
 
 
 def tags_of(value: Any) -> frozenset[str]:
-    """Return tags: a comma-separated string, or a list of such strings."""
-    return frozenset(tag.strip() for text in texts_of(value) for tag in text.split(",") if tag.strip())
+    """Return tags: a comma-separated string, or a list of such strings. A tag with a template is whole."""
+    found: set[str] = set()
+    for text in texts_of(value):
+        found |= {text} if has_template(text) else {tag.strip() for tag in text.split(",") if tag.strip()}
+    return frozenset(found)
 
 
 OWN = ("ignore_errors", "ignore_unreachable", "any_errors_fatal", "check_mode", "diff", "no_log", "become", "become_user",

@@ -34,7 +34,7 @@ _OF_KIND: Mapping[str, Schema] = {
         "items": {"type": ["string", "boolean", "number"]},
     },
     keywords.MAPPING[0]: {"type": ["object", "string"]},
-    keywords.VARIABLES[0]: {"type": ["object", "string"]},
+    keywords.VARIABLES[0]: {"type": ["object", "null"]},
     keywords.MAPPINGS[0]: {"type": ["object", "array", "string", "null"]},
     keywords.LIST[0]: {"type": ["array", "null"]},
     keywords.NAME[0]: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},

@@ -120,6 +120,8 @@ class TaskReader:
         instead = module_instead(str(name))
         if instead:
             self._problems.add(f"{name} is an Ansible module, not a step; {instead}", place)
+        elif "{{" in str(name):
+            self._problems.add("the name of a module cannot be a template; write a task for each module, with when", place)
         else:
             self._problems.unknown(
                 "the step", name, [*action_names(), IMPORT, IMPORT_ROLE, LADDER, *self._loading.steps()], place

@@ -68,6 +68,17 @@ def test_an_old_driver_is_renewed_on_the_system_that_has_it(kind: str, where: st
     assert cure == f"install NVIDIA driver 525 or newer, {where}, then run this again"
 
 
+@pytest.mark.parametrize(
+    ("condition", "driver"), [("cuda>=12.9", "575"), ("cuda>=11.3", "465"), ("driver>=535", "535"), ("cuda>=13", "580")]
+)
+def test_an_image_names_the_driver_that_it_requires(condition: str, driver: str) -> None:
+    said = f"nvidia-container-cli: requirement error: unsatisfied condition: {condition}, please update your driver"
+    seen = "| NVIDIA-SMI 551.61   Driver Version: 551.61   CUDA Version: 12.4 |"
+    pieces = (Piece("docker_error", said, "docker"), Piece("nvidia_smi", seen, "nvidia-smi"))
+    cure = found("driver_too_old", Evidence(platform="docker-linux", pieces=pieces)).cure
+    assert f"to {driver} or newer" in cure
+
+
 def test_what_only_a_person_can_cure_says_so() -> None:
     said = 'could not select device driver "nvidia" with capabilities: [[gpu]]'
     evidence = Evidence(platform="docker-windows", collected_at=1.0, pieces=(Piece("docker_error", said, "docker"),))

@@ -1,4 +1,4 @@
-"""Advice for a collected host names nothing that the host lacks, whatever is found there."""
+"""Advice for a collected host never names what the host lacks."""
 
 from __future__ import annotations
 

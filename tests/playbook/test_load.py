@@ -220,11 +220,36 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
         ("- hosts: all\n  tasks:\n    - meta: end_world\n", "3: meta: free_form: input should be 'noop'"),
         ("- hosts: all\n  tasks:\n    - command: x\n      risk: huge\n", "4: risk: unknown risk 'huge'"),
         ("- hosts: all\n  tasks: [\n", "3: invalid YAML: "),
+        (
+            '- hosts: all\n  tasks:\n    - action: "{{ which }}"\n',
+            "3: the name of a module cannot be a template; write a task for each",
+        ),
+        (
+            "- hosts: all\n  tasks:\n    - command: x\n      register: none\n",
+            "4: register: expected the name of a variable, got 'none'",
+        ),
+        ('- hosts: all\n  vars: {a-b: "{{ c }}"}\n  tasks: []\n', "2: vars: expected a mapping of variables"),
+        ('- hosts: all\n  tasks:\n    - command: x\n      vars: "{{ c }}"\n', "4: vars: expected a mapping of variables"),
+        (
+            "- hosts: all\n  tasks:\n    - command: x\n      with_flattened: [[1]]\n",
+            "4: a task has no keyword 'with_flattened', which is Ansible's; write loop",
+        ),
+        (
+            "- hosts: all\n  tasks:\n    - file: {path: /x, src: y, state: absent}\n",
+            "3: file: src requires state: link or hard",
+        ),
     ],
 )
 def test_what_is_invalid_is_refused(tmp_path: Path, text: str, message: str) -> None:
     found = problems(tmp_path, text)
     assert any(item.startswith(message) for item in found), found
+
+
+def test_keywords_of_which_all_lines_are_commented_out_count_as_left_out(tmp_path: Path) -> None:
+    book = load(tmp_path, "- hosts: all\n  vars:\n  tasks:\n    - command: echo\n      args:\n      notify:\n      vars:\n")
+    (task,) = book.plays[0].sections[1]
+    assert isinstance(task, Task)
+    assert (book.plays[0].vars, task.settings.notify, task.settings.vars) == ({}, (), ())
 
 
 def test_names_of_imports_may_hold_what_is_known_before_any_host_is(tmp_path: Path) -> None:

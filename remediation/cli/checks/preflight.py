@@ -17,8 +17,9 @@ from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.protocols import Reader
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import HostError, RemediationError, Unreachable
-from remediation.model.facts import Manager, Serving, SessionFacts
+from remediation.model.facts import Container, Manager, Serving, SessionFacts
 from remediation.model.text.words import plural
+from remediation.steps.compose.stack import RUNNING
 from remediation.steps.resolve import served_natively
 
 GIB = 1024**3
@@ -251,9 +252,22 @@ def _compose(reader: Reader) -> Iterator[Check]:
 
 
 def _ollama(reader: Reader) -> Iterator[Check]:
+    stopped = attempt(lambda: _stopped_container(reader))
+    if stopped is not None:
+        yield lacking(
+            "Ollama", f"the container {stopped.name} is {stopped.status}", _BLOCKS["Ollama"], f"docker start {stopped.name}"
+        )
+        return
     version = reader.ollama.version()
     models = reader.ollama.models()
     yield good("Ollama", f"{version}, {plural(len(models), 'model')}")
+
+
+def _stopped_container(reader: Reader) -> Container | None:
+    """Return Ollama's container if it does not run."""
+    found = reader.target().container
+    container = reader.engine.inspect(str(found.value)) if found is not None else None
+    return container if container is not None and container.status != RUNNING else None
 
 
 def server_checks(reader: Reader) -> Iterator[Check]:

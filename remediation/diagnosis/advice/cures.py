@@ -9,7 +9,7 @@ from enum import Enum
 from remediation.diagnosis.advice.lost_device import lasting_cure
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.facts.base import Facts
-from remediation.diagnosis.facts.host import VISIBILITY, needed_driver
+from remediation.diagnosis.facts.host import VISIBILITY, image_driver, needed_driver
 from remediation.diagnosis.facts.run import how_to_restart
 from remediation.diagnosis.knowledge.schema import Entry
 from remediation.diagnosis.readers.reading import Reading
@@ -128,7 +128,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         ["taskkill", "/F", *(f"/PID {pid}" for pid in pids)] if evidence.platform == "windows" else ["sudo", "kill", *pids]
     )
     known: Mapping[str, str] = {
-        "driver": str(needed_driver(reading.version) or "the newest release"),
+        "driver": str(image_driver(reading) or needed_driver(reading.version) or "the newest release"),
         "host": "Windows" if windows else "the host",
         "restart": how_to_restart(reading),
         "card": re.sub(r" \d+ MiB$", "", (evidence.gpu or "this card").split(",")[0]),

@@ -1,5 +1,6 @@
-"""The lasting cure of a container that loses the card after a daemon-reload, by what its engine can do (facts/engine 3)."""
+"""The lasting cure of a container that loses the card after a daemon-reload, by what its engine can do."""
 
+# NVIDIA container toolkit, troubleshooting: "Containers losing access to GPUs"; moby daemon/devices_nvidia_linux.go for 29.2
 from __future__ import annotations
 
 from collections.abc import Mapping

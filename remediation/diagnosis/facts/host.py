@@ -35,6 +35,12 @@ _HIDDEN = ("", "void", "none")
 _RUNTIME = frozenset({700, 702, 719, 4})  # a bug in one of the runner's kernels gives these codes too, so they do not prove a faulty driver
 # facts/ollama 6: required driver (major version) by release, enforced ones first
 _ENFORCED: tuple[tuple[Version, int], ...] = (((0, 30, 11), 550), ((0, 9, 3), 525), ((0, 0, 1), 450))
+_DRIVER_OF_CUDA: tuple[tuple[tuple[int, int], int], ...] = (
+    ((13, 1), 590), ((13, 0), 580), ((12, 9), 575), ((12, 8), 570), ((12, 7), 565), ((12, 6), 560), ((12, 5), 555), ((12, 4), 550),
+    ((12, 3), 545), ((12, 2), 535), ((12, 1), 530), ((12, 0), 525), ((11, 8), 520), ((11, 7), 515), ((11, 6), 510), ((11, 5), 495),
+    ((11, 4), 470), ((11, 3), 465), ((11, 2), 460), ((11, 1), 455), ((11, 0), 450), ((10, 2), 440), ((10, 1), 418), ((10, 0), 410),
+)  # fmt: skip
+"""The first driver branch that serves a CUDA version (release notes of the CUDA toolkit)."""
 _NEEDS_570 = 570  # Blackwell cards, and cards before Volta from v0.30 on
 _DROPS_VOLTA = 590  # the first branch without Maxwell, Pascal and Volta
 _OLDEST_CUDA = (11, 0)
@@ -91,6 +97,16 @@ def derive_host(sheet: Sheet) -> None:
 def needed_driver(version: Version | None) -> int | None:
     """Return the driver (major version) that a release needs, None if the release is unknown."""
     return None if version is None else next((driver for first, driver in _ENFORCED if version >= first), None)
+
+
+def image_driver(reading: Reading) -> int | None:
+    """Return the driver (major version) that an image requires by the container runtime's own check, None if it passed."""
+    hit = reading.hit("image_requirement")
+    if hit is None:
+        return None
+    what, number = hit.groups
+    major, minor = (*map(int, number.split(".")), 0)[:2]
+    return major if what.lower() == "driver" else next((driver for first, driver in _DRIVER_OF_CUDA if (major, minor) >= first), None)
 
 
 def _machine(sheet: Sheet) -> None:

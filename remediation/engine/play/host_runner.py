@@ -140,7 +140,9 @@ class HostRunner:
 
     def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
         """Run one task unless tags or ``--start-at-task`` exclude it; `chosen` marks a notified handler."""
-        if not (chosen or self.selection.takes(task, self.host)) or not self._continues(task):
+        if not (chosen or self.selection.takes(task, self.host, partial(self._tags, task, included))) or not self._continues(
+            task
+        ):
             return
         site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
         before = self.results is None and self.together.before(task)
@@ -167,6 +169,11 @@ class HostRunner:
         ending = self.together.failed_for_all(site) if after else None
         if ending is not None:
             raise TaskFailed(task, ending, own=False)
+
+    def _tags(self, task: Task, included: Sequence[Layer]) -> frozenset[str]:
+        """Return the tags of a task, with their templates rendered where possible."""
+        site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
+        return frozenset(name for tag in task.settings.tags for name in site.rendered_tag(tag))
 
     def _continues(self, task: Task) -> bool:
         """Return whether the user agrees to the task (``--step``). Raises `Interrupted` after Ctrl-C."""
@@ -217,8 +224,9 @@ class HostRunner:
             raise HostLost(ending)  # fails with the first host regardless of any rescue, as in Ansible
         if not site.switch(site.settings.run_once):
             return  # without the keyword, the result belongs to the first host
-        self.host.facts.update(ending.facts if not ending.outcome.bad else {})
-        self.host.included.update(ending.included if not ending.outcome.bad else {})
+        if not ending.outcome.bad and not site.switch(site.settings.delegate_facts):
+            self.host.facts.update(ending.facts)
+            self.host.included.update(ending.included)
         if site.task.register:
             self.host.facts[site.task.register] = dict(ending.result)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -27,13 +27,14 @@ class TaskSelection:
     skip: frozenset[str] = frozenset()
     start_at: str = ""
 
-    def takes(self, task: Task, host: HostState) -> bool:
-        """Return whether the host runs the task; it runs nothing before ``start_at``."""
+    def takes(self, task: Task, host: HostState, rendered: Callable[[], frozenset[str]]) -> bool:
+        """Return whether the host runs the task; it runs nothing before ``start_at``. `rendered` returns tags with templates."""
         if self.start_at and not host.began:
             host.began = task.name == self.start_at or fnmatchcase(task.name, self.start_at)
             if not host.began:
                 return False
-        return self.tagged(task.settings.tags)
+        tags = task.settings.tags
+        return self.tagged(rendered() if any(has_template(tag) for tag in tags) else tags)
 
     def tagged(self, tags: frozenset[str]) -> bool:
         """Return whether a task with these tags is selected."""

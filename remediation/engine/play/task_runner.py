@@ -349,4 +349,5 @@ def _wanted(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
     if not site.settings.notify or ending.outcome.bad or ending.outcome is Outcome.SKIPPED:
         return ()
     scope = site.scope({site.task.register: ending.result} if site.task.register else None)
-    return tuple(str(scope.render(name)) for name in site.settings.notify)
+    names = [scope.render(name) for name in site.settings.notify]
+    return tuple(str(name) for each in names for name in (each if isinstance(each, (list, tuple)) else [each]))

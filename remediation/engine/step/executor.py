@@ -206,7 +206,7 @@ class Attempt:
         else:
             return None
         if self.context.memory.failed is not None:
-            # what led up to the change and is to be made again for it (an unload before a load) would be in vain too
+            # an earlier change that has to be repeated for this one (an unload before a load) would have no effect either
             again = [item for item in self.done if observation.plans(item)]
             self.context.memory.failed.update({item.key: failed for item in (change, *again)})
         return failed

@@ -88,15 +88,25 @@ def without_min(given: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any
 
 
 def gathered(
-    connection: Connection, subsets: Sequence[str], *, fact_path: str = "", endpoint: str = "", timeout: float = 60.0
+    connection: Connection,
+    subsets: Sequence[str],
+    *,
+    fact_path: str = "",
+    endpoint: str = "",
+    timeout: float = 60.0,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return the facts of a host, without the prefix ``ansible_``. Raises `HostError` if the host does not answer."""
+    """Return the facts of a host, without the prefix ``ansible_``. Raises `HostError` if the host does not answer.
+
+    A POSIX host gathers them with the variables of ``environment``.
+    """
     calls: list[Call]
     if connection.platform == "windows":
         calls = [Probe("facts", {"subsets": list(subsets), "path": fact_path}, timeout=timeout)]
         calls += [Probe("gpu", {"fields": list(GPU_FIELDS)}, timeout=timeout)] if GPU in subsets else []
     else:
-        calls = [Run(("sh", "-c", shell("facts"), "facts", f" {' '.join(subsets)} ", fact_path), timeout=timeout)]
+        argv = ("sh", "-c", shell("facts"), "facts", f" {' '.join(subsets)} ", fact_path)
+        calls = [Run(argv, timeout=timeout, env=environment or {})]
     before = len(calls)
     if OLLAMA in subsets:
         url = (endpoint or OLLAMA_URL).rstrip("/")

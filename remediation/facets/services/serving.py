@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from remediation.connections.addresses import address_of, listening_port
 from remediation.connections.calls import Completed, Failed, Reply, Run, WriteFile
 from remediation.connections.posix.files import entry_call
 from remediation.facets.checked import checked
@@ -27,11 +28,11 @@ from remediation.model.facts import (
     SourcedSetting,
     Target,
 )
-from remediation.model.facts.server import listening_port
 from remediation.model.text.digits import is_whole
 
 SERVER_RUN = Run(("sh", "-c", shell("server")), timeout=20.0)
 UNIT = "ollama.service"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SERVER, _APP = "ollama", "ollama app"
 _SHELLS = frozenset({"cmd", "powershell", "pwsh"})
 _SERVICE_HOSTS = frozenset({"services", "svchost", "nssm", "winsw", "shawl", "srvany"})
@@ -179,8 +180,12 @@ def read_serving(look: Snapshot, *, anywhere: bool = False) -> Serving:
 
 
 def addressed_port(endpoint: str) -> int | None:
-    """Return the port of an endpoint, None without one."""
-    return listening_port(endpoint) if endpoint else None
+    """Return the port of an endpoint on the host's loopback. A gateway elsewhere may lead to a server at any port: None."""
+    try:
+        found = address_of(endpoint)
+    except ValueError:
+        return None
+    return found.port if found.host in _LOOPBACK and not found.secure else None
 
 
 def _endpoint(look: Snapshot) -> str:
@@ -198,7 +203,7 @@ def from_script(text: str, endpoint: str = "") -> Serving:
     units = tuple(_units(lines))
     wsl = ("wsl", "yes") in lines
     port = addressed_port(endpoint)
-    other = {one.pid: known for one in native if port is not None and (known := one.port) is not None and known != port}
+    other = {one.pid: known for one in native if port is not None and (known := _own_port(one)) is not None and known != port}
     candidates = [one for one in native if one.pid not in other]
     if port is not None and native and not candidates:
         first = native[0]
@@ -221,11 +226,16 @@ def from_script(text: str, endpoint: str = "") -> Serving:
     return Serving(Manager.PROCESS, process=process, others=others, wsl=wsl, settings=settings)
 
 
+def _own_port(process: ServerProcess) -> int | None:
+    """Return the port of a process by its environment, None if that cannot be read."""
+    return None if process.environment is None else listening_port(process.environment.get("OLLAMA_HOST", ""))
+
+
 def _port_of(process: ServerProcess, units: Sequence[ServiceUnit]) -> int | None:
     """Return the port of a process, by its own environment, else by what its unit declares now; None if neither says it."""
     unit = next((one for one in units if process.pid == one.pid or process.unit == one.name), None)
     named = unit.environment.get("OLLAMA_HOST") if unit is not None else None
-    return process.port or (listening_port(named) if named else None)
+    return _own_port(process) or (listening_port(named) if named else None)
 
 
 def from_processes(running: Sequence[Process]) -> Serving:

@@ -6,11 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from remediation.model.text.digits import is_whole
-
-DEFAULT_PORT = 11434
-_LAST_PORT = 65535
-
 
 class Manager(str, Enum):
     """What starts the server and gives it its environment."""
@@ -60,11 +55,6 @@ class ServerProcess:
     log: str = ""
     environment: Mapping[str, str] | None = None
     contained: bool = False
-
-    @property
-    def port(self) -> int | None:
-        """The port at which it listens; None if its environment cannot be read."""
-        return None if self.environment is None else listening_port(self.environment.get("OLLAMA_HOST", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +148,7 @@ class Elsewhere:
     @property
     def next_step(self) -> str:
         """What to do next."""
-        return f"set endpoint: http://127.0.0.1:{self.found} in the inventory if that server is meant, else start the one at port {self.wanted}"
+        return f"set endpoint: http://127.0.0.1:{self.found} in the inventory to use that server, or start the one at port {self.wanted}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,15 +227,6 @@ class Serving:
         if self.settings:
             return {one.name: one.value for one in self.settings if one.wins}
         return (self.process.environment if self.process is not None else None) or {}
-
-
-def listening_port(host: str) -> int:
-    """Return the port at which a server with this value of OLLAMA_HOST listens (ollama envconfig/config.go, Host)."""
-    scheme, found, rest = host.strip().strip("\"'").rpartition("://")
-    usual = {"http": 80, "https": 443}.get(scheme, DEFAULT_PORT) if found else DEFAULT_PORT
-    name, colon, last = rest.partition("/")[0].rpartition(":")
-    several = ":" in name and not name.endswith("]")  # an IPv6 address without brackets has no port
-    return int(last) if colon and not several and is_whole(last) and int(last) <= _LAST_PORT else usual
 
 
 def restart_advice(container: str, *, windows: bool, unit: str = "ollama") -> str:

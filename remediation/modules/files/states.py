@@ -47,6 +47,8 @@ class FileState(FileModule):
     def _below_a_folder(self) -> FileState:
         if self.recurse and self.state not in {None, "directory"}:
             raise ValueError("recurse requires state: directory")
+        if self.src and self.state not in {"link", "hard"}:
+            raise ValueError("src requires state: link or hard")
         return self
 
     def run(self, task: ModuleTask) -> ActionResult:

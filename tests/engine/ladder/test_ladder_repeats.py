@@ -1,4 +1,4 @@
-"""A change that was in vain is not made again before something else has changed: loads of a model cost minutes."""
+"""A change without effect is not repeated until something else has changed: loads of a model cost minutes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_model_that_does_not_load_again_is_not_unloaded_for_each_rung() -> Non
     made.world.fails["ollama.load"] = EverySecond([CallFailed("llama runner process has terminated", status=500)])
     run(made, Ladder(GOAL, THREE))
     assert rungs(made) == ["one", "two", "three"]
-    # unloaded, loaded in vain, and given back as it was
+    # unloaded, not loaded, and restored
     assert made.world.writes == [f"unload {MODEL}", f"load {MODEL}", f"load {MODEL}"]
     assert MODEL in made.world.runners
 

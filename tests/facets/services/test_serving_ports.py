@@ -1,16 +1,16 @@
-"""Of several servers the one at the addressed port is meant, and the log of another one is no evidence."""
+"""Of several servers, the one at the addressed port counts, and the log of another one is no evidence."""
 
 from __future__ import annotations
 
 import pytest
 
+from remediation.connections.addresses import listening_port
 from remediation.connections.calls import Completed
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.facets.services.serving import from_script
 from remediation.facets.target import addressed
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Manager, ServerProcess, Serving
-from remediation.model.facts.server import listening_port
 from tests.facets.answering import Answering
 from tests.facets.services.test_unit_files import SCRIPT
 
@@ -42,6 +42,12 @@ def test_of_two_servers_the_one_at_the_addressed_port_is_meant() -> None:
     for endpoint, pid in (("http://127.0.0.1:11500", 77), ("http://127.0.0.1:11434", 5)):
         found = from_script(BY_HAND + SCRIPT, endpoint)
         assert (found.process.pid if found.process else None, found.elsewhere) == (pid, None)
+
+
+@pytest.mark.parametrize("endpoint", ["https://127.0.0.1", "https://gateway/ollama", "http://gpu-1:8080"])
+def test_behind_a_gateway_the_server_may_be_at_any_port(endpoint: str) -> None:
+    found = from_script(BY_HAND, endpoint)
+    assert (found.process.pid if found.process else None, found.elsewhere) == (5, None)
 
 
 def test_a_server_at_another_port_than_the_addressed_one_is_not_it() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from remediation.engine.play.actions.program import environment_of, valid_environment
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
@@ -34,8 +35,15 @@ def facts_of_host(given: SetupFacts, site: TaskContext, scope: Scope) -> dict[st
     words = _texts(given.gather_subset)
     subsets = chosen_subsets(words)
     endpoint = str(scope.render(scope["endpoint"])) if "endpoint" in scope else ""
-    connection = site.opened().access.connection
-    found = gathered(connection, subsets, fact_path=given.fact_path or "", endpoint=endpoint, timeout=given.gather_timeout)
+    opened = site.opened()
+    found = gathered(
+        opened.access.connection,
+        subsets,
+        fact_path=given.fact_path or "",
+        endpoint=endpoint,
+        timeout=given.gather_timeout,
+        environment=valid_environment(environment_of(site, scope), site, opened),
+    )
     site.learn(found)
     facts: Mapping[str, Any] = {
         **{f"{PREFIX}{name}": value for name, value in without_min(words, found).items()},

@@ -250,6 +250,16 @@ class TaskContext:
         except RemediationError:
             return str(name)
 
+    def rendered_tag(self, tag: str) -> tuple[str, ...]:
+        """Return the tags that a tag stands for: a template may be a list."""
+        if not has_template(tag):
+            return (str(tag),)
+        try:
+            found = self.scope().render(tag)
+        except RemediationError:
+            return (str(tag),)
+        return tuple(map(str, found)) if isinstance(found, (list, tuple)) else (str(found),)
+
     def emit(self, kind: str, **data: Any) -> None:
         """Emit one event of this task on this host."""
         self.play.stage.emit(kind, host=self.host.name, play=self.play.title, task=self.title(), **data)
