@@ -276,13 +276,19 @@ def read_inventory(options: HostOptions, *, playbook: Path | None = None, decryp
     """Read the inventory that `options` name without starting a lab. Raises `InputError`, `UsageError`."""
     decrypt = decrypt or vault_of(options.vault_password_file)
     config = ansible_config()
-    names = options.inventory or config.sources() or (DEFAULT_INVENTORY,)
+    configured = () if options.inventory else config.sources()
+    names = options.inventory or configured or (DEFAULT_INVENTORY,)
     given = config.variables()
     places = {name: place for name in given if (place := config.place())}
-    sources = [source if "," in source else _source(source) for source in names]
-    return load_inventory(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt,
-        defaults=Table(given, config.place(), places, places),
-    )  # fmt: skip
+    try:
+        sources = [source if "," in source else _source(source) for source in names]
+        return load_inventory(sources, playbook_dir=playbook.parent if playbook else None, decrypt=decrypt,
+            defaults=Table(given, config.place(), places, places),
+        )  # fmt: skip
+    except UsageError as error:
+        if not configured:
+            raise
+        raise UsageError(f"{error.message} (named by {config.origin('inventory')})", next_step=error.next_step) from None
 
 
 def _source(name: str) -> Path:

@@ -33,11 +33,19 @@ NAMES = ("forks", "inventory", "roles_path", "vault_password_file", *VARIABLES)
 
 @dataclass(frozen=True, slots=True)
 class AnsibleConfig:
-    """The settings that are given, as text, the file that they come from, and its settings that have no effect here."""
+    """The settings that are given, as text, the file that they come from, and its settings that have no effect here.
+
+    Those of ``of_environment`` come from variables of the environment.
+    """
 
     values: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
     ignored: tuple[str, ...] = ()
+    of_environment: frozenset[str] = frozenset()
+
+    def origin(self, name: str) -> str:
+        """Return where a setting stands: a variable of the environment, or the file."""
+        return f"ANSIBLE_{name.upper()}" if name in self.of_environment else str(self.path)
 
     def note(self) -> str:
         """Return a sentence about the settings that have no effect, "" without any."""
@@ -100,8 +108,8 @@ def ansible_config(environment: Mapping[str, str] = os.environ) -> AnsibleConfig
         if parser.has_section(SECTION):
             values = {name: parser.get(SECTION, name) for name in NAMES if parser.has_option(SECTION, name)}
             ignored = tuple(name for name in parser.options(SECTION) if name not in NAMES)
-    values |= {name: environment[f"ANSIBLE_{name.upper()}"] for name in NAMES if environment.get(f"ANSIBLE_{name.upper()}")}
-    return AnsibleConfig(values, path, ignored)
+    overriding = {name: environment[f"ANSIBLE_{name.upper()}"] for name in NAMES if environment.get(f"ANSIBLE_{name.upper()}")}
+    return AnsibleConfig({**values, **overriding}, path, ignored, frozenset(overriding))
 
 
 def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from remediation.cli.context import read_inventory
+from remediation.cli.options import HostOptions
 from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.check import check_inventory
 from remediation.inventory.load import load_inventory
@@ -186,3 +188,18 @@ def test_settings_without_effect_are_named_with_the_nearest_one(folder: Path) ->
     assert ansible_config({}).note() == f"ansible.cfg: {sentence}"
     (folder / "ansible.cfg").write_text("[defaults]\nforks = 2\n", "utf-8")
     assert ansible_config({}).note() == ""
+
+
+@pytest.mark.parametrize(("variable", "origin"), [("", "ansible.cfg"), ("gone.yml", "ANSIBLE_INVENTORY")])
+def test_an_inventory_that_cannot_be_used_is_said_with_what_named_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, origin: str
+) -> None:
+    (folder / "ansible.cfg").write_text("[defaults]\ninventory = missing.yml\n", encoding="utf-8")
+    monkeypatch.setenv("ANSIBLE_INVENTORY", variable)
+    with pytest.raises(UsageError, match=rf"\(named by {origin}\)"):
+        read_inventory(HostOptions())
+    with pytest.raises(UsageError, match=r"no inventory 'other\.yml' here or in the package\n"):
+        read_inventory(HostOptions(inventory=("other.yml",)))
+    (folder / (variable or "missing.yml")).write_text("gpu:\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=rf"has no hosts \(named by {origin}\)"):
+        read_inventory(HostOptions())

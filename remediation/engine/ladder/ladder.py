@@ -24,7 +24,6 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.event_data import FindingsData, GoalData, RungData, RungEndData, RungForesight
 from remediation.model.outcome import Outcome, Result
-from remediation.steps.resolve import NO_CONTAINER, served_natively
 
 if TYPE_CHECKING:
     from remediation.facets.protocols import Reader
@@ -186,6 +185,8 @@ class LadderRun:
                 break
         for left in order.left:
             if self._without_container(left.rung):
+                from remediation.steps.resolve import NO_CONTAINER
+
                 self.absent[left.rung.name] = NO_CONTAINER
             self.skip(left.rung, self.absent.get(left.rung.name, left.reason))
         self.left = tuple(left for left in order.left if left.rung.name not in self.absent)
@@ -193,6 +194,8 @@ class LadderRun:
 
     def _without_container(self, rung: Rung) -> bool:
         """Return whether a step of the rung changes a container and the target has none; no dry run is needed for that."""
+        from remediation.steps.resolve import served_natively
+
         steps = self.context.ports.steps()
         inside = any(steps[call.step].in_container and "container" not in call.params for call in rung.calls)
         try:
