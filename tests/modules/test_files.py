@@ -200,3 +200,31 @@ def test_a_path_with_a_nul_is_refused_before_the_host_is_asked(tmp_path: Path, t
     key = next(key for key, value in given.items() if value == "PATH")
     ran = run_tasks(tmp_path, [{name: {**given, key: "{{ nul }}"}}], vars={"nul": "/a\0b"})
     assert ran.result(name)["msg"].endswith(f"{name}: {key}: a path cannot contain a NUL character")
+
+
+def test_a_secret_in_a_line_is_refused_with_what_to_use_and_a_loops_items_show_none(tmp_path: Path) -> None:
+    (tmp_path / "d").write_text("a\n")
+    secret = {"ansible_password": "hunter2secret"}
+    refused = run_tasks(
+        tmp_path, [{"lineinfile": {"path": str(tmp_path / "d"), "line": "k={{ ansible_password }}"}}], vars=secret
+    )
+    assert (
+        "a secret is not accepted here; a file with a secret is written with template or copy"
+        in refused.result("lineinfile")["msg"]
+    )
+    url = {"url": "http://127.0.0.1:9/", "url_password": "{{ ansible_password }}", "headers": {"X-Key": "abc"}, "timeout": 2}
+    loop = {"uri": url, "loop": [1], "register": "asked", "ignore_errors": True}
+    shown = run_tasks(
+        tmp_path,
+        [
+            loop,
+            {
+                "debug": {
+                    "msg": "{{ asked.results[0].invocation.module_args | dict2items | selectattr('key', 'in', ['headers', 'url_password']) | map(attribute='value') }}"
+                }
+            },
+        ],
+        vars=secret,
+    )
+    assert shown.result("debug")["msg"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER", "***"]
+    assert "hunter2secret" not in str(shown.events)

@@ -21,6 +21,7 @@ from remediation.playbook.actions import action_model
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import Text, looks_like_template
+from remediation.templating.yaml.secret import Secret
 
 DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
     "add_host": add_host,
@@ -76,6 +77,13 @@ def _named(key: object, action: str, scope: Scope) -> str:
     return str(key)
 
 
+def _refusal(error: Mapping[str, Any]) -> str:
+    """Return why a parameter is refused."""
+    if isinstance(error.get("input"), Secret):
+        return "a secret is not accepted here; a file with a secret is written with template or copy"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
 def action_parameters(site: TaskContext, scope: Scope) -> Action:
     """Return the task's parameters, evaluated and validated. Raises `RemediationError`."""
     name = site.task.action
@@ -89,8 +97,5 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
         return action_model(name).model_validate(given)
     except ValidationError as error:
         # the value is left out: it may be a secret
-        wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}".lstrip(": ")
-            for item in error.errors()
-        )
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {_refusal({**item})}".lstrip(": ") for item in error.errors())
         raise UsageError(f"{name}: {wrong}", place=site.place) from None
