@@ -2,7 +2,7 @@
 
 ``--list`` prints what has no translation, ``--check`` fails if a catalogue is not up to date.
 Messages come from calls of `gettext` and `ngettext`, from the templates of pages, from sentences in the code whose errors, changes
-and states appear in events, from the knowledge of the diagnosis, and from the names in the shipped playbooks. A translation is
+and states appear in events, from the knowledge and the facts of the diagnosis, and from the names in the shipped playbooks. A translation is
 kept while its message is unchanged; messages that are gone are removed.
 New messages are listed in ``missing.txt`` until they are translated in the PO file. Babel is needed only here.
 """
@@ -22,6 +22,9 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
+from remediation.diagnosis.facts.names import FACTS
+from remediation.diagnosis.facts.words import WORDS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "remediation"
 LOCALE = PACKAGE / "locale"
@@ -31,7 +34,7 @@ MISSING = "missing.txt"
 SENTENCES = (
     "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run.py", "diagnosis/facts/host.py", "diagnosis/facts/room.py", "diagnosis/facts/holders.py", "diagnosis/facts/library.py", "diagnosis/facts/compared.py",
     "diagnosis/memory", "diagnosis/diagnose.py", "diagnosis/collect.py", "facets/target.py", "model/facts", "cli/commands/verify_watch.py",
-    "inventory", "playbook", "connections", "cli/watch", "cli/commands/watching", "cli/runner.py", "engine/play/selection.py",
+    "inventory", "playbook", "connections", "cli/watch", "cli/commands/watching", "cli/commands/steps.py", "cli/runner.py", "engine/play/selection.py",
 )  # fmt: skip
 """Folders and modules whose sentences people read in events and errors."""
 
@@ -72,6 +75,8 @@ def extracted() -> Catalog:
     for path in sorted((PACKAGE / "diagnosis" / "knowledge").glob("*.yml")):
         for message in of_knowledge(yaml.safe_load(path.read_text(encoding="utf-8"))):
             _add(catalog, message, f"diagnosis/knowledge/{path.name}")
+    for message, name in of_facts():
+        _add(catalog, message, name)
     for name in PLAYBOOKS:
         for message in named(yaml.safe_load((ROOT / "playbooks" / name).read_text(encoding="utf-8"))):
             _add(catalog, message, f"playbooks/{name}")
@@ -197,6 +202,12 @@ def of_knowledge(document: Any) -> Iterator[str]:
                     if re.search(r"\{\w+\}", text)
                     else text
                 )
+
+
+def of_facts() -> Iterator[tuple[str, str]]:
+    """Yield what the facts of the diagnosis mean, each with its module."""
+    yield from ((meaning, "diagnosis/facts/names.py") for meaning in FACTS.values())
+    yield from ((words[0], "diagnosis/facts/words.py") for words in WORDS.values())
 
 
 def named(value: Any) -> Iterator[str]:

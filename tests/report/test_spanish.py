@@ -7,8 +7,12 @@ from io import StringIO
 
 import pytest
 
+from remediation.diagnosis.facts.names import FACTS
+from remediation.diagnosis.facts.words import WORDS
+from remediation.diagnosis.knowledge import knowledge
+from remediation.diagnosis.knowledge.explain import condition, explained
 from remediation.model.event import Event
-from remediation.model.translation import speaking
+from remediation.model.translation import gettext, speaking
 from remediation.report.diagnosis import diagnosis_lines
 from remediation.report.html import html
 from remediation.report.json_lines import JsonLines
@@ -98,3 +102,16 @@ def test_a_diagnosis_is_spanish_with_its_cure() -> None:
     assert "señal en la próxima carga" in " ".join(text.split())
     assert "remedio Cierra lo que usa la tarjeta" in " ".join(text.split())
     assert not re.findall(r"\b(?:the|cure|confirm)\b", text)
+
+
+def test_the_conditions_of_each_mechanism_are_spanish_as_a_whole() -> None:
+    english = [*FACTS.values(), *(words[0] for words in WORDS.values())]
+    with speaking("es"):
+        english = [each for each in english if gettext(each) != each]  # but names, as of variables
+        for entry in knowledge().mechanisms.values():
+            rows = [row for heading, found in explained(entry) if heading.startswith("it is ") for row in found]
+            assert rows
+            assert not [
+                row for row in rows if "not known" in row or ", and " in row or any(f" {each}," in f" {row}," for each in english)
+            ]
+    assert condition("vram.free & ~slots.many") == "the card is free but for the desktop, and not known: three slots or more"

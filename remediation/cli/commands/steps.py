@@ -70,7 +70,7 @@ def explain(options: Explain) -> int:
     for heading, rows in explained(entry):
         if heading != "what":
             shown = gettext(heading)
-            lines += [Line(translated(row), lead=f"  {shown if not number else '':22}") for number, row in enumerate(rows)]
+            lines += [Line(row, lead=f"  {shown if not number else '':22}") for number, row in enumerate(rows)]
     sys.stdout.writelines(f"{row}\n" for line in lines for row in line.rows())
     return 0
 
