@@ -22,6 +22,8 @@ _FALSE = ("n", "no", "off", "0", "false", "f")
 class ValidateArgumentSpec(Module):
     """Fail unless variables fit a specification."""
 
+    invoked: ClassVar[bool] = False
+
     local: ClassVar[bool] = True
 
     argument_spec: dict[str, Any] = Field(

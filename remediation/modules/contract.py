@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from remediation.connections.calls import Call, Probe, Reply
 from remediation.model.change import Risk, StepCall
+from remediation.model.secrets.names import sounds_secret
 from remediation.modules.result import ActionResult
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ Duration: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=Fal
 """A duration in seconds."""
 
 
+UNSHOWN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+"""What ``invocation`` has in the place of a secret, as in Ansible."""
+_UNSHOWN = frozenset({"body", "headers", "stdin"})
+"""Parameters that often hold a credential."""
+
 PATHS = frozenset({"chdir", "creates", "dest", "dir", "file", "path", "removes", "src"})
 """Parameters that hold a path in every action."""
 
@@ -38,7 +44,8 @@ class Action(BaseModel):
     """The parameters of an action.
 
     ``free`` is the parameter for a bare string, ``words`` are those that may be written inside it (``chdir=/tmp``), and ``open`` allows
-    any names. ``aliases`` are further names of parameters.
+    any names. ``aliases`` are further names of parameters. ``invoked`` is false if Ansible runs the action without a module on the host,
+    so that its result has no ``invocation``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
@@ -47,6 +54,7 @@ class Action(BaseModel):
     words: ClassVar[tuple[str, ...]] = ()
     open: ClassVar[bool] = False
     aliases: ClassVar[Mapping[str, str]] = {}
+    invoked: ClassVar[bool] = True
 
     @model_validator(mode="before")
     @classmethod
@@ -179,6 +187,23 @@ class Module(Action, ABC):
     @abstractmethod
     def run(self, task: ModuleTask) -> ActionResult:
         """Do what the module does. Check mode is the module's own matter only where it neither executes nor reaches anything."""
+
+
+def module_args(given: Action) -> dict[str, Any]:
+    """Return the parameters as ``invocation.module_args`` has them: with defaults and by all their names, without secrets and content."""
+    found: dict[str, Any] = {}
+    for name, field_ in type(given).model_fields.items():
+        found |= dict.fromkeys((name, field_.alias or name), _shown_argument(name, getattr(given, name)))
+    found |= {alias: found[name] for alias, name in given.aliases.items() if name in found}
+    return {**found, "_raw_params": found[given.free], given.free: None} if given.free else found
+
+
+def _shown_argument(name: str, value: Any) -> Any:
+    if value is None or name == "content":
+        return None
+    if value and (name in _UNSHOWN or sounds_secret(name)):
+        return UNSHOWN
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _fitting(cls: type[Module], name: str, value: Any) -> Any:

@@ -19,6 +19,8 @@ from remediation.modules.result import ActionResult, done_result, failed_result,
 class Pause(Module):
     """Wait for some time, or for the user."""
 
+    invoked: ClassVar[bool] = False
+
     local: ClassVar[bool] = True
 
     seconds: float | None = Field(None, description="how long", le=LONGEST, allow_inf_nan=False)
@@ -74,6 +76,8 @@ def contacted(task: ModuleTask, timeout: float = 30.0) -> bool:
 class WaitForConnection(Module):
     """Wait until the host can be reached."""
 
+    invoked: ClassVar[bool] = False
+
     connect_timeout: Duration = Field(5, description="seconds for one attempt")
     delay: Duration = Field(0, description="seconds before the first attempt")
     sleep: Duration = Field(1, description="seconds between attempts")
@@ -100,6 +104,8 @@ class WaitForConnection(Module):
 
 class Reboot(Module):
     """Restart the host and wait until it is back."""
+
+    invoked: ClassVar[bool] = False
 
     pre_reboot_delay: Duration = Field(0, description="seconds of warning for logged-in users")
     post_reboot_delay: Duration = Field(0, description="seconds to wait after the host is back")

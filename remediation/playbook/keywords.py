@@ -83,6 +83,8 @@ def _batches(value: object) -> bool:
     )
 
 
+BECOME_METHODS = frozenset({"sudo", "ansible.builtin.sudo"})
+"""How a task can become another user."""
 TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
 

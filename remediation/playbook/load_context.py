@@ -123,6 +123,11 @@ class Loading:
             well = kind[1](value) if key in keywords.STATIC else keywords.fits(kind, value)
             if not well:
                 self.problems.add(f"{key}: expected {kind[0]}, got {shown_value(value)}", value_place(raw, key))
+        method = raw.get("become_method")
+        given = isinstance(method, str) and not has_template(method) and method not in keywords.BECOME_METHODS
+        if given and keywords.as_switch(raw.get("become", False)):
+            hint = "use sudo, or leave become out on Windows, where the rights of the login apply"
+            self.problems.add(f"become_method: {method} is not available; {hint}", value_place(raw, "become_method"))
 
 
 def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder_first: bool = False) -> Path | None:

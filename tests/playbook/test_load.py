@@ -271,3 +271,23 @@ def test_several_playbooks_are_one_run_with_their_own_folders(tmp_path: Path) ->
     found = load_playbook(tmp_path / "one/site.yml", also=(tmp_path / "two/site.yml",))
     assert [(play.index, play.name) for play in found.plays] == [(0, "one"), (1, "two")]
     assert [play.roles[0].path.parent.parent.name for play in found.plays] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("keywords", "refused"),
+    [
+        ("become: true, become_method: su", True),
+        ("become: yes, become_method: runas", True),
+        ("become: false, become_method: su", False),
+        ("become_method: runas", False),
+        ("become: true, become_method: ansible.builtin.sudo", False),
+        ("become: true, become_method: '{{ how }}'", False),
+    ],
+)
+def test_only_sudo_becomes_another_user(tmp_path: Path, keywords: str, *, refused: bool) -> None:
+    text = f"- hosts: all\n  tasks:\n    - {{command: id, {keywords}}}\n"
+    if not refused:
+        load(tmp_path, text)
+        return
+    [problem] = problems(tmp_path, text)
+    assert "is not available; use sudo" in problem

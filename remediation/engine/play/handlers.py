@@ -35,6 +35,7 @@ class Handlers:
         host.notified.clear()
         host.handlers.clear()
         host.roles.clear()
+        host.included_roles.clear()
 
     def add(self, nodes: Sequence[Node], included: Sequence[Layer]) -> None:
         """Add the handlers of an included role; including it again replaces them."""

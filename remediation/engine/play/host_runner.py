@@ -248,6 +248,7 @@ class HostRunner:
         self.host.recap.ok += 1
         self.handlers.add(file.handlers, (*site.included, file.vars))
         self.host.roles += [role for role in file.roles if role not in self.host.roles]
+        self.host.included_roles += file.named
         yield from self.nodes(file.nodes, (*site.included, file.vars))
 
     def _run_rung(self, site: TaskContext, rung: Rung) -> Sequence[Result]:

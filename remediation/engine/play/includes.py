@@ -30,6 +30,8 @@ class IncludedFile:
     vars: Layer
     handlers: tuple[Node, ...] = ()
     roles: tuple[Role, ...] = ()
+    named: tuple[Role, ...] = ()
+    """The roles that belong to the play from now on (``role_names``); of these, ``roles`` are public."""
 
 
 def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
@@ -135,7 +137,7 @@ def _file(site: TaskContext) -> IncludedFile:
         loaded = site.play.stage.tasks_of(path, site.task.inner or site.task.outer, f"{site.path}.")
     except InputError as error:
         raise UsageError(str(error), next_step=f"correct {path.name}") from None
-    return IncludedFile(loaded.nodes, names, loaded.handlers, loaded.roles)
+    return IncludedFile(loaded.nodes, names, loaded.handlers, loaded.roles, loaded.roles)
 
 
 def _role(given: IncludeRole, site: TaskContext, names: Layer) -> IncludedFile:
@@ -149,5 +151,6 @@ def _role(given: IncludeRole, site: TaskContext, names: Layer) -> IncludedFile:
         loaded = site.play.stage.tasks_of(site.task.folder / "-", site.task.inner or site.task.outer, f"{site.path}.", use)
     except InputError as error:
         raise UsageError(str(error), next_step="correct the name of the role, or its files") from None
-    public = (loaded.role,) if given.public and loaded.role else ()
-    return IncludedFile(loaded.nodes, names, loaded.handlers, (*public, *loaded.roles))
+    own = (loaded.role,) if loaded.role else ()
+    public = own if given.public else ()
+    return IncludedFile(loaded.nodes, names, loaded.handlers, (*public, *loaded.roles), (*own, *loaded.roles))

@@ -54,7 +54,7 @@ def facts_from_shell(text: str, cards: Callable[[str], list[dict[str, Any]]]) ->
     _system(parts, facts)
     if "ids" in parts:
         _minimum(parts, facts)
-        facts["local"] = {name: _local(lines) for name, lines in local.items()}
+        facts["local"] = {PurePosixPath(path).stem: _local(path, lines) for path, lines in local.items()}
     if "memory" in parts:
         _hardware(parts, facts)
     if "links" in parts:
@@ -72,7 +72,7 @@ def _sections(text: str) -> tuple[dict[str, Section], dict[str, Section]]:
     lines: Section = []
     for line in text.split("\n"):
         if line.startswith("== local "):
-            lines = local.setdefault(PurePosixPath(line.removeprefix("== local ")).stem, [])
+            lines = local.setdefault(line.removeprefix("== local "), [])
         elif line.startswith("== "):
             lines = parts.setdefault(line.removeprefix("== "), [])
         elif line:
@@ -210,7 +210,7 @@ def _python(lines: Section, facts: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-def _local(lines: Section) -> Any:
+def _local(path: str, lines: Section) -> Any:
     """Return a local fact: JSON, or an INI file's sections."""
     text = "\n".join(lines)
     try:
@@ -222,7 +222,7 @@ def _local(lines: Section) -> Any:
         try:
             parser.read_string(text)
         except configparser.Error:
-            return "error loading facts: neither JSON nor INI"
+            return f"error loading facts as JSON or ini - please check content: {path}"
         return {section: dict(parser.items(section)) for section in parser.sections()}
 
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -76,6 +76,8 @@ def _started(reply: Completed) -> ActionResult:
 
 class AsyncStatus(Module):
     """Read the state of a program that runs in the background."""
+
+    invoked: ClassVar[bool] = False
 
     jid: str = Field(..., description="the job: ansible_job_id of the task that started it")
     mode: Literal["status", "cleanup"] = Field("status", description="read the job's state, or remove its files")

@@ -202,6 +202,8 @@ class Shell(WithInput):
 class Raw(Module):
     """Run a command line through the login's shell: on Windows PowerShell, elsewhere /bin/sh."""
 
+    invoked: ClassVar[bool] = False
+
     free: ClassVar[str] = "free_form"
     words: ClassVar[tuple[str, ...]] = ("executable",)
 
@@ -228,6 +230,8 @@ class Raw(Module):
 
 class Script(ProgramModule):
     """Run a script of the playbook on the host."""
+
+    invoked: ClassVar[bool] = False
 
     words: ClassVar[tuple[str, ...]] = ("chdir", "creates", "removes", "executable")
 

@@ -63,8 +63,16 @@ class FileState(FileModule):
         if state == "touch":
             return self._touch(path, now, task)
         if problem := self._problem(path, state, now, task):
-            return failed_result(problem, path=path, **(status_values(now) if now is not None else {"state": "absent"}))
+            return failed_result(problem, **self._refused_values(path, state, now))
         return self._reached(path, state, status if state in {"link", "hard", "absent"} else now, task)
+
+    def _refused_values(self, path: str, state: str, now: FileStatus | None) -> dict[str, Any]:
+        """Return what Ansible returns with a refusal: of a link without a target nothing."""
+        if state in {"link", "hard"} and self.src is None and not (self.force and now is not None):
+            return {}
+        if now is None:
+            return {"path": path, **({"src": self.src} if state in {"link", "hard"} else {"state": "absent"})}
+        return {"path": path, **status_values(now)}
 
     def _problem(self, path: str, state: str, now: FileStatus | None, task: ModuleTask) -> str:
         """Return why the state is refused, in Ansible's words."""
@@ -107,6 +115,8 @@ class FileState(FileModule):
             values |= results[0].values if result.outcome is Outcome.WOULD_CHANGE else {"state": "absent"}
         elif result.outcome is not Outcome.WOULD_CHANGE or now is not None:
             values |= {**results[0].values, **({"state": "hard"} if state == "hard" else {})}
+        if state == "link" and result.outcome in {Outcome.OK, Outcome.CHANGED} and _leads_nowhere(path, task):
+            values = {name: value for name, value in values.items() if name in {"dest", "diff", "src"}}
         return as_action(result, values)
 
     def _below(self, path: str, wanted: Mapping[str, Any], task: ModuleTask) -> Result | None:
@@ -166,6 +176,11 @@ class FileState(FileModule):
             return Result(Outcome.WOULD_CHANGE)
         acted = task.execute(program)
         return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
+
+
+def _leads_nowhere(path: str, task: ModuleTask) -> bool:
+    target = task.reader().files.status(path, follow=True)
+    return target is None or target.kind == "link"
 
 
 def _any_differs(path: str, tests: Sequence[str], task: ModuleTask) -> bool:

@@ -62,7 +62,7 @@ def test_local_facts_are_json_or_ini_and_others_say_so(here: Kept, tmp_path: Pat
         (tmp_path / f"{name}.fact").write_text(text, encoding="utf-8")
     assert gathered(here, ("min",), fact_path=str(tmp_path))["local"] == {
         "a": {"x": [1]}, "b": {"s": {"k": "v"}},
-        "c": "error loading facts: neither JSON nor INI", "d": "error loading facts: nested too deeply",
+        "c": f"error loading facts as JSON or ini - please check content: {tmp_path / 'c.fact'}", "d": "error loading facts: nested too deeply",
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from remediation.engine.play.actions.simple import add_host, assert_, debug, fai
 from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.errors import UsageError
-from remediation.modules.contract import Action, Module
+from remediation.modules.contract import Action, Module, module_args
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import action_model
 from remediation.templating.lazy import OMIT
@@ -52,11 +53,20 @@ def act(site: TaskContext, scope: Scope) -> ActionResult:
         given = action_parameters(site, scope)
         if isinstance(given, Module):
             local = given.local
-            return module_action(given, site, scope)
-        return DOES[name](given, site, scope)
+            return _invoked(module_action(given, site, scope), given, site)
+        acted = DOES[name](given, site, scope)
+        return _invoked(acted, given, site) if name == "wait_for" else acted
     finally:
         if not local:
             site.forget()
+
+
+def _invoked(acted: ActionResult, given: Action, site: TaskContext) -> ActionResult:
+    """Return an item's result with the parameters of its module; the result of a task without a loop has none, as in Ansible."""
+    if site.task.loop is None or not given.invoked:
+        return acted
+    # masked: a secret in an expression must not lose its mark on the way through a parameter
+    return dataclasses.replace(acted, values={**acted.values, "invocation": {"module_args": site.masked(module_args(given))}})
 
 
 def _named(key: object, action: str, scope: Scope) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import variables_of
-from remediation.model.errors import UsageError
+from remediation.model.errors import RemediationError, UsageError
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import IncludeVars
 from remediation.playbook.load_context import find_file
@@ -22,15 +24,22 @@ ENDINGS = frozenset({".yml", ".yaml", ".json"})
 def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionResult:
     """Load the variables of a file, or of all files in a folder."""
     found: dict[str, Any] = {}
-    paths = _files(given, site)
-    for path in paths:
-        loaded = variables_of(path, site.play.stage.request.playbook.decrypt)
-        found = combine(found, loaded, recursive=True) if given.hash_behaviour == "merge" else {**found, **loaded}
+    read: list[str] = []
+    try:
+        for path in _files(given, site):
+            loaded = variables_of(path, site.play.stage.request.playbook.decrypt)
+            found = combine(found, loaded, recursive=True) if given.hash_behaviour == "merge" else {**found, **loaded}
+            read.append(str(path.absolute()))
+    except RemediationError as error:
+        refused = refused_result(error)
+        none: dict[str, Any] = {given.name: {}} if given.name else {}
+        keys = {"message": error.message, "ansible_included_var_files": read, "ansible_facts": none}
+        return dataclasses.replace(refused, values={**refused.values, **keys})
     named: Mapping[str, Any] = {given.name: found} if given.name else found
     if given.hash_behaviour == "merge":
         before = {name: scope[name] for name in named if name in scope}
         named = combine(before, named, recursive=True)
-    return ActionResult(values={"ansible_included_var_files": [str(path.absolute()) for path in paths]}, included=named)
+    return ActionResult(values={"ansible_included_var_files": read}, included=named)
 
 
 def _files(given: IncludeVars, site: TaskContext) -> list[Path]:

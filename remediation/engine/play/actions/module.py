@@ -47,7 +47,9 @@ def _as_job(acted: ActionResult, site: TaskContext) -> ActionResult:
     """Return the result of a task with ``async`` that waited for its end as that of a job that has ended."""
     if not site.number(site.task.job_seconds, 0.0) or site.background() is not None:
         return acted
-    late = {"msg": "Timeout exceeded"} if acted.outcome is Outcome.TIMED_OUT else {}
+    late: dict[str, Any] = {}
+    if acted.outcome is Outcome.TIMED_OUT:
+        late = {"msg": "Timeout exceeded", "stdout": "", "stdout_lines": [], "stderr": "", "stderr_lines": []}
     job = {"started": True, "finished": True, "ansible_job_id": f"j{secrets.randbelow(10**12)}.{os.getpid()}"}
     return replace(acted, values={**acted.values, **late, **job})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from remediation.engine.play.context.host_state import HostState
 
-FACTS, PREFIX = "ansible_facts", "ansible_"
+FACTS, PREFIX, LOCAL = "ansible_facts", "ansible_", "ansible_local"
 INJECTED = frozenset(
     f"ansible_{name}"
     for name in (
@@ -22,6 +22,11 @@ INJECTED = frozenset(
     )
 )  # fmt: skip
 """Facts that are gathered when a template reads them in a play that does not say ``gather_facts``."""
+
+
+def fact_name(variable: str) -> str:
+    """Return a fact's name in ``ansible_facts``; ``ansible_local`` keeps its prefix, as in Ansible."""
+    return variable if variable == LOCAL else variable.removeprefix(PREFIX)
 
 
 class FactVariables(Mapping[str, Any]):
@@ -45,9 +50,7 @@ class FactVariables(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name == FACTS:
-            return (
-                LazyFacts(self._all) if self._lazy() else {key.removeprefix(PREFIX): value for key, value in self._all().items()}
-            )
+            return LazyFacts(self._all) if self._lazy() else {fact_name(key): value for key, value in self._all().items()}
         return self._all()[name]
 
     def __contains__(self, name: object) -> bool:
@@ -72,7 +75,7 @@ class LazyFacts(dict[str, Any]):
     def _fill(self) -> None:
         if self._gather is not None:
             gather, self._gather = self._gather, None
-            self.update({key.removeprefix(PREFIX): value for key, value in gather().items()})
+            self.update({fact_name(key): value for key, value in gather().items()})
 
     def __getitem__(self, name: str) -> Any:
         self._fill()

@@ -60,7 +60,8 @@ class HostState:
     """One host during the whole run. ``lost`` is the outcome that removed it from the run, with ``reason``.
 
     ``gathered`` are its facts, and ``gather`` gathers them when a template reads one that no task gathered.
-    ``handlers`` and ``roles`` are those that includes added to the current play; the handlers keep the vars of their include.
+    ``handlers``, ``roles`` (public) and ``included_roles`` are those that includes added to the current play; the handlers keep the
+    vars of their include.
     ``cleared`` counts how often ``meta: clear_host_errors`` reset its failures. ``busy``: another run held its lease.
     """
 
@@ -74,6 +75,7 @@ class HostState:
     notified: dict[str, Any] = field(default_factory=dict)
     handlers: dict[str, tuple[Node, Any]] = field(default_factory=dict)
     roles: list[Role] = field(default_factory=list)
+    included_roles: list[Role] = field(default_factory=list)
     finished: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     layers: tuple[int, int] | None = None
     pending: bool = False

@@ -100,7 +100,7 @@ class TaskVariables:
         self._host = host
         self._roles = play.play.roles
         self._play = play
-        self._magic = Live(_magic(play))
+        self._magic = Live({**_magic(play), **_role_names(play.play, host)})
         self._inventory = play.stage.inventory
         self._known = self._of_inventory()
         early = Scope((self._extra, host.facts, host.included, play.play.vars, *self._known))
@@ -210,16 +210,27 @@ def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
         **({"ansible_limit": request.limit} if request.limit else {}),
     }
     live: dict[str, Callable[[], Any]] = {name: partial(_same, value) for name, value in values.items()}
-    direct = list(dict.fromkeys(role.name for role in play.play.roles))
-    needed = list(dict.fromkeys(inner.name for role in play.play.roles for inner in role.all_dependencies))
-    for name, value in (
-        ("ansible_play_role_names", direct), ("role_names", direct), ("ansible_dependent_role_names", needed),
-        ("ansible_role_names", list(dict.fromkeys((*direct, *needed)))),
-    ):  # fmt: skip
-        live[name] = partial(_same, value)
     live["ansible_play_hosts"] = play.still_there
     live["ansible_play_batch"] = live["play_hosts"] = play.still_in_batch
     return live
+
+
+def _role_names(play: Play, host: HostState) -> Mapping[str, Callable[[], Any]]:
+    """Return the names of the play's roles, with those that the host has included."""
+
+    def direct() -> list[str]:
+        return list(dict.fromkeys(role.name for role in (*play.roles, *host.included_roles)))
+
+    def needed() -> list[str]:
+        roles = (*play.roles, *host.included_roles)
+        return list(dict.fromkeys(inner.name for role in roles for inner in role.all_dependencies))
+
+    return {
+        "ansible_dependent_role_names": needed,
+        "ansible_play_role_names": direct,
+        "ansible_role_names": lambda: list(dict.fromkeys((*direct(), *needed()))),
+        "role_names": direct,
+    }
 
 
 def of_task(play: PlayState, settings: TaskSettings, folder: Path, delegate: Callable[[], str]) -> Layer:
