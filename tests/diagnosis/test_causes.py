@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from remediation.diagnosis.diagnose import diagnose, to_json
+from remediation.diagnosis.diagnose import derive, diagnose, to_json
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.load import load_evidence, of_incident
+from remediation.diagnosis.readers.reading import read_evidence
 from remediation.model.finding import Cause, Diagnosis
 from remediation.model.text.yaml_limits import FASTEST
 
@@ -72,6 +73,25 @@ def test_dead_and_harmful_settings_are_findings_of_their_own() -> None:
     }
     older = diagnose(of_incident({"ollama_version": "0.9.6", "evidence": [{"kind": "env", "text": text}]}))
     assert {one.name: one.verdict for one in older.settings}["OLLAMA_LLM_LIBRARY"] == "dead"
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ('services:\n  ollama:\n    environment:\n      - HSA_OVERRIDE_GFX_VERSION="10.3.0"\n', True),
+        ('services:\n  ollama:\n    environment:\n      HSA_OVERRIDE_GFX_VERSION: "10.3.0"\n', False),
+        ("services:\n  ollama:\n    environment:\n      - HSA_OVERRIDE_GFX_VERSION=10.3.0\n", False),
+    ],
+)
+def test_quotation_marks_count_where_they_are_a_part_of_the_value(text: str, quoted: bool) -> None:
+    found = diagnose(of_incident({"platform": "docker-linux", "evidence": [{"kind": "docker_compose", "text": text}]}))
+    assert [one.verdict for one in found.settings if "HSA_OVERRIDE_GFX_VERSION=10.3.0" in one.because] == ["harmful"] * quoted
+
+
+@pytest.mark.parametrize(("text", "old"), [("Build 19042.928", True), ("19042.92 MiB are free", False), ("22631.4317", False)])
+def test_a_number_is_a_build_of_windows_only_where_it_can_be_one(text: str, old: bool) -> None:
+    facts = derive(read_evidence(of_incident({"platform": "wsl", "evidence": [{"kind": "other", "text": text}]})))
+    assert facts.holds("windows.old") is old
 
 
 def test_nvml_unknown_error_means_the_container_only_inside_one() -> None:

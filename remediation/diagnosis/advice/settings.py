@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from remediation.diagnosis.facts.host import quoted_value
 from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Setting
@@ -14,9 +15,21 @@ DEAD, HARMFUL = "dead", "harmful"
 def judge_settings(reading: Reading) -> tuple[Setting, ...]:
     """Return the settings that do nothing or do harm on this release, each once."""
     found: dict[str, Setting] = {}
-    for one in _judged(reading):
+    for one in (*_quoted(reading), *_judged(reading)):
         found.setdefault(one.name, one)
     return tuple(found.values())
+
+
+_QUOTABLE = ("HSA_OVERRIDE_GFX_VERSION", "OLLAMA_LLM_LIBRARY", "OLLAMA_VULKAN", "OLLAMA_CONTEXT_LENGTH", "OLLAMA_KEEP_ALIVE")
+
+
+def _quoted(reading: Reading) -> Iterator[Setting]:
+    for name in _QUOTABLE:
+        quoted = quoted_value(reading, name)
+        if quoted is not None:
+            value = quoted.text[len(name) + 1 :]
+            plain = value.strip("\\\"'")
+            yield Setting(name, value, HARMFUL, f"the quotation marks are a part of the value: write {name}={plain} without them")
 
 
 def _judged(reading: Reading) -> Iterator[Setting]:

@@ -10,6 +10,7 @@ import re
 from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.guest import derive_guest, derive_surroundings
 from remediation.diagnosis.facts.library import derive_library
+from remediation.diagnosis.facts.words import WORDS
 from remediation.diagnosis.readers.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
 from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.readers.reading import Reading
@@ -44,6 +45,7 @@ _DRIVER_OF_CUDA: tuple[tuple[tuple[int, int], int], ...] = (
 _NEEDS_570 = 570  # Blackwell cards, and cards before Volta from v0.30 on
 _DROPS_VOLTA = 590  # the first branch without Maxwell, Pascal and Volta
 _OLDEST_CUDA = (11, 0)
+_LONG = 200_000
 _VGPU = re.compile(r"-\d{1,2}[QBCA]\b|virtual workstation|\bgrid\b|\bvgpu\b", re.IGNORECASE)
 _JETSON = re.compile(r"\b(?:jetson|jetpack|tegra|l4t|(?:agx |orin )?(?:orin|xavier)(?: nano| nx| agx)?)\b", re.IGNORECASE)
 _GFX_IN_LOG = re.compile(r"\b(?:gpu_type|compute|gfx_version)=\"?gfx(\d{3,4}[a-f]?)\b|GPU arch ?: ?gfx(\d{3,4}[a-f]?)\b")
@@ -70,7 +72,10 @@ _OLD_PROCESSOR = re.compile(
 )
 _RUNTIMES = re.compile(r"^[ \t]{0,20}Runtimes:(?![^\n]*nvidia)[^\n]*\brunc\b[^\n]*$", re.MULTILINE)
 _NO_CUDA = re.compile(r"CUDA Version\s{0,4}:\s{0,4}(?:N/A|ERR!)")
-_BUILD = re.compile(r"\b10\.0\.(\d{5})|\bbuild[: ]{1,3}(\d{5})\b", re.IGNORECASE)
+_BUILD = re.compile(r"\b10\.0\.(\d{5})|\bbuild[: ]{1,3}(\d{5})\b|\b(10240|10586|14393|15063|16299|17134|17763|1836[23]|1904[1-3])\.\d{1,4}\b(?! ?[KMG]i?B)", re.IGNORECASE)
+_BEFORE_21H2 = re.compile(r"windows 10\b[^\n]{0,40}?\b(?:version |release )?(150[37]|151[1-9]|1607|170[39]|180[39]|190[39]|2004|20H2|21H1)\b(?! ?[KMG]i?B)", re.IGNORECASE)
+_PARTS = re.compile(r"\bcapabilities[\"']?\s{0,4}:\s{0,4}(?:\[{1,2}([^\]\n]{1,80})\]|\n((?:[ \t]{0,20}-[ \t]{0,4}[\"'\w]{1,20}[ \t]{0,4}(?:\n|$)){1,8}))", re.IGNORECASE)
+"""What a device request asks of the driver; without more than ``gpu`` the image decides."""
 _KERNEL_MODULE = re.compile(
     r"NVRM version:[^\n]{0,80}?\b(\d{3})\.(\d{1,3})(?:\.\d{1,3})?\b|(?:nvidia )?driver(?: version)?[\s:=(]{1,4}(?:grid )?v?([345]\d\d)(?:\.(\d{1,3}))?(?![\d-])",
     re.IGNORECASE,
@@ -124,14 +129,11 @@ def _machine(sheet: Sheet) -> None:
     sheet.say("on.live", is_live(reading.evidence) or None)
     printed = any(log.loads or log.starts or log.devices or log.hits for log in reading.logs)
     sheet.say("on.words", not (printed or reading.ps or reading.smi or is_live(reading.evidence)) or None)
-    builds = [int(one or two) for one, two in _BUILD.findall(reading.raw)]
-    old = next((build for build in builds if 10240 <= build < 19044), None)
-    sheet.say(
-        "windows.old",
-        (old is not None) or None,
-        f"Windows build {old} is older than 19044 (21H2)",
-        Quote("text", str(old)) if old else None,
-    )
+    windows = "windows" in text or platform in {"windows", "wsl", "docker-windows"}
+    builds = [int(one or two or three) for one, two, three in _BUILD.findall(reading.raw)] if windows else []
+    named = _BEFORE_21H2.search(reading.raw)
+    old = next((f"build {build}" for build in builds if 10240 <= build < 19044), f"version {named[1]}" if named else None)
+    sheet.say("windows.old", (old is not None) or None, f"Windows {old} is older than 21H2 (build 19044)", Quote("text", named[0] if named else old) if old else None)
     sheet.say("windows.ten", any(10240 <= build < 22000 for build in builds) or "windows 10" in text or None)
 
 
@@ -219,6 +221,10 @@ def _engine(sheet: Sheet) -> None:
     parts, blank = reading.declared_setting("NVIDIA_DRIVER_CAPABILITIES"), _NO_CUDA.search(reading.raw)
     if parts is not None and parts.value and not re.search(r"\b(?:all|compute)\b", parts.value.lower()):
         sheet.say("container.no_compute", True, f"{parts.name}={parts.value} leaves the compute libraries out", parts.at)
+    asked_of = next((one for match in _PARTS.finditer(reading.raw) if "gpu" in (one := (match[1] or match[2]).lower())), "")
+    if "compute" not in asked_of and re.search(r"\b(?:utility|graphics|video|display)\b", asked_of):
+        listed_parts = ", ".join(re.findall(r"\w+", asked_of))
+        sheet.say("container.no_compute", True, f"the request for the device names {listed_parts} and leaves out compute", Quote("text", listed_parts))
     if blank is not None and (sheet.holds("on.container") or reading.in_container):
         text = "nvidia-smi runs and names no CUDA version: the driver's compute libraries are not in the container"
         sheet.say("container.no_compute", True, text, Quote("nvidia-smi", blank[0]))
@@ -348,10 +354,29 @@ def _visibility(sheet: Sheet) -> None:
         setting = reading.setting(name)
         if setting is not None:
             _visible(sheet, setting)
+            if (quoted := quoted_value(reading, name)) is not None:
+                sheet.say("visible.quoted", True, f"the quotation marks are a part of the value of {name}", quoted)
             continue
         empty = reading.declared_setting(name)
         if empty is not None and empty.value == "" and empty.at.text.rstrip().endswith(("=", '""', "''", '="')):
             sheet.say("visible.empty", True, f"{name} is empty: all cards are hidden", empty.at)
+
+
+def quoted_value(reading: Reading, name: str) -> Quote | None:
+    """Return where the value of a variable has quotation marks that no shell took away, None if that is not known.
+
+    An engine's record, the server's list and a Compose file's list form keep them. A shell takes them away, so elsewhere a person has to say so.
+    """
+    written = re.compile(rf"\b{name}[=:](\\{{0,3}})([\"'])[^\"'\\\n]{{1,60}}\1\2")
+    for piece in reading.evidence.pieces:
+        match = written.search(piece.text) if name in piece.text and len(piece.text) < _LONG else None
+        if match is None:
+            continue
+        listed = piece.kind == "docker_compose" and piece.text[: match.start()].endswith("- ")
+        told = match[1] or listed or re.search(WORDS["reported.quoted"][1], reading.raw, re.IGNORECASE)
+        if told or (piece.kind == "env" and reading.evidence.platform == "windows"):
+            return Quote(piece.label, match[0])
+    return None
 
 
 def _visible(sheet: Sheet, setting: DeclaredSetting) -> None:

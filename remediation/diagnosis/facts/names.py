@@ -231,6 +231,7 @@ visible.nothing: a visibility variable hides every card
 visible.empty: a visibility variable is set and empty
 visible.no_such_card: a visibility variable names a card that is not there
 visible.uuid: a visibility variable names a UUID
+visible.quoted: quotation marks are a part of the value of a visibility variable
 visible.foreign: a variable of another vendor's cards is set
 visible.chosen: a visibility variable chooses among the cards
 limit.set: the container has a memory limit

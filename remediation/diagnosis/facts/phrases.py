@@ -102,7 +102,7 @@ STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
     "reported.pause": (Statement(("pause", "next", "long"), 14, "gpu|card"), Statement(("pause", "unload"), 12)),
     "reported.one_client": (Statement(("line", "good", "slow"), 14, "both|neither"),),
     "reported.wrong_card": (Statement(("always", "gpu", "which", "use"), 10, "cpu|layers?"), Statement(("always", "which", "gpu", "load"), 10, "cpu|layers?")),
-    "reported.no_gpu": (Statement(("machine", "have", "no", "gpu"), 6, "us\\w+|detect\\w*|find|found|sees?|access\\w*|containers?|drivers?|support\\w*|work\\w*|longer|recogni\\w*|load\\w*|memory|working|after|show\\w*|luck|more"),),
+    "reported.no_gpu": (Statement(("machine", "have", "no", "gpu"), 6, "us\\w+|detect\\w*|find|found|sees?|access\\w*|containers?|drivers?|support\\w*|work\\w*|longer|recogni\\w*|load\\w*|memory|working|after|show\\w*|luck|more|pods?|jobs?|workloads?"),),
     "reported.works_on_host": (Statement(("smi", "host", "fine"), 10, "not|n't|fails?"),),
     "reported.gpu_idle": (Statement(("gpu", "idle"), 5, "memory|errors?"),),
     "reported.other_models": (Statement(("embed", "evict"), 12),),
