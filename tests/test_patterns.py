@@ -67,6 +67,7 @@ def patterns() -> dict[tuple[str, int], str]:
     return found
 
 
+@pytest.mark.timeout(400)
 def test_every_pattern_is_linear() -> None:
     known = patterns()
     assert len(known) > 200
@@ -129,6 +130,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_megabyte_of_it_is_read_and_redacted(name: str, tmp_path: Path) -> None:
     path = tmp_path / "pasted.txt"

@@ -212,3 +212,12 @@ def test_a_container_without_a_request_is_blind_whatever_else_is_wrong() -> None
 
 def test_an_empty_discovery_alone_proves_no_blindness_where_the_card_was_given() -> None:
     assert 0 < sure(in_container("", GIVEN), Cause.GPU_NOT_VISIBLE_TO_CONTAINER) < 0.8
+
+
+def test_words_are_read_at_the_beginning_and_the_end_of_a_long_text() -> None:
+    rows = "| 0 N/A 4242 C python 10MiB |\n" * 20_000
+    text = f"It began after suspend.\n{rows}Restarting the container brings the card back.\n"
+    reading = read_evidence(of_incident({"evidence": [{"kind": "other", "text": text}]}))
+    assert "after suspend" in reading.words
+    assert "Restarting the container" in reading.words
+    assert len(reading.words) < len(text) / 2

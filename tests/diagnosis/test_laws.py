@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import yaml
 
 from remediation.diagnosis.diagnose import derive, diagnose, judge
@@ -122,6 +123,7 @@ def test_comments_and_other_products_settings_are_not_settings_of_this_server() 
     assert not {Cause.GPU_OVERHEAD_RESERVED, Cause.NUM_PARALLEL_TOO_HIGH} & causes
 
 
+@pytest.mark.timeout(400)
 def test_bystanders_change_nothing() -> None:
     changed, compared = [], 0
     for number, case in enumerate(INPUTS):

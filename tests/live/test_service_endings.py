@@ -140,10 +140,13 @@ def flip(models: Path) -> None:
 def exchanges(log: Path) -> int:
     """Return the number of exchanges with the host during a run, without those whose number depends on how long it takes.
 
-    Those are requests that a restarting server refuses, and renewals of the lease.
+    Those are requests that a restarting server refuses, renewals of the lease, and reading the host again after a snapshot became too
+    old.
     """
     text = log.read_text("utf-8")
     varying = len(re.findall(r"call 1 of 1: Http GET \S+/api/version: refused|lease \d+ renewed", text))
+    again = re.findall(r"reading the host again.*?engine\.step\.observation: ", text, re.DOTALL)
+    varying += sum(part.count(", call 1 of ") for part in again)
     return sum(int(count) for count in re.findall(r"connection closed after (\d+) exchanges", text)) - varying
 
 

@@ -28,6 +28,8 @@ from remediation.model.finding import Quote
 
 # the readers of small texts go over a piece more than once; a log of this size is read by the log reader alone
 _SMALL = 4_000_000
+_WRITTEN = 100_000
+"""Characters at the beginning and at the end of a text in which people's own words are read. What lies between is output."""
 _DENIED = re.compile(
     r"(?:\bno|without|lacks?|not have|n't have)(?: an?| any)? (?:dedicated |discrete |supported )?(?:nvidia|amd|geforce|radeon)\b[^.,;\n]{0,20}",
     re.IGNORECASE,
@@ -147,8 +149,9 @@ class Reading:
 
     @cached_property
     def words(self) -> str:
-        """What people wrote: symptom, card and free texts without log lines."""
+        """What people wrote: symptom, card, and the beginning and end of free texts, without log lines."""
         texts = [piece.text for piece in self.evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL]
+        texts = [text if len(text) <= 2 * _WRITTEN else f"{text[:_WRITTEN]}\n{text[-_WRITTEN:]}" for text in texts]
         lines = [line for text in texts for line in text.splitlines() if "msg=" not in line and not line.startswith("$ ")]
         return "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines])
 

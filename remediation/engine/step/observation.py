@@ -60,6 +60,8 @@ def observe(step: Step[Any], context: StepContext, *, max_age: float | None = No
             return _evaluated(step, context, last, step.look(_reader(step, context, last)))
     if snapshot is not None:
         return _evaluated(step, context, snapshot, step.look(_reader(step, context, snapshot)))
+    if max_age is not None and memory.seen is not None:
+        _log.debug("%s: reading the host again: its snapshot is %.1f s old", context.host, clock.monotonic() - memory.seen.taken)
     memory.seen = None
     snapshot = context.access.reader
     observation = _evaluated(step, context, snapshot, step.look(_reader(step, context, snapshot)))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.cli.started import ROOT, Remediate
 
 HOST = "laptop-07"
 LAB = ("--inventory", "lab")
 
 
+@pytest.mark.timeout(400)
 def test_a_repair_and_the_queries_about_it(remediate: Remediate) -> None:
     def output(*words: str) -> str:
         done = remediate(*words, fresh=True)
