@@ -79,13 +79,13 @@ def test_incidents_hold_under_removal_and_transport() -> None:
     assert bad == []
 
 
-def test_recordings_hold_under_removal_and_transport() -> None:
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("first", [0, pytest.param(1, marks=pytest.mark.every)])
+def test_recordings_hold_under_removal_and_transport(first: int) -> None:
     module = checker()
-    total, bad = module.fragile(module.recordings())
-    assert total > 1200
-    assert len(bad) <= total // 1000, (
-        bad
-    )  # without the answer of /api/ps, a runner that crashed earlier is all that one log shows
+    total, bad = module.fragile(list(module.recordings())[first::2])
+    assert total > 600
+    assert len(bad) <= 1, bad  # without the answer of /api/ps, a runner that crashed earlier is all that one log shows
 
 
 def test_predictions_lie_within_one_layer() -> None:
