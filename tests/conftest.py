@@ -30,11 +30,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no worker is left with it at the end: live tests, then those with a timeout of their own.
-
-    Many live tests wait for each other, which is no loss while others run.
-    """
-    items.sort(key=lambda item: (item.get_closest_marker("live") is None, item.get_closest_marker("timeout") is None))
+    """Begin with the live tests: they take longest, and many of them wait for each other, which is no loss while others run."""
+    items.sort(key=lambda item: item.get_closest_marker("live") is None)
 
 
 def pytest_collection_finish() -> None:
