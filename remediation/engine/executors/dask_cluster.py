@@ -193,12 +193,7 @@ class DaskCluster:
 
         try:
             self._client.sync(ask, callback_timeout=REACHING)
-        except (
-            OSError,
-            asyncio.TimeoutError,
-            RuntimeError,
-            ValueError,
-        ) as error:  # refused, silent, without TLS, another protocol
+        except Exception as error:  # Dask and Tornado have errors of their own
             _log.info("no direct connection to the workers of %s: %s", self.address, _in_words(error))
             return False
         return True
