@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +35,9 @@ _WITHOUT_ROOM = frozenset({Cause.ESTIMATE_TOO_CONSERVATIVE, Cause.MODEL_TOO_LARG
 """Remaining options if no program on the card may be closed; listed with that finding even with little evidence."""
 _LEAST_SHARE = 0.001
 _SURE, _SUREST = 0.5, 0.99
+_SEVERAL = 2
+_OPEN, _NEAR = 0.8, 0.3
+"""Below this confidence a first finding is open; a second one with this share of it is near."""
 _PAST = 0.25
 """Factor of a finding's share if the server has stopped answering since."""
 _SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
@@ -64,7 +68,7 @@ def judge(reading: Reading) -> Diagnosis:
     ]
     findings = sorted(_past(findings, reading), key=lambda one: -one.confidence)
     senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
-    findings = [_followed(one, senders) for one in findings]
+    findings = _with_next([_followed(one, senders) for one in findings], facts)
     forecast = predict(reading)
     shown = {one.cause: one.confidence for one in findings}
     weighed = sorted((replace(one, share=shown.get(one.cause, 0.0)) for one in scores.causes), key=lambda one: -one.share)
@@ -73,7 +77,7 @@ def judge(reading: Reading) -> Diagnosis:
     if not named:
         rights = reading.evidence.rights
         refused = "; the host refuses this login what would prove one" if rights else ""
-        cure = rights or next(iter(collect), "")
+        cure = rights or _open_cure(next(iter(collect), ""), findings, facts)
         empty = facts.holds("discovery.empty")
         because = (
             "Ollama found no GPU when it started, and the evidence does not say why" if empty else "the evidence proves no cause"
@@ -102,11 +106,32 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     because = _sentence(best.entry.title, said[0] if said else "")
     cure = cure_of(best.entry, facts, reading)
     if (rival := _rival(weighed)) is not None and not facts.holds("on.live"):
-        cure = f"{cure} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
+        cure = _else(cure, rival.entry.title, cure_of(rival.entry, facts, reading))
     return Finding(
         weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure, bool(best.entry.by_hand),
         best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
     )  # fmt: skip
+
+
+def _with_next(findings: list[Finding], facts: Facts) -> list[Finding]:
+    """Return the findings, the first with the cure of the second where that one is nearly as likely; a live host has one at a time."""
+    if len(findings) < _SEVERAL or facts.holds("on.live"):
+        return findings
+    first, second, *others = findings
+    if first.confidence >= _OPEN or second.confidence < _NEAR * first.confidence:
+        return findings
+    return [replace(first, cure=_else(first.cure, second.because, second.cure)), second, *others]
+
+
+def _open_cure(check: str, likely: Sequence[Finding], facts: Facts) -> str:
+    """Return the check that decides, with the cure of the likeliest mechanism; a live host is asked for the check alone."""
+    if facts.holds("on.live") or not check or not likely:
+        return check
+    return f"`{check}` would decide. The likeliest, though not proven ({likely[0].because}): {likely[0].cure}"
+
+
+def _else(cure: str, title: str, entry: str) -> str:
+    return f"{cure} If that changes nothing ({title}): {entry}"
 
 
 def _rival(weighed: Weighed) -> Scored | None:

@@ -160,9 +160,15 @@ def shares(tallies: Sequence[Speaking], w: Weights, ruled_out: Sequence[RuledOut
             share = min(share, w.cap)
         elif not any(one.firm for one in group):
             share = min(share, _HEARD)
-        causes.append(Weighed(cause, share, tuple(sorted(group, key=lambda one: -one.score))))
+        causes.append(Weighed(cause, share, _ordered(group)))
     causes.sort(key=lambda one: -one.share)
     return Scores(tuple(causes), tuple(one for one in ruled_out if one.cause not in by_cause), 1.0 / total)
+
+
+def _ordered(group: Sequence[Scored]) -> tuple[Scored, ...]:
+    """Return the mechanisms of a cause, the likeliest first; one that fits many faults comes after one that is proven."""
+    named = any(one.proven and not one.entry.general for one in group)
+    return tuple(sorted(group, key=lambda one: (named and one.entry.general, -one.score)))
 
 
 def _total(one: Speaking, w: Weights) -> float:

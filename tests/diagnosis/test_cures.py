@@ -98,3 +98,29 @@ def test_an_open_mechanism_names_the_next_one_too_and_a_proven_one_does_not() ->
     assert "If that changes nothing" in first.cure
     proven = diagnose(Evidence(platform="linux", pieces=(Piece("docker_error", "could not select device driver", "error"),)))
     assert "If that changes nothing" not in proven.findings[0].cure
+
+
+def test_an_answer_that_is_open_names_the_likeliest_cure_beside_the_check_that_decides() -> None:
+    evidence = Evidence(
+        platform="linux", gpu="RTX 3060", pieces=(Piece("server_log", "cudaMalloc failed: out of memory", "log"),)
+    )
+    unknown = diagnose(evidence).findings[0]
+    assert unknown.cause == "unknown"
+    assert "would decide" in unknown.cure
+    assert "num_ctx" in unknown.cure
+    host = diagnose(replace(KINDS["systemd"], pieces=(*KINDS["systemd"].pieces, *evidence.pieces)))
+    assert host.findings[0].cause != "unknown" or "would decide" not in host.findings[0].cure, (
+        "a live host is asked for one thing"
+    )
+
+
+def test_two_causes_that_are_nearly_as_likely_are_cured_one_after_the_other() -> None:
+    evidence = Evidence(
+        platform="linux",
+        gpu="RTX 3060 12GB",
+        symptom="Small models use the card, the large one runs on the CPU.",
+        pieces=(Piece("server_log", "CUDA error 2 at ggml-cuda.cu:7358: out of memory", "log"),),
+    )
+    _, first, second = diagnose(evidence).findings[:3]
+    assert second.confidence > first.confidence / 3
+    assert first.cure.endswith(second.cure)

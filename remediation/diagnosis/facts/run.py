@@ -197,7 +197,8 @@ def _in_words(sheet: Sheet, share: float | None) -> tuple[float, Quote, str] | N
     """Return the share that people tell, with its quote and words, where nothing but words says it."""
     if sheet.holds("discovery.empty") or share is not None:
         return None
-    reported = next((sheet.known[name] for name in ("reported.split", "reported.on_cpu") if name in sheet.known), None)
+    stated = ("reported.split",) if sheet.holds("reported.one_card") else ("reported.split", "reported.on_cpu")
+    reported = next((sheet.known[name] for name in stated if name in sheet.known), None)
     counted = _IN_WORDS.search(sheet.reading.raw)
     if counted is not None and 0 < int(counted[2]) >= int(counted[1]) and (reported is None or reported.name == "reported.split"):
         return int(counted[1]) / int(counted[2]), Quote("text", counted[0]), f"{counted[0]} are said to be on the GPU"

@@ -121,6 +121,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "reported.no_layers": ("llama.cpp or a program built on it is started without layers for the card", r"\b(?:no|without|never (?:passed?|gave|set)|missing|lacks?|forgot(?:ten)?) (?:the |an? |any )?[`'\"]?(?:-ngl|--?n-gpu-layers|--gpu-?layers|n_gpu_layers|gpu_layers)\b|(?:-ngl|--n-gpu-layers|--gpu-?layers)[= ]0\b|\b(?:n_gpu_layers|gpu_layers)[\"']?\s{0,3}[:=]\s{0,3}0\b|\b(?:n_gpu_layers|gpu_layers|-ngl|gpulayers)\b[^\n.;]{0,24}\b(?:is |are |was |were )?(?:not (?:set|given|passed|specified|there)|absent|missing|left out|omitted|defaults? (?:to|of|is) 0)\b|(?<![\w/.])(?:\.{0,2}/)?(?:[\w.-]{1,30}/){0,3}(?:llama-(?:cli|server)|koboldcpp[\w.-]{0,24})(?: |\.exe )(?![^\n]{0,400}(?:-ngl|gpu-?layers|n_gpu_layers))[^\n]{0,100}(?:-m|--model|--usecublas|--usecuda|--usevulkan|--port|-p)\b"),
     "reported.desktop_linux": ("the docker command talks to Docker Desktop for Linux or to a rootless engine", r"\bdesktop-linux\b|\.docker/desktop/docker\.sock|/run/user/\d{1,6}/docker\.sock|\bdocker context\b[^\n]{0,60}\brootless\b|docker desktop (?:for|on) (?:linux|ubuntu|debian|fedora|arch|mint)\b|\b(?:with sudo|sudo docker)\b[^\n]{0,120}\bwithout (?:sudo|it)\b|\bwithout sudo\b[^\n]{0,120}\b(?:with sudo|sudo docker)\b"),
     "reported.quoted": ("the value has its quotation marks", r"(?:quotation|quote|inverted comma)s? ?(?:marks?)? (?:\w{1,12} ){0,3}(?:includ|part|contain|kept|literal|verbatim|passed|entered|typed|added)|(?:with|including|contains?|has|have|keeps?|kept|literal|the) (?:its |the |his |their |literal |double |single |surrounding |extra ){0,3}quot(?:es|ation marks?)\b|(?<!compose )--env-file\b"),
+    "reported.main_gpu": ("a client names the card in its requests", r"\bmain_?gpu[\"'`]?\s{0,3}[:=]"),
+    "reported.one_card": ("one card of several is used", r"\b(?:only|just) (?:one|a single|1|the first)(?: (?:of|out of) (?:the |my |both |them|these |\w{1,8} ){0,3})? ?(?:gpus?|cards?)\b|\b(?:runs?|loads?|loaded|lands?|sits?|stays?)\b[^\n.;]{0,40}\b(?:only )?(?:one of (?:them|the (?:two|cards|gpus))|the first (?:card|gpu)(?: only)?)\b|\b(?:second|2nd|other|another|remaining) (?:gpu|card)s?\b[^\n.;]{0,40}\b(?:idle|unused|empty|not (?:be(?:ing)? )?used|does nothing|do nothing|ignored|stays? (?:idle|cold|at 0))|\b(?:gpu|card) ?[1-9]\b[^\n.;]{0,20}\b(?:idle|unused|empty|at 0 ?%|not used)"),
     "reported.slow": ("it is slow", r"\bslow|(?:perform\w*|run\w*)[^\n.]{0,20}\bpoor|poor (?:performance|speed)|sluggish|crawl\w*|takes? [^\n.]{0,20}(?:long|minutes|seconds)|tokens?/s|\bt/s\b|longer than|tokens? (?:per|a) second|tok/s|\btps\b"),
 }
 # fmt: on
@@ -143,6 +145,7 @@ _WRITTEN = frozenset(
         "reported.no_layers",
         "reported.desktop_linux",
         "reported.quoted",
+        "reported.main_gpu",
     }
 )
 """Facts that configurations and listings state too."""

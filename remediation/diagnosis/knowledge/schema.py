@@ -100,6 +100,7 @@ class Entry(BaseModel):
     (``windows``, ``linux``, ``wsl``, ``docker-windows``, ``docker-linux``, ``kubernetes``; ``live`` and ``live-PLATFORM`` on a collected
     host), ``setting`` the variable to set or remove, ``step`` the step that performs the cure, ``by_hand`` why no step does.
     A message of the catalogue that means the mechanism proves it unless evidence counts against it; with ``hint`` it only supports it.
+    A ``general`` mechanism fits many faults: another one of its cause that is proven comes before it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -113,6 +114,7 @@ class Entry(BaseModel):
     against: Conditions = ()
     excludes: Conditions = ()
     hint: bool = False
+    general: bool = False
     cure: str
     on: dict[str, str] = {}
     setting: str = ""

@@ -116,6 +116,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("container_cli", "nvidia-container-runtime-hook", r"nvidia-container-runtime-hook[^\n]*(error|fail|not found|no such)[^\n]*"),
     ("cdi", "nvidia.com/gpu", r"stat nvidia\.com/gpu=\S+: no such file"),
     ("cdi_stale", "no such file", r"stat(?:\'?ing)?(?: file)? [`\'\"]?\S{0,80}lib(?:cuda|nvidia)\S{0,60}[^\n]{0,12}no such file|(?:error mounting|failed to fulfil mount request)[^\n]*lib(?:cuda|nvidia)[^\n]*no such file|nvidia-cdi-hook: no such file"),
+    ("mount_blocked", "mount error", r"mount error: (?:file creation|mount operation|mknod|symlink creation|open) failed: [^\n]*(?:no such device or address|read-only file system|permission denied|not a directory|operation not permitted)(?![^\n]*bpf)"),
     ("cli_no_driver", "load library failed", r"load library failed:? libnvidia-ml|load library failed:? libcuda"),
     ("cli_not_loaded", "driver not loaded", r"nvml error: driver not loaded"),
     ("nvml_permissions", "insufficient permissions", r"(?:nvml error|NVML):? insufficient permissions"),
