@@ -229,3 +229,29 @@ def test_a_watched_log_that_grew_by_looks_alone_is_not_read_again(monkeypatch: p
     for end in (GET, GET * 2, GET * 5000, GET + POST, GET + POST + GET):
         read_again(whole + end)
     assert read == [whole, whole + GET + POST]
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("kernel: 0000:01:00.0 has fallen off the bus", "gpu_lost"),
+        ("cudaGetDeviceCount returned 999", "cuda_code"),
+        ("cudaMemGetInfo failed: 46", "cuda_code"),
+        ("WARNING: No NVIDIA/AMD GPU detected. Ollama will run in CPU-only mode.", "no_gpu"),
+        ("hipErrorNoDevice: no ROCm-capable device is detected", "rocm_no_devices"),
+        ("0/3 nodes are available: 3 Insufficient amd.com/gpu.", "no_gpu_resource"),
+        ("0/3 nodes are available: 3 Insufficient gpu.intel.com/i915.", "no_gpu_resource"),
+        ("misc: libdxcore.so: cannot open shared object", "dxg"),
+        ("The procedure entry point cuCtxCreate_v3 could not be located", "old_driver"),
+        ("ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory", "gpu_oom"),
+        ("Memory cgroup out of memory: Killed", "killed"),
+        ("panic: SIGSEGV at 0x0", "segfault"),
+        ("Error: llama runner process terminated", "runner_terminated"),
+        ("the file is corrupted or incomplete", "truncated"),
+        ("this build isn't compiled with CUDA", "no_gpu_support"),
+    ],
+)
+def test_each_wording_of_a_sign_is_reached_by_its_needle(line: str, key: str) -> None:
+    scanner = Scanner()
+    scanner.scan("log", 1, line)
+    assert key in {hit.key for hit in scanner.hits}
