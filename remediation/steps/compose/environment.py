@@ -179,7 +179,9 @@ def project_files(host: Reader, project: ComposeProject, service: str) -> Iterat
         content = host.files.read(path)
         if content is None:
             if path in project.files:
-                raise CallFailed(f"the Compose file {path} does not exist", host=host.name, next_step="correct compose_files in the inventory")
+                raise CallFailed(
+                    f"the Compose file {path} does not exist", host=host.name, next_step="correct compose_files in the inventory"
+                )
             continue
         try:
             text = content.decode("utf-8")
