@@ -18,7 +18,7 @@ from remediation.connections.calls import Completed, Reply, Run
 from remediation.model.change import StepCall
 from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome, Result
-from remediation.modules.contract import Duration, Module, ModuleTask, Program
+from remediation.modules.contract import Duration, Module, ModuleTask, Program, UnfitError
 from remediation.modules.files.attributes import FileModule, backup_name, expanded_path
 from remediation.modules.files.placing import STEP, as_action, merged_results
 from remediation.modules.paths import joined_path, path_exists
@@ -108,19 +108,29 @@ class Uri(HttpModule):
         "timeout_seconds": "timeout",
     }
 
+    rules: ClassVar[Mapping[str, Any]] = {"mutually_exclusive": [["body", "src"]]}
+
     url: str = Field(..., description="the address")
     method: str = Field("GET", description="the method", pattern="^[A-Za-z]+$")
     body: Any = Field(None, description="the body; mappings and lists with body_format")
     body_format: Literal["raw", "json", "form-urlencoded"] = Field("raw", description="form of the body")
     src: str | None = Field(None, description="file of the playbook whose content is the body")
+    remote_src: bool = Field(default=False, description="src is a file on the host")
     status_code: list[int] = Field([200], description="statuses of success")
     return_content: bool = Field(default=False, description="return the body of the answer")
-    follow_redirects: str = Field("safe", description="all, safe (GET and HEAD) or none")
+    follow_redirects: Literal["all", "no", "none", "safe", "urllib2", "yes"] = Field(
+        "safe", description="all, safe (GET and HEAD) or none; yes and no are all and none"
+    )
     timeout: Duration = Field(30, description="seconds for the whole request")
     dest: str | None = Field(None, description="file on the host for the body of the answer")
     creates: str | None = Field(None, description="path; if it exists, no request is made")
     removes: str | None = Field(None, description="path; if it does not exist, no request is made")
     force: bool = Field(default=False, description="ask for no cached answer")
+
+    @field_validator("follow_redirects", mode="before")
+    @classmethod
+    def _yes_or_no(cls, given: Any) -> Any:
+        return {"True": "yes", "False": "no"}.get(str(given), given)
 
     @model_validator(mode="after")
     def _one_body(self) -> Uri:
@@ -151,6 +161,8 @@ class Uri(HttpModule):
 
     def _body(self, task: ModuleTask) -> list[tuple[str, str | None]]:
         named = {name.lower() for name in self.headers}
+        if self.src is not None and self.remote_src:
+            return [("data-binary", f"@{expanded_path(task, self.src)}")]
         if self.src is not None:
             found = task.find(self.src, "files")
             if found is None:
@@ -239,7 +251,8 @@ class GetUrl(HttpModule, FileModule):
     def _a_checksum(cls, given: str | None) -> str | None:
         algorithm, colon, wanted = (given or "sha1:-").partition(":")
         if algorithm.lower() not in _ALGORITHMS or not colon or not wanted.strip():
-            raise ValueError(f"{given!r} is not ALGORITHM:SUM; write it as sha256:...")
+            said = "The checksum parameter has to be in format <algorithm>:<checksum>"
+            raise UnfitError(f"{given!r} is not ALGORITHM:SUM; write it as sha256:...", said)
         return given
 
     def run(self, task: ModuleTask) -> ActionResult:
