@@ -32,7 +32,7 @@ _ALGORITHMS = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REASONS = {
     6: "Name or service not known",
-    7: "Connection refused",
+    7: "[Errno 111] Connection refused",
     28: "timed out",
     35: "TLS handshake failed",
     60: "certificate verify failed",
@@ -143,9 +143,9 @@ class Uri(HttpModule):
         if task.check():
             return skipped_result(_CHECKED)
         if self.creates is not None and path_exists(task, self.creates):
-            return done_result(changed=False, stdout=f"skipped, since '{self.creates}' exists")
+            return _skipped(f"skipped, since '{self.creates}' exists")
         if self.removes is not None and not path_exists(task, self.removes):
-            return done_result(changed=False, stdout=f"skipped, since '{self.removes}' does not exist")
+            return _skipped(f"skipped, since '{self.removes}' does not exist")
         method = self.method.upper()
         if not re.match(r"https?://", self.url):
             return failed_result(f"unknown url type: {self.url}")
@@ -199,7 +199,7 @@ class Uri(HttpModule):
         headers, content = _headers(whole[:size]), whole[size:]
         text = content.decode(errors="replace")
         values: dict[str, Any] = {
-            **{name.replace("-", "_").lower(): value for name, value in headers}, **_cookies(headers), "status": status, "url": fields[4],
+            **_joined(headers), **_cookies(headers), "status": status, "url": fields[4],
             "redirected": redirects > 0, "elapsed": int(seconds), "msg": f"OK ({_length(headers, content)} bytes)",
         }  # fmt: skip
         kind = str(values.get("content_type", "")).partition(";")[0].strip()
@@ -212,7 +212,8 @@ class Uri(HttpModule):
             values["location"] = urljoin(fields[4], str(values["location"]))
         if status not in self.status_code:
             msg = f"Status code was {status} and not {self.status_code}: {values['msg']}"
-            return failed_result(msg, **{**values, "msg": msg})
+            content_of = {"content": text} if self.return_content else {}
+            return failed_result(msg, **{**values, **content_of, "msg": msg})
         if self.return_content:
             values["content"] = text
         return done_result(changed=False, **values) if self.dest is None else self._saved(content, values, task)
@@ -226,6 +227,10 @@ class Uri(HttpModule):
         call = StepCall(STEP, {"path": path, "content": encoded, "binary": True, "risk_level": str(task.risk())})
         result = task.reach(call)
         return as_action(result, {**values, "path": path, **result.values})
+
+
+def _skipped(said: str) -> ActionResult:
+    return done_result(changed=False, stdout=said, stdout_lines=[said])
 
 
 class WinUri(Uri):
@@ -397,6 +402,14 @@ def _cookies(headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
         "cookies": {name: each.value for name, each in jar.items()},
         "cookies_string": "; ".join(f"{name}={each.value}" for name, each in jar.items()),
     }
+
+
+def _joined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by name; the values of one that is repeated are separated by commas."""
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        found.setdefault(name.replace("-", "_").lower(), []).append(value)
+    return {name: ", ".join(values) for name, values in found.items()}
 
 
 def _length(headers: Sequence[tuple[str, str]], content: bytes) -> str:

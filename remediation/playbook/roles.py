@@ -105,7 +105,8 @@ def read_entry(
     loaded = _read(use, folder, reader, loading, handed_down(outer, kept), path, place)
     if loaded is None or repeatable:
         return loaded
-    nodes = tuple(replace(node, once=repr(key)) if isinstance(node, Block) else node for node in loaded.nodes)
+    *needed, own = loaded.nodes
+    nodes = (*needed, replace(own, once=repr(key)) if isinstance(own, Block) else own)
     return replace(loaded, nodes=nodes, handlers=() if again else loaded.handlers)
 
 
@@ -164,13 +165,14 @@ def _read(
             before += [found] if found else []
     role = replace(role, dependencies=tuple(item.role for item in before))
     inner = replace(settings, role=role)
-    nodes = [node for item in before for node in item.nodes]
+    needed = [node for item in before for node in item.nodes]
+    nodes: list[Node] = []
     handlers = [node for item in before for node in item.handlers]
     nodes += _validation(folder, use, reader, loading, inner, path, place)
     nodes += _nodes(folder, "tasks", use, reader, loading, inner, path, place)
     handlers += _nodes(folder, "handlers", use, reader, loading, inner, path, place)
     block = Block("", path, tuple(nodes), settings=settings, place=place, role=role)
-    return LoadedRole(role, (block,), tuple(handlers))
+    return LoadedRole(role, (*needed, block), tuple(handlers))
 
 
 def _validation(

@@ -198,6 +198,8 @@ class FileState(FileModule):
         for command in commands:
             if not (results and results[-1].outcome.bad):
                 results.append(self._stamped(path, command, task))
+        if now is None and task.check():
+            return as_action(merged_results(results), {"dest": path})
         shown = {"diff": _difference(path, "touch", now, wanted)} if task.diff() else {}
         return as_action(merged_results(results), {"dest": path, **shown, **_observed(path, task, now)})
 

@@ -65,7 +65,7 @@ def act(site: TaskContext, scope: Scope) -> ActionResult:
 
 def _invoked(acted: ActionResult, given: Action, site: TaskContext) -> ActionResult:
     """Return an item's result with the parameters of its module; the result of a task without a loop has none, as in Ansible."""
-    if site.task.loop is None or not given.invoked:
+    if site.task.loop is None or not given.invoked or site.background() is not None:
         return acted
     # masked: a secret in an expression must not lose its mark on the way through a parameter
     return dataclasses.replace(acted, values={**acted.values, "invocation": {"module_args": site.masked(module_args(given))}})

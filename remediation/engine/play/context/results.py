@@ -17,7 +17,9 @@ CENSORED = "the output is hidden: no_log was set for this task"
 NO_TRACEBACK = "(traceback unavailable)"
 """The ``exception`` of a failed result: what ansible-core has there without ``-vvv``."""
 
-ANSIBLE_OUTCOMES = frozenset({Outcome.OK, Outcome.CHANGED, Outcome.SKIPPED, Outcome.FAILED, Outcome.UNREACHABLE})
+ANSIBLE_OUTCOMES = frozenset(
+    {Outcome.OK, Outcome.CHANGED, Outcome.WOULD_CHANGE, Outcome.SKIPPED, Outcome.FAILED, Outcome.UNREACHABLE}
+)
 """Outcomes that the other keys of a registered result tell."""
 
 
