@@ -17,7 +17,7 @@ _ANSIBLES = {"validate_with": "validate", "arguments": "args"}
 _SUPPORTED = " Supported parameters include: "
 
 
-def refusal(action: type[Action], spelling: str, given: Mapping[str, Any], error: ValidationError) -> str:
+def parameter_refusal(action: type[Action], spelling: str, given: Mapping[str, Any], error: ValidationError) -> str:
     """Return Ansible's message for the parameters that a task gives, or an empty text if it has none."""
     known = {info.alias or name: name for name, info in action.model_fields.items()} | dict(action.aliases)
     values = {known.get(name, name): value for name, value in given.items() if value is not None}

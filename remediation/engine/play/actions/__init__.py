@@ -16,7 +16,7 @@ from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.errors import ParameterError
 from remediation.modules.contract import Action, Module, module_args
-from remediation.modules.refusals import refusal
+from remediation.modules.refusals import parameter_refusal
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import action_model
 from remediation.templating.lazy import OMIT
@@ -99,5 +99,5 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
     except ValidationError as error:
         # the value is left out: it may be a secret
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {_refusal({**item})}".lstrip(": ") for item in error.errors())
-        said = refusal(action_model(name), site.task.spelling, given, error)
+        said = parameter_refusal(action_model(name), site.task.spelling, given, error)
         raise ParameterError(f"{name}: {wrong}", said, place=site.place) from None
