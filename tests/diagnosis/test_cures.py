@@ -65,7 +65,7 @@ def test_an_old_driver_is_renewed_on_the_system_that_has_it(kind: str, where: st
     card = Gpu(0, "GPU-1", "NVIDIA GeForce RTX 3060", "472.12", 6 * 1024**3, 0, 6 * 1024**3)
     evidence = replace(KINDS[kind], ollama_version="0.13.5", use=GpuUse((card,), ()), pieces=with_library("systemd").pieces)
     cure = found("driver_too_old", evidence).cure
-    assert cure == f"install NVIDIA driver 525 or newer, {where}, then run this again"
+    assert cure == f"update the NVIDIA driver to 525 or newer, {where}, then run this again"
 
 
 @pytest.mark.parametrize(

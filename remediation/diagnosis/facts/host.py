@@ -248,7 +248,7 @@ def _engine(sheet: Sheet) -> None:
     state = reading.hit("desktop_state", "wsl_error")
     if state is not None:
         told = next((word for word in ("is stopped", "hangs") if f" {word}" in state.at.text and state.at.where.startswith("docker desktop")), "")
-        sheet.say("desktop.state", True, f"Docker Desktop {told}" if told else "Docker Desktop or WSL reports an error of its own", state.at)
+        sheet.say("desktop.state", True, f"Docker Desktop {told}" if told else "Docker Desktop or WSL reports its own error", state.at)
 
 
 def _given(reading: Reading) -> Quote | None:
