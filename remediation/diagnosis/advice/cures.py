@@ -9,7 +9,7 @@ from enum import Enum
 from remediation.diagnosis.advice.lost_device import lasting_cure
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.facts.base import Facts
-from remediation.diagnosis.facts.host import VISIBILITY, image_driver, needed_driver
+from remediation.diagnosis.facts.host import VISIBILITY, driver_of_card, image_driver
 from remediation.diagnosis.facts.run import how_to_restart
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import Entry, LikelyCures, value
@@ -65,7 +65,8 @@ def _words(entry: Entry | LikelyCures, facts: Facts, reading: Reading) -> str:
     platform, runs = reading.evidence.platform, _runs(reading.evidence)
     native = () if runs in {None, Runs.DOCKER} else ("native",)
     cluster = ("kubernetes",) if facts.holds("reported.kubernetes") else ()
-    keys = [f"live-{platform}", *native, "live", platform] if runs is not None else [*cluster, platform]
+    pasted = [*cluster, platform, *(["live-windows"] if platform == "windows" else [])]
+    keys = [f"live-{platform}", *native, "live", platform] if runs is not None else pasted
     words = next((entry.on[key] for key in keys if key in entry.on), entry.cure)
     return _filled(words, facts, reading)
 
@@ -140,7 +141,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
     end = " ".join(
         ["taskkill", "/F", *(f"/PID {pid}" for pid in pids)] if evidence.platform == "windows" else ["sudo", "kill", *pids]
     )
-    needed = image_driver(reading) or needed_driver(reading.version)
+    needed = image_driver(reading) or driver_of_card(reading.version, facts)
     known: Mapping[str, str] = {
         "driver": f"{needed} or newer" if needed else "the newest release",
         "host": "Windows" if windows else "the host",
