@@ -45,7 +45,7 @@ SITUATIONS = [
     ("docker-linux", NVIDIA, "", "", "", "nvidia-ctk runtime configure"),
     ("wsl", NVIDIA, "", "", "", "wsl --update"),
     ("windows", NVIDIA, "", "", "", "tray icon"),
-    ("linux", NVIDIA, "", "nvidia_smi", SMI, "since the driver works"),
+    ("linux", NVIDIA, "", "nvidia_smi", SMI, "Make the node of the driver that CUDA needs"),
     ("linux", NVIDIA, "", "", "", "Let `nvidia-smi` list the card first"),
 ]  # fmt: skip
 
