@@ -46,7 +46,7 @@ def test_each_rule_speaks_where_it_should_and_nowhere_else(tmp_path: Path, task:
 
 
 FILES = {"files/here.sh": "", "templates/here.j2": "", "vars/here.yml": "a: 1\n", "tasks/here.yml": "[]\n", "roles/here/tasks/main.yml": "[]\n",
-         "files/folder/x": "", "beside.txt": ""}  # fmt: skip
+         "files/folder/x": "", "next.txt": ""}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_file_or_role_that_is_not_there_is_named_with_its_line(tmp_path: Path,
         "copy: {src: 'C:/other', dest: /a}",
         "copy: {src: ~/other, dest: /a}",
         "copy: {src: folder/, dest: /a}",
-        "copy: {src: ./beside.txt, dest: /a}",
+        "copy: {src: ./next.txt, dest: /a}",
         "copy: {content: gone, dest: /a}",
         "copy: {src: '{{ inventory_hostname }}', dest: /a}",
         "include_role: {name: '{{ inventory_hostname }}'}",
@@ -91,7 +91,7 @@ def test_a_file_or_role_that_is_not_there_is_named_with_its_line(tmp_path: Path,
 )
 def test_what_may_be_there_on_the_day_is_not_called_missing(tmp_path: Path, task: str) -> None:
     (tmp_path / "files" / "folder").mkdir(parents=True)
-    (tmp_path / "beside.txt").touch()
+    (tmp_path / "next.txt").touch()
     assert advice(tmp_path, f"    - {task}\n") == []
 
 
