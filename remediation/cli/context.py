@@ -21,7 +21,7 @@ from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.check import misspelt
 from remediation.inventory.load import Inventory, check_inventory, holds_files, load_inventory
 from remediation.inventory.secrets import vault_of
-from remediation.model.errors import Blocked, InputError, RemediationError, UsageError
+from remediation.model.errors import Blocked, InputError, Problem, RemediationError, UsageError
 from remediation.model.secrets.masking import Masker, secrets_in
 from remediation.model.secrets.names import sounds_secret
 from remediation.model.translation import gettext, translated
@@ -245,7 +245,7 @@ def secrets_of_environment(environment: Mapping[str, str]) -> Iterator[str]:
 def warn_of_misspelt(inventory: Inventory, extra: Mapping[str, Any]) -> None:
     """Warn on stderr about variables that look like misspelled Ansible variables, and settings of ``ansible.cfg`` without effect."""
     for each in misspelt(inventory, extra):
-        sys.stderr.write(f"{gettext('warning')}: {translated(each)}\n")
+        sys.stderr.write(f"{gettext('warning')}: {Problem(translated(each.message), each.place, each.excerpt)}\n")
     note = ansible_config().note()
     if note:
         sys.stderr.write(f"{gettext('note')}: {translated(note)}\n")
