@@ -114,3 +114,14 @@ def test_an_embedding_model_is_reloaded(host: Service, tmp_path: Path) -> None:
     ended = fixed(host, tmp_path, "-e", f"model={EMBEDS}")
     assert (ended.code, ended.steps, host.loaded[EMBEDS]) == (0, ["model.reloaded"], (True, FOR_EVER)), ended.summary
     assert ended.kinds("goal")[-1]["values"]["layers"] == [13, 13]
+
+
+def test_a_long_context_of_the_model_itself_is_shortened_without_a_restart(host: Service, tmp_path: Path) -> None:
+    """The model's num_ctx takes precedence over OLLAMA_CONTEXT_LENGTH, so that a restart with that setting would change nothing."""
+    host.ask("/api/create", {"model": "long", "from": MODEL, "stream": False, "parameters": {"num_ctx": 32768}})
+    restarts, units = host.restarts, host.unit_files
+    host.load("long")
+    assert host.loaded["long:latest"][0] is False
+    ended = fixed(host, tmp_path, "-e", "model=long")
+    assert (ended.code, ended.steps) == (0, ["model.parameter", "model.reloaded"]), ended.summary
+    assert (host.loaded["long:latest"][0], host.restarts, host.unit_files) == (True, restarts, units)

@@ -75,7 +75,7 @@ class Sheet:
         return shortage(self.reading)
 
     @cached_property
-    def figures_said(self) -> str:
+    def words(self) -> str:
         """The sums of that load as a phrase, with the forecast's figure for all layers where the model's metadata is known."""
         forecast = predict(self.reading)
         return self.figures.words(forecast.fit.need_all if forecast is not None and forecast.model is not None else None)
