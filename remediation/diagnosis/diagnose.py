@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from remediation.diagnosis.advice.cures import cure_of
+from remediation.diagnosis.advice.cures import cure_of, likely_cures
 from remediation.diagnosis.advice.missing import to_collect
 from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.advice.settings import judge_settings
@@ -35,12 +35,12 @@ _WITHOUT_ROOM = frozenset({Cause.ESTIMATE_TOO_CONSERVATIVE, Cause.MODEL_TOO_LARG
 """Remaining options if no program on the card may be closed; listed with that finding even with little evidence."""
 _LEAST_SHARE = 0.001
 _SURE, _SUREST = 0.5, 0.99
-_SEVERAL = 2
-_OPEN, _NEAR = 0.8, 0.3
-"""Below this confidence a first finding is open; a second one with this share of it is near."""
 _PAST = 0.25
 """Factor of a finding's share if the server has stopped answering since."""
 _SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
+_CANDIDATE, _CANDIDATES = 0.1, 2
+"""The share with which a cause that is not named gives its cure to the answer ``unknown``, and how many causes do."""
+_CURED = "`ollama ps` lists the model with 100% GPU"
 _MOST_QUOTES = 5
 _ONE_HINT, _NOTHING = 2.5, -2.0
 _WORDS = re.compile(r"[a-z]{3,}")
@@ -68,7 +68,7 @@ def judge(reading: Reading) -> Diagnosis:
     ]
     findings = sorted(_past(findings, reading), key=lambda one: -one.confidence)
     senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
-    findings = _with_next([_followed(one, senders) for one in findings], facts)
+    findings = [_followed(one, senders) for one in findings]
     forecast = predict(reading)
     shown = {one.cause: one.confidence for one in findings}
     weighed = sorted((replace(one, share=shown.get(one.cause, 0.0)) for one in scores.causes), key=lambda one: -one.share)
@@ -77,13 +77,15 @@ def judge(reading: Reading) -> Diagnosis:
     if not named:
         rights = reading.evidence.rights
         refused = "; the host refuses this login what would prove one" if rights else ""
-        cure = rights or _open_cure(next(iter(collect), ""), findings, facts)
+        cure = rights or _likely(findings, collect, facts, reading)
         empty = facts.holds("discovery.empty")
         because = (
             "Ollama found no GPU when it started, and the evidence does not say why" if empty else "the evidence proves no cause"
         )
         quotes = tuple(facts["discovery.empty"].quotes) if empty else ()
-        findings = [Finding(Cause.UNKNOWN, 0.0, f"{because}{refused}", quotes, cure), *findings]
+        findings = [Finding(Cause.UNKNOWN, 0.0, f"{because}{refused}", quotes, cure, confirm="" if rights else _CURED), *findings]
+    elif findings and findings[0].confidence < _SURE:
+        findings[0] = replace(findings[0], cure=_decided(findings[0].cure, collect))
     return Diagnosis(
         findings=tuple(findings),
         ruled_out=scores.ruled_out,
@@ -106,32 +108,27 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     because = _sentence(best.entry.title, said[0] if said else "")
     cure = cure_of(best.entry, facts, reading)
     if (rival := _rival(weighed)) is not None and not facts.holds("on.live"):
-        cure = _else(cure, rival.entry.title, cure_of(rival.entry, facts, reading))
+        cure = f"{cure} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
     return Finding(
         weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure, bool(best.entry.by_hand),
         best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
     )  # fmt: skip
 
 
-def _with_next(findings: list[Finding], facts: Facts) -> list[Finding]:
-    """Return the findings, the first with the cure of the second where that one is nearly as likely; a live host has one at a time."""
-    if len(findings) < _SEVERAL or facts.holds("on.live"):
-        return findings
-    first, second, *others = findings
-    if first.confidence >= _OPEN or second.confidence < _NEAR * first.confidence:
-        return findings
-    return [replace(first, cure=_else(first.cure, second.because, second.cure)), second, *others]
+def _likely(findings: Sequence[Finding], collect: Sequence[str], facts: Facts, reading: Reading) -> str:
+    """Return what to do without a named cause: the cures of the candidates, else of the situation, then what decides."""
+    candidates = [one.cure for one in findings if one.confidence >= _CANDIDATE and one.cure and not one.cause.is_health]
+    first, *others = map(_ended, candidates[:_CANDIDATES] or [likely_cures(facts, reading)])
+    return _decided(f"{first} If that changes nothing: {others[0]}" if others and "\n" not in first else first, collect)
 
 
-def _open_cure(check: str, likely: Sequence[Finding], facts: Facts) -> str:
-    """Return the check that decides, with the cure of the likeliest mechanism; a live host is asked for the check alone."""
-    if facts.holds("on.live") or not check or not likely:
-        return check
-    return f"`{check}` would decide. The likeliest, though not proven ({likely[0].because}): {likely[0].cure}"
+def _decided(cure: str, collect: Sequence[str]) -> str:
+    """Return a cure that is not certain with the output that would decide; nothing follows lines that are to be copied."""
+    return f"{_ended(cure)} If that changes nothing, this output decides: {collect[0]}" if collect and "\n" not in cure else cure
 
 
-def _else(cure: str, title: str, entry: str) -> str:
-    return f"{cure} If that changes nothing ({title}): {entry}"
+def _ended(cure: str) -> str:
+    return cure if not cure or cure.endswith(".") or "\n" in cure else f"{cure}."
 
 
 def _rival(weighed: Weighed) -> Scored | None:
@@ -180,7 +177,7 @@ def _beside(evidence: Evidence) -> tuple[str, ...]:
     if len(runners) < 2 or all(one.model != evidence.model for one in runners):
         return ()
     others = ", ".join(f"{one.model} ({_placed(one)})" for one in runners if one.model != evidence.model)
-    return (f"{evidence.model} was judged; also loaded: {others}; name the one that is meant (model: NAME)",)
+    return (f"{evidence.model} was judged; also loaded: {others}; to judge another one, name it (model: NAME)",)
 
 
 def _placed(runner: Runner) -> str:

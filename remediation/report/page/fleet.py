@@ -29,7 +29,7 @@ ORDER = (
 )
 """The outcomes as columns, from good to bad; outcomes that no host has are left out."""
 
-_TONES = {"repaired": "good-fill", "loaded": "good-fill", "changed": "good-fill", "ok": "fine-fill", "would-change": "k1", "skipped": "fine-fill",
+_TONES = {"repaired": "good-fill", "loaded": "good-fill", "changed": "good-fill", "ok": "fine-fill", "would-change": "model", "skipped": "fine-fill",
           "blocked": "warn-fill", "unverified": "warn-fill", "unreachable": "lost-fill", "not ended": "lost-fill"}  # fmt: skip
 _CAUSES = 12
 """Causes with a bar of their own."""
@@ -96,7 +96,7 @@ def _to_do(parts: Sequence[HostPart]) -> list[dict[str, Any]]:
     rest: dict[str, list[str]] = {}
     for part in parts:
         if part.view.outcome in BAD and part.view.host not in named:
-            rest.setdefault(translated(part.view.reason) or gettext(part.view.outcome), []).append(part.view.host)
+            rest.setdefault(part.view.told_reason or gettext(part.view.outcome), []).append(part.view.host)
     shown += [{"action": f"{MARKS['failed']} {reason}", "hosts": hosts, "why": ""} for reason, hosts in rest.items()]
     return sorted(shown, key=lambda one: -len(one["hosts"]))
 
