@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from remediation_lab.host.host import Host
+from remediation_lab.host.services import listed
+from remediation_lab.scenarios import conditions, faults
+from remediation_lab.scenarios.faults import MODEL
 from remediation_lab.wire import Json
-from remediation_lab.world import conditions, faults
-from remediation_lab.world.faults import MODEL
-from remediation_lab.world.machine import Machine
 from remediation_lab.world.native import database
 from remediation_lab.world.native.servers import SYSTEM, NativeServers, profile
-from remediation_lab.world.services import listed
 from remediation_lab.world.setup import Installation
 from remediation_lab.world.state import Client, State
 
@@ -28,7 +28,7 @@ _STORE = "C:\\ollama\\models"
 class NativeFault:
     """One thing that is wrong: in what happened on a running machine, in the app's settings, or in the machine itself."""
 
-    happened: Callable[[Machine], None]
+    happened: Callable[[Host], None]
     machine: Callable[[State], None] = conditions.as_it_is
     """What is different before anything runs."""
     settings: Mapping[str, Json] | None = None
@@ -101,48 +101,48 @@ def version(number: str) -> Callable[[State], None]:
     return changed
 
 
-def server(made: Machine) -> Installation:
+def server(made: Host) -> Installation:
     """Return the installation whose server runs."""
     return next(each for each in made.state.installations if each.port)
 
 
-def post(made: Machine, path: str, body: Mapping[str, Any]) -> None:
+def post(made: Host, path: str, body: Mapping[str, Any]) -> None:
     """Send the running server, in Windows or in a distribution, a request from the host."""
     port = made.state.guests[0].port if made.state.guests else server(made).port
     url = f"http://127.0.0.1:{port}{path}"
     made.network.request(method="POST", url=url, body=json.dumps(body), timeout=3600)
 
 
-def ask(made: Machine, options: Mapping[str, Any] | None = None, *, model: str = MODEL, keep_alive: Json = -1) -> None:
+def ask(made: Host, options: Mapping[str, Any] | None = None, *, model: str = MODEL, keep_alive: Json = -1) -> None:
     """Let an application ask a model for something."""
     given = {"num_predict": 4, **(options or {})}
     post(made, "/api/generate", {"model": model, "prompt": "Hello", "stream": False, "keep_alive": keep_alive, "options": given})
 
 
-def one_layer(made: Machine) -> None:
+def one_layer(made: Host) -> None:
     """Let an application request one layer on the GPU."""
     ask(made, {"num_gpu": 1})
 
 
-def baked_in(made: Machine) -> None:
+def baked_in(made: Host) -> None:
     """Store the number of layers with the model."""
     post(made, "/api/create", {"model": MODEL, "from": MODEL, "parameters": {"num_gpu": 1}, "stream": False})
     ask(made)
 
 
-def client_repeats(made: Machine) -> None:
+def client_repeats(made: Host) -> None:
     """Let a client request one layer again and again."""
     made.state.client = Client(every=120.0, options={"num_gpu": 1}, next=made.clock.now() + 120.0, model=MODEL)
     one_layer(made)
 
 
-def occupied(made: Machine) -> None:
+def occupied(made: Host) -> None:
     """Let other programs take the memory before the model is loaded."""
     faults.occupants(made)
     ask(made)
 
 
-def _orphan(made: Machine) -> None:
+def _orphan(made: Host) -> None:
     # the server was ended by force, and its runner lives on: the app's next server finds the card taken
     ask(made)
     running = server(made)
@@ -153,7 +153,7 @@ def _orphan(made: Machine) -> None:
     ask(made)
 
 
-def _libraries_gone(made: Machine) -> None:
+def _libraries_gone(made: Host) -> None:
     running = server(made)
     running.libraries = False
     made.files.remove_folder(f"{running.folder}\\lib\\ollama\\cuda_v12")
@@ -163,19 +163,19 @@ def _libraries_gone(made: Machine) -> None:
     ask(made)
 
 
-def two_loaded(made: Machine) -> None:
+def two_loaded(made: Host) -> None:
     """Load a second model in front of the first."""
     post(made, "/api/pull", {"model": OTHER, "stream": False})
     ask(made, {"num_ctx": 2048, "num_gpu": 20}, model=OTHER)
     ask(made, {"num_gpu": 10})
 
 
-def _two_stored(made: Machine) -> None:
+def _two_stored(made: Host) -> None:
     post(made, "/api/pull", {"model": OTHER, "stream": False})
     one_layer(made)
 
 
-def _deleted(made: Machine) -> None:
+def _deleted(made: Host) -> None:
     # DELETE does not unload: /api/ps goes on to list what /api/tags has no more
     post(made, "/api/pull", {"model": OTHER, "stream": False})
     ask(made, model=OTHER)
@@ -183,12 +183,12 @@ def _deleted(made: Machine) -> None:
     made.network.request(method="DELETE", url=url, body=json.dumps({"model": OTHER}), timeout=60)
 
 
-def _hangs(made: Machine) -> None:
+def _hangs(made: Host) -> None:
     one_layer(made)
     server(made).hangs = True
 
 
-def _truncated(made: Machine) -> None:
+def _truncated(made: Host) -> None:
     running = server(made)
     store = made.native.of(running)
     assert store is not None
@@ -199,17 +199,17 @@ def _truncated(made: Machine) -> None:
     ask(made)
 
 
-def _app_closed(made: Machine) -> None:
+def _app_closed(made: Host) -> None:
     made.native.stop(server(made))
 
 
-def _variable_removed(made: Machine) -> None:
+def _variable_removed(made: Host) -> None:
     # the registry no longer has what the app read when it started: only a new start of the app helps
     del made.state.variables[USER]["OLLAMA_LLM_LIBRARY"]
     ask(made)
 
 
-def _and_service(made: Machine) -> None:
+def _and_service(made: Host) -> None:
     # the service had the port first: the app's own server ends with an error, again and again
     one_layer(made)
 
@@ -250,13 +250,13 @@ FAULTS: Mapping[str, NativeFault] = {
 }
 
 
-def machine(name: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str, uptime: float) -> Machine:
+def machine(name: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str, uptime: float) -> Host:
     """Make a machine with a fault, as it is when its owner says that the model has become slow."""
     wrong = FAULTS[fault]
     state = State(name=name, now=now - uptime, booted=now - uptime, world="native-windows")
     bare(state)
     wrong.machine(state)
-    made = Machine(state, scale=scale, saved=saved)
+    made = Host(state, scale=scale, saved=saved)
     with made.clock.jumping():
         for each in state.installations:
             _installed(made, each, wrong.settings or {})
@@ -272,7 +272,7 @@ def machine(name: str, *, now: float, scale: float, saved: Callable[[State], Non
     return made
 
 
-def _installed(made: Machine, each: Installation, settings: Mapping[str, Json]) -> None:
+def _installed(made: Host, each: Installation, settings: Mapping[str, Json]) -> None:
     names = [
         "ollama.exe",
         "lib\\ollama\\ggml-base.dll",

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from remediation_lab.host.stats import stat
 from remediation_lab.programs import nvidia_smi
 from remediation_lab.wire import Refusal
 from remediation_lab.world import booting, rights
@@ -288,7 +289,7 @@ def status(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
     if rights.closed(machine.state, path):
         refused = f"Access to the path '{path}' is denied."
         return {"Exists": None, **dict.fromkeys(_STATUS), "Problems": {"Exists": refused}}
-    found = machine.windows.ask_stat(path)
+    found = stat(machine, path)
     if found["kind"] is None:
         return {"Exists": False, **dict.fromkeys(_STATUS), "Problems": {}}
     name, content, folder = data.get("algorithm"), machine.files.get(path), found["kind"] == "folder"

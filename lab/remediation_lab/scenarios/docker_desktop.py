@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from remediation_lab.host.host import Host
+from remediation_lab.scenarios.faults import FAULTS, FOLDER, MODEL, Fault, post
 from remediation_lab.world.engine import OLLAMA_PORT
-from remediation_lab.world.faults import FAULTS, FOLDER, MODEL, Fault, post
-from remediation_lab.world.machine import Machine
 from remediation_lab.world.state import State
 
 DEFAULT_FAULT = "vram-occupied"
@@ -69,12 +69,12 @@ _SIZES = ("120M", "512M", "4G", "12G")
 
 def machine(
     name: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str = DEFAULT_FAULT, uptime: float = _UPTIME
-) -> Machine:
+) -> Host:
     """Make a machine with a fault, as it is when its owner says that the model has become slow."""
     wrong = FAULTS[fault]
     state = State(name=name, now=now - uptime, booted=now - uptime)
     wrong.machine(state)
-    made = Machine(state, scale=scale, saved=saved)
+    made = Host(state, scale=scale, saved=saved)
     with made.clock.jumping():
         made.boot()
         _project(made, wrong)
@@ -90,7 +90,7 @@ def machine(
     return made
 
 
-def _project(made: Machine, wrong: Fault) -> None:
+def _project(made: Host, wrong: Fault) -> None:
     made.files.put(f"{FOLDER}\\docker-compose.yml", COMPOSE.format(release=wrong.release).encode())
     more = "".join(f"      - {each}\n" for each in wrong.lines)
     text = COMPOSE_GPU.format(

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from remediation_lab.host.host import Host
 from remediation_lab.ollama.damage import Damage
+from remediation_lab.scenarios import conditions
 from remediation_lab.wire import Json
-from remediation_lab.world import conditions
-from remediation_lab.world.machine import Machine
 from remediation_lab.world.state import MIB, Client, Program, State
 
 MODEL = "mistral:7b-instruct-q4_K_M"
@@ -22,7 +22,7 @@ LIBRARY_LINE = "OLLAMA_LLM_LIBRARY=cuda            # force the CUDA backend"
 class Fault:
     """One thing that is wrong: in what happened on a running machine, in its compose file, or in the machine itself."""
 
-    happened: Callable[[Machine], None]
+    happened: Callable[[Host], None]
     lines: tuple[str, ...] = ()
     """More entries of the ollama service's environment."""
     devices: bool = True
@@ -35,12 +35,12 @@ class Fault:
     """What is different before anything runs."""
 
 
-def post(made: Machine, path: str, body: Mapping[str, Any]) -> None:
+def post(made: Host, path: str, body: Mapping[str, Any]) -> None:
     """Send Ollama a request from the host."""
     made.network.request(method="POST", url=f"http://127.0.0.1:11434{path}", body=json.dumps(body), timeout=3600)
 
 
-def ask(made: Machine, options: Mapping[str, Any] | None = None) -> None:
+def ask(made: Host, options: Mapping[str, Any] | None = None) -> None:
     """Let the application ask the model for something; it keeps the model for good."""
     body = {
         "model": MODEL,
@@ -52,7 +52,7 @@ def ask(made: Machine, options: Mapping[str, Any] | None = None) -> None:
     post(made, "/api/generate", body)
 
 
-def tree(made: Machine, name: str, path: str, parts: tuple[int, ...], **more: Json) -> Program:
+def tree(made: Host, name: str, path: str, parts: tuple[int, ...], **more: Json) -> Program:
     """Start a program with helpers; `parts` is the video memory of each in bytes, the window's owner first."""
     state, user = made.state, made.state.login.desktop_user
     now = made.clock.now()
@@ -64,7 +64,7 @@ def tree(made: Machine, name: str, path: str, parts: tuple[int, ...], **more: Js
     return root
 
 
-def occupants(made: Machine, **chrome: Json) -> None:
+def occupants(made: Host, **chrome: Json) -> None:
     """Let Chrome, Discord and VS Code hold the card."""
     # 1/33 of mistral 7B q4_K_M at 4096 fits between 1060 and 1207 MiB, 33/33 from 5521 MiB (facts/ollama 4.8):
     # here 1200 MiB are free with everything open, and 5599 MiB with only Code left
@@ -81,17 +81,17 @@ def occupants(made: Machine, **chrome: Json) -> None:
     tree(made, "Code.exe", f"{user}Programs\\Microsoft VS Code\\Code.exe", (36 * MIB, 326 * MIB), manner="asks")
 
 
-def _vram_occupied(made: Machine) -> None:
+def _vram_occupied(made: Host) -> None:
     occupants(made)
     ask(made)
 
 
-def _chrome_comes_back(made: Machine) -> None:
+def _chrome_comes_back(made: Host) -> None:
     occupants(made, returns_in=6.0)
     ask(made)
 
 
-def _discord_hides(made: Machine) -> None:
+def _discord_hides(made: Host) -> None:
     occupants(made)
     for each in made.state.programs:
         if each.name == "Discord.exe":
@@ -99,7 +99,7 @@ def _discord_hides(made: Machine) -> None:
     ask(made)
 
 
-def _nobody(made: Machine) -> None:
+def _nobody(made: Host) -> None:
     # signed out with programs left over: their session has no shell, and no user can confirm that they close
     occupants(made)
     made.state.login.desktop_user = None
@@ -111,21 +111,21 @@ def _nobody(made: Machine) -> None:
     ask(made)
 
 
-def _num_gpu(made: Machine) -> None:
+def _num_gpu(made: Host) -> None:
     ask(made, {"num_gpu": 1})
 
 
-def _as_it_stands(_: Machine) -> None:
+def _as_it_stands(_: Host) -> None:
     """Nothing more has happened."""
 
 
-def _not_elevated(made: Machine) -> None:
+def _not_elevated(made: Host) -> None:
     occupants(made)
     made.state.login.elevated = False
     ask(made)
 
 
-def _without_rights(made: Machine) -> None:
+def _without_rights(made: Host) -> None:
     # as a domain user who may log in over the network and nothing else; the machine is the same
     occupants(made)
     ask(made)
@@ -134,11 +134,11 @@ def _without_rights(made: Machine) -> None:
     made.state.closed = ["C:\\dev"]
 
 
-def _needs_reset(made: Machine) -> None:
+def _needs_reset(made: Host) -> None:
     _stopped_answering(made, reset=True)
 
 
-def _in_use(made: Machine) -> None:
+def _in_use(made: Host) -> None:
     occupants(made)
     path = made.desktop.settings_path
     made.files.put(path, json.dumps({"AutoStart": False}).encode())
@@ -146,45 +146,45 @@ def _in_use(made: Machine) -> None:
     ask(made)
 
 
-def _unloaded(made: Machine) -> None:
+def _unloaded(made: Host) -> None:
     occupants(made)
 
 
-def _engine_down(made: Machine) -> None:
+def _engine_down(made: Host) -> None:
     ask(made)
     made.desktop.stop(forced=True)
 
 
-def _counters(made: Machine) -> None:
+def _counters(made: Host) -> None:
     occupants(made)
     made.state.card.counters = False
     ask(made)
 
 
-def _baked_in(made: Machine) -> None:
+def _baked_in(made: Host) -> None:
     # as a Modelfile with PARAMETER num_gpu 1 under the name that everybody uses
     post(made, "/api/create", {"model": MODEL, "from": MODEL, "parameters": {"num_gpu": 1}, "stream": False})
     ask(made)
 
 
-def _client_repeats(made: Machine) -> None:
+def _client_repeats(made: Host) -> None:
     made.state.client = Client(every=120.0, options={"num_gpu": 1}, next=made.clock.now() + 120.0)
     ask(made, {"num_gpu": 1})
 
 
-def _long_context(made: Machine) -> None:
+def _long_context(made: Host) -> None:
     ask(made, {"num_ctx": 32768})
 
 
-def _other_model(made: Machine) -> None:
+def _other_model(made: Host) -> None:
     post(made, "/api/pull", {"model": "phi3:3.8b", "stream": False})
     post(made, "/api/generate", {"model": "phi3:3.8b", "stream": False, "keep_alive": -1})
     # with a requested number of layers, a model is loaded in addition to another one instead of replacing it
     ask(made, {"num_gpu": 10})
 
 
-def _damaged(damage: Damage) -> Callable[[Machine], None]:
-    def happened(made: Machine) -> None:
+def _damaged(damage: Damage) -> Callable[[Host], None]:
+    def happened(made: Host) -> None:
         for server in made.engine.servers():
             server.stop()
             store = server.models
@@ -199,11 +199,11 @@ def _damaged(damage: Damage) -> Callable[[Machine], None]:
     return happened
 
 
-def _lost_card(made: Machine) -> None:
+def _lost_card(made: Host) -> None:
     _stopped_answering(made)
 
 
-def _stopped_answering(made: Machine, *, reset: bool = False) -> None:
+def _stopped_answering(made: Host, *, reset: bool = False) -> None:
     made.state.card.fallen, made.state.card.reset = not reset, reset
     for container in made.state.containers:
         if container.running and container.wants_gpu:
@@ -211,24 +211,24 @@ def _stopped_answering(made: Machine, *, reset: bool = False) -> None:
     ask(made)
 
 
-def _desktop_hangs(made: Machine) -> None:
+def _desktop_hangs(made: Host) -> None:
     ask(made)
     made.desktop.stop(forced=True)
     made.state.engine.hangs = True
 
 
-def _immortal(made: Machine) -> None:
+def _immortal(made: Host) -> None:
     occupants(made, manner="ignores", immortal=True)
     ask(made)
 
 
-def _reused(made: Machine) -> None:
+def _reused(made: Host) -> None:
     # each program that ends leaves its number to a program that may not be closed
     occupants(made, successor="OUTLOOK.EXE")
     ask(made)
 
 
-def _margin(made: Machine) -> None:
+def _margin(made: Host) -> None:
     # all layers fit under v0.24 with this setting: v0.30 leaves 1 GiB free where 457 MiB were enough (facts/ollama 4.5)
     tree(
         made,
@@ -240,7 +240,7 @@ def _margin(made: Machine) -> None:
     ask(made)
 
 
-def _hidden(made: Machine) -> None:
+def _hidden(made: Host) -> None:
     occupants(made)
     for each in made.state.programs:
         if each.name == "Discord.exe":

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediation_lab.world import conditions
-from remediation_lab.world.faults import MODEL
-from remediation_lab.world.machine import Machine
-from remediation_lab.world.native.faults import USER, ask, baked_in, client_repeats, occupied, one_layer, post, two_loaded
+from remediation_lab.host.host import Host
+from remediation_lab.scenarios import conditions
+from remediation_lab.scenarios.faults import MODEL
+from remediation_lab.scenarios.native import USER, ask, baked_in, client_repeats, occupied, one_layer, post, two_loaded
 from remediation_lab.world.setup import Distribution
 from remediation_lab.world.state import State
 
@@ -21,7 +21,7 @@ CONFIG = "C:\\Users\\maria\\.wslconfig"
 class WslFault:
     """One thing that is wrong: in what happened on a running machine, in the machine itself, or in ``.wslconfig``."""
 
-    happened: Callable[[Machine], None]
+    happened: Callable[[Host], None]
     machine: Callable[[State], None] = conditions.as_it_is
     """What is different before anything runs."""
     config: str = ""
@@ -35,7 +35,7 @@ def bare(state: State) -> None:
     state.guests = [Distribution(NAME)]
 
 
-def guest(made: Machine) -> Distribution:
+def guest(made: Host) -> Distribution:
     """Return the distribution."""
     return made.state.guests[0]
 
@@ -53,15 +53,15 @@ def _distribution(**fields: Any) -> Callable[[State], None]:
     return changed
 
 
-def _stopped(made: Machine) -> None:
+def _stopped(made: Host) -> None:
     made.guests.shut_down()
 
 
-def _unit_stopped(made: Machine) -> None:
+def _unit_stopped(made: Host) -> None:
     made.guests.unserve(guest(made))
 
 
-def _nothing(_: Machine) -> None:
+def _nothing(_: Host) -> None:
     """Ask for nothing: Windows does not reach the server."""
 
 
@@ -84,13 +84,13 @@ FAULTS: Mapping[str, WslFault] = {
 }
 
 
-def machine(name: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str, uptime: float) -> Machine:
+def machine(name: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str, uptime: float) -> Host:
     """Make a machine with a fault, as it is when its owner says that the model has become slow."""
     wrong = FAULTS[fault]
     state = State(name=name, now=now - uptime, booted=now - uptime, world="wsl")
     bare(state)
     wrong.machine(state)
-    made = Machine(state, scale=scale, saved=saved)
+    made = Host(state, scale=scale, saved=saved)
     with made.clock.jumping():
         made.boot()
         one = guest(made)

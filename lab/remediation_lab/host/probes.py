@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from remediation_lab.host import host_probes, readiness, services
+from remediation_lab.host import server_settings as settings
 from remediation_lab.programs import nvidia_smi, powershell
 from remediation_lab.wire import Json, Refusal
-from remediation_lab.world import host_probes, readiness, services
-from remediation_lab.world.native import settings
 from remediation_lab.world.rights import CIM, Parts, cim
 
 if TYPE_CHECKING:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from remediation_lab import programs
+from remediation_lab.host import services
+from remediation_lab.host.front import Front
+from remediation_lab.host.stats import ROOTS, home, stat
 from remediation_lab.wire import Json, Refusal
-from remediation_lab.world import booting, rights, services
-from remediation_lab.world.front import Front
+from remediation_lab.world import booting, rights
 from remediation_lab.world.scheduler import DENIED
 from remediation_lab.world.state import Program, normal
 
@@ -27,14 +29,9 @@ _LXSS = "Software\\Microsoft\\Windows\\CurrentVersion\\Lxss"
 _PROFILES = "HKLM:\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\"
 _SERVICES = "HKLM:\\SYSTEM\\CurrentControlSet\\Services\\"
 _ENVIRONMENT = "HKLM:\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Environment"
-_ROOTS = {"c:\\", "c:\\users", "c:\\programdata", "c:\\windows"}
 SHELL = "powershell.exe"
 _ACCESS_DENIED = 2
 """What GetOwner returns for a process that the login may not open."""
-
-
-def _home(user: str) -> str:
-    return f"C:\\Users\\{user.rpartition(chr(92))[2]}"
 
 
 def _of_class(row: Mapping[str, Json]) -> dict[str, Json]:
@@ -71,7 +68,7 @@ class Windows:
         login, name = state.login, state.name.upper()
         return {
             "user": login.user, "sid": rights.security_id(login.user), "elevated": login.elevated, "session": login.session, "machine": name,
-            "version": state.version, "language_mode": login.language_mode, "home": _home(login.user), "desktop_home": login.desktop_user and _home(login.desktop_user),
+            "version": state.version, "language_mode": login.language_mode, "home": home(login.user), "desktop_home": login.desktop_user and home(login.desktop_user),
         }  # fmt: skip
 
     def ask_sleep(self, seconds: float) -> None:
@@ -234,7 +231,7 @@ class Windows:
         if state.setup.wsl_service is not None:
             keys[_SERVICES + state.setup.wsl_service] = {}
         for name in filter(None, {state.login.desktop_user, state.login.user}):
-            keys[_PROFILES + rights.security_id(name)] = {"ProfileImagePath": _home(name)}
+            keys[_PROFILES + rights.security_id(name)] = {"ProfileImagePath": home(name)}
         user = state.login.desktop_user
         if user is not None:
             closed = {} if state.login.elevated or user == state.login.user else {"closed": True}
@@ -298,7 +295,7 @@ class Windows:
     def do_start(self, path: str, arguments: str) -> None:
         """Start a program at the desktop and do not wait for it."""
         name = ntpath.basename(path).lower()
-        if self.ask_stat(path)["kind"] != "file":
+        if stat(self._machine, path)["kind"] != "file":
             raise Refusal("not-found", "The system cannot find the file specified.")
         if name == booting.DESKTOP.lower():
             self._machine.state.wrote("docker desktop start")
@@ -323,33 +320,8 @@ class Windows:
     # files
 
     def ask_stat(self, path: str, session: int = 0) -> dict[str, Json]:
-        """Return what is at a path: its kind, size, times, owner and version; a task may see what the desktop's user may."""
-        files, version = self._machine.files, self._installed().get(normal(path))
-        user, booted = self._machine.state.login.desktop_user, self._machine.state.booted
-        own = session > 0 and user is not None and normal(path).startswith(normal(_home(user)) + "\\")
-        size = 1 << 20 if version is not None else files.size(path)
-        there = size is not None or files.folder(path) or normal(path) in _ROOTS
-        return {
-            "kind": "file" if size is not None else "folder" if there else None,
-            "size": size or 0,
-            "created": booted,
-            "modified": (booted if version is not None else files.modified(path)) if there else 0,
-            "owner": rights.OWNER if there else None,
-            "version": version,
-            "closed": rights.closed(self._machine.state, path) and not own,
-        }
-
-    def _installed(self) -> dict[str, str]:
-        """Return the programs that are installed, with their versions."""
-        state, found = self._machine.state, {}
-        if state.card.installed:
-            found["C:\\Windows\\System32\\nvidia-smi.exe"] = state.card.driver
-        if state.engine.desktop is not None:
-            found[f"{booting.DOCKER}{booting.DESKTOP}"] = state.engine.desktop
-            found[f"{booting.DOCKER}resources\\bin\\docker.exe"] = state.engine.version
-        if state.setup.wsl_version is not None:
-            found["C:\\Program Files\\WSL\\wsl.exe"] = state.setup.wsl_version
-        return {normal(path): version for path, version in found.items()}
+        """Return what is at a path; a task may see what the desktop's user may."""
+        return stat(self._machine, path, session)
 
     def ask_list(self, path: str) -> list[dict[str, Json]]:
         """Return the entries of a folder."""
@@ -413,7 +385,7 @@ class Windows:
         if files.size(to) is None or not replace:
             if files.size(to) is not None or files.folder(to):
                 raise Refusal("exists", "Cannot create a file when that file already exists.")
-            if not (files.folder(ntpath.dirname(to)) or normal(ntpath.dirname(to)) in _ROOTS):
+            if not (files.folder(ntpath.dirname(to)) or normal(ntpath.dirname(to)) in ROOTS):
                 raise Refusal("no-folder", "Could not find a part of the path.")
         if files.size(path) is None and not files.folder(path):
             raise Refusal("no-file", f"Could not find file '{path}'.")
@@ -453,7 +425,7 @@ class Windows:
     def _may_enter(self, folder: str, path: str | None = None) -> None:
         if rights.closed(self._machine.state, folder):
             raise Refusal("denied", f"Access to the path '{path or folder}' is denied.")
-        if not self._machine.files.folder(folder) and normal(folder) not in _ROOTS:
+        if not self._machine.files.folder(folder) and normal(folder) not in ROOTS:
             raise Refusal("no-folder", f"Could not find a part of the path '{path or folder}'.")
 
     def _count(self, what: str, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Own a world: ``python -m remediation_lab.world STATE_FOLDER --host NAME ...``; prints ``ready`` when clients may come."""
+"""Own the machines of a lab: ``python -m remediation_lab.owner STATE_FOLDER --host NAME ...``; prints ``ready`` when clients may come."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from remediation_lab.world.owner import Owner
+from remediation_lab.owner.owner import Owner
 
 _TICK = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped, or until no client has connected for a while."""
-    parser = argparse.ArgumentParser(prog="python -m remediation_lab.world", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m remediation_lab.owner", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--host", action="append", required=True)
     parser.add_argument(

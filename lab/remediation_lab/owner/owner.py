@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from remediation_lab.host.host import Host
+from remediation_lab.scenarios import worlds
 from remediation_lab.wire import Json, Refusal, Service, write_private
-from remediation_lab.world import worlds
-from remediation_lab.world.machine import Machine
 from remediation_lab.world.state import State
 
 ADDRESS = "world.json"
@@ -22,7 +22,7 @@ class Session:
     """One client's connection; while it is attached to a machine, the machine's clock is fast."""
 
     def __init__(self) -> None:
-        self.attached: list[Machine] = []
+        self.attached: list[Host] = []
         self.boots: dict[str, int] = {}
         """How often each machine had started when this client attached: a program does not outlive the machine it runs on."""
 
@@ -36,7 +36,7 @@ class Owner:
         self._scale, self._world = scale, world
         self._names = tuple(names)
         self._making = {name: threading.Lock() for name in names}
-        self._machines: dict[str, Machine] = {}
+        self._machines: dict[str, Host] = {}
         self._machine(self._names[0])  # a lab of one host is ready when it says so; of many, each is made at its first client
         self.service = Service(folder / ADDRESS, self.handle, Session, self.left)
         self.ended = threading.Event()
@@ -114,7 +114,7 @@ class Owner:
             else:
                 (self._folder / f"{host}.json").unlink(missing_ok=True)
 
-    def _machine(self, host: str) -> Machine:
+    def _machine(self, host: str) -> Host:
         known = self._machines.get(host)
         if known is not None:
             return known
@@ -129,10 +129,10 @@ class Owner:
             raise Refusal("not-found", f"this world has no machine {host!r}: {', '.join(self._names)}")
         return lock
 
-    def _fresh(self, name: str, fault: str = "") -> Machine:
+    def _fresh(self, name: str, fault: str = "") -> Host:
         return worlds.machine(name, self._world, now=time.time(), scale=self._scale, saved=self._save, fault=fault)
 
-    def _restored(self, name: str) -> Machine | None:
+    def _restored(self, name: str) -> Host | None:
         path = self._folder / f"{name}.json"
         if not path.exists():
             return None
@@ -140,7 +140,7 @@ class Owner:
         # there was no look meanwhile, and the machine went on: its clock is not behind ours
         state.now = max(state.now, time.time())
         state.boots = 1  # counted from the start of this process on
-        return Machine(state, scale=self._scale, saved=self._save)
+        return Host(state, scale=self._scale, saved=self._save)
 
     def _save(self, state: State) -> None:
         write_private(self._folder / f"{state.name}.json", json.dumps(state.to_json()))

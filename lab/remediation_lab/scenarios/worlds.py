@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remediation_lab.world import scenario
-from remediation_lab.world.faults import FAULTS
-from remediation_lab.world.machine import Machine
-from remediation_lab.world.native import faults as native
+from remediation_lab.host.host import Host
+from remediation_lab.scenarios import docker_desktop as scenario
+from remediation_lab.scenarios import native, wsl
+from remediation_lab.scenarios.faults import FAULTS
 from remediation_lab.world.state import State
-from remediation_lab.world.wsl import faults as wsl
 
 UPTIME = 3 * 3600.0
 
@@ -23,7 +22,7 @@ class World:
     faults: Mapping[str, Any]
     default: str
     """The fault that a new machine has."""
-    make: Callable[..., Machine]
+    make: Callable[..., Host]
 
 
 WORLDS: Mapping[str, World] = {
@@ -33,7 +32,7 @@ WORLDS: Mapping[str, World] = {
 }
 
 
-def machine(name: str, world: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str = "") -> Machine:
+def machine(name: str, world: str, *, now: float, scale: float, saved: Callable[[State], None], fault: str = "") -> Host:
     """Make a machine of a world with a fault, as it is when its owner says that the model has become slow."""
     kind = WORLDS[world]
     made = kind.make(name, now=now, scale=scale, saved=saved, fault=fault or kind.default, uptime=UPTIME)

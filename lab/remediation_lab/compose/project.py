@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
+from remediation_lab.compose.definition import ServiceError, service
+from remediation_lab.compose.interpolate import Missing, dotenv, everywhere
 from remediation_lab.wire import Json
-from remediation_lab.world.definition import ServiceError, service
-from remediation_lab.world.interpolate import Missing, dotenv, everywhere
 
 DEFAULT_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _TOP = {"name", "version", "services", "networks", "volumes", "configs", "secrets", "include"}
