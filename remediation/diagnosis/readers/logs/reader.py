@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -18,7 +21,7 @@ from remediation.model.finding import Quote
 _SLOG: Mapping[str, Handler] = {**common.SLOG, **g0.SLOG, **g1.SLOG, **g2.SLOG, **g3.SLOG}
 _RAW: Mapping[str, Handler] = {**common.RAW, **g3.RAW}
 
-# messages whose text goes on with a value, by their beginning
+# messages that end with a value, by their beginning
 _SLOG_PREFIXES: tuple[tuple[str, Handler], ...] = (
     ("Listening on", common.listening),
     ("offload to", g1.offload),
@@ -28,7 +31,7 @@ _SLOG_PREFIXES: tuple[tuple[str, Handler], ...] = (
     ("offloaded ", common.result),
 )
 
-# raw lines by a text they contain: what llama.cpp prints under changing function names
+# lines of llama.cpp by a text in them, since the function names before it change
 _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
     ("--ctx-size", g1.command),
     ("layers", common.result),
@@ -59,19 +62,25 @@ _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
     ("-- Reboot", common.service),
 )
 
-# what fills most of a log and says nothing here
-_BORING = (
+# beginnings of the lines that fill most of a log and that no reader uses
+_UNUSED_LINES = (
     "llama_model_loader: - kv", "llama_model_loader: - type", "load: control token", "load_tensors: layer ", "[GIN]",
     "llama_kv_cache_unified: layer", "llama_kv_cache: layer", "create_tensor", "common_memory_breakdown", "slot ", "srv ",
 )  # fmt: skip
 
+_LONG = 4_000_000
+"""A longer text is read as it is each time."""
 _SHORT = 1_000_000
 """A longer text is not kept in memory for that."""
+_READ = 1024
+"""Readings that are remembered: more than the hosts that one machine watches."""
+_READINGS: OrderedDict[tuple[bytes, str, str], LogReading] = OrderedDict()
+_LOCK = threading.Lock()
 _PROCESS = re.compile(r"\bollama\[(\d+)\]: ")
 _SERVERS_OWN = re.compile(r"\[GIN\]|\bsource=(?:routes|sched|images|server|llama_server|gpu|types)\.go:")
 """Lines that only the server prints, never its child processes."""
-_IDLE = 20_000
-"""So many lines that say nothing are remembered: llama.cpp prints the same ones at every load."""
+_MOST_UNUSED = 20_000
+"""The number of different unused lines that are skipped when they come again: llama.cpp prints them at every load."""
 _DUMP = "llama_model_loader: - kv"
 
 
@@ -81,11 +90,11 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
     `source` is the text or its lines (an open file of any size is streamed); `name` is its label in quotes.
     """
     state, scanner, processes = State(), Scanner(), _Processes()
-    number, idle = 0, set[str]()
+    number, unused = 0, set[str]()
     for number, line in plain_lines(processes.watch(source)):
         if processes.changed(number, line):
             state.begin()
-        if line.startswith(_BORING) and " cache state" not in line:
+        if line.startswith(_UNUSED_LINES) and " cache state" not in line:
             if line.startswith(_DUMP):
                 common.gguf_key(state, line, _quote(name, number, line))
             elif "POST" in line and line.startswith("[GIN]"):
@@ -96,10 +105,10 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
                 state.time = line[5:].partition(" ")[0]
             _read_slog(state, line, name, number)
             _scan(scanner, state, name, number, line)
-        elif line not in idle:
+        elif line not in unused:
             read = _read_raw(state, line, name, number)
-            if not (_scan(scanner, state, name, number, line) or read) and len(idle) < _IDLE:
-                idle.add(line)
+            if not (_scan(scanner, state, name, number, line) or read) and len(unused) < _MOST_UNUSED:
+                unused.add(line)
     return LogReading(
         name=name,
         kind=kind,
@@ -120,8 +129,13 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
 def read_again(text: str, *, name: str = "server.log", kind: str = "server_log") -> LogReading:
     """Return the cached result of `read_log`: several hosts may share a text, and a host that is watched adds requests to it.
 
-    Requests at the end that say nothing, such as those of a check itself, do not make a text another one.
+    Requests at the end that ask for no answer, such as those of a check itself, do not make a text another one.
     """
+    return read_log(text, name=name, kind=kind) if len(text) > _LONG else _read_again(text, name, kind)
+
+
+@lru_cache(maxsize=8)  # a check reads its log more than once
+def _read_again(text: str, name: str, kind: str) -> LogReading:
     base = _without_last_polls(text)
     if len(base) > _SHORT:
         return read_log(text, name=name, kind=kind)
@@ -130,30 +144,41 @@ def read_again(text: str, *, name: str = "server.log", kind: str = "server_log")
 
 
 def _without_last_polls(text: str) -> str:
-    """Return a text without the lines at its end that report a request other than POST."""
+    """Return a text without the lines at its end that report a request for no answer: a model's details are requested with POST too."""
     end = len(text)
     while end:
         start = text.rfind("\n", 0, end - 1) + 1
-        if not text.startswith("[GIN]", start) or text.find("POST", start, end) >= 0 or text.find("\x1b", start, end) >= 0:
+        if not text.startswith("[GIN]", start) or text.find("\x1b", start, end) >= 0:
+            break
+        if text.find("POST", start, end) >= 0 and common.REQUEST.search(text, start, end):
             break
         end = start
     return text[:end]
 
 
-@lru_cache(maxsize=128)
 def _remembered(text: str, name: str, kind: str) -> LogReading:
-    return read_log(text, name=name, kind=kind)
+    """Return a reading from the cache; it is found by the text's hash, so that no text stays in memory."""
+    key = (hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest(), name, kind)
+    with _LOCK:
+        found = _READINGS.pop(key, None)
+    if found is None:
+        found = read_log(text, name=name, kind=kind)
+    with _LOCK:
+        _READINGS[key] = found
+        while len(_READINGS) > _READ:
+            _READINGS.popitem(last=False)
+    return found
 
 
 class _Processes:
-    """Whose lines a journal's prefix names: a new number in front of the server's own lines is a new server process."""
+    """The process numbers in a journal's prefixes: a new number before the server's own lines is a new server process."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, str] = {}
         self._seen = self._named = self._current = ""
 
     def watch(self, source: str | Iterable[str]) -> Iterable[str]:
-        """Yield the lines as they are; each number is noted where it first stands."""
+        """Yield the lines unchanged and note where each process number first appears."""
         if isinstance(source, str) and "ollama[" not in source:
             return source
         return self._watch(io.StringIO(source) if isinstance(source, str) else source)
