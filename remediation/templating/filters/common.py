@@ -96,11 +96,18 @@ def mandatory(value: Any, msg: str | None = None) -> Any:
     return value
 
 
+def defined(value: Any) -> Any:
+    """Return a value. Raises `UndefinedError` if it is undefined."""
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()  # noqa: SLF001 - as Jinja's own filters fail
+    return value
+
+
 def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> list[dict[str, Any]]:
     """Return a mapping as a list of its pairs."""
     if not isinstance(value, Mapping):
         raise TemplateError(f"dict2items takes a mapping, not {value!r}")
-    return [{key_name: key, value_name: item} for key, item in value.items()]
+    return [{key_name: key, value_name: defined(item)} for key, item in value.items()]
 
 
 def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> dict[Any, Any]:

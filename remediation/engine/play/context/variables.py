@@ -219,7 +219,7 @@ def _role_names(play: Play, host: HostState) -> Mapping[str, Callable[[], Any]]:
     """Return the names of the play's roles, with those that the host has included."""
 
     def direct() -> list[str]:
-        return list(dict.fromkeys(role.name for role in (*play.roles, *host.included_roles)))
+        return [role.name for role in (*play.roles, *host.included_roles)]
 
     def needed() -> list[str]:
         roles = (*play.roles, *host.included_roles)
