@@ -280,7 +280,7 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     rest, end = "", 0
     for start, word in _spans(text):
-        name, equals, value = _decoded(word).partition("=")
+        name, equals, value = word.partition("=")  # as it is: backslashes of Windows paths stay
         if equals and name in action.words:
             found[name] = _unquoted(value)
             rest, end = rest + text[end:start].rstrip(" "), start + len(word)

@@ -34,7 +34,7 @@ from jinja2.utils import missing
 
 from remediation.model.files import read_text
 from remediation.model.text.yaml_limits import LONGEST_NUMBER
-from remediation.templating.filters.common import FILTERS
+from remediation.templating.filters.common import FILTERS, defined
 from remediation.templating.jinja_tests import TESTS
 from remediation.templating.lazy import OMIT, materialised
 from remediation.templating.limits import (
@@ -305,14 +305,14 @@ class Environment(ImmutableSandboxedEnvironment):
         return BUDGET.spend(super().call_binop(context, operator, left, right), operator)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - as Jinja's
-        """Call a function or method; mapping views become lists, as in Ansible."""
+        """Call a function or method; mapping views become lists of defined values, as in Ansible."""
         name = getattr(__obj, "__name__", "")
         check_method(getattr(__obj, "__self__", None), name, args)
         result = super().call(__context, __obj, *args, **kwargs)
         if isinstance(result, ItemsView):
-            result = [list(pair) for pair in result]
+            result = [[key, defined(value)] for key, value in result]
         elif isinstance(result, (KeysView, ValuesView)):
-            result = list(result)
+            result = list(map(defined, result))
         return BUDGET.spend(result, name) if isinstance(result, (str, bytes, list)) else result
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
