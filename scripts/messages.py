@@ -49,7 +49,7 @@ KNOWN = ("cure", "title", "confirm", "by_hand")
 """Texts of an entry of the knowledge; ``on`` has more."""
 
 _WORDS = re.compile(r"[^\W\d_]{2,}[,;:)]? (?:\(?[^\W\d_]{2,}|\{)|\} [^\W\d_]{2,}|[^\W\d_]{2,} \{")
-_COMMAND = re.compile(r"^(?:docker|systemctl|journalctl|sudo|ollama|powershell|schtasks|type|sc|wsl) [\w{ .:/-]*$")
+_COMMAND = re.compile(r"^(?:docker|podman|kubectl|systemctl|journalctl|sudo|ollama|powershell|schtasks|type|sc|wsl) [\w{ .:/-]*$")
 _SCRIPT = re.compile(
     r"""\$\(|"\$|\$1|\\"|\$\w+=|^\S+=.*;|^\[(?:Unit\]|Console\]| )|^<\?xml|^if\(|^(?:cd|command -v|echo|export) |^find \""""
 )
@@ -194,7 +194,7 @@ def placeholder(node: ast.expr) -> str:
 
 def of_knowledge(document: Any) -> Iterator[str]:
     """Yield the texts of a file of the knowledge."""
-    for entry in document["mechanisms"]:
+    for entry in (*document.get("mechanisms", ()), *document.get("likely", ())):
         for text in (*(entry.get(key) for key in KNOWN), *(entry.get("on") or {}).values()):
             if text:
                 yield (

@@ -240,7 +240,7 @@ def faults(world: str = DOCKER_DESKTOP) -> tuple[str, ...]:
         from remediation_lab.linux.faults import FAULTS
 
         return tuple(FAULTS)
-    from remediation_lab.world.worlds import WORLDS  # brings the whole machine model, which few callers need
+    from remediation_lab.scenarios.worlds import WORLDS  # brings the whole machine model, which few callers need
 
     return tuple(WORLDS[world].faults)
 

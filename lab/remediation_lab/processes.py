@@ -17,6 +17,8 @@ from remediation_lab.wire import Client, Json, Refusal
 
 SERVICES = {"world": "world.json", "winrm": "winrm.json", "linux": "linux.json"}
 LINUX = "linux"
+_MODULES = {"world": "owner"}
+"""The packages of services whose name is another."""
 _STOP_SECONDS = 10.0
 
 
@@ -81,7 +83,7 @@ def _detached(place: Path, name: str, arguments: list[str]) -> subprocess.Popen[
         flags = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
     with (place / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", f"remediation_lab.{name}", *arguments],
+            [sys.executable, "-m", f"remediation_lab.{_MODULES.get(name, name)}", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=place, env=environment, **flags,
         )  # fmt: skip
 

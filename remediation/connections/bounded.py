@@ -32,13 +32,13 @@ class Stream(Protocol):
 class Deadline:
     """A time limit in seconds for a whole operation and, with ``silence``, for each chunk."""
 
-    def __init__(self, seconds: float, silence: float | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic, self._began = monotonic, monotonic()
+    def __init__(self, seconds: float, silence: float | None = None) -> None:
+        self._began = time.monotonic()
         self.seconds, self.silence = seconds, silence
 
     def elapsed(self) -> float:
         """Return the seconds since the start."""
-        return self._monotonic() - self._began
+        return time.monotonic() - self._began
 
     def left(self) -> float:
         """Return the remaining seconds. Raises `TimeoutError` if there are none."""

@@ -11,7 +11,6 @@ import io
 import json
 import socket
 import ssl
-import time
 from collections.abc import Callable
 
 from remediation.connections.addresses import address_of
@@ -81,9 +80,9 @@ def direct(host: str, port: int, timeout: float) -> socket.socket:
     raise last
 
 
-def send_request(call: Http, dial: Dial = direct, monotonic: Callable[[], float] = time.monotonic) -> Reply:
+def send_request(call: Http, dial: Dial = direct) -> Reply:
     """Make the request within `call.timeout` seconds (and `call.silence` without data)."""
-    deadline = Deadline(call.timeout, call.silence, monotonic)
+    deadline = Deadline(call.timeout, call.silence)
     stream: socket.socket | None = None
     where = call.url
     try:

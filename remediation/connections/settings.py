@@ -232,7 +232,7 @@ def _winrm(read: ConnectionVariables, kind: str) -> WinRmSettings:
         raise UsageError(
             f"{read.host}: ansible_winrm_operation_timeout_sec ({operation}) must be over 0 and below "
             f"ansible_winrm_read_timeout_sec ({reading})",
-            next_step="use a difference of 10 s",
+            next_step="set the read timeout at least 10 s above the operation timeout",
         )
     verify = read.choice("ansible_winrm_server_cert_validation", ("validate", "ignore"), "validate")
     return WinRmSettings(

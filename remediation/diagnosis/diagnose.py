@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from remediation.diagnosis.advice.cures import cure_of
+from remediation.diagnosis.advice.cures import cure_of, likely_cures
 from remediation.diagnosis.advice.missing import to_collect
 from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.advice.settings import judge_settings
@@ -37,6 +38,9 @@ _SURE, _SUREST = 0.5, 0.99
 _PAST = 0.25
 """Factor of a finding's share if the server has stopped answering since."""
 _SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
+_CANDIDATE, _CANDIDATES = 0.1, 2
+"""The share with which a cause that is not named gives its cure to the answer ``unknown``, and how many causes do."""
+_CURED = "`ollama ps` lists the model with 100% GPU"
 _MOST_QUOTES = 5
 _ONE_HINT, _NOTHING = 2.5, -2.0
 _WORDS = re.compile(r"[a-z]{3,}")
@@ -73,13 +77,15 @@ def judge(reading: Reading) -> Diagnosis:
     if not named:
         rights = reading.evidence.rights
         refused = "; the host refuses this login what would prove one" if rights else ""
-        cure = rights or next(iter(collect), "")
+        cure = rights or _likely(findings, collect, facts, reading)
         empty = facts.holds("discovery.empty")
         because = (
             "Ollama found no GPU when it started, and the evidence does not say why" if empty else "the evidence proves no cause"
         )
         quotes = tuple(facts["discovery.empty"].quotes) if empty else ()
-        findings = [Finding(Cause.UNKNOWN, 0.0, f"{because}{refused}", quotes, cure), *findings]
+        findings = [Finding(Cause.UNKNOWN, 0.0, f"{because}{refused}", quotes, cure, confirm="" if rights else _CURED), *findings]
+    elif findings and findings[0].confidence < _SURE:
+        findings[0] = replace(findings[0], cure=_decided(findings[0].cure, collect))
     return Diagnosis(
         findings=tuple(findings),
         ruled_out=scores.ruled_out,
@@ -107,6 +113,22 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
         weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure, bool(best.entry.by_hand),
         best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
     )  # fmt: skip
+
+
+def _likely(findings: Sequence[Finding], collect: Sequence[str], facts: Facts, reading: Reading) -> str:
+    """Return what to do without a named cause: the cures of the candidates, else of the situation, then what decides."""
+    candidates = [one.cure for one in findings if one.confidence >= _CANDIDATE and one.cure and not one.cause.is_health]
+    first, *others = map(_ended, candidates[:_CANDIDATES] or [likely_cures(facts, reading)])
+    return _decided(f"{first} If that changes nothing: {others[0]}" if others and "\n" not in first else first, collect)
+
+
+def _decided(cure: str, collect: Sequence[str]) -> str:
+    """Return a cure that is not certain with the output that would decide; nothing follows lines that are to be copied."""
+    return f"{_ended(cure)} If that changes nothing, this output decides: {collect[0]}" if collect and "\n" not in cure else cure
+
+
+def _ended(cure: str) -> str:
+    return cure if not cure or cure.endswith(".") or "\n" in cure else f"{cure}."
 
 
 def _rival(weighed: Weighed) -> Scored | None:
@@ -155,7 +177,7 @@ def _beside(evidence: Evidence) -> tuple[str, ...]:
     if len(runners) < 2 or all(one.model != evidence.model for one in runners):
         return ()
     others = ", ".join(f"{one.model} ({_placed(one)})" for one in runners if one.model != evidence.model)
-    return (f"{evidence.model} was judged; also loaded: {others}; name the one that is meant (model: NAME)",)
+    return (f"{evidence.model} was judged; also loaded: {others}; to judge another one, name it (model: NAME)",)
 
 
 def _placed(runner: Runner) -> str:

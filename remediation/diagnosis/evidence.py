@@ -97,7 +97,9 @@ class Evidence:
         values: dict[str, Any] = {}
         skipped: list[str] = []
         if data.get("version", FORMAT_VERSION) != FORMAT_VERSION:
-            skipped.append(f"evidence format version {data['version']!r} is not {FORMAT_VERSION}; what is known of it was read")
+            skipped.append(
+                f"evidence format version {data['version']!r} is not {FORMAT_VERSION}; only the known fields were read"
+            )
         for key, raw in data.items():
             if key in {"format", "version", "skipped"}:
                 continue

@@ -117,7 +117,8 @@ def _fits(pattern: str) -> Callable[[str], object]:
             return re.compile(pattern[1:]).match
         except re.error as error:
             raise UsageError(
-                f"the pattern {pattern!r} is not a valid regular expression: {error}", next_step="correct it"
+                f"the pattern {pattern!r} is not a valid regular expression: {error}",
+                next_step="correct the pattern; a literal name needs no ~",
             ) from None
     if pattern == "*":
         return bool

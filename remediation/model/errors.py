@@ -74,6 +74,14 @@ class UsageError(RemediationError):
     """Invalid command line or parameters."""
 
 
+class ParameterError(UsageError):
+    """Invalid parameters of a task; ``said`` is the message that the task's result has, if it is another one."""
+
+    def __init__(self, message: str, said: str = "", *, next_step: str = "", place: Place | None = None) -> None:
+        super().__init__(message, next_step=next_step, place=place)
+        self.said = said
+
+
 class InputError(RemediationError):
     """One or more errors in a playbook, inventory or variable file."""
 

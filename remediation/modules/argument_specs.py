@@ -176,7 +176,12 @@ def _bool(value: Any) -> bool:
     text = str(value).strip().lower()
     if isinstance(value, (bool, int, float, str)) and text in (*_TRUE, *_FALSE, "1.0", "0.0"):
         return text in (*_TRUE, "1.0")
-    msg = f"{type_name(value)} cannot be converted to a bool"
+    if isinstance(value, (int, float, str)):
+        msg = (
+            f"The value {value!r} is not a valid boolean. Valid booleans include: {', '.join(map(repr, (*_TRUE, *_FALSE, 0, 1)))}"
+        )
+    else:
+        msg = f"{type_name(value)} cannot be converted to a bool"
     raise TypeError(msg)
 
 

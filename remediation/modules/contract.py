@@ -40,12 +40,22 @@ PATHS = frozenset({"chdir", "creates", "dest", "dir", "file", "path", "removes",
 """Parameters that hold a path in every action."""
 
 
+class UnfitError(ValueError):
+    """A parameter or a combination of parameters is refused; ``said`` is Ansible's message for it."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 class Action(BaseModel):
     """The parameters of an action.
 
     ``free`` is the parameter for a bare string, ``words`` are those that may be written inside it (``chdir=/tmp``), and ``open`` allows
     any names. ``aliases`` are further names of parameters. ``invoked`` is false if Ansible runs the action without a module on the host,
-    so that its result has no ``invocation``.
+    so that its result has no ``invocation``. ``rules`` relate parameters, by Ansible's names (``mutually_exclusive``, ``required_one_of``),
+    and ``lacking`` has Ansible's messages for required parameters that are not given, where it has its own. ``refused`` are Ansible's parameters that
+    are not known here; its message about an unknown one (``strange``) lists them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
@@ -54,6 +64,10 @@ class Action(BaseModel):
     words: ClassVar[tuple[str, ...]] = ()
     open: ClassVar[bool] = False
     aliases: ClassVar[Mapping[str, str]] = {}
+    rules: ClassVar[Mapping[str, Any]] = {}
+    lacking: ClassVar[Mapping[str, str]] = {}
+    refused: ClassVar[tuple[str, ...]] = ()
+    strange: ClassVar[str] = "Unsupported parameters for ({module}) module: {names}. Supported parameters include: {known}."
     invoked: ClassVar[bool] = True
 
     @model_validator(mode="before")

@@ -27,9 +27,11 @@ class PosixService(Module):
 
     free: ClassVar[str] = "name"
     wishes: ClassVar[tuple[str, ...]] = ("state", "enabled")
+    rules: ClassVar[Mapping[str, Any]] = {"required_one_of": [["state", "enabled"]]}
+    lacking: ClassVar[Mapping[str, str]] = {"name": "missing required arguments: name"}
 
     name: str | None = Field(None, description="name of the service")
-    state: Literal["started", "stopped", "restarted", "reloaded"] | None = Field(None, description="whether it runs")
+    state: Literal["started", "stopped", "reloaded", "restarted"] | None = Field(None, description="whether it runs")
     enabled: bool | None = Field(None, description="whether it starts with the host")
     use: str = Field("auto", description="accepted for compatibility; the host's service manager is used")
     pattern: str | None = Field(None, description="accepted for compatibility")
@@ -40,7 +42,7 @@ class PosixService(Module):
     @model_validator(mode="after")
     def _complete(self) -> PosixService:
         wanted = [name for name in self.wishes if getattr(self, name) not in {None, False}]
-        if not wanted and self.enabled is None:
+        if not wanted and self.enabled is None and "required_one_of" in self.rules:
             raise ValueError(f"expected one of {', '.join(self.wishes)}")
         if self.name is None and not {*wanted} <= {"daemon_reload", "daemon_reexec"}:
             raise ValueError("name: is required")
@@ -92,7 +94,12 @@ class Systemd(PosixService):
 
     aliases: ClassVar[Mapping[str, str]] = {"service": "name", "unit": "name"}
     wishes: ClassVar[tuple[str, ...]] = ("state", "enabled", "masked", "daemon_reload", "daemon_reexec")
+    rules: ClassVar[Mapping[str, Any]] = {
+        "required_by": dict.fromkeys(("state", "enabled", "masked"), "name")
+    }  # fmt: skip
+    lacking: ClassVar[Mapping[str, str]] = {}
 
+    state: Literal["reloaded", "restarted", "started", "stopped"] | None = Field(None, description="whether it runs")
     masked: bool | None = Field(None, description="whether systemd refuses to start it")
     daemon_reload: bool = Field(default=False, alias="daemon-reload", description="read the unit files again first")
     daemon_reexec: bool = Field(default=False, alias="daemon-reexec", description="start systemd itself again first")

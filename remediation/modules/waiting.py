@@ -11,7 +11,7 @@ from remediation.connections.calls import Completed, Run
 from remediation.model.change import StepCall
 from remediation.model.errors import DeadlineExceeded, Unreachable
 from remediation.model.outcome import Outcome
-from remediation.modules.contract import LONGEST, Duration, Module, ModuleTask
+from remediation.modules.contract import LONGEST, Duration, Module, ModuleTask, UnfitError
 from remediation.modules.files.placing import as_action
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
 
@@ -31,8 +31,7 @@ class Pause(Module):
     @model_validator(mode="after")
     def _one_time(self) -> Pause:
         if self.seconds is not None and self.minutes is not None:
-            msg = "seconds and minutes are mutually exclusive"
-            raise ValueError(msg)
+            raise UnfitError("seconds and minutes are mutually exclusive", "parameters are mutually exclusive: minutes|seconds")
         return self
 
     def run(self, task: ModuleTask) -> ActionResult:
@@ -76,6 +75,7 @@ def contacted(task: ModuleTask, timeout: float = 30.0) -> bool:
 class WaitForConnection(Module):
     """Wait until the host can be reached."""
 
+    strange: ClassVar[str] = "Invalid options for {module}: {names}"
     invoked: ClassVar[bool] = False
 
     connect_timeout: Duration = Field(5, description="seconds for one attempt")

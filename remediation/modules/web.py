@@ -18,7 +18,7 @@ from remediation.connections.calls import Completed, Reply, Run
 from remediation.model.change import StepCall
 from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome, Result
-from remediation.modules.contract import Duration, Module, ModuleTask, Program
+from remediation.modules.contract import Duration, Module, ModuleTask, Program, UnfitError
 from remediation.modules.files.attributes import FileModule, backup_name, expanded_path
 from remediation.modules.files.placing import STEP, as_action, merged_results
 from remediation.modules.paths import joined_path, path_exists
@@ -32,7 +32,7 @@ _ALGORITHMS = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REASONS = {
     6: "Name or service not known",
-    7: "Connection refused",
+    7: "[Errno 111] Connection refused",
     28: "timed out",
     35: "TLS handshake failed",
     60: "certificate verify failed",
@@ -108,19 +108,29 @@ class Uri(HttpModule):
         "timeout_seconds": "timeout",
     }
 
+    rules: ClassVar[Mapping[str, Any]] = {"mutually_exclusive": [["body", "src"]]}
+
     url: str = Field(..., description="the address")
     method: str = Field("GET", description="the method", pattern="^[A-Za-z]+$")
     body: Any = Field(None, description="the body; mappings and lists with body_format")
     body_format: Literal["raw", "json", "form-urlencoded"] = Field("raw", description="form of the body")
     src: str | None = Field(None, description="file of the playbook whose content is the body")
+    remote_src: bool = Field(default=False, description="src is a file on the host")
     status_code: list[int] = Field([200], description="statuses of success")
     return_content: bool = Field(default=False, description="return the body of the answer")
-    follow_redirects: str = Field("safe", description="all, safe (GET and HEAD) or none")
+    follow_redirects: Literal["all", "no", "none", "safe", "urllib2", "yes"] = Field(
+        "safe", description="all, safe (GET and HEAD) or none; yes and no are all and none"
+    )
     timeout: Duration = Field(30, description="seconds for the whole request")
     dest: str | None = Field(None, description="file on the host for the body of the answer")
     creates: str | None = Field(None, description="path; if it exists, no request is made")
     removes: str | None = Field(None, description="path; if it does not exist, no request is made")
     force: bool = Field(default=False, description="ask for no cached answer")
+
+    @field_validator("follow_redirects", mode="before")
+    @classmethod
+    def _yes_or_no(cls, given: Any) -> Any:
+        return {"True": "yes", "False": "no"}.get(str(given), given)
 
     @model_validator(mode="after")
     def _one_body(self) -> Uri:
@@ -133,9 +143,9 @@ class Uri(HttpModule):
         if task.check():
             return skipped_result(_CHECKED)
         if self.creates is not None and path_exists(task, self.creates):
-            return done_result(changed=False, stdout=f"skipped, since '{self.creates}' exists")
+            return _skipped(f"skipped, since '{self.creates}' exists")
         if self.removes is not None and not path_exists(task, self.removes):
-            return done_result(changed=False, stdout=f"skipped, since '{self.removes}' does not exist")
+            return _skipped(f"skipped, since '{self.removes}' does not exist")
         method = self.method.upper()
         if not re.match(r"https?://", self.url):
             return failed_result(f"unknown url type: {self.url}")
@@ -151,6 +161,8 @@ class Uri(HttpModule):
 
     def _body(self, task: ModuleTask) -> list[tuple[str, str | None]]:
         named = {name.lower() for name in self.headers}
+        if self.src is not None and self.remote_src:
+            return [("data-binary", f"@{expanded_path(task, self.src)}")]
         if self.src is not None:
             found = task.find(self.src, "files")
             if found is None:
@@ -187,7 +199,7 @@ class Uri(HttpModule):
         headers, content = _headers(whole[:size]), whole[size:]
         text = content.decode(errors="replace")
         values: dict[str, Any] = {
-            **{name.replace("-", "_").lower(): value for name, value in headers}, **_cookies(headers), "status": status, "url": fields[4],
+            **_joined(headers), **_cookies(headers), "status": status, "url": fields[4],
             "redirected": redirects > 0, "elapsed": int(seconds), "msg": f"OK ({_length(headers, content)} bytes)",
         }  # fmt: skip
         kind = str(values.get("content_type", "")).partition(";")[0].strip()
@@ -200,7 +212,8 @@ class Uri(HttpModule):
             values["location"] = urljoin(fields[4], str(values["location"]))
         if status not in self.status_code:
             msg = f"Status code was {status} and not {self.status_code}: {values['msg']}"
-            return failed_result(msg, **{**values, "msg": msg})
+            content_of = {"content": text} if self.return_content else {}
+            return failed_result(msg, **{**values, **content_of, "msg": msg})
         if self.return_content:
             values["content"] = text
         return done_result(changed=False, **values) if self.dest is None else self._saved(content, values, task)
@@ -214,6 +227,10 @@ class Uri(HttpModule):
         call = StepCall(STEP, {"path": path, "content": encoded, "binary": True, "risk_level": str(task.risk())})
         result = task.reach(call)
         return as_action(result, {**values, "path": path, **result.values})
+
+
+def _skipped(said: str) -> ActionResult:
+    return done_result(changed=False, stdout=said, stdout_lines=[said])
 
 
 class WinUri(Uri):
@@ -239,7 +256,8 @@ class GetUrl(HttpModule, FileModule):
     def _a_checksum(cls, given: str | None) -> str | None:
         algorithm, colon, wanted = (given or "sha1:-").partition(":")
         if algorithm.lower() not in _ALGORITHMS or not colon or not wanted.strip():
-            raise ValueError(f"{given!r} is not ALGORITHM:SUM; write it as sha256:...")
+            said = "The checksum parameter has to be in format <algorithm>:<checksum>"
+            raise UnfitError(f"{given!r} is not ALGORITHM:SUM; write it as sha256:...", said)
         return given
 
     def run(self, task: ModuleTask) -> ActionResult:
@@ -384,6 +402,14 @@ def _cookies(headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
         "cookies": {name: each.value for name, each in jar.items()},
         "cookies_string": "; ".join(f"{name}={each.value}" for name, each in jar.items()),
     }
+
+
+def _joined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by name; the values of one that is repeated are separated by commas."""
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        found.setdefault(name.replace("-", "_").lower(), []).append(value)
+    return {name: ", ".join(values) for name, values in found.items()}
 
 
 def _length(headers: Sequence[tuple[str, str]], content: bytes) -> str:

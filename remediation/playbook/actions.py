@@ -12,13 +12,15 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from remediation.modules.catalogue import is_module, module_class, module_names, short_name
-from remediation.modules.contract import Action, Duration
+from remediation.modules.contract import Action, Duration, UnfitError
 
 COLLECTION = "ansible.builtin."
 
 
 class Debug(Action):
     """Print a message, or the value of a variable."""
+
+    rules: ClassVar[Mapping[str, Any]] = {"mutually_exclusive": [["msg", "var"]]}
 
     msg: Any = Field(None, description="what to print")
     var: Any = Field(None, description="a variable or expression to print")
@@ -66,6 +68,8 @@ class AddHost(Action):
         "host": "name", "hostname": "name", "group": "groups", "groupname": "groups"
     }  # fmt: skip
 
+    lacking: ClassVar[Mapping[str, str]] = {"name": "name, host or hostname needs to be provided"}
+
     name: str = Field(..., description="the host, with its port if that is another one: NAME:PORT", min_length=1)
     groups: list[str] = Field(default_factory=list, description="groups, which are created if there are none of that name")
 
@@ -83,6 +87,9 @@ class AddHost(Action):
 class GroupBy(Action):
     """Add each host to a group of the given name for the rest of the run."""
 
+    strange: ClassVar[str] = "Invalid options for {module}: {names}"
+    lacking: ClassVar[Mapping[str, str]] = {"key": "the 'key' param is required when using group_by"}
+
     key: str = Field(..., description="the group; spaces become -", min_length=1)
     parents: list[str] = Field(default_factory=lambda: ["all"], description="groups that contain the group")
 
@@ -95,6 +102,8 @@ class GroupBy(Action):
 
 class Fail(Action):
     """Fail with a message."""
+
+    strange: ClassVar[str] = "Invalid options for {module}: {names}"
 
     msg: Any = Field("Failed as requested from task", description="why")
 
@@ -121,13 +130,15 @@ class Meta(Action):
 class WaitFor(Action):
     """Wait for a port, a file, or text in a file."""
 
+    refused: ClassVar[tuple[str, ...]] = ("active_connection_states", "exclude_hosts")
+
     host: str = Field("127.0.0.1", description="host to connect to, as seen from the target")
     port: int | None = Field(None, description="the port", ge=0, le=65535)
     path: str | None = Field(None, description="the file")
     search_regex: str | None = Field(
         None, description="regular expression that the content of the file, or what the port sends, must match"
     )
-    state: Literal["started", "stopped", "present", "absent", "drained"] = Field("started", description="what to wait for")
+    state: Literal["absent", "drained", "present", "started", "stopped"] = Field("started", description="what to wait for")
     timeout: Duration = Field(300, description="seconds after which the task fails")
     connect_timeout: Duration = Field(5, description="timeout of one connection attempt in seconds")
     delay: Duration = Field(0, description="seconds before the first check")
@@ -137,8 +148,11 @@ class WaitFor(Action):
     @model_validator(mode="after")
     def _one_subject(self) -> WaitFor:
         if self.port is not None and self.path is not None:
-            msg = "port and path are mutually exclusive"
-            raise ValueError(msg)
+            raise UnfitError("port and path are mutually exclusive", "port and path parameter can not both be passed to wait_for")
+        if self.path is not None and self.state == "drained":
+            raise UnfitError(
+                "state: drained needs a port", "state=drained should only be used for checking a port in the wait_for module"
+            )
         return self
 
 
@@ -146,6 +160,7 @@ class IncludeVars(Action):
     """Load variables from a file."""
 
     free: ClassVar[str] = "file"
+    strange: ClassVar[str] = "Task failed: {names} is not a valid option in include_vars"
 
     file: str | None = Field(None, description="file in vars/ or next to the playbook")
     dir: str | None = Field(None, description="folder of files, read in the order of their names")
@@ -160,8 +175,8 @@ class IncludeVars(Action):
     @model_validator(mode="after")
     def _one_source(self) -> IncludeVars:
         if (self.file is None) == (self.dir is None):
-            msg = "expected either file or dir"
-            raise ValueError(msg)
+            said = "You are mixing file only and dir only arguments, these are incompatible" if self.file else "no file or dir"
+            raise UnfitError("expected either file or dir", f"Task failed: {said}")
         return self
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,6 @@ from remediation.playbook.errors import excerpt, meant, where
 from remediation.playbook.model import Node, Play, Playbook, Task, tasks_of
 from remediation.playbook.roles import find_role, role_folders, runbook, runbooks
 from remediation.playbook.variable_usage import UsedNames, names_in
-from remediation.steps.contract import Step
 from remediation.steps.registry import registry
 from remediation.templating.yaml.located import has_template
 
@@ -69,7 +68,6 @@ def lint_playbook(
     playbook: Playbook,
     *,
     known: Iterable[str] = (),
-    steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry,
     inventory: Inventory | None = None,
 ) -> list[LintWarning]:
     """Return the warnings about a loaded playbook in the order of their places. `known` are variables of the inventory and ``-e``.
@@ -80,7 +78,7 @@ def lint_playbook(
     found: list[LintWarning] = []
     for play in playbook.plays:
         for task in _tasks(play):
-            found += _of_task(task, steps())
+            found += _of_task(task)
             found += _handlers(task, play)
             found += _missing_file(task, play, playbook)
             found += _missing_role(task, playbook)
@@ -96,10 +94,10 @@ def _tasks(play: Play) -> Iterator[Task]:
     return tasks_of(nodes)
 
 
-def _of_task(task: Task, steps: Mapping[str, type[Step[Any]]]) -> Iterator[LintWarning]:
+def _of_task(task: Task) -> Iterator[LintWarning]:
     if task.action == "command":
         yield from _command(task)
-    cls = steps.get(task.action)
+    cls = registry().get(task.action)
     if cls is not None and cls.risk is Risk.DESTRUCTIVE:
         without = [name for name in KEEPING if name in cls.model_fields and task.arguments.get(name) is False]
         if without:

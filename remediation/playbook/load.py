@@ -65,7 +65,6 @@ def load_tasks(
     prefix: str,
     steps: Steps = registry,
     extra: Mapping[str, Any] | None = None,
-    problems: Problems | None = None,
     decrypt: Decrypt | None = None,
     roles_path: tuple[Path, ...] | None = None,
     use: RoleUse | None = None,
@@ -74,7 +73,7 @@ def load_tasks(
 
     With `use`, they are those of a role, and `path` is the file that names it.
     """
-    loading = Loading(root, steps, extra or {}, problems or Problems(), decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
+    loading = Loading(root, steps, extra or {}, Problems(), decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
     place = Place(str(path), 1, 1)
     reader = TaskReader(loading, path.parent)
     if use is not None:

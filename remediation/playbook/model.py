@@ -83,7 +83,7 @@ class TaskSettings:
     """The inheritable keywords as they apply to one task.
 
     ``when`` and ``vars`` are kept per level, the outermost first: all conditions must hold, and inner variables override outer ones.
-    None means unset.
+    None means unset. ``rescued`` tasks belong to a block with ``rescue``.
     """
 
     when: tuple[Any, ...] = ()
@@ -109,6 +109,7 @@ class TaskSettings:
     port: Any = None
     become_method: Any = None
     module_defaults: tuple[Any, ...] = ()
+    rescued: bool = False
     role: Role | None = None
 
 

@@ -76,7 +76,7 @@ def read_entry(
     place: Place | None,
     parents: tuple[Role, ...] = (),
 ) -> LoadedRole | None:
-    """Return a role of ``roles:`` or of another role's dependencies; None if it is invalid, or already part of the play."""
+    """Return a role of ``roles:`` or of another role's dependencies; None if it is invalid."""
     place = where(raw, place)
     name = next((raw[key] for key in NAMES if raw.get(key)), None) if isinstance(raw, Mapping) else raw
     if not isinstance(name, (str, int)):
@@ -100,15 +100,14 @@ def read_entry(
     deciding = {name: kept[name] for name in ("when", "tags") if name in kept}  # other keywords make no other role, as in Ansible
     key = (str(folder), repr(plain(deciding)), repr(plain(given)), repr(plain(params)))
     repeatable = _repeatable(folder, loading)
-    if key in loading.used_roles and not repeatable:
-        return None
+    again = key in loading.used_roles
     loading.used_roles.add(key)
     loaded = _read(use, folder, reader, loading, handed_down(outer, kept), path, place)
     if loaded is None or repeatable:
         return loaded
-    return replace(
-        loaded, nodes=tuple(replace(node, once=repr(key)) if isinstance(node, Block) else node for node in loaded.nodes)
-    )
+    *needed, own = loaded.nodes
+    nodes = (*needed, replace(own, once=repr(key)) if isinstance(own, Block) else own)
+    return replace(loaded, nodes=nodes, handlers=() if again else loaded.handlers)
 
 
 def read_role(
@@ -166,13 +165,14 @@ def _read(
             before += [found] if found else []
     role = replace(role, dependencies=tuple(item.role for item in before))
     inner = replace(settings, role=role)
-    nodes = [node for item in before for node in item.nodes]
+    needed = [node for item in before for node in item.nodes]
+    nodes: list[Node] = []
     handlers = [node for item in before for node in item.handlers]
     nodes += _validation(folder, use, reader, loading, inner, path, place)
     nodes += _nodes(folder, "tasks", use, reader, loading, inner, path, place)
     handlers += _nodes(folder, "handlers", use, reader, loading, inner, path, place)
     block = Block("", path, tuple(nodes), settings=settings, place=place, role=role)
-    return LoadedRole(role, (block,), tuple(handlers))
+    return LoadedRole(role, (*needed, block), tuple(handlers))
 
 
 def _validation(

@@ -26,6 +26,8 @@ INCLUDE = "include_tasks"
 IMPORT_ROLE = "import_role"
 INCLUDE_ROLE = "include_role"
 INCLUDES = frozenset({INCLUDE, INCLUDE_ROLE})
+STRICT = frozenset({IMPORT_ROLE, INCLUDE, INCLUDE_ROLE, "meta"})
+"""Actions whose parameters are checked when a playbook is loaded, also if the task may fail: they decide what is run."""
 LADDER = "ladder"
 BACKGROUND = frozenset({"command", "script", "shell"})
 """Modules whose program can run in the background (``poll: 0``)."""
@@ -89,8 +91,9 @@ class TaskReader:
         self._loading.expect(raw, keywords.BLOCK, "a block")
         settings = handed_down(outer, raw)
         self._check_templates({name: raw[name] for name in raw if name not in {"block", "rescue", "always"}}, settings)
+        inside = {"block": replace(settings, rescued=True)} if raw.get("rescue") else {}
         parts = {
-            part: self.nodes(raw.get(part), settings, f"{path}/{part}.", value_place(raw, part))
+            part: self.nodes(raw.get(part), inside.get(part, settings), f"{path}/{part}.", value_place(raw, part))
             for part in ("block", "rescue", "always")
         }
         return Block(
@@ -289,7 +292,9 @@ class TaskReader:
             if isinstance(raw.get("args"), Mapping):
                 values = _merged(raw["args"], values)
             values = _merged(defaults, values) if defaults else values
-            check_parameters(model, action, values, place, self._problems)
+            expected = raw.get("failed_when") is not None or settings.rescued or settings.ignore_errors not in {None, False}
+            if not expected or action in STRICT:  # else the task fails, as in Ansible
+                check_parameters(model, action, values, place, self._problems)
             return values
         values = self.parameters(key, raw[key], place)
         return _merged(defaults, values) if defaults else values

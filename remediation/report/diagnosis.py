@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediation.model.translation import gettext, translated
@@ -15,6 +15,8 @@ QUOTE = 240
 MOST = 3
 """How many findings are shown without ``verbose``."""
 LEAST, GUESS, SURE = 0.1, 0.5, 0.8
+UNPROVEN = "unknown"
+"""The cause of an answer without a proven one."""
 
 
 def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str = "", verbose: bool = False) -> list[Line]:
@@ -47,15 +49,15 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
         _part(gettext("sender"), f"{translated(str(one['who']))}: {one['where']}  {one['text']}")
         for one in _senders(diagnosis, verbose=verbose)
     ]
-    collect = [str(item) for item in diagnosis.get("collect") or []]  # of an unknown cause, the first of these is the cure
-    cures = list(dict.fromkeys(str(finding["cure"]) for finding in findings if finding.get("cure") not in {None, "", *collect}))
+    collect = [str(item) for item in diagnosis.get("collect") or []]
+    cures = _cures(findings)
     if not verbose and findings and float(findings[0]["confidence"]) >= SURE:
         cures = cures[:1]  # one fix at a time, then diagnose again
-    lines += [line for cure in cures for line in _cure(cure)]
+    lines += [line for cure in cures for line in _cure_lines(cure)]
     lines += [
         _part(gettext("confirm"), translated(str(one["confirm"])), indent=1)
         for one in findings[:1]
-        if one.get("confirm") and float(one["confidence"]) >= GUESS
+        if one.get("confirm") and (float(one["confidence"]) >= GUESS or one["cause"] == UNPROVEN)
     ]
     ruled_out = [item for item in diagnosis.get("ruled_out") or [] if item["cause"] != "healthy" or verbose]
     if ruled_out:
@@ -66,7 +68,16 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
     return lines
 
 
-def _cure(cure: str) -> list[Line]:
+def _cures(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the cures, each once: that of an unknown cause holds those of the likeliest causes."""
+    cures: list[str] = []
+    for cure in (str(finding.get("cure") or "") for finding in findings):
+        if not any(cure.rstrip(".") in shown for shown in cures):
+            cures.append(cure)
+    return cures
+
+
+def _cure_lines(cure: str) -> list[Line]:
     """Return the lines of a cure; text to be copied has its own rows."""
     first, *rest = translated(cure).split("\n")
     return [_part(gettext("cure"), first, indent=1), *(Line(row, lead=" " * 11, verbatim=True, whole=True) for row in rest)]

@@ -341,10 +341,11 @@ def _task_result(page: HostView, event: Event) -> list[Line]:
 
 def _host_end(page: HostView, event: Event) -> list[Line]:
     page.outcome = str(event.data.get("outcome", "")) or "ok"
-    page.reason = str(event.data.get("reason", ""))
+    reason = str(event.data.get("reason", ""))
+    page.reason = reason.removeprefix(f"{page.host}: ")
     page.works(event, gettext("done"))
     lines: list[Line] = []
-    if page.outcome in BAD and page.reason and page.reason not in page.told:
+    if page.outcome in BAD and reason and reason not in page.told:
         lines.append(Line(translated(page.reason), lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
     if page.check:
         lines += foretold(page.foreseen, page.predicted, has_goal=page.has_goal)

@@ -79,7 +79,14 @@ def shortened(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     tail = most * 2 // 5  # Ollama's log lines have relevant parts at both ends
-    return f"{text[: most - tail - 3].rstrip()} … {text[-tail:].lstrip()}"
+    first, last = text[: most - tail - 3], text[-tail:]
+    return f"{_whole_words(first + text[len(first)])} … {_whole_words((text[-tail - 1] + last)[::-1])[::-1]}"
+
+
+def _whole_words(text: str) -> str:
+    """Return `text` without its last character and without the word that this divides, unless the word is most of the text."""
+    kept = text[: text.rfind(" ")] if " " in text else text[:-1]
+    return (kept if len(kept) * 2 > len(text) else text[:-1]).rstrip()
 
 
 def columns(rows: Iterable[Sequence[str]], *, gap: int = 2) -> list[str]:

@@ -52,6 +52,7 @@ WORDS = (
     translatable("and"),
     translatable("or"),
     translatable("answers"),
+    translatable("partly on the CPU"),
     translatable("no GPU"),
     translatable("no Ollama"),
     translatable("Conditional result was False"),

@@ -91,7 +91,7 @@ def test_no_policy_takes_every_key(value: object, policy: str) -> None:
         ({**WINRM, "ansible_winrm_transport": "certificate"}, "ansible_winrm_cert_pem (the client certificate) is missing", ""),
         (
             {**WINRM, "ansible_winrm_operation_timeout_sec": 30, "ansible_winrm_read_timeout_sec": 30},
-            "ansible_winrm_operation_timeout_sec (30) must be over 0 and below", "difference of 10 s",
+            "ansible_winrm_operation_timeout_sec (30) must be over 0 and below", "at least 10 s above",
         ),
     ],
 )  # fmt: skip

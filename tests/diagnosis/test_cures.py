@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from remediation.diagnosis.diagnose import diagnose
+from remediation.diagnosis.advice.cures import cure_of
+from remediation.diagnosis.diagnose import derive, diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.diagnosis.knowledge import knowledge
+from remediation.diagnosis.readers.reading import read_evidence
 from remediation.model.facts import Gpu, GpuUse
 from remediation.model.finding import Finding
 
@@ -65,7 +68,7 @@ def test_an_old_driver_is_renewed_on_the_system_that_has_it(kind: str, where: st
     card = Gpu(0, "GPU-1", "NVIDIA GeForce RTX 3060", "472.12", 6 * 1024**3, 0, 6 * 1024**3)
     evidence = replace(KINDS[kind], ollama_version="0.13.5", use=GpuUse((card,), ()), pieces=with_library("systemd").pieces)
     cure = found("driver_too_old", evidence).cure
-    assert cure == f"install NVIDIA driver 525 or newer, {where}, then run this again"
+    assert cure == f"update the NVIDIA driver to 525 or newer, {where}, then run this again"
 
 
 @pytest.mark.parametrize(
@@ -98,3 +101,25 @@ def test_an_open_mechanism_names_the_next_one_too_and_a_proven_one_does_not() ->
     assert "If that changes nothing" in first.cure
     proven = diagnose(Evidence(platform="linux", pieces=(Piece("docker_error", "could not select device driver", "error"),)))
     assert "If that changes nothing" not in proven.findings[0].cure
+
+
+@pytest.mark.parametrize(
+    ("version", "name", "compute", "driver"),
+    [("0.13.5", "RTX 5090", "12.0", "570"), ("0.30.11", "GTX 1080", "6.1", "570"), ("0.30.11", "RTX 3060", "8.6", "550")],
+)
+def test_the_driver_that_is_named_is_the_one_for_the_card(version: str, name: str, compute: str, driver: str) -> None:
+    log = f'time=2026-03-01T10:00:00.000Z level=INFO source=types.go:42 msg="inference compute" id=GPU-1 library=CUDA compute={compute} name=CUDA0 description="NVIDIA GeForce {name}" driver=12.2 total="8.0 GiB" available="7.0 GiB"\n'
+    old = "| NVIDIA-SMI 470.10   Driver Version: 470.10   CUDA Version: 11.4 |"
+    pieces = (Piece("server_log", log, "server.log"), Piece("nvidia_smi", old, "nvidia-smi"))
+    seen = read_evidence(Evidence(platform="linux", ollama_version=version, pieces=pieces))
+    assert f"to {driver} or newer" in cure_of(knowledge().mechanisms["driver-below-build-minimum"], derive(seen), seen)
+
+
+@pytest.mark.parametrize(
+    "mechanism", ["one-card-failed", "disk-full", "store-not-readable-by-server", "runner-died", "mig-slice-not-served"]
+)
+def test_pasted_evidence_of_windows_has_the_words_for_windows(mechanism: str) -> None:
+    entry = knowledge().mechanisms[mechanism]
+    seen = read_evidence(Evidence(platform="windows"))
+    assert cure_of(entry, derive(seen), seen) == entry.on["live-windows"]
+    assert "sudo" not in entry.on["live-windows"]

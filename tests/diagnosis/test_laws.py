@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import time
@@ -13,6 +14,7 @@ import yaml
 
 from remediation.diagnosis.diagnose import derive, diagnose, judge
 from remediation.diagnosis.evidence import Evidence, Piece
+from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.load import of_incident
 from remediation.diagnosis.readers.reading import read_evidence
@@ -51,8 +53,20 @@ def judged(case: dict[str, Any]) -> Diagnosis:
     return diagnose(of_incident(case))
 
 
-def with_line(case: dict[str, Any], line: str) -> dict[str, Any]:
-    return {**case, "evidence": [*case["evidence"], {"kind": "env", "text": f"{line}\n"}]}
+@functools.cache
+def diagnoses() -> list[Diagnosis]:
+    """Return the diagnosis of each input."""
+    return list(map(judged, INPUTS))
+
+
+@functools.cache
+def derived() -> list[Facts]:
+    """Return the facts of each input."""
+    return [derive(read_evidence(of_incident(case))) for case in INPUTS]
+
+
+def with_lines(case: dict[str, Any], *lines: str) -> dict[str, Any]:
+    return {**case, "evidence": [*case["evidence"], *({"kind": "env", "text": f"{line}\n"} for line in lines)]}
 
 
 def log(text: str, **more: str) -> Diagnosis:
@@ -126,14 +140,14 @@ def test_comments_and_other_products_settings_are_not_settings_of_this_server() 
 @pytest.mark.timeout(400)
 def test_bystanders_change_nothing() -> None:
     changed, compared = [], 0
-    for number, case in enumerate(INPUTS):
-        said = yaml.safe_dump(case)
-        before = judged(case).findings[0].cause
-        for line in BYSTANDERS:
-            if line.strip("# ").partition("=")[0] not in said:
-                compared += 1
-                after = judged(with_line(case, line)).findings[0].cause
-                changed += [(number, line, str(before), str(after))] if after is not before else []
+    for number, (case, answer) in enumerate(zip(INPUTS, diagnoses(), strict=True)):
+        said = str(case)
+        before = answer.findings[0].cause
+        lines = [line for line in BYSTANDERS if line.strip("# ").partition("=")[0] not in said]
+        compared += len(lines)
+        if lines and judged(with_lines(case, *lines)).findings[0].cause is not before:
+            found = [(line, judged(with_lines(case, line)).findings[0].cause) for line in lines]
+            changed += [(number, line, str(before), str(after)) for line, after in found if after is not before]
     assert len(changed) <= compared // 50, changed
 
 
@@ -143,8 +157,7 @@ def test_most_answers_survive_without_the_rule_that_won() -> None:
     The goal is 0.9. This keeps what is reached (0.896 here, 0.892 with the corpora).
     """
     won: dict[tuple[str, str], list[tuple[Cause, Any]]] = {}
-    for case in INPUTS:
-        facts = derive(read_evidence(of_incident(case)))
+    for facts in derived():
         scores = score(facts)
         if stands_out(scores.causes, scores.unknown, facts):
             first = scores.causes[0]
@@ -162,15 +175,15 @@ def test_most_answers_survive_without_the_rule_that_won() -> None:
 
 
 def test_without_a_proof_nothing_is_sure() -> None:
-    for case in INPUTS:
-        scores = score(derive(read_evidence(of_incident(case))))
+    for facts in derived():
+        scores = score(facts)
         for one in scores.causes:
             assert one.share <= weights().cap or any(mechanism.proven for mechanism in one.mechanisms)
 
 
 def test_every_named_cause_says_what_to_do_and_how_to_confirm_it() -> None:
-    for case in INPUTS:
-        first = judged(case).findings[0]
+    for answer in diagnoses():
+        first = answer.findings[0]
         assert first.cure
         if first.cause is not Cause.UNKNOWN:
             assert first.mechanism in knowledge().mechanisms

@@ -246,12 +246,12 @@ def test_what_a_model_gives_back_is_what_its_runner_holds() -> None:
     assert own_memory(read_evidence(unmeasured)) == 120 * MIB
 
 
-# who asked
+# who sends the request
 
 
 def test_the_request_that_is_quoted_is_the_one_after_the_load() -> None:
     log = R13.start() + R13.load(33) + post(caller="10.0.0.1") + R13.load(1, requested=1, second=60) + post(caller="10.0.0.2")
     found = diagnose(live(log, runners=[part()]))
-    assert [one.who for one in found.senders] == ["whoever calls from 10.0.0.2"]
+    assert [one.who for one in found.senders] == ["a client that calls from 10.0.0.2"]
     still_running = diagnose(live(log[: log.rindex("[GIN]")], runners=[part()]))
-    assert [one.who for one in still_running.senders] == ["whoever calls from 10.0.0.1"]
+    assert [one.who for one in still_running.senders] == ["a client that calls from 10.0.0.1"]

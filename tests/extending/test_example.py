@@ -39,8 +39,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
     (folder / "wheels").mkdir()
     wheels = build_wheels(folder / "wheels", ROOT, ROOT / "lab", EXAMPLE)
     scratch = make_scratch(folder)
-    for name in ("remediation", "remediation_lab", "remediation_example"):
-        scratch.install(wheels[name])
+    scratch.install(*wheels.values())
     yield scratch
     scratch.remediate("lab.stop")
 

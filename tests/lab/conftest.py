@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from remediation_lab import control
+from remediation_lab.host.host import Host
+from remediation_lab.scenarios import docker_desktop as scenario
 from remediation_lab.winrm.server import WinRmServer
-from remediation_lab.world import scenario
-from remediation_lab.world.machine import Machine
 
 NOW = 1.8e9
 PASSWORD = "Pa55-word"
@@ -34,7 +34,7 @@ PROGRAMS = {
 }
 
 
-def made(fault: str = scenario.DEFAULT_FAULT, *, scale: float = 2000.0) -> Machine:
+def made(fault: str = scenario.DEFAULT_FAULT, *, scale: float = 2000.0) -> Host:
     """A machine in this process whose time flies while something sleeps, and does not pass while this computer is busy."""
     machine = scenario.machine("laptop-07", now=NOW, scale=scale, saved=lambda _: None, fault=fault)
     machine.clock.grain = 0.05
@@ -42,7 +42,7 @@ def made(fault: str = scenario.DEFAULT_FAULT, *, scale: float = 2000.0) -> Machi
 
 
 @pytest.fixture
-def machine() -> Machine:
+def machine() -> Host:
     return made()
 
 

@@ -25,12 +25,12 @@ from remediation.connections.worker.transport import DeliveryUnknown, ProcessExi
 from remediation.facets.scripts import script
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.extensions import extension_names
+from remediation_lab.host.host import Host
 from remediation_lab.powershell.worker import Worker
 from remediation_lab.wire import Refusal
-from remediation_lab.world.machine import Machine
 
 KIND = "remediation_lab_machine"
-MACHINES: dict[str, Machine] = {}
+MACHINES: dict[str, Host] = {}
 Events = list[dict[str, Any]]
 Remediate = Callable[..., tuple[int, Events]]
 
@@ -66,7 +66,7 @@ class _Pipe(io.RawIOBase):
 class ThreadChannel:
     """See `remediation.connections.worker.transport.Channel`: the lab's PowerShell in a thread of this process."""
 
-    def __init__(self, machine: Machine, clock: Clock | None = None) -> None:
+    def __init__(self, machine: Host, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
         self._machine = machine
         self._stdin, self._stdout, self._said = _Pipe(), _Pipe(), ""
@@ -120,7 +120,7 @@ def connect(settings: ConnectionSettings, note: Callable[[str], None]) -> Worker
 
 
 @contextlib.contextmanager
-def on(machine: Machine, folder: Path, **variables: object) -> Iterator[Remediate]:
+def on(machine: Host, folder: Path, **variables: object) -> Iterator[Remediate]:
     """Give the program's command line, whose inventory has this machine alone."""
     name = machine.state.name
     MACHINES[name] = machine

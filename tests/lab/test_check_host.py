@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation_lab.world import worlds
+from remediation_lab.scenarios import worlds
 from tests.lab.conftest import NOW
 from tests.lab.product import on
 

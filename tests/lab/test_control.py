@@ -17,8 +17,8 @@ import winrm
 
 from remediation.model.errors import CallFailed, UsageError
 from remediation_lab import control
+from remediation_lab.scenarios.worlds import WORLDS
 from remediation_lab.wire import Client, Refusal, Service
-from remediation_lab.world.worlds import WORLDS
 from tests.lab import speaking
 from tests.lab.speaking import probe
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from remediation_lab.scenarios.faults import FOLDER
 from remediation_lab.wire import Refusal
 from remediation_lab.world import booting
-from remediation_lab.world.faults import FOLDER
 from tests.lab.asking import VERSION, names, pass_by, probe, rows, run
 from tests.lab.conftest import made
 

@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
+from remediation_lab.host.host import Host
+from remediation_lab.scenarios import docker_desktop as scenario
+from remediation_lab.scenarios.faults import FAULTS
 from remediation_lab.wire import Refusal
-from remediation_lab.world import scenario
 from remediation_lab.world.clock import MachineClock
-from remediation_lab.world.faults import FAULTS
-from remediation_lab.world.machine import Machine
 from remediation_lab.world.state import State
 from tests.lab.asking import MODEL, close, offloaded, reload
 from tests.lab.conftest import NOW, made
@@ -119,10 +119,10 @@ def test_every_fault_is_tried_here() -> None:
     assert tried | {"no-gpu-runtime", "engine-down", "desktop-hangs", "runner-killed"} == set(FAULTS)
 
 
-def test_a_machine_comes_back_from_its_state_as_it_was(machine: Machine) -> None:
+def test_a_machine_comes_back_from_its_state_as_it_was(machine: Host) -> None:
     close(machine, "chrome.exe")
     machine.save()
-    again = Machine(State.from_json(json.loads(json.dumps(machine.state.to_json()))), scale=2000)
+    again = Host(State.from_json(json.loads(json.dumps(machine.state.to_json()))), scale=2000)
     assert [each.name for each in again.engine.servers()[0].runners] == [MODEL]
     assert again.memory.free() == machine.memory.free()
     assert again.state.writes == {"close chrome.exe": 1}
@@ -130,7 +130,7 @@ def test_a_machine_comes_back_from_its_state_as_it_was(machine: Machine) -> None
     assert reload(again) == "33/33"
 
 
-def test_unknown_fields_of_an_older_lab_are_left_out(machine: Machine) -> None:
+def test_unknown_fields_of_an_older_lab_are_left_out(machine: Host) -> None:
     old = {**machine.state.to_json(), "gone": 1}
     old["card"]["gone"] = 1
     assert State.from_json(old).name == "laptop-07"
@@ -204,7 +204,7 @@ def test_time_passes_fast_until_a_machine_has_booted_and_slowly_again_from_then_
     assert 1e4 <= clock.now() < 2e4
 
 
-def test_the_guide_s_project_lies_where_it_says(machine: Machine) -> None:
+def test_the_guide_s_project_lies_where_it_says(machine: Host) -> None:
     text = (machine.files.get("C:\\dev\\activia1\\docker-compose.gpu.yml") or b"").decode()
     assert "OLLAMA_NUM_GPU=99" in text
     assert "LLM_LIBRARY" not in text

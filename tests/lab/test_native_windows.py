@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from remediation_lab.host.host import Host
 from remediation_lab.programs import Call, find
+from remediation_lab.scenarios import worlds
+from remediation_lab.scenarios.native import FAULTS, FOLDER, MODEL, USER
 from remediation_lab.wire import Refusal
-from remediation_lab.world import worlds
-from remediation_lab.world.machine import Machine
 from remediation_lab.world.native import database
-from remediation_lab.world.native.faults import FAULTS, FOLDER, MODEL, USER
 from remediation_lab.world.setup import Installation
 from remediation_lab.world.state import State
 from tests.lab.conftest import NOW
@@ -26,32 +26,32 @@ LOG = "C:\\Users\\maria\\AppData\\Local\\Ollama\\server.log"
 DATABASE = "C:\\Users\\maria\\AppData\\Local\\Ollama\\db.sqlite"
 
 
-def made(fault: str = "healthy", *, scale: float = 500.0) -> Machine:
+def made(fault: str = "healthy", *, scale: float = 500.0) -> Host:
     machine = worlds.machine("desktop-07", WORLD, now=NOW, scale=scale, saved=lambda _: None, fault=fault)
     machine.clock.grain = 0.05
     return machine
 
 
-def only(machine: Machine) -> Installation:
+def only(machine: Host) -> Installation:
     (one,) = machine.state.installations
     return one
 
 
-def log_of(machine: Machine, path: str = LOG) -> str:
+def log_of(machine: Host, path: str = LOG) -> str:
     machine.call("state")
     return (machine.files.get(path) or b"").decode()
 
 
-def named(machine: Machine, name: str) -> list[int]:
+def named(machine: Host, name: str) -> list[int]:
     return [each.pid for each in machine.state.programs if each.name == name]
 
 
-def pass_by(machine: Machine, seconds: float) -> None:
+def pass_by(machine: Host, seconds: float) -> None:
     machine.clock.sleep(seconds)
     machine.call("clock")
 
 
-def get(machine: Machine, path: str, port: int = 11434) -> Any:
+def get(machine: Host, path: str, port: int = 11434) -> Any:
     value = machine.call("probe", name="http", data={"method": "GET", "url": f"http://127.0.0.1:{port}{path}", "timeout": 5})
     return value if "error" in value else json.loads(base64.b64decode(value["body"]))
 
@@ -165,11 +165,11 @@ def test_the_models_lie_in_files_that_can_be_hashed() -> None:
     assert missing["rc"] == 0x80070002
 
 
-def _text(machine: Machine, name: str) -> str:
+def _text(machine: Host, name: str) -> str:
     return (machine.files.get(f"C:\\Users\\maria\\.ollama\\models\\blobs\\{name}") or b"").decode()
 
 
-def _size(machine: Machine, name: str) -> int:
+def _size(machine: Host, name: str) -> int:
     return len(_text(machine, name))
 
 
@@ -186,7 +186,7 @@ def test_ollamas_command_line_starts_no_server_here() -> None:
 @pytest.mark.parametrize("fault", ["healthy", "orphan-runner", "service-num-gpu-1"])
 def test_a_machine_comes_back_from_disk(fault: str) -> None:
     machine = made(fault)
-    again = Machine(State.from_json(json.loads(json.dumps(machine.call("state")))), scale=500.0)
+    again = Host(State.from_json(json.loads(json.dumps(machine.call("state")))), scale=500.0)
     again.clock.grain = machine.clock.grain
     assert get(again, "/api/ps") == get(machine, "/api/ps") != {"models": []}
     assert again.memory.free() == machine.memory.free()
@@ -244,7 +244,7 @@ def test_every_fault_has_its_outcome() -> None:
     assert {*REPAIRED, *BY_HAND} == {*FAULTS}
 
 
-def repaired(fault: str, folder: Path) -> tuple[str, int, tuple[str, ...], str, Machine]:
+def repaired(fault: str, folder: Path) -> tuple[str, int, tuple[str, ...], str, Host]:
     machine = made(fault, scale=1000.0)
     with on(machine, folder) as remediate:
         code, found = remediate("diagnose")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from remediation_lab.world import scenario
-from remediation_lab.world.faults import LIBRARY_LINE
-from remediation_lab.world.machine import Machine
+from remediation_lab.host.host import Host
+from remediation_lab.scenarios import docker_desktop as scenario
+from remediation_lab.scenarios.faults import LIBRARY_LINE
 from remediation_lab.world.scheduler import DENIED, NOT_LOGGED_ON, QUEUED, RUNNING
 from remediation_lab.world.state import MIB
 from tests.lab.asking import ask, close, offloaded, program, reload, running
 from tests.lab.conftest import made
 
 
-def test_closing_two_programs_makes_room_for_all_layers(machine: Machine) -> None:
+def test_closing_two_programs_makes_room_for_all_layers(machine: Host) -> None:
     before = machine.memory.free()
     done = close(machine, "chrome.exe")
     assert {key: done[key] for key in ("ended", "how", "asked")} == {"ended": True, "how": "polite", "asked": 1}
@@ -43,13 +43,13 @@ def test_the_library_filter_is_gone_after_an_up_without_it() -> None:
     assert offloaded(machine) == "33/33"
 
 
-def test_a_program_with_unsaved_work_stays_unless_forced(machine: Machine) -> None:
+def test_a_program_with_unsaved_work_stays_unless_forced(machine: Host) -> None:
     assert close(machine, "Code.exe", grace=3)["how"] == "still-there"
     assert close(machine, "Code.exe", grace=3, force=True)["how"] == "forced"
     assert not running(machine, "Code.exe")
 
 
-def test_a_tree_ends_as_a_whole_and_identity_is_pid_and_start(machine: Machine) -> None:
+def test_a_tree_ends_as_a_whole_and_identity_is_pid_and_start(machine: Host) -> None:
     chrome = program(machine, "chrome.exe")
     other = {"pid": chrome.pid, "started": chrome.started + 1, "grace": 1, "force": True}
     assert machine.call("probe", name="close", data=other)["how"] == "gone"
@@ -66,7 +66,7 @@ def test_without_a_user_at_the_desktop_no_window_gets_a_request() -> None:
     assert machine.state.writes == {}
 
 
-def test_a_login_does_not_close_what_it_came_from_and_the_system_is_not_ended(machine: Machine) -> None:
+def test_a_login_does_not_close_what_it_came_from_and_the_system_is_not_ended(machine: Host) -> None:
     assert close(machine, "winrshost.exe", force=True)["how"] == "own"
     done = close(machine, "NVDisplay.Container.exe", force=True)
     assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, None, None)
@@ -105,7 +105,7 @@ def test_a_slow_task_does_not_shorten_the_grace_of_a_program_that_is_ended_by_fo
     assert (done["how"], done["task"], patient.state.writes) == ("polite", "ended", {"close chrome.exe": 1})
 
 
-def test_a_task_that_fails_returns_its_code_and_reaches_no_window(machine: Machine) -> None:
+def test_a_task_that_fails_returns_its_code_and_reaches_no_window(machine: Host) -> None:
     machine.state.tasks.code = 0xC0000142
     done = close(machine, "chrome.exe", grace=1)
     assert (done["how"], done["asked"], done["task"], done["task_code"]) == ("still-there", 0, "failed", 0xC0000142)
@@ -124,14 +124,14 @@ def test_no_task_is_registered_against_a_policy_or_without_rights() -> None:
     assert running(machine, "chrome.exe")
 
 
-def test_a_program_of_the_login_s_own_session_needs_no_task(machine: Machine) -> None:
+def test_a_program_of_the_login_s_own_session_needs_no_task(machine: Host) -> None:
     machine.state.login.session = 1
     machine.state.tasks.refused = True
     done = close(machine, "chrome.exe")
     assert (done["how"], done["asked"], done["task"]) == ("polite", 1, None)
 
 
-def test_a_start_time_may_differ_by_its_resolution(machine: Machine) -> None:
+def test_a_start_time_may_differ_by_its_resolution(machine: Host) -> None:
     chrome = program(machine, "chrome.exe")
     asked = {"pid": chrome.pid, "grace": 1, "force": False}
     assert machine.call("probe", name="close", data={**asked, "started": chrome.started + 0.2})["how"] == "gone"
@@ -156,7 +156,7 @@ def test_a_program_that_hides_keeps_running_with_less_memory() -> None:
     assert close(machine, "Discord.exe")["asked"] == 0  # no window left to ask
 
 
-def test_the_loaded_model_is_charged_to_the_virtual_machine(machine: Machine) -> None:
+def test_the_loaded_model_is_charged_to_the_virtual_machine(machine: Host) -> None:
     pid = program(machine, "vmmemWSL").pid
     rows = {row["Name"]: row["LocalUsage"] for row in machine.memory.process_rows()}
     held = rows[f"pid_{pid}_luid_{machine.state.card.luid}_phys_0"]
@@ -167,13 +167,13 @@ def test_the_loaded_model_is_charged_to_the_virtual_machine(machine: Machine) ->
     assert machine.state.held == {}
 
 
-def test_rows_and_the_driver_agree_on_what_is_resident(machine: Machine) -> None:
+def test_rows_and_the_driver_agree_on_what_is_resident(machine: Host) -> None:
     card = machine.state.card
     own = sum(row["LocalUsage"] for row in machine.memory.process_rows() if card.luid in row["Name"])
     assert own == machine.memory.used() == card.total - card.reserve - machine.memory.free()
 
 
-def test_video_memory_is_never_given_twice(machine: Machine) -> None:
+def test_video_memory_is_never_given_twice(machine: Host) -> None:
     machine.memory.hold("x", 100 * 1024 * MIB)
     assert machine.memory.free() == 0
     machine.memory.hold("x", 0)

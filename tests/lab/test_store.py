@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from remediation_lab.host.host import Host
 from remediation_lab.ollama import registry, shelf
 from remediation_lab.ollama.damage import Damage
 from remediation_lab.ollama.disk import DiskStore
 from remediation_lab.ollama.models import ModelStore
+from remediation_lab.scenarios.faults import FOLDER, MODEL
 from remediation_lab.wire import Json
-from remediation_lab.world.faults import FOLDER, MODEL
-from remediation_lab.world.machine import Machine
 from tests.lab.conftest import made
 
 OLLAMA = "ai-native-ollama"
@@ -28,17 +28,17 @@ MANIFEST = f"{MODELS}/manifests/registry.ollama.ai/library/mistral/7b-instruct-q
 VOLUME = "activia1_ollama_data"
 
 
-def docker(machine: Machine, *words: str) -> tuple[int, str, str]:
+def docker(machine: Host, *words: str) -> tuple[int, str, str]:
     done = machine.call("run", argv=["docker", *words], cwd=FOLDER, timeout=3600)
     return done["rc"], base64.b64decode(done["stdout"]).decode(), base64.b64decode(done["stderr"]).decode()
 
 
-def post(machine: Machine, path: str, **body: Json) -> list[dict[str, Any]]:
+def post(machine: Host, path: str, **body: Json) -> list[dict[str, Any]]:
     value = machine.network.request(method="POST", url=f"http://localhost:11434{path}", body=json.dumps(body), timeout=3600)
     return [json.loads(line) for line in base64.b64decode(value["body"]).splitlines()]
 
 
-def weights(machine: Machine) -> str:
+def weights(machine: Host) -> str:
     manifest = json.loads(docker(machine, "exec", OLLAMA, "cat", MANIFEST)[1])
     return next(each["digest"] for each in manifest["layers"] if each["mediaType"].endswith("model"))
 
@@ -127,7 +127,7 @@ def test_a_small_blob_that_is_moved_away_is_missed_until_it_is_there_again(layer
         assert post(machine, "/api/generate", model=MODEL, prompt="x", stream=False)[0]["done"]
 
 
-def names(machine: Machine) -> list[str]:
+def names(machine: Host) -> list[str]:
     answer = machine.network.request(method="GET", url="http://localhost:11434/api/tags", body=None, timeout=3600)
     return [each["name"] for each in json.loads(base64.b64decode(answer["body"]))["models"]]
 
@@ -161,7 +161,7 @@ def test_a_volume_is_copied_removed_and_copied_back_with_the_same_digests() -> N
     assert record["Labels"] == {"by": "test"}
 
 
-def copy(machine: Machine, source: str, target: str, *paths: str, image: str = "ollama/ollama:0.13.5") -> tuple[int, str, str]:
+def copy(machine: Host, source: str, target: str, *paths: str, image: str = "ollama/ollama:0.13.5") -> tuple[int, str, str]:
     mounts = ("--volume", f"{source}:/from:ro", "--volume", f"{target}:/to")
     head = ("run", "--rm", "--pull", "never", "--network", "none", "--user", "0", *mounts, "--entrypoint", "/bin/sh")
     return docker(machine, *head, image, "-c", "# copy", "copy", *(paths or (".",)))

@@ -9,9 +9,9 @@ import json
 
 import pytest
 
+from remediation_lab.scenarios.faults import FOLDER
 from remediation_lab.wire import Refusal
 from remediation_lab.world import booting
-from remediation_lab.world.faults import FOLDER
 from remediation_lab.world.files import PART
 from remediation_lab.world.state import Program
 from tests.lab.asking import VERSION, names, pass_by, probe, rows, run

@@ -11,10 +11,10 @@ import sys
 
 import pytest
 
+from remediation_lab.host.host import Host
 from remediation_lab.powershell import start
 from remediation_lab.powershell.worker import SLICE, Worker, _ChunkSender
 from remediation_lab.wire import Refusal
-from remediation_lab.world.machine import Machine
 from tests.lab import speaking
 from tests.lab.conftest import made
 from tests.lab.speaking import probe, replies, run
@@ -24,11 +24,11 @@ ROWS = {"Name", "LocalUsage", "NonLocalUsage", "DedicatedUsage", "SharedUsage"}
 PS = {"method": "GET", "url": "http://127.0.0.1:11434/api/ps", "body": None, "timeout": 600, "stream": False}
 
 
-def value(machine: Machine, name: str, **data: object) -> object:
+def value(machine: Host, name: str, **data: object) -> object:
     return replies(machine, probe(name, data))[0]["value"]
 
 
-def test_the_greeting_says_what_shell_this_is(machine: Machine) -> None:
+def test_the_greeting_says_what_shell_this_is(machine: Host) -> None:
     (greeting,) = speaking.converse(machine)
     assert greeting.keys() == {"hello", "ps_version", "language_mode", "pid"}
     assert (greeting["hello"], greeting["language_mode"]) == (1, "FullLanguage")
@@ -36,7 +36,7 @@ def test_the_greeting_says_what_shell_this_is(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("opening", [b"not base64!\n", speaking.line(b"worker") + speaking.line({"nonce": "", "protocol": 1})])
-def test_a_wrong_opening_ends_the_shell(machine: Machine, opening: bytes) -> None:
+def test_a_wrong_opening_ends_the_shell(machine: Host, opening: bytes) -> None:
     with pytest.raises(Refusal):
         Worker(machine, io.BytesIO(opening), io.BytesIO()).run()
 
@@ -60,13 +60,13 @@ def test_a_wrong_opening_ends_the_shell(machine: Machine, opening: bytes) -> Non
         ),
     ],
 )
-def test_the_keys_of_plain_probes(machine: Machine, name: str, keys: set[str]) -> None:
+def test_the_keys_of_plain_probes(machine: Host, name: str, keys: set[str]) -> None:
     found = value(machine, name)
     assert isinstance(found, dict)
     assert found.keys() == keys
 
 
-def test_the_keys_of_the_gpu_probe_and_what_wddm_hides(machine: Machine) -> None:
+def test_the_keys_of_the_gpu_probe_and_what_wddm_hides(machine: Host) -> None:
     found = replies(machine, probe("gpu", {"fields": FIELDS, "fallback": FIELDS[:3]}))[0]["value"]
     assert found.keys() == {"rc", "stdout", "stderr", "fields", "process_memory", "adapter_memory", "counters_error", "Problems"}
     assert len(found["stdout"].strip().split(", ")) == len(found["fields"]) == len(FIELDS)
@@ -80,7 +80,7 @@ def test_the_keys_of_the_gpu_probe_and_what_wddm_hides(machine: Machine) -> None
 
 
 @pytest.mark.parametrize("path", ["api/ps", "none"])
-def test_a_streamed_answer_is_whole_with_its_rest(machine: Machine, path: str) -> None:
+def test_a_streamed_answer_is_whole_with_its_rest(machine: Host, path: str) -> None:
     asked = {**PS, "url": f"http://127.0.0.1:11434/{path}"}
     plain = replies(machine, probe("http", asked))[0]["value"]
     frames = speaking.converse(machine, speaking.request({"op": "nothing"}, probe("http", {**asked, "tell": True}), number=7))
@@ -102,20 +102,20 @@ def test_waiting_chunks_leave_when_a_frame_is_full(monkeypatch: pytest.MonkeyPat
     assert frames.size == 3 + 3 * (SLICE // 4)
 
 
-def test_an_unknown_field_fails_the_query_and_the_fallback_is_used(machine: Machine) -> None:
+def test_an_unknown_field_fails_the_query_and_the_fallback_is_used(machine: Host) -> None:
     found = replies(machine, probe("gpu", {"fields": ["name", "no.such"], "fallback": ["name"]}))[0]["value"]
     assert (found["rc"], found["fields"]) == (0, ["name"])
     assert replies(machine, probe("gpu", {"fields": ["no.such"], "fallback": []}))[0]["value"]["rc"] == 2
 
 
-def test_the_keys_of_processes(machine: Machine) -> None:
+def test_the_keys_of_processes(machine: Host) -> None:
     found = replies(machine, probe("processes"))[0]["value"]["Processes"]
     keys = {"ProcessId", "ParentProcessId", "Name", "ExecutablePath", "SessionId", "CreationDate", "Owner", "Service", "Runner"}
     assert all(row.keys() == keys for row in found)
     assert {0, 1} == {row["SessionId"] for row in found}
 
 
-def test_http_answers_and_refuses(machine: Machine) -> None:
+def test_http_answers_and_refuses(machine: Host) -> None:
     found = replies(machine, probe("http", PS))[0]["value"]
     assert found.keys() == {"status", "body", "elapsed", "first_byte"}
     assert json.loads(base64.b64decode(found["body"]))["models"][0]["name"].startswith("mistral")
@@ -123,7 +123,7 @@ def test_http_answers_and_refuses(machine: Machine) -> None:
     assert refused["error"]["kind"] == "refused"
 
 
-def test_a_request_that_takes_too_long_is_a_timeout(machine: Machine) -> None:
+def test_a_request_that_takes_too_long_is_a_timeout(machine: Host) -> None:
     body = json.dumps({"model": "mistral:7b-instruct-q4_K_M", "prompt": "x"})
     found = replies(
         machine, probe("http", {**PS, "url": "http://127.0.0.1:11434/api/generate", "method": "POST", "body": body, "timeout": 1})
@@ -131,7 +131,7 @@ def test_a_request_that_takes_too_long_is_a_timeout(machine: Machine) -> None:
     assert found[0]["value"]["error"]["kind"] == "timeout"
 
 
-def test_generate_samples_both_processors(machine: Machine) -> None:
+def test_generate_samples_both_processors(machine: Host) -> None:
     body = json.dumps({"model": "mistral:7b-instruct-q4_K_M", "prompt": "x", "options": {"num_predict": 8}})
     data = {"url": "http://127.0.0.1:11434/api/generate", "body": body, "timeout": 60, "sample": True}
     found = replies(machine, probe("generate", data))[0]["value"]
@@ -142,7 +142,7 @@ def test_generate_samples_both_processors(machine: Machine) -> None:
     assert 0 < found["first_byte"] < found["elapsed"]
 
 
-def test_a_script_is_sent_once_and_requested_if_it_is_missing(machine: Machine) -> None:
+def test_a_script_is_sent_once_and_requested_if_it_is_missing(machine: Host) -> None:
     asked, sent, known = replies(machine, probe("session", script=None), probe("session"), probe("session", script=None))
     assert asked["error"]["kind"] == "need-script"
     assert sent == known
@@ -150,13 +150,13 @@ def test_a_script_is_sent_once_and_requested_if_it_is_missing(machine: Machine) 
     assert replies(machine, wrong)[0]["error"]["kind"] == "error"
 
 
-def test_what_is_unknown_is_said_and_the_others_go_on(machine: Machine) -> None:
+def test_what_is_unknown_is_said_and_the_others_go_on(machine: Host) -> None:
     found = replies(machine, run("nosuch.exe"), probe("nosuch"), {"op": "nosuch"}, {"op": "run"}, run("hostname"))
     assert [reply.get("error", {}).get("kind") for reply in found] == ["not-found", "error", "error", "error", None]
     assert speaking.text(found[-1]) == "LAPTOP-07\r\n"
 
 
-def test_arguments_stdin_and_codes_pass_unharmed(machine: Machine) -> None:
+def test_arguments_stdin_and_codes_pass_unharmed(machine: Host) -> None:
     words = ["two words", "", 'quote"d', "%PATH%", "a&b|c", "back\\", "grün \U0001f600", "\u2018\u2019"]
     frames = json.loads(speaking.text(replies(machine, run("lab-echo", *words, stdin=bytes(range(256)), cwd="C:\\dev"))[0]))
     assert (frames["argv"], frames["cwd"]) == (words, "C:\\dev")
@@ -165,11 +165,11 @@ def test_arguments_stdin_and_codes_pass_unharmed(machine: Machine) -> None:
     assert (failed["rc"], speaking.text(failed, "stderr")) == (3762504530, "bad")
 
 
-def test_a_program_that_does_not_end_is_a_timeout(machine: Machine) -> None:
+def test_a_program_that_does_not_end_is_a_timeout(machine: Host) -> None:
     assert replies(machine, run("lab-echo", "--sleep", "600", timeout=5))[0]["error"]["kind"] == "timeout"
 
 
-def test_big_output_leaves_in_frames_before_the_reply(machine: Machine) -> None:
+def test_big_output_leaves_in_frames_before_the_reply(machine: Host) -> None:
     size = 2 * SLICE + 17
     _, *frames, reply = speaking.converse(
         machine, speaking.request(run("hostname"), run("lab-echo", "--bytes", str(size)), number=9)
@@ -179,7 +179,7 @@ def test_big_output_leaves_in_frames_before_the_reply(machine: Machine) -> None:
     assert whole == (bytes(range(256)) * (size // 256 + 1))[:size]
 
 
-def test_jobs_run_on_and_are_polled(machine: Machine) -> None:
+def test_jobs_run_on_and_are_polled(machine: Host) -> None:
     begin = {**run("lab-echo", "--sleep", "2000", "--rc", "7", "x", timeout=90000), "op": "start", "wait": 0}
     started = replies(machine, begin)[0]
     job = started["job"]
@@ -190,7 +190,7 @@ def test_jobs_run_on_and_are_polled(machine: Machine) -> None:
     assert (after["error"]["kind"], stopped["error"]["kind"]) == ("not-found", "not-found")
 
 
-def test_a_short_program_ends_with_its_start_and_a_last_poll_ends_a_job(machine: Machine) -> None:
+def test_a_short_program_ends_with_its_start_and_a_last_poll_ends_a_job(machine: Host) -> None:
     short = replies(machine, {**run("hostname"), "op": "start", "wait": 5})[0]
     assert (short["done"], short["rc"], speaking.text(short)) == (True, 0, "LAPTOP-07\r\n")
     begin = {**run("lab-echo", "--sleep", "900000", timeout=990000), "op": "start", "wait": 0}
@@ -200,7 +200,7 @@ def test_a_short_program_ends_with_its_start_and_a_last_poll_ends_a_job(machine:
     assert (ended["done"], after["error"]["kind"]) == (False, "not-found")
 
 
-def test_stdin_comes_in_slices(machine: Machine) -> None:
+def test_stdin_comes_in_slices(machine: Host) -> None:
     begin = {**run("lab-echo", "--cat", stdin=b"one "), "op": "start", "wait": 0, "more": True}
     job = replies(machine, begin)[0]["job"]
     feed = {"op": "poll", "job": job, "wait": 60, "stdin": base64.b64encode(b"two ").decode(), "more": True}
@@ -208,13 +208,13 @@ def test_stdin_comes_in_slices(machine: Machine) -> None:
     assert (first["fed"], first["done"], second["done"], speaking.text(second)) == (True, False, True, "one two two ")
 
 
-def test_a_request_that_cannot_be_read_is_answered_and_the_next_one_too(machine: Machine) -> None:
+def test_a_request_that_cannot_be_read_is_answered_and_the_next_one_too(machine: Host) -> None:
     lines = (speaking.line(b'{"id": 7, "calls": ['), b"no base64!\n", speaking.request(run("hostname"), number=8))
     _, broken, nothing, fine = speaking.converse(machine, *lines)
     assert (broken["id"], broken["error"]["kind"], nothing["id"], fine["id"]) == (7, "error", None, 8)
 
 
-def test_a_server_that_hangs_is_waited_for_once_in_a_request(machine: Machine) -> None:
+def test_a_server_that_hangs_is_waited_for_once_in_a_request(machine: Host) -> None:
     body = json.dumps({"model": "mistral:7b-instruct-q4_K_M", "prompt": "x"})
     slow = {**PS, "url": "http://127.0.0.1:11434/api/generate", "method": "POST", "body": body, "timeout": 1}
     hung = {**probe("http", slow), "server": "127.0.0.1:11434"}
@@ -225,7 +225,7 @@ def test_a_server_that_hangs_is_waited_for_once_in_a_request(machine: Machine) -
     assert replies(machine, there)[0]["value"]["status"] == 200  # the next request asks the server again
 
 
-def test_files_are_read_and_written_in_slices(machine: Machine) -> None:
+def test_files_are_read_and_written_in_slices(machine: Host) -> None:
     path, content = "C:\\dev\\activia1\\.env", b"first\nsecond\n"
     before = replies(machine, {"op": "read", "path": "c:/DEV/activia1/.env", "offset": 0, "limit": 10, "tail": False})[0]
     assert (len(base64.b64decode(before["content"])), before["offset"]) == (10, 0)
@@ -275,7 +275,7 @@ def test_the_program_itself_without_a_lab_plays_a_default_machine() -> None:
 
 
 def test_a_shell_in_a_lab_starts_without_the_machine_model() -> None:
-    code = "import sys, remediation_lab.powershell.__main__; print([name for name in sys.modules if 'lab.world' in name or name in ('yaml', 'spnego')])"
+    code = "import sys, remediation_lab.powershell.__main__; print([name for name in sys.modules if name.startswith(('remediation_lab.world', 'remediation_lab.host')) or name in ('yaml', 'spnego')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60, text=True)
     assert done.stdout.strip() == "[]"
 

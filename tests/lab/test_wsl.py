@@ -9,28 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from remediation_lab.world import worlds
-from remediation_lab.world.machine import Machine
+from remediation_lab.host.host import Host
+from remediation_lab.scenarios import worlds
+from remediation_lab.scenarios.wsl import CONFIG, FAULTS, MODEL, NAME
 from remediation_lab.world.state import State
-from remediation_lab.world.wsl.faults import CONFIG, FAULTS, MODEL, NAME
 from tests.lab.conftest import NOW
 from tests.lab.product import Events, on
 
 PLAYBOOK = "- hosts: all\n  tasks:\n"
 
 
-def made(fault: str = "healthy") -> Machine:
+def made(fault: str = "healthy") -> Host:
     machine = worlds.machine("wsl-07", "wsl", now=NOW, scale=1000.0, saved=lambda _: None, fault=fault)
     machine.clock.grain = 0.05
     return machine
 
 
-def wsl(machine: Machine, *words: str) -> tuple[int, bytes]:
+def wsl(machine: Host, *words: str) -> tuple[int, bytes]:
     done = machine.call("run", argv=["C:\\Program Files\\WSL\\wsl.exe", *words])
     return done["rc"], base64.b64decode(done["stdout"])
 
 
-def answers(machine: Machine) -> bool:
+def answers(machine: Host) -> bool:
     return "error" not in machine.call(
         "probe", name="http", data={"method": "GET", "url": "http://127.0.0.1:11434/api/version", "timeout": 5}
     )
@@ -70,7 +70,7 @@ def test_the_card_is_charged_to_the_machine_of_wsl_and_comes_back_with_it() -> N
 
 def test_a_machine_comes_back_from_disk() -> None:
     machine = made()
-    again = Machine(State.from_json(json.loads(json.dumps(machine.call("state")))), scale=1000.0)
+    again = Host(State.from_json(json.loads(json.dumps(machine.call("state")))), scale=1000.0)
     assert [each.layers for each in again.serving.servers()[0].runners] == [33]
 
 
@@ -102,7 +102,7 @@ def test_every_fault_has_its_outcome() -> None:
     assert {*REPAIRED, *BY_HAND} == {*FAULTS}
 
 
-def outcome(machine: Machine, folder: Path) -> tuple[str, str, int, tuple[str, ...], str]:
+def outcome(machine: Host, folder: Path) -> tuple[str, str, int, tuple[str, ...], str]:
     """Return cause and cure of the diagnosis; code, applied steps and events of the repair."""
     with on(machine, folder) as remediate:
         _, found = remediate("diagnose")
@@ -134,7 +134,7 @@ def test_what_ends_with_advice(fault: str, tmp_path: Path) -> None:
     assert json.dumps(advice)[1:-1] in events  # the runbook ends with it
 
 
-def play(machine: Machine, folder: Path, *tasks: str) -> tuple[int, Events]:
+def play(machine: Host, folder: Path, *tasks: str) -> tuple[int, Events]:
     playbook = folder / "play.yml"
     playbook.write_text(PLAYBOOK + "".join(f"    - {each}\n" for each in tasks), encoding="utf-8")
     with on(machine, folder) as remediate:

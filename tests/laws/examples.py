@@ -24,6 +24,7 @@ from tests.engine.fakes.examples import (
     left_by_a_client,
     linux_engine,
     manifest,
+    native_unit,
     occupied,
     on_desktop,
     stack,
@@ -66,13 +67,6 @@ def with_distributions(*names: str) -> World:
     """Return the host on which these distributions of WSL run since the boot."""
     world = stack()
     world.distributions = [WslDistribution(name, 2, running=True, started=BOOT) for name in names]
-    return world
-
-
-def native_unit() -> World:
-    """Return the host whose unit runs since the boot."""
-    world = unit()
-    world.start("ollama", pid=1, started=BOOT, session_id=None)
     return world
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from remediation.diagnosis.advice.cures import cure_of
+from remediation.diagnosis.advice.cures import cure_of, likely_cures
 from remediation.diagnosis.advice.missing import to_collect
 from remediation.diagnosis.diagnose import derive
 from remediation.diagnosis.evidence import Evidence, Piece
@@ -89,6 +89,21 @@ def test_a_cure_names_nothing_that_the_host_lacks(kind: str, environment: str) -
     wrong = {entry.id: found for entry in possible if (found := lacking(kind, cure_of(entry, facts, seen)))}
     assert wrong == {}
     assert len(possible) > 60
+
+
+CARDS = ("NVIDIA GeForce RTX 3060", "AMD Radeon RX 6700 XT", "Intel Arc A770", "NVIDIA Jetson Orin Nano")
+PART = "llama3:8b 365c 6.0 GB 40%/60% CPU/GPU 4096 4 minutes from now"
+DIED = 'time=2026-03-01T10:00:09.000Z level=INFO source=sched.go:453 msg="Load failed" error="llama runner process has terminated: exit status 2"'
+WORKS = "| NVIDIA-SMI 560.35.03    Driver Version: 560.35.03    CUDA Version: 12.6 |\n|   0  NVIDIA GeForce RTX 3060   Off | 00000000:01:00.0 Off | N/A |"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("card", CARDS)
+def test_the_likeliest_cures_name_nothing_that_the_host_lacks(kind: str, card: str) -> None:
+    texts = ((), (Piece("ollama_ps", PART),), (Piece("server_log", DIED),), (Piece("nvidia_smi", WORKS),))
+    seen = [read_evidence(replace(KINDS[kind].evidence, gpu=card, pieces=pieces)) for pieces in texts]
+    cures = [likely_cures(derive(one), one) for one in seen]
+    assert [found for cure in cures if (found := lacking(kind, cure))] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

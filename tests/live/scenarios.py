@@ -41,7 +41,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "A9 GPU libraries missing": Scenario("cause and cure, no change", f"{_ENDINGS}::test_missing_libraries_are_named_and_nothing_is_changed"),
     "A10 blob cut, offline": Scenario("clean failure, nothing touched", _DAMAGED, "cut"),
     "A11 blob missing, offline": Scenario("clean failure, nothing touched", _DAMAGED, "lose"),
-    "A12 two models, one asked for few layers": Scenario("this one reloaded, the other untouched", f"{_HERE}::test_the_other_model_stays_as_it_is"),
+    "A12 two models, one with a request for few layers": Scenario("this one reloaded, the other untouched", f"{_HERE}::test_the_other_model_stays_as_it_is"),
     "A12b two models loaded, none named": Scenario("asks which", f"{_SERVICE}::test_two_models_without_a_named_one_are_an_error_and_nothing_is_changed"),
     "A13 OLLAMA_KEEP_ALIVE=-1": Scenario("repaired, still loaded for good", _FOR_EVER),
     "A13z OLLAMA_KEEP_ALIVE=0": Scenario("load_latency, nothing broken", f"{_SERVICE}::test_a_server_that_keeps_no_model_is_not_left_with_one_for_long"),

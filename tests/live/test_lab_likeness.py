@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from remediation_lab.world import scenario
-from remediation_lab.world.faults import FOLDER
-from remediation_lab.world.machine import Machine
+from remediation_lab.host.host import Host
+from remediation_lab.scenarios import docker_desktop as scenario
+from remediation_lab.scenarios.faults import FOLDER
 from tests.support import bed
 from tests.support.project import CONTAINER, FILES, GUIDE, Project
 
@@ -57,16 +57,16 @@ def record(text: str, name: str = "") -> Any:  # any JSON document
 
 
 @pytest.fixture(scope="module")
-def machine() -> Machine:
+def machine() -> Host:
     return scenario.machine("laptop-07", now=time.time(), scale=2000, saved=lambda _: None, fault="num-gpu-1")
 
 
-def in_lab(machine: Machine, *words: str) -> tuple[int, str, str]:
+def in_lab(machine: Host, *words: str) -> tuple[int, str, str]:
     done = machine.call("run", argv=["docker", *words], cwd=FOLDER, timeout=600)
     return done["rc"], base64.b64decode(done["stdout"]).decode(), base64.b64decode(done["stderr"]).decode()
 
 
-def test_json_answers_have_the_real_fields_and_types(guide_project: Project, machine: Machine) -> None:
+def test_json_answers_have_the_real_fields_and_types(guide_project: Project, machine: Host) -> None:
     bed.num_gpu_1(guide_project)
     volume = f"{guide_project.folder.name}_ollama_data"
     differing: dict[str, list[str]] = {}
@@ -99,7 +99,7 @@ def test_json_answers_have_the_real_fields_and_types(guide_project: Project, mac
     assert differing == {}
 
 
-def test_a_project_resolves_to_the_very_same_document(guide_project: Project, machine: Machine) -> None:
+def test_a_project_resolves_to_the_very_same_document(guide_project: Project, machine: Host) -> None:
     guide_project.write(GUIDE)
     folder = f"C:\\dev\\{guide_project.folder.name}"
     for path in guide_project.folder.iterdir():
@@ -109,7 +109,7 @@ def test_a_project_resolves_to_the_very_same_document(guide_project: Project, ma
     assert json.loads(base64.b64decode(done["stdout"])) == json.loads(real)
 
 
-def test_lines_have_the_real_form(guide_project: Project, machine: Machine) -> None:
+def test_lines_have_the_real_form(guide_project: Project, machine: Host) -> None:
     bed.healthy(guide_project)
     blobs = "/root/.ollama/models/blobs"
     for words, form in (
@@ -130,7 +130,7 @@ def test_lines_have_the_real_form(guide_project: Project, machine: Machine) -> N
     assert all(stamp.match(line) for text in (real.stdout, real.stderr, out, err) for line in text.splitlines())
 
 
-def test_what_goes_wrong_has_the_real_code_and_words(guide_project: Project, machine: Machine) -> None:
+def test_what_goes_wrong_has_the_real_code_and_words(guide_project: Project, machine: Host) -> None:
     bed.not_loaded(guide_project)
     blob = "/root/.ollama/models/blobs/sha256-x"
     for words in (

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from remediation.model.event import Event
 from remediation.report.html import html
 from tests.report import stream
-from tests.report.page.test_page import fleet
+from tests.report.page.test_page import fleet, of_host
 from tests.support.parts import need_program
 
 pytestmark = pytest.mark.live
@@ -46,10 +47,10 @@ const found = []; addEventListener("message", (event) => { found.push(event.data
 </script>"""
 
 
-def browse(file: Path, folder: Path) -> str:
+def browse(file: Path, folder: Path, what: str = "--dump-dom") -> str:
     browser = need_program("chromium", "chromium")
     done = subprocess.run(
-        [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", "--window-size=1400,900", "--dump-dom", file.as_uri()],
+        [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", "--window-size=1400,900", what, file.as_uri()],
         capture_output=True, text=True, encoding="utf-8", check=True, timeout=90,
     )  # fmt: skip
     return done.stdout
@@ -78,6 +79,32 @@ def test_the_page_of_a_fleet_filters_and_sorts(tmp_path: Path) -> None:
         assert (one["over"], one["sideways"], one["fetched"]) == ([], 0, 0)
         assert (one["filtered"], one["count"], one["shown"]) == (["dev-003", "dev-008"], "2 of 10 hosts", 2)
         assert (one["sorted"][0], one["sorted"][-1], one["sort"]) == ("dev-009", "dev-000", "descending")
+
+
+def odd_fleet() -> list[Event]:
+    """A fleet with every outcome, long names, and names in other scripts."""
+    outcomes = ["", "blocked", "failed", "unreachable", "skipped", "timed-out", "unverified"]
+    names = ["gpu-höst-東京-07", "gpu-07.a-long-name-that-a-cloud-gave.region-eu-central-1.compute.internal.example", "מחשב-7"]
+    names += [f"dev-{number}" for number in range(len(outcomes) - len(names))]
+    events = [stream.run_start(*names)]
+    for name, outcome in zip(names, outcomes, strict=True):
+        advice = f"add --max-risk disruptive --limit {name}" if outcome == "blocked" else ""
+        events += of_host(name, outcome=outcome, reason="x" * 200 if outcome == "failed" else outcome, next_step=advice)
+    return [*events, stream.run_end(*names, code=3)]
+
+
+def test_long_names_and_many_outcomes_fit_every_width(tmp_path: Path) -> None:
+    for one in measured(html(odd_fleet()), tmp_path):
+        assert (one["over"], one["sideways"]) == ([], 0)
+
+
+@pytest.mark.parametrize(("hosts", "most"), [(1, 2), (12, 3)])
+def test_print_holds_the_summary_and_the_open_hosts(hosts: int, most: int, tmp_path: Path) -> None:
+    """A host longer than a page begins below the heading; closed hosts of a fleet are one line each."""
+    (tmp_path / "run.html").write_text(html(stream.whole() if hosts == 1 else fleet(hosts)), encoding="utf-8")
+    browse(tmp_path / "run.html", tmp_path, f"--print-to-pdf={tmp_path / 'run.pdf'}")
+    pages = re.findall(rb"/Type /Page\b", (tmp_path / "run.pdf").read_bytes())
+    assert 1 <= len(pages) <= most
 
 
 def test_the_policy_lets_the_pages_own_script_run(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from remediation.engine.journal.history import runs
-from remediation.model.event import Event
 from tests.steps.on_engine import registry
 from tests.support.engine import IMAGE
+from tests.support.killed_run import in_words
 from tests.support.loaded import python
 from tests.support.project import CONTAINER, HEALTHY, MODEL, Project
 
@@ -66,20 +66,20 @@ class Bed:
         assert "Traceback" not in done.stderr, done.stderr
         return Ended(done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.endswith("}")])
 
-    def play(self, *, dies_at: int = 0, when: str = "after") -> Ended:
-        """Play the runbook; with `dies_at` its process kills itself at that event."""
+    def play(self, *, dies_at: str = "", when: str = "after") -> Ended:
+        """Play the runbook; with `dies_at` its process kills itself at that event, given by its number or its first words."""
         words = ("play", str(ROOT / "playbooks/recreate-volume.yml"), "--inventory", str(ROOT / "inventory/local.yml"))
         given = ("-e", json.dumps({"model": MODEL, "registry": self.mirror}))
         if not dies_at:
             return self.start(*words, *given)
-        return self.start(*words, *given, module="tests.support.killed_run", before=(str(dies_at), when))
+        return self.start(*words, *given, module="tests.support.killed_run", before=(dies_at, when))
 
     def last_run(self) -> str:
         return runs(self.runs)[0].run
 
     def last_events(self) -> list[str]:
         """Return what the journal of the last run says, in words."""
-        return [_words(event) for event in runs(self.runs)[0].events]
+        return [in_words(event) for event in runs(self.runs)[0].events]
 
     def volumes(self) -> dict[str, Files]:
         """Return the files of every volume as their content hashes, read from the engine and not from the run's events."""
@@ -99,12 +99,6 @@ class Bed:
         for name in self.volumes():
             if "-saved-" in name:
                 self.project.engine.docker("volume", "rm", name)
-
-
-def _words(event: Event) -> str:
-    change = event.data.get("change")
-    of = f": {change['summary']}" if change else f": {event.task}" if event.kind.startswith("task") else ""
-    return f"{event.kind}{of}"
 
 
 @pytest.fixture
@@ -160,7 +154,7 @@ def left(volumes: Mapping[str, Files], whole: Files) -> str:
     return ", ".join(f"{name} {number}/{len(whole)}" for name, number in held.items()) or "no volume"
 
 
-def killed(half: Bed, at: int, *, when: str, then: str, whole: Files, own: set[str]) -> Row | None:
+def killed(half: Bed, at: str, *, when: str, then: str, whole: Files, own: set[str]) -> Row | None:
     """Kill a run at an event, go on or take it back, and compare; None where it ended before."""
     half.forget()
     shutil.rmtree(half.environment["REMEDIATION_LEASE_FOLDER"], ignore_errors=True)  # as if what a dead run holds had expired
@@ -189,24 +183,19 @@ def killed(half: Bed, at: int, *, when: str, then: str, whole: Files, own: set[s
     return row
 
 
-def start_of(half: Bed) -> tuple[Files, set[str], list[str]]:
-    """Return the files at the start, those of no registry, and the events of an undisturbed run."""
+def start_of(half: Bed) -> tuple[Files, set[str]]:
+    """Return the files at the start, and those of no registry."""
     whole = half.volumes()[VOLUME]
-    own = own_files(half.project, whole)
-    calm = half.play()
-    assert calm.code == 0, calm.excerpt
-    assert half.volumes()[VOLUME] == whole
-    return whole, own, half.last_events()
+    return whole, own_files(half.project, whole)
 
 
 @pytest.mark.timeout(400)
 def test_killed_at_some_events_no_model_is_lost(half: Bed) -> None:
-    whole, own, events = start_of(half)
-    for start, when, then in (
+    whole, own = start_of(half)
+    for at, when, then in (
         ("change_end: remove volume", "after", "resume"),
         ("change_end: restore", "before", "undo"),
     ):
-        at = next(number for number, event in enumerate(events, 1) if event.startswith(start))
         row = killed(half, at, when=when, then=then, whole=whole, own=own)
         assert row is not None
         assert (row.equal, row.lost) == (True, ()), str(row)
@@ -217,8 +206,13 @@ def test_killed_at_some_events_no_model_is_lost(half: Bed) -> None:
 @pytest.mark.parametrize("then", ["resume", "undo"])
 @pytest.mark.parametrize("when", ["after", "before"])
 def test_killed_at_every_event_no_model_is_lost(half: Bed, when: str, then: str) -> None:
-    whole, own, events = start_of(half)
-    points = [number for number, event in enumerate(events, 1) if when == "after" or event.startswith("change_end")]
+    whole, own = start_of(half)
+    calm = half.play()
+    assert calm.code == 0, calm.excerpt
+    assert half.volumes()[VOLUME] == whole
+    points = [
+        str(number) for number, event in enumerate(half.last_events(), 1) if when == "after" or event.startswith("change_end")
+    ]
     rows = [killed(half, at, when=when, then=then, whole=whole, own=own) for at in points]
     bad = [str(row) for row in rows if row is not None and (row.lost or not row.equal)]
     assert not bad, "\n".join(bad)
@@ -230,19 +224,16 @@ def test_a_project_of_one_service_is_found_again_while_it_has_no_container(half:
     text = file.read_text(encoding="utf-8")
     file.write_text(f"{text[: text.index('  api:')]}volumes:\n  ollama_data:\n", encoding="utf-8")
     half.project.compose("up", "-d", "--remove-orphans")
-    whole, own, events = start_of(half)
-    at = next(number for number, event in enumerate(events, 1) if event.startswith("change_end: remove volume"))
-    row = killed(half, at, when="after", then="resume", whole=whole, own=own)
+    whole, own = start_of(half)
+    row = killed(half, "change_end: remove volume", when="after", then="resume", whole=whole, own=own)
     assert row is not None
     assert (row.equal, row.lost) == (True, ()), str(row)
 
 
 @pytest.mark.timeout(300)
 def test_a_copy_that_a_dead_controller_left_half_way_is_no_hindrance(half: Bed) -> None:
-    whole, own, events = start_of(half)
-    at = next(number for number, event in enumerate(events, 1) if event.startswith("change_end: record the content"))
-    half.forget()
-    assert half.play(dies_at=at).code == -signal.SIGKILL
+    whole, own = start_of(half)
+    assert half.play(dies_at="change_end: record the content").code == -signal.SIGKILL
     engine = half.project.engine
     record = json.loads((half.project.folder / ".remediation-volume-activia1-main.json").read_text(encoding="utf-8"))
     name = f"remediation-copy-{record['saved_in']}"

@@ -19,7 +19,6 @@ WRONG = {
     "service: {name: x}": "service: expected one of state, enabled",
     "service: {state: started}": "service: name: is required",
     "systemd: {enabled: true}": "systemd: name: is required",
-    "systemd: {name: x}": "systemd: expected one of state, enabled, masked, daemon_reload, daemon_reexec",
     "uri: {url: 'http://x', method: GET ME}": "uri: method: string should match pattern",
     "win_powershell: {}": "win_powershell: expected either script or path",
     "win_powershell: {script: a, path: b}": "win_powershell: expected either script or path",
@@ -40,6 +39,7 @@ WRONG = {
 }
 FITS = (
     "systemd: {daemon_reload: true}",
+    "systemd: {name: x}",
     "service: {name: x, enabled: false}",
     "service: {name: '{{ x }}', state: '{{ x }}'}",
     "copy: {content: x, dest: /tmp/a, mode: '{{ x }}'}",
@@ -77,6 +77,15 @@ def test_all_wrong_literals_are_reported_at_once_with_their_lines(tmp_path: Path
 @pytest.mark.parametrize("task", FITS)
 def test_what_fits_or_is_a_template_is_accepted(tmp_path: Path, task: str) -> None:
     assert problems(tmp_path, f"{HEAD}    - {task}\n") == []
+
+
+@pytest.mark.parametrize("keyword", ["ignore_errors: true", "failed_when: false"])
+def test_a_task_that_may_fail_is_not_refused_for_its_parameters(tmp_path: Path, keyword: str) -> None:
+    assert problems(tmp_path, f"{HEAD}    - file: {{path: /tmp/a, stat: file}}\n      {keyword}\n") == []
+    inside = "    - block:\n        - file: {path: /tmp/a, stat: file}\n"
+    assert problems(tmp_path, f"{HEAD}{inside}      rescue:\n        - debug:\n") == []
+    (found,) = problems(tmp_path, f"{HEAD}{inside}      always:\n        - debug:\n")
+    assert "did you mean 'state'?" in found[1]
 
 
 def test_parameters_are_checked_together_with_module_defaults(tmp_path: Path) -> None:

@@ -20,13 +20,13 @@ from remediation.connections.calls import Call, Probe, ProbeReply, Reply
 from remediation.connections.worker.connection import WorkerConnection
 from remediation.connections.worker.local_process import ChildChannel
 from remediation.facets.scripts import script
+from remediation_lab.host.host import Host
+from remediation_lab.host.windows import SHELL
+from remediation_lab.owner.owner import ADDRESS, Owner
 from remediation_lab.powershell import interpreter
 from remediation_lab.powershell.start import HOST, WORLD
 from remediation_lab.winrm.server import POWERSHELL
-from remediation_lab.world.machine import Machine
-from remediation_lab.world.owner import ADDRESS, Owner
 from remediation_lab.world.state import State
-from remediation_lab.world.windows import SHELL
 from tests.lab.conftest import made
 from tests.powershell import shell
 
@@ -92,11 +92,11 @@ class _Side:
         self.connection = WorkerConnection("here", _Started(start, words), scripts=script, opening=60.0, greeting=60.0)
 
     @property
-    def machine(self) -> Machine:
+    def machine(self) -> Host:
         return self._owner._machines[NAME]
 
     @machine.setter
-    def machine(self, value: Machine) -> None:
+    def machine(self, value: Host) -> None:
         self._owner._machines[NAME] = value
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class Pair:
         """Make both machines new with a fault."""
         first = made(fault, scale=_SCALE)
         change(first.state)
-        again = Machine(State.from_json(copy.deepcopy(first.call("state"))), scale=_SCALE)
+        again = Host(State.from_json(copy.deepcopy(first.call("state"))), scale=_SCALE)
         again.clock.grain = first.clock.grain
         self.real.machine, self.ours.machine = first, again
 
@@ -170,7 +170,7 @@ class Pair:
         return real.value
 
 
-def left(machine: Machine) -> dict[str, Any]:
+def left(machine: Host) -> dict[str, Any]:
     """Return what a call may have changed: programs, files, messages, the engine."""
     machine.call("clock")
     state = machine.state

@@ -10,7 +10,7 @@ import pytest
 from remediation.connections.calls import Call, Http, Probe, ReadFile, Run, WriteFile
 from remediation.facets.scripts import source
 from remediation_lab.programs import nvidia_smi
-from remediation_lab.world.faults import FAULTS, FOLDER, MODEL
+from remediation_lab.scenarios.faults import FAULTS, FOLDER, MODEL
 from remediation_lab.world.state import State
 from tests.powershell.lab import Pair, plain
 

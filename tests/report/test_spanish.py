@@ -29,7 +29,7 @@ DIAGNOSIS = {
             "quotes": [{"where": "server.log:33", "text": "load_tensors: offloaded 1/33 layers to GPU"}],
             "cure": "Close what uses the card, the largest first (`nvidia-smi` lists the programs; here a.exe, which holds 2.2 GiB of the card), "
             "then reload the model: until it is reloaded it keeps its layers, even if memory is freed. Where nothing may be closed, take a "
-            "smaller model, a harder quantisation or a lower num_ctx that fits what is left.",
+            "smaller model, a harder quantisation or a lower num_ctx that fits the free memory.",
             "confirm": "more memory is free at the next load, and all layers are placed",
         }
     ],

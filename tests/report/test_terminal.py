@@ -319,7 +319,7 @@ def test_the_end_of_a_fleet_run_says_what_to_do_about_failures() -> None:
 def test_a_fleet_gets_one_line_per_host_and_the_causes_counted() -> None:
     hosts = ["dev-01", "dev-02", "dev-03"]
     unreachable = [
-        stream.event("host_end", 9, host="dev-03", outcome="unreachable", reason="no route"),
+        stream.event("host_end", 9, host="dev-03", outcome="unreachable", reason="dev-03: no route"),
     ]
     events = [
         stream.run_start(*hosts),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.report.text import NARROWEST, Line
+from remediation.report.text import NARROWEST, Line, shortened
 
 LEAD = "  found     vram_occupied 0.92      "
 TEXT = "chrome.exe 2.2 GiB, Discord.exe 1.8 GiB hold the card"
@@ -26,3 +26,9 @@ def test_what_is_to_be_copied_is_never_cut() -> None:
     command = "sudo install -d -m 1777 " + "/srv/leases" * 10
     assert Line(command, lead="    ", verbatim=True, whole=True).rows(40) == [f"    {command}"]
     assert Line(command, verbatim=True).rows(40) == [f"{command[:39]}…"]
+
+
+def test_a_shortened_text_divides_no_word() -> None:
+    text = "recreate ollama (activia1): risk disruptive exceeds the limit safe; wanted all layers"
+    assert shortened(text, 60) == "recreate ollama (activia1): risk … safe; wanted all layers"
+    assert len(shortened("x" * 100, 60)) <= 60

@@ -67,7 +67,6 @@ CASES = [
     ("vram-occupied", "fix-offload", ["vram.free", "model.reloaded"]),
     ("num-gpu-1", "fix-offload", ["model.reloaded"]),
     ("num-gpu-1-model", "fix-offload", ["model.parameter", "model.reloaded"]),
-    ("llm-library-cuda", "fix-offload", ["ollama.environment", "ollama.reconfigured", "model.reloaded"]),
     ("visible-devices", "fix-offload", ["ollama.environment", "ollama.reconfigured", "model.reloaded"]),
     ("gpu-overhead", "fix-offload", ["ollama.environment", "ollama.reconfigured", "model.reloaded"]),
     ("num-parallel-8", "fix-offload", ["ollama.environment", "ollama.reconfigured", "model.reloaded"]),
@@ -86,12 +85,11 @@ CASES = [
     ("healthy", "quantise-down", []),
     ("card-tight", "quantise-down", ["model.smaller", "env_file.set", "service.recreated", "model.reloaded"]),
     ("card-tight", "fix-offload", ["model.smaller", "env_file.set", "service.recreated", "model.reloaded"]),
-    ("healthy", "verify", ["model.responds"]),
 ]
 
 
-ALIKE = ("visible-devices", "gpu-overhead", "num-parallel-8", "context-request")
-"""Faults that fix-offload cures by the same steps as another one of the table."""
+ALIKE = ("visible-devices", "gpu-overhead", "num-parallel-8", "context-32768", "context-request")
+"""Faults that fix-offload cures by the same steps as another one here."""
 
 
 @pytest.mark.parametrize(
@@ -123,17 +121,12 @@ def test_the_volume_is_recreated_with_the_hosts_name_alone(lab: Lab) -> None:
 
 def test_an_edit_is_rolled_back(lab: Lab) -> None:
     code, events = lab("llm-library-cuda", "fix-offload.yml")
-    assert code == 0, excerpt(events)
+    assert (code, layers(events)) == (0, [33, 33]), excerpt(events)
+    assert steps(events) == ["ollama.environment", "ollama.reconfigured", "model.reloaded"]
     code, events = lab(None, "rollback.yml")
     assert code == 0, excerpt(events)
     assert steps(events) == ["file.restored", "stack.up", "model.reloaded"]
     assert layers(events) == [0, 33]
-
-
-def test_diagnose_changes_nothing(lab: Lab) -> None:
-    _, events = lab("vram-occupied", "diagnose.yml")
-    assert steps(events) == []
-    assert "chrome.exe" in excerpt(events)
 
 
 def test_verify_says_what_does_not_hold(lab: Lab) -> None:

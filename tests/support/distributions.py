@@ -51,16 +51,17 @@ class Scratch:
         state = {name: str(self.home / name) for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "REMEDIATION_LEASE_FOLDER")}
         return run(program, *words, cwd=self.folder, HOME=str(self.home), **state)
 
-    def install(self, wheel: Path) -> None:
-        python = self.home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-        done = run(python, "-m", "pip", "install", "-q", "--no-index", "--no-deps", wheel, cwd=self.folder)
+    def install(self, *wheels: Path) -> None:
+        """Install wheels with this environment's pip; modules are compiled when they are first used."""
+        options = ("-q", "--no-index", "--no-deps", "--no-compile")
+        done = run(sys.executable, "-m", "pip", "--python", self.home, "install", *options, *wheels, cwd=self.folder)
         assert done.returncode == 0, done.stderr
 
 
 def make_scratch(folder: Path) -> Scratch:
     """Make an environment whose dependencies are this one's: all of its site-packages except what the checkout put there."""
     home, shared = folder / "venv", folder / "dependencies"
-    venv.create(home, with_pip=True)
+    venv.create(home)
     shared.mkdir()
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         if not OURS.match(entry.name):

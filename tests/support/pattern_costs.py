@@ -50,6 +50,8 @@ class _State:
 class _Check:
     def __init__(self, flags: int) -> None:
         self.flags = flags
+        self._known: dict[tuple[str, int], frozenset[str]] = {}
+        """What an item matches, by its code and the identity of its value, which the parsed tree keeps."""
 
     def sequence(
         self, items: Sequence[Item], *, at_start: bool, before: frozenset[str] = frozenset(), within: bool = False
@@ -148,22 +150,25 @@ class _Check:
 
     def characters(self, items: Sequence[Item]) -> frozenset[str]:
         """Return which characters of a small alphabet these items may match."""
-        found: set[str] = set()
-        for code, value in items:
-            name = str(code)
-            if name in REPEATS or name == "POSSESSIVE_REPEAT":
-                found |= self.characters(list(value[2]))
-            elif name == "SUBPATTERN":
-                found |= self.characters(list(value[-1]))
-            elif name == "BRANCH":
-                for branch in value[1]:
-                    found |= self.characters(list(branch))
-            elif name in {"LITERAL", "NOT_LITERAL", "ANY", "IN"}:
-                found |= {each for each in ALPHABET if self._one(code, value, each)}
-        return frozenset(found)
+        return frozenset().union(*(self._item(str(code), value) for code, value in items))
 
-    def _one(self, code: Any, value: Any, character: str) -> bool:
-        name = str(code)
+    def _item(self, name: str, value: Any) -> frozenset[str]:
+        key = name, id(value)
+        if key not in self._known:
+            if name in REPEATS or name == "POSSESSIVE_REPEAT":
+                found = self.characters(list(value[2]))
+            elif name == "SUBPATTERN":
+                found = self.characters(list(value[-1]))
+            elif name == "BRANCH":
+                found = frozenset().union(*(self.characters(list(branch)) for branch in value[1]))
+            elif name in {"LITERAL", "NOT_LITERAL", "ANY", "IN"}:
+                found = frozenset(each for each in ALPHABET if self._one(name, value, each))
+            else:
+                found = frozenset()
+            self._known[key] = found
+        return self._known[key]
+
+    def _one(self, name: str, value: Any, character: str) -> bool:
         if name == "LITERAL":
             return ord(character) == value or (bool(self.flags & re.IGNORECASE) and character.lower() == chr(value).lower())
         if name == "NOT_LITERAL":

@@ -27,9 +27,9 @@ def world() -> World:
         return Client(Path(address), host=host)
     import time  # a shell in a lab must start fast and needs none of this
 
-    from remediation_lab.world import scenario  # see above
+    from remediation_lab.scenarios import docker_desktop  # see above
 
-    return scenario.machine("default", now=time.time(), scale=10.0, saved=lambda _: None)
+    return docker_desktop.machine("default", now=time.time(), scale=10.0, saved=lambda _: None)
 
 
 def encoded(command: str) -> int:

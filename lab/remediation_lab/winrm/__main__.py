@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from remediation_lab.owner.owner import ADDRESS as WORLD_ADDRESS
 from remediation_lab.powershell import interpreter
 from remediation_lab.powershell.start import DELAY, HOST, WORLD
 from remediation_lab.winrm.door import Door
 from remediation_lab.winrm.faults import Fault
 from remediation_lab.winrm.server import PROGRAMS, WinRmServer
 from remediation_lab.wire import Client, Json, Refusal, Service
-from remediation_lab.world.owner import ADDRESS as WORLD_ADDRESS
 
 ADDRESS = "winrm.json"
 _TICK = 1.0

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+from typing import Protocol, cast
 
 from remediation_lab.winrm import soap
 from remediation_lab.winrm.authentication import MUTUAL, SCHEMES, Broken, Connection, basic, subject
-from remediation_lab.winrm.faults import SOAP, Fault
-
-if TYPE_CHECKING:
-    from remediation_lab.winrm.server import WinRmServer
+from remediation_lab.winrm.faults import SOAP, Armed, Fault
+from remediation_lab.winrm.shells import Shells
 
 _TYPE = "application/soap+xml;charset=UTF-8"
+
+
+class Service(Protocol):
+    """What a connection needs of its host's listener."""
+
+    name: str
+    secure: bool
+    faults: Armed
+    closing: threading.Event
+
+    def count(self, what: str) -> None:
+        """Count one more of something."""
+
+    def shells_of(self, connection: socket.socket) -> Shells:
+        """Return the shells that a connection may reach."""
+
+    def answer(self, request: soap.Request, user: str, shells: Shells, fault: Fault | None = None) -> tuple[int, bytes]:
+        """Answer one request with an HTTP status and an envelope."""
+
+    def reboot(self, seconds: float) -> None:
+        """Restart the host."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -25,17 +45,17 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "Microsoft-HTTPAPI/2.0"
     sys_version = ""
     disable_nagle_algorithm = True
-    server: WinRmServer
 
     def setup(self) -> None:
         """Begin with a stranger."""
         super().setup()
         self.peer = Connection()
-        self.shells = self.server.shells_of(self.request)
+        self.service = cast("Service", self.server)
+        self.shells = self.service.shells_of(self.request)
 
     def do_POST(self) -> None:  # a name that http.server looks up
         """Answer one request."""
-        self.server.count("requests")
+        self.service.count("requests")
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.partition("?")[0].rstrip("/") != "/wsman":
             self._send(404)
@@ -43,8 +63,8 @@ class Handler(BaseHTTPRequestHandler):
         header = self.headers.get("Authorization")
         back: str | None = None
         if header is not None:
-            self.server.count("authentication")
-            if self._struck(self.server.faults.at("authentication")):
+            self.service.count("authentication")
+            if self._struck(self.service.faults.at("authentication")):
                 return
             entered, back = self._entered(header)
             if not entered:
@@ -60,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _entered(self, header: str) -> tuple[bool, str | None]:
         """Take an Authorization header; Basic and certificates only over TLS, as AllowUnencrypted is false."""
-        if self.server.secure and isinstance(self.connection, ssl.SSLSocket):
+        if self.service.secure and isinstance(self.connection, ssl.SSLSocket):
             if header.lower().startswith("basic "):
                 self.peer.admit(basic(header))
                 return self.peer.authenticated, None
@@ -71,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _message(self, content: bytes, back: str | None) -> None:
         sealed = (self.headers.get("Content-Type") or "").startswith("multipart/encrypted")
-        if not sealed and not self.server.secure:
+        if not sealed and not self.service.secure:
             # AllowUnencrypted is false: no SOAP fault, only the status (facts/windows 1.3)
             self._send(500, ask=back)
             return
@@ -83,18 +103,18 @@ class Handler(BaseHTTPRequestHandler):
         try:
             request = soap.parse(plain)
         except soap.Fault as fault:
-            self.server.count("faults")
-            self._reply(500, soap.fault("", fault, self.server.name), back, sealed=sealed)
+            self.service.count("faults")
+            self._reply(500, soap.fault("", fault, self.service.name), back, sealed=sealed)
             return
-        fault_of_wire = self.server.faults.at(request.action.rsplit("/", 1)[-1].lower())
+        fault_of_wire = self.service.faults.at(request.action.rsplit("/", 1)[-1].lower())
         if fault_of_wire is not None and not fault_of_wire.processed:
             if self._struck(fault_of_wire):
                 return
             if fault_of_wire.kind in SOAP:
-                self.server.count("faults")
-                self._reply(500, soap.fault(request.message_id, SOAP[fault_of_wire.kind], self.server.name), back, sealed=sealed)
+                self.service.count("faults")
+                self._reply(500, soap.fault(request.message_id, SOAP[fault_of_wire.kind], self.service.name), back, sealed=sealed)
                 return
-        status, message = self.server.answer(request, self.peer.user, self.shells, fault_of_wire)
+        status, message = self.service.answer(request, self.peer.user, self.shells, fault_of_wire)
         if fault_of_wire is None or not self._spoilt(fault_of_wire, message, back, sealed=sealed):
             self._reply(status, message, back, sealed=sealed)
 
@@ -110,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "drop-before":
             self._hang_up()
         elif kind == "reboot":
-            self.server.reboot(fault.seconds)
+            self.service.reboot(fault.seconds)
             self._hang_up()
         elif kind == "http-401":
             self.peer = Connection()
@@ -128,10 +148,10 @@ class Handler(BaseHTTPRequestHandler):
             case "drop-after":
                 self._hang_up()
             case "reboot-after":
-                self.server.reboot(fault.seconds)
+                self.service.reboot(fault.seconds)
                 self._hang_up()
             case "silent":
-                self.server.closing.wait(fault.seconds)
+                self.service.closing.wait(fault.seconds)
                 self._hang_up()
             case "truncated":
                 self._send(200, self.peer.encrypt(message)[1] if sealed else message, kind=_TYPE, ask=back, cut=True)
@@ -141,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
             case "not-encrypted":
                 self._send(200, b"<html><body><hr>Service Unavailable</body></html>", kind="text/html", ask=back)
             case "slow":
-                self.server.closing.wait(fault.seconds)
+                self.service.closing.wait(fault.seconds)
                 return False
             case _:
                 return False
@@ -157,7 +177,7 @@ class Handler(BaseHTTPRequestHandler):
         if ask is not None:
             self.send_header("WWW-Authenticate", ask)
         elif status == 401:  # HTTP's own number
-            for scheme in (*SCHEMES, 'Basic realm="WSMAN"') if self.server.secure else SCHEMES:
+            for scheme in (*SCHEMES, 'Basic realm="WSMAN"') if self.service.secure else SCHEMES:
                 self.send_header("WWW-Authenticate", scheme)
         if body:
             self.send_header("Content-Type", kind)

@@ -10,9 +10,9 @@ from remediation_lab.world import booting
 from remediation_lab.world.clock import MachineClock
 from remediation_lab.world.engine import Engine
 from remediation_lab.world.files import Files
+from remediation_lab.world.guests import Guests
 from remediation_lab.world.native.servers import NativeServers
 from remediation_lab.world.state import Due, State
-from remediation_lab.world.wsl.guests import Guests
 
 _POLICIES = {"always", "unless-stopped"}
 _BOOT_SECONDS = 35.0

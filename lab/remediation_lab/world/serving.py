@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from remediation_lab.ollama.server import OllamaServer
 from remediation_lab.world.engine import Engine
+from remediation_lab.world.guests import Guests
 from remediation_lab.world.native.servers import NativeServers
 from remediation_lab.world.state import State
-from remediation_lab.world.wsl.guests import Guests
 
 
 class Serving:

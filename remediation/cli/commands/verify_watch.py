@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from typing import TextIO
 
 from remediation.cli.context import Session
 from remediation.diagnosis.collect import collect
@@ -26,21 +25,21 @@ FAILED = 2
 GOAL = "model.offloaded"
 
 
-def watch_goal(hosts: Session, seconds: float, *, as_json: bool, stream: TextIO | None = None) -> int:
+def watch_goal(hosts: Session, seconds: float, *, as_json: bool) -> int:
     """Watch for `seconds`; return 0 if the goal held on every host, otherwise 2."""
-    stream = stream or sys.stdout
     names = hosts.selected()
     until = time.monotonic() + seconds
     if not as_json:
-        stream.write(f"{gettext('watching for {time}', time=duration(seconds))}\n")
-        stream.flush()
+        sys.stdout.write(f"{gettext('watching for {time}', time=duration(seconds))}\n")
+        sys.stdout.flush()
     with hosts.kept_open() as access:
         watched = hosts.each(lambda name: list(_watched(name, access(name), until)), _failed, names)
     fallen = [text for texts in watched for text in texts]
     for text in fallen:
-        _write(stream, text, as_json=as_json)
+        line = visible_json({"event": "regressed", "text": text}) if as_json else f"✗ {translated(text)}"
+        sys.stdout.write(f"{line}\n")
     if not fallen and not as_json:
-        stream.write(f"{gettext('the goal held for {time}', time=duration(seconds))}\n")
+        sys.stdout.write(f"{gettext('the goal held for {time}', time=duration(seconds))}\n")
     return FAILED if fallen else 0
 
 
@@ -77,7 +76,3 @@ def _why(reader: Reader) -> str:
         sender = f"; {first.cure}" if first.cure else ""
         return f"a client requested num_gpu={number or '?'} again{sender}"
     return f"{first.cause}: {first.because}"
-
-
-def _write(stream: TextIO, text: str, *, as_json: bool) -> None:
-    stream.write(visible_json({"event": "regressed", "text": text}) + "\n" if as_json else f"✗ {translated(text)}\n")

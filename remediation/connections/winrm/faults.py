@@ -270,7 +270,7 @@ def remedy(setting: str) -> str:
 def too_large(settings: ConnectionSettings, message: str) -> Unreachable:
     """Return the error for a host that refuses even the smallest messages. The last one was not carried out."""
     return Unreachable(
-        f"{settings.name}: {message}and cannot be made smaller ({settings.endpoint})", host=settings.name,
+        f"{settings.name}: {message} and cannot be made smaller ({settings.endpoint})", host=settings.name,
         next_step=remedy("MaxEnvelopeSizekb"),
     )  # fmt: skip
 

@@ -9,9 +9,10 @@ from enum import Enum
 from remediation.diagnosis.advice.lost_device import lasting_cure
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.facts.base import Facts
-from remediation.diagnosis.facts.host import VISIBILITY, image_driver, needed_driver
+from remediation.diagnosis.facts.host import VISIBILITY, driver_of_card, image_driver
 from remediation.diagnosis.facts.run import how_to_restart
-from remediation.diagnosis.knowledge.schema import Entry
+from remediation.diagnosis.knowledge import knowledge
+from remediation.diagnosis.knowledge.schema import Entry, LikelyCures, value
 from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.units import MIB, human
@@ -30,7 +31,7 @@ class Runs(str, Enum):
     SERVICE = "a Windows service"
     STARTED = "a task or a shell on Windows"
     GUEST = "a distribution of WSL"
-    BY_HAND = "a process that somebody started"
+    BY_HAND = "a process started by hand"
 
 
 _ON_WINDOWS = {Manager.WINDOWS_SERVICE: Runs.SERVICE, Manager.WINDOWS_TASK: Runs.STARTED, Manager.PROCESS: Runs.STARTED}
@@ -47,12 +48,25 @@ _FOR_SERVICE = r"\Parameters"
 
 def cure_of(entry: Entry, facts: Facts, reading: Reading) -> str:
     """Return the cure of `entry` for a collected host, or the general text for pasted evidence."""
-    platform, runs = reading.evidence.platform, _runs(reading.evidence)
+    runs = _runs(reading.evidence)
     if runs is not None and entry.setting and (text := _setting(entry.setting, reading, runs)):
         return text
+    return _words(entry, facts, reading)
+
+
+def likely_cures(facts: Facts, reading: Reading) -> str:
+    """Return the likeliest cures of a situation in which no mechanism stands out: the first entry whose condition holds."""
+    entries = knowledge().likely
+    return _words(next(one for one in entries if one.when is None or value(one.when, facts) is True), facts, reading)
+
+
+def _words(entry: Entry | LikelyCures, facts: Facts, reading: Reading) -> str:
+    """Return the text of an entry for this kind of host."""
+    platform, runs = reading.evidence.platform, _runs(reading.evidence)
     native = () if runs in {None, Runs.DOCKER} else ("native",)
     cluster = ("kubernetes",) if facts.holds("reported.kubernetes") else ()
-    keys = [f"live-{platform}", *native, "live", platform] if runs is not None else [*cluster, platform]
+    pasted = [*cluster, platform, *(["live-windows"] if platform == "windows" else [])]
+    keys = [f"live-{platform}", *native, "live", platform] if runs is not None else pasted
     words = next((entry.on[key] for key in keys if key in entry.on), entry.cure)
     return _filled(words, facts, reading)
 
@@ -127,8 +141,9 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
     end = " ".join(
         ["taskkill", "/F", *(f"/PID {pid}" for pid in pids)] if evidence.platform == "windows" else ["sudo", "kill", *pids]
     )
+    needed = image_driver(reading) or driver_of_card(reading.version, facts)
     known: Mapping[str, str] = {
-        "driver": str(image_driver(reading) or needed_driver(reading.version) or "the newest release"),
+        "driver": f"{needed} or newer" if needed else "the newest release",
         "host": "Windows" if windows else "the host",
         "restart": how_to_restart(reading),
         "card": re.sub(r" \d+ MiB$", "", (evidence.gpu or "this card").split(",")[0]),
@@ -143,11 +158,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "cut_off": config.cut_off if config is not None else "",
     }
     text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
-    return (
-        text.replace("; )", ")")
-        .replace("NVIDIA driver to the newest release or newer", "NVIDIA driver to the newest release")
-        .replace("driver the newest release or newer", "driver of the newest release")
-    )
+    return text.replace("; )", ")")
 
 
 def _override(facts: Facts) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.readers.reading import Reading
@@ -12,8 +14,17 @@ from remediation.model.finding import Finding
 _OWN_LOG = frozenset({Manager.WINDOWS_SERVICE, Manager.WINDOWS_TASK, Manager.PROCESS})
 """What starts a server and decides where its output goes."""
 _ENOUGH = 0.8
-_LIMIT_OF_CONTAINER = "docker inspect --format '{{.HostConfig.Memory}} {{.State.OOMKilled}}' ollama"
+_LIMIT_AND_END = "{{.HostConfig.Memory}} {{.State.OOMKilled}}"
 _ENDED = "dmesg | grep -i oom"
+
+
+class _Commands(NamedTuple):
+    """The commands that show a container: its log, its record, its memory limit, and the beginning of a command that runs in it."""
+
+    log: str
+    record: str
+    limit: str
+    inside: str
 
 
 def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -22,31 +33,59 @@ def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> t
         return ()
     if reading.evidence.rights:  # this login is refused the other missing parts too
         return ()
-    container = reading.in_container
+    container = _container(reading, facts) if reading.in_container else None
+    inside = container.inside if container is not None else ""
     wanted = []
     if not any(log.loads or log.starts for log in reading.logs):
-        wanted.append(_log(reading))
+        wanted.append(container.log if container is not None else _log(reading))
     if not reading.ps:
-        wanted.append("ollama ps" if not container else "docker exec ollama ollama ps")
-    if not reading.smi:
-        cards = "nvidia-smi" if not container else "docker exec ollama nvidia-smi"
-        wanted.insert(0 if facts.holds("discovery.empty") else len(wanted), cards)
-    if container and not reading.docker:
-        wanted.append("docker inspect ollama")
+        wanted.append(inside + "ollama ps")
+    if not reading.smi and (card := _card(reading, facts)):
+        wanted.insert(0 if facts.holds("discovery.empty") else len(wanted), inside + card)
+    if container is not None and not reading.docker:
+        wanted.append(container.record)
     if (
         facts.holds("load.died_without_layers") or reading.hit("runner_died") is not None
     ) and reading.evidence.platform != "windows":
-        wanted.append(_limit(reading))
+        wanted.append(_limit(reading, container))
     if not reading.asks:
-        wanted.append("ollama show --parameters MODEL")
+        wanted.append(inside + "ollama show --parameters MODEL")
     if not wanted:
         wanted.append("the server's log after a restart with OLLAMA_DEBUG=2 and one load of the model")
-    return tuple(wanted)
+    return tuple(dict.fromkeys(wanted))
 
 
-def _limit(reading: Reading) -> str:
-    if reading.in_container:
-        return _LIMIT_OF_CONTAINER
+def _container(reading: Reading, facts: Facts) -> _Commands:
+    if facts.holds("reported.kubernetes"):
+        return _Commands(
+            "kubectl logs --tail 4000 POD", "kubectl describe pod POD", "kubectl describe pod POD", "kubectl exec POD -- "
+        )
+    name = str((reading.evidence.container or {}).get("Name") or "").lstrip("/") or "ollama"
+    engine = "podman" if facts.holds("reported.podman") else "docker"
+    return _Commands(
+        shlex.join((engine, "logs", "--tail", "4000", name)),
+        shlex.join((engine, "inspect", name)),
+        shlex.join((engine, "inspect", "--format", _LIMIT_AND_END, name)),
+        shlex.join((engine, "exec", name)) + " ",
+    )
+
+
+def _card(reading: Reading, facts: Facts) -> str:
+    """Return the command that shows the card; Windows has none for cards that are not NVIDIA's."""
+    if facts.holds("card.nvidia") or not facts.holds("card.amd", "card.intel"):
+        return "nvidia-smi"
+    return (
+        ""
+        if reading.evidence.platform == "windows"
+        else "ls -l /dev/kfd /dev/dri"
+        if facts.holds("card.amd")
+        else "ls -l /dev/dri"
+    )
+
+
+def _limit(reading: Reading, container: _Commands | None) -> str:
+    if container is not None:
+        return container.limit
     serving = reading.evidence.serving
     if serving is not None and serving.manager is Manager.PROCESS:
         return _ENDED
@@ -54,8 +93,6 @@ def _limit(reading: Reading) -> str:
 
 
 def _log(reading: Reading) -> str:
-    if reading.in_container:
-        return "docker logs --tail 4000 ollama"
     windows, serving = reading.evidence.platform == "windows", reading.evidence.serving
     if serving is not None and serving.elsewhere is not None:
         return serving.elsewhere.next_step

@@ -170,7 +170,7 @@ def _calling(evidence: Evidence, label: str, begun: int) -> Iterator[Sender]:
             if match and match["path"].startswith("/api/") and match["caller"] not in seen and len(seen) < _MOST_CALLERS:
                 seen.add(match["caller"])
                 yield Sender(
-                    f"whoever calls from {match['caller']}",
+                    f"a client that calls from {match['caller']}",
                     None,
                     Quote(f"{piece.label}:{number}", line.strip()[:200]),
                     "look for num_gpu in that program; OLLAMA_DEBUG_LOG_REQUESTS=1 (v0.18.3 and newer) writes each request's body",

@@ -21,7 +21,7 @@ from remediation.model.text.digits import is_whole
 BIG = 512 * MIB
 """A desktop uses less card memory than this."""
 _NAMED = 2
-"""Programs are said to hold the card if their known amounts are at least this part of what is in use."""
+"""Programs count as holders of the card from this share of the memory in use."""
 _GROWN = re.compile(
     r"(?<![\d.])(\d{1,3}(?:\.\d)?) ?gi?b\)?(?: model| file)?[^\n.\d]{0,20}(?:takes?|uses?|is using|needs?|loads? as|occupies|grows? to|becomes|ends up (?:at|as))(?: up)?(?: about| around| almost| over)? (\d{1,3}(?:\.\d)?) ?gi?b\b"
 )
@@ -92,12 +92,12 @@ def programs(sheet: Sheet) -> None:
             sheet.say(
                 "vram.spare",
                 (spare > 2 * GIB and used > GIB and any("ollama" in one.name.lower() for one in smi.processes)) or None,
-                f"{human(spare)} of the card stay free beside the loaded model",
+                f"{human(spare)} of the card stay free next to the loaded model",
                 smi.memory_at,
             )
     code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
     if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:
-        sheet.say("vram.no_context", True, "no context could be made on the card for want of memory", code.hit.at)
+        sheet.say("vram.no_context", True, "no context could be created on the card because memory is short", code.hit.at)
     hit = reading.hit("os_overhead")
     amount = hit.groups[0] if hit is not None and hit.groups else ""
     sheet.say(

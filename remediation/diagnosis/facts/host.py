@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.base import Facts, Sheet
 from remediation.diagnosis.facts.guest import derive_guest, derive_surroundings
 from remediation.diagnosis.facts.library import derive_library
 from remediation.diagnosis.facts.words import WORDS
@@ -102,6 +102,13 @@ def derive_host(sheet: Sheet) -> None:
 def needed_driver(version: Version | None) -> int | None:
     """Return the driver (major version) that a release needs, None if the release is unknown."""
     return None if version is None else next((driver for first, driver in _ENFORCED if version >= first), None)
+
+
+def driver_of_card(version: Version | None, facts: Facts | Sheet) -> int | None:
+    """Return the driver (major version) that a release needs for this generation of cards, None if the release is unknown."""
+    needed = needed_driver(version)
+    early = facts.holds("card.before_volta") and at_least(version, "0.30.0")
+    return max(_NEEDS_570, needed or 0) if facts.holds("card.blackwell") or early else needed
 
 
 def image_driver(reading: Reading) -> int | None:
@@ -248,7 +255,7 @@ def _engine(sheet: Sheet) -> None:
     state = reading.hit("desktop_state", "wsl_error")
     if state is not None:
         told = next((word for word in ("is stopped", "hangs") if f" {word}" in state.at.text and state.at.where.startswith("docker desktop")), "")
-        sheet.say("desktop.state", True, f"Docker Desktop {told}" if told else "Docker Desktop or WSL reports an error of its own", state.at)
+        sheet.say("desktop.state", True, f"Docker Desktop {told}" if told else "Docker Desktop or WSL reports its own error", state.at)
 
 
 def _given(reading: Reading) -> Quote | None:
@@ -298,10 +305,7 @@ def _release_of_driver(sheet: Sheet) -> None:
         told = _told_driver(reading.raw)
         sheet.say("driver.555_or_newer", (told is not None and float(told) >= 555) or None, f"driver {told}", Quote("text", told or ""))
         return
-    major, needed = int(number.split(".")[0]), needed_driver(reading.version)
-    early = sheet.holds("card.before_volta") and at_least(reading.version, "0.30.0")
-    if sheet.holds("card.blackwell") or early:
-        needed = max(_NEEDS_570, needed or 0)
+    major, needed = int(number.split(".")[0]), driver_of_card(reading.version, sheet)
     if sheet.holds("card.before_turing"):
         sheet.say("driver.drops_card", major >= _DROPS_VOLTA or None, f"driver {number} no longer serves cards before Turing", at)
     if needed is not None and major < needed:

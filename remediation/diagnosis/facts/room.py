@@ -31,7 +31,7 @@ _MANY, _VERY_MANY = 3, 8
 _BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (about 3.6 bits)
 _USUAL_BYTES = 0.58  # bytes per parameter at the default quantisation (about 4.6 bits)
 _ROOMY = 0.8
-"""Weights below this share of the card fit it with a small cache, whatever the list counts."""
+"""Weights below this share of the card fit it together with a small cache."""
 _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
 _LEAST_BY_LAYERS = ((49, 7 * GIB), (41, 5 * GIB), (33, 2 * GIB))
 """Least size of a model by its number of layers, at the usual quantisation (phi3 3.8B, gemma2 9B, gemma3 12B)."""
@@ -76,9 +76,7 @@ def derive_room(sheet: Sheet) -> None:
         and figures.parallel >= _VERY_MANY
         and (figures.context or 0) * figures.parallel >= 65536
     ):
-        sheet.say(
-            "room.slots_oom", True, f"{figures.parallel} slots of {figures.context} tokens asked for more than the card has"
-        )
+        sheet.say("room.slots_oom", True, f"{figures.parallel} slots of {figures.context} tokens need more than the card has")
 
 
 def _quotes(sheet: Sheet) -> tuple[Quote | None, ...]:
@@ -297,7 +295,7 @@ def _slots_and_context(sheet: Sheet) -> None:
     sheet.say(
         "ask.contexts_differ",
         (len(lengths) > 1) or None,
-        f"num_ctx is asked as {', '.join(str(one) for one in sorted(lengths))}",
+        f"num_ctx is requested as {', '.join(str(one) for one in sorted(lengths))}",
         ask,
     )
     if ask is not None:
@@ -320,7 +318,7 @@ def _graph(sheet: Sheet) -> None:
     graph = min(filter(None, (load.graph_full, load.graph_partial)), default=None) or load.graph or None
     only = load.too_little_at is not None and load.planned is None and max(1, figures.cards) == 1
     if graph is not None and free is not None and only and free / 2 < graph <= free:
-        text = f"the compute graph of this context takes {human(graph)} of {human(free)}, and no layer fits beside it"
+        text = f"the compute graph of this context takes {human(graph)} of {human(free)}, and no layer fits next to it"
         sheet.say("room.graph_decides", True, text, load.too_little_at, of=load)
     if graph is not None and free is not None and graph > free:
         at = load.too_little_at or load.planned_at or load.assigned_at or load.at
@@ -335,7 +333,11 @@ def _graph(sheet: Sheet) -> None:
     )
     if load.overhead and load.overhead >= 2 * GIB and sheet.reading.setting("OLLAMA_GPU_OVERHEAD") is None and load.too_little_at:
         sheet.say(
-            "overhead.of_projector", True, f"{human(load.overhead)} are reserved beside the layers", load.too_little_at, of=load
+            "overhead.of_projector",
+            True,
+            f"{human(load.overhead)} are reserved in addition to the layers",
+            load.too_little_at,
+            of=load,
         )
     if load.projector and load.free and load.projector > sum(load.free) // 2:
         text = f"the projector alone takes {human(load.projector)} of {human(sum(load.free))}"
@@ -366,7 +368,7 @@ def _estimate(sheet: Sheet) -> None:
         text = f"the server counts {human(full)} for everything, and {human(sum(load.free))} are free on all cards"
         sheet.say("estimate.total_fits", True, text, load.planned_at, of=load)
     if load.requested and load.requested == load.layers and full is not None:
-        text = f"all {load.layers} layers were asked and would load, the estimate said {load.planned}"
+        text = f"all {load.layers} layers were requested and would load, the estimate was {load.planned}"
         sheet.say("estimate.overruled", True, text, load.planned_at, of=load)
     if None not in (figures.full, free, figures.weights, figures.kv) and figures.cards <= 1 and load.requested in {None, -1}:
         parts = (figures.weights or 0) + (figures.kv or 0) + (figures.graph or 0) + figures.projector + figures.reserve
@@ -483,5 +485,5 @@ def _spilled(sheet: Sheet) -> None:
     need = figures.need()
     if need is None or figures.free is None or need - figures.reserve * figures.cards <= figures.free:
         return
-    text = f"num_gpu {load.requested} forced all {load.result[1]} layers: {figures.words()}, so the rest lies in shared memory"
+    text = f"num_gpu {load.requested} forced all {load.result[1]} layers: {figures.words()}, so the rest is in shared memory"
     sheet.say("room.spilled", True, text, load.requested_at, load.free_at, of=load)

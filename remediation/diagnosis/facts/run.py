@@ -149,7 +149,7 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
     elif row is not None and row.gpu is not None:
         share, at, text = row.gpu, row.at, f"{row.gpu:.0%} of the model is on the GPU"
     elif load is not None and lying is not None:
-        share, at, text = lying, load.at, f"{human(load.model_cpu)} of the weights lie in system memory, {human(load.model_gpu)} on the card"
+        share, at, text = lying, load.at, f"{human(load.model_cpu)} of the weights are in system memory, {human(load.model_gpu)} on the card"
         sheet.say("place.mostly_host", lying < _HALF or None, text, at, of=load)
     if unallocated is not None:
         number = (load.planned or load.command_layers or 0) if load else 0
@@ -200,7 +200,7 @@ def _in_words(sheet: Sheet, share: float | None) -> tuple[float, Quote, str] | N
     reported = next((sheet.known[name] for name in ("reported.split", "reported.on_cpu") if name in sheet.known), None)
     counted = _IN_WORDS.search(sheet.reading.raw)
     if counted is not None and 0 < int(counted[2]) >= int(counted[1]) and (reported is None or reported.name == "reported.split"):
-        return int(counted[1]) / int(counted[2]), Quote("text", counted[0]), f"{counted[0]} are said to be on the GPU"
+        return int(counted[1]) / int(counted[2]), Quote("text", counted[0]), f"{counted[0]} are on the GPU according to the report"
     if reported is not None:
         return (0.5 if reported.name == "reported.split" else 0.0), reported.quotes[0], reported.said
     elsewhere = ("reported.fits_elsewhere", "reported.more_before", "reported.forced_fits")
@@ -218,7 +218,7 @@ def _beside_it(sheet: Sheet) -> None:
     sheet.say(
         "place.compute_on_cpu",
         bool(computes) or None,
-        f"a compute graph of {computes[0][1]} lies in system memory" if computes else "",
+        f"a compute graph of {computes[0][1]} is in system memory" if computes else "",
     )
     listed = [one for one in reading.ps if one.gpu is not None and one.gpu < 1]
     sheet.say(
@@ -242,9 +242,9 @@ def _requests(sheet: Sheet) -> None:
             met = reading.offloaded is None or value >= reading.offloaded[0]
             ignored = load is not None and (load.requested == -1 or (load.requested is not None and load.requested != value))
             if met and not ignored:
-                sheet.say("ask.small", True, f"num_gpu {value} is asked: it counts layers, not GPUs", ask.at)
+                sheet.say("ask.small", True, f"num_gpu {value} is requested: it counts layers, not GPUs", ask.at)
         else:
-            sheet.say("ask.large", True, f"num_gpu {value} forces layers, whatever fits", ask.at)
+            sheet.say("ask.large", True, f"num_gpu {value} forces layers, even if they do not fit", ask.at)
     setting = reading.setting("LLAMA_ARG_N_GPU_LAYERS")
     if setting is not None and is_whole(setting.value.removeprefix("-")) and sheet.holds("place.short"):
         sheet.say(
@@ -290,7 +290,7 @@ def _asked(sheet: Sheet, load: Load, asked: int) -> None:
     sheet.say(
         "request.few",
         few and met,
-        f"num_gpu {asked} was asked for a model of {of} layers",
+        f"num_gpu {asked} was requested for a model of {of} layers",
         load.requested_at,
         load.result_at,
         of=load,
@@ -299,7 +299,7 @@ def _asked(sheet: Sheet, load: Load, asked: int) -> None:
         sheet.say(
             "request.unmet",
             True,
-            f"num_gpu {asked} was asked and {result[0]} layers were placed: memory, not the request, bounds them",
+            f"num_gpu {asked} was requested and {result[0]} layers were placed: memory, not the request, bounds them",
             load.requested_at,
         )
     over = load.planned is not None and asked > load.planned
@@ -314,10 +314,10 @@ def _asked(sheet: Sheet, load: Load, asked: int) -> None:
             of=load,
         )
     if load.planned is not None and layers is not None and asked > load.planned < layers:
-        text = f"num_gpu {asked} is asked; by the server's own figures {plural(load.planned, 'layer')} of {layers} fit"
+        text = f"num_gpu {asked} is requested; by the server's own figures {plural(load.planned, 'layer')} of {layers} fit"
         sheet.say("request.over", True, text, load.requested_at, of=load)
     if layers is not None and asked >= layers:
-        sheet.say("request.all", True, f"all {layers} layers were asked", load.requested_at, of=load)
+        sheet.say("request.all", True, f"all {layers} layers were requested", load.requested_at, of=load)
 
 
 def _hanging(sheet: Sheet) -> None:
@@ -356,7 +356,7 @@ def _ends(sheet: Sheet) -> None:
         )
     if evidence.probe or failed is not None:
         text = (
-            f"the loaded model was asked and did not answer: {evidence.probe}"
+            f"a request to the loaded model was not answered: {evidence.probe}"
             if evidence.probe
             else f"the last request was answered with {last.status if last else 500}"
         )
@@ -456,7 +456,7 @@ def _reloads(sheet: Sheet) -> None:
         sheet.say(
             "ask.computed_context",
             True,
-            "the context is computed anew for each request, and each change reloads the model",
+            "the context is computed again for each request, and each change reloads the model",
             computed.at,
         )
     for one in reading.bodies:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
-from remediation.diagnosis.knowledge.schema import CauseEntry, Entry, KnowledgeFile
+from remediation.diagnosis.knowledge.schema import CauseEntry, Entry, KnowledgeFile, LikelyCures
 from remediation.diagnosis.untrusted import load_yaml
 from remediation.model.errors import UsageError
 from remediation.model.extensions import extension_names, load_extension
@@ -21,10 +21,11 @@ GROUP = "remediation.knowledge"
 
 
 class Knowledge(NamedTuple):
-    """All mechanisms by id, in file order, and the rules that exclude whole causes."""
+    """All mechanisms by id, in file order, the rules that exclude whole causes, and what to do where no mechanism stands out."""
 
     mechanisms: Mapping[str, Entry]
     causes: Mapping[Cause, CauseEntry]
+    likely: tuple[LikelyCures, ...]
 
 
 @lru_cache(maxsize=1)
@@ -35,20 +36,23 @@ def knowledge() -> Knowledge:
     """
     mechanisms: dict[str, Entry] = {}
     causes: dict[Cause, CauseEntry] = {}
+    likely: list[LikelyCures] = []
     for name, part in _parts(resources.files(__name__)):
         _add(mechanisms, part, name)
         causes |= part.causes
+        likely += part.likely
     for extension in extension_names(GROUP):
         package = load_extension(GROUP, extension)
         try:
             for name, part in _parts(resources.files(package)):
                 _add(mechanisms, part, f"{package.__name__}/{name}")
+                likely[:0] = part.likely  # the last built-in one has no condition
         except ValueError as error:
             raise UsageError(
                 f"the mechanisms of {extension!r} cannot be used: {' '.join(str(error).split())[:300]}",
                 next_step="mend or uninstall the distribution that brings them",
             ) from error
-    return Knowledge(mechanisms, causes)
+    return Knowledge(mechanisms, causes, tuple(likely))
 
 
 def _parts(folder: Traversable) -> Iterator[tuple[str, KnowledgeFile]]:

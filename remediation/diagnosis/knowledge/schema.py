@@ -138,10 +138,21 @@ class CauseEntry(BaseModel):
     ruled_out_by: Conditions = ()
 
 
+class LikelyCures(BaseModel):
+    """What to do first where no mechanism stands out: the likeliest cures of a situation. ``on`` is as in `Entry`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    when: Condition | None = None
+    cure: str
+    on: dict[str, str] = {}
+
+
 class KnowledgeFile(BaseModel):
     """One file of the knowledge."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     causes: dict[Cause, CauseEntry] = {}
-    mechanisms: tuple[Entry, ...]
+    mechanisms: tuple[Entry, ...] = ()
+    likely: tuple[LikelyCures, ...] = ()

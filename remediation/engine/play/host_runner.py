@@ -66,6 +66,7 @@ class HostRunner:
         self.metas = MetaActions(play, host, self.handlers.flush)
         self.results: list[TaskResult] | None = None
         self._roles_done: set[str] = set()
+        self._roles_begun: set[int] = set()
         self._variables: TaskVariables | None = None
 
     @property
@@ -109,7 +110,7 @@ class HostRunner:
                 except RoleEnded:
                     if node.role is None:
                         raise
-                if node.once:
+                if node.once and id(node.role) in self._roles_begun:  # not if all of its tasks were skipped, as in Ansible
                     self._roles_done.add(node.once)
             else:
                 yield from self.task(node, included)
@@ -204,6 +205,8 @@ class HostRunner:
         """Count the result of a task, or keep it for the ladder whose rung the task belongs to."""
         if self.results is not None:
             self.results.append(ending)
+        if site.settings.role is not None and ending.outcome is not Outcome.SKIPPED:
+            self._roles_begun.add(id(site.settings.role))
         self.counting.count(site.task, ending)
 
     def _act(self, task: Task) -> Act:

@@ -11,7 +11,7 @@ from remediation.connections.calls import Call, Completed, Connection, Failed, H
 from remediation.facets.facts.posix import facts_from_shell
 from remediation.facets.facts.windows import facts_from_probe
 from remediation.facets.scripts import shell
-from remediation.model.errors import CallFailed, UsageError
+from remediation.model.errors import CallFailed, ParameterError
 from remediation.model.text.digits import is_whole
 from remediation.model.text.shape import ODD, explain_error
 
@@ -60,7 +60,10 @@ def chosen_subsets(given: Sequence[str]) -> tuple[str, ...]:
             else:
                 without |= set(ALL) - {MIN}
         elif bare not in _GROUPS:
-            raise UsageError(f"gather_subset: {bare!r} is not known; use all, {', '.join(ALL)}, or one of these with !")
+            raise ParameterError(
+                f"gather_subset: {bare!r} is not known; use all, {', '.join(ALL)}, or one of these with !",
+                f"Bad subset '{bare}' given to Ansible. gather_subset options allowed: {', '.join(sorted({*_GROUPS, 'all'}))}",
+            )
         elif name == bare:
             found.add(_GROUPS[bare])
         elif bare in ALL:

@@ -100,7 +100,7 @@ class AsyncStatus(Module):
         if state == "running":
             return done_result(changed=False, **values, finished=False)
         if state == "erased":
-            return done_result(changed=False, **{**values, "started": False, "finished": False, "erased": path})
+            return done_result(changed=False, **_NOTHING, started=False, finished=False, ansible_job_id=self.jid, erased=path)
         if rc == "late":
             return failed_result("Timeout exceeded", **values, finished=True)
         return _finished(int(rc), (int(begun), int(ended)), rest, [int(size) for size in sizes], {**values, "finished": True})

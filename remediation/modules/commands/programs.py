@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from remediation.model.errors import UsageError
 from remediation.modules.commands.command_line import split_command
-from remediation.modules.contract import Module, ModuleTask, Program
+from remediation.modules.contract import Module, ModuleTask, Program, UnfitError
 from remediation.modules.paths import is_absolute, path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
 from remediation.templating.yaml.secret import Secret, revealed
@@ -97,6 +97,11 @@ class ProgramModule(Module):
         )
 
 
+_LINES = "_raw_params", "cmd", "argv"
+"""Ansible's names of the parameters with the command line."""
+_NO_LINE = f"one of the following is required: {', '.join(_LINES)}"
+
+
 class WithInput(ProgramModule):
     """A program with standard input."""
 
@@ -139,8 +144,8 @@ class Command(WithInput):
     @model_validator(mode="after")
     def _one_form(self) -> Command:
         if (self.cmd is None) == (self.argv is None):
-            msg = "expected either a command line or argv"
-            raise ValueError(msg)
+            said = _NO_LINE if self.cmd is None else f"parameters are mutually exclusive: {'|'.join(_LINES)}"
+            raise UnfitError("expected either a command line or argv", said)
         return self
 
     def program(self, task: ModuleTask) -> Program:
@@ -178,6 +183,8 @@ class WinCommand(Command):
 
 class Shell(WithInput):
     """Run a command line through the host's shell."""
+
+    lacking: ClassVar[Mapping[str, str]] = {"cmd": _NO_LINE}
 
     cmd: str = Field(..., description="the command line or script")
     executable: str | None = Field(None, description="path of the shell; defaults to /bin/sh")
@@ -234,6 +241,8 @@ class Script(ProgramModule):
     invoked: ClassVar[bool] = False
 
     words: ClassVar[tuple[str, ...]] = ("chdir", "creates", "removes", "executable")
+
+    lacking: ClassVar[Mapping[str, str]] = {"cmd": "one of the following is required: _raw_params, cmd"}
 
     cmd: str = Field(..., description="path of the script, searched for in files/, and its arguments")
     executable: str | None = Field(None, description="interpreter; defaults to the script's first line, on Windows PowerShell")

@@ -6,13 +6,13 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
 
 from remediation.connections.calls import Completed, Run
 from remediation.model.errors import UsageError
-from remediation.modules.contract import Module
+from remediation.modules.contract import Module, UnfitError
 from remediation.steps.host.file_managed import mode_text
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _POSIX_NAME = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 class FileModule(Module):
     """A module that sets mode and owner of a file."""
 
+    refused: ClassVar[tuple[str, ...]] = ("attributes", "selevel", "serole", "setype", "seuser")
+
     mode: Any = Field(None, description="mode: octal in quotes ('0644'), symbolic (u=rw,g=r) or preserve")
     owner: Any = Field(None, description="name or ID of the owner")
     group: Any = Field(None, description="name or ID of the group")
@@ -41,14 +43,15 @@ class FileModule(Module):
             try:
                 parse_mode(given, 0, directory=False)
             except UsageError as error:
-                raise ValueError(f"{str(given)!r} is not a mode; {error.next_step}") from None
+                said = "mode must be in octal or symbolic form"
+                raise UnfitError(f"{str(given)!r} is not a mode; {error.next_step}", said) from None
         return given
 
     @field_validator("validate_with", check_fields=False)
     @classmethod
     def _a_check(cls, given: str | None) -> str | None:
         if given is not None and "%s" not in given:
-            raise ValueError(f"{given!r} must contain %s, the path of the new file")
+            raise UnfitError(f"{given!r} must contain %s, the path of the new file", f"validate must contain %s: {given}")
         return given
 
     def attributes(self, status: FileStatus | None, *, directory: bool = False) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,10 +14,10 @@ from pydantic import Field, model_validator
 
 from remediation.connections.calls import Completed, Run
 from remediation.model.change import StepCall
-from remediation.model.errors import UsageError
+from remediation.model.errors import ParameterError, UsageError
 from remediation.model.files import read_text
 from remediation.model.outcome import Outcome, Result
-from remediation.modules.contract import ModuleTask
+from remediation.modules.contract import ModuleTask, UnfitError
 from remediation.modules.files.attributes import FileModule, backup_name, expanded_path
 from remediation.modules.files.placing import (
     STEP,
@@ -128,6 +128,8 @@ class Copied(FileModule):
 class Copy(Copied):
     """Put a file or folder of the playbook, or a text, on the host."""
 
+    lacking: ClassVar[Mapping[str, str]] = {"dest": "dest is required"}
+
     src: str | None = Field(None, description="file or folder, searched for in files/")
     content: Any = Field(None, description="content of the file; mappings and lists are written as JSON")
     remote_src: bool = Field(default=False, description="src is a file on the host")
@@ -139,8 +141,8 @@ class Copy(Copied):
     @model_validator(mode="after")
     def _one_source(self) -> Copy:
         if (self.src is None) == (self.content is None):
-            msg = "expected either src or content"
-            raise ValueError(msg)
+            said = "src (or content) is required" if self.src is None else "src and content are mutually exclusive"
+            raise UnfitError("expected either src or content", said)
         return self
 
     def run(self, task: ModuleTask) -> ActionResult:
@@ -247,10 +249,14 @@ class Copy(Copied):
         return as_action(merged_results(results), values)
 
 
+_BOTH = "src and dest are required"
+
+
 class Template(Copied):
     """Evaluate a template of the playbook, and put the result on the host."""
 
     newline: ClassVar[str] = "\n"
+    lacking: ClassVar[Mapping[str, str]] = {"src": _BOTH, "dest": _BOTH}
 
     src: str = Field(..., description="template, searched for in templates/")
     newline_sequence: str | None = Field(None, description="line ends of the result: \\n, \\r or \\r\\n")
@@ -268,11 +274,12 @@ class Template(Copied):
         """Evaluate the template and put it on the host."""
         source = task.find(self.src, "templates")
         if source is None:
-            raise UsageError(f"no template {self.src!r}", next_step="put it in templates/ next to the playbook")
+            raise not_found(f"no template {self.src!r}", self.src, "put it in templates/ next to the playbook")
         ends = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
         newline = self.newline if self.newline_sequence is None else ends.get(self.newline_sequence, self.newline_sequence)
         if newline not in {"\n", "\r", "\r\n"}:
-            return failed_result("newline_sequence needs to be one of: \\n, \\r or \\r\\n")
+            reason = "newline_sequence needs to be one of: \\n, \\r or \\r\\n"
+            return failed_result(reason, msg="newline_sequence needs to be one of: \n, \r or")  # as in Ansible
         names = "block_start_string block_end_string variable_start_string variable_end_string comment_start_string comment_end_string"
         settings = {name: getattr(self, name) for name in (*names.split(), "trim_blocks", "lstrip_blocks")}
         value = task.template(source, read_text(source), name=self.src, destination=self.dest, **settings)
@@ -297,10 +304,16 @@ class WinTemplate(Template):
     newline: ClassVar[str] = "\r\n"
 
 
+def not_found(message: str, name: str, next_step: str) -> ParameterError:
+    """Return the error for a file that the playbook lacks, with Ansible's message for the result."""
+    hint = "If you are using a module and expect the file to exist on the remote, see the remote_src option"
+    return ParameterError(message, f"Could not find or access '{name}' on the Ansible Controller.\n{hint}", next_step=next_step)
+
+
 def _source(name: str, task: ModuleTask) -> Path:
     found = task.find(name.rstrip("/"), "files")
     if found is None:
-        raise UsageError(f"no file {name!r}", next_step="put it in files/ next to the playbook")
+        raise not_found(f"no file {name!r}", name, "put it in files/ next to the playbook")
     return found
 
 

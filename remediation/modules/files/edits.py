@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from remediation.model.errors import UsageError
 from remediation.model.facts import FileStatus
 from remediation.model.outcome import Outcome
-from remediation.modules.contract import ModuleTask
+from remediation.modules.contract import ModuleTask, UnfitError
 from remediation.modules.files.attributes import FileModule, attribute_text, backup_name, expanded_path
 from remediation.modules.files.placing import Placed, Placement, as_action, place_file, text_diff
 from remediation.modules.result import ActionResult, done_result, failed_result
@@ -50,7 +50,7 @@ class FileEdit(FileModule):
         try:
             re.compile(given or "")
         except re.error as error:
-            raise ValueError(f"is not a regular expression: {error}") from None
+            raise UnfitError(f"is not a regular expression: {error}", f"Task failed: Module failed: {error}") from None
         return given
 
     @abstractmethod
@@ -126,7 +126,11 @@ class FileEdit(FileModule):
 class Lineinfile(FileEdit):
     """A line of a text file is there, or is not."""
 
-    state: Literal["present", "absent"] = Field("present", description="whether the line is there")
+    rules: ClassVar[Mapping[str, Any]] = {
+        "mutually_exclusive": [["insertbefore", "insertafter"], ["regexp", "search_string"], ["backrefs", "search_string"]]
+    }
+
+    state: Literal["absent", "present"] = Field("present", description="whether the line is there")
     regexp: str | None = Field(None, alias="regex", description="regular expression of the line to replace or remove")
     search_string: str | None = Field(None, description="text in the line to replace or remove")
     line: str | None = Field(None, alias="value", description="the line")
@@ -137,19 +141,20 @@ class Lineinfile(FileEdit):
 
     @model_validator(mode="after")
     def _fits(self) -> Lineinfile:
-        wrong = ""
+        wrong = said = ""
         if self.insertbefore is not None and self.insertafter is not None:
             wrong = "insertbefore and insertafter are mutually exclusive"
         elif self.regexp is not None and self.search_string is not None:
             wrong = "regexp and search_string are mutually exclusive"
         elif self.state == "present" and self.backrefs and self.regexp is None:
-            wrong = "backrefs requires regexp"
+            wrong, said = "backrefs requires regexp", "regexp is required with backrefs=true"
         elif self.state == "present" and self.line is None:
-            wrong = "state present requires line"
+            wrong, said = "state present requires line", "line is required with state=present"
         elif (self.regexp, self.search_string, self.line) == (None, None, None):
             wrong = "state absent requires line, search_string or regexp"
+            said = "one of line, search_string, or regexp is required with state=absent"
         if wrong:
-            raise ValueError(wrong)
+            raise UnfitError(wrong, said) if said else ValueError(wrong)
         return self
 
     def nothing(self, path: str) -> ActionResult | None:
@@ -242,7 +247,9 @@ class Lineinfile(FileEdit):
 class Blockinfile(FileEdit):
     """A block of lines between two markers is in a text file, or is not."""
 
-    state: Literal["present", "absent"] = Field("present", description="whether the block is there")
+    rules: ClassVar[Mapping[str, Any]] = {"mutually_exclusive": [["insertbefore", "insertafter"]]}
+
+    state: Literal["absent", "present"] = Field("present", description="whether the block is there")
     marker: str = Field("# {mark} ANSIBLE MANAGED BLOCK", description="the lines around the block, with {mark}")
     marker_begin: str = Field("BEGIN", description="{mark} of the first marker")
     marker_end: str = Field("END", description="{mark} of the last marker")

@@ -124,8 +124,8 @@ def merged_results(results: Sequence[Result]) -> Result:
 
 def text_diff(path: str, placed: Placed, after: str, header: str = "") -> dict[str, Any]:
     """Return a difference in the form of Ansible's results."""
-    before = {"before_header": path} if placed.existed else {}
-    return {"before": placed.before or "", "after": after, **before, "after_header": header or path}
+    header_before = {"before_header": path} if placed.existed else {}
+    return {**header_before, "before": placed.before or "", "after_header": header or path, "after": after}
 
 
 def parent_of(path: str, *, windows: bool) -> str:

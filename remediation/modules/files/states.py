@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -13,13 +14,14 @@ from remediation.connections.calls import Completed, Probe, Run
 from remediation.model.change import StepCall
 from remediation.model.facts import FileStatus
 from remediation.model.outcome import Outcome, Result
-from remediation.modules.contract import Module, ModuleTask, Program
+from remediation.modules.contract import Module, ModuleTask, Program, UnfitError
 from remediation.modules.files.attributes import FileModule, attribute_text, expanded_path, is_symbolic, parse_mode, with_users
 from remediation.modules.files.placing import STEP, as_action, merged_results, parent_of
 from remediation.modules.paths import base_name, is_absolute, joined_path
 from remediation.modules.result import ActionResult, done_result, failed_result
 from remediation.steps.host.file_managed import status_values
 
+_TIMES = "%Y%m%d%H%M.%S"
 _MODES = 'find "$1" ! -type l -exec stat -c %f {} +'
 """Prints the type and mode, in hexadecimal digits, of everything in a folder."""
 
@@ -32,6 +34,8 @@ class FileState(FileModule):
 
     aliases: ClassVar[Mapping[str, str]] = {"dest": "path", "name": "path"}
 
+    refused: ClassVar[tuple[str, ...]] = (*FileModule.refused, "_diff_peek", "_original_basename")
+
     path: str = Field(..., description="the path")
     state: Literal["absent", "directory", "file", "hard", "link", "touch"] | None = Field(
         None, description="desired state; defaults to the current type, or file"
@@ -40,15 +44,17 @@ class FileState(FileModule):
     recurse: bool = Field(default=False, description="set mode and owner of what is in the folder too")
     force: bool = Field(default=False, description="create a link whose target does not exist, or that replaces a file")
     follow: bool = Field(default=True, description="use the target of a link")
-    access_time: str | None = Field(None, description="preserve or now")
-    modification_time: str | None = Field(None, description="preserve or now")
+    access_time: str | None = Field(None, description="preserve, now, or a time of the host's clock, for state: touch")
+    access_time_format: str = Field(_TIMES, description="form of access_time")
+    modification_time: str | None = Field(None, description="preserve, now, or a time of the host's clock, for state: touch")
+    modification_time_format: str = Field(_TIMES, description="form of modification_time")
 
     @model_validator(mode="after")
     def _below_a_folder(self) -> FileState:
         if self.recurse and self.state not in {None, "directory"}:
-            raise ValueError("recurse requires state: directory")
+            raise UnfitError("recurse requires state: directory", "recurse option requires state to be 'directory'")
         if self.src and self.state not in {"link", "hard"}:
-            raise ValueError("src requires state: link or hard")
+            raise UnfitError("src requires state: link or hard", "src option requires state to be 'link' or 'hard'")
         return self
 
     def run(self, task: ModuleTask) -> ActionResult:
@@ -153,24 +159,53 @@ class FileState(FileModule):
             parse_mode(self.mode, stat.S_IMODE(mode), directory=stat.S_ISDIR(mode)) != stat.S_IMODE(mode) for mode in modes
         )
 
+    def _times(self, path: str, now: FileStatus | None, task: ModuleTask) -> list[list[str]] | str:
+        """Return the commands that set the file's times, or why a time cannot be read."""
+        commands: list[list[str]] = []
+        given = (
+            ("-a", "atime", self.access_time, self.access_time_format),
+            ("-m", "mtime", self.modification_time, self.modification_time_format),
+        )
+        for option, name, text, form in given:
+            if text == "preserve" or (text in {None, "now"} and now is None):
+                continue
+            if text in {None, "now"}:
+                commands.append(["touch", option, "--", path])
+                continue
+            try:
+                wanted = datetime.strptime(text, form)  # noqa: DTZ007 - the host's time zone, which `touch` knows
+            except ValueError as error:
+                return f"Error while obtaining timestamp for time {text} using format {form}: {error}"
+            reply = task.read(Run(("date", "-d", wanted.strftime("%Y-%m-%d %H:%M:%S"), "+%s")))[0]
+            seconds = reply.text.strip() if isinstance(reply, Completed) and reply.rc == 0 else ""
+            if now is None or not seconds or int(seconds) != int(float(now.details.get(name) or 0)):
+                commands.append(["touch", option, "-t", wanted.strftime("%Y%m%d%H%M.%S"), "--", path])
+        both = [["touch", "-a", "--", path], ["touch", "-m", "--", path]]
+        return [["touch", "--", path]] if commands == both else commands
+
     def _touch(self, path: str, now: FileStatus | None, task: ModuleTask) -> ActionResult:
-        """Create a file, or set its times to now."""
+        """Create a file, or set its times, by default to now."""
         results: list[Result] = []
+        commands = self._times(path, now, task)
+        if isinstance(commands, str):
+            return failed_result(commands)
         wanted = self.attributes(now)
         if now is None or wanted:
             kind = now.kind if now is not None else "file"
             content = {"content": ""} if now is None else {}
             call = StepCall(STEP, {"path": path, "state": kind, **content, **wanted, "risk_level": str(task.risk())})
             results.append(task.reach(call))
-        kept = "preserve" in {self.access_time, self.modification_time}
-        if now is not None and not kept and not (results and results[-1].outcome.bad):
-            results.append(self._stamped(path, task))
+        for command in commands:
+            if not (results and results[-1].outcome.bad):
+                results.append(self._stamped(path, command, task))
+        if now is None and task.check():
+            return as_action(merged_results(results), {"dest": path})
         shown = {"diff": _difference(path, "touch", now, wanted)} if task.diff() else {}
         return as_action(merged_results(results), {"dest": path, **shown, **_observed(path, task, now)})
 
-    def _stamped(self, path: str, task: ModuleTask) -> Result:
+    def _stamped(self, path: str, command: Sequence[str], task: ModuleTask) -> Result:
         script = Probe("file", {"action": "touch", "path": path, "to": None}) if task.windows else None
-        program = Program(("touch", "--", path), None, f"touch {path}", script=script, outcome=_touched if script else None)
+        program = Program((*command,), None, f"touch {path}", script=script, outcome=_touched if script else None)
         if task.check():
             task.foresee(program)
             return Result(Outcome.WOULD_CHANGE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +19,10 @@ LARGEST = 64_000_000
 
 class Stat(Module):
     """Read what is at a path."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "attr": "get_attributes", "checksum_algo": "checksum_algorithm", "mime-type": "get_mime", "mime_type": "get_mime", "name": "path",
+    }  # fmt: skip
 
     path: str = Field(..., alias="dest", description="the path")
     follow: bool = Field(default=False, description="describe the target of a link")
@@ -67,5 +72,7 @@ class Slurp(Module):
                 return failed_result(f"{path} is larger than {LARGEST // 1_000_000} MB")
             return done_result(changed=False, content=base64.b64encode(reply.content).decode(), source=path, encoding="base64")
         if isinstance(reply, Failed) and reply.kind != "not-found":
+            if "not a regular file" in reply.message:
+                return failed_result(f"Source is a directory and must be a file: {path}")
             return failed_result(f"unable to slurp file: {reply.message}")
         return failed_result(f"File not found: {path}")

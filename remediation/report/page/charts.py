@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 
 from remediation.model.text.visible import visible_line
 
-ROOMY = 0.13
-"""Share of a bar from which a part has room for its figure."""
+ROOMY = 0.025
+"""Share of a bar that each character of a figure needs, on a page of 400 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def stacked(parts: Sequence[Part], whole: float, title: str) -> Markup:
     for part in parts:
         share = part.amount / whole
         drawn.append(_rect(left, share, part.tone, f"{part.name}: {part.text}"))
-        if part.short and share >= ROOMY:
+        if part.short and share >= ROOMY * len(part.short):
             drawn.append(f'<text class="on-{part.tone}" x="{_percent(left + share / 2)}" y="62%">{_text(part.short)}</text>')
         left += share
     return _svg("stack", drawn, label)
@@ -82,7 +82,7 @@ def lines(series: Sequence[Series], span: tuple[float, float], most: float, titl
         for run in _runs(each.points):
             points = [(1000 * (at - start) / width, 100 - 100 * min(value, most) / most) for at, value in run]
             if len(points) == 1:
-                points.append((points[0][0] + 1, points[0][1]))
+                points = [(points[0][0] - 4, points[0][1]), (points[0][0] + 4, points[0][1])]
             text = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
             drawn.append(f'<polyline class="{each.tone}" points="{text}"><title>{_text(each.name)}</title></polyline>')
     return _svg("lines", drawn, title, ' viewBox="0 0 1000 100" preserveAspectRatio="none"')

@@ -29,7 +29,7 @@ ORDER = (
 )
 """The outcomes as columns, from good to bad; outcomes that no host has are left out."""
 
-_TONES = {"repaired": "good-fill", "loaded": "good-fill", "changed": "good-fill", "ok": "fine-fill", "would-change": "k1", "skipped": "fine-fill",
+_TONES = {"repaired": "good-fill", "loaded": "good-fill", "changed": "good-fill", "ok": "fine-fill", "would-change": "model", "skipped": "fine-fill",
           "blocked": "warn-fill", "unverified": "warn-fill", "unreachable": "lost-fill", "not ended": "lost-fill"}  # fmt: skip
 _CAUSES = 12
 """Causes with a bar of their own."""

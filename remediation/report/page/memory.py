@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from remediation.model.translation import gettext, ngettext
-from remediation.report.formatting import GIB, format_size
+from remediation.report.formatting import format_size
 from remediation.report.page.charts import Part, stacked
 
 NAMED = 4
@@ -93,4 +93,5 @@ def _parts(found: Mapping[str, Any], names: Mapping[str, str]) -> list[Part]:
 
 
 def _part(name: str, size: float, tone: str) -> Part:
-    return Part(name, size, format_size(size), tone, short=f"{size / GIB:.1f}")
+    text = format_size(size)
+    return Part(name, size, text, tone, short=text)

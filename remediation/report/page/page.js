@@ -1,7 +1,12 @@
 "use strict";
 (() => {
   document.documentElement.classList.add("js");
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; }));
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("section details, details.host[open] details")].filter((each) => !each.open);
+    for (const each of opened) each.open = true;
+  });
+  addEventListener("afterprint", () => { for (const each of opened) each.open = false; });
   const table = document.querySelector("table.matrix");
   if (!table) return;
   const body = table.tBodies[0];
@@ -41,5 +46,10 @@
   });
   controls.addEventListener("input", filter);
   controls.addEventListener("submit", (event) => event.preventDefault());
+  controls.querySelector("button").addEventListener("click", () => {
+    const hosts = [...document.querySelectorAll("details.host")].filter((each) => !each.hidden);
+    const open = hosts.some((each) => !each.open);
+    for (const each of hosts) each.open = open;
+  });
   filter();
 })();

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from remediation import __version__
 from remediation.model.text.visible import visible
 from remediation.model.translation import gettext, language, ngettext, translated
 
 FOLDER = Path(__file__).parent
+_OPTION = re.compile(r"(?<!\S)(-{1,2}[a-z][\w-]*)")
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -41,11 +43,21 @@ def _environment() -> jinja2.Environment:
 
 
 def code_spans(text: str) -> Markup:
-    """Return a text with its words in backquotes as code."""
+    """Return a text with its words in backquotes as code, and with options (``--max-risk``) that no line break divides."""
     parts = visible(text).split("`")
     if len(parts) % 2 == 0:
-        return escape(visible(text))
-    return Markup("").join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
+        return _whole_options(visible(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(_whole_options(part)) if index % 2 else _whole_options(part)
+        for index, part in enumerate(parts)
+    )
+
+
+def _whole_options(text: str) -> Markup:
+    return Markup("").join(
+        Markup('<span class="option">{}</span>').format(part) if index % 2 else part
+        for index, part in enumerate(_OPTION.split(text))
+    )
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,11 @@ _TONES = ("model", "k1", "k2", "k3", "k4", "k5")
 _LATEST = 253402214400.0
 """The last day of the year 9999: later times cannot be formatted."""
 
-GOOD, NO_GPU, SILENT, LOST = "answers", "no GPU", "no Ollama", "unreachable"
+GOOD, PARTLY, NO_GPU, SILENT, LOST = "answers", "partly on the CPU", "no GPU", "no Ollama", "unreachable"
+
+
+_WHOLE = 0.9
+"""Share of a model from which it counts as on the GPU: some releases keep the embeddings in main memory."""
 
 
 @dataclass(slots=True)
@@ -42,7 +47,9 @@ class _SampledHost:
             return LOST
         if last.use is None or not last.use.gpus:
             return NO_GPU
-        return SILENT if last.silent else GOOD
+        if last.silent:
+            return SILENT
+        return PARTLY if any(model.size_vram < _WHOLE * model.size for model in last.runners) else GOOD
 
 
 def samples_page(samples: Iterable[Sample]) -> str:
@@ -56,19 +63,25 @@ def samples_page(samples: Iterable[Sample]) -> str:
         each.samples.sort(key=lambda sample: sample.time)
     start = min(each.samples[0].time for each in hosts.values())
     end = max(each.samples[-1].time for each in hosts.values())
+    hosts = dict(sorted(hosts.items(), key=lambda host: _in_order(host[0])))
     parts = [_host(name, each, (start, end)) for name, each in hosts.items()]
     return render(
         "samples.html.j2",
         {
             "hosts": parts,
             "ids": {name: f"host-{number}" for number, name in enumerate(hosts, 1)},
-            "words": [word for word in (GOOD, NO_GPU, SILENT, LOST) if any(part["word"] == word for part in parts)],
+            "words": [word for word in (GOOD, PARTLY, NO_GPU, SILENT, LOST) if any(part["word"] == word for part in parts)],
             "count": _counted(sum(len(each.samples) for each in hosts.values())),
             "began": _clock(start),
             "took": duration(end - start),
             "ticks": [_clock(start + (end - start) * part, short=True) for part in (0, 0.5, 1)],
         },
     )
+
+
+def _in_order(name: str) -> list[tuple[bool, int, str]]:
+    """Return the key that sorts ``dev-9`` before ``dev-10``."""
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d{1,9})", name)]
 
 
 def _counted(samples: int) -> str:
@@ -79,7 +92,16 @@ def _memory(used: Sequence[float]) -> str:
     if not used:
         return ""
     last, least, most = format_size(used[-1]), format_size(min(used)), format_size(max(used))
+    if least == most:
+        return last
     return gettext("{last} ({least} to {most})", last=last, least=least, most=most)
+
+
+def _load(load: Sequence[float]) -> str:
+    if not load:
+        return ""
+    last, mean = percent(load[-1]), percent(sum(load) / len(load))
+    return last if last == mean else gettext("{last} (mean {mean})", last=last, mean=mean)
 
 
 def _clock(seconds: float, *, short: bool = False) -> str:
@@ -103,7 +125,7 @@ def _host(name: str, host: _SampledHost, span: tuple[float, float]) -> dict[str,
         "gpus": ", ".join(gpu.name for gpu in latest.use.gpus) if latest.use else "",
         "memory": _memory(used),
         "memory_value": used[-1] if used else -1.0,
-        "load": gettext("{last} (mean {mean})", last=percent(load[-1]), mean=percent(sum(load) / len(load))) if load else "",
+        "load": _load(load),
         "load_value": sum(load) / len(load) if load else -1.0,
         "models": ", ".join(
             gettext(
@@ -136,6 +158,7 @@ def _charts(host: _SampledHost, span: tuple[float, float]) -> Iterable[dict[str,
         yield {
             "name": gettext("memory used"),
             "most": format_size(total),
+            "single": False,
             "chart": lines(series, span, total, _told(gettext("memory used"), series, format_size)),
             "keys": _keys(series),
         }
@@ -146,6 +169,7 @@ def _charts(host: _SampledHost, span: tuple[float, float]) -> Iterable[dict[str,
         yield {
             "name": gettext("load"),
             "most": "100 %",
+            "single": False,
             "chart": lines(series, span, 100.0, _told(gettext("load"), series, percent)),
             "keys": _keys(series),
         }
@@ -156,6 +180,7 @@ def _charts(host: _SampledHost, span: tuple[float, float]) -> Iterable[dict[str,
         yield {
             "name": gettext("tokens per second"),
             "most": f"{most:.3g}",
+            "single": len(rates) == 1,
             "chart": lines(series, span, most, _told(gettext("tokens per second"), series, lambda value: f"{value:.3g}")),
             "keys": [],
         }

@@ -159,13 +159,13 @@ def wanted_service(host: Reader, services: Mapping[str, Any], given: str | None)
             return name
         raise CallFailed(
             f"the project has no service {name!r}; it has {', '.join(services) or 'none'}",
-            host=host.name, next_step="correct service",
+            host=host.name, next_step="set the parameter service to one of them",
         )  # fmt: skip
     running = [key for key, one in services.items() if any(part in str((one or {}).get("image", "")) for part in IMAGES)]
     if len(running) == 1:
         return running[0]
     said = f"{', '.join(running)} all run Ollama" if running else f"none of {', '.join(services) or 'no services'} runs Ollama"
-    raise CallFailed(f"cannot determine the service: {said}", host=host.name, next_step="set service")
+    raise CallFailed(f"cannot determine the service: {said}", host=host.name, next_step="set the parameter service")
 
 
 def project_files(host: Reader, project: ComposeProject, service: str) -> Iterator[File]:
@@ -179,7 +179,9 @@ def project_files(host: Reader, project: ComposeProject, service: str) -> Iterat
         content = host.files.read(path)
         if content is None:
             if path in project.files:
-                raise CallFailed(f"the Compose file {path} does not exist", host=host.name, next_step="correct compose_files")
+                raise CallFailed(
+                    f"the Compose file {path} does not exist", host=host.name, next_step="correct compose_files in the inventory"
+                )
             continue
         try:
             text = content.decode("utf-8")

@@ -115,7 +115,7 @@ class StackUp(Step[Stack]):
         if unknown:
             raise CallFailed(
                 f"the project has no service {unknown[0]!r}; it has {', '.join(known) or 'none'}",
-                host=host.name, next_step="correct services",
+                host=host.name, next_step="set the parameter services to some of them",
             )  # fmt: skip
         return [name for name in known if not self.services or name in self.services]
 

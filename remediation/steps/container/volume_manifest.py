@@ -96,7 +96,7 @@ def manifest_folder(container: Container, given: str | None, host: str) -> Store
         raise CallFailed(
             f"the models of {container.name} are in {f'volume {found.volume}' if found else 'no named volume'}"
             + (f", not in {given}" if given else ""),
-            host=host, next_step="correct volume" if given else "this step does not recreate host folders",
+            host=host, next_step="correct the parameter volume, or leave it out" if given else "this step does not recreate host folders",
         )  # fmt: skip
     return found
 
@@ -128,7 +128,7 @@ def _unlisted(host: Reader, name: str) -> Kept:
     manifest = _registry(host, name)
     if manifest is None:
         raise Blocked(
-            f"the volume holds a manifest of {name}that the server does not list and no registry has, so it would be lost",
+            f"the volume holds a manifest of {name} that the server does not list and no registry has, so it would be lost",
             host=host.name, next_step=f"save or delete {name} yourself, then run again",
         )  # fmt: skip
     return Kept(name, manifest.digest, manifest.size, local=False)

@@ -72,7 +72,11 @@ class VolumeRecreated(Step[VolumeState]):
         place = manifest_folder(container, self.volume, host.name)
         volume = next((each for each in host.engine.volumes() if each.name == place.volume), None)
         if volume is None:
-            raise CallFailed(f"volume {place.volume} does not exist", host=host.name, next_step="set volume")
+            raise CallFailed(
+                f"volume {place.volume} does not exist",
+                host=host.name,
+                next_step="docker volume ls lists the volumes; set the parameter volume",
+            )
         refuse_others(host, volume, containers_of(host.engine.containers(), project))
         now = present(host)
         planned = _record(host, container, place, volume.created_at, now)

@@ -203,7 +203,9 @@ def _newest(host: Reader, path: str | None) -> tuple[str, str]:
         ]
     if not found:
         raise CallFailed(
-            f"no backup found next to {' or '.join(paths)}", host=host.name, next_step="there is nothing to roll back"
+            f"no backup found next to {' or '.join(paths)}",
+            host=host.name,
+            next_step="name the backup's path, or edit the file by hand",
         )
     _, newest, backup = max(found)
     return newest, backup

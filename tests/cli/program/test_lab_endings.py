@@ -61,7 +61,7 @@ MENDED: dict[str, list[str]] = {
 """The rungs that bring all layers onto the GPU, in their order."""
 
 BY_HAND: dict[str, tuple[int, int, list[str], str]] = {
-    "driver-too-old": (2, 2, [], "install NVIDIA driver 525 or newer on Windows"),
+    "driver-too-old": (2, 2, [], "update the NVIDIA driver of Windows to 525 or newer"),
     "card-unsupported": (2, 2, [], "serve the model from a host with a supported card"),
     "driver-lost": (2, 2, [], "restart Windows, then run this again"),
     "card-needs-reset": (2, 2, [], "restart Windows, then run this again"),

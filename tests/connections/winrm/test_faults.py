@@ -189,3 +189,17 @@ def test_nothing_listens(start_peer: StartPeer) -> None:
         guard.exchange([Run(("x",))])
     assert "ansible_port" in caught.value.next_step
     guard.close()
+
+
+@pytest.mark.parametrize("refusal", ["413", "2150858823"])
+def test_a_host_that_refuses_even_small_messages_is_named_with_its_quota(
+    start_peer: StartPeer, tmp_path: Path, refusal: str
+) -> None:
+    server = start_peer(envelope=(10, refusal))
+    guard = opened(winrm_variables(server), clock=Impatient())
+    found = ended(guard, add(tmp_path / "count", writes=True))
+    guard.close()
+    assert isinstance(found, Unreachable), found
+    assert "size limit" in found.message
+    assert " and cannot be made smaller (http://127.0.0.1" in found.message
+    assert "winrm set winrm/config '@{MaxEnvelopeSizekb=" in found.next_step

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from remediation.model.facts import DaemonFacts, KernelModule, LinuxGpuSoftware, ToolkitFacts
+from remediation.model.facts import DaemonFacts, LinuxGpuSoftware
 from tests.engine.fakes.world import World
 
 CONFIG = "/etc/docker/daemon.json"
-PROGRAMS = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime", "nvidia-container-runtime-hook")
 
 
 class FakeDaemon:
@@ -23,11 +22,14 @@ class FakeDaemon:
         world.looks += 1
         text = world.texts.get(CONFIG)
         daemon = DaemonFacts(
-            world.daemon_pid, "/usr/bin/dockerd", CONFIG, None if text is None else text.decode(), unit="docker.service"
+            world.daemon_pid,
+            "/usr/bin/dockerd",
+            CONFIG,
+            None if text is None else text.decode(),
+            world.daemon_flags,
+            "docker.service",
         )
-        return LinuxGpuSoftware(
-            daemon if world.daemon_pid else None, ToolkitFacts(PROGRAMS), {"nvidia_uvm": KernelModule("nvidia_uvm", 0)}
-        )
+        return LinuxGpuSoftware(daemon if world.daemon_pid else None, world.toolkit, world.kernel_modules)
 
     def rejects(self, daemon: DaemonFacts, text: str) -> str:
         return "no such option: nonsense" if "nonsense" in text else ""

@@ -214,6 +214,13 @@ def unit(*settings: str, served: tuple[str, ...] | None = None, **files: str) ->
     return world
 
 
+def native_unit() -> World:
+    """Return the host whose unit runs since the boot."""
+    world = unit()
+    world.start("ollama", pid=1, started=BOOT, session_id=None)
+    return world
+
+
 def linux_engine(text: str | None = None, **keys: Any) -> World:
     """Return a Linux host with a Docker daemon that uses `keys`, and whose file has `text`, else the same keys."""
     world = stack()

@@ -18,6 +18,7 @@ from remediation.model.facts import (
     DockerDesktop,
     Executed,
     GpuSample,
+    KernelModule,
     Manifest,
     ModelShow,
     Process,
@@ -25,6 +26,7 @@ from remediation.model.facts import (
     ServiceStatus,
     Serving,
     SystemLimits,
+    ToolkitFacts,
     WslDistribution,
 )
 
@@ -35,6 +37,7 @@ OLLAMA = "ai-native-ollama"
 SERVICE = "com.docker.compose.service"
 VOLUME = "ai-native_ollama_data"
 BOOT = 1_700_000_000.0
+TOOLKIT = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime", "nvidia-container-runtime-hook")
 
 
 class FakeClock:
@@ -106,6 +109,9 @@ class World:
     serving: Serving | None = None
     daemon_pid: int = 0
     daemon_keys: dict[str, Any] = field(default_factory=dict)
+    daemon_flags: tuple[str, ...] = ()
+    toolkit: ToolkitFacts = field(default_factory=lambda: ToolkitFacts(TOOLKIT))
+    kernel_modules: dict[str, KernelModule] = field(default_factory=lambda: {"nvidia_uvm": KernelModule("nvidia_uvm", 0)})
     project: ComposeProject | None = None
     models: dict[str, ModelShow] = field(default_factory=dict)
     runners: dict[str, Runner] = field(default_factory=dict)

@@ -177,8 +177,8 @@ def interrupt_at(tmp_path: Path, which: slice) -> None:
     calm = flow(tmp_path / "calm")
     recorded: list[Event] = []
     summary = calm.run(recorded.append, policy=POLICY)
-    for moment in range(1, len(recorded))[which]:
-        made = flow(tmp_path / f"at{moment}")
+    for number in range(1, len(recorded))[which]:
+        made = flow(tmp_path / f"at{number}")
         journal = Journal.create({"started": made.worlds["laptop"].clock.start}, {}, root=tmp_path / "runs")
         pressed: list[Event] = []
 
@@ -186,14 +186,14 @@ def interrupt_at(tmp_path: Path, which: slice) -> None:
             pressed.append(event)
             journal.write(event)
 
-        made.cancelled = lambda pressed=pressed, moment=moment: len(pressed) >= moment  # type: ignore[misc]
+        made.cancelled = lambda pressed=pressed, number=number: len(pressed) >= number  # type: ignore[misc]
         interrupted = made.run(emit, policy=POLICY, run=journal.run)
         journal.close()
-        assert interrupted.exit_code == 130, (moment, interrupted)
+        assert interrupted.exit_code == 130, (number, interrupted)
         made.cancelled = lambda: False
         again = Journal(journal.folder)
         record = find_run(journal.run, tmp_path / "runs")
-        where = (moment, pressed[min(moment, len(pressed)) - 1])
+        where = (number, pressed[min(number, len(pressed)) - 1])
         try:
             ended = resume_run(record, made.request(policy=POLICY), made.ports(again.write), made.open)
         except UsageError as error:

@@ -71,7 +71,7 @@ class Unclear(WholeOnGpu):
     """A goal of a host with several possible models."""
 
     def look(self, host: Reader) -> Runner | None:
-        raise Undecided("it is not clear which model is meant", host=host.name, next_step="name it: -e model=NAME")
+        raise Undecided("several models are loaded, and none is named", host=host.name, next_step="name it: -e model=NAME")
 
 
 STEPS = {**TOYS, **{cls.name: cls for cls in (Sound, Answering, Unclear)}}

@@ -18,9 +18,9 @@ from remediation.facets.host_factory import Host, open_host
 from remediation.facets.ollama import pull
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import PullProgress
+from remediation_lab.owner.owner import ADDRESS, Owner
 from remediation_lab.powershell.start import HOST, WORLD
 from remediation_lab.winrm.server import WinRmServer
-from remediation_lab.world.owner import ADDRESS, Owner
 from tests.facets.serving import serving
 
 MODEL = "phi3:3.8b"

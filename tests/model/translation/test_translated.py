@@ -20,7 +20,7 @@ from remediation.model.translation.catalogue import templates
         ("1 layer", "1 capa"),
         # words that are typed stay, also if they are messages of their own
         ("allow it with --max-risk disruptive", "permítelo con --max-risk disruptive"),
-        ("set service", "define service"),
+        ("set the parameter service", "define el parámetro service"),
         ("service", "service"),
         ("mistral:7b is not loaded", "mistral:7b no está cargado"),
         # a sentence without a message is not translated in one word

@@ -230,6 +230,11 @@ def test_words_in_backquotes_are_code_and_stay_escaped() -> None:
     assert code_spans("an odd ` <one>") == "an odd ` &lt;one&gt;"
 
 
+def test_no_line_break_divides_an_option() -> None:
+    assert code_spans("add --max-risk safe") == 'add <span class="option">--max-risk</span> safe'
+    assert code_spans("`up -d` in-place") == '<code>up <span class="option">-d</span></code> in-place'
+
+
 def luminance(colour: str) -> float:
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)

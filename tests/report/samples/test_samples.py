@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -115,7 +117,7 @@ def test_odd_values_in_a_sample_are_unknown() -> None:
 
 
 def test_the_page_has_the_series_of_each_host_and_what_failed() -> None:
-    samples = [taken(float(at), 1 + at % 5, rate=30.0 if at == 4 else None) for at in range(10)]
+    samples = [taken(float(at), 1 + at % 5, rate={4: 20.0, 8: 30.0}.get(at)) for at in range(10)]
     samples += [Sample("lost", 1.0, error="no route", reached=False), Sample("lost", 3.0, error="no route", reached=False)]
     samples += [Sample("plain", 1.0, error="nvidia-smi is not installed")]
     page = samples_page(samples)
@@ -124,7 +126,7 @@ def test_the_page_has_the_series_of_each_host_and_what_failed() -> None:
     assert "5.0 GiB (1.0 GiB to 5.0 GiB)" in text
     assert "2 samples: no route" in text
     assert 'aria-label="memory used over time: GPU 0 memory from 1.0 GiB to 5.0 GiB, last 5.0 GiB"' in page
-    assert 'aria-label="tokens per second over time: tokens per second from 30 to 30, last 30"' in page
+    assert 'aria-label="tokens per second over time: tokens per second from 20 to 30, last 30"' in page
     found = Tags(page)
     assert found.open == []
     rows = [attributes["data-outcome"] for tag, attributes in found.tags if tag == "tr" and "data-host" in attributes]
@@ -136,3 +138,25 @@ def test_many_samples_become_few_points_that_keep_the_peaks() -> None:
     few = thinned(points, (0.0, 9999.0))
     assert len(few) <= POINTS
     assert max(value for _, value in few if value is not None) == 9.0
+
+
+def test_one_measured_rate_is_a_figure_and_no_chart() -> None:
+    page = samples_page([taken(float(at), 2, rate=30.0 if at == 4 else None) for at in range(10)])
+    assert "tokens per second: 30" in text_of(page)
+    assert "tokens per second over time" not in page
+
+
+def test_figures_that_do_not_vary_are_given_once() -> None:
+    assert "2.0 GiB (" not in text_of(samples_page([taken(float(at), 2) for at in range(3)]))
+
+
+def test_a_model_that_is_partly_on_the_cpu_is_a_state_of_its_host() -> None:
+    model = partial(Runner, "mistral:7b", 4 * GIB)
+    page = samples_page([replace(taken(1.0, 2, host=name), runners=(model(size * GIB),)) for name, size in (("a", 4), ("b", 1))])
+    assert '<td class="good">answers</td>' in page
+    assert '<td class="warn">partly on the CPU</td>' in page
+
+
+def test_hosts_are_in_the_order_of_their_numbers() -> None:
+    text = text_of(samples_page([Sample(f"dev-{number}", 1.0, error="x") for number in (10, 9, 1)]))
+    assert text.index("dev-1 ") < text.index("dev-9 ") < text.index("dev-10 ")

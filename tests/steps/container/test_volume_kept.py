@@ -113,7 +113,7 @@ def test_a_manifest_that_the_server_does_not_list_is_fetched_again_or_stops_it()
     world.answers["ls", "-R", "/root/.ollama"] = Executed(0, LISTING)
     result = run(world, "volume.recreated")
     assert (result.outcome, world.writes) == (Outcome.BLOCKED, [])
-    assert "a manifest of ana/own:v1" in result.reason
+    assert "a manifest of ana/own:v1 that the server does not list" in result.reason
     for name in ("ana/own:v1", "phi3:3.8b"):
         world.registry[name] = manifest(name, "sha256:" + "d" * 64, size=GIB)
     result = run(world, "volume.recreated")

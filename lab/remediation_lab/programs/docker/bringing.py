@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from remediation_lab.compose.project import ComposeError, Project, fingerprint
 from remediation_lab.programs import Done, failed
 from remediation_lab.programs.docker import records
 from remediation_lab.programs.docker.arguments import Given, Usage, parse
 from remediation_lab.wire import Refusal
-from remediation_lab.world.compose import ComposeError, Project, fingerprint
 from remediation_lab.world.state import Container
 
 if TYPE_CHECKING:

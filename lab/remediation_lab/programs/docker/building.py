@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from remediation_lab.compose.project import Project
 from remediation_lab.programs import Done, failed
 from remediation_lab.programs.docker.arguments import Given, parse
 from remediation_lab.programs.docker.bringing import LABEL, Progress, existing, up
-from remediation_lab.world.compose import Project
 
 if TYPE_CHECKING:
     from remediation_lab.world.machine import Machine

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from remediation_lab.compose.interpolate import dotenv
+from remediation_lab.compose.project import ComposeError, Project, fingerprint, load
 from remediation_lab.programs import Call, Done, failed, said
 from remediation_lab.programs.docker import bringing, building, records
 from remediation_lab.programs.docker import info as about
 from remediation_lab.programs.docker.arguments import Given, Usage, parse
 from remediation_lab.programs.docker.containers import log_lines
 from remediation_lab.programs.docker.formats import compact, created_at, instant, rows
-from remediation_lab.world.compose import ComposeError, Project, fingerprint, load
-from remediation_lab.world.interpolate import dotenv
 from remediation_lab.world.rights import closed
 from remediation_lab.world.state import Container
 

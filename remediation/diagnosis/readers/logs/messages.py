@@ -334,7 +334,7 @@ SAYS: Mapping[str, str] = {
     "nvml_mismatch": "the driver's library and its kernel module differ",
     "old_driver": "the driver is older than this build needs",
     "nvml_unknown": "NVML fails with Unknown Error",
-    "load_timeout": "the load took longer than somebody waits",
-    "client_gone": "the load took longer than somebody waits",
+    "load_timeout": "the load took longer than the client or server waits",
+    "client_gone": "the load took longer than the client or server waits",
 }
 """What a message says where its key does not."""

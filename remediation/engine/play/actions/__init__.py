@@ -14,8 +14,9 @@ from remediation.engine.play.actions.setup import setup
 from remediation.engine.play.actions.simple import add_host, assert_, debug, fail, group_by, measure_action, set_fact
 from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.model.errors import UsageError
+from remediation.model.errors import ParameterError
 from remediation.modules.contract import Action, Module, module_args
+from remediation.modules.refusals import parameter_refusal
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import action_model
 from remediation.templating.errors import TemplateError
@@ -65,7 +66,7 @@ def act(site: TaskContext, scope: Scope) -> ActionResult:
 
 def _invoked(acted: ActionResult, given: Action, site: TaskContext) -> ActionResult:
     """Return an item's result with the parameters of its module; the result of a task without a loop has none, as in Ansible."""
-    if site.task.loop is None or not given.invoked:
+    if site.task.loop is None or not given.invoked or site.background() is not None:
         return acted
     # masked: a secret in an expression must not lose its mark on the way through a parameter
     return dataclasses.replace(acted, values={**acted.values, "invocation": {"module_args": site.masked(module_args(given))}})
@@ -107,4 +108,5 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
     except ValidationError as error:
         # the value is left out: it may be a secret
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {_refusal({**item})}".lstrip(": ") for item in error.errors())
-        raise UsageError(f"{name}: {wrong}", place=site.place) from None
+        said = parameter_refusal(action_model(name), site.task.spelling, given, error)
+        raise ParameterError(f"{name}: {wrong}", said, place=site.place) from None

@@ -38,8 +38,7 @@ def module_action(given: Module, site: TaskContext, scope: Scope) -> ActionResul
     except HostError as error:
         return refused_result(error, outcome_of(error))
     except UsageError as error:
-        if error.place is None:
-            raise UsageError(error.message, next_step=error.next_step, place=site.place) from None
+        error.place = error.place or site.place
         raise
 
 

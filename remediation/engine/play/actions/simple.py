@@ -79,7 +79,8 @@ def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
     wrong = next((name for name in given.model_extra or () if not is_variable(name)), None)
     if wrong is not None:
         reason = f"set_fact: {wrong!r} is not a valid variable name"
-        return ActionResult(Outcome.FAILED, {"msg": reason}, reason, "use the letters a to z, digits and underscores")
+        said = f"Task failed: Invalid variable name {wrong!r}."
+        return ActionResult(Outcome.FAILED, {"msg": said}, reason, "use the letters a to z, digits and underscores")
     facts = dict(given.model_extra or {})
     if not facts:
         reason = "No key/value pairs provided, at least one is required for this action to succeed"

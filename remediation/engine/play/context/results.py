@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from remediation.model.errors import RemediationError
+from remediation.model.errors import ParameterError, RemediationError
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.result import ActionResult
@@ -17,7 +17,9 @@ CENSORED = "the output is hidden: no_log was set for this task"
 NO_TRACEBACK = "(traceback unavailable)"
 """The ``exception`` of a failed result: what ansible-core has there without ``-vvv``."""
 
-ANSIBLE_OUTCOMES = frozenset({Outcome.OK, Outcome.CHANGED, Outcome.SKIPPED, Outcome.FAILED, Outcome.UNREACHABLE})
+ANSIBLE_OUTCOMES = frozenset(
+    {Outcome.OK, Outcome.CHANGED, Outcome.WOULD_CHANGE, Outcome.SKIPPED, Outcome.FAILED, Outcome.UNREACHABLE}
+)
 """Outcomes that the other keys of a registered result tell."""
 
 
@@ -30,7 +32,8 @@ def of_result(result: Result) -> ActionResult:
 def refused_result(error: RemediationError, outcome: Outcome = Outcome.FAILED) -> ActionResult:
     """Return the action result of an error: its message with its place."""
     where = f"{error.place}: " if error.place else ""
-    return ActionResult(outcome, {"msg": f"{where}{error.message}"}, f"{where}{error.message}", error.next_step)
+    said = error.said if isinstance(error, ParameterError) and error.said else f"{where}{error.message}"
+    return ActionResult(outcome, {"msg": said}, f"{where}{error.message}", error.next_step)
 
 
 def registered(acted: ActionResult) -> dict[str, Any]:

@@ -61,11 +61,11 @@ class TaskContext:
         """Return the same task for one item of its loop."""
         return dataclasses.replace(self, loop={**self.loop, **names}, path=f"{self.path}/{number}")
 
-    def switch(self, value: Any, *, default: bool = False, scope: Scope | None = None) -> bool:
+    def switch(self, value: Any, *, default: bool = False) -> bool:
         """Return the value of a boolean keyword. Raises `RemediationError`."""
         if value is None or isinstance(value, bool):
             return default if value is None else value
-        result = (scope or self.scope()).render(value)
+        result = self.scope().render(value)
         text = str(result).strip().lower()
         if text in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
             return text in {"true", "yes", "on", "1"}

@@ -219,7 +219,8 @@ def _role_names(play: Play, host: HostState) -> Mapping[str, Callable[[], Any]]:
     """Return the names of the play's roles, with those that the host has included."""
 
     def direct() -> list[str]:
-        return [role.name for role in (*play.roles, *host.included_roles)]
+        names = [role.name for role in play.roles]
+        return [*names, *dict.fromkeys(role.name for role in host.included_roles if role.name not in names)]
 
     def needed() -> list[str]:
         roles = (*play.roles, *host.included_roles)

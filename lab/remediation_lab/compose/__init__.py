@@ -1,0 +1,1 @@
+"""Compose projects as the plugin of Docker reads them."""

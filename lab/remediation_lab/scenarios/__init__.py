@@ -1,0 +1,1 @@
+"""The first states of simulated hosts: healthy ones of each world, and their faults."""
