@@ -35,11 +35,12 @@ SENTENCES = (
     "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run.py", "diagnosis/facts/host.py", "diagnosis/facts/room.py", "diagnosis/facts/holders.py", "diagnosis/facts/library.py", "diagnosis/facts/compared.py",
     "diagnosis/memory", "diagnosis/diagnose.py", "diagnosis/collect.py", "facets/target.py", "model/facts", "cli/commands/verify_watch.py",
     "inventory", "playbook", "connections", "cli/watch", "cli/commands/watching", "cli/commands/steps.py", "cli/runner.py", "engine/play/selection.py",
+    "modules", "cli/context.py", "cli/resources.py", "cli/argv.py",
 )  # fmt: skip
 """Folders and modules whose sentences people read in events and errors."""
 
-NO_SENTENCES = {"inventory/schema.py", "playbook/schema.py", "playbook/ansible_names.py"}
-"""Modules below them with texts for editors, and with long advice that names modules of Ansible: they stay English."""
+NO_SENTENCES = {"inventory/schema.py", "playbook/schema.py"}
+"""Modules below them with texts for editors: they stay English."""
 
 PLURALS = {"es": "nplurals=2; plural=(n != 1);"}
 """One and many: Babel adds a third form for millions, which no message needs."""
@@ -51,7 +52,7 @@ KNOWN = ("cure", "title", "confirm", "by_hand")
 _WORDS = re.compile(r"[^\W\d_]{2,}[,;:)]? (?:\(?[^\W\d_]{2,}|\{)|\} [^\W\d_]{2,}|[^\W\d_]{2,} \{")
 _COMMAND = re.compile(r"^(?:docker|podman|kubectl|systemctl|journalctl|sudo|ollama|powershell|schtasks|type|sc|wsl) [\w{ .:/-]*$")
 _SCRIPT = re.compile(
-    r"""\$\(|"\$|\$1|\\"|\$\w+=|^\S+=.*;|^\[(?:Unit\]|Console\]| )|^<\?xml|^if\(|^(?:cd|command -v|echo|export) |^find \""""
+    r"""^\w+_string \w+_string |\$\(|"\$|\$1|\\"|\$\w+=|^\S+=.*;|^\[(?:Unit\]|Console\]| )|^<\?xml|^if\(|^(?:cd|command -v|echo|export) |^find \""""
 )
 """Of a text for a shell or a file; people do not read it in a sentence."""
 _SILENT_CALLS = {

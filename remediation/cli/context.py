@@ -21,9 +21,10 @@ from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.check import misspelt
 from remediation.inventory.load import Inventory, check_inventory, holds_files, load_inventory
 from remediation.inventory.secrets import vault_of
-from remediation.model.errors import Blocked, InputError, RemediationError, UsageError
+from remediation.model.errors import Blocked, InputError, Problem, RemediationError, UsageError
 from remediation.model.secrets.masking import Masker, secrets_in
 from remediation.model.secrets.names import sounds_secret
+from remediation.model.translation import gettext, translated
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.loader import Decrypt, read_yaml
 from remediation.templating.yaml.located import Table
@@ -170,7 +171,7 @@ class Session:
     def warn(self, text: str) -> None:
         """Print a note of a connection on standard error, once."""
         if self.looks.is_new(text):
-            sys.stderr.write(f"warning: {self.masker.text(text)}\n")
+            sys.stderr.write(f"{gettext('warning')}: {translated(self.masker.text(text))}\n")
 
     def contained(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T]) -> Callable[[str], T]:
         """Return `work` with its errors turned into results by `failed`; internal errors are saved with their traceback."""
@@ -244,10 +245,10 @@ def secrets_of_environment(environment: Mapping[str, str]) -> Iterator[str]:
 def warn_of_misspelt(inventory: Inventory, extra: Mapping[str, Any]) -> None:
     """Warn on stderr about variables that look like misspelled Ansible variables, and settings of ``ansible.cfg`` without effect."""
     for each in misspelt(inventory, extra):
-        sys.stderr.write(f"warning: {each}\n")
+        sys.stderr.write(f"{gettext('warning')}: {Problem(translated(each.message), each.place, each.excerpt)}\n")
     note = ansible_config().note()
     if note:
-        sys.stderr.write(f"note: {note}\n")
+        sys.stderr.write(f"{gettext('note')}: {translated(note)}\n")
 
 
 def _tape(name: str | None, masker: Masker) -> Cassette | None:

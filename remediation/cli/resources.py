@@ -7,11 +7,12 @@ from pathlib import Path
 
 from remediation.model.errors import UsageError
 from remediation.model.files import shipped_folder
+from remediation.model.translation import translatable
 
 SUFFIXES = (".yml", ".yaml")
 PLAYBOOKS = "playbooks"
 INVENTORY = "inventory"
-SINGULAR = {PLAYBOOKS: "playbook", INVENTORY: "inventory"}
+_NOUNS = {PLAYBOOKS: translatable("a playbook"), INVENTORY: translatable("an inventory")}
 
 
 def find_resource(kind: str, name: str, *, working: Path | None = None) -> Path:
@@ -29,7 +30,7 @@ def find_resource(kind: str, name: str, *, working: Path | None = None) -> Path:
                 if candidate.is_file():
                     return candidate.relative_to(here) if candidate.is_relative_to(here) else candidate
     if given.is_dir():
-        raise UsageError(f"{name} is a folder, not {_article(kind)}", next_step=f"name the file in it: {name}/FILE.yml")
+        raise UsageError(f"{name} is a folder, not {_NOUNS[kind]}", next_step=f"name the file in it: {name}/FILE.yml")
     raise UsageError(_missing(kind, name, here), next_step=f"shipped: {', '.join(names(kind)) or 'none'}")
 
 
@@ -39,12 +40,9 @@ def names(kind: str, *, working: Path | None = None) -> list[str]:
     return sorted({path.stem for folder in folders for suffix in SUFFIXES for path in folder.glob(f"*{suffix}")})
 
 
-def _article(kind: str) -> str:
-    noun = SINGULAR[kind]
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
-
-
 def _missing(kind: str, name: str, here: Path) -> str:
     close = difflib.get_close_matches(Path(name).stem, names(kind, working=here), n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"no {SINGULAR[kind]} {name!r} here or in the package{hint}"
+    if kind == INVENTORY:
+        return f"no inventory {name!r} here or in the package{hint}"
+    return f"no playbook {name!r} here or in the package{hint}"

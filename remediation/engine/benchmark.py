@@ -56,6 +56,8 @@ def measure(
         raise
     except HostError as error:  # a hanging Ollama too: the fault to be repaired must not prevent the repair
         return {**figures, "layers": None, "reason": f"not measured: {error.message}"}
+    if runner is None and not _wanted(reader, model):
+        return {**figures, "layers": None, "reason": "not measured: it is not known which model is meant"}
     if runner is None:
         return {**figures, "layers": None, "reason": "not measured: the model is not loaded, and loading it would be a change"}
     figures["vram_bytes"] = runner.size_vram
@@ -83,9 +85,13 @@ def unmeasured(reason: str, *, layers: Sequence[int] | None = None, simulated: b
     }
 
 
-def _runner(reader: Reader, model: str | None) -> Runner | None:
+def _wanted(reader: Reader, model: str | None) -> str:
     target = reader.target()
-    wanted = model or (str(target.model.value) if target.model else "")
+    return model or (str(target.model.value) if target.model else "")
+
+
+def _runner(reader: Reader, model: str | None) -> Runner | None:
+    wanted = _wanted(reader, model)
     return next((runner for runner in reader.ollama.running() if _same(runner.model, wanted)), None)
 
 

@@ -95,14 +95,17 @@ class Finder:
         return self._native()
 
     def _native(self) -> Found | None:
-        """Return the host's native server: at the default port, else at the address in its environment or its log."""
-        found = self._at(NATIVE, f"at port {PORT} of the host")
-        if found is not None:
-            return found
+        """Return the host's native server: at the default port, else at the address in its environment or its log.
+
+        A proxy at the default port whose server does not answer is returned only if there is no such server.
+        """
+        first = self._at(NATIVE, f"at port {PORT} of the host")
+        if first is not None and not first.source[-1:].isdigit():  # an HTTP error ends with its number
+            return first
         url = addressed(read_serving(self.look, anywhere=True))
         found = self._at(url, "at the address in its environment") if url and url != NATIVE else None
-        if found is not None:
-            return found
+        if found is not None or first is not None:
+            return found or first
         url = address_in_log(attempt(lambda: ServiceLog(self.look, anywhere=True).read(tail=LINES)) or "")
         return self._at(url, "at the address in its log") if url and url != NATIVE else None
 

@@ -103,11 +103,16 @@ class HostView:
         """Whether the host has finished."""
         return bool(self.outcome)
 
+    @property
+    def told_reason(self) -> str:
+        """The reason in the language, without the host's name, which stands next to it."""
+        return translated(self.reason).removeprefix(f"{self.host}: ")
+
     def summary(self) -> str:
         """Return the host in one line, for a fleet."""
         if self.outcome in BAD:
             word = gettext(self.outcome)
-            return f"{word}: {translated(self.reason)}" if self.reason else word
+            return f"{word}: {self.told_reason}" if self.reason else word
         cause = self.causes[0][0] if self.causes and self.causes[0][0] != "healthy" else ""
         count = ngettext("{count} change", "{count} changes", self.changes)
         what = count if self.changes else gettext("nothing to do")
@@ -342,11 +347,11 @@ def _task_result(page: HostView, event: Event) -> list[Line]:
 def _host_end(page: HostView, event: Event) -> list[Line]:
     page.outcome = str(event.data.get("outcome", "")) or "ok"
     reason = str(event.data.get("reason", ""))
-    page.reason = reason.removeprefix(f"{page.host}: ")
+    page.reason = reason
     page.works(event, gettext("done"))
     lines: list[Line] = []
     if page.outcome in BAD and reason and reason not in page.told:
-        lines.append(Line(translated(page.reason), lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
+        lines.append(Line(page.told_reason, lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
     if page.check:
         lines += foretold(page.foreseen, page.predicted, has_goal=page.has_goal)
     if page.figures and not page.check:

@@ -42,7 +42,13 @@ def wanted_model(given: str | None, host: Reader) -> str:
         return str(target.model.value)
     if target.endpoint is None:
         _nothing_there(host)
-    raise _undecided(host, target)
+    if not target.candidates:
+        raise _undecided(host, target)
+    # the target may have been determined while the server did not answer
+    loaded = [runner.model for runner in host.ollama.running() if entry_of(runner.model, host.ollama.models()) is not None]
+    if len(loaded) != 1:
+        raise _undecided(host, target)
+    return loaded[0]
 
 
 def _undecided(host: Reader, target: Target) -> Undecided:

@@ -35,6 +35,7 @@ from jinja2.utils import missing
 from remediation.model.files import read_text
 from remediation.model.text.yaml_limits import LONGEST_NUMBER
 from remediation.templating.filters.common import FILTERS, defined
+from remediation.templating.filters.formats import json_filter
 from remediation.templating.jinja_tests import TESTS
 from remediation.templating.lazy import OMIT, materialised
 from remediation.templating.limits import (
@@ -268,6 +269,9 @@ class Environment(ImmutableSandboxedEnvironment):
         tests: dict[str, Any] = {**self.tests, **TESTS, "vault_encrypted": is_secret}
         self.tests.update(qualified({name: seeing(name, function) for name, function in tests.items()}))
         self.globals |= {"now": now, "undef": self._undef}
+        self.policies["json.dumps_function"] = (
+            json_filter  # of `tojson`; json.dumps takes mappings that are read lazily for empty
+        )
         self.binop_table |= {"*": multiplied, "**": raised, "%": remainder}
         for name in DROPPED:
             self.globals.pop(name, None)

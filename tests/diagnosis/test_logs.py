@@ -206,12 +206,26 @@ def test_the_planned_graph_decides_what_a_load_needs_and_the_allocated_one_what_
 
 
 GET = '[GIN] 2026/11/30 - 10:00:00 | 200 |      61.2µs |       127.0.0.1 | GET      "/api/ps"\n'
+SHOW = '[GIN] 2026/11/30 - 10:00:00 | 200 |      12.9ms |       127.0.0.1 | POST     "/api/show"\n'
 POST = '[GIN] 2026/11/30 - 10:00:00 | 200 |      61.2ms |       127.0.0.1 | POST     "/api/generate"\n'
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in LOGS.glob("*.log")))
 @pytest.mark.parametrize(
-    "end", ["", GET, GET * 50, GET[:-1], POST + GET, GET + POST, GET + "\n", "\n" + GET, GET.replace("\n", "\r\n"), "   " + GET]
+    "end",
+    [
+        "",
+        GET,
+        GET * 50,
+        GET[:-1],
+        POST + GET,
+        GET + POST,
+        GET + SHOW,
+        GET + "\n",
+        "\n" + GET,
+        GET.replace("\n", "\r\n"),
+        "   " + GET,
+    ],
 )
 def test_a_log_that_grew_by_requests_is_read_as_the_whole_of_it(name: str, end: str) -> None:
     assert read_again(text(name) + end) == read_log(text(name) + end, name="server.log")
@@ -226,6 +240,20 @@ def test_a_watched_log_that_grew_by_looks_alone_is_not_read_again(monkeypatch: p
 
     monkeypatch.setattr(reader, "read_log", counted)
     whole = f"{text('g2-num-gpu.log')}# of this test alone\n"
-    for end in (GET, GET * 2, GET * 5000, GET + POST, GET + POST + GET):
+    for end in (GET, GET * 2, GET * 5000, GET + SHOW + GET, GET + POST, GET + POST + GET + SHOW):
         read_again(whole + end)
     assert read == [whole, whole + GET + POST]
+
+
+def test_the_logs_of_a_whole_fleet_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(source: str, *, name: str, kind: str) -> LogReading:
+        read.append(source)
+        return read_log(source, name=name, kind=kind)
+
+    monkeypatch.setattr(reader, "read_log", counted)
+    for _ in range(2):
+        for host in range(300):
+            read_again(f"# the log of host {host}, of this test alone\n{GET}")
+    assert len(read) == 300

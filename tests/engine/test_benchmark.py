@@ -96,10 +96,15 @@ def test_after_asks_for_fifty_and_extrapolates_only_when_the_model_stopped_early
     assert early["total_50_tokens_s"] == pytest.approx(1.0 + 50 * 0.5)
 
 
+def test_without_a_named_model_it_is_not_said_to_be_unloaded() -> None:
+    host = FakeHost(FakeOllama(), model="")
+    assert figures(host)["reason"] == "not measured: it is not known which model is meant"
+
+
 @pytest.mark.parametrize(
     ("ollama", "reason"),
     [
-        (FakeOllama(loaded=[]), "the model is not loaded"),
+        (FakeOllama(loaded=[]), "not measured: the model is not loaded, and loading it"),
         (FakeOllama(loaded=[Runner("phi3:3.8b", 1, 1, 4096)]), "the model is not loaded"),
         (FakeOllama(loaded=[Runner(MODEL, 5, 1)]), "does not report the context length"),
         (FakeOllama(answer=DeadlineExceeded("slow")), "no answer within 20 s"),

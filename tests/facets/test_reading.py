@@ -13,7 +13,7 @@ from remediation.facets.gpu import nvidia_smi, wddm
 from remediation.facets.machine import processes, rights, system
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import generate
-from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
+from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Gpu, Process
 from tests.facets.answering import Answering
 
@@ -320,9 +320,16 @@ def test_the_figures_come_from_the_servers_own_durations() -> None:
     assert generate.figures(streamed(last), "h").gpu_percent is None
 
 
-def test_an_answer_that_breaks_off_or_is_an_error_is_no_figure() -> None:
-    with pytest.raises(DeadlineExceeded, match=r"broke off after 1 line$"):
-        generate.figures(streamed({"response": "a"}), "h")
+def test_an_answer_that_breaks_off_has_the_figures_of_its_tokens() -> None:
+    """Ollama ends an answer that repeats one token more than 30 times without a last line."""
+    seen = generate.figures(streamed(*({"response": "w"} for _ in range(31))), "h", [10, 20], [90])
+    assert (seen.tokens, seen.eval, seen.first_token, seen.done_reason) == (31, 1.5 / 30 * 31, 0.5, generate.CUT_OFF)
+    assert (seen.gpu_percent, seen.cpu_percent) == (15.0, 90.0)
+
+
+def test_an_answer_without_a_token_or_with_an_error_is_no_figure() -> None:
+    with pytest.raises(CallFailed, match=r"broke off after 1 line$"):
+        generate.figures(streamed({"response": ""}), "h")
     with pytest.raises(CallFailed, match="out of memory"):
         generate.figures(streamed({"response": "a"}, {"error": "CUDA error: out of memory"}), "h")
     with pytest.raises(CallFailed, match="HTTP 502"):

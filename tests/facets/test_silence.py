@@ -281,6 +281,16 @@ def test_a_native_server_at_another_port_is_found_by_its_log() -> None:
     assert silent.endpoint.value == other
 
 
+def test_a_server_at_its_own_port_counts_more_than_a_proxy_without_one() -> None:
+    own = "http://127.0.0.1:11600"
+    text = "server 77 root /usr/local/bin/ollama\nreadable 77\nenv 77 OLLAMA_HOST=127.0.0.1:11600\n"
+    runs = {"sh": Completed(0, text.encode(), b"")}
+    target = target_of(Refusing(runs=lambda argv: runs.get(argv[0]), http=server("m", url=own), broken=NATIVE, status=502))
+    assert target.endpoint == Found(own, "answers at the address in its environment")
+    alone = target_of(Refusing(broken=NATIVE, status=502))
+    assert alone.endpoint == Found(NATIVE, "answers at port 11434 of the host with HTTP 502")
+
+
 def test_a_container_that_hangs_is_not_looked_for_elsewhere() -> None:
     records = [box("ollama", port="11434")]
     connection = Refusing(runs=docker(records), silent="http://127.0.0.1:11434")

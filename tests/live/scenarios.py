@@ -55,6 +55,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "A22 newer engine": Scenario("reload, 33/33", f"{_HERE}::test_a_model_of_the_newer_engine_is_reloaded"),
     "A23 undo": Scenario("what was changed is as before", _SETTING, "OLLAMA_LLM_LIBRARY"),
     "A24 verify --survives-restart": Scenario("33/33 after the restart", f"{_SERVICE}::test_verify_leaves_out_what_only_a_container_has_and_survives_a_restart"),
+    "A25 embedding model": Scenario("loaded through /api/embed, reload, all layers", f"{_HERE}::test_an_embedding_model_is_reloaded"),
+    "A26 PARAMETER num_ctx in the model": Scenario("parameter, reload; no restart", f"{_HERE}::test_a_long_context_of_the_model_itself_is_shortened_without_a_restart"),
     "B1 OLLAMA_LLM_LIBRARY in Compose": Scenario("line taken out, comments kept, recreated, 33/33", f"{_FIX}::test_the_guides_own_setting_is_taken_out_and_the_comments_stay"),
     "B2 num_gpu 1, Docker": Scenario("reload", f"{_FIX}::test_a_runner_left_with_one_layer_is_reloaded"),
     "B2a the same, nothing names the model": Scenario("reload", f"{_DOCKER}::test_a_loaded_model_that_no_file_names_stays_the_target"),

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[1]
 NEWER = "qwen3:4b"
 """A model that the newer engine runs."""
+EMBEDS = "nomic-embed-text:latest"
+"""A model that only embeds: the server refuses to generate with it, and to load it that way."""
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -38,7 +40,7 @@ def test_each_scenario_has_its_test(scenario: str) -> None:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("scenarios") / "gpu-01", models=(MODEL, OTHER, NEWER)) as host:
+    with service(tmp_path_factory.mktemp("scenarios") / "gpu-01", models=(MODEL, OTHER, NEWER, EMBEDS)) as host:
         yield host
 
 
@@ -104,3 +106,22 @@ def test_a_model_of_the_newer_engine_is_reloaded(host: Service, tmp_path: Path) 
     ended = fixed(host, tmp_path, "-e", f"model={NEWER}")
     assert (ended.code, ended.steps, host.loaded[NEWER]) == (0, ["model.reloaded"], (True, FOR_EVER)), ended.summary
     assert ended.kinds("goal")[-1]["values"]["layers"] == [37, 37]
+
+
+def test_an_embedding_model_is_reloaded(host: Service, tmp_path: Path) -> None:
+    host.ask("/api/embed", {"model": EMBEDS, "input": "a text", "keep_alive": -1, "options": {"num_gpu": 1}})
+    assert host.loaded[EMBEDS][0] is False
+    ended = fixed(host, tmp_path, "-e", f"model={EMBEDS}")
+    assert (ended.code, ended.steps, host.loaded[EMBEDS]) == (0, ["model.reloaded"], (True, FOR_EVER)), ended.summary
+    assert ended.kinds("goal")[-1]["values"]["layers"] == [13, 13]
+
+
+def test_a_long_context_of_the_model_itself_is_shortened_without_a_restart(host: Service, tmp_path: Path) -> None:
+    """The model's num_ctx takes precedence over OLLAMA_CONTEXT_LENGTH, so that a restart with that setting would change nothing."""
+    host.ask("/api/create", {"model": "long", "from": MODEL, "stream": False, "parameters": {"num_ctx": 32768}})
+    restarts, units = host.restarts, host.unit_files
+    host.load("long")
+    assert host.loaded["long:latest"][0] is False
+    ended = fixed(host, tmp_path, "-e", "model=long")
+    assert (ended.code, ended.steps) == (0, ["model.parameter", "model.reloaded"]), ended.summary
+    assert (host.loaded["long:latest"][0], host.restarts, host.unit_files) == (True, restarts, units)

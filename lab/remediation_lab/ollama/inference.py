@@ -14,7 +14,7 @@ from remediation_lab.ollama.catalogue import Catalogue
 from remediation_lab.ollama.generation import Ask, RunnerDied, Tally, seconds_per_prompt_token, words
 from remediation_lab.ollama.journal import line
 from remediation_lab.ollama.loader import Run, Runner
-from remediation_lab.ollama.models import Model
+from remediation_lab.ollama.models import EMBEDDING, Model
 from remediation_lab.ollama.options import Options, keep_alive, merge
 from remediation_lab.ollama.scheduler import Scheduler
 
@@ -73,14 +73,16 @@ class Inference:
         model, options, stay = self._request(body, "embed", leaves=False)
         tally = Tally(self._clock.now())
         texts = body.get("input", body.get("prompt", ""))
-        texts = texts if isinstance(texts, list) else [texts]
-        if self._release.llama_server:
+        texts = [text for text in (texts if isinstance(texts, list) else [texts]) if text]
+        if self._release.llama_server and not _embeds(model):
             with self._scheduler.use(model, options, stay):
                 raise ApiError(501, _NO_EMBEDDINGS)
         with self._scheduler.use(model, options, stay) as runner:
             tally.load = self._since(tally.started)
             self._clock.sleep(sum(2 + len(str(text)) // 4 for text in texts) * seconds_per_prompt_token(runner, self._pace))
         tally.prompt_count = sum(2 + len(str(text)) // 4 for text in texts)
+        if not texts:  # loads the model only
+            return of_json({"model": body["model"], "embeddings": []} if many else {"embedding": []})
         if not many:
             return of_json({"embedding": list(_EMBEDDING)})
         figures = {
@@ -125,6 +127,8 @@ class Inference:
         return model, options, stay
 
     def _readable(self, model: Model, verb: str) -> None:
+        if _embeds(model) and verb != "embed":
+            raise ApiError(400, f'"{model.name}" does not support {verb}')
         try:
             damage.check(model.harm, model.name, verb=verb)
         except ApiError as error:
@@ -205,6 +209,10 @@ class Inference:
 
     def _since(self, moment: float) -> int:
         return max(1, int((self._clock.now() - moment) * golang.SECOND))
+
+
+def _embeds(model: Model) -> bool:
+    return model.file.shape.architecture in EMBEDDING
 
 
 def _events(frame: Mapping[str, Any], lines: list[dict[str, Any]]) -> Iterator[bytes]:

@@ -83,6 +83,9 @@ def build(name: str, shape: Shape, quantization: str, context: int, rope_base: f
 _MISTRAL = Shape("llama", 32, 4096, 14336, 32, 8, 128, 32768)
 _PHI3 = Shape("phi3", 32, 3072, 8192, 32, 32, 96, 32064)
 _QWEN3 = Shape("qwen3", 36, 2560, 9728, 32, 8, 128, 151936)
+_NOMIC = Shape("nomic-bert", 12, 768, 3072, 12, 12, 64, 30522)
+EMBEDDING = frozenset({_NOMIC.architecture})
+"""Architectures whose models embed and do not generate (server/images.go, Capabilities)."""
 
 REGISTRY: Mapping[str, ModelFile] = {
     name: build(title, shape, quantization, context, rope)
@@ -99,6 +102,7 @@ REGISTRY: Mapping[str, ModelFile] = {
         ("Mistral-7B-Instruct-v0.3", _MISTRAL, "Q4_0", 32768, 1e6, ("mistral:7b-instruct-q4_0",)),
         ("Phi 3 Mini 128k Instruct", _PHI3, "Q4_0", 131072, 10000.0, ("phi3:3.8b", "phi3:latest")),
         ("Qwen3 4B", _QWEN3, "Q4_K_M", 40960, 1e6, ("qwen3:4b",)),
+        ("nomic-embed-text-v1.5", _NOMIC, "Q4_0", 2048, 1000.0, ("nomic-embed-text:latest",)),
     )
     for name in names
 }

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from remediation_lab.ollama.journal import Line, line
-from remediation_lab.ollama.models import ModelFile
+from remediation_lab.ollama.models import EMBEDDING, ModelFile
 from remediation_lab.ollama.releases.base import Load
 
-_ARCHITECTURES = frozenset({"qwen3"})
+_ARCHITECTURES = frozenset({"qwen3", *EMBEDDING})
 STARTING = line("runner.go:1405", "starting ollama engine")
 
 

@@ -23,6 +23,7 @@ from remediation.cli.context import secrets_of_environment
 from remediation.connections.recorder.cassette import Anonymizer
 from remediation.engine.journal.history import RunRecord
 from remediation.model.event import Event
+from remediation.model.files import read_text
 from remediation.model.limits import CASSETTE
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import visible_json
@@ -146,7 +147,7 @@ def _recording(record: RunRecord) -> str | None:
     name = asked.get("record") if isinstance(asked, Mapping) else None
     path = Path(str(record.header.get("folder") or "."), name) if isinstance(name, str) else None
     try:
-        return path.read_text(encoding="utf-8") if path is not None and path.stat().st_size <= CASSETTE else None
+        return read_text(path, most=CASSETTE) if path is not None else None
     except (OSError, UnicodeDecodeError):
         return None
 

@@ -223,7 +223,7 @@ def _as_file_name(name: str) -> str:
 
 
 def _unchecked(name: str, error: RemediationError) -> str:
-    return f"{name}  {gettext('could not be checked: {reason}', reason=translated(error.message))}"
+    return f"{name}  {gettext('could not be checked: {reason}', reason=translated(error.message).removeprefix(f'{name}: '))}"
 
 
 def _print(incidents: list[Incident], options: Diagnose) -> None:
@@ -241,7 +241,7 @@ def _print(incidents: list[Incident], options: Diagnose) -> None:
             sys.stdout.write("\n")
         if one.error:
             sys.stdout.write(f"{visible_line(_unchecked(one.name, one.error))}\n")
-            sys.stderr.write(f"{one.name}: {error_text(one.error)}\n")
+            sys.stderr.write(f"{one.name}: {error_text(one.error).removeprefix(f'{one.name}: ')}\n")
             continue
         for line in diagnosis_lines(one.name, one.found, target=one.found.get("target") or "", verbose=options.verbose):
             sys.stdout.writelines(f"{row}\n" for row in line.rows())

@@ -14,6 +14,7 @@ from platformdirs import user_state_path
 
 from remediation.engine.journal.run_lock import take_lock
 from remediation.model.errors import Blocked
+from remediation.model.files import read_text
 from remediation.model.private_file import write_private
 
 KEEP = 2 * 86400.0
@@ -42,7 +43,7 @@ class WatchMemory:
     def load(cls, path: Path) -> WatchMemory:
         """Read the memory; a missing or damaged file is an empty memory."""
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(read_text(path))
             attempts = [_attempt(one) for one in value["attempts"]]
             reported = {str(host): str(what) for host, what in value["reported"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

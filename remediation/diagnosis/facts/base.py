@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from remediation.diagnosis.memory.prediction import predict
 from remediation.diagnosis.memory.shortage import Shortage, shortage
 from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.logs.scan import Hit
@@ -72,6 +73,12 @@ class Sheet:
     def figures(self) -> Shortage:
         """The sums of the load that the incident is about."""
         return shortage(self.reading)
+
+    @cached_property
+    def words(self) -> str:
+        """The sums of that load as a phrase, with the forecast's figure for all layers where the model's metadata is known."""
+        forecast = predict(self.reading)
+        return self.figures.words(forecast.fit.need_all if forecast is not None and forecast.model is not None else None)
 
     @property
     def load(self) -> Load | None:

@@ -102,7 +102,7 @@ def _decides(sheet: Sheet, used: int | None) -> None:  # noqa: C901 - the counte
         _quotes(sheet),
         figures.context or DEFAULT_CONTEXT,
     )
-    now, words = figures.fits(room), figures.words()
+    now, words = figures.fits(room), sheet.words
     if now and figures.free is None:
         now = None  # it would fit an empty card; the memory in use is unknown
     one = figures.fits(room, parallel=1) if figures.parallel > 1 else None
@@ -159,7 +159,7 @@ def _weights(sheet: Sheet, at: tuple[Quote | None, ...]) -> None:
     figures, load = sheet.figures, sheet.load
     room = figures.empty_card if figures.empty_card is not None else figures.free
     known = figures.empty_card is not None
-    text = f"{human(figures.weights)} of weights; {figures.words()}" if figures.weights else figures.words()
+    text = f"{human(figures.weights)} of weights; {sheet.words}" if figures.weights else sheet.words
     sheet.say("card.size_known", known or None)
     if (
         room is None
@@ -243,7 +243,7 @@ def _reserve(sheet: Sheet) -> None:
         return
     if not sheet.holds("place.short"):
         return
-    text = f"{human(overhead)} of VRAM are reserved by OLLAMA_GPU_OVERHEAD; {figures.words()}"
+    text = f"{human(overhead)} of VRAM are reserved by OLLAMA_GPU_OVERHEAD; {sheet.words}"
     useless = figures.fits(figures.free) is False and overhead < (figures.free or overhead) // 8
     sheet.say("reserve.decides", not useless, text, setting.at if setting else None, load.free_at if load else None, at)
 
@@ -267,7 +267,7 @@ def _slots_and_context(sheet: Sheet) -> None:
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     setting = reading.setting("OLLAMA_NUM_PARALLEL")
     at = setting.at if setting else load.assigned_at or load.command_at if load else None
-    text = f"{figures.parallel} parallel slots multiply the cache: {figures.words()}"
+    text = f"{figures.parallel} parallel slots multiply the cache: {sheet.words}"
     if load is not None and load.parallel == 1:
         sheet.say("slots.one", True, "one slot")
     sheet.say("slots.many", (figures.parallel >= _MANY) or None, text, at)
@@ -282,7 +282,7 @@ def _slots_and_context(sheet: Sheet) -> None:
     own = reading.setting("OLLAMA_CONTEXT_LENGTH")
     row = next((row for row in reading.ps if row.context == length), None)
     where = ask or (own.at if own is not None and own.value == str(length) else None) or (row.at if row else None)
-    words = f"a context of {length} tokens: {figures.words()}"
+    words = f"a context of {length} tokens: {sheet.words}"
     if length <= DEFAULT_CONTEXT and load is not None and load.context:
         sheet.say("context.small", True, f"the context is {length}")
     sheet.say("context.long", (length >= _LONG) or None, words, where)
@@ -305,6 +305,11 @@ def _slots_and_context(sheet: Sheet) -> None:
         )
     elif own is not None and own.value == str(length):
         sheet.say("context.server", True, words, own.at)
+    elif (
+        own is not None and is_whole(own.value) and 0 < int(own.value) < length and "OLLAMA_CONTEXT_LENGTH" in reading.environment
+    ):
+        # the server reads a smaller default, so that only a request or the model itself can have asked for more
+        sheet.say("context.asked_by", True, f"{words}; the server's own default is {own.value}", own.at)
 
 
 def _graph(sheet: Sheet) -> None:
@@ -322,7 +327,7 @@ def _graph(sheet: Sheet) -> None:
         sheet.say("room.graph_decides", True, text, load.too_little_at, of=load)
     if graph is not None and free is not None and graph > free:
         at = load.too_little_at or load.planned_at or load.assigned_at or load.at
-        text = f"the compute graph of this context alone takes {human(graph)}, more than the card: {figures.words()}"
+        text = f"the compute graph of this context alone takes {human(graph)}, more than the card: {sheet.words}"
         sheet.say("room.graph_decides", True, text, at, of=load)
     sheet.say(
         "graph.huge",
@@ -485,5 +490,5 @@ def _spilled(sheet: Sheet) -> None:
     need = figures.need()
     if need is None or figures.free is None or need - figures.reserve * figures.cards <= figures.free:
         return
-    text = f"num_gpu {load.requested} forced all {load.result[1]} layers: {figures.words()}, so the rest is in shared memory"
+    text = f"num_gpu {load.requested} forced all {load.result[1]} layers: {sheet.words}, so the rest is in shared memory"
     sheet.say("room.spilled", True, text, load.requested_at, load.free_at, of=load)

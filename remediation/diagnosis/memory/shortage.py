@@ -74,9 +74,11 @@ class Shortage:
         """Free memory if nothing else used the card."""
         return None if self.total is None else self.total - min(_DESKTOP * self.cards, self.total // 10)
 
-    def words(self) -> str:
-        """Return the figures as a phrase."""
+    def words(self, exact: int | None = None) -> str:
+        """Return the figures as a phrase. `exact` replaces the sum of the printed parts if both lead to the same answer."""
         need, parts = self.need(), []
+        if exact is not None and need is not None and self.free is not None and (exact <= self.free) == (need <= self.free):
+            need = exact
         if need is not None:
             size = human(need)
             parts.append(f"all layers need {size} at {self.context} context" if self.context else f"all layers need {size}")

@@ -20,6 +20,7 @@ from remediation.engine.play.runner import chosen_hosts, run_playbook
 from remediation.engine.play.waves.executor import Executor
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
+from remediation.model.files import read_bytes
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.shape import intact
 from remediation.templating.yaml.masked_source import masked_source
@@ -63,7 +64,7 @@ def changed_files(record: RunRecord, files: Iterable[Path], mask: Masker) -> lis
         if kept is None or names.count(path.name) > 1:
             continue
         try:
-            now = path.read_text(encoding="utf-8", errors="replace")
+            now = read_bytes(path).decode("utf-8", errors="replace")
         except OSError:
             edited.append(str(path))
             continue

@@ -13,6 +13,7 @@ from remediation.engine.journal.journal import EVENTS, FILES, HEADER, JournalErr
 from remediation.engine.journal.run_lock import Fate, holder_of, is_running
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
+from remediation.model.files import read_text
 
 KEEP = 200
 """How many runs are kept by default; the oldest are removed first."""
@@ -178,7 +179,7 @@ def _read(folder: Path) -> RunRecord | None:
 
 def _header(folder: Path) -> dict[str, Any] | None:
     try:
-        header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+        header = json.loads(read_text(folder / HEADER))
     except (OSError, ValueError, RecursionError):
         return None
     return header if isinstance(header, dict) else None

@@ -164,7 +164,10 @@ def read_lines(folder: Path) -> Iterator[Event | None]:
     Raises `JournalError` if the journal cannot be read.
     """
     try:
-        with (folder / EVENTS).open("rb") as log:
+        path = folder / EVENTS
+        if path.exists() and not path.is_file():
+            raise JournalError(f"cannot read the journal of run {folder.name}: not a regular file", next_step=f"check {path}")
+        with path.open("rb") as log:
             for line in log:
                 if line.strip():
                     yield _event(line)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from remediation.model.errors import Blocked
+from remediation.model.files import read_bytes
 from remediation.model.text.json_text import load_json
 
 LOCK = "lock"
@@ -101,7 +102,7 @@ def _described(folder: Path) -> str:
 def holder_of(folder: Path) -> dict[str, Any]:
     """Return the content of a run's lock file; empty if there is none."""
     try:
-        value = load_json((folder / LOCK).read_bytes())
+        value = load_json(read_bytes(folder / LOCK))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

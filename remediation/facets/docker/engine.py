@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any
 
 from remediation.connections.calls import Completed, Failed, Reply, Run
@@ -257,7 +258,7 @@ def _listed(done: Completed) -> tuple[Container, ...]:
         raise CallFailed(f"{WHAT} failed: its answer is not JSON ({error})", output=done.text[:200]) from error
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def _containers(text: str) -> tuple[Container, ...]:
     """Parse a list of container records. Cached, because most snapshots contain the same list."""
     return tuple(containers.container(record) for record in load_json(text))
@@ -271,9 +272,13 @@ def merged_records(stdout: bytes, stderr: bytes) -> str:
     rows = []
     for stream in (stdout, stderr):
         for line in stream.decode("utf-8", errors="replace").splitlines():
-            stamp, _, text = line.partition(" ")
-            rows.append((_comparable(stamp), text))
-    return "".join(f"{text}\n" for _, text in sorted(rows, key=lambda row: row[0]))
+            if line[_WHOLE_STAMP - 1 : _WHOLE_STAMP + 1] == "Z ":
+                rows.append((line[: _WHOLE_STAMP - 1], line[_WHOLE_STAMP + 1 :]))
+            else:
+                stamp, _, text = line.partition(" ")
+                rows.append((_comparable(stamp), text))
+    rows.sort(key=itemgetter(0))
+    return "".join([f"{text}\n" for _, text in rows])
 
 
 _WHOLE_STAMP = len("2026-01-02T03:04:05.123456789Z")
@@ -281,7 +286,5 @@ _WHOLE_STAMP = len("2026-01-02T03:04:05.123456789Z")
 
 def _comparable(stamp: str) -> str:
     """Pad an RFC 3339 time to nine fractional digits. The engine drops trailing zeros, so the raw strings do not sort."""
-    if len(stamp) == _WHOLE_STAMP and stamp[-1] == "Z":
-        return stamp[:-1]
     whole, _, fraction = stamp.rstrip("Z").partition(".")
     return f"{whole}.{fraction:0<9}"

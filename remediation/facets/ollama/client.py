@@ -241,7 +241,7 @@ class OllamaByHttp:
         return value
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def _loaded(body: bytes) -> Any:
     """Parse JSON for reading only. Cached, because a model's metadata is long and the same in every snapshot."""
     return load_json(body)

@@ -28,7 +28,7 @@ _NANO = 1e9
 _EVERY = 0.2
 WHAT = "querying the model"
 CUT_OFF = "cut off"
-"""The ``done_reason`` of an answer that timed out. Its figures cover the tokens received until then."""
+"""The ``done_reason`` of an answer that timed out or broke off. Its figures cover the tokens received until then."""
 
 
 class Tokens:
@@ -50,7 +50,7 @@ class Tokens:
 def so_far(
     body: bytes, first: float | None, last: float, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
 ) -> GenerationFigures | None:
-    """Return the figures of an answer that timed out, from the received tokens. None if there are none."""
+    """Return the figures of an answer that timed out or broke off, from the received tokens. None if there are none."""
     tokens = sum(1 for line in body.split(b"\n")[:-1] if _says_token(line))
     if not tokens or first is None:
         return None
@@ -251,14 +251,20 @@ def watched(text: str) -> tuple[list[float], list[float]]:
 
 
 def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()) -> GenerationFigures:
-    """Return the figures in the last line of a streamed answer. Raises if the server refused or the answer is incomplete."""
+    """Return the figures in the last line of a streamed answer, or of the received tokens if the answer broke off.
+
+    Raises `CallFailed` if the server refused, or if no token was received.
+    """
     last = _last(answer.body)
     said = last.get("error")
     if answer.status != _OK or said:
         words = str(said or f"HTTP {answer.status}")
         raise CallFailed(f"{WHAT} failed: {words}", host=host, status=answer.status, output=words)
-    if not last.get("done"):
-        raise DeadlineExceeded(f"{WHAT} failed: the answer broke off after {plural(_lines(answer.body), 'line')}", host=host)
+    if not last.get("done"):  # Ollama ends an answer so that repeats one token more than 30 times
+        found = so_far(answer.body, answer.first_byte, answer.elapsed, gpu, cpu)
+        if found is None:
+            raise CallFailed(f"{WHAT} failed: the answer broke off after {plural(_lines(answer.body), 'line')}", host=host)
+        return found
     return GenerationFigures(
         tokens=int(last.get("eval_count") or 0),
         total=float(last.get("total_duration") or 0) / _NANO,

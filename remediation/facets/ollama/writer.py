@@ -18,6 +18,8 @@ from remediation.model.facts import Executed, GenerationFigures, Runner, Target
 _PROMPT = 20.0
 """Timeout in seconds for the confirmation of an unload, which does not wait for the runner to exit."""
 _PAUSE = 0.5
+EMBEDS = "does not support generate"
+"""The server's words for a model that only embeds, and for one whose file cannot be read (server/images.go, Capabilities)."""
 
 
 class Asker(Protocol):
@@ -61,7 +63,25 @@ class OllamaWriterByHttp(OllamaByHttp):
         body: dict[str, Any] = {"model": model, "stream": False, "options": dict(options)}
         if keep_alive is not None:
             body["keep_alive"] = _seconds(keep_alive)
-        self._post("generate", body, timeout)
+        try:
+            self._post("generate", body, timeout)
+        except CallFailed as refused:
+            if EMBEDS not in refused.message:
+                raise
+            self._embed({**body, "input": ""}, timeout, refused)
+
+    def embed(self, model: str, text: str, *, options: Mapping[str, Any], timeout: float) -> None:
+        """Request the embedding of a text."""
+        self._post("embed", {"model": model, "input": text, "options": dict(options)}, timeout)
+
+    def _embed(self, body: Mapping[str, Any], timeout: float, refused: CallFailed) -> None:
+        """Load a model through /api/embed. Raises `refused` if the release does not have it (before v0.3)."""
+        try:
+            self._post("embed", body, timeout)
+        except CallFailed as error:
+            if error.status == NOT_FOUND:
+                raise refused from error
+            raise
 
     def unload(self, model: str, *, timeout: float = 60.0) -> None:
         """Unload a model and wait until it is gone. The server answers before that."""

@@ -72,6 +72,9 @@ class OllamaWriter(OllamaReader, Protocol):
     ) -> GenerationFigures:
         """Generate tokens and return the figures. With `sample`, GPU and CPU load are sampled during the request."""
 
+    def embed(self, model: str, text: str, *, options: Mapping[str, Any], timeout: float) -> None:
+        """Request the embedding of a text. Raises `CallFailed` if the server refuses."""
+
     def pull(self, model: str, *, progress: Callable[[PullProgress], None] | None = None, timeout: float = 7200.0) -> None:
         """Pull a model through the server and wait until it is stored. Continues an interrupted pull.
 

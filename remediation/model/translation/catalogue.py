@@ -205,6 +205,14 @@ class MessageCatalogue:
             for found in self._as_message(one, depth):
                 yield TextReading(f"{text[:start]}{found.text}{text[start + len(one) :]}", *found[1:])
         yield from self._as_parts(text, _LISTS, depth)
+        yield from self._with_remark(text, depth)
+
+    def _with_remark(self, text: str, depth: int) -> Iterator[TextReading]:
+        """Read ``message (remark)`` as two texts."""
+        head, bracket, remark = text.partition(" (")
+        if bracket and remark.endswith(")"):
+            parts = self._read(head, depth - 1), self._read(remark[:-1], depth - 1)
+            yield TextReading(f"{parts[0].text} ({parts[1].text})", sum(part.understood for part in parts), _PARTS)
 
     def _as_parts(self, text: str, separators: Sequence[str], depth: int) -> Iterator[TextReading]:
         for separator in separators:

@@ -185,7 +185,7 @@ class FreeVram(Closing):
             return Room(use.free, total, int(self.want), "as given", holders, unreliable)
         state = load_state(host, wanted_model(self.model, host))
         free = state.room if state.room is not None else use.free + _own(state)
-        want, because = (int(self.want), "as given") if self.want is not None else _needed(state)
+        want, because = (int(self.want), "as given") if self.want is not None else _needed(state, free)
         return Room(min(free, total), total, want, because, holders, unreliable)
 
     def _use(self, host: Reader) -> GpuUse:
@@ -229,11 +229,13 @@ def _own(state: LoadState) -> int:
     return held_vram(state.runner, state.setup.version) if state.runner is not None else 0
 
 
-def _needed(state: LoadState) -> tuple[int | None, str]:
-    """Return the memory that all layers need, and the source of that figure."""
+def _needed(state: LoadState, free: int) -> tuple[int | None, str]:
+    """Return the memory that all layers need, and the source of that figure. `free` includes what the model itself holds."""
     fit = state.fit
     if fit is not None:
         return fit.need_all, f"all {fit.total} layers of {state.model} at {state.setup.context} context"
+    if state.runner is not None and 0 < state.runner.size <= state.runner.size_vram:
+        return min(free, state.runner.size), f"the size that the server reports for {state.model}, all of it on the GPU"
     if state.runner is not None and state.runner.size > state.runner.size_vram:
         reserve = 1024 * MIB
         return state.runner.size + reserve, f"the size that the server reports for {state.model}, and 1.0 GiB to spare"

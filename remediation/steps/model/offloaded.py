@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import field_validator
 
+from remediation.facets.ollama.writer import EMBEDS
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
@@ -157,9 +158,21 @@ def unanswered(host: Writer, runner: Runner) -> str:
     try:
         host.ollama.generate(runner.model, "Hi", options=options, timeout=SECONDS, sample=False)
     except CallFailed as error:
-        if "does not support generate" in error.message:
-            return ""  # an embedding model
-        return f"it does not answer: {error.message}"
+        if EMBEDS not in error.message:
+            return f"it does not answer: {error.message}"
     except DeadlineExceeded:
         return f"it returned no token within {SECONDS:g} s"
+    else:
+        return ""
+    return _unembedded(host, runner)
+
+
+def _unembedded(host: Writer, runner: Runner) -> str:
+    """Request one embedding, as of a model that does not generate. A model whose file is gone gives the same refusal, and no embedding."""
+    try:
+        host.ollama.embed(runner.model, "Hi", options={"num_ctx": runner.context_length}, timeout=SECONDS)
+    except CallFailed as error:
+        return f"it does not answer: {error.message}"
+    except DeadlineExceeded:
+        return f"it returned no embedding within {SECONDS:g} s"
     return ""

@@ -148,6 +148,10 @@ class WritableOllama(FakeOllama):
             gpu_percent=90.0, cpu_percent=12.0,
         )  # fmt: skip
 
+    def embed(self, model: str, text: str, *, options: Mapping[str, Any], timeout: float) -> None:
+        self._answering().wrote(f"embed {model}")
+        self._world.may_fail("ollama.embed")
+
     def pull(self, model: str, *, progress: Callable[[PullProgress], None] | None = None, timeout: float = 7200.0) -> None:
         world = self._answering()
         world.wrote(f"pull {model}")

@@ -14,8 +14,8 @@ import pytest
 
 from remediation.engine.journal.history import find_run, prune, runs, runs_and_errors
 from remediation.engine.journal.journal import EVENTS, HEADER, Journal, JournalError, read_events
-from remediation.engine.journal.run_lock import RunAlive
-from remediation.model.errors import UsageError
+from remediation.engine.journal.run_lock import LOCK, RunAlive
+from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
 from remediation.model.secrets.masking import MASK, Masker
 
@@ -155,6 +155,22 @@ def test_one_damaged_run_does_not_break_the_list_of_all(tmp_path: Path, header: 
     listed = [record.summary() for record in runs(tmp_path)]
     assert good.run in [item["run"] for item in listed]
     assert [item for item in listed if not 0 <= item["started"] < 1e12] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+@pytest.mark.parametrize("name", [EVENTS, HEADER, LOCK])
+def test_a_pipe_in_a_run_folder_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    good, bad = started(tmp_path, started=5.0), started(tmp_path)
+    good.close()
+    bad.close()
+    (bad.folder / name).unlink()
+    os.mkfifo(bad.folder / name)
+    assert good.run in [record.run for record in runs(tmp_path)]
+    if name == LOCK:
+        assert find_run(bad.run, tmp_path).run == bad.run
+    else:
+        with pytest.raises(RemediationError, match=bad.run):
+            find_run(bad.run, tmp_path)
 
 
 def test_a_run_with_an_unreadable_journal_is_left_out_of_the_list_and_an_error_by_its_id(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from remediation.model.outcome import Outcome
 from remediation.steps.gpu.closable_programs import trees, why_protected
 from remediation.steps.registry import registry
 from tests.engine.fakes.examples import healthy, loaded, occupied, stack
-from tests.engine.fakes.host import GIB, MIB, World
+from tests.engine.fakes.host import GIB, MIB, MODEL, World
 from tests.engine.fakes.machine import FakeGpu
 from tests.steps.running import bench, run, seen, summaries
 
@@ -39,6 +39,19 @@ def test_the_need_of_the_model_is_the_default() -> None:
 def test_a_loaded_models_own_memory_counts_as_free() -> None:
     world = healthy()
     assert (run(world, "vram.free").outcome, world.writes) == (Outcome.OK, [])
+
+
+@pytest.mark.parametrize(("whole", "outcome"), [(True, Outcome.OK), (False, Outcome.FAILED)])
+def test_a_model_of_an_unknown_architecture_fits_if_all_of_it_is_on_the_gpu(*, whole: bool, outcome: Outcome) -> None:
+    world = healthy()
+    show, runner = world.models[MODEL], world.runners[MODEL]
+    assert show is not None
+    world.models[MODEL] = replace(show, info={**show.info, "general.architecture": "novel"})
+    if not whole:
+        world.runners[MODEL] = replace(runner, size=runner.size + 8 * GIB)
+    result = run(world, "vram.free")
+    assert (result.outcome, world.writes) == (outcome, []), result.reason
+    assert ("all of it on the GPU" in result.reason) is whole
 
 
 def test_a_tree_is_one_program_and_its_root_is_closed() -> None:

@@ -60,7 +60,6 @@ def asked(world: World) -> str:
         (CallFailed("asking the model failed: model runner has unexpectedly stopped", status=500), "it does not answer: asking the model failed"),
         (CallFailed("asking the model failed: HTTP 502", status=502), "it does not answer"),
         (DeadlineExceeded("no answer"), "it returned no token within 60 s"),
-        (CallFailed('asking the model failed: "bge-m3" does not support generate', status=400), ""),
     ],
 )  # fmt: skip
 def test_the_answer_of_the_model(error: CallFailed, said: str) -> None:
@@ -70,6 +69,25 @@ def test_the_answer_of_the_model(error: CallFailed, said: str) -> None:
     assert answer.startswith(said)
     assert bool(answer) is bool(said)
     assert asked(world) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (None, ""),
+        (CallFailed("Ollama refused: open /blobs/sha256-9f: no such file or directory", status=500), "it does not answer: Ollama refused: open"),
+        (DeadlineExceeded("no answer"), "it returned no embedding within 60 s"),
+    ],
+)  # fmt: skip
+def test_a_model_that_does_not_generate_is_asked_for_an_embedding(error: CallFailed | None, said: str) -> None:
+    """A server that cannot read a model's file any more refuses in the same words as for an embedding model."""
+    world = healthy()
+    world.fails["ollama.generate"] = [CallFailed('querying the model failed: "bge-m3" does not support generate', status=400)]
+    world.fails["ollama.embed"] = [error] if error is not None else []
+    answer = asked(world)
+    assert answer.startswith(said)
+    assert bool(answer) is bool(said)
+    assert world.writes[-1] == f"embed {MODEL}"
 
 
 def test_after_a_change_a_state_counts_only_once_the_model_answers() -> None:

@@ -269,6 +269,13 @@ def test_a_model_that_is_not_clear_has_to_be_named() -> None:
     assert refused.value.next_step == f"set it: -e model={MODEL} or -e model=phi3:3.8b, or model in the inventory"
 
 
+def test_the_only_loaded_model_is_the_target_if_the_server_answers_only_now() -> None:
+    """The target was determined while /api/ps timed out."""
+    world = healthy()
+    world.models["phi3:3.8b"] = world.models[MODEL]
+    assert build(StepCall("model.reloaded"), registry()).look(Unclear(world)).model == MODEL
+
+
 def test_a_server_that_hangs_is_not_said_to_hold_no_model() -> None:
     class Hanging(FakeReader):
         def target(self) -> Target:

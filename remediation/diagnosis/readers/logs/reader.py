@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -65,8 +68,14 @@ _BORING = (
     "llama_kv_cache_unified: layer", "llama_kv_cache: layer", "create_tensor", "common_memory_breakdown", "slot ", "srv ",
 )  # fmt: skip
 
+_LONG = 4_000_000
+"""A longer text is read as it is each time."""
 _SHORT = 1_000_000
 """A longer text is not kept in memory for that."""
+_READ = 1024
+"""Readings that are remembered: more than the hosts that one machine watches."""
+_READINGS: OrderedDict[tuple[bytes, str, str], LogReading] = OrderedDict()
+_LOCK = threading.Lock()
 _PROCESS = re.compile(r"\bollama\[(\d+)\]: ")
 _SERVERS_OWN = re.compile(r"\[GIN\]|\bsource=(?:routes|sched|images|server|llama_server|gpu|types)\.go:")
 """Lines that only the server prints, never its child processes."""
@@ -120,8 +129,13 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
 def read_again(text: str, *, name: str = "server.log", kind: str = "server_log") -> LogReading:
     """Return the cached result of `read_log`: several hosts may share a text, and a host that is watched adds requests to it.
 
-    Requests at the end that say nothing, such as those of a check itself, do not make a text another one.
+    Requests at the end that ask for no answer, such as those of a check itself, do not make a text another one.
     """
+    return read_log(text, name=name, kind=kind) if len(text) > _LONG else _read_again(text, name, kind)
+
+
+@lru_cache(maxsize=8)  # a check reads its log more than once
+def _read_again(text: str, name: str, kind: str) -> LogReading:
     base = _without_last_polls(text)
     if len(base) > _SHORT:
         return read_log(text, name=name, kind=kind)
@@ -130,19 +144,30 @@ def read_again(text: str, *, name: str = "server.log", kind: str = "server_log")
 
 
 def _without_last_polls(text: str) -> str:
-    """Return a text without the lines at its end that report a request other than POST."""
+    """Return a text without the lines at its end that report a request for no answer: a model's details are requested with POST too."""
     end = len(text)
     while end:
         start = text.rfind("\n", 0, end - 1) + 1
-        if not text.startswith("[GIN]", start) or text.find("POST", start, end) >= 0 or text.find("\x1b", start, end) >= 0:
+        if not text.startswith("[GIN]", start) or text.find("\x1b", start, end) >= 0:
+            break
+        if text.find("POST", start, end) >= 0 and common.REQUEST.search(text, start, end):
             break
         end = start
     return text[:end]
 
 
-@lru_cache(maxsize=128)
 def _remembered(text: str, name: str, kind: str) -> LogReading:
-    return read_log(text, name=name, kind=kind)
+    """Return a reading from the cache; it is found by the text's hash, so that no text stays in memory."""
+    key = (hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest(), name, kind)
+    with _LOCK:
+        found = _READINGS.pop(key, None)
+    if found is None:
+        found = read_log(text, name=name, kind=kind)
+    with _LOCK:
+        _READINGS[key] = found
+        while len(_READINGS) > _READ:
+            _READINGS.popitem(last=False)
+    return found
 
 
 class _Processes:
