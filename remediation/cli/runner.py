@@ -141,7 +141,9 @@ def _playbook(asked: RunOptions, hosts: Session, path: Path) -> Playbook:
         path, extra=hosts.extra, decrypt=hosts.decrypt, roles_path=ansible_config().paths("roles_path", os.pathsep), also=also
     )
     if asked.force_handlers:
-        found = replace(found, plays=tuple(replace(play, force_handlers=True) for play in found.plays))
+        found = replace(
+            found, plays=tuple(replace(play, force_handlers=play.force_handlers is not False) for play in found.plays)
+        )
     return with_answers(found, hosts.extra)
 
 

@@ -40,6 +40,8 @@ _PAST = 0.25
 _SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
 _CANDIDATE, _CANDIDATES = 0.1, 2
 """The share with which a cause that is not named gives its cure to the answer ``unknown``, and how many causes do."""
+_LONG = 1800
+"""The length of two cures from which only the first is given."""
 _CURED = "`ollama ps` lists the model with 100% GPU"
 _MOST_QUOTES = 5
 _ONE_HINT, _NOTHING = 2.5, -2.0
@@ -66,9 +68,9 @@ def judge(reading: Reading) -> Diagnosis:
         for one in scores.causes
         if one.share >= _CONSIDERED or (occupied and one.cause in _WITHOUT_ROOM)
     ]
-    findings = sorted(_past(findings, reading), key=lambda one: -one.confidence)
-    senders = find_senders(reading.evidence, reading.shown) if _asked_for(findings) else ()
-    findings = [_followed(one, senders) for one in findings]
+    findings = sorted(_discounted(findings, reading), key=lambda one: -one.confidence)
+    senders = find_senders(reading.evidence, reading.shown) if _requests_few_layers(findings) else ()
+    findings = [_with_sender(one, senders) for one in findings]
     forecast = predict(reading)
     shown = {one.cause: one.confidence for one in findings}
     weighed = sorted((replace(one, share=shown.get(one.cause, 0.0)) for one in scores.causes), key=lambda one: -one.share)
@@ -94,7 +96,7 @@ def judge(reading: Reading) -> Diagnosis:
         predicted=(forecast.fit.layers, forecast.fit.total) if forecast and forecast.known else None,
         need=forecast.sentence if forecast else "",
         collect=collect,
-        notes=(*reading.evidence.skipped, *_beside(reading.evidence)),
+        notes=(*reading.evidence.skipped, *_other_models(reading.evidence)),
         senders=senders,
     )
 
@@ -102,13 +104,13 @@ def judge(reading: Reading) -> Diagnosis:
 def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     """Return a finding with the title and cure of the cause's likeliest mechanism."""
     best, *others = weighed.mechanisms
-    told = list(_told(best, facts))
-    said = list(dict.fromkeys(fact.said for fact in told if fact.said))
-    quotes = list(dict.fromkeys(quote for fact in told for quote in fact.quotes))
+    supporting = list(_supporting(best, facts))
+    said = list(dict.fromkeys(fact.said for fact in supporting if fact.said))
+    quotes = list(dict.fromkeys(quote for fact in supporting for quote in fact.quotes))
     because = _sentence(best.entry.title, said[0] if said else "")
     cure = cure_of(best.entry, facts, reading)
     if (rival := _rival(weighed)) is not None and not facts.holds("on.live"):
-        cure = f"{cure} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
+        cure = f"{_ended(cure)} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
     return Finding(
         weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure, bool(best.entry.by_hand),
         best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
@@ -119,7 +121,8 @@ def _likely(findings: Sequence[Finding], collect: Sequence[str], facts: Facts, r
     """Return what to do without a named cause: the cures of the candidates, else of the situation, then what decides."""
     candidates = [one.cure for one in findings if one.confidence >= _CANDIDATE and one.cure and not one.cause.is_health]
     first, *others = map(_ended, candidates[:_CANDIDATES] or [likely_cures(facts, reading)])
-    return _decided(f"{first} If that changes nothing: {others[0]}" if others and "\n" not in first else first, collect)
+    both = bool(others) and "\n" not in first and len(first) + len(others[0]) < _LONG
+    return _decided(f"{first} If that changes nothing: {others[0]}" if both else first, collect)
 
 
 def _decided(cure: str, collect: Sequence[str]) -> str:
@@ -144,7 +147,7 @@ def _sentence(title: str, said: str) -> str:
     return said if words and len(words & known) >= _SAID_TWICE * len(words) else f"{title}: {said}" if said else title
 
 
-def _told(best: Scored, facts: Facts) -> list[Fact]:
+def _supporting(best: Scored, facts: Facts) -> list[Fact]:
     """Return the facts that support a mechanism: proofs first, then the placement of the model."""
     found = [fact for rule in (*best.proven, *best.supported) for fact in facts_of(rule, facts)]
     return [
@@ -153,7 +156,7 @@ def _told(best: Scored, facts: Facts) -> list[Fact]:
     ]
 
 
-def _past(findings: list[Finding], reading: Reading) -> list[Finding]:
+def _discounted(findings: list[Finding], reading: Reading) -> list[Finding]:
     """Return the findings for a silent server: its log describes the past, so most of each share goes to the silence."""
     if not reading.evidence.silent:
         return findings
@@ -171,7 +174,7 @@ def _past(findings: list[Finding], reading: Reading) -> list[Finding]:
     ]
 
 
-def _beside(evidence: Evidence) -> tuple[str, ...]:
+def _other_models(evidence: Evidence) -> tuple[str, ...]:
     """Return a note about the judged model and the placement of the other loaded models."""
     runners = evidence.runners or ()
     if len(runners) < 2 or all(one.model != evidence.model for one in runners):
@@ -186,11 +189,11 @@ def _placed(runner: Runner) -> str:
     return f"{runner.size_vram / max(1, runner.size):.0%} of it on the GPU" if runner.size_vram else "on the CPU"
 
 
-def _asked_for(findings: list[Finding]) -> bool:
+def _requests_few_layers(findings: list[Finding]) -> bool:
     return any(one.cause is Cause.EXPLICIT_NUM_GPU and one.confidence >= _SURE for one in findings)
 
 
-def _followed(finding: Finding, senders: tuple[Sender, ...]) -> Finding:
+def _with_sender(finding: Finding, senders: tuple[Sender, ...]) -> Finding:
     """Add the sender to the request for few layers if one is known to set the option (not only to connect)."""
     sender = next((one for one in senders if one.value is not None), None)
     if finding.cause is not Cause.EXPLICIT_NUM_GPU or sender is None:

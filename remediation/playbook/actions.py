@@ -5,6 +5,7 @@ An action is not a step: it has no state. `remediation.engine.play` carries acti
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -294,7 +295,7 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     rest, end = "", 0
     for start, word in _spans(text):
-        name, equals, value = word.partition("=")
+        name, equals, value = word.partition("=")  # as it is: backslashes of Windows paths stay
         if equals and name in action.words:
             found[name] = _unquoted(value)
             rest, end = rest + text[end:start].rstrip(" "), start + len(word)
@@ -303,7 +304,7 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
 
 
 def _pairs(text: str) -> dict[str, Any]:
-    pairs = [word.partition("=") for word in _split(text)]
+    pairs = [_decoded(word).partition("=") for _, word in _spans(text)]
     if not pairs or any(not equals for _, equals, _ in pairs):
         msg = f"expected a mapping of parameters, got {text!r}"
         raise ValueError(msg)
@@ -315,8 +316,12 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if quoted else value
 
 
-def _split(text: str) -> list[str]:
-    return [word for _, word in _spans(text)]
+_ESCAPE = re.compile(r"""\\(?:U[0-9A-Fa-f]{8}|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|N\{[^}]{1,100}\}|[\\'"abfnrtv])""")
+
+
+def _decoded(word: str) -> str:
+    """Return a ``name=value`` with its escapes decoded as in Python, as Ansible does."""
+    return _ESCAPE.sub(lambda found: found[0].encode().decode("unicode_escape"), word)
 
 
 def _spans(text: str) -> list[tuple[int, str]]:

@@ -161,7 +161,9 @@ class _Plays:
         loading.new_play()
         parts = self._roles(raw, reader, settings, index)
         lists = {
-            name: reader.nodes(raw.get(name), settings, f"{index}.{prefix}.", value_place(raw, name))
+            name: reader.within(path.parent, handlers=name == "handlers").nodes(
+                raw.get(name), settings, f"{index}.{prefix}.", value_place(raw, name)
+            )
             for name, prefix in (("pre_tasks", "pre"), ("tasks", "tasks"), ("post_tasks", "post"), ("handlers", "handlers"))
         }
         lists["tasks"] = (*(node for part in parts for node in part.nodes), *lists["tasks"])
@@ -178,7 +180,7 @@ class _Plays:
             settings=settings,
             serial=() if serial is None else tuple(serial if isinstance(serial, list) else [serial]),
             max_fail_percentage=raw.get("max_fail_percentage"),
-            force_handlers=as_switch(raw.get("force_handlers") or False),
+            force_handlers=None if raw.get("force_handlers") is None else as_switch(raw["force_handlers"]),
             roles=(*(part.role for part in parts), *loading.roles),
             gather=GatherFacts(raw.get("gather_facts"), raw.get("gather_subset"), raw.get("gather_timeout")),
             order=raw.get("order"),

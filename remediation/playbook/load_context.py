@@ -187,13 +187,18 @@ OWN = ("ignore_errors", "ignore_unreachable", "any_errors_fatal", "check_mode", 
 """Keywords for which the innermost value applies; `when`, `vars`, `environment`, `tags` and `notify` accumulate."""
 
 
+def _environments(given: Any) -> list[Any]:
+    """Return the value of ``environment``, a mapping or a list of mappings, as a list."""
+    return given if isinstance(given, list) else [given] if given else []
+
+
 def handed_down(outer: TaskSettings, raw: Mapping[Any, Any]) -> TaskSettings:
     """Return `outer` with the keywords of a block, import or task applied."""
     return replace(
         outer,
         when=(*outer.when, raw["when"]) if raw.get("when") is not None else outer.when,
         vars=(*outer.vars, raw["vars"]) if isinstance(raw.get("vars"), Mapping) else outer.vars,
-        environment=(*outer.environment, raw["environment"]) if raw.get("environment") else outer.environment,
+        environment=(*outer.environment, *_environments(raw.get("environment"))),
         tags=outer.tags | tags_of(raw.get("tags")),
         module_defaults=(*outer.module_defaults, raw["module_defaults"]) if raw.get("module_defaults") else outer.module_defaults,
         notify=(*outer.notify, *texts_of(raw.get("notify"))),

@@ -252,7 +252,7 @@ class Play:
     settings: TaskSettings = field(default_factory=TaskSettings)
     serial: tuple[Any, ...] = ()
     max_fail_percentage: Any = None
-    force_handlers: bool = False
+    force_handlers: bool | None = None
     pre_tasks: tuple[Node, ...] = ()
     tasks: tuple[Node, ...] = ()
     post_tasks: tuple[Node, ...] = ()

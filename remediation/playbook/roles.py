@@ -35,7 +35,7 @@ class FolderReader(Protocol):
     def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:
         """Return the nodes of a task list."""
 
-    def within(self, folder: Path) -> FolderReader:
+    def within(self, folder: Path, *, handlers: bool = False) -> FolderReader:
         """Return a reader of the files in another folder."""
 
 
@@ -221,7 +221,7 @@ def _shipped(
         kept = handed_down(inner, {key: value for key, value in play.items() if key in keywords.ROLE and key != "vars"})
         for part in ("pre_tasks", "tasks", "post_tasks"):
             nodes += reader.within(file.parent).nodes(play.get(part), kept, f"{path}/{number}{part}.", value_place(play, part))
-        handlers += reader.within(file.parent).nodes(
+        handlers += reader.within(file.parent, handlers=True).nodes(
             play.get("handlers"), kept, f"{path}/{number}h.", value_place(play, "handlers")
         )
     return LoadedRole(role, (Block("", path, tuple(nodes), settings=settings, place=place, role=role),), tuple(handlers))
@@ -238,7 +238,9 @@ def _nodes(
         if not allowed:
             return ()
         content = loading.read(files[0], place)
-        return reader.within(files[0].parent).nodes(content, settings, f"{path}/{part}.", Place(str(files[0]), 1, 1))
+        return reader.within(files[0].parent, handlers=part == "handlers").nodes(
+            content, settings, f"{path}/{part}.", Place(str(files[0]), 1, 1)
+        )
 
 
 def _variables(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> Mapping[str, Any]:

@@ -36,17 +36,18 @@ CONDITIONS = frozenset({"when", "until", "changed_when", "failed_when"})
 
 
 class TaskReader:
-    """Reads the tasks of one file in ``folder``. ``names`` are the variables known at load time."""
+    """Reads the tasks of one file in ``folder``. ``names`` are the variables known at load time; ``handlers``: they are handlers."""
 
-    def __init__(self, loading: Loading, folder: Path, names: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, loading: Loading, folder: Path, names: Mapping[str, Any] | None = None, *, handlers: bool = False) -> None:
         self._loading = loading
         self._problems = loading.problems
         self._folder = folder
         self._names = names or {}
+        self._handlers = handlers
 
-    def within(self, folder: Path) -> TaskReader:
+    def within(self, folder: Path, *, handlers: bool = False) -> TaskReader:
         """Return a reader of the files in another folder."""
-        return TaskReader(self._loading, folder, self._names)
+        return TaskReader(self._loading, folder, self._names, handlers=handlers or self._handlers)
 
     def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:
         """Return the nodes of a task list. Their paths begin with `prefix`."""
@@ -66,6 +67,8 @@ class TaskReader:
             return None
         place = where(raw, place)
         if "block" in raw:
+            if self._handlers:
+                self._problems.add("a handler cannot be a block; write a handler for each task", key_place(raw, "block"))
             return self._block(raw, outer, path, place)
         for stray in ("rescue", "always"):
             if stray in raw:
@@ -74,6 +77,9 @@ class TaskReader:
         raw = _spelled_out(raw)
         action = self._action(raw, place)
         if action is None:
+            return None
+        if self._handlers and _no_handler(plain_name(action), raw[action]):
+            self._problems.add(f"{action} cannot be a handler", key_place(raw, action))
             return None
         if plain_name(action) == IMPORT:
             return self._import(raw, action, outer, path, place)
@@ -356,6 +362,11 @@ def role_parts(given: Mapping[str, Any]) -> dict[str, str]:
     """Return the files of a role that a task names (``tasks_from`` and others)."""
     parts = ("tasks", "vars", "defaults", "handlers")
     return {part: str(given[f"{part}_from"]) for part in parts if given.get(f"{part}_from")}
+
+
+def _no_handler(action: str, given: Any) -> bool:
+    flushes = "flush_handlers" in (given.values() if isinstance(given, Mapping) else [given])
+    return action in {IMPORT_ROLE, "include_role"} or (action == "meta" and flushes)
 
 
 def _part(raw: Mapping[Any, Any], items: Mapping[Any, Any]) -> Mapping[Any, Any]:

@@ -12,6 +12,7 @@ from remediation.model.errors import Place
 from remediation.playbook.errors import where
 from remediation.playbook.model import Node, Play, Playbook, Task, TaskSettings, tasks_of
 from remediation.templating.environment import ENVIRONMENT
+from remediation.templating.templar import only_template
 from remediation.templating.yaml.located import Table, Text, has_template
 
 MAGIC = frozenset(
@@ -112,7 +113,7 @@ def _use(names: UsedNames, value: Any) -> None:
 def _condition(names: UsedNames, value: Any, place: Place | None) -> None:
     for part in value if isinstance(value, list) else [value]:
         if isinstance(part, str):
-            text = str(part) if has_template(part) else "{{ " + str(part) + " }}"
+            text = str(part) if has_template(part) and only_template(part) else "{{ " + str(part) + " }}"
             _read(names, text, where(part, place))
 
 

@@ -72,6 +72,8 @@ class HostView:
     layers: Sequence[int] | None = None
     figures: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     predicted: str = ""
+    has_goal: bool = False
+    """Whether rungs of a ladder were seen."""
     told: set[str] = field(default_factory=set)
     climbing: bool = False
     next_step: str = ""
@@ -170,6 +172,7 @@ def _goal(page: HostView, event: Event) -> list[Line]:
 
 
 def _rung_start(page: HostView, event: Event) -> list[Line]:
+    page.has_goal = True
     rung = translated(str(event.data.get("rung", "")))
     page.works(event, rung)
     page.climbing = not page.check
@@ -350,7 +353,7 @@ def _host_end(page: HostView, event: Event) -> list[Line]:
     if page.outcome in BAD and reason and reason not in page.told:
         lines.append(Line(page.told_reason, lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
     if page.check:
-        lines += foretold(page.foreseen, page.predicted)
+        lines += foretold(page.foreseen, page.predicted, has_goal=page.has_goal)
     if page.figures and not page.check:
         lines += figures_table(page)
     return lines
@@ -391,7 +394,7 @@ _REACTIONS: dict[str, Callable[[HostView, Event], list[Line]]] = {
 }
 
 
-def foretold(changes: Sequence[Mapping[str, Any]], predicted: str) -> list[Line]:
+def foretold(changes: Sequence[Mapping[str, Any]], predicted: str, *, has_goal: bool) -> list[Line]:
     """Return the summary of predicted changes; `changes` as in ``change_planned`` events, in order."""
     if not changes:
         return [labelled(gettext("would"), gettext("change nothing"))]
@@ -399,12 +402,10 @@ def foretold(changes: Sequence[Mapping[str, Any]], predicted: str) -> list[Line]
     counts = ", ".join(f"{risks.count(risk)} {gettext(risk)}" for risk in dict.fromkeys(risks))
     aim = f", {gettext('predicted {layers}', layers=predicted)}" if predicted else ""
     text = ngettext(
-        "change {count} thing ({risks}){aim}; stops as soon as the goal is met",
-        "change {count} things ({risks}){aim}; stops as soon as the goal is met",
-        len(changes),
-        risks=counts,
-        aim=aim,
+        "change {count} thing ({risks}){aim}", "change {count} things ({risks}){aim}", len(changes), risks=counts, aim=aim
     )
+    if has_goal:
+        text = f"{text}; {gettext('stops as soon as the goal is met')}"
     lines = [labelled(gettext("would"), text)]
     for_good = [str(number) for number, change in enumerate(changes, 1) if not can_be_undone(change.get("undo"))]
     if for_good:

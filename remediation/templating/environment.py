@@ -15,7 +15,16 @@ from pathlib import Path
 from types import CodeType, GeneratorType
 from typing import Any
 
-from jinja2 import ChainableUndefined, StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, Undefined, nodes
+from jinja2 import (
+    ChainableUndefined,
+    StrictUndefined,
+    Template,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    Undefined,
+    nodes,
+    pass_context,
+)
 from jinja2.compiler import Frame
 from jinja2.lexer import Lexer, Token
 from jinja2.nativetypes import NativeCodeGenerator
@@ -25,7 +34,7 @@ from jinja2.utils import missing
 
 from remediation.model.files import read_text
 from remediation.model.text.yaml_limits import LONGEST_NUMBER
-from remediation.templating.filters.common import FILTERS
+from remediation.templating.filters.common import FILTERS, defined
 from remediation.templating.filters.formats import json_filter
 from remediation.templating.jinja_tests import TESTS
 from remediation.templating.lazy import OMIT, materialised
@@ -42,6 +51,7 @@ from remediation.templating.limits import (
 )
 from remediation.templating.lookups.lists import folders, found_in
 from remediation.templating.lookups.single import now
+from remediation.templating.yaml.located import looks_like_template
 from remediation.templating.yaml.secret import Secret, revealed
 
 UNDEFINED_TOO = frozenset({"d", "default", "defined", "mandatory", "ternary", "type_debug", "undefined"})
@@ -177,12 +187,15 @@ class Missing(ChainableUndefined, StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
-        """The message about the missing part, without class names."""
-        return _CLASS_NAME.sub("'the mapping'", str(super()._undefined_message))
+        """The message about the missing part, with Ansible's names of types."""
+        if self._undefined_hint or self._undefined_obj is missing:
+            return str(super()._undefined_message)
+        kind = type(self._undefined_obj).__name__
+        return f"object of type {_TYPES.get(kind, kind)!r} has no attribute {self._undefined_name!r}"
 
 
+_TYPES = {"LazyTable": "dict", "Rows": "list", "Scope": "HostVarsVars", "Secret": "str", "Table": "dict", "Text": "str"}
 _JINJAS_PREFIX = re.compile(r"\bl_\d{1,9}_")
-_CLASS_NAME = re.compile(r"'remediation[\w.]{0,200}\.(?:Lazy)?Table object'|'dict object'")
 
 
 class BoundedLexer(Lexer):
@@ -232,6 +245,11 @@ class LazyTemplate(Template):
         return self.environment.context_class(self.environment, names, self.name, self.blocks, globals=self.globals)
 
 
+@pass_context
+def _rendered(context: Context, text: str) -> Any:
+    return compiled(text)(context.parent)
+
+
 class Environment(ImmutableSandboxedEnvironment):
     """The environment of all templates; it holds no variables."""
 
@@ -247,6 +265,7 @@ class Environment(ImmutableSandboxedEnvironment):
         # nothing is evaluated at compile time: evaluation counts against the evaluating template's budget
         super().__init__(undefined=Missing, keep_trailing_newline=True, trim_blocks=True, cache_size=0, optimized=False)
         self.filters.update(qualified({name: hiding(name, each) for name, each in {**self.filters, **FILTERS}.items()}))
+        self.filters["_rendered"] = _rendered
         tests: dict[str, Any] = {**self.tests, **TESTS, "vault_encrypted": is_secret}
         self.tests.update(qualified({name: seeing(name, function) for name, function in tests.items()}))
         self.globals |= {"now": now, "undef": self._undef}
@@ -290,14 +309,14 @@ class Environment(ImmutableSandboxedEnvironment):
         return BUDGET.spend(super().call_binop(context, operator, left, right), operator)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - as Jinja's
-        """Call a function or method; mapping views become lists, as in Ansible."""
+        """Call a function or method; mapping views become lists of defined values, as in Ansible."""
         name = getattr(__obj, "__name__", "")
         check_method(getattr(__obj, "__self__", None), name, args)
         result = super().call(__context, __obj, *args, **kwargs)
         if isinstance(result, ItemsView):
-            result = [list(pair) for pair in result]
+            result = [[key, defined(value)] for key, value in result]
         elif isinstance(result, (KeysView, ValuesView)):
-            result = list(result)
+            result = list(map(defined, result))
         return BUDGET.spend(result, name) if isinstance(result, (str, bytes, list)) else result
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
@@ -424,12 +443,20 @@ def _looked_up(name: str, names: Mapping[str, Any]) -> Any:
 @lru_cache(maxsize=4096)
 def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return the expression `text` (without braces) as a function of names. Raises Jinja's TemplateSyntaxError."""
-    return _compiled("{{" + _checked(text) + "}}")
+    return _compiled("{{" + _with_templates(_checked(text)) + "}}")
 
 
 def _checked(text: str) -> str:
     ENVIRONMENT.compile_expression(text)  # rejects text that closes the braces
     return f" {text} "
+
+
+def _with_templates(text: str) -> str:
+    """Return an expression in which strings that are templates are evaluated (``when: state == '{{ wanted }}'``), as in Ansible."""
+    if not looks_like_template(text):
+        return text
+    tokens = [(kind, value) for _line, kind, value in ENVIRONMENT.lex("{{" + text + "}}")][1:-1]
+    return "".join(f"({value}|_rendered)" if kind == "string" and looks_like_template(value) else value for kind, value in tokens)
 
 
 def source_of(name: str, names: Any) -> str:

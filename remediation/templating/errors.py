@@ -6,7 +6,12 @@ from remediation.model.errors import RemediationError
 
 
 class TemplateError(RemediationError):
-    """An expression cannot be evaluated: invalid syntax, an error of a filter, a forbidden attribute."""
+    """An expression cannot be evaluated: invalid syntax, an error of a filter, a forbidden attribute.
+
+    ``before_action`` is whether it is an error of a task's parameters: the task fails without ``failed_when`` and retries.
+    """
+
+    before_action = False
 
 
 class UndefinedVariable(TemplateError):

@@ -131,6 +131,7 @@ FILES: Mapping[tuple[str, ...], Callable[[Any], bool]] = {
     ("directory", "is_dir"): lambda value: Path(str(value)).is_dir(),
     ("exists",): lambda value: Path(str(value)).exists(),
     ("file", "is_file"): lambda value: Path(str(value)).is_file(),
+    ("link_exists",): lambda value: os.path.lexists(str(value)),
     ("link", "is_link"): lambda value: Path(str(value)).is_symlink(),
     ("abs", "is_abs"): lambda value: Path(str(value)).is_absolute(),
     ("mount", "is_mount"): lambda value: os.path.ismount(str(value)),

@@ -17,7 +17,7 @@ from remediation.templating.errors import ConditionError, TemplateError, Undefin
 from remediation.templating.lazy import OMIT, lazily, materialised
 from remediation.templating.lookups.single import LOOKUPS, Lookup, query
 from remediation.templating.yaml.loader import meant
-from remediation.templating.yaml.located import Rows, Table, Text, has_template, place_of
+from remediation.templating.yaml.located import Rows, Table, Text, place_of
 from remediation.templating.yaml.secret import Secret
 
 _MISSING = object()
@@ -41,6 +41,9 @@ class Scope(Mapping[str, Any]):
             if name in layer:
                 return layer[name]
         raise KeyError(name)
+
+    def _raw_or_none(self, name: str) -> Any:
+        return next((layer[name] for layer in self._layers if name in layer), None)
 
     def overlaid(self, *layers: Mapping[str, Any]) -> Scope:
         """Return a scope in which `layers` take precedence."""
@@ -130,7 +133,10 @@ class Scope(Mapping[str, Any]):
         place = place_of(value) or place
         result: Any = value
         if isinstance(value, str):
-            result = self.render(value) if isinstance(value, Text) and has_template(value) else self.expression(value, place)
+            indirect = _INDIRECT.match(value)
+            if indirect and isinstance(inner := self._raw_or_none(indirect[1]), Text):
+                return self.condition(inner, place)
+            result = self.render(value) if isinstance(value, Text) and only_template(value) else self.expression(value, place)
         if isinstance(result, bool):
             return result
         shown = result if isinstance(result, Secret) else repr(result)
@@ -139,6 +145,17 @@ class Scope(Mapping[str, Any]):
             next_step="compare it (x == 1), or convert it: x | bool",
             place=place,
         )
+
+
+def only_template(text: str) -> bool:
+    """Return whether a text begins and ends with Jinja2's delimiters; another condition is an expression, though it holds some."""
+    stripped = text.strip()
+    ends = ("}}", "%}", "#}")
+    return stripped.startswith(("{{", "{%", "{#")) and (stripped.endswith(ends) or not any(end in stripped for end in ends))
+
+
+_INDIRECT = re.compile(r"^\s*\{\{\s*([A-Za-z_]\w*)\s*\}\}\s*$")
+"""A template of one variable, which may contain a condition (``when: "{{ is_ready }}"``)."""
 
 
 def _kind(value: object) -> str:
@@ -212,7 +229,7 @@ def _nearest(message: str | None, names: Scope) -> str:
 def flaw(text: Text, *, bare: bool = False) -> str:
     """Return the syntax error of a template, "" if it has none. `bare`: an expression without braces."""
     try:
-        (expression if bare and not text.template else compiled)(str(text))
+        (expression if bare and not only_template(text) else compiled)(str(text))
     except jinja2.TemplateSyntaxError as error:
         return _invalid(error, text)
     except jinja2.TemplateError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import operator as operators
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 from remediation.templating.errors import TemplateError
 
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
-    **dict.fromkeys(("==", "=", "eq"), operator.eq),
-    **dict.fromkeys(("<", "lt"), operator.lt),
-    **dict.fromkeys(("<=", "le"), operator.le),
-    **dict.fromkeys((">", "gt"), operator.gt),
-    **dict.fromkeys((">=", "ge"), operator.ge),
-    **dict.fromkeys(("!=", "<>", "ne"), operator.ne),
+    **dict.fromkeys(("==", "=", "eq"), operators.eq),
+    **dict.fromkeys(("<", "lt"), operators.lt),
+    **dict.fromkeys(("<=", "le"), operators.le),
+    **dict.fromkeys((">", "gt"), operators.gt),
+    **dict.fromkeys((">=", "ge"), operators.ge),
+    **dict.fromkeys(("!=", "<>", "ne"), operators.ne),
 }
 
 _LOOSE = re.compile(r"(\d+|[a-z]+|\.)")
@@ -33,25 +33,27 @@ LONGEST = 1000
 """Maximum length of a version."""
 
 
-def version(value: object, other: object, how: str = "eq", strict: bool | None = None, version_type: str | None = None) -> bool:
+def version(
+    value: object, version: object, operator: str = "eq", strict: bool | None = None, version_type: str | None = None
+) -> bool:
     """Compare two versions. Raises `TemplateError` if one of them is invalid, as Ansible does."""
     if strict is not None and version_type is not None:
         raise TemplateError("version: strict and version_type exclude each other")
     if not value:
         raise TemplateError("version: the version to compare is empty")
-    if not other:
+    if not version:
         raise TemplateError("version: the version to compare with is empty")
     kind = version_type or ("strict" if strict else "loose")
     if kind not in _KEYS:
         raise TemplateError(f"version: version_type is one of {', '.join(_KEYS)}, not {kind!r}")
-    if how not in OPERATORS:
-        raise TemplateError(f"version: {how!r} is not a comparison; use one of {', '.join(OPERATORS)}")
-    own, others = _key(value, kind), _key(other, kind)
+    if operator not in OPERATORS:
+        raise TemplateError(f"version: {operator!r} is not a comparison; use one of {', '.join(OPERATORS)}")
+    own, others = _key(value, kind), _key(version, kind)
     try:
         order = 0 if own == others else -1 if own < others else 1
     except TypeError:  # number and word: the loose rules define no order
-        raise TemplateError(f"version: {str(value)!r} and {str(other)!r} cannot be compared") from None
-    return OPERATORS[how](order, 0)
+        raise TemplateError(f"version: {str(value)!r} and {str(version)!r} cannot be compared") from None
+    return OPERATORS[operator](order, 0)
 
 
 def _key(value: object, kind: str) -> Any:

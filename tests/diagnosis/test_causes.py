@@ -221,3 +221,29 @@ def test_words_are_read_at_the_beginning_and_the_end_of_a_long_text() -> None:
     assert "after suspend" in reading.words
     assert "Restarting the container" in reading.words
     assert len(reading.words) < len(text) / 2
+
+
+_LOADED = """\
+time=2026-11-30T18:00:00.000Z level=INFO source=types.go:42 msg="inference compute" id=GPU-1 library=CUDA compute=8.6 name=CUDA0 description="NVIDIA GeForce RTX 3060" libdirs=ollama,cuda_v12 driver=12.5 pci_id=0000:01:00.0 type=discrete total="6.0 GiB" available="5.6 GiB"
+time=2026-11-30T18:00:01.000Z level=INFO source=ggml.go:104 msg=system CPU.0.LLAMAFILE=1 compiler=cgo(gcc)
+time=2026-11-30T18:00:01.100Z level=INFO source=server.go:496 msg="loading model" "model layers"=33 requested=-1
+load_tensors: offloaded 33/33 layers to GPU
+time=2026-11-30T18:00:02.000Z level=INFO source=server.go:1376 msg="llama runner started in 0.81 seconds"
+"""
+_GONE = 'time=2026-11-30T18:01:00.000Z level=ERROR source=images.go:92 msg="couldn\'t open model file" error="open /models/blobs/sha256-9f: no such file or directory"\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "cause"), [("", Cause.HEALTHY), (_GONE, Cause.MODEL_CORRUPT)], ids=["loaded", "file gone since"]
+)
+def test_a_load_with_all_layers_proves_the_library_and_not_that_the_file_is_still_there(more: str, cause: Cause) -> None:
+    log = {"kind": "server_log", "text": _LOADED + more}
+    found = diagnose(of_incident({"ollama_version": "0.13.5", "gpu": "NVIDIA GeForce RTX 3060 6144 MiB", "evidence": [log]}))
+    assert (found.findings[0].cause, found.findings[0].confidence >= 0.8) == (cause, True), found.findings
+
+
+def test_a_card_that_discovery_keeps_speaks_against_missing_libraries() -> None:
+    smi = "| NVIDIA-SMI 555.42.06   Driver Version: 555.42.06   CUDA Version: 12.5 |\n|   0  NVIDIA GeForce RTX 3060  Off | 00000000:01:00.0 On | N/A |\n"
+    pieces = [{"kind": "server_log", "text": _LOADED.replace("33/33", "0/33")}, {"kind": "nvidia_smi", "text": smi}]
+    found = diagnose(of_incident({"ollama_version": "0.13.5", "platform": "linux", "evidence": pieces}))
+    assert found.confidence(Cause.WRONG_LIBRARY_OR_MISSING_RUNNER) < 0.5, found.findings

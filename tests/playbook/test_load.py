@@ -235,6 +235,13 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
             "4: a task has no keyword 'with_flattened', which is Ansible's; write loop",
         ),
         (
+            "- hosts: all\n  handlers:\n    - name: h\n      block: [{debug: {msg: x}}]\n",
+            "4: a handler cannot be a block; write a handler",
+        ),
+        ("- hosts: all\n  handlers:\n    - include_role: {name: x}\n", "3: include_role cannot be a handler"),
+        ("- hosts: all\n  handlers:\n    - import_role: {name: x}\n", "3: import_role cannot be a handler"),
+        ("- hosts: all\n  handlers:\n    - meta: flush_handlers\n", "3: meta cannot be a handler"),
+        (
             "- hosts: all\n  tasks:\n    - file: {path: /x, src: y, state: absent}\n",
             "3: file: src requires state: link or hard",
         ),

@@ -160,7 +160,8 @@ def test_check_says_what_could_not_be_taken_back(undos: list[dict[str, object] |
     assert starting(rows, "  undo") == ([f"  undo      remediate undo could undo {said}"] if said else [])
 
 
-def test_check_lists_the_changes_with_their_risk_and_the_diff() -> None:
+@pytest.mark.parametrize("ladder", [False, True])
+def test_check_lists_the_changes_with_their_risk_and_the_diff(ladder: bool) -> None:
     diff = "--- docker-compose.gpu.yml\n+++ docker-compose.gpu.yml\n@@ -3,2 +3,1 @@\n-      - OLLAMA_LLM_LIBRARY=cuda\n"
     planned = [
         stream.event(
@@ -172,6 +173,7 @@ def test_check_lists_the_changes_with_their_risk_and_the_diff() -> None:
         stream.run_start(check=True),
         stream.facts(),
         stream.event("findings", 3, diagnosis=stream.DIAGNOSIS),
+        *([stream.event("rung_start", 3, rung="GPU libraries", risk="safe", treats=[])] if ladder else []),
         *planned,
         stream.event("host_end", 6, outcome="would-change", reason=""),
         stream.run_end(code=4),
@@ -180,8 +182,9 @@ def test_check_lists_the_changes_with_their_risk_and_the_diff() -> None:
     assert starting(rows, "  ○ 1  compose.environment")
     assert starting(rows, "  ○ 2  stack.up")
     assert any(row.strip() == "-      - OLLAMA_LLM_LIBRARY=cuda" for row in rows)
-    (would,) = starting(rows, "  would")
+    (would,) = starting(rows, "  would     ")
     assert "change 2 things (1 safe, 1 disruptive), predicted 33/33 layers" in would
+    assert ("stops as soon as the goal is met" in " ".join(" ".join(rows).split())) is ladder
     assert rows[-1] == "nothing was changed · 38 s · exit 4"
     assert not any("OLLAMA_LLM_LIBRARY" in row for row in page(events))
 

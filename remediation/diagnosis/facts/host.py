@@ -60,7 +60,7 @@ _APU = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_VEGA = re.compile(
-    r"\b(?:RX ?[45][5-9]0X?(?: ?XT| ?XTX)?|R[579] ?(?:M?\d{3}X?|Fury|Nano)|Radeon (?:HD|R[579]) ?\w{0,5}|HD ?[5-8]\d{3}|Fury(?: X)?|(?:Radeon )?Pro (?:WX ?)?[4-7][1-6]\d0|FirePro \w{1,6}|Polaris(?: ?1\d)?)\b(?! ?0)|\bgfx(?:6|7|80)\d{1,2}\b",
+    r"\b(?:RX ?[45][5-9]0X?(?: ?XT| ?XTX)?|R[579][ -](?:M?\d{3}X?|Fury|Nano)|Radeon (?:HD ?\w{0,5}|R[579](?:[ -]\w{0,5})?)|HD ?[5-8]\d{3}|Fury(?: X)?|(?:Radeon )?Pro (?:WX ?)?[4-7][1-6]\d0|FirePro \w{1,6}|Polaris(?: ?1\d)?)\b(?! ?0)|\bgfx(?:6|7|80)\d{1,2}\b",
     re.IGNORECASE,
 )
 _FLAGS = re.compile(r"^\s{0,8}flags\s{0,20}:[^\n]{20,4000}", re.IGNORECASE | re.MULTILINE)

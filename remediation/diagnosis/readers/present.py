@@ -1,4 +1,4 @@
-"""What of a log is the present: the last server process, the last load of the model in question, and what nothing later contradicts.
+"""Which parts of a log still hold: the last server process, the last load of the model in question, and what no later line contradicts.
 
 A log survives restarts and repairs. A live host is judged by its last server process and the last load of the model in
 question. A pasted text describes a fault, so its first load that is short counts, unless a later one of the same model put
@@ -15,7 +15,7 @@ from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.readers.logs import Load, LogReading, Request
 from remediation.diagnosis.readers.logs.scan import SEEN, Hit
 
-# said before a load or in it, and true of that load alone
+# messages before or during a load, which hold for that load alone
 _OF_A_LOAD = frozenset(
     {"existing_models", "evicting", "vram_not_recovered", "too_little_vram", "layers_set_by_user", "layout_failed", "fit_failed", "ram_refused"}
 )  # fmt: skip
@@ -24,14 +24,14 @@ _ENDS = frozenset(
     {"gpu_oom", "runner_terminated", "runner_died", "segfault", "signalled", "exit_137", "killed", "ram_allocation", "load_timeout", "client_gone",
      "unknown_architecture"}
 )  # fmt: skip
-# said of the card, at discovery or in a load; a later load that puts layers on it shows that it works
+# messages about the card, at discovery or during a load; a later load that puts layers on it shows that it works
 _OF_THE_CARD = frozenset({"bus_error", "cuda_code", "cuda_name", "cuda_text"})
 # about a model's file; a later load that reached its layers shows that the file is readable
 STORE = frozenset(
     {"digest_mismatch", "truncated", "bad_magic", "unexpected_eof", "bad_manifest", "blob_missing", "blob_unreadable", "blob_denied", "no_generate", "unloadable",
      "metadata_failed", "gguf_panic", "gguf_invalid", "tensor_read", "disk_error", "data_invalid", "not_found"}
 )  # fmt: skip
-# of these ``/api/show`` with the model's metadata is a proof to the contrary: the server has just read the file's header
+# messages that ``/api/show`` with the model's metadata disproves: the server has just read the file's header
 _HEADER = frozenset(
     {
         "bad_magic",
@@ -45,7 +45,7 @@ _HEADER = frozenset(
         "not_found",
     }
 )
-# what ends the server itself: the next process knows nothing of it
+# messages that end the server itself; the log of the next process does not repeat them
 _FATAL = frozenset({"gguf_panic", "killed"})
 _DIGEST = re.compile(r"sha256[-:]([0-9a-f]{12})")
 
@@ -67,8 +67,8 @@ _SEEN_CARD = ("uvm-lost", "gpu.driver_error", "gpu.backend", "driver-does", "cgr
 _SEEN_STORE = ("model.", "gguf-", "digest-", "architecture-", "store-")
 
 
-def _class(key: str) -> frozenset[str] | None:
-    """Return the class of a message's key; one of the catalogue has it by what it means."""
+def _class_of(key: str) -> frozenset[str] | None:
+    """Return the class of a message's key; the class of a catalogue message follows from what it means."""
     classes = ((_OF_A_LOAD, _SEEN_LOAD), (_ENDS, _SEEN_ENDS), (_OF_THE_CARD, _SEEN_CARD), (STORE, _SEEN_STORE))
     means = key.removeprefix(SEEN)
     return next((keys for keys, seen in classes if (means.startswith(seen) if key.startswith(SEEN) else key in keys)), None)
@@ -106,7 +106,7 @@ class Present:
 
     def load(self) -> Load | None:
         """Return the load that the incident is about."""
-        loads = [load for load in self.log.loads if self._may_be_meant(load)]
+        loads = [load for load in self.log.loads if self._may_be_of_model(load)]
         results = [load for load in loads if load.result is not None]
         if not self.live:
             short = next((load for load in results if load.short), None)
@@ -118,7 +118,7 @@ class Present:
         # what is listed as whole was loaded otherwise than a line about few layers says
         return None if last is not None and last.short and self.whole else last
 
-    def _may_be_meant(self, load: Load) -> bool:
+    def _may_be_of_model(self, load: Load) -> bool:
         if self.live and load.server != self.log.server:
             return False
         named = blob_in(load.model)
@@ -154,7 +154,7 @@ class Present:
     def _holds(self, hit: Hit, shown: Load | None, first: int) -> bool:
         if hit.server < first:
             return hit.key in _FATAL and hit.server == self._before(first) and not self._loaded_since(first)
-        of = _class(hit.key)
+        of = _class_of(hit.key)
         if of is _OF_A_LOAD:
             owner = self._owner(hit)
             return (
@@ -175,7 +175,7 @@ class Present:
         return any(load.server >= server and load.result is not None for load in self.log.loads)
 
     def _owner(self, hit: Hit) -> Load | None:
-        """Return the load that a message was said for: the one under way, else the next."""
+        """Return the load that a message belongs to: the one under way, else the next."""
         number = hit.load + 1 if hit.after else hit.load
         return next((load for load in self.log.loads if load.number >= number and (_is_begun(load) or load.result)), None)
 
@@ -200,7 +200,7 @@ class Present:
             later = load.number > hit.load or (load.number == hit.load and not hit.after and load.started_at is not None)
             read = load.failed_at is None and (load.started_at is not None or load.offloaded is not None)
             other = bool(named and blob_in(load.model) and named != blob_in(load.model))
-            if later and read and not other and (its is None or load.same_model(its)) and self._may_be_meant(load):
+            if later and read and not other and (its is None or load.same_model(its)) and self._may_be_of_model(load):
                 return False
         return not (self.whole and not named)
 

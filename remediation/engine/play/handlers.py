@@ -26,12 +26,14 @@ class Handlers:
     """The handlers of one host in one play.
 
     ``host.notified`` holds the names and topics notified since the last flush. The flush looks them up, so that a role that was
-    included after the notification has its handlers run.
+    included after the notification has its handlers run. ``failure`` is that of the last handler that failed; those after it still
+    run in the next flush.
     """
 
     def __init__(self, play: PlayState, host: HostState, run_task: RunTask) -> None:
         self._play, self._host, self._run_task = play, host, run_task
         self._owed: list[str] = []
+        self.failure: TaskFailed | None = None
         host.notified.clear()
         host.handlers.clear()
         host.roles.clear()
@@ -82,9 +84,8 @@ class Handlers:
             if task.path in called:
                 try:
                     yield from self._run_task(task, included, chosen=True)
-                except TaskFailed:
-                    self._host.notified.clear()
-                    self._owed.clear()
+                except TaskFailed as failure:
+                    self.failure = failure
                     raise
 
     def _answering(self, name: str, site: TaskContext) -> Iterator[str]:

@@ -83,8 +83,8 @@ class HostRunner:
             for section in self.play.play.sections:
                 yield from self.nodes(section)
                 yield from self.handlers.flush()
-        except TaskFailed:
-            if self.play.play.force_handlers:
+        except TaskFailed as failure:
+            if self.play.play.force_handlers and failure is not self.handlers.failure:
                 yield from self.handlers.flush()
             raise
 

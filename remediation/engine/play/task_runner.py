@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from remediation.engine.play.context.host_state import TaskResult
@@ -22,6 +23,7 @@ from remediation.model.secrets.masking import no_log
 from remediation.model.text.words import plural
 from remediation.modules.result import ActionResult
 from remediation.playbook.model import Loop
+from remediation.templating.errors import TemplateError
 from remediation.templating.templar import Scope
 
 Act = Callable[[TaskContext, Scope], ActionResult]
@@ -155,10 +157,13 @@ def run_item(site: TaskContext, act: Act) -> TaskResult:
     if earlier is not None:
         return earlier
     try:
+        if site.settings.delegate_to is not None:
+            site.delegate()  # its name is evaluated before `when`, as in Ansible
         unmet = false_condition(site, site.scope())
         if unmet is not None:
             values = {"changed": False, "skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
             return TaskResult(Outcome.SKIPPED, values, UNMET)
+        site.switch(site.settings.no_log)  # an invalid one fails the task, and its output is hidden
         retries = Retries.of(site)
         ending: TaskResult | None = None
         while ending is None:
@@ -166,11 +171,13 @@ def run_item(site: TaskContext, act: Act) -> TaskResult:
                 with site.contained(), no_log(active=site.hidden()):
                     acted = act(site, site.scope())
             except RemediationError as error:
+                if isinstance(error, TemplateError) and error.before_action:
+                    raise
                 acted = _refused(error)
             site.tell_notes()  # some appear only after an exchange
             ending = retries.ended(_ending(site, retries.counted(acted)))
     except RemediationError as error:
-        return _ending(site, _refused(error))
+        return _ending(site, _refused(error), judged=False)
     return ending
 
 
@@ -188,8 +195,8 @@ def _refused(error: RemediationError) -> ActionResult:
 
 
 def false_condition(site: TaskContext, scope: Scope) -> Any:
-    """Return the first level of ``when`` that is false, None if all are true. Raises `RemediationError`."""
-    for condition in site.settings.when:
+    """Return the first condition of ``when`` that is false, None if all are true. Raises `RemediationError`."""
+    for condition in chain.from_iterable(each if isinstance(each, list) else [each] for each in site.settings.when):
         if not scope.condition(condition, site.place):
             return condition
     return None
@@ -252,27 +259,31 @@ def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
     return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "failed": True, "msg": reason}, reason=reason)
 
 
-def _ending(site: TaskContext, acted: ActionResult) -> TaskResult:
-    ending = _judged(site, acted)
+def _ending(site: TaskContext, acted: ActionResult, *, judged: bool = True) -> TaskResult:
+    """Return the result of a try; it is not `judged` by ``changed_when`` and ``failed_when`` if the action did not begin."""
+    ending = _judged(site, acted) if judged else _unjudged(site, acted)
     if not ending.outcome.bad or not site.hidden():
         return ending
     told = dataclasses.replace(ending.told, reason=CENSORED, next_step="") if ending.told else None
     return dataclasses.replace(ending, reason=CENSORED, next_step="", told=told)
 
 
-def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
-    """Return the result after ``changed_when`` and ``failed_when``."""
-    task = site.task
+def _unjudged(site: TaskContext, acted: ActionResult) -> TaskResult:
     result = registered(acted)
-    if acted.outcome is Outcome.TIMED_OUT and site.timeout():
-        result["timedout"] = {"period": site.timeout()}
-    ending = TaskResult(
+    if acted.outcome is Outcome.TIMED_OUT and (seconds := site.timeout()):
+        result["timedout"] = {"period": int(seconds) if seconds.is_integer() else seconds}
+    return TaskResult(
         acted.outcome, result, acted.reason, acted.next_step, told=acted.told, facts=acted.facts, included=acted.included,
         gathered=acted.gathered,
     )  # fmt: skip
+
+
+def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
+    """Return the result after ``changed_when`` and ``failed_when``."""
+    task, ending = site.task, _unjudged(site, acted)
     if acted.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
         return ending
-    own: dict[str, Any] | None = {task.register: result} if task.register else None
+    own: dict[str, Any] | None = {task.register: ending.result} if task.register else None
     asked = "changed_when_result"
     try:
         if task.changed_when is not None:

@@ -34,6 +34,13 @@ def to_bool(value: Any) -> bool:
     return text in TRUE
 
 
+def defined(value: Any) -> Any:
+    """Return a value. Raises `UndefinedError` if it is undefined."""
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()  # noqa: SLF001 - as Jinja's own filters fail
+    return value
+
+
 def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -> dict[Any, Any]:
     """Return the merged mappings; later ones take precedence."""
     merged: dict[Any, Any] = {}
@@ -57,6 +64,7 @@ def _flat(terms: Iterable[Any]) -> Iterable[Any]:
 def _merge(weak: Mapping[Any, Any], strong: Mapping[Any, Any], *, recursive: bool, lists: str) -> dict[Any, Any]:
     merged = dict(weak.items())
     for key, value in strong.items():
+        defined(value)
         old = merged.get(key)
         if recursive and isinstance(old, Mapping) and isinstance(value, Mapping):
             merged[key] = _merge(old, value, recursive=recursive, lists=lists)
@@ -81,11 +89,11 @@ def _lists(old: list[Any], new: list[Any], how: str) -> list[Any]:
     return ways[how]()
 
 
-def ternary(value: Any, true_value: Any, false_value: Any, none_value: Any = None) -> Any:
+def ternary(value: Any, true_val: Any, false_val: Any, none_val: Any = None) -> Any:
     """Return one of the values depending on whether `value` is true, false, or None."""
-    if value is None and none_value is not None:
-        return none_value
-    return true_value if value else false_value
+    if value is None and none_val is not None:
+        return none_val
+    return true_val if value else false_val
 
 
 def mandatory(value: Any, msg: str | None = None) -> Any:
@@ -100,7 +108,7 @@ def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> 
     """Return a mapping as a list of its pairs."""
     if not isinstance(value, Mapping):
         raise TemplateError(f"dict2items takes a mapping, not {value!r}")
-    return [{key_name: key, value_name: item} for key, item in value.items()]
+    return [{key_name: key, value_name: defined(item)} for key, item in value.items()]
 
 
 def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> dict[Any, Any]:
@@ -123,13 +131,13 @@ def flatten(value: Any, levels: int | None = None, skip_nulls: bool = True) -> l
     return flat
 
 
-def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -> list[tuple[Any, Any]]:
+def subelements(value: Any, subelements: str | list[str], skip_missing: bool = False) -> list[tuple[Any, Any]]:
     """Return each item paired with each element of a list inside it."""
     if not isinstance(value, (Mapping, list, tuple)):
         raise TemplateError(f"subelements takes a list or a mapping, not {type_name(value)}")
-    if not isinstance(path, (str, list)):
-        raise TemplateError(f"subelements: the path must be text or a list, got {type_name(path)}")
-    steps = path.split(".") if isinstance(path, str) else path
+    if not isinstance(subelements, (str, list)):
+        raise TemplateError(f"subelements: the path must be text or a list, got {type_name(subelements)}")
+    steps = subelements.split(".") if isinstance(subelements, str) else subelements
     pairs: list[tuple[Any, Any]] = []
     for item in value.values() if isinstance(value, Mapping) else value:
         inner: Any = item
@@ -143,7 +151,7 @@ def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -
                 raise TemplateError(f"subelements: no {step!r} in {item!r}")
             inner = inner[step]
         if not isinstance(inner, (list, tuple)):
-            raise TemplateError(f"subelements: {path!r} points to {inner!r}, not to a list")
+            raise TemplateError(f"subelements: {subelements!r} points to {inner!r}, not to a list")
         pairs += [(item, part) for part in inner]
     return pairs
 
@@ -157,16 +165,26 @@ def extract(environment: Environment, item: Any, container: Any, morekeys: Any =
     return container
 
 
-def hashed(value: Any, kind: str = "sha1") -> str:
+def hashed(value: Any, hashtype: str = "sha1") -> str:
     """Return the digest of a text in hexadecimal."""
-    if kind not in hashlib.algorithms_available:
-        raise TemplateError(f"hash: unknown algorithm {kind!r}")
-    return hashlib.new(kind, str(value).encode(), usedforsecurity=False).hexdigest()
+    if hashtype not in hashlib.algorithms_available:
+        raise TemplateError(f"hash: unknown algorithm {hashtype!r}")
+    return hashlib.new(hashtype, str(value).encode(), usedforsecurity=False).hexdigest()
 
 
-def to_datetime(value: str, pattern: str = "%Y-%m-%d %H:%M:%S") -> datetime:
-    """Return the datetime of a text, without a time zone unless the pattern reads one."""
-    return datetime.strptime(value, pattern)  # noqa: DTZ007 - as in Ansible: the text decides
+def b64decode(value: Any, encoding: str = "utf-8", urlsafe: bool = False) -> str:
+    """Return the text of base64."""
+    return (base64.urlsafe_b64decode if urlsafe else base64.b64decode)(value).decode(encoding)
+
+
+def b64encode(value: Any, encoding: str = "utf-8", urlsafe: bool = False) -> str:
+    """Return a text in base64."""
+    return (base64.urlsafe_b64encode if urlsafe else base64.b64encode)(str(value).encode(encoding)).decode("ascii")
+
+
+def to_datetime(value: str, format: str = "%Y-%m-%d %H:%M:%S") -> datetime:
+    """Return the datetime of a text, without a time zone unless the format reads one."""
+    return datetime.strptime(value, format)  # noqa: DTZ007 - as in Ansible: the text decides
 
 
 def strftime(pattern: str, second: float | None = None, utc: bool = False) -> str:
@@ -240,8 +258,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     **REGEX,
     **SETS,
     **TEXTS,
-    "b64decode": lambda value, encoding="utf-8": base64.b64decode(value).decode(encoding),
-    "b64encode": lambda value, encoding="utf-8": base64.b64encode(str(value).encode(encoding)).decode("ascii"),
+    "b64decode": b64decode,
+    "b64encode": b64encode,
     "bool": to_bool,
     "checksum": hashed,
     "combine": combine,
@@ -255,8 +273,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "log": lambda value, base=math.e: math.log(value, base) if base != 10 else math.log10(value),
     "mandatory": mandatory,
     "md5": lambda value: hashed(value, "md5"),
-    "permutations": lambda value, size=None: list(itertools.permutations(value, size)),
-    "combinations": lambda value, size: list(itertools.combinations(value, size)),
+    "permutations": lambda value, r=None: list(itertools.permutations(value, r)),
+    "combinations": lambda value, r: list(itertools.combinations(value, r)),
     "pow": math.pow,
     "product": lambda value, *others: list(itertools.product(value, *others)),
     "random": pick,

@@ -40,11 +40,11 @@ def replace(
     return made
 
 
-def search(value: Any, pattern: str, *groups: str, ignorecase: bool = False, multiline: bool = False) -> Any:
+def search(value: Any, regex: str, *groups: str, ignorecase: bool = False, multiline: bool = False) -> Any:
     r"""Return the first match, or the given groups of it (``\\1``, ``\\g<name>``); None without a match."""
     flags = _flags(ignorecase, multiline)
-    wanted = [_group(name, patterns.compile_pattern(pattern, flags)) for name in groups]
-    found = patterns.groups("search", pattern, flags, str(value))
+    wanted = [_group(name, patterns.compile_pattern(regex, flags)) for name in groups]
+    found = patterns.groups("search", regex, flags, str(value))
     if found is None:
         return None
     return [found[number] for number in wanted] if groups else found[0]
@@ -60,9 +60,9 @@ def _group(name: str, pattern: re.Pattern[str]) -> int:
     return known
 
 
-def find_all(value: Any, pattern: str, multiline: bool = False, ignorecase: bool = False) -> list[Any]:
+def find_all(value: Any, regex: str, multiline: bool = False, ignorecase: bool = False) -> list[Any]:
     """Return all matches."""
-    return patterns.all_matches(pattern, _flags(ignorecase, multiline), str(value))
+    return patterns.all_matches(regex, _flags(ignorecase, multiline), str(value))
 
 
 def escape(value: Any, re_type: str = "python") -> str:

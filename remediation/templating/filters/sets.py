@@ -9,19 +9,16 @@ from typing import Any
 from remediation.templating.errors import TemplateError
 
 
-def unique(value: Iterable[Any], case_sensitive: bool = True, attribute: str | None = None) -> list[Any]:
-    """Return the items without duplicates."""
-    kept: list[Any] = []
-    seen: list[Any] = []
-    for item in value:
-        key = item[attribute] if attribute else item
-        if not case_sensitive and not isinstance(key, (str, int, float)):
-            raise TemplateError("unique: case_sensitive=false takes a list of texts")
-        key = key.lower() if isinstance(key, str) and not case_sensitive else key
-        if key not in seen:
-            seen.append(key)
-            kept.append(item)
-    return kept
+def unique(value: Iterable[Any], case_sensitive: bool | None = None, attribute: str | None = None) -> list[Any]:
+    """Return the items without duplicates. Without `case_sensitive`, a list of scalars ignores case, as in Ansible."""
+    items = list(value)
+    keys = [item[attribute] if attribute else item for item in items]
+    scalar = all(key is None or isinstance(key, (str, int, float)) for key in keys)
+    if case_sensitive is False and not scalar:
+        raise TemplateError("unique: case_sensitive=false takes a list of texts")
+    if scalar and not case_sensitive:
+        keys = [key.lower() if isinstance(key, str) else key for key in keys]
+    return [item for number, item in enumerate(items) if keys.index(keys[number]) == number]
 
 
 def intersect(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:

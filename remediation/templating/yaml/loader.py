@@ -249,9 +249,10 @@ class _Reader:
                 continue
             items[key] = self.value(value_node, inner)
             keys[key], values[key] = self.place(key_node), self.place(value_node)
-        for key, value, key_place, value_place in merged:
-            if key not in items:
-                items[key], keys[key], values[key] = value, key_place, value_place
+        if merged:  # its keys come first, as in PyYAML
+            items = {**{key: value for key, value, _, _ in merged}, **items}
+            keys = {**{key: place for key, _, place, _ in merged}, **keys}
+            values = {**{key: place for key, _, _, place in merged}, **values}
         return Table(items, self.place(node), keys, values)
 
     def with_quotes(self, node: yaml.Node) -> str:
@@ -265,7 +266,7 @@ class _Reader:
 
     def merged(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> list[tuple[Any, Any, Place, Place]]:
         if isinstance(node, yaml.SequenceNode):
-            return [entry for part in node.value for entry in self.merged(part, inner)]
+            return [entry for part in reversed(node.value) for entry in self.merged(part, inner)]  # the first counts
         if not isinstance(node, yaml.MappingNode):
             self.refuse("<< merges mappings, and this is not a mapping", self.place(node))
             return []

@@ -21,7 +21,7 @@ from remediation.model.finding import Quote
 _SLOG: Mapping[str, Handler] = {**common.SLOG, **g0.SLOG, **g1.SLOG, **g2.SLOG, **g3.SLOG}
 _RAW: Mapping[str, Handler] = {**common.RAW, **g3.RAW}
 
-# messages whose text goes on with a value, by their beginning
+# messages that end with a value, by their beginning
 _SLOG_PREFIXES: tuple[tuple[str, Handler], ...] = (
     ("Listening on", common.listening),
     ("offload to", g1.offload),
@@ -31,7 +31,7 @@ _SLOG_PREFIXES: tuple[tuple[str, Handler], ...] = (
     ("offloaded ", common.result),
 )
 
-# raw lines by a text they contain: what llama.cpp prints under changing function names
+# lines of llama.cpp by a text in them, since the function names before it change
 _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
     ("--ctx-size", g1.command),
     ("layers", common.result),
@@ -62,8 +62,8 @@ _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
     ("-- Reboot", common.service),
 )
 
-# what fills most of a log and says nothing here
-_BORING = (
+# beginnings of the lines that fill most of a log and that no reader uses
+_UNUSED_LINES = (
     "llama_model_loader: - kv", "llama_model_loader: - type", "load: control token", "load_tensors: layer ", "[GIN]",
     "llama_kv_cache_unified: layer", "llama_kv_cache: layer", "create_tensor", "common_memory_breakdown", "slot ", "srv ",
 )  # fmt: skip
@@ -79,8 +79,8 @@ _LOCK = threading.Lock()
 _PROCESS = re.compile(r"\bollama\[(\d+)\]: ")
 _SERVERS_OWN = re.compile(r"\[GIN\]|\bsource=(?:routes|sched|images|server|llama_server|gpu|types)\.go:")
 """Lines that only the server prints, never its child processes."""
-_IDLE = 20_000
-"""So many lines that say nothing are remembered: llama.cpp prints the same ones at every load."""
+_MOST_UNUSED = 20_000
+"""The number of different unused lines that are skipped when they come again: llama.cpp prints them at every load."""
 _DUMP = "llama_model_loader: - kv"
 
 
@@ -90,11 +90,11 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
     `source` is the text or its lines (an open file of any size is streamed); `name` is its label in quotes.
     """
     state, scanner, processes = State(), Scanner(), _Processes()
-    number, idle = 0, set[str]()
+    number, unused = 0, set[str]()
     for number, line in plain_lines(processes.watch(source)):
         if processes.changed(number, line):
             state.begin()
-        if line.startswith(_BORING) and " cache state" not in line:
+        if line.startswith(_UNUSED_LINES) and " cache state" not in line:
             if line.startswith(_DUMP):
                 common.gguf_key(state, line, _quote(name, number, line))
             elif "POST" in line and line.startswith("[GIN]"):
@@ -105,10 +105,10 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
                 state.time = line[5:].partition(" ")[0]
             _read_slog(state, line, name, number)
             _scan(scanner, state, name, number, line)
-        elif line not in idle:
+        elif line not in unused:
             read = _read_raw(state, line, name, number)
-            if not (_scan(scanner, state, name, number, line) or read) and len(idle) < _IDLE:
-                idle.add(line)
+            if not (_scan(scanner, state, name, number, line) or read) and len(unused) < _MOST_UNUSED:
+                unused.add(line)
     return LogReading(
         name=name,
         kind=kind,
@@ -171,14 +171,14 @@ def _remembered(text: str, name: str, kind: str) -> LogReading:
 
 
 class _Processes:
-    """Whose lines a journal's prefix names: a new number in front of the server's own lines is a new server process."""
+    """The process numbers in a journal's prefixes: a new number before the server's own lines is a new server process."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, str] = {}
         self._seen = self._named = self._current = ""
 
     def watch(self, source: str | Iterable[str]) -> Iterable[str]:
-        """Yield the lines as they are; each number is noted where it first stands."""
+        """Yield the lines unchanged and note where each process number first appears."""
         if isinstance(source, str) and "ollama[" not in source:
             return source
         return self._watch(io.StringIO(source) if isinstance(source, str) else source)

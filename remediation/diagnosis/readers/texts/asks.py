@@ -1,4 +1,4 @@
-"""What clients, Modelfiles and settings ask for: num_gpu, num_ctx, slots; and environment variables as declared."""
+"""The options that clients, Modelfiles and settings request (num_gpu, num_ctx, slots), and declared environment variables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OF_THE_LOAD = frozenset(
 """The options whose change makes the server load the model again (facts/ollama 1.4)."""
 _NUMBER = re.compile(r"(?<![\w.])(\d{3,7})(?![\w.])")
 _ADVISED = ("set ", "setting ", "use ", "with ", "try ")
-"""What stands before a setting that a message proposes."""
+"""The words before a setting that a log message suggests; such a setting is not in force."""
 _PROMPT = re.compile(r"#\s{1,4}(?:docker|podman|sudo|curl|ollama) ")
 _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "gpulayers": "num_gpu", "numgpulayers": "num_gpu", "numgpus": "num_gpu",
           "numctx": "num_ctx", "contextlength": "num_ctx", "contextwindow": "num_ctx", "maxcontext": "num_ctx", "maxinputtokens": "num_ctx", "maxcontextlength": "num_ctx",
@@ -67,7 +67,7 @@ class DeclaredSetting:
 
 
 def commented(line: str) -> bool:
-    """Whether a line is a comment, and no command at root's prompt."""
+    """Whether a line is a comment; ``# docker …`` is a command at root's prompt."""
     text = line.lstrip(" \t-")
     return text.startswith(("#", ";", "//", "REM ", "rem ")) and not _PROMPT.match(text)
 

@@ -19,6 +19,7 @@ from remediation.modules.contract import Action, Module, module_args
 from remediation.modules.refusals import parameter_refusal
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import action_model
+from remediation.templating.errors import TemplateError
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import Text, looks_like_template
@@ -71,6 +72,14 @@ def _invoked(acted: ActionResult, given: Action, site: TaskContext) -> ActionRes
     return dataclasses.replace(acted, values={**acted.values, "invocation": {"module_args": site.masked(module_args(given))}})
 
 
+def _rendered(value: Any, scope: Scope) -> Any:
+    try:
+        return scope.render(value)
+    except TemplateError as error:
+        error.before_action = True
+        raise
+
+
 def _named(key: object, action: str, scope: Scope) -> str:
     """Return a parameter's name, which may be a template if the action accepts any name (``set_fact``)."""
     if action_model(action).open and isinstance(key, str) and looks_like_template(key):
@@ -90,7 +99,7 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
     name = site.task.action
     given: dict[str, Any] = {}
     for key, value in site.task.arguments.items():
-        found = value if (name, key) in UNEVALUATED else scope.render(value)
+        found = value if (name, key) in UNEVALUATED else _rendered(value, scope)
         if found is not OMIT:
             given[_named(key, name, scope)] = found
     site.learn(given)

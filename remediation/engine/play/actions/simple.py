@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from remediation.engine.card_memory import card_memory
 from remediation.engine.context import SNAPSHOT_TTL
 from remediation.engine.play.context.host_facts import look_once
@@ -33,10 +36,27 @@ def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
     if given.var is not None:
         try:
             value = scope.render(given.var) if has_template(given.var) else scope.expression(str(given.var), site.place)
-        except UndefinedVariable as error:
-            value = f"<< error 1 - {error.message.rsplit(' in ', 1)[0]} >>"  # showing an undefined variable is not an error
+        except UndefinedVariable as error:  # showing an undefined variable is not an error
+            known = given.var in scope and given.var.isidentifier()
+            value = _shown(scope.raw(str(given.var)), scope) if known else _undefined(error)
         return ActionResult(values={str(given.var): value})
     return ActionResult(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
+
+
+def _shown(value: Any, scope: Scope) -> Any:
+    """Return a variable evaluated; each undefined part of it is shown as such."""
+    if isinstance(value, Mapping):
+        return {key: _shown(item, scope) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shown(item, scope) for item in value]
+    try:
+        return scope.render(value)
+    except UndefinedVariable as error:
+        return _undefined(error)
+
+
+def _undefined(error: UndefinedVariable) -> str:
+    return f"<< error 1 - {error.message.rsplit(' in ', 1)[0]} >>"
 
 
 def fail(given: Fail, site: TaskContext, scope: Scope) -> ActionResult:

@@ -72,11 +72,16 @@ def censored(event: Event) -> Event:
     return dataclasses.replace(event, data={**event.data, **hidden})
 
 
+def _key(key: Any) -> str:
+    """Return a mapping's key as JSON writes it."""
+    return {True: "true", False: "false", None: "null"}[key] if key is None or isinstance(key, bool) else str(key)
+
+
 def jsonable(value: Any) -> Any:
     """Return `value` in a JSON-compatible form; secrets are masked."""
     found = value
     if isinstance(value, Mapping):
-        found = {item if isinstance(item, str) else str(item): jsonable(value[item]) for item in value}
+        found = {_key(item): jsonable(value[item]) for item in value}
     elif isinstance(value, (list, tuple)):
         found = [jsonable(item) for item in value]
     elif isinstance(value, (set, frozenset)):
