@@ -286,7 +286,8 @@ class GetUrl(HttpModule, FileModule):
                 return replace(acted, values={**values, "changed": False, **acted.values})
             old = status.checksum if status is not None and algorithm in {"", "sha1"} else None
             values |= {"checksum_dest": old, **acted.values}
-            results.append(Result(acted.outcome, changes=acted.told.changes if acted.told else ()))
+            told = acted.told if acted.outcome is Outcome.CHANGED else None  # the same content again is no change
+            results.append(Result(acted.outcome, changes=told.changes if told else ()))
         if attributes:
             results.append(task.reach(StepCall(STEP, {"path": path, **attributes, "risk_level": str(task.risk())})))
         seen = task.reader().files.status(path, follow=True)
@@ -326,7 +327,9 @@ class GetUrl(HttpModule, FileModule):
             ("fail", None),
             ("connect-timeout", f"{self.timeout:g}"),
         ]
-        data = config_text([*given, ("write-out", "%{http_code} %{size_download}"), *([("time-cond", path)] if newer else [])])
+        data = config_text(
+            [*given, ("write-out", "%{http_code} %{size_download} %{time_total}"), *([("time-cond", path)] if newer else [])]
+        )
         argv = ("sh", "-c", _DOWNLOAD, "download", path, f"{algorithm}sum" if algorithm else "", wanted, backup, "0644")
         return task.execute(
             Program(
@@ -354,11 +357,12 @@ def _download_result(reply: Completed, wanted: str, backup: str) -> ActionResult
             **({"response": reason, "msg": "Request failed"} if code else {}),
         )
     figures, sha1, md5, how = reply.text.split("\n")[:4]
-    code_text, size = figures.split()
+    code_text, size, seconds = figures.split()
+    elapsed = int(float(seconds.replace(",", ".")))
     if how == "kept":
-        return ActionResult(Outcome.OK, {"msg": "HTTP Error 304: Not Modified", "status_code": 304})
+        return ActionResult(Outcome.OK, {"msg": "HTTP Error 304: Not Modified", "status_code": 304, "elapsed": elapsed})
     values = {
-        "checksum_src": sha1, "md5sum": md5, "status_code": int(code_text), "msg": f"OK ({size} bytes)",
+        "checksum_src": sha1, "md5sum": md5, "status_code": int(code_text), "msg": f"OK ({size} bytes)", "elapsed": elapsed,
         **({"backup_file": backup} if backup and how == "new" else {}),
     }  # fmt: skip
     return ActionResult(Outcome.CHANGED if how == "new" else Outcome.OK, values)

@@ -70,6 +70,10 @@ def below(text: str, *, style: str = "", most: int = 0, more: int = 0) -> Line:
     return Line(text, lead=" " * (LEAD + more), style=style, most=most)
 
 
+_WORD = 12
+"""Letters of a word that is left out as a whole rather than divided."""
+
+
 def shortened(text: str, most: int) -> str:
     """Return `text` in at most `most` characters, without a log line's clock and source, and shortened in the middle."""
     text = " ".join(text.split())
@@ -84,9 +88,9 @@ def shortened(text: str, most: int) -> str:
 
 
 def _whole_words(text: str) -> str:
-    """Return `text` without its last character and without the word that this divides, unless the word is most of the text."""
-    kept = text[: text.rfind(" ")] if " " in text else text[:-1]
-    return (kept if len(kept) * 2 > len(text) else text[:-1]).rstrip()
+    """Return `text` without its last character and without the short word that this divides; parts of a log's values stay."""
+    kept, _, part = text.rpartition(" ")
+    return (kept if part.isalpha() and len(part) <= _WORD else text[:-1]).rstrip()
 
 
 def columns(rows: Iterable[Sequence[str]], *, gap: int = 2) -> list[str]:

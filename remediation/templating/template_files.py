@@ -60,6 +60,8 @@ def render_template(path: Path, text: str, scope: TemplateScope, variables: Mapp
     source = _standard(path, text.removesuffix("\n"), tuple(sorted(settings.items())))
     there = [str(path.parent.absolute()), *(map(str, scope[SEARCH_PATH]) if SEARCH_PATH in scope else ())]
     value = scope.overlaid({**variables, SEARCH_PATH: there}).render(Text(source, Place(str(path), 1, 1)))
+    if value is None:  # a template without output, as one of macros
+        return ""
     lost = _newlines(text) - _newlines(str(revealed(value)))
     return value + "\n" * lost if lost > 0 and not isinstance(value, (list, dict, int, float)) else value
 

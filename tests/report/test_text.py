@@ -32,3 +32,8 @@ def test_a_shortened_text_divides_no_word() -> None:
     text = "recreate ollama (activia1): risk disruptive exceeds the limit safe; wanted all layers"
     assert shortened(text, 60) == "recreate ollama (activia1): risk … safe; wanted all layers"
     assert len(shortened("x" * 100, 60)) <= 60
+
+
+def test_a_shortened_log_line_keeps_both_of_its_ends() -> None:
+    line = "msg=load KvSize:4096 FlashAttention:Auto KvCacheType: GPULayers:1[ID:GPU-5f0a1c5e Layers:1(31..31)] UseMmap:true"
+    assert shortened(line, 60).endswith("1(31..31)] UseMmap:true")

@@ -26,7 +26,7 @@ case $verb in
   empty)
     (walk "$2" keep && { [ ! -d "./$name" ] || rmdir "./$name"; }) || { code=$?; [ "$code" = 44 ] || exit "$code"; }
     ;;
-  mode) walk "$2"; chmod "$3" "./$name" ;;
+  mode) walk "$2"; chmod "00$3" "./$name" ;; # with five digits or more, chmod takes a folder's setgid bit away too
   owner) walk "$2"; chown "$3" "./$name" ;;
   link)
     walk "$2" keep

@@ -26,10 +26,12 @@ class TaskSelection:
     tags: frozenset[str] = frozenset()
     skip: frozenset[str] = frozenset()
     start_at: str = ""
+    start_play: int = 0
+    """The first play with a task named ``start_at``; later ones run as a whole."""
 
     def takes(self, task: Task, host: HostState, rendered: Callable[[], frozenset[str]]) -> bool:
         """Return whether the host runs the task; it runs nothing before ``start_at``. `rendered` returns tags with templates."""
-        if self.start_at and not host.began:
+        if self.start_at and not host.began and int(task.path.partition(".")[0]) <= self.start_play:
             host.began = task.name == self.start_at or fnmatchcase(task.name, self.start_at)
             if not host.began:
                 return False
@@ -55,13 +57,16 @@ class TaskSelection:
 
 def selection(tags: Iterable[str], skip: Iterable[str], start_at: str, playbook: Playbook) -> TaskSelection:
     """Return the selection of the command line. Raises `UsageError` for an unknown tag, and if no task matches ``start_at``."""
+    first: int | None = 0
     if start_at:
-        names = [task.name for play in playbook.plays for section in play.sections for task in tasks_of(section)]
-        if not any(name == start_at or fnmatchcase(name, start_at) for name in names):
+        named = [(play.index, task.name) for play in playbook.plays for section in play.sections for task in tasks_of(section)]
+        names = [name for _, name in named]
+        first = next((index for index, name in named if name == start_at or fnmatchcase(name, start_at)), None)
+        if first is None:
             near = difflib.get_close_matches(start_at, names, n=1)
             next_step = f"did you mean {near[0]!r}?" if near else "give the name of a task in the playbook"
             raise UsageError(f"no task is named {start_at!r}", next_step=next_step)
-    found = TaskSelection(_split(tags), _split(skip), start_at)
+    found = TaskSelection(_split(tags), _split(skip), start_at, first or 0)
     _check_tags({"--tags": found.tags, "--skip-tags": found.skip}, playbook)
     return found
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from remediation.model.errors import UsageError
+from remediation.model.outcome import Outcome
 from remediation.modules.commands.command_line import split_command
 from remediation.modules.contract import Module, ModuleTask, Program, UnfitError
 from remediation.modules.paths import is_absolute, path_exists
@@ -231,7 +232,7 @@ class Raw(Module):
             program = Program((self.executable or "/bin/sh", "-c", self.free_form), None, shown, strip=False)
         if task.check():
             task.foresee(program)
-            return skipped_result("check mode: a command is not run")
+            return ActionResult(Outcome.SKIPPED, reason="check mode: a command is not run")
         return task.execute(program)
 
 

@@ -105,7 +105,7 @@ class Copied(FileModule):
         result = merged_results([*results, placed.result])
         rewritten = status is None or status.checksum != sha1_of(content)
         values = self._values(path, content, placed, source, rewritten=rewritten or bool(results))
-        if not self.on_host and not (task.check() and not task.diff()):
+        if not self.on_host and (rewritten or task.diff() or not task.check()):
             after = _shown_text(content) if rewritten and task.diff() and not secret else None
             values["diff"] = [] if after is None else [text_diff(path, placed, after, source or path)]
         if backup is not None and rewritten and placed.existed and result.outcome is Outcome.CHANGED:

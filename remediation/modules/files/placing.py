@@ -6,6 +6,7 @@ import base64
 import hashlib
 import ntpath
 import posixpath
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,9 @@ _VALIDATE = (
     '"$@"'
 )
 """Writes stdin to a temporary file and runs the arguments, with %s replaced by its path."""
+_UNKNOWN = re.compile(
+    r"chown: (?:invalid|unknown) (?P<kind>user|group):? ['\u2018]?(?P<user>[^:'\u2019\s]*):?(?P<group>[^'\u2019\s]*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,19 @@ def _decoded(content: bytes) -> str | None:
 def as_action(result: Result, values: Mapping[str, Any]) -> ActionResult:
     """Return the result of a module from that of a step."""
     if result.outcome.bad or result.outcome is Outcome.SKIPPED:
-        return ActionResult(result.outcome, {"msg": result.reason}, result.reason, result.next_step, told=result)
+        return ActionResult(result.outcome, {"msg": _ansibles(result.reason)}, result.reason, result.next_step, told=result)
     return ActionResult(result.outcome, values, told=result)
+
+
+def _ansibles(reason: str) -> str:
+    """Return Ansible's message for a failure of ``chown`` (GNU's or BusyBox's) to find a user or group; other reasons stay."""
+    unknown = _UNKNOWN.search(reason)
+    if unknown is None:
+        return reason
+    kind, user, group = unknown["kind"], unknown["user"], unknown["group"]
+    return (
+        f"{'chown' if kind == 'user' else 'chgrp'} failed: failed to look up {kind} {group or user if kind == 'group' else user}"
+    )
 
 
 def merged_results(results: Sequence[Result]) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
@@ -70,7 +71,11 @@ class FileState(FileModule):
             return self._touch(path, now, task)
         if problem := self._problem(path, state, now, task):
             return failed_result(problem, **self._refused_values(path, state, now))
-        return self._reached(path, state, status if state in {"link", "hard", "absent"} else now, task)
+        acted = self._reached(path, state, status if state in {"link", "hard", "absent"} else now, task)
+        if self.state is None and status is not None and status.kind == "link" and now is not status and not acted.outcome.bad:
+            shown = {**acted.values, **status_values(status), "dest": path, "src": status.target}
+            acted = replace(acted, values={name: value for name, value in shown.items() if name != "path"})
+        return acted
 
     def _refused_values(self, path: str, state: str, now: FileStatus | None) -> dict[str, Any]:
         """Return what Ansible returns with a refusal: of a link without a target nothing."""

@@ -237,6 +237,10 @@ def test_start_at_task_leaves_out_what_comes_before_and_knows_the_nearest_name(t
     text = "- hosts: all\n  tasks:\n    - {name: first, debug: {msg: a}}\n    - {name: second, debug: {msg: b}}\n"
     made = Flow.of(tmp_path, text, "one")
     assert results(run(made, start_at="second")[1], "one") == [("second", "ok")]
+    later = Flow.of(
+        tmp_path, text.replace("all", "one") + "- hosts: two\n  tasks:\n    - {name: third, debug: {msg: c}}\n", "one", "two"
+    )
+    assert results(run(later, start_at="second")[1], "two") == [("third", "ok")]  # later plays run as a whole
     with pytest.raises(UsageError, match="no task is named 'secnd'") as refused:
         run(made, start_at="secnd")
     assert refused.value.next_step == "did you mean 'second'?"
