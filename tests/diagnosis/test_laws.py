@@ -94,6 +94,10 @@ def test_never_healthy_on_a_plan_nor_where_a_request_fails_or_the_complaint_is_n
         judged({**listed, "symptom": "Since the update half of the layers stay on the CPU."}).findings[0].cause
         is not Cause.HEALTHY
     )
+    # the list counts what was planned; the runner's own line names the only backend that it loaded
+    cpu = {"kind": "server_log", "text": "level=INFO source=ggml.go:109 msg=system CPU.0.SSE3=1 CPU.0.AVX2=1 compiler=cgo(gcc)\n"}
+    found = judged({**listed, "gpu": "NVIDIA GeForce RTX 3060", "evidence": [*listed["evidence"], cpu]}).findings
+    assert Cause.HEALTHY not in {one.cause for one in found}
 
 
 def test_no_cause_without_its_effect() -> None:

@@ -21,6 +21,7 @@ SMI = "| NVIDIA-SMI 560.35.03    Driver Version: 560.35.03    CUDA Version: 12.6
 FREE = "NAME      ID    SIZE    PROCESSOR         CONTEXT  UNTIL\nllama3:8b 365c  6.0 GB  40%/60% CPU/GPU   4096     4 minutes from now\n"
 WHOLE = "NAME      ID    SIZE    PROCESSOR  CONTEXT  UNTIL\nllama3:8b 365c  6.0 GB  100% GPU   4096     4 minutes from now\n"
 DIED = 'time=2026-03-01T10:00:09.000Z level=INFO source=sched.go:453 msg="Load failed" model=/m error="llama runner process has terminated: exit status 2"\n'
+GIVEN = '[{"Name": "/ollama", "HostConfig": {"DeviceRequests": [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]}}]'
 SITUATIONS = [
     ("linux", NVIDIA, "a pull always stops halfway", "", "", "Pull the model again"),
     ("linux", NVIDIA, "", "server_log", DIED, "Leave the load more memory"),
@@ -39,7 +40,8 @@ SITUATIONS = [
     ("windows", AMD, "", "", "", "AMD's newest driver"),
     ("linux", AMD, "", "", "", "rocm.tar.zst"),
     ("linux", INTEL, "", "", "", "OLLAMA_VULKAN=1"),
-    ("docker-linux", NVIDIA, "nvidia-smi works inside the container", "", "", "nvidia-modprobe"),
+    ("docker-linux", NVIDIA, "nvidia-smi works inside the container", "", "", "build for CUDA"),
+    ("docker-linux", NVIDIA, "", "docker_inspect", GIVEN, "it is given the card and does not use it"),
     ("docker-windows", NVIDIA, "", "", "", "Docker Desktop with its WSL 2 engine"),
     ("docker-linux", NVIDIA, "podman on Debian", "", "", "nvidia-ctk cdi generate"),
     ("docker-linux", NVIDIA, "", "", "", "nvidia-ctk runtime configure"),

@@ -19,6 +19,7 @@ def test_a_role_with_defaults_and_a_template_changes_a_host_once(tmp_path: Path)
     (tmp_path / "hosts.yml").write_text("gpu: {hosts: {here: {ansible_connection: local}}}\n", "utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INVOKE_", "XDG_", "REMEDIATION_"))}
     environment = {**kept, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state"), "HOME": str(tmp_path)}
+    environment["REMEDIATION_LEASE_FOLDER"] = str(tmp_path / "lease")
     settings = tmp_path / "drop-ins/settings.conf"
     given = {"ollama_settings_folder": str(settings.parent), "ollama_settings_restart": f"echo restarted >> {tmp_path}/log"}
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remediation.model.change import Risk, StepCall
+from remediation.model.finding import Cause
+from remediation.model.text.words import verb
 
 if TYPE_CHECKING:
     from remediation.model.finding import Diagnosis, Finding
-from remediation.model.text.words import verb
 
 CONFIRMED = 0.8
 """The confidence from which a cause counts as confirmed."""
+_CAUSES = frozenset(cause.value for cause in Cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> SkippedR
     excluded = [cause for cause in rung.treats if diagnosis.rules_out(cause)]
     if rung.treats and len(excluded) == len(rung.treats):
         return SkippedRung(rung, "; ".join(_ruled_out(excluded, diagnosis)))
+    if rung.last_resort and rung.treats and not _suspected(rung, diagnosis) and not any(each in _CAUSES for each in rung.treats):
+        return SkippedRung(rung, f"no evidence of {' or '.join(rung.treats)}")
     if rung.last_resort and not last_resort and not confirmed(rung, diagnosis):
         causes = " and ".join(map(str, rung.treats))
         unproven = f", but {causes} {verb(len(rung.treats))} not confirmed" if causes else ""

@@ -29,7 +29,7 @@ _VALIDATE = (
 )
 """Writes stdin to a temporary file and runs the arguments, with %s replaced by its path."""
 _UNKNOWN = re.compile(
-    r"chown: (?:invalid|unknown) (?P<kind>user|group):? ['\u2018]?(?P<user>[^:'\u2019\s]*):?(?P<group>[^'\u2019\s]*)"
+    r"chown: (?:invalid|unknown) (?P<kind>user|group):? ['\u2018]?(?P<user>[^:'\u2019\s]*)(?::(?P<group>[^'\u2019\s]*))?"
 )
 
 

@@ -301,8 +301,8 @@ def test_a_cluster_without_tls_gets_no_secrets_and_a_scheduler_that_vanishes_end
                 plain.scheduler.kill()
 
         code, stream = started(address, fleet, on_event=stop, check=True, executor_plaintext=True)
-    assert code == 2
     endings = {event["host"]: event for event in stream.events("host_end")}
+    assert code == 2, endings
     assert set(endings) == set(HOSTS)
     assert {event["outcome"] for event in endings.values()} <= {"failed", "would-change"}
     assert any("no worker is left at dask://" in event["reason"] for event in endings.values())

@@ -322,6 +322,16 @@ def test_a_rung_that_treats_several_causes_is_dropped_only_when_all_are_ruled_ou
         assert len(order.choices) == tried
 
 
+def test_a_last_resort_for_a_mechanism_needs_evidence_of_it() -> None:
+    """A mechanism is never ruled out, so a rung for nothing else would always be left to try."""
+    mechanism = replace(RESTART, treats=("num-ctx-in-modelfile-too-large",))
+    found_one = Finding(Cause.CONTEXT_TOO_LARGE, 0.5, "a long context", mechanism="num-ctx-in-modelfile-too-large")
+    for diagnosis, tried in ((Diagnosis(), 0), (Diagnosis((found_one,)), 1)):
+        order = arrange([mechanism], diagnosis, last_resort=True, risk_of=lambda _rung: Risk.SAFE)
+        assert len(order.choices) == tried
+        assert [each.reason for each in order.left] == ["no evidence of num-ctx-in-modelfile-too-large"] * (1 - tried)
+
+
 def looked(between: Callable[[StepContext], None] = lambda _: None) -> list[str]:
     """Return what was looked for in a repair, with the number of the look; `between` happens after the rung's last step."""
     bench = occupied(diagnose=says(found(vram_occupied=0.97)))
