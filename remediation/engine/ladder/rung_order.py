@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remediation.model.change import Risk, StepCall
-from remediation.model.finding import Cause
 from remediation.model.text.words import verb
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 CONFIRMED = 0.8
 """The confidence from which a cause counts as confirmed."""
-_CAUSES = frozenset(cause.value for cause in Cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +128,21 @@ def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> SkippedR
     excluded = [cause for cause in rung.treats if diagnosis.rules_out(cause)]
     if rung.treats and len(excluded) == len(rung.treats):
         return SkippedRung(rung, "; ".join(_ruled_out(excluded, diagnosis)))
-    if rung.last_resort and rung.treats and not _suspected(rung, diagnosis) and not any(each in _CAUSES for each in rung.treats):
+    if rung.last_resort and _only_mechanisms(rung) and not _suspected(rung, diagnosis):
         return SkippedRung(rung, f"no evidence of {' or '.join(rung.treats)}")
     if rung.last_resort and not last_resort and not confirmed(rung, diagnosis):
         causes = " and ".join(map(str, rung.treats))
         unproven = f", but {causes} {verb(len(rung.treats))} not confirmed" if causes else ""
         return SkippedRung(rung, f"a last resort{unproven}", allowed=False)
     return None
+
+
+def _only_mechanisms(rung: Rung) -> bool:
+    """Return whether a rung treats nothing but mechanisms, which the evidence never rules out."""
+    from remediation.model.finding import Cause  # a play without a ladder needs no findings
+
+    causes = {cause.value for cause in Cause}
+    return bool(rung.treats) and causes.isdisjoint(rung.treats)
 
 
 def _ruled_out(causes: Sequence[str], diagnosis: Diagnosis) -> list[str]:
