@@ -6,7 +6,6 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -21,6 +20,7 @@ from remediation.modules.files.placing import STEP, as_action, merged_results, p
 from remediation.modules.paths import base_name, is_absolute, joined_path
 from remediation.modules.result import ActionResult, done_result, failed_result
 from remediation.steps.host.file_managed import status_values
+from remediation.templating.filters.common import to_datetime
 
 _TIMES = "%Y%m%d%H%M.%S"
 _MODES = 'find "$1" ! -type l -exec stat -c %f {} +'
@@ -178,7 +178,7 @@ class FileState(FileModule):
                 commands.append(["touch", option, "--", path])
                 continue
             try:
-                wanted = datetime.strptime(text, form)  # noqa: DTZ007 - the host's time zone, which `touch` knows
+                wanted = to_datetime(text, form)  # without a time zone: it is the host's, which `date` knows
             except ValueError as error:
                 return f"Error while obtaining timestamp for time {text} using format {form}: {error}"
             reply = task.read(Run(("date", "-d", wanted.strftime("%Y-%m-%d %H:%M:%S"), "+%s")))[0]

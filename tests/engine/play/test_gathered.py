@@ -1,4 +1,4 @@
-"""``ansible_facts`` before a fact was read: whatever reads it gathers all, once."""
+"""``ansible_facts`` before a fact was read: the first reader gathers all, once."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ class TaskContext:
             return str(name)
 
     def rendered_tag(self, tag: str) -> tuple[str, ...]:
-        """Return the tags that a tag stands for: a template may be a list."""
+        """Return the tags of a rendered tag: a template may be a list."""
         if not has_template(tag):
             return (str(tag),)
         try:
