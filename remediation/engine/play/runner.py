@@ -48,7 +48,7 @@ def hosts_of(play: Play, request: RunRequest, inventory: InventoryView | None = 
     `inventory` is the one that tasks have changed, if any did.
     """
     value = Scope((request.extra, play.vars)).render(play.hosts)
-    pattern = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    pattern = [str(part) for part in value] if isinstance(value, list) else str(value)
     return tuple((inventory or request.inventory).select(pattern, request.limit))
 
 

@@ -14,7 +14,7 @@ from remediation.engine.play.context.results import CENSORED, NO_TRACEBACK, json
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
 from remediation.engine.play.control_flow import Interrupted
-from remediation.engine.play.loops import items_of, names_of
+from remediation.engine.play.loops import items_of, named, names_of
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.event_data import TaskStartData
@@ -63,7 +63,7 @@ def _throttled(site: TaskContext) -> Any:
 def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
     """Run the task for each item of its loop."""
     try:
-        items = items_of(loop, site.scope())
+        loop, items = named(loop, site.scope()), items_of(loop, site.scope())
     except RemediationError as error:
         broken = error
 
@@ -87,7 +87,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
             endings.append(ending)
             if inner.cut_short(ending):
                 raise Interrupted
-            if ending.outcome is Outcome.UNREACHABLE or _broken_off(inner, ending):
+            if _broken_off(inner, ending):
                 break
             pause(inner, loop.pause, last=number == len(items) - 1)
     except RemediationError as error:  # an invalid pause or break_when
@@ -183,8 +183,7 @@ def run_item(site: TaskContext, act: Act) -> TaskResult:
 
 def _recorded(site: TaskContext) -> TaskResult | None:
     """Return the result that an earlier process of the run recorded, None if the task has to run."""
-    loop = site.task.loop
-    item = site.loop.get(loop.variable) if loop is not None else None
+    item = site.loop.get(site.loop.get("ansible_loop_var", "")) if site.task.loop is not None else None
     known = site.host.recorded(site.path, site.masked(item))
     return remembered(site, known) if known is not None else None
 
