@@ -16,6 +16,7 @@ from remediation.facets.machine import files, processes, service_manager, system
 from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, generate, pull
+from remediation.facets.ollama.service_log import LINES
 from remediation.facets.ollama.writer import Asker, OllamaWriterByHttp
 from remediation.facets.protocols import NO_CONTEXT, LookContext
 from remediation.facets.services.daemon import LinuxDaemon, LinuxDaemonWriter
@@ -110,7 +111,10 @@ class HostReader:
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""
         first = self.engine.first_calls if isinstance(self.engine, engine.CommandEngine) else tuple
-        finder = Finder(self._snapshot, self._place.variables, self.engine.containers, first)
+        finder = Finder(
+            self._snapshot, self._place.variables, self.engine.containers, first,
+            history="model" not in self._place.earlier, logs=lambda name: self.engine.logs(name, tail=LINES),
+        )  # fmt: skip
         with readable_error(lambda: self.name, "target"):
             return self._snapshot.once("target", lambda: self._place.remember(finder.find()))
 

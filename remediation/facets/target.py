@@ -2,7 +2,8 @@
 
 Variables take precedence. Otherwise, the endpoint is the container that publishes Ollama's port or runs its image, or a native
 server. Project, files and folder come from that container's Compose labels. The model is the loaded and stored one, the one named
-in the project's ``.env`` or by the application, or the only stored one. The first result is kept (`remediation.facets.host_info`).
+in the project's ``.env`` or by the application, the only stored one, or the one that the server loaded last by its log. The first
+result is kept (`remediation.facets.host_info`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from remediation.connections.addresses import listening_port
 from remediation.connections.calls import Call, Failed, HttpReply, ReadFile
 from remediation.facets.docker import containers
 from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama.last_loaded import last_loaded, stored_as
 from remediation.facets.ollama.service_log import LINES, ServiceLog, last_listening
 from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot, attempt
@@ -37,7 +39,8 @@ _BROKEN = 500
 class Finder:
     """Finds the target in one snapshot. `containers` may raise if there is no engine; `first` returns its first calls.
 
-    Without `model`, the model is not determined.
+    `logs` returns the end of a container's log. Without `model`, the model is not determined; without `history`, it is not looked up
+    in the log which one was loaded last.
     """
 
     look: Snapshot
@@ -45,6 +48,8 @@ class Finder:
     containers: Callable[[], Sequence[Container]]
     first: Callable[[], Sequence[Call]] = tuple
     model: bool = True
+    history: bool = True
+    logs: Callable[[str], str] | None = None
 
     def find(self) -> Target:
         """Return the target. Raises `CallFailed` with the candidates if several containers qualify."""
@@ -175,8 +180,21 @@ class Finder:
             model = configured
         elif not meant and stored is not None and len(stored) == 1:
             model = Found(stored[0], "is the only one stored (/api/tags)")
+        elif self.history and not loaded and stored:
+            named = self._loaded_last(known, stored)
+            model = Found(named[0], "was loaded last (the server's log)") if len(named) == 1 else None
+            stored = named or stored
         candidates = () if model is not None else meant or stored or ()
         return replace(known, model=model, configured=configured, candidates=candidates, gone=gone)
+
+    def _loaded_last(self, known: Target, stored: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the stored models whose file the server loaded last."""
+        name = str(known.container.value) if known.container is not None else ""
+        if known.endpoint is None or (name and self.logs is None):
+            return ()
+        logs = self.logs
+        log = attempt(lambda: logs(name) if name and logs is not None else ServiceLog(self.look).read(tail=LINES))
+        return stored_as(self.look, str(known.endpoint.value), last_loaded(log or ""), stored)
 
     def _configured(self, project: Found | None, user: Container | None) -> Found | None:
         """Return the model named in the project's ``.env`` or by the application. None if neither could be read."""

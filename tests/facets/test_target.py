@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from remediation.connections.calls import Completed, Http
 from remediation.facets.docker.engine import CommandEngine
 from remediation.facets.host_info import HostInfo
 from remediation.facets.target import NATIVE, Finder
@@ -139,6 +140,49 @@ def test_the_only_stored_model_is_chosen_and_of_several_loaded_none() -> None:
     assert target.model.source == "is the only one stored (/api/tags)"
     several = find(http=server("a:1", "b:1", stored=("a:1", "b:1", "c:1")))
     assert (several.model, several.candidates) == (None, ("a:1", "b:1"))
+
+
+ONE, TWO = "1" * 64, "2" * 64
+STARTED = 'time=T level=INFO source=routes.go:1 msg="Listening on 127.0.0.1:11434 (version 0.13.5)"\n'
+
+
+def load(digest: str, engine: str = "") -> str:
+    return f'time=T msg="starting runner" cmd="/usr/bin/ollama runner {engine}--model /m/blobs/sha256-{digest} --port 4"\n'
+
+
+@pytest.mark.parametrize(
+    ("log", "model", "candidates"),
+    [
+        (STARTED + load(ONE) + STARTED, "a:1", ()),
+        (STARTED + load(TWO) + STARTED + load(ONE, "--ollama-engine ") + load(ONE) + STARTED, "a:1", ()),
+        (STARTED + load(TWO) + STARTED, None, ("b:1", "copy:1")),
+        (STARTED + load(ONE) + load(TWO) + STARTED, None, ("a:1", "b:1", "copy:1")),
+        (STARTED + load("3" * 64), None, ("a:1", "b:1", "copy:1")),
+        (STARTED, None, ("a:1", "b:1", "copy:1")),
+        ("", None, ("a:1", "b:1", "copy:1")),
+    ],
+    ids=["one before the restart", "the last server that loaded any", "two names of a file", "two at once", "gone", "none", "no log"],
+)
+@pytest.mark.parametrize("boxed", [False, True], ids=["native", "container"])
+def test_without_a_loaded_model_the_one_in_the_log_is_meant(
+    log: str, model: str | None, candidates: tuple[str, ...], *, boxed: bool
+) -> None:
+    files = {"a:1": ONE, "b:1": TWO, "copy:1": TWO}
+    http = {
+        **server(stored=tuple(files)),
+        f"{NATIVE}/api/show": lambda body: {"modelfile": f"# FROM a:1\n\nFROM /m/blobs/sha256-{files[body['model']]}\nTEMPLATE x\n"},
+    }
+    engine = docker([box("ollama", port="11434")] if boxed else [])
+    journal = Completed(0, log.encode(), b"")
+    connection = Answering(runs=lambda argv: journal if argv[0] == "journalctl" else engine(argv), http=http)
+    look, logs = connection.look(), (lambda _: log)
+    docker_engine = CommandEngine(look, {})
+    target = Finder(look, {}, docker_engine.containers, docker_engine.first_calls, logs=logs).find()
+    assert (model_of(target), target.candidates) == (model, candidates)
+    assert target.model is None or target.model.source == "was loaded last (the server's log)"
+    again = Finder(connection.look(), {}, docker_engine.containers, docker_engine.first_calls, history=False, logs=logs).find()
+    assert again.model is None
+    assert f"{NATIVE}/api/show" not in {call.url for call in connection.asked[-1] if isinstance(call, Http)}
 
 
 def test_who_depends_on_the_service_is_the_application_and_of_two_none() -> None:
