@@ -161,7 +161,15 @@ def load(digest: str, engine: str = "") -> str:
         (STARTED, None, ("a:1", "b:1", "copy:1")),
         ("", None, ("a:1", "b:1", "copy:1")),
     ],
-    ids=["one before the restart", "the last server that loaded any", "two names of a file", "two at once", "gone", "none", "no log"],
+    ids=[
+        "one before the restart",
+        "the last server that loaded any",
+        "two names of a file",
+        "two at once",
+        "gone",
+        "none",
+        "no log",
+    ],
 )
 @pytest.mark.parametrize("boxed", [False, True], ids=["native", "container"])
 def test_without_a_loaded_model_the_one_in_the_log_is_meant(
@@ -170,7 +178,9 @@ def test_without_a_loaded_model_the_one_in_the_log_is_meant(
     files = {"a:1": ONE, "b:1": TWO, "copy:1": TWO}
     http = {
         **server(stored=tuple(files)),
-        f"{NATIVE}/api/show": lambda body: {"modelfile": f"# FROM a:1\n\nFROM /m/blobs/sha256-{files[body['model']]}\nTEMPLATE x\n"},
+        f"{NATIVE}/api/show": lambda body: {
+            "modelfile": f"# FROM a:1\n\nFROM /m/blobs/sha256-{files[body['model']]}\nTEMPLATE x\n"
+        },
     }
     engine = docker([box("ollama", port="11434")] if boxed else [])
     journal = Completed(0, log.encode(), b"")
