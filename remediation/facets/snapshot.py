@@ -10,6 +10,7 @@ Authors of steps read one value after the other, and a single exchange carries t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
@@ -38,6 +39,7 @@ PrefetchHistory = dict[str, dict[str, Call]]
 
 _CHEAP = 60.0
 """Calls with a longer timeout, in seconds, are sent only when their reply is needed."""
+_FULL = ("no space left", "disk quota exceeded", "not enough space on the disk")
 _HASHING = frozenset({"b2sum", "certutil.exe", "cksum", "md5sum", "sha1sum", "sha256sum", "sha512sum"})
 
 _TAIL = 400
@@ -246,7 +248,7 @@ class Snapshot:
         """Write a file. Raises if it could not be written."""
         reply = self.write(call)
         if isinstance(reply, Failed):
-            self.refuse(reply, f"writing {call.path}", next_step="check the folder and the login's rights to it")
+            self.refuse_file(reply, call.path)
 
     def refuse(self, reply: Failed, what: str, *, next_step: str = "") -> NoReturn:
         """Raise the error for a failed reply."""
@@ -263,9 +265,23 @@ class Snapshot:
             next_step = "if that is the intended server, set its address in the inventory (endpoint, or registry for a registry)"
         raise CallFailed(message, host=self.host, next_step=next_step)
 
+    def refuse_file(self, reply: Failed, path: str) -> NoReturn:
+        """Raise the error for a file that could not be written."""
+        self.refuse(reply, f"writing {path}", next_step=_for_a_file(reply.message, path))
+
     def odd(self, what: str, reply: Reply) -> CallFailed:
         """Return the error for a reply of the wrong type."""
         return CallFailed(f"{what} failed: unexpected reply {type(reply).__name__}", host=self.host)
+
+
+def _for_a_file(said: str, path: str) -> str:
+    """Return the next step for a file that could not be written, by the system's message (also of Windows)."""
+    low, folder = said.lower(), re.split(r"[\\/][^\\/]*$", path)[0] or path
+    if any(each in low for each in _FULL):
+        return f"free space on the disk of {folder} (df -h, df -i), then run this again"
+    if "read-only file system" in low:
+        return f"the file system of {folder} is read-only: remount it for writing, or declare the change where this system builds its files"
+    return "check the folder and the login's rights to it"
 
 
 def is_cheap(call: Call) -> bool:

@@ -248,6 +248,28 @@ def test_a_proxy_without_a_server_is_named_as_one(status: int) -> None:
         OllamaByHttp(connection.look(), lambda: target, NoLogs()).version()
 
 
+@pytest.mark.parametrize(
+    ("url", "said", "cure"),
+    [
+        ("https://gpu:8443", "GET …: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", "let the host trust the certificate of gpu:8443"),
+        ("https://gpu:8443", "curl: (60) SSL certificate problem: unable to get local issuer certificate", "let the host trust the certificate of gpu:8443"),
+        ("https://gpu:8443", "Could not establish trust relationship for the SSL/TLS secure channel.", "let the host trust the certificate of gpu:8443"),
+        ("https://gpu:8443", "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "set endpoint: http://gpu:8443"),
+        ("http://gpu:8443", "GET …: [Errno 104] Connection reset by peer", "set endpoint: https://gpu:8443"),
+        ("http://gpu:8443", "nothing listens at gpu:8443", "start Ollama, or set its address"),
+    ],
+)  # fmt: skip
+def test_a_connection_that_fails_for_tls_says_what_to_do_about_it(url: str, said: str, cure: str) -> None:
+    class Failing(Answering):
+        def _one(self, call: Call) -> Reply:
+            return Failed("error", said) if isinstance(call, Http) else super()._one(call)
+
+    client = OllamaByHttp(Failing().look(), lambda: Target(endpoint=Found(url, "the variable endpoint")), NoLogs())
+    with pytest.raises(CallFailed) as raised:
+        client.version()
+    assert cure in raised.value.next_step
+
+
 LOG = 'time=x level=INFO source=routes.go:1607 msg="Listening on {} (version 0.13.5)"\n'
 
 

@@ -93,7 +93,7 @@ class HostFilesWriter(HostFiles):
         if isinstance(reply, Failed) and reply.kind == "not-found":
             reply = self._write_below_new(call)
         if isinstance(reply, Failed):
-            self._snapshot.refuse(reply, f"writing {path}", next_step="check the folder and the login's rights to it")
+            self._snapshot.refuse_file(reply, path)
 
     def _write_below_new(self, call: WriteFile) -> Reply:
         """Create the parent folder of a file and write it."""

@@ -29,6 +29,13 @@ FROM_DISK = 20.0
 BEHIND_A_PROXY = frozenset({502, 503, 504})
 """Status codes of a proxy whose server does not answer."""
 _WAITED = re.compile(r"was not answered within ([\d.]+) s")
+_UNTRUSTED = re.compile(r"certificate|trust relationship", re.IGNORECASE)
+_NO_TLS = re.compile(
+    r"wrong.version.number|record layer failure|unexpected packet format|frame size|handshake failed", re.IGNORECASE
+)
+_RESET = re.compile(
+    r"connection (?:was |has been )?(?:reset|aborted|closed)|remote end closed|empty reply|recv failure", re.IGNORECASE
+)
 START = "start Ollama, or set its address: endpoint: http://127.0.0.1:11434"
 
 
@@ -210,6 +217,11 @@ class OllamaByHttp:
                 host=self._snapshot.host,
                 next_step=self._restart(),
             ) from late
+        except CallFailed as error:
+            cure = connection_cure(call.url, error.message)
+            if not cure:
+                raise
+            raise CallFailed(error.message, host=self._snapshot.host, next_step=cure, status=error.status) from error
 
     def _restart(self) -> str:
         container = self._target().container
@@ -294,6 +306,22 @@ def model_parameters(text: str) -> dict[str, str]:
 def same_name(loaded: str, wanted: str) -> bool:
     """Return whether two names refer to the same model. A missing tag means ``latest``."""
     return loaded in {wanted, f"{wanted}:latest"} or f"{loaded}:latest" == wanted
+
+
+def connection_cure(url: str, said: str) -> str:
+    """Return the next step if a connection failed because of TLS, by the words of OpenSSL, curl or .NET, else ""."""
+    scheme, _, rest = url.partition("://")
+    place = rest.partition("/")[0]
+    if scheme == "https" and _UNTRUSTED.search(said):
+        return (
+            f"let the host trust the certificate of {place} (its authority in the system's store), "
+            "or set Ollama's own address without TLS: endpoint: http://127.0.0.1:11434"
+        )
+    if scheme == "https" and _NO_TLS.search(said):
+        return f"if that port does not speak TLS, set endpoint: http://{place}"
+    if scheme == "http" and _RESET.search(said):
+        return f"if that port speaks TLS, set endpoint: https://{place}; else restart Ollama"
+    return ""
 
 
 def what_for(call: Http) -> str:

@@ -93,7 +93,7 @@ class HostServicesWriter(HostServices):
             _systemctl_call("daemon-reload", own=own),
         )
         if isinstance(written, Failed):
-            self._snapshot.refuse(written, f"writing {path}", next_step="check the folder and the login's rights to it")
+            self._snapshot.refuse_file(written, path)
         self._check("reading systemd's unit files again", "", reloaded)
 
     def restart_unit(self, name: str, *, own: bool = False) -> None:
