@@ -91,12 +91,10 @@ def _wanted(reader: Reader, model: str | None) -> str:
 
 
 def _runner(reader: Reader, model: str | None) -> Runner | None:
+    from remediation.facets.ollama.client import same_name
+
     wanted = _wanted(reader, model)
-    return next((runner for runner in reader.ollama.running() if _same(runner.model, wanted)), None)
-
-
-def _same(loaded: str, wanted: str) -> bool:
-    return loaded in {wanted, f"{wanted}:latest"}
+    return next((runner for runner in reader.ollama.running() if same_name(runner.model, wanted)), None)
 
 
 def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediation.facets.docker.engine import is_forbidden
+from remediation.facets.ollama.service_log import LINES, fatal_error
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable, NoTarget, Undecided
 from remediation.model.facts import ComposeProject, ModelEntry, Runner, ServiceUnit, Target
@@ -95,10 +96,13 @@ def _nothing_there(host: Reader) -> None:
         lacks.append(error.message)
     unit = _stopped_unit(host)
     if unit is not None:
+        error = _fatal_error(host)
+        stopped = f"the service {unit.short} of {host.name} is {unit.state or 'stopped'}, and no other Ollama answers"
         raise NoTarget(
-            f"the service {unit.short} of {host.name} is {unit.state or 'stopped'}, and no other Ollama answers",
+            f"{stopped}; its log ends with: {error}" if error else stopped,
             host=host.name,
-            next_step=f"sudo systemctl start {unit.short}; if it does not stay up: journalctl -u {unit.short} -n 50",
+            next_step=f"{'remove the cause of that error, then ' if error else ''}sudo systemctl start {unit.short}; "
+            f"if it does not stay up: journalctl -u {unit.short} -n 50",
         )
     raise NoTarget(
         f"nothing on {host.name} serves a model: {', '.join(lacks)}",
@@ -114,6 +118,15 @@ def _stopped_unit(host: Reader) -> ServiceUnit | None:
     except HostError:
         return None
     return unit if unit is not None and not unit.pid else None
+
+
+def _fatal_error(host: Reader) -> str:
+    """Return the error with which the native server ended, or "" if its log does not end with one."""
+    try:
+        found = fatal_error(host.ollama.log(tail=LINES))
+    except HostError:
+        return ""
+    return found[1] if found is not None else ""
 
 
 def served_natively(host: Reader) -> bool:

@@ -18,7 +18,8 @@ import pytest
 from remediation.connections.calls import Call, Completed, Failed, Http, HttpReply, Reply, Run
 from remediation.connections.posix.local import LocalConnection
 from remediation.facets.ollama import client as ollama
-from remediation.facets.ollama.client import NoLogs, OllamaByHttp
+from remediation.facets.ollama.client import NoLogs, OllamaByHttp, same_name
+from remediation.facets.ollama.service_log import fatal_error
 from remediation.facets.silence import BRIEF, LASTS, REMEMBERED, Silence
 from remediation.facets.snapshot import Snapshot
 from remediation.facets.target import NATIVE, Finder, address_in_log
@@ -348,3 +349,25 @@ def test_a_server_that_hangs_is_what_a_diagnosis_says_first(silent: Silent) -> N
     assert because.endswith(f"Ollama at {silent.url} accepts connections but does not answer (10 s)")
     assert "systemctl restart ollama" in cure
     assert ollama.PATIENCE <= 10
+
+
+@pytest.mark.parametrize(("log", "error"), [
+    ("a\nError: mkdir /data: no such file or directory\n\n", (2, "Error: mkdir /data: no such file or directory")),
+    ("Error: listen tcp: bind: address already in use\ntime=x msg=again\n", None),
+    ("", None),
+])  # fmt: skip
+def test_the_error_with_which_a_server_ended_is_the_last_line_of_its_log(log: str, error: tuple[int, str] | None) -> None:
+    assert fatal_error(log) == error
+
+
+@pytest.mark.parametrize(
+    ("loaded", "wanted", "same"),
+    [
+        ("plain:latest", "PLAIN", True),
+        ("plain:latest", "Plain:Latest", True),
+        ("plain", "plain:latest", True),
+        ("plain:1", "plain", False),
+    ],
+)
+def test_names_of_models_are_compared_as_the_server_does(loaded: str, wanted: str, same: bool) -> None:
+    assert same_name(loaded, wanted) is same

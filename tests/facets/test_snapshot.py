@@ -222,3 +222,18 @@ def test_an_attempt_is_none_where_the_host_refused_and_passes_what_is_lost() -> 
     assert attempt(lambda: Failing("refused").look().run(HOSTNAME, "asking")) is None
     with pytest.raises(OutcomeUnknown):
         attempt(lambda: Failing("uncertain").look().run(Run(("x",), writes=True), "asking"))
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "cure"),
+    [
+        ("cat: write error: No space left on device", "/etc/a/b.conf", "free space on the disk of /etc/a"),
+        ("There is not enough space on the disk.", "C:\\a\\b.yml", "free space on the disk of C:\\a "),
+        ("mktemp: failed to create directory: Read-only file system", "/etc/b.conf", "the file system of /etc is read-only"),
+        ("Permission denied", "/etc/b.conf", "check the folder and the login's rights to it"),
+    ],
+)
+def test_a_file_that_cannot_be_written_says_what_to_do(said: str, path: str, cure: str) -> None:
+    with pytest.raises(CallFailed, match=r"writing .* failed") as raised:
+        Answering().look().refuse_file(Failed("error", said), path)
+    assert raised.value.next_step.startswith(cure)

@@ -304,8 +304,9 @@ def model_parameters(text: str) -> dict[str, str]:
 
 
 def same_name(loaded: str, wanted: str) -> bool:
-    """Return whether two names refer to the same model. A missing tag means ``latest``."""
-    return loaded in {wanted, f"{wanted}:latest"} or f"{loaded}:latest" == wanted
+    """Return whether two names refer to the same model. A missing tag means ``latest``, and case does not count."""
+    one, other = loaded.lower(), wanted.lower()
+    return one in {other, f"{other}:latest"} or f"{one}:latest" == other
 
 
 def connection_cure(url: str, said: str) -> str:

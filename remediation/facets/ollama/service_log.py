@@ -34,6 +34,12 @@ def last_listening(log: str) -> tuple[str, str] | None:
     return found[-1] if found else None
 
 
+def fatal_error(log: str) -> tuple[int, str] | None:
+    """Return the last line of a log, with its number, if it is the error with which ``ollama serve`` ended (``Error: …``)."""
+    lines = log.rstrip().splitlines()
+    return (len(lines), lines[-1].strip()) if lines and lines[-1].startswith("Error: ") else None
+
+
 def _outlived(server: ServerProcess, running: Sequence[Process]) -> bool:
     """Whether a server in the app's folder has no parent any more: the app that started it has ended, and its log goes on."""
     parents = {each.pid: each.parent for each in running}
