@@ -98,12 +98,11 @@ def _nothing_there(host: Reader) -> None:
     if unit is not None:
         error = _fatal_error(host)
         stopped = f"the service {unit.short} of {host.name} is {unit.state or 'stopped'}, and no other Ollama answers"
-        raise NoTarget(
-            f"{stopped}; its log ends with: {error}" if error else stopped,
-            host=host.name,
-            next_step=f"{'remove the cause of that error, then ' if error else ''}sudo systemctl start {unit.short}; "
-            f"if it does not stay up: journalctl -u {unit.short} -n 50",
-        )
+        cure = f"sudo systemctl start {unit.short}; if it does not stay up: journalctl -u {unit.short} -n 50"
+        if error:
+            stopped = f"{stopped}; its log ends with: {error}"
+            cure = f"remove the cause of that error, then: {cure}"
+        raise NoTarget(stopped, host=host.name, next_step=cure)
     raise NoTarget(
         f"nothing on {host.name} serves a model: {', '.join(lacks)}",
         host=host.name,

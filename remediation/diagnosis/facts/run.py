@@ -352,7 +352,9 @@ def _ends(sheet: Sheet) -> None:
     unit = evidence.serving.unit if evidence.serving is not None else None
     if unit is not None and not unit.pid and evidence.ollama_version is None:
         error = _fatal(reading)
-        text = f"the service {unit.short} is {unit.state or 'stopped'}{f'; its log ends with: {error.text}' if error else ''}"
+        text = f"the service {unit.short} is {unit.state or 'stopped'}"
+        if error is not None:
+            text = f"{text}; its log ends with: {error.text}"
         sheet.say("server.unit_stopped", True, text, Quote(f"systemctl show {unit.short}", text), error)
     dead, died, last = dead_runner(evidence), reading.hit("runner_died"), reading.last_request
     failed = last.at if last is not None and last.failed else None
