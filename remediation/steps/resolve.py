@@ -96,11 +96,11 @@ def _nothing_there(host: Reader) -> None:
         lacks.append(error.message)
     unit = _stopped_unit(host)
     if unit is not None:
-        error = _fatal_error(host)
+        last = _fatal_error(host)
         stopped = f"the service {unit.short} of {host.name} is {unit.state or 'stopped'}, and no other Ollama answers"
         cure = f"sudo systemctl start {unit.short}; if it does not stay up: journalctl -u {unit.short} -n 50"
-        if error:
-            stopped = f"{stopped}; its log ends with: {error}"
+        if last:
+            stopped = f"{stopped}; its log ends with: {last}"
             cure = f"remove the cause of that error, then: {cure}"
         raise NoTarget(stopped, host=host.name, next_step=cure)
     raise NoTarget(
