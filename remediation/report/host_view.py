@@ -104,7 +104,7 @@ class HostView:
         return bool(self.outcome)
 
     @property
-    def told_reason(self) -> str:
+    def reason_to_show(self) -> str:
         """The reason in the language, without the host's name, which stands next to it."""
         return translated(self.reason).removeprefix(f"{self.host}: ")
 
@@ -112,7 +112,7 @@ class HostView:
         """Return the host in one line, for a fleet."""
         if self.outcome in BAD:
             word = gettext(self.outcome)
-            return f"{word}: {self.told_reason}" if self.reason else word
+            return f"{word}: {self.reason_to_show}" if self.reason else word
         cause = self.causes[0][0] if self.causes and self.causes[0][0] != "healthy" else ""
         count = ngettext("{count} change", "{count} changes", self.changes)
         what = count if self.changes else gettext("nothing to do")
@@ -351,7 +351,7 @@ def _host_end(page: HostView, event: Event) -> list[Line]:
     page.works(event, gettext("done"))
     lines: list[Line] = []
     if page.outcome in BAD and reason and reason not in page.told:
-        lines.append(Line(page.told_reason, lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
+        lines.append(Line(page.reason_to_show, lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
     if page.check:
         lines += foretold(page.foreseen, page.predicted, has_goal=page.has_goal)
     if page.figures and not page.check:

@@ -121,7 +121,7 @@ class HostPart:
             "word": self.word,
             "mark": MARKS.get(outcome, "·"),
             "tone": _tone(outcome),
-            "reason": view.told_reason if outcome in BAD else "",
+            "reason": view.reason_to_show if outcome in BAD else "",
             "next": translated(view.next_step) if outcome in BAD else "",
             "facts": self.facts,
             "target": self.target,

@@ -18,7 +18,7 @@ from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.stack import RUNNING, containers_of
 from remediation.steps.compose.text import beside, unified
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import wanted_project
+from remediation.steps.resolve import resolve_project
 from remediation.steps.run_info import DOTENV, pending_dotenv, pending_services, run_started
 
 _LINE = re.compile(
@@ -78,7 +78,7 @@ class EnvFileSet(Step[EnvFile]):
         return {str(name): str(one).lower() if isinstance(one, bool) else str(one) for name, one in value.items()}
 
     def look(self, host: Reader) -> EnvFile:
-        path = self.path or dotenv_path(wanted_project(host))
+        path = self.path or dotenv_path(resolve_project(host))
         content = host.files.read(path)
         try:
             return EnvFile(path, None if content is None else content.decode("utf-8"))
@@ -147,7 +147,7 @@ class ServiceRecreated(Step[Service]):
     always: bool = param("recreate the container even if it matches its definition", default=False)
 
     def look(self, host: Reader) -> Service:
-        project = wanted_project(host)
+        project = resolve_project(host)
         known = host.compose.config(project).get("services") or {}
         target = host.target().application
         name = self.service or (str(target.value) if target is not None else "")
@@ -174,7 +174,7 @@ class ServiceRecreated(Step[Service]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        host.compose.up(wanted_project(host), [change.subject], recreate=change.data["recreate"], deps=False)
+        host.compose.up(resolve_project(host), [change.subject], recreate=change.data["recreate"], deps=False)
 
     def describe(self, seen: Service) -> str:
         if seen.container is None:

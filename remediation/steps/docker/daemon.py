@@ -60,7 +60,7 @@ class DockerDaemonConfigured(Step[Configured]):
     )
 
     def look(self, host: Reader) -> Configured:
-        daemon = wanted_daemon(host)
+        daemon = resolve_daemon(host)
         keys = parse_daemon_file(daemon, host.name)
         wanted = changed_keys(keys, self.set, self.remove)
         refused = ""
@@ -139,7 +139,7 @@ class DockerDaemonRestored(Step[Saved]):
     made: bool = param("the file was created by the run and is to be removed", default=False)
 
     def look(self, host: Reader) -> Saved:
-        daemon = wanted_daemon(host)
+        daemon = resolve_daemon(host)
         content = host.files.read(self.backup) if self.backup is not None else None
         saved = None if content is None else content.decode("utf-8", errors="replace")
         return Saved(
@@ -196,7 +196,7 @@ class DockerRestarted(Step[Restarted]):
     """
 
     def look(self, host: Reader) -> Restarted:
-        daemon = wanted_daemon(host)
+        daemon = resolve_daemon(host)
         started = next((one.started for one in host.processes.list() if one.pid == daemon.pid), None)
         running = running_containers(host)
         return Restarted(daemon, started, run_started(host), running, host.engine.facts().live_restore)
@@ -215,7 +215,7 @@ class DockerRestarted(Step[Restarted]):
         return f"the Docker daemon was {'' if seen.fresh else 'not '}restarted in this run"
 
 
-def wanted_daemon(host: Reader) -> DaemonFacts:
+def resolve_daemon(host: Reader) -> DaemonFacts:
     """Return the daemon of the target's engine. Raises `NotApplicable` where there is none on the host itself."""
     daemon = host.daemon.software().daemon
     if daemon is None:
@@ -230,7 +230,7 @@ def running_containers(host: Reader) -> tuple[str, ...]:
 
 def take_over(daemon: DaemonFacts, running: Sequence[str], *, restart: bool, live: bool) -> Change:
     """Return the change that makes the daemon read its file: a reload, or a restart that names the containers which stop."""
-    words = _restart_words(running, live=live) if restart else "reload the Docker daemon"
+    words = _restart_text(running, live=live) if restart else "reload the Docker daemon"
     risk = Risk.DISRUPTIVE if restart else Risk.SAFE
     return Change(
         words,
@@ -245,7 +245,7 @@ def file_change(
     words: str, daemon: DaemonFacts, text: str | None, running: Sequence[str], *, restart: bool, live: bool, backup: str | None, undo: StepCall | None
 ) -> Change:  # fmt: skip
     """Return the change that writes (None: removes) the daemon's file and lets the daemon take it over."""
-    how = _restart_words(running, live=live) if restart else "reload the Docker daemon"
+    how = _restart_text(running, live=live) if restart else "reload the Docker daemon"
     return Change(
         f"{words}, and {how}", subject=daemon.config, risk=Risk.DISRUPTIVE if restart else Risk.SAFE,
         diff=unified(daemon.config, daemon.text or "", text or ""), undo=undo,
@@ -253,7 +253,7 @@ def file_change(
     )  # fmt: skip
 
 
-def _restart_words(running: Sequence[str], *, live: bool) -> str:
+def _restart_text(running: Sequence[str], *, live: bool) -> str:
     stops = "containers keep running (live-restore)" if live else f"stops and starts {', '.join(running) or 'no container'}"
     return f"restart the Docker daemon ({stops})"
 
@@ -263,7 +263,7 @@ def apply_take_over(host: Writer, change: Change) -> None:
 
     If the daemon does not come up with the new file, the old one is restored and the daemon is started with it.
     """
-    daemon = wanted_daemon(host)
+    daemon = resolve_daemon(host)
     if "text" in change.data:
         _put(host, change.subject, change.data["text"], change.data["backup"])
     if not change.data["restart"]:

@@ -13,7 +13,7 @@ from remediation.model.facts import DaemonFacts, ToolkitFacts
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.text import unified
 from remediation.steps.contract import Step, step
-from remediation.steps.docker.daemon import apply_take_over, file_change, running_containers, take_over, wanted_daemon
+from remediation.steps.docker.daemon import apply_take_over, file_change, resolve_daemon, running_containers, take_over
 from remediation.steps.docker.daemon_file import changed_keys, conflicts, daemon_text, parse_daemon_file
 
 CONFIG = "/etc/nvidia-container-runtime/config.toml"
@@ -55,7 +55,7 @@ class ContainerToolkitConfigured(Step[Toolkit]):
 
     def look(self, host: Reader) -> Toolkit:
         software = host.daemon.software()
-        daemon = wanted_daemon(host)
+        daemon = resolve_daemon(host)
         engine = host.engine.facts()
         keys = self._keys(parse_daemon_file(daemon, host.name))
         refused = ""

@@ -186,7 +186,7 @@ class FileManaged(Step[ManagedPath]):
         if backup is not None:
             undo = StepCall("file.restored", {"path": self.path, "backup": backup, "expect": hashlib.sha256(content).hexdigest()})
         else:
-            undo = StepCall(self.name, {"path": self.path, "expect": _sha1(content), **_kept(seen)})
+            undo = StepCall(self.name, {"path": self.path, "expect": _sha1(content), **_journaled(seen)})
         diff = self._diff(seen, content)
         return Change(f"write {self.path}", subject=self.path, risk=risk, undo=undo, diff=diff, data={"backup": backup})
 
@@ -209,7 +209,7 @@ class FileManaged(Step[ManagedPath]):
             return StepCall(self.name, {"path": self.path, "state": "directory", **attributes}) if self.only_empty else None
         if self.private or _text(seen.content) is None:
             return None
-        return StepCall(self.name, {"path": self.path, **_kept(seen), **attributes})
+        return StepCall(self.name, {"path": self.path, **_journaled(seen), **attributes})
 
     def _undo_link(self, seen: ManagedPath) -> StepCall | None:
         return StepCall(self.name, {"path": self.path, "state": "absent"}) if seen.status is None else self._undo_removal(seen)
@@ -290,7 +290,7 @@ def status_values(status: FileStatus | None) -> dict[str, Any]:
     return {"state": kind, "size": status.size, **mode}
 
 
-def _kept(seen: ManagedPath) -> Mapping[str, Any]:
+def _journaled(seen: ManagedPath) -> Mapping[str, Any]:
     content = seen.content or b""
     return {"content": content.decode(), "sha1": _sha1(content)}
 

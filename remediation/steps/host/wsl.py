@@ -66,7 +66,7 @@ class WslConfigured(Step[WslFile]):
             raise NotApplicable("does not apply, because the host has no .wslconfig", host=host.name)
         content = host.files.read(limits.wslconfig)
         text = None if content is None else content.decode("utf-8-sig", errors="replace")
-        size = self.memory if self.memory is not None else _enough(host.name, limits)
+        size = self.memory if self.memory is not None else _recommended_memory(host.name, limits)
         wanted = text or "" if size is None else with_memory(text or "", size)
         return WslFile(limits.wslconfig, text, wanted, size, limits.host, limits.engine)
 
@@ -104,7 +104,7 @@ def _too_much(seen: WslFile) -> bool:
     return seen.host is not None and seen.size is not None and seen.size > seen.host - 2 * GIB
 
 
-def _enough(host: str, limits: SystemLimits) -> int | None:
+def _recommended_memory(host: str, limits: SystemLimits) -> int | None:
     """Return half of the host's memory in whole GiB if ``.wslconfig`` has a limit below it, else None."""
     if limits.host is None:
         raise Blocked(

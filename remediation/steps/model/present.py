@@ -15,7 +15,7 @@ from remediation.model.errors import NO_ANSWER
 from remediation.model.facts import Manifest, ModelEntry, ModelShow
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.model_store import free_disk
-from remediation.steps.resolve import entry_of, runner_of, wanted_model
+from remediation.steps.resolve import entry_of, resolve_model, runner_of
 
 PULL_TIMEOUT = 7200.0
 
@@ -46,7 +46,7 @@ class ModelPresent(Step[Holding]):
     model: str | None = param("model name; defaults to the target's", default=None, example="phi3:3.8b")
 
     def look(self, host: Reader) -> Holding:
-        model = wanted_model(self.model, host)
+        model = resolve_model(self.model, host)
         entry = entry_of(model, host.ollama.models())
         if entry is not None:
             return Holding(model, entry)
@@ -153,7 +153,7 @@ class ModelParameter(Step[Parameters]):
         return value
 
     def look(self, host: Reader) -> Parameters:
-        model = wanted_model(self.model, host)
+        model = resolve_model(self.model, host)
         return Parameters(model, host.ollama.show(model))
 
     def met(self, seen: Parameters) -> bool:

@@ -15,7 +15,7 @@ from remediation.model.change import Change, Risk
 from remediation.model.facts import GenerationFigures, GpuSample, Runner
 from remediation.model.text.words import plural
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import runner_of, wanted_model
+from remediation.steps.resolve import resolve_model, runner_of
 
 PROMPT = "Write the numbers from one to sixty as words, separated by commas."
 
@@ -62,7 +62,7 @@ class ModelResponds(Step[Answers]):
     _answers: list[GenerationFigures] = PrivateAttr(default_factory=list)
 
     def look(self, host: Reader) -> Answers:
-        model = wanted_model(self.model, host)
+        model = resolve_model(self.model, host)
         return Answers(model, runner_of(model, host.ollama.running()), tuple(self._answers))
 
     def met(self, seen: Answers) -> bool | None:

@@ -17,7 +17,7 @@ from remediation.model.facts import Manifest
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.load_state import LoadState, load_state
 from remediation.steps.model.present import PULL_TIMEOUT
-from remediation.steps.resolve import canonical, entry_of, wanted_model
+from remediation.steps.resolve import canonical, entry_of, resolve_model
 
 LEVELS = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
 """From largest to smallest."""
@@ -73,7 +73,7 @@ class ModelSmaller(Step[ModelChoice]):
 
     def look(self, host: Reader) -> ModelChoice:
         """Check the memory model, then the registry, in order up to the first suitable candidate."""
-        model = wanted_model(self.model, host)
+        model = resolve_model(self.model, host)
         state = load_state(host, model)
         fit = state.fit
         if fit is not None and fit.whole:

@@ -13,7 +13,7 @@ from remediation.steps.compose.environment import Declared, backup_of, declared,
 from remediation.steps.compose.stack import silence
 from remediation.steps.compose.text import ComposeText, unified
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import wanted_project
+from remediation.steps.resolve import resolve_project
 
 NAME = "OLLAMA_DEBUG"
 _OFF = frozenset({"", "0", "f", "false"})
@@ -42,7 +42,7 @@ class OllamaDebug(Step[Debugging]):
 
     def look(self, host: Reader) -> Debugging:
         seen = declared(host, self.service)
-        stale = seen.service in host.compose.stale(wanted_project(host))
+        stale = seen.service in host.compose.stale(resolve_project(host))
         return Debugging(seen, stale, silence(host, [seen.service]))
 
     def met(self, seen: Debugging) -> bool:
@@ -75,7 +75,7 @@ class OllamaDebug(Step[Debugging]):
 
     def apply(self, host: Writer, change: Change) -> None:
         if "up" in change.data:
-            host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
+            host.compose.up(resolve_project(host), [change.data["up"]], deps=False)
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 

@@ -11,7 +11,7 @@ from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import NotApplicable
 from remediation.model.facts import Manager, Serving
 from remediation.steps.compose.stack import Stack, StackUp, silence_of
-from remediation.steps.container.container import alike
+from remediation.steps.container.container import is_same_setting
 from remediation.steps.contract import Step, step
 from remediation.steps.model.load_state import log_of
 from remediation.steps.run_info import pending_environment
@@ -126,7 +126,7 @@ def printed_differences(printed: Mapping[str, str], declared: Mapping[str, str])
     found: dict[str, tuple[str | None, str | None]] = {}
     for name, defaults in _DEFAULTS.items():
         now, then = printed.get(name), declared.get(name)
-        if now is not None and (now not in defaults if then is None else not alike(now, then)):
+        if now is not None and (now not in defaults if then is None else not is_same_setting(now, then)):
             found[name] = (now, then)
     return found
 

@@ -129,13 +129,13 @@ def test_no_service_or_two_are_said_with_the_candidates(given: str | None, said:
     if given is None:
         world.texts[BASE] = world.texts[BASE].replace(b"image: activia/api", b"image: ollama/ollama")
         step, _, _ = seen(stack(), "compose.environment")
-        from remediation.steps.compose.environment import wanted_service
+        from remediation.steps.compose.environment import resolve_service
         from tests.engine.fakes.host import FakeReader
 
         reader = FakeReader(world)
         reader.target = lambda: replace(FakeReader(world).target(), service=None)  # type: ignore[method-assign]
         with pytest.raises(Exception, match=said):
-            wanted_service(reader, reader.compose.config(world.project)["services"], None)  # type: ignore[arg-type]
+            resolve_service(reader, reader.compose.config(world.project)["services"], None)  # type: ignore[arg-type]
         assert step
         return
     result = run(world, "compose.environment", {"service": given})
