@@ -36,12 +36,12 @@ _COMM = 15
 class WindowsProcesses:
     """Lists processes with the ``processes`` probe."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
-        return self._snapshot.once(
+        return self._snapshot.memoize(
             "processes", lambda: processes_from_probe(self._snapshot.probe(LIST_PROBE, _LISTING), self._snapshot.host)
         )
 
@@ -95,12 +95,12 @@ class WindowsProcessWriter(WindowsProcesses):
 class PosixProcesses:
     """Lists processes with ``ps`` and ``/proc``."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
-        return self._snapshot.once(
+        return self._snapshot.memoize(
             "processes", lambda: processes_from_shell(self._snapshot.run(LIST_RUN, "listing the processes").text)
         )
 

@@ -80,17 +80,17 @@ class PosixReadiness:
 
 
 @checked_function("readiness")
-def windows_readiness(look: Snapshot, environment: Mapping[str, str]) -> WindowsReadiness:
+def windows_readiness(snapshot: Snapshot, environment: Mapping[str, str]) -> WindowsReadiness:
     """Query a Windows host in one exchange."""
-    _, version = look.ask(PROBE, _compose_call(environment))
-    return readiness_from_probe(look.probe(PROBE, "reading quotas, counters and WSL"), _compose(version))
+    _, version = snapshot.fetch(PROBE, _compose_call(environment))
+    return readiness_from_probe(snapshot.probe(PROBE, "reading quotas, counters and WSL"), _compose(version))
 
 
 @checked_function("readiness")
-def posix_readiness(look: Snapshot, environment: Mapping[str, str]) -> PosixReadiness:
+def posix_readiness(snapshot: Snapshot, environment: Mapping[str, str]) -> PosixReadiness:
     """Query a Linux host in one exchange."""
-    installed, version = look.ask(SCRIPT, _compose_call(environment))
-    return from_lines(look.ended(installed, "reading the installed software").text, _compose(version))
+    installed, version = snapshot.fetch(SCRIPT, _compose_call(environment))
+    return from_lines(snapshot.completed(installed, "reading the installed software").text, _compose(version))
 
 
 def readiness_from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
