@@ -65,9 +65,9 @@ class Host:
 
         return HostReader(self._place, snapshot, context)
 
-    def take_up(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
+    def restore_found(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
         """Adopt the target's model and the runners found by an earlier process of the same run."""
-        self._place.take_up(found, loaded)
+        self._place.restore_found(found, loaded)
 
     @property
     def clock(self) -> Clock:

@@ -62,7 +62,9 @@ def prefetch(snapshot: Snapshot, place: HostInfo) -> None:
         calls.append(compose.CommandCompose(snapshot, place.environment, docker.containers).config_run(project))
         own = [each for each in attempt(docker.containers) or () if each.labels.get(PROJECT) == project.name]
         calls += [ReadFile(path) for path in (*project.files, dotenv_of(project), *clients.mounted_configuration(own))]
-    wrote = request_log.call(clients.native_requests(snapshot), windows=place.windows) if log and target.container is None else None
+    wrote = (
+        request_log.call(clients.native_requests(snapshot), windows=place.windows) if log and target.container is None else None
+    )
     snapshot.fetch(*calls, *metadata, *(() if wrote is None else (wrote,)))
     if place.windows:
         cards: tuple[Call, ...] = (gpu.USE_PROBE, processes.LIST_PROBE)

@@ -200,7 +200,7 @@ class Snapshot:
         if not isinstance(reply, Completed):
             raise self.unexpected_reply(what, reply)
         if reply.rc not in codes:
-            said = last_words(reply)
+            said = last_error_line(reply)
             raise CallFailed(
                 f"{what} failed: {said or f'exit code {reply.rc}'}",
                 host=self.host,
@@ -285,7 +285,7 @@ def attempt(read: Callable[[], T]) -> T | None:
         return None
 
 
-def last_words(done: Completed) -> str:
+def last_error_line(done: Completed) -> str:
     """Return the end of a program's error output (else of its output) as one line."""
     text = done.stderr.decode("utf-8", errors="replace").strip() or done.text.strip()
     return " ".join(text[-_TAIL:].split())

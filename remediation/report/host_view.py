@@ -243,7 +243,7 @@ def _change_progress(page: HostView, event: Event) -> list[Line]:
 
 def _change_end(page: HostView, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
-    applied, word = whether_made(event.data)
+    applied, word = change_outcome(event.data)
     page.in_flight.pop(event.data.get("index"), None)
     page.works(event, gettext("checking the result"))
     page.changes += 1 if applied else 0
@@ -263,14 +263,14 @@ def _change_end(page: HostView, event: Event) -> list[Line]:
     return [line, *(diff_lines(change) if page.diff else ())]
 
 
-def whether_made(data: Mapping[str, Any]) -> tuple[bool, str]:
+def change_outcome(data: Mapping[str, Any]) -> tuple[bool, str]:
     """Return whether a change was made, according to its ``change_end``, and the word for it."""
     if data.get("applied", True) and not data.get("error"):
         return True, "changed"
     return False, UNKNOWN_WORD if "applied" in data and data["applied"] is None else "not done"
 
 
-def left_unknown(page: HostView) -> list[Line]:
+def unknown_changes(page: HostView) -> list[Line]:
     """Return the changes that were in flight when the run ended: their results were not observed."""
     lines = []
     for data in page.in_flight.values():

@@ -10,7 +10,7 @@ from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers
 from remediation.facets.docker.engine import NOT_INSTALLED, engine_advice
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.json_text import load_json
@@ -132,7 +132,7 @@ def complaint(done: Completed) -> str:
     """Return Compose's error message without progress and warnings."""
     lines = done.stderr.decode("utf-8", errors="replace").splitlines()
     kept = [line.strip() for line in lines if line.strip() and not _WARNING.search(line) and not _progress(line)]
-    return " ".join(" ".join(kept[-3:]).split()) or last_words(done) or f"exit code {done.rc}"
+    return " ".join(" ".join(kept[-3:]).split()) or last_error_line(done) or f"exit code {done.rc}"
 
 
 def _progress(line: str) -> bool:

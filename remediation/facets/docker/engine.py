@@ -13,7 +13,7 @@ from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers, recreation
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 from remediation.model.text.json_text import load_json
@@ -76,7 +76,7 @@ class CommandEngine:
         if self._snapshot.has_reply(self.ids):  # the records of all containers are known or will be read next
             return next((each for each in self.containers() if name in {each.name, each.id}), None)
         asked = self._snapshot.fetch(self._run("inspect", "--type", "container", name))[0]
-        if isinstance(asked, Completed) and asked.rc != 0 and "no such" in last_words(asked).lower():
+        if isinstance(asked, Completed) and asked.rc != 0 and "no such" in last_error_line(asked).lower():
             return None
         return containers.container(_json(self._ended(asked))[0])
 
@@ -122,8 +122,8 @@ class CommandEngine:
     def _ended(self, reply: Reply, what: str = WHAT, *, codes: Sequence[int] = (0,)) -> Completed:
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed("docker is not installed", host=self._snapshot.host, next_step=NOT_INSTALLED)
-        if isinstance(reply, Completed) and reply.rc not in codes and _unreachable(last_words(reply)):
-            raise self._down(last_words(reply), reply.rc)
+        if isinstance(reply, Completed) and reply.rc not in codes and _unreachable(last_error_line(reply)):
+            raise self._down(last_error_line(reply), reply.rc)
         return self._snapshot.completed(reply, what, codes=codes)
 
     def _down(self, said: str, rc: int | None = None) -> CallFailed:
@@ -198,7 +198,7 @@ class CommandEngineWriter(CommandEngine):
     def remove_volume(self, name: str) -> None:
         """Remove a volume and its content, if it exists."""
         reply = self._snapshot.write(self._run("volume", "rm", name, timeout=120, writes=True))
-        if isinstance(reply, Completed) and reply.rc != 0 and "no such volume" in last_words(reply).lower():
+        if isinstance(reply, Completed) and reply.rc != 0 and "no such volume" in last_error_line(reply).lower():
             return
         self._ended(reply, f"removing the volume {name}")
 

@@ -37,7 +37,9 @@ def by_probe(snapshot: Snapshot, seconds: float, every: float) -> tuple[GpuSampl
         )
     # samples taken before nvidia-smi failed are used
     if value["rc"] and not value["rows"]:
-        raise CallFailed(f"{WHAT} failed: {nvidia_smi.refusal(int(value['rc']), str(value['stderr']).strip())}", host=snapshot.host)
+        raise CallFailed(
+            f"{WHAT} failed: {nvidia_smi.refusal(int(value['rc']), str(value['stderr']).strip())}", host=snapshot.host
+        )
     return tuple(each for row in value["rows"] for each in rows(str(row["Text"]), float(row["At"])))
 
 

@@ -131,10 +131,10 @@ class DesktopControl:
             done = self._act("stop", seconds=round(min(_POLITE, timeout)))
             # do not wait if its own command could not be started
             asked = task_of(done).outcome not in {NO_USER, REFUSED, FAILED}
-            self._gone(min(until, self._clock.monotonic() + (_POLITE if asked else 0.0)))
+            self._has_ended(min(until, self._clock.monotonic() + (_POLITE if asked else 0.0)))
         if self._processes():
             reason = str(self._act("kill")["problem"] or "")
-        if not self._gone(until):
+        if not self._has_ended(until):
             left = ", ".join(sorted({program(each) for each in self._processes()}))
             raise DeadlineExceeded(
                 f"Docker Desktop did not stop within {timeout:.0f} s: still running: {left}" + (f" ({reason})" if reason else ""),
@@ -207,7 +207,7 @@ class DesktopControl:
         found: Sequence[Mapping[str, Any]] = value["Processes"]
         return found
 
-    def _gone(self, until: float) -> bool:
+    def _has_ended(self, until: float) -> bool:
         while self._processes():
             if self._clock.monotonic() >= until:
                 return False

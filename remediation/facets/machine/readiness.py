@@ -15,7 +15,7 @@ from remediation.connections.calls import Completed, Probe, Run
 from remediation.facets.checked import checked_function
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.text.digits import is_whole
 
 PROBE = Probe("readiness", timeout=60.0)
@@ -142,5 +142,7 @@ def _compose_call(environment: Mapping[str, str]) -> Run:
 def _compose(reply: object) -> Compose:
     if isinstance(reply, Completed):
         said = reply.text.strip()
-        return Compose(said.removeprefix("v")) if reply.rc == 0 and said else Compose(problem=last_words(reply) or "no output")
+        return (
+            Compose(said.removeprefix("v")) if reply.rc == 0 and said else Compose(problem=last_error_line(reply) or "no output")
+        )
     return Compose(problem=str(getattr(reply, "message", reply)))

@@ -12,7 +12,7 @@ from remediation.facets.machine import wsl
 from remediation.facets.machine.docker_desktop import STATE_PROBE
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.clock import Clock
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded, OutcomeUnknown, Unreachable
 from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits, WslDistribution
@@ -140,8 +140,10 @@ def rebooted(
     except (Unreachable, OutcomeUnknown, DeadlineExceeded):
         done = None  # the host went down while answering
     if isinstance(done, Failed) or (isinstance(done, Completed) and done.rc != 0):
-        said = done.message if isinstance(done, Failed) else last_words(done)
-        raise Blocked(f"the host may not be restarted: {said}", host=snapshot.host, next_step="log in with the right to restart it")
+        said = done.message if isinstance(done, Failed) else last_error_line(done)
+        raise Blocked(
+            f"the host may not be restarted: {said}", host=snapshot.host, next_step="log in with the right to restart it"
+        )
     clock.sleep(delay + _DOWN)
     for tries in itertools.count(1):
         clock.sleep(_POLL)

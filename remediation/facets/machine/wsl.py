@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from remediation.connections.calls import Completed, Failed, Reply, Run
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import CallFailed
 from remediation.model.facts import WslConfig, WslDistribution
 
@@ -113,7 +113,7 @@ def _written(snapshot: Snapshot, call: Run, what: str) -> None:
         reply = snapshot.write(replace(call, argv=(_SHIPPED, *call.argv[1:])))
     done = snapshot.completed(reply, what, codes=range(2**32))
     if done.rc != 0:
-        said = " ".join(text_of(done).split()) or last_words(done) or f"exit code {done.rc}"
+        said = " ".join(text_of(done).split()) or last_error_line(done) or f"exit code {done.rc}"
         raise CallFailed(
             f"{what} failed: {said}",
             host=snapshot.host,

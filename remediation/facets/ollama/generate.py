@@ -149,7 +149,9 @@ class LocalAsker:
         return judged(answer, tokens, self._snapshot.host, sampler.gpu, sampler.cpu)
 
 
-def figures_of(snapshot: Snapshot, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> HttpReply | DeadlineExceeded:
+def figures_of(
+    snapshot: Snapshot, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens
+) -> HttpReply | DeadlineExceeded:
     """Send the request and return its answer or its timeout."""
     return _answer(snapshot, snapshot.write(_request(url, body, timeout, tokens)))
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from remediation.connections.calls import Completed, Failed, ReadFile, Run
 from remediation.facets.checked import checked
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import Blocked, CallFailed, NotApplicable
 from remediation.model.facts import DaemonFacts, KernelModule, LinuxGpuSoftware, ToolkitFacts
 from remediation.model.text.digits import is_whole
@@ -65,7 +65,7 @@ class LinuxDaemon:
         reply = self._snapshot.fetch(call)[0]
         if not isinstance(reply, Completed) or reply.rc == 0:
             return ""
-        said = last_words(reply)
+        said = last_error_line(reply)
         return "" if _TOO_OLD.search(said) else said
 
 
@@ -101,7 +101,7 @@ class LinuxDaemonWriter(LinuxDaemon):
             done = self._snapshot.completed(
                 reply, f"reloading the kernel module {module}", next_step=f"fuser -v /dev/{module.replace('_', '-')}"
             )
-            raise CallFailed(last_words(done), host=self._snapshot.host)
+            raise CallFailed(last_error_line(done), host=self._snapshot.host)
 
 
 def without_config(flags: Sequence[str]) -> tuple[str, ...]:
