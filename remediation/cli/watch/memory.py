@@ -84,7 +84,7 @@ def memory_file(name: str) -> Path:
 
 
 @contextmanager
-def locked(file: Path) -> Iterator[None]:
+def exclusive(file: Path) -> Iterator[None]:
     """Hold the memory `file` of a watch: two processes would overwrite each other's repairs.
 
     Where the folder cannot be written nothing is locked; saving warns about it. Raises `Blocked` if another process holds the file.

@@ -77,7 +77,7 @@ class EnvFileSet(Step[EnvFile]):
                 raise ValueError(msg)
         return {str(name): str(one).lower() if isinstance(one, bool) else str(one) for name, one in value.items()}
 
-    def look(self, host: Reader) -> EnvFile:
+    def observe(self, host: Reader) -> EnvFile:
         path = self.path or dotenv_path(resolve_project(host))
         content = host.files.read(path)
         try:
@@ -85,7 +85,7 @@ class EnvFileSet(Step[EnvFile]):
         except UnicodeDecodeError:
             raise CallFailed(f"{path} is not UTF-8", host=host.name, next_step=f"save {path} as UTF-8") from None
 
-    def met(self, seen: EnvFile) -> bool:
+    def is_met(self, seen: EnvFile) -> bool:
         settings = seen.settings
         return all(settings.get(name) == value for name, value in self.set.items())
 
@@ -146,7 +146,7 @@ class ServiceRecreated(Step[Service]):
     service: str | None = param("service name; defaults to the service that uses Ollama", default=None, example="api")
     always: bool = param("recreate the container even if it matches its definition", default=False)
 
-    def look(self, host: Reader) -> Service:
+    def observe(self, host: Reader) -> Service:
         project = resolve_project(host)
         known = host.compose.config(project).get("services") or {}
         target = host.target().application
@@ -161,12 +161,12 @@ class ServiceRecreated(Step[Service]):
         stale = name in host.compose.stale(project) or name in pending_services(host) or pending_dotenv(host)
         return Service(project, name, container, run_started(host), stale)
 
-    def met(self, seen: Service) -> bool:
+    def is_met(self, seen: Service) -> bool:
         runs = seen.container is not None and seen.container.status == RUNNING
         return runs and not seen.stale and (seen.fresh or not self.always)
 
     def plan(self, seen: Service) -> Iterator[Change]:
-        if not self.met(seen):
+        if not self.is_met(seen):
             word = "create" if seen.container is None else "recreate" if seen.stale or self.always else "start"
             yield Change(
                 f"{word} {seen.name}", subject=seen.name, before=seen.container.id if seen.container is not None else None,

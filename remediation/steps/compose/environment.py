@@ -72,10 +72,10 @@ class ComposeEnvironment(Step[Declared]):
         check_variable_names(value)
         return value
 
-    def look(self, host: Reader) -> Declared:
+    def observe(self, host: Reader) -> Declared:
         return declared(host, self.service)
 
-    def met(self, seen: Declared) -> bool:
+    def is_met(self, seen: Declared) -> bool:
         return not self._going(seen) and not self._lacking(seen)
 
     def plan(self, seen: Declared) -> Iterator[Change]:

@@ -59,7 +59,7 @@ class ComposeResources(Step[Resources]):
             raise ValueError(msg)
         return size
 
-    def look(self, host: Reader) -> Resources:
+    def observe(self, host: Reader) -> Resources:
         project = resolve_project(host)
         services = host.compose.config(project).get("services") or {}
         service = resolve_service(host, services, self.service)
@@ -74,7 +74,7 @@ class ComposeResources(Step[Resources]):
             wsl=host.system.facts().os == "windows",
         )  # fmt: skip
 
-    def met(self, seen: Resources) -> bool:
+    def is_met(self, seen: Resources) -> bool:
         return not self._lacking(seen)
 
     def plan(self, seen: Resources) -> Iterator[Change]:

@@ -48,7 +48,7 @@ class StackUp(Step[Stack]):
 
     services: tuple[str, ...] = param("service names; defaults to all", default=(), example=["ollama"])
 
-    def look(self, host: Reader) -> Stack:
+    def observe(self, host: Reader) -> Stack:
         """Read the definition and its differences. Raises `Blocked` if this login would resolve the files differently."""
         project = resolve_project(host)
         config = host.compose.config(project)
@@ -67,7 +67,7 @@ class StackUp(Step[Stack]):
             silent=silence(host, names),
         )
 
-    def met(self, seen: Stack) -> bool:
+    def is_met(self, seen: Stack) -> bool:
         return not seen.due and not seen.silent
 
     def plan(self, seen: Stack) -> Iterator[Change]:

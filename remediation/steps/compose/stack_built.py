@@ -36,7 +36,7 @@ class StackBuilt(Step[Built]):
 
     services: tuple[str, ...] = param("service names; defaults to all with a build section", default=(), example=["api"])
 
-    def look(self, host: Reader) -> Built:
+    def observe(self, host: Reader) -> Built:
         project, since = resolve_project(host), run_started(host)
         refuse_unset(host, project)
         defined = host.compose.config(project).get("services") or {}
@@ -46,7 +46,7 @@ class StackBuilt(Step[Built]):
         containers = containers_of(host.engine.containers(), project)
         return Built(project, built, tuple(name for name in built if not _fresh(containers.get(name), since)))
 
-    def met(self, seen: Built) -> bool:
+    def is_met(self, seen: Built) -> bool:
         return not seen.old
 
     def plan(self, seen: Built) -> Iterator[Change]:

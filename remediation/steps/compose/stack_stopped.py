@@ -41,14 +41,14 @@ class StackStopped(Step[Stopped]):
     services: tuple[str, ...] = param("service names; defaults to all", default=(), example=["api"])
     remove: bool = param("also remove containers and networks (down)", default=False)
 
-    def look(self, host: Reader) -> Stopped:
+    def observe(self, host: Reader) -> Stopped:
         project = resolve_project(host)
         containers = containers_of(host.engine.containers(), project)
         chosen = {name: item for name, item in containers.items() if not self.services or name in self.services}
         running = tuple(name for name, item in chosen.items() if item.status == RUNNING)
         return Stopped(project, running, tuple(chosen), _free(host))
 
-    def met(self, seen: Stopped) -> bool:
+    def is_met(self, seen: Stopped) -> bool:
         return not (seen.there if self.remove else seen.running)
 
     def plan(self, seen: Stopped) -> Iterator[Change]:
@@ -106,7 +106,7 @@ class StackOrderedStart(Step[StartOrder]):
 
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    def look(self, host: Reader) -> StartOrder:
+    def observe(self, host: Reader) -> StartOrder:
         project = resolve_project(host)
         services = host.compose.config(project).get("services") or {}
         service = resolve_service(host, services, None)
@@ -117,11 +117,11 @@ class StackOrderedStart(Step[StartOrder]):
         loaded = service not in down and not silent and runner_of(model, host.ollama.running()) is not None
         return StartOrder(project, service, model, down, silent, loaded)
 
-    def met(self, seen: StartOrder) -> bool:
+    def is_met(self, seen: StartOrder) -> bool:
         return not seen.down and seen.loaded
 
     def plan(self, seen: StartOrder) -> Iterator[Change]:
-        if self.met(seen) or seen.silent:
+        if self.is_met(seen) or seen.silent:
             return  # it takes time to answer after a start
         if seen.service in seen.down:
             yield self._start(seen, [seen.service])

@@ -71,7 +71,7 @@ class ContainerSeesGpu(Step[GpuVisibility]):
 
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
-    def look(self, host: Reader) -> GpuVisibility:
+    def observe(self, host: Reader) -> GpuVisibility:
         name = resolve_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None:
@@ -87,14 +87,14 @@ class ContainerSeesGpu(Step[GpuVisibility]):
             found, run_started(host), engine.runtimes, cards, smi, _library(host, found), server, *place, lasting
         )
 
-    def met(self, seen: GpuVisibility) -> bool:
+    def is_met(self, seen: GpuVisibility) -> bool:
         """Whether the server found a GPU or, if its log does not say, whether ``nvidia-smi`` did."""
         if not seen.container.gpu_requested or seen.container.status != RUNNING:
             return False
         return bool(seen.server) if seen.server is not None else bool(seen.cards) or bool(seen.smi is None and seen.library)
 
     def plan(self, seen: GpuVisibility) -> Iterator[Change]:
-        if self.met(seen) or not seen.service:
+        if self.is_met(seen) or not seen.service:
             return
         if not seen.container.gpu_requested and not seen.declared:
             text = with_devices(seen.file, seen.text, seen.service)
@@ -129,7 +129,7 @@ class ContainerSeesGpu(Step[GpuVisibility]):
             parts.append(f"nvidia-smi inside reports: {seen.smi}")
         if seen.library is False:
             parts.append("libcuda is missing inside")
-        if "nvidia" not in seen.runtimes and not self.met(seen):
+        if "nvidia" not in seen.runtimes and not self.is_met(seen):
             parts.append("the engine has no NVIDIA runtime (it may use CDI)")
         return "; ".join(parts) or f"cannot tell whether {seen.container.name} sees a GPU"
 
@@ -209,14 +209,14 @@ class ContainerEnvironment(Step[Read]):
     expect: dict[str, str] = param("expected values by setting name", example={"OLLAMA_DEBUG": "1"})
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
-    def look(self, host: Reader) -> Read:
+    def observe(self, host: Reader) -> Read:
         name = resolve_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None:
             raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
         return Read(found.environment, log_of(host).environment)
 
-    def met(self, seen: Read) -> bool:
+    def is_met(self, seen: Read) -> bool:
         return all(is_same_setting(self._value(seen, name), value) for name, value in self.expect.items())
 
     def plan(self, seen: Read) -> Iterator[Change]:
@@ -277,7 +277,7 @@ class ContainerHeadroom(Step[Headroom]):
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
     at_most: float = param("highest used fraction of the limit", default=0.9, gt=0, le=1)
 
-    def look(self, host: Reader) -> Headroom:
+    def observe(self, host: Reader) -> Headroom:
         name = resolve_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None or found.status != RUNNING:
@@ -287,7 +287,7 @@ class ContainerHeadroom(Step[Headroom]):
         own = stats.memory_limit is not None and (machine is None or stats.memory_limit < machine)
         return Headroom(found, stats, stats.memory_limit if own else machine, own)
 
-    def met(self, seen: Headroom) -> bool | None:
+    def is_met(self, seen: Headroom) -> bool | None:
         if seen.container.oom_killed:
             return False
         return None if seen.share is None else seen.share <= self.at_most

@@ -93,7 +93,7 @@ class ContainerRecreated(Step[Recreatable]):
     gpus: Literal["auto", "all", "cdi"] = param("how the GPU is requested", default="auto")
     restore: dict[str, Any] | None = param("members of HostConfig to give back, for undo", default=None)
 
-    def look(self, host: Reader) -> Recreatable:
+    def observe(self, host: Reader) -> Recreatable:
         name = resolve_container(self.container, host).removesuffix(_SPARE)
         everything = host.engine.containers()
         found = next((each for each in everything if name in {each.name, each.id}), None)
@@ -118,7 +118,7 @@ class ContainerRecreated(Step[Recreatable]):
             tuple(each for each in listed if _NODE.fullmatch(each)), spare, tuple(sharing), lasting,
         )  # fmt: skip
 
-    def met(self, seen: Recreatable) -> bool:
+    def is_met(self, seen: Recreatable) -> bool:
         if seen.spare or not seen.running or seen.container is None:
             return False
         if self.restore is not None:
@@ -133,7 +133,7 @@ class ContainerRecreated(Step[Recreatable]):
             )
             return
         changed = self._changed(seen)
-        if self.met(seen) or seen.obstacle or seen.container is None or changed is None:
+        if self.is_met(seen) or seen.obstacle or seen.container is None or changed is None:
             return
         before = {key: seen.host_config.get(key) for key in changed}
         yield Change(
@@ -173,12 +173,12 @@ class ContainerRecreated(Step[Recreatable]):
             parts.append(f"{seen.name} does not request a GPU")
         if seen.smi:
             parts.append(f"nvidia-smi inside reports: {seen.smi}")
-        if not self.met(seen) and seen.obstacle:
+        if not self.is_met(seen) and seen.obstacle:
             parts.append(seen.obstacle)
         return "; ".join(parts) or f"{seen.name} requests the GPU"
 
     def advice(self, seen: Recreatable) -> str:
-        if self.met(seen) or not seen.obstacle:
+        if self.is_met(seen) or not seen.obstacle:
             return ""
         return (
             f"recreate {seen.name} as it was made, with --gpus all; docker commit {seen.name} keeps what is only in the container"

@@ -36,19 +36,19 @@ class VolumeCompleted(Step[InterruptedRecreation]):
     removed. If not, the content is restored from the second volume and the registry, and compared.
     """
 
-    def look(self, host: Reader) -> InterruptedRecreation:
+    def observe(self, host: Reader) -> InterruptedRecreation:
         project = known_project(host)
         record = read_record(host, record_path(project))
         if record is None or record.finished is not None:
             return InterruptedRecreation(None)
         return InterruptedRecreation(state_of(host, project, record, since=0.0))
 
-    def met(self, seen: InterruptedRecreation) -> bool:
+    def is_met(self, seen: InterruptedRecreation) -> bool:
         return seen.state is None
 
     def plan(self, seen: InterruptedRecreation) -> Iterator[Change]:
         state = seen.state
-        if state is None or state.record is None or self.met(seen):
+        if state is None or state.record is None or self.is_met(seen):
             return
         if not self._old(state):
             yield from refill(state, state.record)

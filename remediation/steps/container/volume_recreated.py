@@ -55,7 +55,7 @@ class VolumeRecreated(Step[VolumeState]):
         "volume name; defaults to the one that holds the models", default=None, example="ai-native_ollama_data"
     )
 
-    def look(self, host: Reader) -> VolumeState:
+    def observe(self, host: Reader) -> VolumeState:
         """Read volume, record and models. Raises `Blocked` if data could be lost."""
         project = known_project(host)
         path, since = record_path(project), run_started(host)
@@ -82,12 +82,12 @@ class VolumeRecreated(Step[VolumeState]):
         planned = _record(host, container, place, volume.created_at, now)
         return VolumeState(project, container.service, since, volume, None, path, now, planned)
 
-    def met(self, seen: VolumeState) -> bool:
+    def is_met(self, seen: VolumeState) -> bool:
         return seen.record is not None and seen.record.finished is not None
 
     def plan(self, seen: VolumeState) -> Iterator[Change]:
         record = seen.known
-        if self.met(seen) or record is None:
+        if self.is_met(seen) or record is None:
             return
         if seen.record is None:
             yield Change(
@@ -142,7 +142,7 @@ class VolumeRecreated(Step[VolumeState]):
 
     def describe(self, seen: VolumeState) -> str:
         record = seen.known
-        if self.met(seen) or record is None:
+        if self.is_met(seen) or record is None:
             return f"volume {seen.volume.name if seen.volume else '?'} was made in this run and holds its models"
         local = [one.name for one in record.local]
         parts = [

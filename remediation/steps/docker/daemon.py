@@ -59,7 +59,7 @@ class DockerDaemonConfigured(Step[Configured]):
         "keys to remove; features.cdi removes one key of a mapping", default=(), example=["default-runtime"]
     )
 
-    def look(self, host: Reader) -> Configured:
+    def observe(self, host: Reader) -> Configured:
         daemon = resolve_daemon(host)
         keys = parse_daemon_file(daemon, host.name)
         wanted = changed_keys(keys, self.set, self.remove)
@@ -76,12 +76,12 @@ class DockerDaemonConfigured(Step[Configured]):
         ours = {name: wanted[name] for name in self.set if name in wanted}
         return Configured(daemon, keys, wanted, refused, tuple(not_effective(ours, engine)), running, engine.live_restore)
 
-    def met(self, seen: Configured) -> bool:
+    def is_met(self, seen: Configured) -> bool:
         return seen.keys == seen.wanted and not seen.pending
 
     def plan(self, seen: Configured) -> Iterator[Change]:
         """Write the file and let the daemon take it over, in one change: a file alone is a trap for the next start."""
-        if self.met(seen) or seen.refused:
+        if self.is_met(seen) or seen.refused:
             return
         if seen.keys == seen.wanted:
             restart = any(not name.startswith(("runtimes", "live-restore", "default-runtime")) for name in seen.pending)
@@ -138,7 +138,7 @@ class DockerDaemonRestored(Step[Saved]):
     backup: str | None = param("path of the backup", default=None, example="/etc/docker/daemon.json.1f3a77c0.bak")
     made: bool = param("the file was created by the run and is to be removed", default=False)
 
-    def look(self, host: Reader) -> Saved:
+    def observe(self, host: Reader) -> Saved:
         daemon = resolve_daemon(host)
         content = host.files.read(self.backup) if self.backup is not None else None
         saved = None if content is None else content.decode("utf-8", errors="replace")
@@ -146,11 +146,11 @@ class DockerDaemonRestored(Step[Saved]):
             daemon, saved, self.made or saved is not None, running_containers(host), host.engine.facts().live_restore, host.name
         )
 
-    def met(self, seen: Saved) -> bool:
+    def is_met(self, seen: Saved) -> bool:
         return seen.known and seen.daemon.text == seen.saved
 
     def plan(self, seen: Saved) -> Iterator[Change]:
-        if self.met(seen) or not seen.known or digest(seen.daemon.text or "") != self.expect:
+        if self.is_met(seen) or not seen.known or digest(seen.daemon.text or "") != self.expect:
             return
         now, then = (parse_daemon_file(replace(seen.daemon, text=text), seen.host) for text in (seen.daemon.text, seen.saved))
         words = f"remove {self.path}" if seen.saved is None else f"restore {self.path} from {self.backup}"
@@ -164,7 +164,7 @@ class DockerDaemonRestored(Step[Saved]):
     def describe(self, seen: Saved) -> str:
         if not seen.known:
             return f"{self.backup} does not exist"
-        if self.met(seen):
+        if self.is_met(seen):
             return f"{self.path} is as before"
         if digest(seen.daemon.text or "") != self.expect:
             return f"{self.path} was edited since, so it is left unchanged"
@@ -195,13 +195,13 @@ class DockerRestarted(Step[Restarted]):
     only when it starts. Without live-restore every container stops; those without a restart policy are started again by this step.
     """
 
-    def look(self, host: Reader) -> Restarted:
+    def observe(self, host: Reader) -> Restarted:
         daemon = resolve_daemon(host)
         started = next((one.started for one in host.processes.list() if one.pid == daemon.pid), None)
         running = running_containers(host)
         return Restarted(daemon, started, run_started(host), running, host.engine.facts().live_restore)
 
-    def met(self, seen: Restarted) -> bool:
+    def is_met(self, seen: Restarted) -> bool:
         return seen.fresh
 
     def plan(self, seen: Restarted) -> Iterator[Change]:

@@ -53,7 +53,7 @@ class ContainerToolkitConfigured(Step[Toolkit]):
     true for a rootless one. A missing toolkit is not installed: that needs a package source and the owner's consent.
     """
 
-    def look(self, host: Reader) -> Toolkit:
+    def observe(self, host: Reader) -> Toolkit:
         software = host.daemon.software()
         daemon = resolve_daemon(host)
         engine = host.engine.facts()
@@ -79,11 +79,11 @@ class ContainerToolkitConfigured(Step[Toolkit]):
     def _cgroups_wrong(self, seen: Toolkit) -> bool:
         return seen.toolkit.config is not None and seen.no_cgroups != seen.daemon.rootless
 
-    def met(self, seen: Toolkit) -> bool:
+    def is_met(self, seen: Toolkit) -> bool:
         return seen.registered and RUNTIME in seen.toolkit.programs and not self._cgroups_wrong(seen)
 
     def plan(self, seen: Toolkit) -> Iterator[Change]:
-        if self.met(seen) or RUNTIME not in seen.toolkit.programs or seen.refused:
+        if self.is_met(seen) or RUNTIME not in seen.toolkit.programs or seen.refused:
             return
         config = seen.toolkit.config
         if self._cgroups_wrong(seen) and config is not None:

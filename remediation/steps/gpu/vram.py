@@ -71,7 +71,7 @@ class Closing(Step[Room]):
 
     def plan(self, seen: Room) -> Iterator[Change]:
         """Close programs, largest first, until enough memory is free. Plan nothing if that cannot be enough."""
-        if self.met(seen) or seen.unreliable or seen.want is None:
+        if self.is_met(seen) or seen.unreliable or seen.want is None:
             return
         closable = self._closable(seen)
         if seen.lacking - sum(tree.vram for tree in closable) > seen.want // _NEAR and not any(one.unknown for one in closable):
@@ -178,7 +178,7 @@ class FreeVram(Closing):
     want: ByteSize | None = param("VRAM that must be free; defaults to what the model needs", default=None, example="4.5 GiB")
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    def look(self, host: Reader) -> Room:
+    def observe(self, host: Reader) -> Room:
         use = self._use(host)
         holders = tuple(trees(use.processes, host.processes.list()))
         total = use.largest
@@ -204,14 +204,14 @@ class FreeVram(Closing):
                 f"does not apply, because the free VRAM cannot be determined: {error.message}", host=host.name
             ) from error
 
-    def met(self, seen: Room) -> bool | None:
+    def is_met(self, seen: Room) -> bool | None:
         return None if seen.want is None else seen.free >= seen.want
 
     def describe(self, seen: Room) -> str:
         if seen.want is None:
             return f"{human(seen.free)} of {human(seen.total)} are free; {seen.because}: set want"
         text = f"{human(seen.free)} of {human(seen.total)} are free, {human(seen.want)} are required ({seen.because})"
-        if self.met(seen):
+        if self.is_met(seen):
             return text
         if seen.want > seen.total:
             return f"{text}; the card has less in total: use a smaller model or context (model.smaller)"
@@ -258,7 +258,7 @@ class VramAtMost(Closing):
 
     used: ByteSize = param("highest amount of VRAM that other programs may use", example="1500 MiB")
 
-    def look(self, host: Reader) -> Room:
+    def observe(self, host: Reader) -> Room:
         """Read the card and its programs. Memory of Ollama's models is excluded."""
         use = measurable(host)
         total = use.largest
@@ -267,12 +267,12 @@ class VramAtMost(Closing):
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)
 
-    def met(self, seen: Room) -> bool | None:
+    def is_met(self, seen: Room) -> bool | None:
         return seen.want is None or seen.free >= seen.want
 
     def describe(self, seen: Room) -> str:
         text = f"{human(seen.total - seen.free)} used by programs other than Ollama, at most {human(int(self.used))} allowed"
-        return text if self.met(seen) else "; ".join(filter(None, (text, self._describe_rest(seen))))
+        return text if self.is_met(seen) else "; ".join(filter(None, (text, self._describe_rest(seen))))
 
 
 def _models(host: Reader) -> int:

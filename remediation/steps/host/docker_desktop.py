@@ -44,7 +44,7 @@ class DockerDesktopRestarted(Step[Restart]):
     the session of the user at the desktop: a remote login cannot do that.
     """
 
-    def look(self, host: Reader) -> Restart:
+    def observe(self, host: Reader) -> Restart:
         desktop = resolve_desktop(host)
         since = run_started(host)
         containers = host.engine.containers() if desktop.engine else ()
@@ -53,11 +53,11 @@ class DockerDesktopRestarted(Step[Restart]):
         silent = silence_of(host) if target is not None and target.value in running else ""
         return Restart(desktop, since, running, tuple(_lost(containers, since)), silent)
 
-    def met(self, seen: Restart) -> bool:
+    def is_met(self, seen: Restart) -> bool:
         return seen.fresh and seen.desktop.engine and not seen.lost and not seen.silent
 
     def plan(self, seen: Restart) -> Iterator[Change]:
-        if self.met(seen):
+        if self.is_met(seen):
             return
         if not seen.fresh:
             if seen.running:
@@ -119,7 +119,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         "settings by name, null restores the default", example={"openUIOnStartupDisabled": True}, min_length=1
     )
 
-    def look(self, host: Reader) -> DesktopSettings:
+    def observe(self, host: Reader) -> DesktopSettings:
         desktop = resolve_desktop(host, *SETTINGS)
         locked = [name for name in self.set if name.lower() in {key.lower() for key in desktop.locked}]
         if locked:
@@ -133,7 +133,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         running = tuple(one.name for one in containers if one.status == RUNNING)
         return DesktopSettings(desktop, now, running, tuple(_lost(containers, run_started(host))))
 
-    def met(self, seen: DesktopSettings) -> bool:
+    def is_met(self, seen: DesktopSettings) -> bool:
         return not self._lacking(seen) and seen.desktop.engine and not seen.lost
 
     def plan(self, seen: DesktopSettings) -> Iterator[Change]:

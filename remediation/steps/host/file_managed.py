@@ -75,7 +75,7 @@ class FileManaged(Step[ManagedPath]):
             return None
         return base64.b64decode(self.content) if self.binary else self.content.encode()
 
-    def look(self, host: Reader) -> ManagedPath:
+    def observe(self, host: Reader) -> ManagedPath:
         """Read what is at the path; a link is followed unless the state is a link or nothing."""
         follow = self.state in {"file", "directory"}
         status = host.files.status(self.path, follow=follow, algorithm="sha1" if self._compares else None)
@@ -93,7 +93,7 @@ class FileManaged(Step[ManagedPath]):
     def _compares(self) -> bool:
         return self.content is not None or self.expect is not None
 
-    def met(self, seen: ManagedPath) -> bool:
+    def is_met(self, seen: ManagedPath) -> bool:
         status = seen.status
         if status is None or self.state == "absent":
             return status is None and self.state == "absent"
@@ -127,7 +127,7 @@ class FileManaged(Step[ManagedPath]):
         return found
 
     def plan(self, seen: ManagedPath) -> Iterator[Change]:
-        if self.met(seen) or self._problem(seen):
+        if self.is_met(seen) or self._problem(seen):
             return
         status, risk = seen.status, Risk.parse(self.risk_level)
         if self.state == "absent":
@@ -246,7 +246,7 @@ class FileManaged(Step[ManagedPath]):
             return problem
         if seen.status is None:
             return f"there is no {self.path}"
-        if self.met(seen):
+        if self.is_met(seen):
             return f"{self.path} is as it should be"
         return f"{self.path} is a {seen.status.kind}" if not self._right_kind(seen) else f"{self.path} differs"
 

@@ -77,7 +77,7 @@ class FileRestored(Step[Restorable]):
             raise ValueError(msg)
         return self
 
-    def look(self, host: Reader) -> Restorable:
+    def observe(self, host: Reader) -> Restorable:
         path, backup = self.path, self.backup
         if self.made and path is not None:
             found = Restorable(path, _kept_path(path, self.expect or ""), host.files.read(path), None, made=True)
@@ -106,12 +106,12 @@ class FileRestored(Step[Restorable]):
         members = containers_of(host.engine.containers(), project)
         return tuple(sorted(name for name, one in members.items() if any(value in _holds(one) for value in values)))
 
-    def met(self, seen: Restorable) -> bool:
+    def is_met(self, seen: Restorable) -> bool:
         return seen.possible and seen.same and not seen.due
 
     def plan(self, seen: Restorable) -> Iterator[Change]:
         """Restore the backup. The current content is kept under a name that does not match a backup."""
-        if self.met(seen) or not seen.possible or self._foreign(seen):
+        if self.is_met(seen) or not seen.possible or self._foreign(seen):
             return
         if not seen.same:
             before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
@@ -158,7 +158,7 @@ class FileRestored(Step[Restorable]):
             return f"{', '.join(seen.due)} still runs with the edited settings"
         if seen.made:
             return f"{seen.path} is {'removed' if seen.same else 'still present'}"
-        return f"{seen.path} {'equals' if self.met(seen) else 'differs from'} {seen.backup}"
+        return f"{seen.path} {'equals' if self.is_met(seen) else 'differs from'} {seen.backup}"
 
     def _foreign(self, seen: Restorable) -> bool:
         if seen.same:

@@ -46,7 +46,7 @@ class ModelLoaded(Step[Loaded]):
         example="10m",
     )
 
-    def look(self, host: Reader) -> Loaded:
+    def observe(self, host: Reader) -> Loaded:
         model = resolve_model(self.model, host)
         runner = runner_of(model, host.ollama.running())
         if runner is not None:
@@ -55,7 +55,7 @@ class ModelLoaded(Step[Loaded]):
         kept = self.keep_alive or keep_alive_for(host, model, environment)
         return Loaded(model, None, kept, briefly=self.keep_alive is None and server_keeps(environment) == 0, patience=patience)
 
-    def met(self, seen: Loaded) -> bool:
+    def is_met(self, seen: Loaded) -> bool:
         return seen.runner is not None
 
     def plan(self, seen: Loaded) -> Iterator[Change]:
@@ -89,11 +89,11 @@ class ModelUnloaded(Step[Loaded]):
 
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    def look(self, host: Reader) -> Loaded:
+    def observe(self, host: Reader) -> Loaded:
         model = resolve_model(self.model, host)
         return Loaded(model, runner_of(model, host.ollama.running()))
 
-    def met(self, seen: Loaded) -> bool:
+    def is_met(self, seen: Loaded) -> bool:
         return seen.runner is None
 
     def plan(self, seen: Loaded) -> Iterator[Change]:
@@ -128,10 +128,10 @@ class ModelReloaded(Step[LoadState]):
     )
     others: bool = param("also unload other models if they use the required memory", default=True)
 
-    def look(self, host: Reader) -> LoadState:
+    def observe(self, host: Reader) -> LoadState:
         return load_state(host, resolve_model(self.model, host))
 
-    def met(self, seen: LoadState) -> bool:
+    def is_met(self, seen: LoadState) -> bool:
         """Whether a fresh automatic load would give no more layers."""
         if seen.runner is None or seen.hung_since:
             return False
@@ -143,7 +143,7 @@ class ModelReloaded(Step[LoadState]):
 
     def plan(self, seen: LoadState) -> Iterator[Change]:
         """Unload what occupies the memory, then load."""
-        if self.met(seen):
+        if self.is_met(seen):
             return
         if seen.hung_since:
             name = seen.container or "the service ollama"

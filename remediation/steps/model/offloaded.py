@@ -55,14 +55,14 @@ class ModelOffloaded(Step[Offload]):
             raise ValueError(msg)
         return text
 
-    def look(self, host: Reader) -> Offload:
+    def observe(self, host: Reader) -> Offload:
         model = resolve_model(self.model, host)
         state = load_state(host, model)
         if not state.stored and not _on_disk(host, model):
             raise not_stored(model, host)
         return Offload(state, last_death(host) if state.runner is not None else "")
 
-    def met(self, seen: Offload) -> bool | None:
+    def is_met(self, seen: Offload) -> bool | None:
         """Whether enough layers of an answering model are on the GPU. None if it is not loaded or the layers are not counted."""
         return False if seen.died or not seen.load.stored else self._has_enough_layers(seen.load)
 

@@ -58,7 +58,7 @@ class ModelRepulled(Step[Soundness]):
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
     discard: bool = param("delete the moved layers at the end, which makes undo impossible", default=False)
 
-    def look(self, host: Reader) -> Soundness:
+    def observe(self, host: Reader) -> Soundness:
         """Hash the stored layers. The registry is queried only if one is damaged."""
         model = resolve_model(self.model, host)
         damaged = ""
@@ -74,7 +74,7 @@ class ModelRepulled(Step[Soundness]):
         except NO_ANSWER as error:
             return Soundness(model, blobs, damaged, None, error.message, None)
 
-    def met(self, seen: Soundness) -> bool:
+    def is_met(self, seen: Soundness) -> bool:
         return seen.sound
 
     def plan(self, seen: Soundness) -> Iterator[Change]:
@@ -147,10 +147,10 @@ class ModelLayerRestored(Step[QuarantineState]):
 
     digest: str = param("digest of the layer", example="sha256:ff82381e2bea77d91c1b824c7afb83f6fb73e9f7de9dda631bcdbca564aa5435")
 
-    def look(self, host: Reader) -> QuarantineState:
+    def observe(self, host: Reader) -> QuarantineState:
         return QuarantineState(self.digest in host.ollama.aside())
 
-    def met(self, seen: QuarantineState) -> bool:
+    def is_met(self, seen: QuarantineState) -> bool:
         return not seen.moved
 
     def plan(self, seen: QuarantineState) -> Iterator[Change]:

@@ -71,7 +71,7 @@ class ModelSmaller(Step[ModelChoice]):
     levels: tuple[str, ...] = param("permitted quantizations", default=LEVELS[LEVELS.index("Q4_K_M") :], example=["Q3_K_M"])
     fallback: tuple[str, ...] = param("other models, used if no quantization fits", default=("phi3:3.8b",), example=["phi3:3.8b"])
 
-    def look(self, host: Reader) -> ModelChoice:
+    def observe(self, host: Reader) -> ModelChoice:
         """Check the memory model, then the registry, in order up to the first suitable candidate."""
         model = resolve_model(self.model, host)
         state = load_state(host, model)
@@ -85,7 +85,7 @@ class ModelSmaller(Step[ModelChoice]):
                 return ModelChoice(state, tuple(tried), candidate)
         return ModelChoice(state, tuple(tried), None)
 
-    def met(self, seen: ModelChoice) -> bool | None:
+    def is_met(self, seen: ModelChoice) -> bool | None:
         """Whether a model that fits is stored. None if the fit is unknown."""
         if seen.chosen is not None:
             return seen.chosen.stored

@@ -40,17 +40,17 @@ class OllamaDebug(Step[Debugging]):
     level: int | None = param("1 or 2; defaults to the level that shows GPU discovery in this release", default=None, ge=1, le=2)
     service: str | None = param("service name; defaults to the service that runs Ollama", default=None, example="ollama")
 
-    def look(self, host: Reader) -> Debugging:
+    def observe(self, host: Reader) -> Debugging:
         seen = declared(host, self.service)
         stale = seen.service in host.compose.stale(resolve_project(host))
         return Debugging(seen, stale, silence(host, [seen.service]))
 
-    def met(self, seen: Debugging) -> bool:
+    def is_met(self, seen: Debugging) -> bool:
         """Whether the setting is declared and in effect."""
         return self._declared(seen.declared) and not seen.stale and not seen.silent
 
     def plan(self, seen: Debugging) -> Iterator[Change]:
-        if self.met(seen):
+        if self.is_met(seen):
             return
         if not self._declared(seen.declared):
             yield self._edit(seen.declared)

@@ -53,10 +53,10 @@ class OllamaReconfigured(Step[Stack | Running]):
     server's log prints other settings than those that it would get now. Loaded models are lost.
     """
 
-    def look(self, host: Reader) -> Stack | Running:
+    def observe(self, host: Reader) -> Stack | Running:
         serving = host.services.serving()
         if serving.manager is Manager.COMPOSE:
-            return StackUp().look(host)
+            return StackUp().observe(host)
         if serving.windows is not None:
             declared = pending_environment(host, serving.declared)
             return Running(serving, printed_differences(log_of(host).environment, declared), silence_of(host))
@@ -65,9 +65,9 @@ class OllamaReconfigured(Step[Stack | Running]):
         differing = differing_settings(serving, pending_environment(host, serving.unit.environment))
         return Running(serving, differing, silence_of(host), serving.unit.needs_reload)
 
-    def met(self, seen: Stack | Running) -> bool:
+    def is_met(self, seen: Stack | Running) -> bool:
         if isinstance(seen, Stack):
-            return StackUp().met(seen)
+            return StackUp().is_met(seen)
         return not seen.stale and not seen.silent
 
     def plan(self, seen: Stack | Running) -> Iterator[Change]:

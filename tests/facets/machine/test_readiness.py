@@ -32,7 +32,7 @@ unit ollama failed
 
 
 @pytest.fixture
-def look(lab: control.Lab) -> Iterator[Snapshot]:
+def snapshot(lab: control.Lab) -> Iterator[Snapshot]:
     host = open_host(lab.hosts[0].name, lab_variables(lab), check=True)
     yield Snapshot(lambda: host.connection)
     host.close()

@@ -76,7 +76,7 @@ def _watch(options: WatchOptions, name: str, every: float, hook: Webhook | None)
     from remediation.cli.runner import RunOptions, policy_of
     from remediation.cli.watch.check import HostChecks
     from remediation.cli.watch.loop import Watch
-    from remediation.cli.watch.memory import WatchMemory, locked, memory_file
+    from remediation.cli.watch.memory import WatchMemory, exclusive, memory_file
     from remediation.cli.watch.rules import QuietHours, RepairRules
 
     rules = RepairRules(
@@ -88,7 +88,7 @@ def _watch(options: WatchOptions, name: str, every: float, hook: Webhook | None)
     until = time.monotonic() + seconds("--for", options.for_, float("inf"))
     file = memory_file(name)
     with ExitStack() as stack:
-        stack.enter_context(locked(file))
+        stack.enter_context(exclusive(file))
         hosts = stack.enter_context(open_session(options))
         if hook is not None:
             hosts.masker.add(hook.url)
