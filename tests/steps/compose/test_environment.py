@@ -115,7 +115,7 @@ def test_a_setting_that_stands_in_no_file_is_not_guessed_at() -> None:
     world = stack()
     world.texts[GPU] = world.texts[GPU].replace(b"    environment:", b"    env_file: gpu.env\n    environment:")
     step, found, plan = seen(world, "compose.environment")
-    hidden = replace(found, judged=step.look.__globals__["judge_declared"]({"OLLAMA_LLM_LIBRARY": "cuda"}, (0, 13, 5)))
+    hidden = replace(found, judged=step.observe.__globals__["judge_declared"]({"OLLAMA_LLM_LIBRARY": "cuda"}, (0, 13, 5)))
     assert plan == []
     assert list(step.plan(hidden)) == []
     assert "check env_file" in step.describe(hidden)
