@@ -149,8 +149,8 @@ def _run(program: RemediateProgram, argv: list[str] | None) -> int:
     if words[:1] == ["completion"] and completion.WORDS in os.environ:
         add_commands(program.namespace)
         contexts = {str(context.name): context for context in program.namespace.to_contexts()}
-        typed = os.environ[completion.WORDS].split("\n")
-        sys.stdout.writelines(f"{each}\n" for each in completion.candidates(typed, contexts))
+        offered = completion.offered("".join(words[1:2]), os.environ[completion.WORDS], contexts)
+        sys.stdout.writelines(f"{each}\n" for each in offered)
         return 0
     if not words:
         sys.stdout.write(WELCOME.format(trial=WITH_LAB if "lab" in plugins() else WITHOUT_LAB))
