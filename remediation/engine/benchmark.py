@@ -56,7 +56,7 @@ def measure(
         raise
     except HostError as error:  # a hanging Ollama too: the fault to be repaired must not prevent the repair
         return {**figures, "layers": None, "reason": f"not measured: {error.message}"}
-    if runner is None and not _wanted(reader, model):
+    if runner is None and not _requested_model(reader, model):
         return {**figures, "layers": None, "reason": "not measured: it is not known which model is meant"}
     if runner is None:
         return {**figures, "layers": None, "reason": "not measured: the model is not loaded, and loading it would be a change"}
@@ -85,7 +85,7 @@ def unmeasured(reason: str, *, layers: Sequence[int] | None = None, simulated: b
     }
 
 
-def _wanted(reader: Reader, model: str | None) -> str:
+def _requested_model(reader: Reader, model: str | None) -> str:
     target = reader.target()
     return model or (str(target.model.value) if target.model else "")
 
@@ -93,7 +93,7 @@ def _wanted(reader: Reader, model: str | None) -> str:
 def _runner(reader: Reader, model: str | None) -> Runner | None:
     from remediation.facets.ollama.client import same_name
 
-    wanted = _wanted(reader, model)
+    wanted = _requested_model(reader, model)
     return next((runner for runner in reader.ollama.running() if same_name(runner.model, wanted)), None)
 
 

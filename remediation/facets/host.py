@@ -30,8 +30,8 @@ from remediation.model.facts import Target
 class HostReader:
     """A host with one snapshot: repeated reads return the same answers. Create a new reader for fresh ones."""
 
-    def __init__(self, place: HostInfo, look: Snapshot, context: LookContext = NO_CONTEXT) -> None:
-        self._place, self._snapshot = place, look
+    def __init__(self, place: HostInfo, snapshot: Snapshot, context: LookContext = NO_CONTEXT) -> None:
+        self._place, self._snapshot = place, snapshot
         self.context = context
         self.name = place.name
         self.variables = place.variables
@@ -116,11 +116,11 @@ class HostReader:
             history="model" not in self._place.earlier, logs=lambda name: self.engine.logs(name, tail=LINES),
         )  # fmt: skip
         with readable_error(lambda: self.name, "target"):
-            return self._snapshot.once("target", lambda: self._place.remember(finder.find()))
+            return self._snapshot.memoize("target", lambda: self._place.remember(finder.find()))
 
     def also(self, purpose: str, context: LookContext = NO_CONTEXT) -> HostReader:
         """Return a reader with the same snapshot for another purpose."""
-        return HostReader(self._place, self._snapshot.also(purpose), context)
+        return HostReader(self._place, self._snapshot.fork(purpose), context)
 
     def prefetch(self) -> None:
         """Read what a diagnosis needs in two exchanges, plus one for what depends on their answers."""
@@ -133,9 +133,9 @@ class HostReader:
 class HostWriter:
     """A host with methods that change it. Its reads are always fresh."""
 
-    def __init__(self, place: HostInfo, look: Snapshot, on_progress: pull.Progress | None = None) -> None:
-        self._place, self._snapshot = place, look
-        self._reader, self._on_progress = HostReader(place, look), on_progress
+    def __init__(self, place: HostInfo, snapshot: Snapshot, on_progress: pull.Progress | None = None) -> None:
+        self._place, self._snapshot = place, snapshot
+        self._reader, self._on_progress = HostReader(place, snapshot), on_progress
         self.context = NO_CONTEXT
         self._target: Target | None = None
         self.name = place.name

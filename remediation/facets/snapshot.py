@@ -69,7 +69,7 @@ class Snapshot:
         self._sharing: dict[str, Snapshot] = {}
         """The snapshots that share the replies, by their purpose."""
 
-    def also(self, purpose: str) -> Snapshot:
+    def fork(self, purpose: str) -> Snapshot:
         """Return the snapshot for another purpose that shares the replies."""
         if purpose not in self._sharing:
             other = Snapshot(self._connect, hints=self.hints, purpose=purpose)
@@ -96,7 +96,7 @@ class Snapshot:
         """``windows`` or ``posix``."""
         return self._connect().platform
 
-    def ask(self, *calls: Call) -> list[Reply]:
+    def fetch(self, *calls: Call) -> list[Reply]:
         """Return one reply per call. Unknown ones are sent in one exchange. A `Failed` reply is returned, not raised."""
         known = self._replies if self._keep else {}
         missing = self._missing(calls, known)
@@ -105,7 +105,7 @@ class Snapshot:
             self._send({key: call for key, call in missing.items() if (key in wait) == later}, known)
         return [known[repr(call)] for call in calls]
 
-    def ahead(self, *calls: Call) -> None:
+    def prefetch(self, *calls: Call) -> None:
         """Send calls whose replies are read later. Calls that wait for a server's first answer are sent with the next exchange."""
         if not self._keep:
             return
@@ -148,11 +148,11 @@ class Snapshot:
             history[self._purpose] = self._wanted
         self._wanted.update(asked)
 
-    def knows(self, call: Call) -> bool:
+    def has_reply(self, call: Call) -> bool:
         """Return whether `call` was sent in this snapshot."""
         return repr(call) in self._replies
 
-    def once(self, name: str, make: Callable[[], T]) -> T:
+    def memoize(self, name: str, make: Callable[[], T]) -> T:
         """Return the first result of `make` in this snapshot. An error is stored and raised again."""
         if not self._keep:
             return make()
@@ -168,7 +168,7 @@ class Snapshot:
 
     def write(self, call: Call) -> Reply:
         """Send a call that changes the host, alone in its exchange. All known replies are discarded, even if it fails."""
-        self.forget()
+        self.invalidate()
         self.wrote = True
         marked = call if call.writes else replace(call, writes=True)
         reply = self._connect().exchange([marked])[0]
@@ -177,7 +177,7 @@ class Snapshot:
 
     def write_all(self, *calls: Call) -> list[Reply]:
         """Send calls that change the host in one exchange, in this order, even if earlier ones fail."""
-        self.forget()
+        self.invalidate()
         self.wrote = True
         marked = [call if call.writes else replace(call, writes=True) for call in calls]
         replies = self._connect().exchange(marked)
@@ -185,7 +185,7 @@ class Snapshot:
             self._silence.wrote(call, reply)
         return list(replies)
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Discard all replies."""
         self._silence.forget()
         self._replies.clear()
@@ -193,16 +193,16 @@ class Snapshot:
 
     def run(self, call: Run, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
         """Run a program. Raises if it could not run or exited with an unexpected code. `what` starts the error message."""
-        return self.ended(self.write(call) if call.writes else self.ask(call)[0], what, codes=codes, next_step=next_step)
+        return self.completed(self.write(call) if call.writes else self.fetch(call)[0], what, codes=codes, next_step=next_step)
 
-    def ended(self, reply: Reply, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
+    def completed(self, reply: Reply, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
         """Check the reply of a `Run`. Raises like `run`."""
         if isinstance(reply, Failed):
-            self.refuse(reply, what, next_step=next_step)
+            self.raise_for(reply, what, next_step=next_step)
         if not isinstance(reply, Completed):
-            raise self.odd(what, reply)
+            raise self.unexpected_reply(what, reply)
         if reply.rc not in codes:
-            said = last_words(reply)
+            said = last_error_line(reply)
             raise CallFailed(
                 f"{what} failed: {said or f'exit code {reply.rc}'}",
                 host=self.host,
@@ -214,43 +214,43 @@ class Snapshot:
 
     def probe(self, call: Probe, what: str) -> Any:
         """Return a probe's value. Raises if it could not run."""
-        reply = self.write(call) if call.writes else self.ask(call)[0]
+        reply = self.write(call) if call.writes else self.fetch(call)[0]
         if isinstance(reply, Failed):
-            self.refuse(reply, what)
+            self.raise_for(reply, what)
         if not isinstance(reply, ProbeReply):
-            raise self.odd(what, reply)
+            raise self.unexpected_reply(what, reply)
         return reply.value
 
     def http(self, call: Http, what: str, *, next_step: str = "") -> HttpReply:
         """Return an HTTP answer with any status. Raises if there is none."""
-        return self.answered(self.write(call) if call.writes else self.ask(call)[0], what, next_step=next_step)
+        return self.http_reply(self.write(call) if call.writes else self.fetch(call)[0], what, next_step=next_step)
 
-    def answered(self, reply: Reply, what: str, *, next_step: str = "") -> HttpReply:
+    def http_reply(self, reply: Reply, what: str, *, next_step: str = "") -> HttpReply:
         """Check the reply of an `Http`. Raises like `http`."""
         if isinstance(reply, Failed):
-            self.refuse(reply, what, next_step=next_step)
+            self.raise_for(reply, what, next_step=next_step)
         if not isinstance(reply, HttpReply):
-            raise self.odd(what, reply)
+            raise self.unexpected_reply(what, reply)
         return reply
 
     def content(self, call: ReadFile) -> bytes | None:
         """Return a file's content, or None if it does not exist. Raises if it cannot be read."""
-        reply = self.ask(call)[0]
+        reply = self.fetch(call)[0]
         if isinstance(reply, Failed):
             if reply.kind == "not-found":
                 return None
-            self.refuse(reply, f"reading {call.path}")
+            self.raise_for(reply, f"reading {call.path}")
         if not isinstance(reply, FileContent):
-            raise self.odd(f"reading {call.path}", reply)
+            raise self.unexpected_reply(f"reading {call.path}", reply)
         return None if reply.missing else reply.content
 
     def put(self, call: WriteFile) -> None:
         """Write a file. Raises if it could not be written."""
         reply = self.write(call)
         if isinstance(reply, Failed):
-            self.refuse_file(reply, call.path)
+            self.raise_for_file(reply, call.path)
 
-    def refuse(self, reply: Failed, what: str, *, next_step: str = "") -> NoReturn:
+    def raise_for(self, reply: Failed, what: str, *, next_step: str = "") -> NoReturn:
         """Raise the error for a failed reply."""
         message = f"{what} failed: {reply.message}"
         if reply.kind == "timeout":
@@ -265,11 +265,11 @@ class Snapshot:
             next_step = "if that is the intended server, set its address in the inventory (endpoint, or registry for a registry)"
         raise CallFailed(message, host=self.host, next_step=next_step)
 
-    def refuse_file(self, reply: Failed, path: str) -> NoReturn:
+    def raise_for_file(self, reply: Failed, path: str) -> NoReturn:
         """Raise the error for a file that could not be written."""
-        self.refuse(reply, f"writing {path}", next_step=_for_a_file(reply.message, path))
+        self.raise_for(reply, f"writing {path}", next_step=_for_a_file(reply.message, path))
 
-    def odd(self, what: str, reply: Reply) -> CallFailed:
+    def unexpected_reply(self, what: str, reply: Reply) -> CallFailed:
         """Return the error for a reply of the wrong type."""
         return CallFailed(f"{what} failed: unexpected reply {type(reply).__name__}", host=self.host)
 
@@ -301,7 +301,7 @@ def attempt(read: Callable[[], T]) -> T | None:
         return None
 
 
-def last_words(done: Completed) -> str:
+def last_error_line(done: Completed) -> str:
     """Return the end of a program's error output (else of its output) as one line."""
     text = done.stderr.decode("utf-8", errors="replace").strip() or done.text.strip()
     return " ".join(text[-_TAIL:].split())

@@ -34,7 +34,7 @@ def entry_of(model: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
     return next((entry for entry in entries if same_model(entry.name, model)), None)
 
 
-def wanted_model(given: str | None, host: Reader) -> str:
+def resolve_model(given: str | None, host: Reader) -> str:
     """Return `given`, else the target's model. Raises `Undecided` with the candidates if there is none."""
     if given:
         return given
@@ -155,7 +155,7 @@ def _not_here(host: Reader) -> NotApplicable:
     return NotApplicable(NO_CONTAINER, host=host.name)
 
 
-def wanted_container(given: str | None, host: Reader) -> str:
+def resolve_container(given: str | None, host: Reader) -> str:
     """Return `given`, else the target's container.
 
     Raises `NotApplicable` if Ollama runs without a container, and `CallFailed` if none is found.
@@ -175,7 +175,7 @@ def wanted_container(given: str | None, host: Reader) -> str:
     )
 
 
-def wanted_project(host: Reader) -> ComposeProject:
+def resolve_project(host: Reader) -> ComposeProject:
     """Return the Compose project of the target.
 
     Raises `NotApplicable` if Ollama runs without Compose, and `CallFailed` if no project is found.

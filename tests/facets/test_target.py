@@ -275,9 +275,9 @@ def test_dotenv_that_names_another_model_than_before_changes_the_target_and_one_
 
 def test_a_resumed_run_goes_on_with_the_target_of_its_first_process() -> None:
     kept = place()
-    kept.take_up({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
+    kept.restore_found({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
     assert model_of(kept.remember(find(http=server(stored=("mistral:7b", "phi3:3.8b"))))) == "mistral:7b"
     named = place(model="phi3:3.8b")
-    named.take_up({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
+    named.restore_found({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
     found = find(http=server(stored=("mistral:7b", "phi3:3.8b")), variables=named.variables)
     assert model_of(named.remember(found)) == "phi3:3.8b"

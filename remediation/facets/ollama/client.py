@@ -98,9 +98,9 @@ class OllamaByHttp:
     """The server at the target's endpoint. `registry` replaces the models' own registry; `seen` keeps the last seen runners."""
 
     def __init__(
-        self, look: Snapshot, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None, seen: dict[str, Runner] | None = None
+        self, snapshot: Snapshot, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None, seen: dict[str, Runner] | None = None
     ) -> None:  # fmt: skip
-        self._snapshot, self._target, self._engine, self._registry = look, target, engine, registry
+        self._snapshot, self._target, self._engine, self._registry = snapshot, target, engine, registry
         self._seen = {} if seen is None else seen
 
     @property
@@ -145,7 +145,7 @@ class OllamaByHttp:
 
     def log(self, *, tail: int = 4000) -> str:
         """Return the end of the server's log, from its container or service."""
-        return self._snapshot.once(f"log {tail}", lambda: self._log(tail))
+        return self._snapshot.memoize(f"log {tail}", lambda: self._log(tail))
 
     def _log(self, tail: int) -> str:
         container = self._target().container
@@ -188,12 +188,12 @@ class OllamaByHttp:
             if environment.get(name):
                 return f"{environment[name]}{below}"
         call = Run(("systemctl", "show", "ollama", "--property=Environment", "--value"))
-        reply = self._snapshot.ask(call)[0]
+        reply = self._snapshot.fetch(call)[0]
         named = re.search(r"OLLAMA_MODELS=(\S+)", reply.text) if isinstance(reply, Completed) else None
         if named:
             return named[1]
         for place in ("/usr/share/ollama/.ollama/models", "/root/.ollama/models"):
-            seen = self._snapshot.ask(Run(("test", "-d", place)))[0]
+            seen = self._snapshot.fetch(Run(("test", "-d", place)))[0]
             if isinstance(seen, Completed) and seen.rc == 0:
                 return place
         raise CallFailed("the folder of Ollama's models was not found", host=self._snapshot.host)
