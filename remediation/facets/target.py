@@ -193,8 +193,8 @@ class Finder:
         if known.endpoint is None or (name and self.logs is None):
             return ()
         logs = self.logs
-        log = attempt(lambda: logs(name) if name and logs is not None else ServiceLog(self.look).read(tail=LINES))
-        return stored_as(self.look, str(known.endpoint.value), last_loaded(log or ""), stored)
+        log = attempt(lambda: logs(name) if name and logs is not None else ServiceLog(self.snapshot).read(tail=LINES))
+        return stored_as(self.snapshot, str(known.endpoint.value), last_loaded(log or ""), stored)
 
     def _configured(self, project: Found | None, user: Container | None) -> Found | None:
         """Return the model named in the project's ``.env`` or by the application. None if neither could be read."""

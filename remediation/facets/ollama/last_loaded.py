@@ -28,11 +28,11 @@ def last_loaded(log: str) -> str:
     return ""
 
 
-def stored_as(look: Snapshot, endpoint: str, digest: str, stored: Sequence[str]) -> tuple[str, ...]:
+def stored_as(snapshot: Snapshot, endpoint: str, digest: str, stored: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the stored models that consist of this file, by their metadata."""
     if not digest or len(stored) > _MANY:
         return ()
-    client = ollama.OllamaByHttp(look, lambda: ollama.at(endpoint), ollama.NoLogs())
-    look.ask(*(ollama.show_call(endpoint, name) for name in stored))
+    client = ollama.OllamaByHttp(snapshot, lambda: ollama.at(endpoint), ollama.NoLogs())
+    snapshot.fetch(*(ollama.show_call(endpoint, name) for name in stored))
     shown = [attempt(lambda name=name: client.show(name)) for name in stored]  # type: ignore[misc]
     return tuple(each.model for each in shown if each is not None and digest in _FILE.findall(each.modelfile))
