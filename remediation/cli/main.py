@@ -22,7 +22,7 @@ from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
 from remediation.cli.task import INTERRUPTED, OptionTask, end_now, guarded
 from remediation.model.errors import UsageError
-from remediation.model.translation.console import speak_as_asked
+from remediation.model.translation.console import set_language_from_arguments
 
 namespace = Collection(
     play.fix_offload,
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     gc.set_threshold(GARBAGE)
     install()
-    speak_as_asked(sys.argv if argv is None else argv)
+    set_language_from_arguments(sys.argv if argv is None else argv)
     program = RemediateProgram(version=__version__, namespace=namespace, name="remediate", binary="remediate")
     code = guarded(lambda: _run(program, argv))
     if code == INTERRUPTED and threading.active_count() > 1:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from remediation import __version__
 from remediation.cli.bundle.readings import EvidenceKeeper
 from remediation.cli.context import Session, files_of, open_session
-from remediation.cli.extra_vars import kept_extra_vars
+from remediation.cli.extra_vars import stored_extra_vars
 from remediation.cli.options import HostOptions, PlaybookOptions, seconds
 from remediation.cli.outputs import Listener, PlanFile, ReportFile
 from remediation.cli.prompt import TerminalPrompt
@@ -210,7 +210,7 @@ def execute_run(
     """
     with ExitStack() as stack:
         cluster = stack.enter_context(cluster_of(asked, request))
-        files = kept_files(request.playbook, hosts)  # first: the masker learns their secrets
+        files = journaled_files(request.playbook, hosts)  # first: the masker learns their secrets
         header = header_of(request, asked, hosts.masker)
         log = journal or Journal.create(header, files, mask=hosts.masker)
         stack.callback(log.close)
@@ -222,7 +222,7 @@ def execute_run(
         for listener in listening:
             stack.callback(_written, listener, header, crashed)
         cancelled = Cancellation()
-        stack.enter_context(cancelled.on_interrupt(partial(_told_interrupt, _interrupt_text(log.run))))
+        stack.enter_context(cancelled.on_interrupt(partial(_print_interrupt, _interrupt_text(log.run))))
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
         prompt = TerminalPrompt(pause=report.pause)
         keeper = EvidenceKeeper(log.folder, hosts.masker.text)
@@ -263,7 +263,7 @@ def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Ma
 
     Secrets are left out: ``secret_vars`` are the variables of ``-e`` that must be given again.
     """
-    extra_vars, secret_vars = kept_extra_vars(asked.extra_vars, masker)
+    extra_vars, secret_vars = stored_extra_vars(asked.extra_vars, masker)
     given = {item.name: getattr(asked, item.name) for item in fields(asked) if item.name not in _OF_ONE_PROCESS}
     header = {
         "version": __version__,
@@ -280,7 +280,7 @@ def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Ma
     return masked
 
 
-def kept_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
+def journaled_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
     """Return the texts that the journal stores next to its log."""
     paths = [*(playbook.files or (playbook.path,)), *(Path(source) for source in hosts.sources)]
     hosts.learn_files(paths)
@@ -296,6 +296,6 @@ def _interrupt_text(run_id: str) -> str:
     return f"\n{said}\n"
 
 
-def _told_interrupt(text: str) -> None:
+def _print_interrupt(text: str) -> None:
     with suppress(OSError):  # the terminal was closed
         os.write(STDERR, text.encode())  # a signal handler must not use a stream that the main thread may be writing to

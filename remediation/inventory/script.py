@@ -68,7 +68,7 @@ def read_program(path: Path, problems: list[Problem]) -> Table:
         if name == META:
             continue
         given = {"hosts": value} if isinstance(value, list) else value
-        wrong = _wrong(given)
+        wrong = _problem_of(given)
         if wrong:
             problems.append(problem(f"{path}: group {name}: {wrong}", place))
             continue
@@ -80,7 +80,7 @@ def read_program(path: Path, problems: list[Problem]) -> Table:
     return _table(groups, place)
 
 
-def _wrong(group: Any) -> str:
+def _problem_of(group: Any) -> str:
     """Return what is wrong with a group, "" if nothing is."""
     if not isinstance(group, Mapping):
         return "expected a list of hosts, or a mapping"

@@ -18,7 +18,7 @@ from remediation.model.text.shape import ODD
 from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.fleet_summary import by_cause, to_do
 from remediation.report.formatting import duration
-from remediation.report.host_view import BAD, MARKS, HostView, left_unknown
+from remediation.report.host_view import BAD, MARKS, HostView, unknown_changes
 from remediation.report.text import WIDTH, Line
 
 _RESUMED = {"fix-offload", "play", "resume"}
@@ -116,7 +116,7 @@ class Terminal:
         """Report what was in flight when the run was interrupted."""
         with self._lock:
             for page in self.pages.values():
-                lines = left_unknown(page)
+                lines = unknown_changes(page)
                 head = [Line("", lead=f"{page.host}")] if lines and self.fleet else []
                 self._screen.write([*head, *lines])
 

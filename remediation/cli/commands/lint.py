@@ -79,10 +79,10 @@ def _write_sarif(target: Path | None, errors: Sequence[Problem], advice: Sequenc
         return
     from remediation.cli.commands.sarif import sarif
     from remediation.cli.stdio import current_masker
-    from remediation.model.private_file import write_whole
+    from remediation.model.private_file import write_atomically
     from remediation.report.json_lines import document
 
-    write_whole(target, document(current_masker()(sarif(errors, advice))))
+    write_atomically(target, document(current_masker()(sarif(errors, advice))))
 
 
 @command_task(

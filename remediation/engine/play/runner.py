@@ -98,7 +98,7 @@ class PlaybookRunner:
                     break
                 self._play(play, chosen)
             if self.ports.clock.now() - self.request.cut_off < 2 * TTL:
-                self.executor.give_back_left(self.stage, self.host_variables)
+                self.executor.release_stale_leases(self.stage, self.host_variables)
         except RemediationError as error:
             self.stage.broken = str(error)
         except KeyboardInterrupt:
