@@ -334,7 +334,7 @@ class MetaActions:
             self._host.gathered.clear()
         if word == "clear_host_errors":
             play.gone.update(
-                set(play.hosts) - set(play.still_there())
+                set(play.hosts) - set(play.remaining_hosts())
             )  # they take part again from the next play on, as in Ansible
             for name in play.hosts:
                 play.stage.host(name).clear()
