@@ -59,9 +59,8 @@ def _undecided(host: Reader, target: Target) -> Undecided:
         host.ollama.models()
     known = " or ".join(f"-e model={name}" for name in target.candidates)
     folder = "" if known else _models_folder(host)
-    holds = (
-        f"the server has {', '.join(target.candidates)}" if known else f"the server has none{f' in {folder}' if folder else ''}"
-    )
+    none = f"the server has none in {folder}" if folder else "the server has none"
+    holds = f"the server has {', '.join(target.candidates)}" if known else none
     gone = f" ({', '.join(target.gone)} is still loaded but was deleted)" if target.gone else ""
     return Undecided(
         f"cannot determine the model: {holds}{gone}",
