@@ -42,6 +42,7 @@ from remediation.model.event import Event
 from remediation.model.event_data import RunEndData
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.digits import is_whole
+from remediation.model.translation import gettext
 from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
 from remediation.playbook.model import tasks_of
@@ -61,7 +62,7 @@ STDERR = 2
 _OF_ONE_PROCESS = frozenset({"log_file", "log_level"})
 """Options that hold for one process: resuming and undoing a run have their own."""
 
-TASKS = frozenset({"undo", "show"})
+TASKS = frozenset({"undo", "show", "resume"})
 """The commands that a report's last line may suggest."""
 
 
@@ -221,7 +222,7 @@ def execute_run(
         for listener in listening:
             stack.callback(_written, listener, header, crashed)
         cancelled = Cancellation()
-        stack.enter_context(cancelled.on_interrupt(partial(_print_interrupt, log.run)))
+        stack.enter_context(cancelled.on_interrupt(partial(_print_interrupt, _interrupt_text(log.run))))
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
         prompt = TerminalPrompt(pause=report.pause)
         keeper = EvidenceKeeper(log.folder, hosts.masker.text)
@@ -235,6 +236,8 @@ def execute_run(
             report.cut_off()
             raise
         except RemediationError as error:  # reported by the caller; the journal must not look interrupted
+            if journal is not None and isinstance(error, UsageError):
+                raise  # what was refused leaves the earlier run as it ended
             data = RunEndData(run=log.run, hosts={}, exit_code=error.exit_code, seconds=ports.clock.now() - begun)
             log.write(Event("run_end", ports.clock.now(), data={**data}))
             raise
@@ -284,10 +287,15 @@ def journaled_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
     return files_of(paths)
 
 
-def _print_interrupt(run_id: str) -> None:
-    text = (
-        "\ninterrupted: finishing the current change, then stopping (Ctrl-C again ends at once, SIGTERM soon); "
-        f"continue later: remediate resume {run_id}\n"
+def _interrupt_text(run_id: str) -> str:
+    said = gettext(
+        "interrupted: finishing the current change, then stopping (Ctrl-C again ends at once, SIGTERM soon); "
+        "continue later: remediate resume {run_id}",
+        run_id=run_id,
     )
+    return f"\n{said}\n"
+
+
+def _print_interrupt(text: str) -> None:
     with suppress(OSError):  # the terminal was closed
         os.write(STDERR, text.encode())  # a signal handler must not use a stream that the main thread may be writing to
