@@ -8,6 +8,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from remediation.connections.calls import Completed, Failed, FileContent, ReadFile, Reply, Run
+from remediation.model.errors import ParameterError
 
 if TYPE_CHECKING:
     from remediation.modules.contract import ModuleTask
@@ -49,6 +50,16 @@ def joined_path(folder: str | None, name: str, *, windows: bool) -> str:
     if not folder or is_absolute(name, windows=windows):
         return name
     return ntpath.join(folder, name) if windows else posixpath.join(folder, name)
+
+
+def not_found(task: ModuleTask, name: str, folder: str, prefix: str = "") -> ParameterError:
+    """Return the error for a file that the playbook lacks, with Ansible's message for the result, which begins with `prefix`."""
+    places = "".join(f"\n\t{path}" for path in task.searched(name, folder))
+    hint = "If you are using a module and expect the file to exist on the remote, see the remote_src option"
+    where = f"{chr(10) + 'Searched in:' if places else ''}{places}"
+    said = f"{prefix}Could not find or access '{name}'{where} on the Ansible Controller.\n{hint}"
+    kind = {"templates": "template"}.get(folder, "file")
+    return ParameterError(f"no {kind} {name!r}", said, next_step=f"put it in {folder}/ next to the playbook")
 
 
 def base_name(path: str, *, windows: bool) -> str:
