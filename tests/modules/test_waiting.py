@@ -69,7 +69,7 @@ def refused(folder: Path, task: str) -> str:
         ("wait_for: {port: 1, connect_timeout: -1}", "connect_timeout: input should be greater than or equal to 0"),
         ("wait_for: {sleep: .nan}", "wait_for: sleep: input should be"),
         ("pause: {seconds: .inf}", "inf is not a number of seconds"),
-        ("pause: {minutes: 1e300}", "pause: minutes: input should be less than"),
+        ("pause: {minutes: 1.0e+300}", "pause: minutes: input should be less than"),
         ("wait_for_connection: {delay: -2}", "wait_for_connection: delay: input should be greater than or equal to 0"),
         ("reboot: {reboot_timeout: .inf}", "reboot: reboot_timeout: input should be"),
         ("uri: {url: http://gpu/, timeout: -1}", "uri: timeout: input should be greater than or equal to 0"),
