@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import ntpath
+import os
 import posixpath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remediation.connections.calls import Completed, Failed, FileContent, ReadFile, Reply, Run
@@ -52,13 +55,28 @@ def joined_path(folder: str | None, name: str, *, windows: bool) -> str:
     return ntpath.join(folder, name) if windows else posixpath.join(folder, name)
 
 
+def searched_paths(name: str, folder: str, roots: Sequence[Path]) -> Sequence[Path]:
+    """Return the paths of a file in each root, in `folder` there first; none for an absolute name."""
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        return ()
+    parts: Sequence[tuple[str, ...]] = [()] if path.parts[:1] == (folder,) else [(folder,), ()]
+    return [Path(os.path.normpath(root.absolute().joinpath(*part, path))) for root in roots for part in parts]
+
+
+def not_found_text(name: str, places: Sequence[Path]) -> str:
+    """Return Ansible's message for a file that the playbook lacks."""
+    hint = "If you are using a module and expect the file to exist on the remote, see the remote_src option"
+    where = "".join(f"\n\t{path}" for path in places)
+    return (
+        f"Could not find or access '{name}'{f'{chr(10)}Searched in:' if where else ''}{where} on the Ansible Controller.\n{hint}"
+    )
+
+
 def not_found(task: ModuleTask, name: str, folder: str, prefix: str = "") -> ParameterError:
     """Return the error for a file that the playbook lacks, with Ansible's message for the result, which begins with `prefix`."""
-    places = "".join(f"\n\t{path}" for path in task.searched(name, folder))
-    hint = "If you are using a module and expect the file to exist on the remote, see the remote_src option"
-    where = f"{chr(10) + 'Searched in:' if places else ''}{places}"
-    said = f"{prefix}Could not find or access '{name}'{where} on the Ansible Controller.\n{hint}"
     kind = {"templates": "template"}.get(folder, "file")
+    said = prefix + not_found_text(name, task.searched(name, folder))
     return ParameterError(f"no {kind} {name!r}", said, next_step=f"put it in {folder}/ next to the playbook")
 
 

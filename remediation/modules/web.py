@@ -114,7 +114,7 @@ class Uri(HttpModule):
     url: str = Field(..., description="the address")
     method: str = Field("GET", description="the method", pattern="^[A-Za-z]+$")
     body: Any = Field(None, description="the body; mappings and lists with body_format")
-    body_format: Literal["raw", "json", "form-urlencoded", "form-multipart"] = Field("raw", description="form of the body")
+    body_format: Literal["form-urlencoded", "json", "raw", "form-multipart"] = Field("raw", description="form of the body")
     src: str | None = Field(None, description="file of the playbook whose content is the body")
     remote_src: bool = Field(default=False, description="src is a file on the host")
     status_code: list[int] = Field([200], description="statuses of success")
@@ -127,6 +127,8 @@ class Uri(HttpModule):
     creates: str | None = Field(None, description="path; if it exists, no request is made")
     removes: str | None = Field(None, description="path; if it does not exist, no request is made")
     force: bool = Field(default=False, description="ask for no cached answer")
+    unix_socket: str | None = Field(None, description="socket of the host through which the server is reached")
+    ciphers: list[str] = Field(default_factory=list, description="ciphers of TLS, in OpenSSL's notation")
 
     @field_validator("follow_redirects", mode="before")
     @classmethod
@@ -151,6 +153,8 @@ class Uri(HttpModule):
         if not re.match(r"https?://", self.url):
             return failed_result(f"unknown url type: {self.url}")
         settings = [*self.settings(self.url, method, self.timeout, self.follow_redirects), *self._body(task)]
+        settings += [("unix-socket", self.unix_socket)] if self.unix_socket else []
+        settings += [("ciphers", ":".join(self.ciphers))] if self.ciphers else []
         settings += [("include", None), ("write-out", f"\\036{_FIGURES}")]
         argv = ("curl.exe" if task.windows else "curl", "--disable", "--config", "-")
         data = config_text(settings)
@@ -236,7 +240,7 @@ class Uri(HttpModule):
             values["json"] = json.loads(text)
         if status >= 300:
             del values["cookies"], values["cookies_string"]
-            values |= {"msg": f"HTTP Error {status}: {_phrase(status)}", "body": text}
+            values["msg"] = f"HTTP Error {status}: {_phrase(status)}"
         if "location" in values:
             values["location"] = urljoin(fields[4], str(values["location"]))
         if status not in self.status_code:

@@ -188,11 +188,10 @@ class Copy(Copied):
         return self.put(task, content, base_name(source, windows=task.windows), source, mode=status.mode)
 
     def _folder_on_host(self, task: ModuleTask, source: str, *, into: bool) -> ActionResult:
-        """Copy a folder of the host: its content, or if `dest` exists and `source` has no trailing slash, the folder too."""
+        """Copy a folder of the host: with a trailing slash in `src` its content, else the folder too."""
         files = task.reader().files
         dest = expanded_path(task, self.dest).rstrip("/")
-        there = files.status(dest, follow=True)
-        if there is not None and there.kind == "directory" and not into:
+        if not into:
             dest = joined_path(dest, base_name(source, windows=False), windows=False)
         reply = task.read(Run(("find", source, "(", "-type", "d", "-o", "-type", "f", ")", "-print0")))[0]
         if not isinstance(reply, Completed) or reply.rc != 0:

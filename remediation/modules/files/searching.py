@@ -92,7 +92,8 @@ class Find(Module):
             age, size = _amount(self.age, _AGES, "age"), _amount(self.size, _SIZES, "size")
             self._compiled()
         except ValueError as error:
-            return failed_result(str(error))
+            name = str(error).rpartition(" ")[2]
+            return failed_result(str(error), **({name: getattr(self, name)} if name in {"age", "size"} else {}))
         if self.limit is not None and self.limit <= 0:
             return failed_result(f"limit cannot be {self.limit} (use None for unlimited)")
         seen = self._listed(task)

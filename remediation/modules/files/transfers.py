@@ -110,7 +110,7 @@ class Fetch(Module):
 class Tempfile(Module):
     """Create a temporary file or folder that only the login can read."""
 
-    state: Literal["directory", "file"] = Field("file", description="what to create")
+    state: Literal["file", "directory"] = Field("file", description="what to create")
     path: str | None = Field(None, description="folder in which it is created; defaults to the host's temporary folder")
     prefix: str = Field("ansible.", description="begin of the name")
     suffix: str = Field("", description="end of the name")

@@ -21,6 +21,7 @@ from remediation.model.clock import Clock
 from remediation.model.errors import HostError, UsageError
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Module, Program
+from remediation.modules.paths import searched_paths
 from remediation.modules.result import ActionResult
 from remediation.playbook.load_context import find_file
 from remediation.templating.lookups.lists import found_in
@@ -163,14 +164,7 @@ class EngineTask:
 
     def searched(self, name: str, folder: str) -> Sequence[Path]:
         """Return the paths at which `find` searches a file."""
-        path = Path(name).expanduser()
-        if path.is_absolute():
-            return ()
-        inner = () if path.parts[:1] == (folder,) else (folder,)
-        roots = [root if root.is_absolute() else Path.cwd() / root for root in self._roots()]
-        return [
-            Path(os.path.normpath(root.joinpath(*part, path))) for root in roots for part in (*([inner] if inner else []), ())
-        ]
+        return searched_paths(name, folder, self._roots())
 
     def _roots(self) -> Sequence[Path]:
         """Return the folders in which the files of the task are searched."""
