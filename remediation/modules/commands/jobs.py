@@ -80,7 +80,7 @@ class AsyncStatus(Module):
     invoked: ClassVar[bool] = False
 
     jid: str = Field(..., description="the job: ansible_job_id of the task that started it")
-    mode: Literal["cleanup", "status"] = Field("status", description="read the job's state, or remove its files")
+    mode: Literal["status", "cleanup"] = Field("status", description="read the job's state, or remove its files")
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Read the job's state."""

@@ -27,6 +27,7 @@ from remediation.templating.yaml.secret import Secret, revealed
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _NO_ENVIRONMENT = "raw module does not support the environment keyword"
+_NO_SHELL = "As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' module."
 _CHECKED = "Command would have run if not in check mode"
 _POWERSHELL = (
     "-NoLogo",
@@ -154,6 +155,13 @@ class Command(WithInput):
             said = _NO_LINE if self.cmd is None else f"parameters are mutually exclusive: {'|'.join(_LINES)}"
             raise UnfitError("expected either a command line or argv", said)
         return self
+
+    def run(self, task: ModuleTask) -> ActionResult:
+        """Run the program; check mode skips it."""
+        acted = super().run(task)
+        if not self.executable:
+            return acted
+        return replace(acted, values={**acted.values, "warnings": [f"{_NO_SHELL} Not using '{self.executable}'."]})
 
     def program(self, task: ModuleTask) -> Program:
         """Return the program with its arguments."""

@@ -287,7 +287,7 @@ class Template(Copied):
         text = str(revealed(value)) if value is not None else ""
         text = text.replace("\r\n", "\n").replace("\n", newline)
         try:
-            content = text.encode(self.output_encoding)
+            content = text.encode(self.output_encoding or "utf-8")
         except (LookupError, UnicodeEncodeError) as error:
             raise UsageError(f"template: output_encoding: {error}") from None
         return self.put(

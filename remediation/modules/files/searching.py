@@ -101,7 +101,7 @@ class Find(Module):
             return seen
         fitting = [each for each in seen.entries if self._fits(each, seen.now, age, size)]
         if self.contains is not None and self.file_type == "file":
-            fitting = list(self._containing(fitting, task))
+            fitting = list(self._containing(fitting, task, seen))
         limited = self.limit is not None and len(fitting) >= self.limit
         fitting = fitting[: self.limit]
         sums = self._sums(fitting, task) if self.get_checksum and self.file_type in {"any", "file"} else {}
@@ -140,7 +140,7 @@ class Find(Module):
                 path = record[1:].removesuffix("\n")
                 found.skipped[path] = f"'{path}' is not a directory"
             elif record[:1] == "/":
-                found.entries += _walked(folder, inside)
+                found.entries += ({**each, "root": folder} for each in _walked(folder, inside))
                 folder, inside = record[1:].removesuffix("\n"), []
             else:
                 line, _, name = record.removesuffix("\n").partition(_FIELD)
@@ -175,15 +175,24 @@ class Find(Module):
         wanted = stat.S_IMODE(parse_mode(self.mode, 0, directory=False))
         return now == wanted if self.exact_mode else bool(now & wanted)
 
-    def _containing(self, found: Sequence[Mapping[str, Any]], task: ModuleTask) -> Iterator[Mapping[str, Any]]:
-        """Yield the files whose content matches; what cannot be read does not."""
+    def _containing(self, found: Sequence[Mapping[str, Any]], task: ModuleTask, seen: _Found) -> Iterator[Mapping[str, Any]]:
+        """Yield the files whose content matches; what cannot be read does not. After a wrong encoding, the rest of a folder is skipped."""
         pattern = re.compile(self.contains or "")
         for each, reply in zip(
             found, _replies([ReadFile(str(each["path"]), limit=_LARGEST) for each in found], task), strict=True
         ):
-            if not isinstance(reply, FileContent) or reply.missing:
+            if not isinstance(reply, FileContent) or reply.missing or each["root"] in seen.skipped:
                 continue
-            text = reply.content.decode(self.encoding or "utf-8", errors="replace")
+            try:
+                text = reply.content.decode(self.encoding or "utf-8")
+            except LookupError as error:
+                seen.skipped[each["root"]] = str(error)
+                continue
+            except UnicodeDecodeError:
+                name = self.encoding or 'None (default determined by the Python built-in function "open")'
+                said = f"Failed to read the file {each['path']} due to an encoding error. current encoding: {name}"
+                seen.skipped[each["root"]] = said
+                continue
             if pattern.search(text) if self.read_whole_file else any(map(pattern.match, text.splitlines(keepends=True))):
                 yield each
 

@@ -9,6 +9,7 @@ import re
 import secrets
 import string
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
@@ -206,7 +207,9 @@ class Assemble(Copied):
         if not found.is_dir():
             return failed_result(f"Source ({found}) is not a directory")
         fragments = {each.name: each.read_bytes() for each in found.iterdir() if each.is_file()}
-        return self.put(task, self._joined(fragments), "", str(found))
+        acted = self.put(task, self._joined(fragments), "", str(found))
+        shown = acted.values.get("diff")
+        return replace(acted, values={**acted.values, "diff": shown[0]}) if isinstance(shown, list) and shown else acted
 
     def _of_host(self, folder: str, task: ModuleTask) -> Iterator[tuple[str, bytes]]:
         """Yield the files of a folder with their content. Raises `UsageError` for one that cannot be read."""

@@ -97,7 +97,7 @@ def _wanted(path: Path, folder: Path, given: IncludeVars, site: TaskContext) -> 
         return False
     if given.files_matching is not None and not groups("search", given.files_matching, 0, path.name):
         return False
-    endings = {f".{text.lstrip('.')}" for text in _texts(given.extensions)} or ENDINGS
+    endings = {text and f".{text.lstrip('.')}" for text in _texts(given.extensions)} or ENDINGS
     if path.suffix in endings:
         return True
     if given.ignore_unknown_extensions:

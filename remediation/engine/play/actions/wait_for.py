@@ -49,6 +49,8 @@ def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
     own = site.timeout()
     until = begun + min(given.timeout, own if own is not None else given.timeout)
     clock.sleep(given.delay, ports.wait)
+    if given.port is None and given.path is None:  # the delay comes in addition, as in Ansible
+        until += given.delay
     while True:
         if (given.port is not None or given.path is not None) and _there(given, pattern, opened) is (given.state not in GONE):
             return ActionResult(values={**_values(given, int(clock.monotonic() - begun)), **_found(given, pattern, opened)})
