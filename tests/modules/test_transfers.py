@@ -64,9 +64,14 @@ def test_find_reports_folders_that_do_not_exist_and_amounts_that_are_none(tmp_pa
     tasks = [
         {"name": "gone", "find": {"paths": [str(tree / "gone"), str(tree)], "get_checksum": True, "patterns": "a.log"}},
         {"name": "limited", "find": {"paths": str(tree), "limit": 1}},
+        {"name": "bytes", "find": {"paths": str(tree), "contains": "o", "encoding": "ascii"}},
+        {"name": "encoding", "find": {"paths": str(tree), "contains": "o", "encoding": "none-such"}},
         {"name": "age", "find": {"paths": str(tree), "age": "soon"}, "ignore_errors": True},
     ]
+    (tree / "a.log").write_bytes(b"\xe9")
     ran = run_tasks(tmp_path, tasks, check=True)
+    assert "an encoding error. current encoding: ascii" in ran.result("bytes")["skipped_paths"][str(tree)]
+    assert "none-such" in ran.result("encoding")["skipped_paths"][str(tree)]
     assert ran.result("gone")["skipped_paths"] == {str(tree / "gone"): f"'{tree / 'gone'}' is not a directory"}
     assert [len(each["checksum"]) for each in ran.result("gone")["files"]] == [40]
     assert (ran.result("limited")["matched"], ran.result("age")["msg"]) == (1, "failed to process age")
