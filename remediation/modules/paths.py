@@ -61,7 +61,8 @@ def searched_paths(name: str, folder: str, roots: Sequence[Path]) -> Sequence[Pa
     if path.is_absolute():
         return ()
     parts: Sequence[tuple[str, ...]] = [()] if path.parts[:1] == (folder,) else [(folder,), ()]
-    return [Path(os.path.normpath(root.absolute().joinpath(*part, path))) for root in roots for part in parts]
+    places = roots if len(roots) > 1 else [*roots, *roots]  # the playbook's folder comes last in any case, as in Ansible
+    return [Path(os.path.normpath(root.absolute().joinpath(*part, path))) for root in places for part in parts]
 
 
 def not_found_text(name: str, places: Sequence[Path]) -> str:

@@ -191,12 +191,14 @@ class Copy(Copied):
         """Copy a folder of the host: with a trailing slash in `src` its content, else the folder too."""
         files = task.reader().files
         dest = expanded_path(task, self.dest).rstrip("/")
+        results: list[Result] = []
         if not into:
+            if files.status(dest, follow=True) is None:  # it gets no mode of the source
+                results.append(task.reach(StepCall(STEP, {"path": dest, "state": "directory", "risk_level": str(task.risk())})))
             dest = joined_path(dest, base_name(source, windows=False), windows=False)
         reply = task.read(Run(("find", source, "(", "-type", "d", "-o", "-type", "f", ")", "-print0")))[0]
         if not isinstance(reply, Completed) or reply.rc != 0:
             return failed_result(f"the folder {source} cannot be read", "check the login's rights to it")
-        results: list[Result] = []
         for name in sorted(filter(None, reply.stdout.decode(errors="surrogateescape").split("\0"))):
             status, to = files.status(name), f"{dest}{name.removeprefix(source)}"
             if status is None:

@@ -16,8 +16,8 @@ from remediation.report.host_view import (
     UNKNOWN_MARK,
     UNKNOWN_WORD,
     HostView,
+    change_outcome,
     target_value,
-    whether_made,
 )
 from remediation.report.page.charts import bar
 from remediation.report.page.memory import memory_picture
@@ -75,7 +75,7 @@ class HostPart:
             self.changes.append(_change(data, "would-change", ""))
 
     def _change_end(self, data: Mapping[str, Any]) -> None:
-        _, word = whether_made({"applied": False, **data})
+        _, word = change_outcome({"applied": False, **data})
         said = translated(str(data.get("error") or data.get("effect") or ""))
         took = data.get("seconds")
         note = " · ".join(part for part in (said, duration(took) if took is not None else "") if part)
@@ -121,7 +121,7 @@ class HostPart:
             "word": self.word,
             "mark": MARKS.get(outcome, "·"),
             "tone": _tone(outcome),
-            "reason": view.told_reason if outcome in BAD else "",
+            "reason": view.reason_to_show if outcome in BAD else "",
             "next": translated(view.next_step) if outcome in BAD else "",
             "facts": self.facts,
             "target": self.target,
