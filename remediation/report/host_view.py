@@ -414,3 +414,8 @@ def foretold(changes: Sequence[Mapping[str, Any]], predicted: str, *, has_goal: 
             text = gettext("remediate undo could undo none of it")
         lines.append(labelled(gettext("undo"), text))
     return lines
+
+
+def undo_part(undoable: int, changes: int) -> str:
+    """Return how many of the changes can be undone, in parentheses; nothing if all of them can."""
+    return f" ({gettext('{part} of {count} changes', part=undoable, count=changes)})" if undoable < changes else ""

@@ -18,7 +18,7 @@ from remediation.model.text.shape import ODD
 from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.fleet_summary import by_cause, to_do
 from remediation.report.formatting import duration
-from remediation.report.host_view import BAD, MARKS, HostView, unknown_changes
+from remediation.report.host_view import BAD, MARKS, HostView, undo_part, unknown_changes
 from remediation.report.text import WIDTH, Line
 
 _RESUMED = {"fix-offload", "play", "resume"}
@@ -40,7 +40,7 @@ class Screen(Protocol):
 class PlainScreen:
     """Lines of text, flushed immediately."""
 
-    def __init__(self, stream: TextIO, width: int = WIDTH) -> None:
+    def __init__(self, stream: TextIO, width: int = 0) -> None:
         self._stream = stream
         self._width = width
 
@@ -189,8 +189,7 @@ class Terminal:
         changes = sum(page.changes for page in self.pages.values())
         if not undoable:
             return []
-        part = f" ({gettext('{part} of {count} changes', part=undoable, count=changes)})" if undoable < changes else ""
-        return [f"{gettext('undo')}: remediate undo {run}{part}"]
+        return [f"{gettext('undo')}: remediate undo {run}{undo_part(undoable, changes)}"]
 
     def _counts(self, hosts: Mapping[str, Mapping[str, int]]) -> list[str]:
         pages = [self._page(host) for host in hosts] or list(self.pages.values())

@@ -18,6 +18,7 @@ from remediation.report.host_view import (
     HostView,
     change_outcome,
     target_value,
+    undo_part,
 )
 from remediation.report.page.charts import bar
 from remediation.report.page.memory import memory_picture
@@ -139,6 +140,7 @@ class HostPart:
             "settings": self.diagnosis.get("settings") or [],
             "changes": [*self.changes, *(_change(data, UNKNOWN_WORD, gettext(IN_FLIGHT)) for data in view.in_flight.values())],
             "undoable": view.undoable > 0 and not view.check,
+            "undo_part": undo_part(view.undoable, view.changes),
             "memory": memory_picture(view.figures),
             **_figures(view.figures),
             "simulated": any(item.get("simulated") for item in view.figures.values()),
