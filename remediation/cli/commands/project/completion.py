@@ -24,7 +24,6 @@ PATIENCE = 3.0
 """Seconds that an inventory's program may take; the shell waits for it."""
 
 PATTERNS = frozenset({"limit"})
-_LAST_PART = re.compile(r"(.*[,:][!&]?|[!&])([^,:]*)")
 
 SCRIPTS: Mapping[str, str] = {
     "bash": """\
@@ -146,8 +145,10 @@ def _completed(name: str, before: Sequence[str], current: str) -> list[str]:
     """Return the values of an option or argument that begin as typed; those of a pattern, for the last of its parts."""
     values = list(_values(name, before))
     found = _fitting(values, current)
-    parts = _LAST_PART.fullmatch(current) if name in PATTERNS and not found else None
-    return [parts[1] + each for each in _fitting(values, parts[2])] if parts else found
+    if found or name not in PATTERNS:
+        return found
+    last = re.split("[,:]", current)[-1].lstrip("!&")
+    return [current.removesuffix(last) + each for each in _fitting(values, last)] if last != current else []
 
 
 def _option(context: ParserContext, word: str) -> Argument | None:
