@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from remediation.facets.ollama import client as ollama
 from remediation.facets.snapshot import Snapshot, attempt
@@ -11,8 +11,7 @@ from remediation.facets.snapshot import Snapshot, attempt
 _MANY = 64
 """Number of stored models above which their metadata is not read to find the one whose file was loaded."""
 _START = re.compile(r"\bListening on \S*:\d{1,5}(?= \(version|\"|\s|$)")
-# the command line of a runner: ``cmd="/usr/bin/ollama runner --model /…/blobs/sha256-… --port 1"`` (v0.1.33 and newer)
-_RUNNER = re.compile(r"starting [^\n]{0,40}\bcmd=[^\n]*?--model \S*?sha256-([0-9a-f]{64})")
+_BLOB = re.compile(r"sha256-([0-9a-f]{64})")
 _FILE = re.compile(r"^FROM \S*?sha256[-:]([0-9a-f]{64})\s*$", re.MULTILINE)
 
 
@@ -22,10 +21,18 @@ def last_loaded(log: str) -> str:
     It is "" also if that server had loaded others before: they may have been in use beside it.
     """
     for life in reversed(_START.split(log)):
-        digests = set(_RUNNER.findall(life))
+        digests = set(_runner_files(life))
         if digests:
             return digests.pop() if len(digests) == 1 else ""
     return ""
+
+
+def _runner_files(log: str) -> Iterator[str]:
+    """Yield the digest in each runner's command line: ``cmd="ollama runner --model /…/blobs/sha256-… --port 1"`` (v0.1.33+)."""
+    for line in log.splitlines():
+        if "starting " in line and " cmd=" in line:
+            path = line.partition("--model ")[2].partition(" ")[0]
+            yield from _BLOB.findall(path)
 
 
 def stored_as(snapshot: Snapshot, endpoint: str, digest: str, stored: Sequence[str]) -> tuple[str, ...]:
