@@ -14,8 +14,8 @@ place.short: not all of the model is on the GPU
 place.none: nothing of the model is on the GPU
 place.part: part of the model is on the GPU
 place.planned: only the plan of the placement is known
-place.told_whole: only words say that all of the model is on the GPU
-place.told: only words say where the model is
+place.reported_whole: only words say that all of the model is on the GPU
+place.reported: only words say where the model is
 place.past: the model was on the GPU, and none is loaded now
 place.listed_only: only a list of loaded models says where the model is
 place.unallocated: layers were planned for the card, and no buffer lies on it

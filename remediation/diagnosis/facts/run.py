@@ -159,7 +159,7 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
     sheet.say("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
     if (said := _in_words(sheet, share)) is not None:
         share, at, text = said
-        sheet.say("place.told", True, text, at)
+        sheet.say("place.reported", True, text, at)
     if share is None and sheet.holds("discovery.empty"):
         share, at, text = 0.0, sheet.known["discovery.empty"].quotes[0], "the server found no GPU"
     if share == 1 and load is not None and load.started_at is None and reading.hit("gpu_oom", "runner_terminated") is not None:
@@ -168,7 +168,7 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
     if share is None:
         return
     short = share < 1
-    sheet.say("place.told", False)
+    sheet.say("place.reported", False)
     if not short and reading.evidence.runners == ():
         text = "the last load put all layers on the GPU; no model is loaded now"
         sheet.say("place.past", True, text, at)
@@ -207,7 +207,7 @@ def _in_words(sheet: Sheet, share: float | None) -> tuple[float, Quote, str] | N
     elsewhere = ("reported.fits_elsewhere", "reported.more_before", "reported.forced_fits")
     if sheet.holds("reported.all_on_gpu") and not sheet.holds(*elsewhere):
         said = sheet.known["reported.all_on_gpu"]
-        sheet.say("place.told_whole", True, said.said, said.quotes[0])
+        sheet.say("place.reported_whole", True, said.said, said.quotes[0])
         return 1.0, said.quotes[0], said.said
     return None
 
