@@ -38,8 +38,18 @@ _LEAST_BY_LAYERS = ((49, 7 * GIB), (41, 5 * GIB), (33, 2 * GIB))
 _SMALL_CARD = 3 * GIB  # with less free memory on an unknown card, other programs may equally hold the rest
 _WDDM = frozenset({"windows", "wsl", "docker-windows"})
 _BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
+_KNOWN = tuple(
+    (re.compile(rf"(?<![\w.-])(?:{names})(?![\w.-]*:?\d+(?:\.\d+)?x?\d*b\b)(?![\w])", re.IGNORECASE), billions)
+    for names, billions in (
+        (r"deepseek-(?:v3(?:\.\d)?|v2\.5)|deepseek-r1-671", 236), (r"llama-?4(?::scout|-scout)?", 109), (r"mistral-large|command-r-plus", 104), (r"dolphin-?mixtral|nous-hermes2-mixtral|mixtral", 47),
+        (r"llama-?3\.3|nemotron|reflection", 70), (r"qwq|command-r|aya-expanse", 32), (r"codestral|solar-pro|mistral-small|devstral|magistral", 22), (r"mistral-nemo", 12), (r"llama-?3\.2-vision", 10),
+    )
+)  # fmt: skip
+"""Billions of parameters of models whose names do not say them, at least; the largest first."""
+_OF_APPLE = 0.75
+"""The largest share of a Mac's memory that macOS gives the GPU by default."""
 _EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
-_FILE_TOLD = re.compile(r"(?<![\w./-])([\w./-]{1,80}:[\w.-]{1,60}) \((\d{1,4}(?:\.\d)?) ?(GB|MB)\)")
+_FILE_TOLD = re.compile(r"(?:(?<![\w./-])(?=[\w./-]{1,80}:)|(?<=run )|(?<=pull )|(?<=model ))([\w./-]{1,80}(?::[\w.-]{1,60})?) \((\d{1,4}(?:\.\d)?) ?(GB|MB)\b")
 _FILE = re.compile(
     r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)",
     re.MULTILINE,
@@ -401,13 +411,14 @@ def _usual_weights(name: str) -> int | None:
 def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     """Compare the listed size, or the parameters in the model's name, with the card, without figures of a load."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
-    total, row = reading.card_total, worst_row(reading) or next((one for one in reading.ps if one.size), None)
+    total, row = _usable(sheet), worst_row(reading) or next((one for one in reading.ps if one.size), None)
     small = figures.parallel <= 1 and (figures.context is None or figures.context <= DEFAULT_CONTEXT)
     whole_size = row.size if row is not None and row.size else None
     names = [one.name for one in reading.ps] + [name for log in reading.logs for name in log.models_seen]
     billions = max((float(match) for match in _BILLIONS.findall(" ".join([*names, reading.prose]))), default=0.0)
     experts = _EXPERTS.search(" ".join([*names, reading.prose]))
     billions = max(billions, int(experts[1]) * int(experts[2]) * 0.85) if experts else billions
+    billions = billions or _known(" ".join([*names, reading.prose]))
     files = {
         match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB))
         for pattern in (_FILE_TOLD, _FILE)
@@ -469,6 +480,18 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
         _by_layers(sheet, reading.offloaded[1], total)
         if reading.offloaded[0] == reading.offloaded[1] - 1 and load is not None and _wants_all(load):
             sheet.say("size.output_layer", True, "all blocks fit, the output layer does not", at)
+
+
+def _usable(sheet: Sheet) -> int | None:
+    """Return the card's memory that a model may take; of a Mac's memory that is a share."""
+    total = sheet.reading.card_total
+    words = sheet.holds("card.only_apple") and not sheet.reading.gpu_devices
+    return int(total * _OF_APPLE) if total and words else total
+
+
+def _known(text: str) -> float:
+    """Return the billions of parameters of a model by its name alone, 0 where none is known."""
+    return next((float(billions) for pattern, billions in _KNOWN if pattern.search(text)), 0.0)
 
 
 def _by_layers(sheet: Sheet, layers: int, total: int | None) -> None:
