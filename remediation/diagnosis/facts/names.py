@@ -181,6 +181,7 @@ card.unlicensed: the virtual GPU has no licence
 card.gfx_outside: an AMD card whose type is not in ROCm's list
 card.gfx_apu: an AMD APU by its type
 card.amd_before_vega: an AMD card older than Vega
+card.amd_listed: an AMD card in the list of those that ROCm serves
 card.amd_integrated: an AMD APU by its name
 card.size_known: how much memory the card has is known
 card.several: several cards

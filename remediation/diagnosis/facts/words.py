@@ -9,7 +9,7 @@ from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.phrases import said
 from remediation.model.finding import Quote
 
-_WORK = r"(?:work(?:s|ed)?|fine|ok|used? the gpu|on the gpu|fast|fit(?:s|ted)?)"
+_WORK = r"(?:work(?:s|ed)?|(?:the )?(?:gpu|card) (?:is|was) used|fine|ok|used? the gpu|on the gpu|fast|fit(?:s|ted)?)"
 _RELEASE = r"v?\.?0\.\d{1,2}(?:\.\d{1,2})?"
 
 # fmt: off
@@ -91,9 +91,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "reported.root_works": ("as root it works", r"(?:as|with|when run(?:ning)? (?:as|by)|under) root[^\n.]{0,40}(?:works?|fine|ok|used|utili[sz]|sees|finds)|works?[^\n.]{0,20}as root|(?:as|with|under) root[^\n.]{0,20}it uses"),
     "reported.larger": ("the model is larger than the card", r"models? [^\n.;,]{0,20}(?:larger|bigger) than (?:the |my |this )?(?:available |dedicated |total )?(?:card|gpu|vram)|(?:bigger|larger|more) than (?:the |my )?(?:card|gpu|vram)\b|models? (?:that (?:is|are) |is |are |too )?(?:larger|bigger|too (?:big|large)) (?:than|for) (?:the |my |this |one )?(?:card|gpu|vram)|(?:does not|doesn't|do not|won't|cannot|can't) (?:completely |fully |entirely |all )?fit (?:in|into|on|onto) (?:the |my |this )?(?:card|gpu|vram)|(?:does not|doesn'?t|do not|won'?t|cannot|can'?t|not) (?:completely |fully |entirely |all )?fit (?:in|into|on|onto|in my) (?:the |my |this )?(?:\d{1,3} ?gi?b|single)"),
     "reported.slots": ("several requests at once are what takes the memory", r"(?:parallel|concurrent|simultaneous|num_parallel)[^\n.]{0,60}(?:memory|v?ram\b|cpu|slow|fewer|split|speeds?\b[^\n.]{0,40}(?:drop|half|halv|lower|down)|halve[sd])|(?:memory|\bv?ram\b|cpu|slow)[^\n.]{0,60}(?:parallel|concurrent|simultaneous|slots?)\b"),
-    "reported.context_helps": ("with a given or smaller context it works", r"(?:unless|only (?:if|when|with|works?)|works?|loads?|runs?|fits?|fine|succeeds?)[^\n.]{0,50}(?:num_ctx|n_ctx|ctx[-_ ]?(?:len|size)|context(?:[ _](?:length|size|window))?)\b[^\n.;]{0,30}(?:\d|\bset\b|given|specif|explicit|limit|smaller|lower|reduc|meaningful)|(?:with|set|setting|lower\w*|reduc\w*|limit\w*|explicit|smaller|decreas\w*|giving|specifying|passing)[^\n.;]{0,30}(?:num_ctx|n_ctx|context)\b[^\n.;]{0,50}(?:works?\b|loads?\b|runs?\b|fine|fits?\b|helps?\b|succeeds?|solve[sd]?|fixe[sd]|it does|no error|on (?:the )?gpu)|\b(?:num_ctx|n_ctx|ctx[-_ ]?(?:len|size)|context)(?:[ _](?:length|size|window))? ?[=:]? ?\d{3,6}\b[^\n.,;]{0,16}\b(?:works?|loads?|runs?|fits?|fine|succeeds?)\b"),
+    "reported.context_helps": ("with a given or smaller context it works", r"(?:unless|only (?:if|when|with|works?)|works?|loads?|runs?|fits?|fine|succeeds?)[^\n.]{0,50}(?:num_ctx|n_ctx|ctx[-_ ]?(?:len|size)|context(?:[ _](?:length|size|window))?)\b[^\n.;]{0,30}(?:\d|\bset\b|given|specif|explicit|limit|smaller|lower|reduc|meaningful)|(?:with|set|setting|lower\w*|reduc\w*|limit\w*|explicit|smaller|decreas\w*|giving|specifying|passing)[^\n.;]{0,30}(?:num_ctx|n_ctx|context)\b[^\n.;]{0,50}(?:works?\b|loads?\b|runs?\b|fine|fits?\b|helps?\b|succeeds?|solve[sd]?|fixe[sd]|it does|no error|on (?:the )?gpu)|(?<![a-z])(?:ollama_)?(?:num_ctx|n_ctx|ctx[-_ ]?(?:len|size)|context)(?:[ _](?:length|size|window))? ?[=:]? ?\d{3,6}\b[^\n.,;]{0,16}\b(?:works?|loads?|runs?|fits?|fine|succeeds?|makes?|made|fix\w{0,3}|solv\w{1,3}|help\w{0,3})\b"),
     "reported.older_driver_works": ("with an earlier driver it works", r"(?:revert\w*|roll(?:ed|ing)? ?back|rollback|downgrad\w+|go(?:ing)? back|went back|back (?:to|on)|returned)[^\n]{0,60}(?:\bdrivers?\b|\b[345]\d\d\.\d{2,3}\b)|(?:older|previous|earlier|old)[^\n.;]{0,30}(?:\bdrivers?\b|\b[345]\d\d\.\d{2,3}\b)[^\n.;]{0,30}(?:works?|worked|fine|ok|helps?|fix\w*|solv\w*|did|used)\b|(?:works?|worked|fine|ok|helps?) (?:\w+ ){0,3}(?:with|on|under|in) (?:the |an? )?(?:older|previous|earlier|old)[^\n.;]{0,20}\bdrivers?\b|(?:with|on|under|in) (?:the )?(?:driver |version )?[345]\d\d(?:\.\d{1,3})?[^\n.,;]{0,20}(?:the gpu|it works|works|worked|it did|fine|was used|ok\b)"),
-    "reported.smi_in_container": ("nvidia-smi works in the container", r"nvidia-smi[^\n.]{0,40}(?:works?|fine|ok|sees|shows?|lists?|runs?|detects?|reports?)[^\n.]{0,30}(?:in|inside|within|from) (?:the |a |my |its |this )?(?:container|docker|pod)|(?:in|inside|within|from) (?:the |a |my |its |this )?(?:container|docker|pod)[^\n.]{0,30}nvidia-smi[^\n.]{0,20}(?:works?|fine|ok|sees|shows?|lists?|runs?|detects?)"),
+    "reported.smi_in_container": ("nvidia-smi works in the container", r"nvidia-smi[^\n.]{0,40}(?:works?|fine|ok|sees|shows?|lists?|runs?|detects?|reports?)[^\n.]{0,30}(?:in|inside|within|from) (?:the |a |my |its |this )?(?:container|docker|pod)|(?:in|inside|within|from) (?:the |a |my |its |this )?(?:container|docker(?! desktop)|pod)[^\n.]{0,30}nvidia-smi[^\n.]{0,20}(?:works?|fine|ok|sees|shows?|lists?|runs?|detects?)"),
     "reported.smi_fine": ("nvidia-smi shows the card", r"nvidia-smi\b(?:[^\n.]{0,20})\b(?:works?|is fine|fine|ok|shows? (?:the|both|all|my|everything)|lists? (?:the|both|all|my)|sees (?:the|both|all|my)|detects (?:the|both|all|my)|runs)\b|nvidia-smi and /dev[^\n.]{0,20}show"),
     "reported.cuda_fails": ("CUDA does not initialise", r"cuda (?:initiali[sz]ation|init\w*|unknown|calls?|programs?)?[^\n.]{0,30}(?:\berror|\bfail(?:s|ed|ure)?\b)|(?:all|every|no) cuda (?:calls?|programs?|apps?|samples?|devices?)\b|cuinit[^\n]{0,20}(?:fail|error|returned)|no cuda[- ](?:capable )?(?:devices?|gpus?)|cuda[^\n.]{0,12}(?:is )?(?:not|n't) (?:be )?(?:available|usable|found|initiali[sz]ed|work\w*)|is_available\(\)[^\n]{0,12}false|(?:does|do) not find (?:it|them|any cuda)"),
     "reported.options_differ": ("clients send different options", r"(?:different|differing|other|not the same|various|varying|changing) (?:\w{1,12} )?(?:context_?length|context(?: (?:length|size|window)s?)?|num_ctx|options|parameters|load options|settings)|\bno options\b|(?:num_ctx|context)[^\n]{0,60}(?:another|the other|while|whereas|but)[^\n]{0,60}(?:default|num_ctx|context|none|no )|(?:uses?|sends?) num_ctx[^\n]{0,80}(?:default|num_ctx)"),
@@ -123,6 +123,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "reported.quoted": ("the value has its quotation marks", r"(?:quotation|quote|inverted comma)s? ?(?:marks?)? (?:\w{1,12} ){0,3}(?:includ|part|contain|kept|literal|verbatim|passed|entered|typed|added)|(?:with|including|contains?|has|have|keeps?|kept|literal|the) (?:its |the |his |their |literal |double |single |surrounding |extra ){0,3}quot(?:es|ation marks?)\b|(?<!compose )--env-file\b"),
     "reported.main_gpu": ("a client names the card in its requests", r"\bmain_?gpu[\"'`]?\s{0,3}[:=]"),
     "reported.one_card": ("one card of several is used", r"\b(?:only|just) (?:ever )?(?:us(?:es?|ing)|utili[sz]es?|loads? on|runs? on|one|1)? ?(?:one|1|a single) of (?:them|my|the|those|these|four|three|two|\d)\b|\b(?:only|just) (?:one|a single|1|the first)(?: (?:of|out of) (?:the |my |both |them|these |\w{1,8} ){0,3})? ?(?:gpus?|cards?)\b|\b(?:runs?|loads?|loaded|lands?|sits?|stays?)\b[^\n.;]{0,40}\b(?:only )?(?:one of (?:them|the (?:two|cards|gpus))|the first (?:card|gpu)(?: only)?)\b|\b(?:second|2nd|other|another|remaining) (?:gpu|card)s?\b[^\n.;]{0,40}\b(?:idle|unused|empty|not (?:be(?:ing)? )?used|does nothing|do nothing|ignored|stays? (?:idle|cold|at 0))|\b(?:gpu|card) ?[1-9]\b[^\n.;]{0,20}\b(?:idle|unused|empty|at 0 ?%|not used)"),
+    "reported.non_ascii_path": ("a path has characters that are not ASCII", r"[a-z]:[\\/]{1,4}users[\\/]{1,4}[ -\[\]-~]{0,40}[^\x00-\x7f\n]|[a-z]:[\\/]{1,4}[ -~]{0,80}[^\x00-\x7f\n][^\n\"\\/]{0,40}[\\/]{1,4}(?:blobs|models|ollama)|(?:user(?: ?name)?|profile|account|path|folder|director\w{1,3})\b[^\n.;]{0,50}(?:non-?ascii|unicode|non-?(?:latin|english)|chinese|japanese|korean|cyrillic|russian|international|accented|special|national) (?:characters?|letters?|chars?|symbols?)|(?:non-?ascii|unicode|chinese|cyrillic|accented|umlauts?)[^\n.;]{0,30}(?:user ?name|path|folder|profile)"),
+    "reported.memory_kept": ("memory of models that were unloaded stays in use until Ollama ends", r"(?:vram|gpu memory|video memory|memory)[^\n.;]{0,40}(?:not|never|isn'?t|doesn'?t|won'?t|n't)[^\n.;]{0,16}(?:freed|released|recover\w{0,3}|free up|given back|go(?:es)? (?:back )?down|returned)|(?:quit(?:ting)?|clos(?:e|ing)|kill(?:ing)?|end(?:ing)?|exit(?:ing)?|restart(?:ing)?) (?:of )?(?:the )?ollama\b[^\n.;]{0,30}(?:releas\w{1,3}|free[sd]?|clears?|gives? back|recovers?|helps?|fix\w{0,3}|solv\w{1,3})|\bstopping\.\.\."),
+    "reported.whole_window_client": ("a client that asks for the model's whole context window is in use", r"\b(?:kilo ?code|cline|roo[- ]?code|continue(?:\.dev| extension| plugin)|opencode|aider|zed\b[^\n.]{0,12}(?:editor|ai)|llama[-_ ]?index|copilot|claude[- ]?code|codex|openhands|open[- ]?interpreter|browser-use|qwen[- ]?code|goose|crush)\b"),
     "reported.foreign_ggml": ("libraries of llama.cpp of another program are in PATH", r"llama\.?cpp\b[^\n.;]{0,40}\bpath\b|\bpath\b[^\n.;]{0,40}llama\.?cpp\b|\bggml(?:-base|-cuda|-cpu[\w-]{0,12})?\.dll\b[^\n;]{0,60}(?:\bpath\b|system32|windows\\|another|other program|docker)|(?:\bpath\b|system32|another|docker)[^\n;]{0,40}\bggml(?:-base)?\.dll\b"),
     "reported.slow": ("it is slow", r"\bslow|(?:perform\w*|run\w*)[^\n.]{0,20}\bpoor|poor (?:performance|speed)|sluggish|crawl\w*|takes? [^\n.]{0,20}(?:long|minutes|seconds)|tokens?/s|\bt/s\b|longer than|tokens? (?:per|a) second|tok/s|\btps\b"),
 }
@@ -147,6 +150,9 @@ _WRITTEN = frozenset(
         "reported.desktop_linux",
         "reported.quoted",
         "reported.main_gpu",
+        "reported.non_ascii_path",
+        "reported.memory_kept",
+        "reported.foreign_ggml",
     }
 )
 """Facts that configurations and listings state too."""
@@ -165,6 +171,7 @@ _OTHER_UPDATE = re.compile(
     re.IGNORECASE,
 )
 """The object of an update that is not Ollama's."""
+_NUMBERED = re.compile(_RELEASE)
 _BEGAN = frozenset(
     {
         "reported.updated",
@@ -182,13 +189,14 @@ _WHY = re.compile(r"\W{0,4}(?:why|how come)\b", re.IGNORECASE)
 def derive_words(sheet: Sheet) -> Iterator[str]:
     """Record the facts that the texts state in words; yields their names, for tests."""
     prose, written = sheet.reading.words, sheet.reading.raw
+    paths = f"{written}\n{sheet.reading.log_text}"
     begun = _TRIED.sub("", prose)
     stated = _QUESTION.sub(lambda match: match[0] if _WHY.match(match[0]) else "", prose)
     for name, pattern in _PATTERNS.items():
-        text = written if name in _WRITTEN else stated if name in _STATED else begun if name in _BEGAN else prose
+        text = paths if name == "reported.non_ascii_path" else written if name in _WRITTEN else stated if name in _STATED else begun if name in _BEGAN else prose
         match = pattern.search(text)
-        if match is not None and name == "reported.updated" and _OTHER_UPDATE.match(text, match.end()) is not None:
-            match = next((one for one in pattern.finditer(text) if _OTHER_UPDATE.match(text, one.end()) is None), None)
+        if match is not None and name == "reported.updated" and _of_another(text, match):
+            match = next((one for one in pattern.finditer(text) if not _of_another(text, one)), None)
         if match is not None and name == "reported.package" and sheet.reading.in_container:
             match = next((one for one in pattern.finditer(text) if not _DISTRIBUTION.fullmatch(one[0])), None)
         if match is not None:
@@ -200,6 +208,11 @@ def derive_words(sheet: Sheet) -> Iterator[str]:
             continue
         sheet.say(name, True, WORDS[name][0], _quote(sheet, words))
         yield name
+
+
+def _of_another(text: str, match: re.Match[str]) -> bool:
+    """Whether what was updated is not Ollama; a number of one of its releases says that it is."""
+    return _NUMBERED.search(match[0]) is None and _OTHER_UPDATE.match(text, match.end()) is not None
 
 
 def _quote(sheet: Sheet, words: str) -> Quote:

@@ -184,6 +184,8 @@ class Reading:
         """Whether Ollama (or the test program) runs in a container."""
         if self.evidence.platform.startswith("docker") or self.evidence.container or self.docker:
             return True
+        if self.evidence.platform == "windows":
+            return False  # a container of Windows is docker-windows; Docker in the text is that of a client
         # without a log's prefix, so that every carrier gives the same text
         texts = [piece.text for piece in self.evidence.pieces if piece.kind != "server_log" and len(piece.text) < _SMALL]
         return bool(_CONTAINER.search("\n".join([*texts, self.prose])))

@@ -91,6 +91,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("no_gpu", "no gpu", r"(?:no GPU detected|No NVIDIA/AMD GPU detected|WARNING: No (?:NVIDIA|GPU)[^\n]*detected)"),
     ("no_gpu", "gpu detected", r"No (?:NVIDIA/AMD|NVIDIA|AMD) GPU detected"),
     ("no_gpu", "gpu support may not be enabled"),
+    ("smi_failed", "nvidia-smi command failed"),
     ("no_gpu", '="0 b"', r'(?:total vram\"?=|total_vram=)\"0 B\"'),
     ("no_gpu", "discovered gpu libraries: []"),
     ("cudart_unloadable", "unable to load cudart"),
