@@ -124,7 +124,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "reported.main_gpu": ("a client names the card in its requests", r"\bmain_?gpu[\"'`]?\s{0,3}[:=]"),
     "reported.one_card": ("one card of several is used", r"\b(?:only|just) (?:ever )?(?:us(?:es?|ing)|utili[sz]es?|loads? on|runs? on|one|1)? ?(?:one|1|a single) of (?:them|my|the|those|these|four|three|two|\d)\b|\b(?:only|just) (?:one|a single|1|the first)(?: (?:of|out of) (?:the |my |both |them|these |\w{1,8} ){0,3})? ?(?:gpus?|cards?)\b|\b(?:runs?|loads?|loaded|lands?|sits?|stays?)\b[^\n.;]{0,40}\b(?:only )?(?:one of (?:them|the (?:two|cards|gpus))|the first (?:card|gpu)(?: only)?)\b|\b(?:second|2nd|other|another|remaining) (?:gpu|card)s?\b[^\n.;]{0,40}\b(?:idle|unused|empty|not (?:be(?:ing)? )?used|does nothing|do nothing|ignored|stays? (?:idle|cold|at 0))|\b(?:gpu|card) ?[1-9]\b[^\n.;]{0,20}\b(?:idle|unused|empty|at 0 ?%|not used)"),
     "reported.non_ascii_path": ("a path has characters that are not ASCII", r"[a-z]:[\\/]{1,4}users[\\/]{1,4}[ -\[\]-~]{0,40}[^\x00-\x7f\n]|[a-z]:[\\/]{1,4}[ -~]{0,80}[^\x00-\x7f\n][^\n\"\\/]{0,40}[\\/]{1,4}(?:blobs|models|ollama)|(?:user(?: ?name)?|profile|account|path|folder|director\w{1,3})\b[^\n.;]{0,50}(?:non-?ascii|unicode|non-?(?:latin|english)|chinese|japanese|korean|cyrillic|russian|international|accented|special|national) (?:characters?|letters?|chars?|symbols?)|(?:non-?ascii|unicode|chinese|cyrillic|accented|umlauts?)[^\n.;]{0,30}(?:user ?name|path|folder|profile)"),
-    "reported.memory_kept": ("memory of models that were unloaded stays in use until Ollama ends", r"(?:vram|gpu memory|video memory|memory)[^\n.;]{0,40}(?:not|never|isn'?t|doesn'?t|won'?t|n't)[^\n.;]{0,16}(?:freed|released|recover\w{0,3}|free up|given back|go(?:es)? (?:back )?down|returned)|(?:quit(?:ting)?|clos(?:e|ing)|kill(?:ing)?|end(?:ing)?|exit(?:ing)?|restart(?:ing)?) (?:of )?(?:the )?ollama\b[^\n.;]{0,30}(?:releas\w{1,3}|free[sd]?|clears?|gives? back|recovers?|helps?|fix\w{0,3}|solv\w{1,3})|\bstopping\.\.\."),
+    "reported.memory_kept": ("memory of models that were unloaded stays in use until Ollama ends", r"(?:vram|gpu memory|video memory|memory)[^\n.;]{0,40}(?:not|never|isn'?t|doesn'?t|won'?t|n't)[^\n.;]{0,16}(?:freed|released|recover\w{0,3}|free up|given back|go(?:es)? (?:back )?down|returned)|(?:quit(?:ting)?|clos(?:e|ing)|kill(?:ing)?|end(?:ing)?|exit(?:ing)?|restart(?:ing)?) (?:of )?(?:the )?ollama\b[^\n.;]{0,30}(?:releas\w{1,3}|free[sd]?|clears?|gives? back|recovers?|helps?|fix\w{0,3}|solv\w{1,3})"),
     "reported.whole_window_client": ("a client that asks for the model's whole context window is in use", r"\b(?:kilo ?code|cline|roo[- ]?code|continue(?:\.dev| extension| plugin)|opencode|aider|zed\b[^\n.]{0,12}(?:editor|ai)|llama[-_ ]?index|copilot|claude[- ]?code|codex|openhands|open[- ]?interpreter|browser-use|qwen[- ]?code|goose|crush)\b"),
     "reported.foreign_ggml": ("libraries of llama.cpp of another program are in PATH", r"llama\.?cpp\b[^\n.;]{0,40}\bpath\b|\bpath\b[^\n.;]{0,40}llama\.?cpp\b|\bggml(?:-base|-cuda|-cpu[\w-]{0,12})?\.dll\b[^\n;]{0,60}(?:\bpath\b|system32|windows\\|another|other program|docker)|(?:\bpath\b|system32|another|docker)[^\n;]{0,40}\bggml(?:-base)?\.dll\b"),
     "reported.slow": ("it is slow", r"\bslow|(?:perform\w*|run\w*)[^\n.]{0,20}\bpoor|poor (?:performance|speed)|sluggish|crawl\w*|takes? [^\n.]{0,20}(?:long|minutes|seconds)|tokens?/s|\bt/s\b|longer than|tokens? (?:per|a) second|tok/s|\btps\b"),
@@ -193,7 +193,17 @@ def derive_words(sheet: Sheet) -> Iterator[str]:
     begun = _TRIED.sub("", prose)
     stated = _QUESTION.sub(lambda match: match[0] if _WHY.match(match[0]) else "", prose)
     for name, pattern in _PATTERNS.items():
-        text = paths if name == "reported.non_ascii_path" else written if name in _WRITTEN else stated if name in _STATED else begun if name in _BEGAN else prose
+        text = (
+            paths
+            if name == "reported.non_ascii_path"
+            else written
+            if name in _WRITTEN
+            else stated
+            if name in _STATED
+            else begun
+            if name in _BEGAN
+            else prose
+        )
         match = pattern.search(text)
         if match is not None and name == "reported.updated" and _of_another(text, match):
             match = next((one for one in pattern.finditer(text) if not _of_another(text, one)), None)

@@ -24,12 +24,12 @@ _CARD_JA = r"(?:gpu|グラボ|グラフィック(?:ス)?(?:カード|ボード))
 STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "the gpu is not used": (
         rf"{_CARD_DE} (?:\w+ ){{0,4}}(?:nicht|nie|kaum) (?:\w+ ){{0,2}}(?:genutzt|benutzt|verwendet|erkannt|gefunden|angesprochen|ausgelastet)|(?:nutzt|benutzt|verwendet|erkennt|findet|sieht) (?:\w+ ){{0,3}}{_CARD_DE} (?:\w+ ){{0,2}}nicht\b|{_CARD_DE} (?:bleibt|ist|steht)[^\n.]{{0,16}}(?:ungenutzt|unbenutzt|0 ?%)|keine {_CARD_DE}[- ]?(?:auslastung|nutzung|beschleunigung)",
-        rf"{_CARD_FR}[^\n.]{{0,20}} (?:n'est|n’est|ne sont|n'était)[^\n.]{{0,12}}(?:pas|jamais|plus)[^\n.]{{0,10}}(?:utilis|détect|reconn|exploit)|n['’]?(?:utilise|e détecte|e reconnaît|e trouve|e voit|est) (?:pas|plus|jamais)[^\n.]{{0,14}}{_CARD_FR}",
+        rf"{_CARD_FR}[^\n.]{{0,20}} (?:n'est|n\u2019est|ne sont|n'était)[^\n.]{{0,12}}(?:pas|jamais|plus)[^\n.]{{0,10}}(?:utilis|détect|reconn|exploit)|n['\u2019]?(?:utilise|e détecte|e reconnaît|e trouve|e voit|est) (?:pas|plus|jamais)[^\n.]{{0,14}}{_CARD_FR}",
         rf"\bno (?:se )?(?:está |esta |me )?(?:usa|usando|utiliza|utilizando|detecta|reconoce|aprovecha|encuentra|ve)\b[^\n.]{{0,16}}{_CARD_ES}|{_CARD_ES} (?:\w+ ){{0,2}}no (?:se |es |está |esta )?(?:usa|utiliza|detecta|reconoce|usada|utilizada|siendo)",
         rf"\bn[ãa]o (?:está |esta )?(?:usa|usando|utiliza|utilizando|detecta|reconhece|encontra)[^\n.]{{0,16}}{_CARD_PT}|{_CARD_PT} (?:\w+ ){{0,2}}n[ãa]o (?:é |está |esta |sendo )?(?:usada|utilizada|detectada|reconhecida|usa)",
         rf"\bnon (?:sta |viene |si )?(?:usa|usando|utilizza|utilizzando|rileva|riconosce|trova|vede)\b[^\n.]{{0,16}}{_CARD_IT}|{_CARD_IT} (?:\w+ ){{0,2}}non (?:viene |è )?(?:usata|utilizzata|rilevata|riconosciuta)",
         rf"не (?:использует|видит|задействует|находит|определяет|грузит|загружает)[^\n.]{{0,20}}{_CARD_RU}|{_CARD_RU}[^\n.,]{{0,16}} (?:не (?:используется|определяется|видна|видит|задействована|работает|загружена|нагружается)|простаивает|спит)",
-        rf"(?:没有|沒有|没|不|未|无法|無法|不能|不会)(?:能|再)?(?:被)?(?:正确|正常)?(?:使用|调用|調用|用到|用上|用|识别|識別|检测|檢測|利用|启用)[^\n。，,]{{0,6}}{_CARD_ZH}|{_CARD_ZH}[^\n。，,]{{0,8}}(?:没有|沒有|没|不|未|无法|無法)(?:被|能)?(?:使用|调用|調用|用上|利用|工作|识别|識別|检测|占用|启用|动)|找不到{_CARD_ZH}",
+        rf"(?:没有|沒有|没|不|未|无法|無法|不能|不会)(?:能|再)?(?:被)?(?:正确|正常)?(?:使用|调用|調用|用到|用上|用|识别|識別|检测|檢測|利用|启用)[^\n。\uff0c,]{{0,6}}{_CARD_ZH}|{_CARD_ZH}[^\n。\uff0c,]{{0,8}}(?:没有|沒有|没|不|未|无法|無法)(?:被|能)?(?:使用|调用|調用|用上|利用|工作|识别|識別|检测|占用|启用|动)|找不到{_CARD_ZH}",
         rf"{_CARD_JA}(?:を|が|は)[^\n。]{{0,6}}(?:使わ|使用さ|使用し|使え|利用さ|認識さ|認識し|検出さ|検出)[^\n。]{{0,4}}(?:ない|ません|ず)",
     ),
     "it runs only on the cpu": (
@@ -39,7 +39,7 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
         r"\b(?:só|somente|apenas|roda|rodando|usa|usando|utiliza)\b[^\n.,]{0,14}(?:na |no |a |o |com )(?:cpu|processador)\b",
         r"\b(?:solo|soltanto|gira|funziona|usa|utilizza)[^\n.,]{0,14}(?:su |sulla |la |il |con )(?:cpu|processore)\b",
         r"(?:только|работает|считает|вычислени\w+|модел\w+)[^\n.,]{0,24}(?:на|в|через) (?:cpu|цпу|процессоре|процессор)\b|только (?:cpu|процессор)\b",
-        r"(?:只|仅|僅|都|全)(?:能|会|在|是)?(?:用|使用|跑|占用|调用|依靠|靠)[^\n。，,]{0,4}(?:cpu|处理器)|(?:cpu)(?:模式)?(?:运行|跑|推理|在算|计算)|(?:用|使用)(?:的是)?cpu(?:不|而不|，不|在)",
+        r"(?:只|仅|僅|都|全)(?:能|会|在|是)?(?:用|使用|跑|占用|调用|依靠|靠)[^\n。\uff0c,]{0,4}(?:cpu|处理器)|(?:cpu)(?:模式)?(?:运行|跑|推理|在算|计算)|(?:用|使用)(?:的是)?cpu(?:不|而不|\uff0c不|在)",
         r"cpu(?:のみ|だけ|で(?:動作|実行|処理|推論|動い|動く|計算))",
     ),
     "only one gpu is used, the second gpu is not used": (
@@ -93,7 +93,8 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
 # fmt: on
 _PATTERNS = {said: re.compile("|".join(wordings), re.IGNORECASE) for said, wordings in STATEMENTS.items()}
 _OTHER = re.compile(
-    r"[äöüßéèêàçñãõáíóúìòù\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff]|\b(?:nicht|grafikkarte|wird|seit|nach dem|der|das|ist|pas|carte|depuis|tarjeta|desde|placa|scheda|dopo|cada|ogni|no se|para|el|la|le)\b", re.IGNORECASE
+    r"[äöüßéèêàçñãõáíóúìòù\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff]|\b(?:nicht|grafikkarte|wird|seit|nach dem|der|das|ist|pas|carte|depuis|tarjeta|desde|placa|scheda|dopo|cada|ogni|muy|muito|molto|con|no se|para|el|la|le)\b",
+    re.IGNORECASE,
 )
 """The cheap test whether a text has words of another language."""
 _LONG = 200_000
