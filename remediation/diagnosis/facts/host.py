@@ -83,6 +83,8 @@ _KERNEL_MODULE = re.compile(
     re.IGNORECASE,
 )
 _DRIVER_NUMBER = re.compile(r"(?<![\d.])([345]\d\d\.\d{2,3})(?![\d])")
+_LISTED_CARD = re.compile(r"^\s{0,8}GPU (\d{1,2}): ", re.MULTILINE)
+"""A card in the output of `nvidia-smi -L`."""
 _TOOLKIT = re.compile(
     r"(?:toolkit|libnvidia-container\w*|nvidia-docker2?)[^\n]{0,30}\b(?:1\.\d{1,2}\.\d{1,2}|2\.\d{1,2}\.\d)", re.IGNORECASE
 )
@@ -393,7 +395,7 @@ def _visible(sheet: Sheet, setting: DeclaredSetting) -> None:
         sheet.say("visible.nothing", True, f"{setting.name}={setting.value} hides every card", setting.at)
         return
     indexes = [int(part) for part in value.split(",") if is_whole(part.strip())]
-    count = max((max(len(smi.total), len(smi.names)) for smi in reading.smi), default=0) or reading.gpu.count
+    count = max((max(len(smi.total), len(smi.names)) for smi in reading.smi), default=0) or max(reading.gpu.count, len(set(_LISTED_CARD.findall(reading.raw))))
     if indexes and min(indexes) >= count and min(indexes) > 0:
         sheet.say("visible.no_such_card", True, f"{setting.name}={setting.value} names a card that is not there", setting.at)
     if setting.name in _OF_AMD and reading.gpu.nvidia and not reading.gpu.amd:
