@@ -47,6 +47,15 @@ def test_every_link_of_the_front_pages_leads_somewhere(page: str) -> None:
     assert [link for link in links if "://" not in link and not (ROOT / link).is_file()] == []
 
 
+def test_the_pages_draw_without_a_network() -> None:
+    """Material for MkDocs fetches the script for Mermaid from another site; a picture in the repository needs none."""
+    pages = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in (ROOT / "docs").rglob("*.md")}
+    assert [name for name, text in pages.items() if "```mermaid" in text or re.search(r"!\[[^\]]*\]\(https?:", text)] == []
+    drawn = (ROOT / "docs/images/layers.svg").read_text(encoding="utf-8")
+    folders = {path.name for path in (ROOT / "remediation").iterdir() if (path / "__init__.py").is_file()}
+    assert folders <= set(re.findall(r'class="name"[^>]*>([^<]+)<', drawn))
+
+
 def test_the_readme_is_short_and_has_small_pictures() -> None:
     assert README.count("\n") <= 150
     pictures = re.findall(r"!\[[^\]]+\]\((docs/images/[^)]+)\)", README)

@@ -36,7 +36,7 @@ def extra_variables(given: Sequence[str], *, decrypt: Decrypt | None = None) -> 
     return Table(variables, keys=places)
 
 
-def kept_extra_vars(given: Sequence[str], mask: Masker) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def stored_extra_vars(given: Sequence[str], mask: Masker) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return ``-e`` in the form stored in a plan or a journal, and the names of the secret variables that it leaves out.
 
     For a file (``@FILE``), its name is stored and never its content.

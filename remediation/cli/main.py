@@ -22,7 +22,7 @@ from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
 from remediation.cli.task import INTERRUPTED, OptionTask, end_now, guarded
 from remediation.model.errors import UsageError
-from remediation.model.translation.console import speak_as_asked
+from remediation.model.translation.console import set_language_from_arguments
 
 namespace = Collection(
     play.fix_offload,
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
     gc.set_threshold(GARBAGE)
     install()
-    speak_as_asked(sys.argv if argv is None else argv)
+    set_language_from_arguments(sys.argv if argv is None else argv)
     program = RemediateProgram(version=__version__, namespace=namespace, name="remediate", binary="remediate")
     code = guarded(lambda: _run(program, argv))
     if code == INTERRUPTED and threading.active_count() > 1:
@@ -149,8 +149,8 @@ def _run(program: RemediateProgram, argv: list[str] | None) -> int:
     if words[:1] == ["completion"] and completion.WORDS in os.environ:
         add_commands(program.namespace)
         contexts = {str(context.name): context for context in program.namespace.to_contexts()}
-        typed = os.environ[completion.WORDS].split("\n")
-        sys.stdout.writelines(f"{each}\n" for each in completion.candidates(typed, contexts))
+        offered = completion.offered("".join(words[1:2]), os.environ[completion.WORDS], contexts)
+        sys.stdout.writelines(f"{each}\n" for each in offered)
         return 0
     if not words:
         sys.stdout.write(WELCOME.format(trial=WITH_LAB if "lab" in plugins() else WITHOUT_LAB))

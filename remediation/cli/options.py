@@ -195,6 +195,7 @@ class Lint(HostOptions):
     playbook: str = required("A playbook: a file, or the name of a shipped one.")
     also: tuple[str, ...] = option("Another playbook to check; the same as naming several. May be repeated.", default=())
     sarif: str | None = option("Also write the results to this file as SARIF, for GitHub's code scanning.")
+    lang: str | None = option(LANG)
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)

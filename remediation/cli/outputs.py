@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
-from remediation.model.private_file import write_whole
+from remediation.model.private_file import write_atomically
 from remediation.report.formats import ReportFormat, report_format, suffixes
 
 
@@ -64,7 +64,7 @@ class ReportFile:
         """Write the file atomically."""
         text = self.render(self.events)
         try:
-            write_whole(self.path, text)
+            write_atomically(self.path, text)
         except OSError as error:
             raise _not_written("--report", self.path, error) from None
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from remediation import __version__
 from remediation.cli.bundle.readings import EvidenceKeeper
 from remediation.cli.context import Session, files_of, open_session
-from remediation.cli.extra_vars import kept_extra_vars
+from remediation.cli.extra_vars import stored_extra_vars
 from remediation.cli.options import HostOptions, PlaybookOptions, seconds
 from remediation.cli.outputs import Listener, PlanFile, ReportFile
 from remediation.cli.prompt import TerminalPrompt
@@ -42,6 +42,7 @@ from remediation.model.event import Event
 from remediation.model.event_data import RunEndData
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.digits import is_whole
+from remediation.model.translation import gettext
 from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
 from remediation.playbook.model import tasks_of
@@ -61,7 +62,7 @@ STDERR = 2
 _OF_ONE_PROCESS = frozenset({"log_file", "log_level"})
 """Options that hold for one process: resuming and undoing a run have their own."""
 
-TASKS = frozenset({"undo", "show"})
+TASKS = frozenset({"undo", "show", "resume"})
 """The commands that a report's last line may suggest."""
 
 
@@ -209,7 +210,7 @@ def execute_run(
     """
     with ExitStack() as stack:
         cluster = stack.enter_context(cluster_of(asked, request))
-        files = kept_files(request.playbook, hosts)  # first: the masker learns their secrets
+        files = journaled_files(request.playbook, hosts)  # first: the masker learns their secrets
         header = header_of(request, asked, hosts.masker)
         log = journal or Journal.create(header, files, mask=hosts.masker)
         stack.callback(log.close)
@@ -221,7 +222,7 @@ def execute_run(
         for listener in listening:
             stack.callback(_written, listener, header, crashed)
         cancelled = Cancellation()
-        stack.enter_context(cancelled.on_interrupt(partial(_told_interrupt, log.run)))
+        stack.enter_context(cancelled.on_interrupt(partial(_print_interrupt, _interrupt_text(log.run))))
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
         prompt = TerminalPrompt(pause=report.pause)
         keeper = EvidenceKeeper(log.folder, hosts.masker.text)
@@ -235,6 +236,8 @@ def execute_run(
             report.cut_off()
             raise
         except RemediationError as error:  # reported by the caller; the journal must not look interrupted
+            if journal is not None and isinstance(error, UsageError):
+                raise  # what was refused leaves the earlier run as it ended
             data = RunEndData(run=log.run, hosts={}, exit_code=error.exit_code, seconds=ports.clock.now() - begun)
             log.write(Event("run_end", ports.clock.now(), data={**data}))
             raise
@@ -260,7 +263,7 @@ def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Ma
 
     Secrets are left out: ``secret_vars`` are the variables of ``-e`` that must be given again.
     """
-    extra_vars, secret_vars = kept_extra_vars(asked.extra_vars, masker)
+    extra_vars, secret_vars = stored_extra_vars(asked.extra_vars, masker)
     given = {item.name: getattr(asked, item.name) for item in fields(asked) if item.name not in _OF_ONE_PROCESS}
     header = {
         "version": __version__,
@@ -277,17 +280,22 @@ def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Ma
     return masked
 
 
-def kept_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
+def journaled_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
     """Return the texts that the journal stores next to its log."""
     paths = [*(playbook.files or (playbook.path,)), *(Path(source) for source in hosts.sources)]
     hosts.learn_files(paths)
     return files_of(paths)
 
 
-def _told_interrupt(run_id: str) -> None:
-    text = (
-        "\ninterrupted: finishing the current change, then stopping (Ctrl-C again ends at once, SIGTERM soon); "
-        f"continue later: remediate resume {run_id}\n"
+def _interrupt_text(run_id: str) -> str:
+    said = gettext(
+        "interrupted: finishing the current change, then stopping (Ctrl-C again ends at once, SIGTERM soon); "
+        "continue later: remediate resume {run_id}",
+        run_id=run_id,
     )
+    return f"\n{said}\n"
+
+
+def _print_interrupt(text: str) -> None:
     with suppress(OSError):  # the terminal was closed
         os.write(STDERR, text.encode())  # a signal handler must not use a stream that the main thread may be writing to

@@ -30,7 +30,7 @@ from remediation.model.errors import RemediationError, UsageError
 from remediation.model.plugin import PluginCommand
 from remediation.model.signals import terminating
 from remediation.model.translation import gettext
-from remediation.model.translation.console import error_text, speak_option
+from remediation.model.translation.console import error_text, set_language_option
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def task(declared: PluginCommand) -> OptionTask:
 
 def _spoken(declared: PluginCommand, options: Any) -> int:
     """Run a command in the language that its options or the locale name."""
-    speak_option(getattr(options, "lang", None))
+    set_language_option(getattr(options, "lang", None))
     return _logged(declared, options)
 
 
@@ -122,7 +122,7 @@ def _logged(declared: PluginCommand, options: Any) -> int:
 def guarded(work: Callable[[], int]) -> int:
     """Run `work` and return its exit code. Errors are printed as one message; an interrupt is 130."""
     open_streams()
-    speak_utf8()
+    use_utf8_streams()
     with safe_output():
         try:
             with terminating():
@@ -188,7 +188,7 @@ def end_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-def speak_utf8() -> None:
+def use_utf8_streams() -> None:
     """Write UTF-8 regardless of the locale or the Windows code page, if the output is not a console."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

@@ -44,7 +44,7 @@ def missing(plan: Iterable[Change], context: StepContext, purpose: str = "") -> 
     reader = context.snapshot or _latest(context) or context.access.reader
     session = (context.access.reader_for(purpose, snapshot=reader) if purpose else reader).desktop.session()
     for change, need in wanted:
-        lack = _lack(need, session)
+        lack = _missing_right(need, session)
         if lack is not None:
             reason, next_step = lack
             return Refusal(f"{change.summary} needs {reason}", next_step)
@@ -56,7 +56,7 @@ def _latest(context: StepContext) -> Reader | None:
     return context.memory.seen.reader if context.memory.seen is not None else None
 
 
-def _lack(need: Need, session: SessionFacts) -> tuple[str, str] | None:
+def _missing_right(need: Need, session: SessionFacts) -> tuple[str, str] | None:
     if need is Need.DESKTOP and session.desktop_user is None:
         if session.desktop_problem:
             reason = f"a user logged in at the desktop, and the desktop user is unknown: {session.desktop_problem}"

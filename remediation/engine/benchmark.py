@@ -56,7 +56,7 @@ def measure(
         raise
     except HostError as error:  # a hanging Ollama too: the fault to be repaired must not prevent the repair
         return {**figures, "layers": None, "reason": f"not measured: {error.message}"}
-    if runner is None and not _wanted(reader, model):
+    if runner is None and not _requested_model(reader, model):
         return {**figures, "layers": None, "reason": "not measured: it is not known which model is meant"}
     if runner is None:
         return {**figures, "layers": None, "reason": "not measured: the model is not loaded, and loading it would be a change"}
@@ -85,18 +85,16 @@ def unmeasured(reason: str, *, layers: Sequence[int] | None = None, simulated: b
     }
 
 
-def _wanted(reader: Reader, model: str | None) -> str:
+def _requested_model(reader: Reader, model: str | None) -> str:
     target = reader.target()
     return model or (str(target.model.value) if target.model else "")
 
 
 def _runner(reader: Reader, model: str | None) -> Runner | None:
-    wanted = _wanted(reader, model)
-    return next((runner for runner in reader.ollama.running() if _same(runner.model, wanted)), None)
+    from remediation.facets.ollama.client import same_name
 
-
-def _same(loaded: str, wanted: str) -> bool:
-    return loaded in {wanted, f"{wanted}:latest"}
+    wanted = _requested_model(reader, model)
+    return next((runner for runner in reader.ollama.running() if same_name(runner.model, wanted)), None)
 
 
 def _ask(writer: Writer, runner: Runner, effort: Effort) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from remediation.facets.machine import files, processes, service_manager, system
 from remediation.facets.machine import session as desktop
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, generate, pull
+from remediation.facets.ollama.service_log import LINES
 from remediation.facets.ollama.writer import Asker, OllamaWriterByHttp
 from remediation.facets.protocols import NO_CONTEXT, LookContext
 from remediation.facets.services.daemon import LinuxDaemon, LinuxDaemonWriter
@@ -29,8 +30,8 @@ from remediation.model.facts import Target
 class HostReader:
     """A host with one snapshot: repeated reads return the same answers. Create a new reader for fresh ones."""
 
-    def __init__(self, place: HostInfo, look: Snapshot, context: LookContext = NO_CONTEXT) -> None:
-        self._place, self._snapshot = place, look
+    def __init__(self, place: HostInfo, snapshot: Snapshot, context: LookContext = NO_CONTEXT) -> None:
+        self._place, self._snapshot = place, snapshot
         self.context = context
         self.name = place.name
         self.variables = place.variables
@@ -110,13 +111,16 @@ class HostReader:
     def target(self) -> Target:
         """Return the target on this host, each part with its source."""
         first = self.engine.first_calls if isinstance(self.engine, engine.CommandEngine) else tuple
-        finder = Finder(self._snapshot, self._place.variables, self.engine.containers, first)
+        finder = Finder(
+            self._snapshot, self._place.variables, self.engine.containers, first,
+            history="model" not in self._place.earlier, logs=lambda name: self.engine.logs(name, tail=LINES),
+        )  # fmt: skip
         with readable_error(lambda: self.name, "target"):
-            return self._snapshot.once("target", lambda: self._place.remember(finder.find()))
+            return self._snapshot.memoize("target", lambda: self._place.remember(finder.find()))
 
     def also(self, purpose: str, context: LookContext = NO_CONTEXT) -> HostReader:
         """Return a reader with the same snapshot for another purpose."""
-        return HostReader(self._place, self._snapshot.also(purpose), context)
+        return HostReader(self._place, self._snapshot.fork(purpose), context)
 
     def prefetch(self) -> None:
         """Read what a diagnosis needs in two exchanges, plus one for what depends on their answers."""
@@ -129,9 +133,9 @@ class HostReader:
 class HostWriter:
     """A host with methods that change it. Its reads are always fresh."""
 
-    def __init__(self, place: HostInfo, look: Snapshot, on_progress: pull.Progress | None = None) -> None:
-        self._place, self._snapshot = place, look
-        self._reader, self._on_progress = HostReader(place, look), on_progress
+    def __init__(self, place: HostInfo, snapshot: Snapshot, on_progress: pull.Progress | None = None) -> None:
+        self._place, self._snapshot = place, snapshot
+        self._reader, self._on_progress = HostReader(place, snapshot), on_progress
         self.context = NO_CONTEXT
         self._target: Target | None = None
         self.name = place.name

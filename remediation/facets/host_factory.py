@@ -60,14 +60,14 @@ class Host:
             return snapshot.also(purpose, context)
         return self._reader(Snapshot(lambda: self.connection, hints=self._hints, purpose=purpose), context)
 
-    def _reader(self, look: Snapshot, context: LookContext = NO_CONTEXT) -> HostReader:
+    def _reader(self, snapshot: Snapshot, context: LookContext = NO_CONTEXT) -> HostReader:
         from remediation.facets.host import HostReader
 
-        return HostReader(self._place, look, context)
+        return HostReader(self._place, snapshot, context)
 
-    def take_up(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
+    def restore_found(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
         """Adopt the target's model and the runners found by an earlier process of the same run."""
-        self._place.take_up(found, loaded)
+        self._place.restore_found(found, loaded)
 
     @property
     def clock(self) -> Clock:

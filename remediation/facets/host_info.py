@@ -39,7 +39,7 @@ class HostInfo:
         self.latest[:] = [found]
         return found
 
-    def take_up(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
+    def restore_found(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
         """Adopt the target's model and the runners found by an earlier process of the same run."""
         self.earlier.update(found)
         self.runners.update({runner.model: runner for runner in loaded})

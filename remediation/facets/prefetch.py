@@ -27,10 +27,10 @@ _FEW = 3
 """Number of models whose metadata is read in advance while the target's model is unknown."""
 
 
-def prefetch(look: Snapshot, place: HostInfo) -> None:
+def prefetch(snapshot: Snapshot, place: HostInfo) -> None:
     """Send all calls. Errors are ignored here and raised by the later read."""
-    docker = engine.CommandEngine(look, place.environment)
-    url = str(place.variables.get("endpoint") or look.hints.get("endpoint") or NATIVE).rstrip("/")
+    docker = engine.CommandEngine(snapshot, place.environment)
+    url = str(place.variables.get("endpoint") or snapshot.hints.get("endpoint") or NATIVE).rstrip("/")
     # the loaded models come first, because their metadata is read next
     server = (ollama.running_call(url), ollama.version_call(url), ollama.models_call(url))
     machine: tuple[Call, ...]
@@ -39,19 +39,19 @@ def prefetch(look: Snapshot, place: HostInfo) -> None:
         machine = (system.FACTS_PROBE, desktop.SESSION_PROBE, processes.LIST_PROBE, gpu.USE_PROBE)
     else:
         machine = (system.FACTS_RUN, desktop.USER_RUN, desktop.NUMBER_RUN, processes.LIST_RUN, SERVER_RUN)
-        machine += () if place.native else (gpu.devices_call(look), gpu.APPS_RUN)
+        machine += () if place.native else (gpu.devices_call(snapshot), gpu.APPS_RUN)
     engines: tuple[Call, ...] = () if place.native else (*docker.first_calls(), docker.info, docker.version)
-    look.ahead(*machine, *engines, *server, clients.connections_call(place.windows, port))
+    snapshot.prefetch(*machine, *engines, *server, clients.connections_call(place.windows, port))
 
     records = () if place.native else docker.record_calls()
-    metadata = _metadata(look, place, url, stored=False)
-    log = _native_log(look, place, docker)
-    look.ask(*records, *metadata, *log, *gpu.older_devices(look))
-    metadata = metadata or _metadata(look, place, url, stored=True)
+    metadata = _metadata(snapshot, place, url, stored=False)
+    log = _native_log(snapshot, place, docker)
+    snapshot.fetch(*records, *metadata, *log, *gpu.older_devices(snapshot))
+    metadata = metadata or _metadata(snapshot, place, url, stored=True)
     if place.native:
-        look.ask(*metadata)
+        snapshot.fetch(*metadata)
         return
-    target = attempt(Finder(look, place.variables, docker.containers, model=False).find) or Target()
+    target = attempt(Finder(snapshot, place.variables, docker.containers, model=False).find) or Target()
     calls: list[Call] = []
     if target.container is not None:
         calls.append(docker.log_call(str(target.container.value), LOG_LINES))
@@ -59,36 +59,38 @@ def prefetch(look: Snapshot, place: HostInfo) -> None:
         calls += [inside] if inside is not None else []
     if target.project is not None and isinstance(target.project.value, ComposeProject):
         project = target.project.value
-        calls.append(compose.CommandCompose(look, place.environment, docker.containers).config_run(project))
+        calls.append(compose.CommandCompose(snapshot, place.environment, docker.containers).config_run(project))
         own = [each for each in attempt(docker.containers) or () if each.labels.get(PROJECT) == project.name]
         calls += [ReadFile(path) for path in (*project.files, dotenv_of(project), *clients.mounted_configuration(own))]
-    wrote = request_log.call(clients.native_requests(look), windows=place.windows) if log and target.container is None else None
-    look.ask(*calls, *metadata, *(() if wrote is None else (wrote,)))
+    wrote = (
+        request_log.call(clients.native_requests(snapshot), windows=place.windows) if log and target.container is None else None
+    )
+    snapshot.fetch(*calls, *metadata, *(() if wrote is None else (wrote,)))
     if place.windows:
         cards: tuple[Call, ...] = (gpu.USE_PROBE, processes.LIST_PROBE)
     else:
-        attempt(gpu.PosixGpu(look).use)
-        cards = (gpu.devices_call(look), gpu.APPS_RUN, processes.LIST_RUN, SERVER_RUN)
+        attempt(gpu.PosixGpu(snapshot).use)
+        cards = (gpu.devices_call(snapshot), gpu.APPS_RUN, processes.LIST_RUN, SERVER_RUN)
     # the reads of most steps that follow
-    look.preload(*docker.first_calls(), *server, *metadata, *calls[:1], *cards, *(log if target.container is None else ()))
+    snapshot.preload(*docker.first_calls(), *server, *metadata, *calls[:1], *cards, *(log if target.container is None else ()))
 
 
-def _native_log(look: Snapshot, place: HostInfo, docker: engine.CommandEngine) -> tuple[Call, ...]:
+def _native_log(snapshot: Snapshot, place: HostInfo, docker: engine.CommandEngine) -> tuple[Call, ...]:
     """Return the call for a native server's log, if the answers so far suggest that there is one."""
     if place.native:
         return ()
     if place.windows:
-        here = {each.name.lower() for each in attempt(processes.WindowsProcesses(look).list) or ()}
+        here = {each.name.lower() for each in attempt(processes.WindowsProcesses(snapshot).list) or ()}
         there = bool(here & PROGRAMS)
     else:
         there = not docker.record_calls()  # no containers
-    call = attempt(lambda: ServiceLog(look).call(LOG_LINES)) if there else None
+    call = attempt(lambda: ServiceLog(snapshot).call(LOG_LINES)) if there else None
     return () if call is None else (call,)
 
 
-def _metadata(look: Snapshot, place: HostInfo, url: str, *, stored: bool) -> list[Call]:
+def _metadata(snapshot: Snapshot, place: HostInfo, url: str, *, stored: bool) -> list[Call]:
     """Return the metadata requests of candidate models: the loaded ones, else some of the stored ones."""
-    client = ollama.OllamaByHttp(look, lambda: ollama.at(url), ollama.NoLogs())
+    client = ollama.OllamaByHttp(snapshot, lambda: ollama.at(url), ollama.NoLogs())
     named = place.variables.get("model")
     names = [named] if isinstance(named, str) else [each.model for each in attempt(client.running) or ()]
     if stored and not names:

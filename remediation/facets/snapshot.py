@@ -10,6 +10,7 @@ Authors of steps read one value after the other, and a single exchange carries t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
@@ -38,6 +39,7 @@ PrefetchHistory = dict[str, dict[str, Call]]
 
 _CHEAP = 60.0
 """Calls with a longer timeout, in seconds, are sent only when their reply is needed."""
+_FULL = ("no space left", "disk quota exceeded", "not enough space on the disk")
 _HASHING = frozenset({"b2sum", "certutil.exe", "cksum", "md5sum", "sha1sum", "sha256sum", "sha512sum"})
 
 _TAIL = 400
@@ -67,7 +69,7 @@ class Snapshot:
         self._sharing: dict[str, Snapshot] = {}
         """The snapshots that share the replies, by their purpose."""
 
-    def also(self, purpose: str) -> Snapshot:
+    def fork(self, purpose: str) -> Snapshot:
         """Return the snapshot for another purpose that shares the replies."""
         if purpose not in self._sharing:
             other = Snapshot(self._connect, hints=self.hints, purpose=purpose)
@@ -94,7 +96,7 @@ class Snapshot:
         """``windows`` or ``posix``."""
         return self._connect().platform
 
-    def ask(self, *calls: Call) -> list[Reply]:
+    def fetch(self, *calls: Call) -> list[Reply]:
         """Return one reply per call. Unknown ones are sent in one exchange. A `Failed` reply is returned, not raised."""
         known = self._replies if self._keep else {}
         missing = self._missing(calls, known)
@@ -103,7 +105,7 @@ class Snapshot:
             self._send({key: call for key, call in missing.items() if (key in wait) == later}, known)
         return [known[repr(call)] for call in calls]
 
-    def ahead(self, *calls: Call) -> None:
+    def prefetch(self, *calls: Call) -> None:
         """Send calls whose replies are read later. Calls that wait for a server's first answer are sent with the next exchange."""
         if not self._keep:
             return
@@ -146,11 +148,11 @@ class Snapshot:
             history[self._purpose] = self._wanted
         self._wanted.update(asked)
 
-    def knows(self, call: Call) -> bool:
+    def has_reply(self, call: Call) -> bool:
         """Return whether `call` was sent in this snapshot."""
         return repr(call) in self._replies
 
-    def once(self, name: str, make: Callable[[], T]) -> T:
+    def memoize(self, name: str, make: Callable[[], T]) -> T:
         """Return the first result of `make` in this snapshot. An error is stored and raised again."""
         if not self._keep:
             return make()
@@ -166,7 +168,7 @@ class Snapshot:
 
     def write(self, call: Call) -> Reply:
         """Send a call that changes the host, alone in its exchange. All known replies are discarded, even if it fails."""
-        self.forget()
+        self.invalidate()
         self.wrote = True
         marked = call if call.writes else replace(call, writes=True)
         reply = self._connect().exchange([marked])[0]
@@ -175,7 +177,7 @@ class Snapshot:
 
     def write_all(self, *calls: Call) -> list[Reply]:
         """Send calls that change the host in one exchange, in this order, even if earlier ones fail."""
-        self.forget()
+        self.invalidate()
         self.wrote = True
         marked = [call if call.writes else replace(call, writes=True) for call in calls]
         replies = self._connect().exchange(marked)
@@ -183,7 +185,7 @@ class Snapshot:
             self._silence.wrote(call, reply)
         return list(replies)
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Discard all replies."""
         self._silence.forget()
         self._replies.clear()
@@ -191,16 +193,16 @@ class Snapshot:
 
     def run(self, call: Run, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
         """Run a program. Raises if it could not run or exited with an unexpected code. `what` starts the error message."""
-        return self.ended(self.write(call) if call.writes else self.ask(call)[0], what, codes=codes, next_step=next_step)
+        return self.completed(self.write(call) if call.writes else self.fetch(call)[0], what, codes=codes, next_step=next_step)
 
-    def ended(self, reply: Reply, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
+    def completed(self, reply: Reply, what: str, *, codes: Sequence[int] = (0,), next_step: str = "") -> Completed:
         """Check the reply of a `Run`. Raises like `run`."""
         if isinstance(reply, Failed):
-            self.refuse(reply, what, next_step=next_step)
+            self.raise_for(reply, what, next_step=next_step)
         if not isinstance(reply, Completed):
-            raise self.odd(what, reply)
+            raise self.unexpected_reply(what, reply)
         if reply.rc not in codes:
-            said = last_words(reply)
+            said = last_error_line(reply)
             raise CallFailed(
                 f"{what} failed: {said or f'exit code {reply.rc}'}",
                 host=self.host,
@@ -212,43 +214,43 @@ class Snapshot:
 
     def probe(self, call: Probe, what: str) -> Any:
         """Return a probe's value. Raises if it could not run."""
-        reply = self.write(call) if call.writes else self.ask(call)[0]
+        reply = self.write(call) if call.writes else self.fetch(call)[0]
         if isinstance(reply, Failed):
-            self.refuse(reply, what)
+            self.raise_for(reply, what)
         if not isinstance(reply, ProbeReply):
-            raise self.odd(what, reply)
+            raise self.unexpected_reply(what, reply)
         return reply.value
 
     def http(self, call: Http, what: str, *, next_step: str = "") -> HttpReply:
         """Return an HTTP answer with any status. Raises if there is none."""
-        return self.answered(self.write(call) if call.writes else self.ask(call)[0], what, next_step=next_step)
+        return self.http_reply(self.write(call) if call.writes else self.fetch(call)[0], what, next_step=next_step)
 
-    def answered(self, reply: Reply, what: str, *, next_step: str = "") -> HttpReply:
+    def http_reply(self, reply: Reply, what: str, *, next_step: str = "") -> HttpReply:
         """Check the reply of an `Http`. Raises like `http`."""
         if isinstance(reply, Failed):
-            self.refuse(reply, what, next_step=next_step)
+            self.raise_for(reply, what, next_step=next_step)
         if not isinstance(reply, HttpReply):
-            raise self.odd(what, reply)
+            raise self.unexpected_reply(what, reply)
         return reply
 
     def content(self, call: ReadFile) -> bytes | None:
         """Return a file's content, or None if it does not exist. Raises if it cannot be read."""
-        reply = self.ask(call)[0]
+        reply = self.fetch(call)[0]
         if isinstance(reply, Failed):
             if reply.kind == "not-found":
                 return None
-            self.refuse(reply, f"reading {call.path}")
+            self.raise_for(reply, f"reading {call.path}")
         if not isinstance(reply, FileContent):
-            raise self.odd(f"reading {call.path}", reply)
+            raise self.unexpected_reply(f"reading {call.path}", reply)
         return None if reply.missing else reply.content
 
     def put(self, call: WriteFile) -> None:
         """Write a file. Raises if it could not be written."""
         reply = self.write(call)
         if isinstance(reply, Failed):
-            self.refuse(reply, f"writing {call.path}", next_step="check the folder and the login's rights to it")
+            self.raise_for_file(reply, call.path)
 
-    def refuse(self, reply: Failed, what: str, *, next_step: str = "") -> NoReturn:
+    def raise_for(self, reply: Failed, what: str, *, next_step: str = "") -> NoReturn:
         """Raise the error for a failed reply."""
         message = f"{what} failed: {reply.message}"
         if reply.kind == "timeout":
@@ -263,9 +265,23 @@ class Snapshot:
             next_step = "if that is the intended server, set its address in the inventory (endpoint, or registry for a registry)"
         raise CallFailed(message, host=self.host, next_step=next_step)
 
-    def odd(self, what: str, reply: Reply) -> CallFailed:
+    def raise_for_file(self, reply: Failed, path: str) -> NoReturn:
+        """Raise the error for a file that could not be written."""
+        self.raise_for(reply, f"writing {path}", next_step=_for_a_file(reply.message, path))
+
+    def unexpected_reply(self, what: str, reply: Reply) -> CallFailed:
         """Return the error for a reply of the wrong type."""
         return CallFailed(f"{what} failed: unexpected reply {type(reply).__name__}", host=self.host)
+
+
+def _for_a_file(said: str, path: str) -> str:
+    """Return the next step for a file that could not be written, by the system's message (also of Windows)."""
+    low, folder = said.lower(), re.split(r"[\\/][^\\/]*$", path)[0] or path
+    if any(each in low for each in _FULL):
+        return f"free space on the disk of {folder} (df -h, df -i), then run this again"
+    if "read-only file system" in low:
+        return f"the file system of {folder} is read-only: remount it for writing, or declare the change where this system builds its files"
+    return "check the folder and the login's rights to it"
 
 
 def is_cheap(call: Call) -> bool:
@@ -285,7 +301,7 @@ def attempt(read: Callable[[], T]) -> T | None:
         return None
 
 
-def last_words(done: Completed) -> str:
+def last_error_line(done: Completed) -> str:
     """Return the end of a program's error output (else of its output) as one line."""
     text = done.stderr.decode("utf-8", errors="replace").strip() or done.text.strip()
     return " ".join(text[-_TAIL:].split())

@@ -2,7 +2,8 @@
 
 Variables take precedence. Otherwise, the endpoint is the container that publishes Ollama's port or runs its image, or a native
 server. Project, files and folder come from that container's Compose labels. The model is the loaded and stored one, the one named
-in the project's ``.env`` or by the application, or the only stored one. The first result is kept (`remediation.facets.host_info`).
+in the project's ``.env`` or by the application, the only stored one, or the one that the server loaded last by its log. The first
+result is kept (`remediation.facets.host_info`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from remediation.connections.addresses import listening_port
 from remediation.connections.calls import Call, Failed, HttpReply, ReadFile
 from remediation.facets.docker import containers
 from remediation.facets.ollama import client as ollama
+from remediation.facets.ollama.last_loaded import last_loaded, stored_as
 from remediation.facets.ollama.service_log import LINES, ServiceLog, last_listening
 from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot, attempt
@@ -37,28 +39,31 @@ _BROKEN = 500
 class Finder:
     """Finds the target in one snapshot. `containers` may raise if there is no engine; `first` returns its first calls.
 
-    Without `model`, the model is not determined.
+    `logs` returns the end of a container's log. Without `model`, the model is not determined; without `history`, it is not looked up
+    in the log which one was loaded last.
     """
 
-    look: Snapshot
+    snapshot: Snapshot
     variables: Mapping[str, Any]
     containers: Callable[[], Sequence[Container]]
     first: Callable[[], Sequence[Call]] = tuple
     model: bool = True
+    history: bool = True
+    logs: Callable[[str], str] | None = None
 
     def find(self) -> Target:
         """Return the target. Raises `CallFailed` with the candidates if several containers qualify."""
-        guess = str(_text(self.variables, "endpoint") or self.look.hints.get("endpoint") or NATIVE).rstrip("/")
+        guess = str(_text(self.variables, "endpoint") or self.snapshot.hints.get("endpoint") or NATIVE).rstrip("/")
         wanted = () if _text(self.variables, "model") else (ollama.running_call(guess), ollama.models_call(guess))
-        dotenv = self.look.hints.get("dotenv")
-        self.look.ahead(*self.first(), *wanted, *((ReadFile(dotenv),) if dotenv and wanted else ()))
+        dotenv = self.snapshot.hints.get("dotenv")
+        self.snapshot.prefetch(*self.first(), *wanted, *((ReadFile(dotenv),) if dotenv and wanted else ()))
         engine = attempt(self.containers) or ()
         container = self._container(engine)
         box = next((each for each in engine if container is not None and each.name == container.value), None)
         project = self._project(box)
         endpoint = self._endpoint(box)
         if endpoint is not None:
-            self.look.hints["endpoint"] = endpoint.value
+            self.snapshot.hints["endpoint"] = endpoint.value
         service = _service(self.variables, box)
         application, user = self._application(engine, project, service)
         known = Target(None, endpoint, container, project, service, application)
@@ -81,7 +86,7 @@ class Finder:
             names = ", ".join(sorted(each.name for each in best))
             raise CallFailed(
                 f"several containers may be the Ollama server: {names}",
-                host=self.look.host,
+                host=self.snapshot.host,
                 next_step=f"set container in the inventory, or with -e container={best[0].name}",
             )
         return Found(best[0].name, _why(best[0]))
@@ -91,7 +96,7 @@ class Finder:
         if named is not None:
             return Found(named.rstrip("/"), "the variable endpoint")
         if box is not None:
-            return _address(box, linux=self.look.platform == "posix")
+            return _address(box, linux=self.snapshot.platform == "posix")
         return self._native()
 
     def _native(self) -> Found | None:
@@ -102,16 +107,16 @@ class Finder:
         first = self._at(NATIVE, f"at port {PORT} of the host")
         if first is not None and not first.source[-1:].isdigit():  # an HTTP error ends with its number
             return first
-        url = addressed(read_serving(self.look, anywhere=True))
+        url = addressed(read_serving(self.snapshot, anywhere=True))
         found = self._at(url, "at the address in its environment") if url and url != NATIVE else None
         if found is not None or first is not None:
             return found or first
-        url = address_in_log(attempt(lambda: ServiceLog(self.look, anywhere=True).read(tail=LINES)) or "")
+        url = address_in_log(attempt(lambda: ServiceLog(self.snapshot, anywhere=True).read(tail=LINES)) or "")
         return self._at(url, "at the address in its log") if url and url != NATIVE else None
 
     def _at(self, url: str, where: str) -> Found | None:
         """Return a server at `url`, whether it answers or hangs. None if nothing or another program listens there."""
-        reply = self.look.ask(ollama.version_call(url))[0]
+        reply = self.snapshot.fetch(ollama.version_call(url))[0]
         if isinstance(reply, Failed):
             return Found(url, f"accepts connections {where} but does not answer") if reply.kind == "timeout" else None
         if not isinstance(reply, HttpReply):
@@ -175,14 +180,27 @@ class Finder:
             model = configured
         elif not meant and stored is not None and len(stored) == 1:
             model = Found(stored[0], "is the only one stored (/api/tags)")
+        elif self.history and not loaded and stored:
+            named = self._loaded_last(known, stored)
+            model = Found(named[0], "was loaded last (the server's log)") if len(named) == 1 else None
+            stored = named or stored
         candidates = () if model is not None else meant or stored or ()
         return replace(known, model=model, configured=configured, candidates=candidates, gone=gone)
+
+    def _loaded_last(self, known: Target, stored: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the stored models whose file the server loaded last."""
+        name = str(known.container.value) if known.container is not None else ""
+        if known.endpoint is None or (name and self.logs is None):
+            return ()
+        logs = self.logs
+        log = attempt(lambda: logs(name) if name and logs is not None else ServiceLog(self.snapshot).read(tail=LINES))
+        return stored_as(self.snapshot, str(known.endpoint.value), last_loaded(log or ""), stored)
 
     def _configured(self, project: Found | None, user: Container | None) -> Found | None:
         """Return the model named in the project's ``.env`` or by the application. None if neither could be read."""
         if project is not None:
-            path = self.look.hints["dotenv"] = dotenv_of(project.value)
-            content: bytes | None = attempt(lambda: self.look.content(ReadFile(path)) or b"")
+            path = self.snapshot.hints["dotenv"] = dotenv_of(project.value)
+            content: bytes | None = attempt(lambda: self.snapshot.content(ReadFile(path)) or b"")
             wanted = _dotenv(content or b"").get(_MODEL)
             if wanted:
                 return Found(wanted, f"{path}: {_MODEL}")
@@ -198,8 +216,8 @@ class Finder:
         if endpoint is None:
             return (), None
         url = str(endpoint.value)
-        client = ollama.OllamaByHttp(self.look, lambda: ollama.at(url), ollama.NoLogs())
-        self.look.ask(ollama.running_call(url), ollama.models_call(url))
+        client = ollama.OllamaByHttp(self.snapshot, lambda: ollama.at(url), ollama.NoLogs())
+        self.snapshot.fetch(ollama.running_call(url), ollama.models_call(url))
         loaded = tuple(each.model for each in attempt(client.running) or ())
         stored = attempt(client.models)
         return loaded, None if stored is None else tuple(each.name for each in stored)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +26,18 @@ LARGEST = 16 * 1024 * 1024
 """Most bytes that a program may print, as for an inventory file."""
 META = "_meta"
 PARTS = ("hosts", "vars", "children")
+
+_until: ContextVar[float] = ContextVar("until", default=math.inf)
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Limit the time that the programs of inventories may take together."""
+    before = _until.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _until.reset(before)
 
 
 def is_program(path: Path) -> bool:
@@ -54,7 +68,7 @@ def read_program(path: Path, problems: list[Problem]) -> Table:
         if name == META:
             continue
         given = {"hosts": value} if isinstance(value, list) else value
-        wrong = _wrong(given)
+        wrong = _problem_of(given)
         if wrong:
             problems.append(problem(f"{path}: group {name}: {wrong}", place))
             continue
@@ -66,7 +80,7 @@ def read_program(path: Path, problems: list[Problem]) -> Table:
     return _table(groups, place)
 
 
-def _wrong(group: Any) -> str:
+def _problem_of(group: Any) -> str:
     """Return what is wrong with a group, "" if nothing is."""
     if not isinstance(group, Mapping):
         return "expected a list of hosts, or a mapping"
@@ -94,7 +108,7 @@ def _printed(path: Path, words: tuple[str, ...], problems: list[Problem]) -> Any
     place = Place(str(path), 1, 1)
     shown = f"{path} {' '.join(words)}"
     try:
-        code, output, errors = run_bounded([str(path.resolve()), *words], TIMEOUT, LARGEST)
+        code, output, errors = run_bounded([str(path.resolve()), *words], min(TIMEOUT, _until.get() - time.monotonic()), LARGEST)
     except (OverflowError, TimeoutError) as error:
         problems.append(problem(f"{shown} was ended: {error}", place))
         return None

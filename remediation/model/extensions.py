@@ -24,10 +24,15 @@ def load_extension(group: str, name: str) -> Any:
         (entry,) = found.values()
         return entry.load()
     except Exception as error:  # importing foreign code can raise anything
-        raise UsageError(
-            f"the extension {name!r} of {group} cannot be loaded: {type(error).__name__}: {error}",
-            next_step="mend or uninstall the distribution that brings it",
-        ) from error
+        raise load_error(group, name, error) from error
+
+
+def load_error(group: str, name: str, error: Exception) -> UsageError:
+    """Return the error for an extension that cannot be loaded."""
+    return UsageError(
+        f"the extension {name!r} of {group} cannot be loaded: {type(error).__name__}: {error}",
+        next_step="mend or uninstall the distribution that brings it",
+    )
 
 
 def _metadata() -> Any:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 def write_private(path: Path, text: str) -> None:
     """Write `text` to `path` with mode 600 regardless of the umask. Raises `OSError`."""
-    write_whole(path, text, mode=0o600)
+    write_atomically(path, text, mode=0o600)
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
+def write_atomically(path: Path, text: str, *, mode: int = 0o666) -> None:
     """Write `text` to `path` atomically. `mode` is subject to the umask. Raises `OSError`.
 
     The file is created next to `path` with its final mode and renamed, so that readers never see a partial file and a
@@ -23,18 +23,18 @@ def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return
-    with _written_beside(path, text, mode) as beside:
+    with _temporary_file(path, text, mode) as beside:
         beside.replace(path)
 
 
 def create_private(path: Path, text: str) -> None:
     """Create `path` with mode 600. Of several writers the first one creates it. Raises `FileExistsError` and other `OSError`."""
-    with _written_beside(path, text, 0o600) as beside:
+    with _temporary_file(path, text, 0o600) as beside:
         os.link(beside, path)  # unlike a rename, it replaces nothing
 
 
 @contextmanager
-def _written_beside(path: Path, text: str, mode: int) -> Iterator[Path]:
+def _temporary_file(path: Path, text: str, mode: int) -> Iterator[Path]:
     """Yield a new file with the text next to `path`; remove it at the end if it is still there."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)

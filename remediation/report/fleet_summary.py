@@ -74,7 +74,7 @@ def _attention(members: list[HostView]) -> str:
         return ""
     if len(members) == 1:
         (page,) = members
-        return f" ({page.host}: {shortened(page.told_reason, _REASON)})" if page.reason else f" ({page.host})"
+        return f" ({page.host}: {shortened(page.reason_to_show, _REASON)})" if page.reason else f" ({page.host})"
     return f" ({_named(members)})"
 
 

@@ -104,7 +104,7 @@ class HostView:
         return bool(self.outcome)
 
     @property
-    def told_reason(self) -> str:
+    def reason_to_show(self) -> str:
         """The reason in the language, without the host's name, which stands next to it."""
         return translated(self.reason).removeprefix(f"{self.host}: ")
 
@@ -112,7 +112,7 @@ class HostView:
         """Return the host in one line, for a fleet."""
         if self.outcome in BAD:
             word = gettext(self.outcome)
-            return f"{word}: {self.told_reason}" if self.reason else word
+            return f"{word}: {self.reason_to_show}" if self.reason else word
         cause = self.causes[0][0] if self.causes and self.causes[0][0] != "healthy" else ""
         count = ngettext("{count} change", "{count} changes", self.changes)
         what = count if self.changes else gettext("nothing to do")
@@ -243,7 +243,7 @@ def _change_progress(page: HostView, event: Event) -> list[Line]:
 
 def _change_end(page: HostView, event: Event) -> list[Line]:
     change = event.data.get("change") or {}
-    applied, word = whether_made(event.data)
+    applied, word = change_outcome(event.data)
     page.in_flight.pop(event.data.get("index"), None)
     page.works(event, gettext("checking the result"))
     page.changes += 1 if applied else 0
@@ -263,14 +263,14 @@ def _change_end(page: HostView, event: Event) -> list[Line]:
     return [line, *(diff_lines(change) if page.diff else ())]
 
 
-def whether_made(data: Mapping[str, Any]) -> tuple[bool, str]:
+def change_outcome(data: Mapping[str, Any]) -> tuple[bool, str]:
     """Return whether a change was made, according to its ``change_end``, and the word for it."""
     if data.get("applied", True) and not data.get("error"):
         return True, "changed"
     return False, UNKNOWN_WORD if "applied" in data and data["applied"] is None else "not done"
 
 
-def left_unknown(page: HostView) -> list[Line]:
+def unknown_changes(page: HostView) -> list[Line]:
     """Return the changes that were in flight when the run ended: their results were not observed."""
     lines = []
     for data in page.in_flight.values():
@@ -351,7 +351,7 @@ def _host_end(page: HostView, event: Event) -> list[Line]:
     page.works(event, gettext("done"))
     lines: list[Line] = []
     if page.outcome in BAD and reason and reason not in page.told:
-        lines.append(Line(page.told_reason, lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
+        lines.append(Line(page.reason_to_show, lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
     if page.check:
         lines += foretold(page.foreseen, page.predicted, has_goal=page.has_goal)
     if page.figures and not page.check:
@@ -414,3 +414,8 @@ def foretold(changes: Sequence[Mapping[str, Any]], predicted: str, *, has_goal: 
             text = gettext("remediate undo could undo none of it")
         lines.append(labelled(gettext("undo"), text))
     return lines
+
+
+def undo_part(undoable: int, changes: int) -> str:
+    """Return how many of the changes can be undone, in parentheses; nothing if all of them can."""
+    return f" ({gettext('{part} of {count} changes', part=undoable, count=changes)})" if undoable < changes else ""

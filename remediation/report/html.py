@@ -8,6 +8,7 @@ from typing import Any
 
 from remediation.model.event import Event
 from remediation.report.formatting import duration
+from remediation.report.host_view import undo_part
 from remediation.report.page.fleet import fleet_context
 from remediation.report.page.host import HostPart
 from remediation.report.page.render import render
@@ -62,4 +63,5 @@ class _HtmlRun:
             "ids": {part.view.host: f"host-{number}" for number, part in enumerate(parts, 1)},
             "fleet": fleet_context(parts, self.last - self.began) if len(parts) > 1 else None,
             "undo": any(part.view.undoable for part in parts) and not self.start.get("check"),
+            "undo_part": undo_part(sum(part.view.undoable for part in parts), sum(part.view.changes for part in parts)),
         }

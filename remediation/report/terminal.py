@@ -18,9 +18,12 @@ from remediation.model.text.shape import ODD
 from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.fleet_summary import by_cause, to_do
 from remediation.report.formatting import duration
-from remediation.report.host_view import BAD, MARKS, HostView, left_unknown
+from remediation.report.host_view import BAD, MARKS, HostView, undo_part, unknown_changes
 from remediation.report.text import WIDTH, Line
 
+_RESUMED = {"fix-offload", "play", "resume"}
+_LOST_HOSTS = {3, 130}
+"""Exit codes of a run that `resume` continues: hosts were unreachable, or it was interrupted."""
 _RECALLED = {"measurement", "findings", "goal", "change_end"}
 
 
@@ -53,7 +56,7 @@ class PlainScreen:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """The commands that the last line may suggest (``undo``, ``show``)."""
+    """The commands that the last line may suggest (``undo``, ``show``, ``resume``)."""
 
     tasks: frozenset[str] = frozenset()
 
@@ -82,7 +85,7 @@ class Terminal:
         self.started = 0.0
         self.check = False
         self.fleet = False
-        self._run = ""
+        self._run = self._command = ""
         self._named: set[str] = set()
         self._held: dict[str, list[Line]] = {}
         self._warned: dict[str, list[Line]] = {}
@@ -113,7 +116,7 @@ class Terminal:
         """Report what was in flight when the run was interrupted."""
         with self._lock:
             for page in self.pages.values():
-                lines = left_unknown(page)
+                lines = unknown_changes(page)
                 head = [Line("", lead=f"{page.host}")] if lines and self.fleet else []
                 self._screen.write([*head, *lines])
 
@@ -125,6 +128,7 @@ class Terminal:
         self.started = event.time
         self.check = bool(event.data.get("check"))
         self._run = str(event.data.get("run", ""))
+        self._command = str(event.data.get("command", ""))
         hosts = list(event.data.get("hosts") or ())
         self.fleet = len(hosts) > 1
         for host in hosts:
@@ -167,6 +171,8 @@ class Terminal:
             parts.append(gettext("exit {code}", code=code))
         run = str(event.data.get("run") or self._run)
         hints = []
+        if run and "resume" in self._hints.tasks and code in _LOST_HOSTS and self._command in _RESUMED:
+            hints.append(f"{gettext('resume')}: remediate resume {run}")
         if run and "undo" in self._hints.tasks:
             hints += self._undo_hint(run)
         if run and "show" in self._hints.tasks:
@@ -174,7 +180,7 @@ class Terminal:
         summary = Line(" · ".join(parts), style="bad" if code else "good")
         together = "    ".join([summary.text, *hints])
         if len(together) <= WIDTH:
-            return [*lines, Line(together, style=summary.style, verbatim=True)]
+            return [*lines, Line(together, style=summary.style, verbatim=True, narrow="\n".join([summary.text, *hints]))]
         return [*lines, summary, *(Line(hint, lead="  ") for hint in hints)]
 
     def _undo_hint(self, run: str) -> list[str]:
@@ -183,8 +189,7 @@ class Terminal:
         changes = sum(page.changes for page in self.pages.values())
         if not undoable:
             return []
-        part = f" ({gettext('{part} of {count} changes', part=undoable, count=changes)})" if undoable < changes else ""
-        return [f"{gettext('undo')}: remediate undo {run}{part}"]
+        return [f"{gettext('undo')}: remediate undo {run}{undo_part(undoable, changes)}"]
 
     def _counts(self, hosts: Mapping[str, Mapping[str, int]]) -> list[str]:
         pages = [self._page(host) for host in hosts] or list(self.pages.values())

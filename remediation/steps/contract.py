@@ -1,6 +1,6 @@
 """The step contract: a desired state with typed parameters (``docs/extending.md``).
 
-The engine calls `Step.look`, `Step.met` and `Step.plan`, applies **one** change, and observes again until the state is met or
+The engine calls `Step.observe`, `Step.is_met` and `Step.plan`, applies **one** change, and observes again until the state is met or
 `Step.settle` seconds have passed. Check mode, diff mode and verification need no code in the step.
 """
 
@@ -28,7 +28,7 @@ class Step(BaseModel, ABC, Generic[Seen]):
     run); ``deadline`` (seconds for one change, all calls together); ``in_container`` (the state is one of the container that runs
     Ollama: a ladder does not consider the step where there is none).
 
-    For `look`, ``host.context`` has the start of the run if the step is ``once_per_run`` (Unix time by the host's clock), and in check
+    For `observe`, ``host.context`` has the start of the run if the step is ``once_per_run`` (Unix time by the host's clock), and in check
     mode the changes predicted by earlier steps on the host; see `remediation.steps.run_info`.
     """
 
@@ -43,11 +43,11 @@ class Step(BaseModel, ABC, Generic[Seen]):
     in_container: ClassVar[bool] = False
 
     @abstractmethod
-    def look(self, host: Reader) -> Seen:
+    def observe(self, host: Reader) -> Seen:
         """Read what the state depends on. Must not write."""
 
     @abstractmethod
-    def met(self, seen: Seen) -> bool | None:
+    def is_met(self, seen: Seen) -> bool | None:
         """Return whether the state is reached, or None if the observation does not show it (see `probe_step`)."""
 
     @abstractmethod

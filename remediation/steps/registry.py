@@ -19,15 +19,32 @@ GROUP = "remediation.steps"
 
 @cache
 def registry() -> Mapping[str, type[Step[Any]]]:
-    """Return all steps by name, sorted. Raises ValueError if two packages define the same name."""
+    """Return all steps by name, sorted.
+
+    Raises `UsageError` for a package that cannot be loaded, an incomplete step, and a name that two packages define.
+    """
     from importlib.metadata import entry_points
+
+    from remediation.model.errors import UsageError
+    from remediation.model.extensions import load_error
 
     found: dict[str, type[Step[Any]]] = {}
     for entry in entry_points(group=GROUP):
-        for cls in _steps_of(entry.load()):
+        try:
+            classes = list(_steps_of(entry.load()))
+        except Exception as error:  # importing foreign code can raise anything
+            raise load_error(GROUP, entry.name, error) from error
+        for cls in classes:
+            if missing := getattr(cls, "__abstractmethods__", None):
+                raise UsageError(
+                    f"the step {cls.name!r} of {cls.__module__} lacks {', '.join(sorted(missing))}",
+                    next_step="define what docs/extending.md lists, or uninstall the distribution",
+                )
             if found.setdefault(cls.name, cls) is not cls:
-                msg = f"step {cls.name!r} is defined by {found[cls.name].__module__} and {cls.__module__}"
-                raise ValueError(msg)
+                raise UsageError(
+                    f"the step {cls.name!r} is defined by {found[cls.name].__module__} and {cls.__module__}",
+                    next_step="uninstall one of the two distributions",
+                )
     return dict(sorted(found.items()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediation.facets.docker.engine import is_forbidden
+from remediation.facets.ollama.service_log import LINES, fatal_error
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable, NoTarget, Undecided
 from remediation.model.facts import ComposeProject, ModelEntry, Runner, ServiceUnit, Target
@@ -33,7 +34,7 @@ def entry_of(model: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
     return next((entry for entry in entries if same_model(entry.name, model)), None)
 
 
-def wanted_model(given: str | None, host: Reader) -> str:
+def resolve_model(given: str | None, host: Reader) -> str:
     """Return `given`, else the target's model. Raises `Undecided` with the candidates if there is none."""
     if given:
         return given
@@ -95,11 +96,13 @@ def _nothing_there(host: Reader) -> None:
         lacks.append(error.message)
     unit = _stopped_unit(host)
     if unit is not None:
-        raise NoTarget(
-            f"the service {unit.short} of {host.name} is {unit.state or 'stopped'}, and no other Ollama answers",
-            host=host.name,
-            next_step=f"sudo systemctl start {unit.short}; if it does not stay up: journalctl -u {unit.short} -n 50",
-        )
+        last = _fatal_error(host)
+        stopped = f"the service {unit.short} of {host.name} is {unit.state or 'stopped'}, and no other Ollama answers"
+        cure = f"sudo systemctl start {unit.short}; if it does not stay up: journalctl -u {unit.short} -n 50"
+        if last:
+            stopped = f"{stopped}; its log ends with: {last}"
+            cure = f"remove the cause of that error, then: {cure}"
+        raise NoTarget(stopped, host=host.name, next_step=cure)
     raise NoTarget(
         f"nothing on {host.name} serves a model: {', '.join(lacks)}",
         host=host.name,
@@ -114,6 +117,15 @@ def _stopped_unit(host: Reader) -> ServiceUnit | None:
     except HostError:
         return None
     return unit if unit is not None and not unit.pid else None
+
+
+def _fatal_error(host: Reader) -> str:
+    """Return the error with which the native server ended, or "" if its log does not end with one."""
+    try:
+        found = fatal_error(host.ollama.log(tail=LINES))
+    except HostError:
+        return ""
+    return found[1] if found is not None else ""
 
 
 def served_natively(host: Reader) -> bool:
@@ -143,7 +155,7 @@ def _not_here(host: Reader) -> NotApplicable:
     return NotApplicable(NO_CONTAINER, host=host.name)
 
 
-def wanted_container(given: str | None, host: Reader) -> str:
+def resolve_container(given: str | None, host: Reader) -> str:
     """Return `given`, else the target's container.
 
     Raises `NotApplicable` if Ollama runs without a container, and `CallFailed` if none is found.
@@ -163,7 +175,7 @@ def wanted_container(given: str | None, host: Reader) -> str:
     )
 
 
-def wanted_project(host: Reader) -> ComposeProject:
+def resolve_project(host: Reader) -> ComposeProject:
     """Return the Compose project of the target.
 
     Raises `NotApplicable` if Ollama runs without Compose, and `CallFailed` if no project is found.

@@ -82,11 +82,11 @@ def _open(value: object) -> object:
     return [revealed(item) for item in value] if isinstance(value, (list, tuple)) and holds_secret(value) else revealed(value)
 
 
-def veiled(result: Any) -> Any:
+def as_secret(result: Any) -> Any:
     """Return the result of processing a secret; its texts are secret again."""
     if isinstance(result, str):
         return Secret(result)
-    return [veiled(item) for item in result] if isinstance(result, (list, tuple, GeneratorType)) else result
+    return [as_secret(item) for item in result] if isinstance(result, (list, tuple, GeneratorType)) else result
 
 
 def _missing(name: str, values: Iterable[Any]) -> Undefined | None:
@@ -119,7 +119,7 @@ def hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         if values[first:]:
             check_filter(name, tuple(map(_open, values[first:])), named)
         if any(map(holds_secret, chain(values, named.values()))):
-            return veiled(plainly(function, values, named))
+            return as_secret(plainly(function, values, named))
         result = function(*values, **named)
         if isinstance(result, Iterator):
             result = list(islice(result, MOST + 1))  # `map(...) | last` needs a list
@@ -358,7 +358,7 @@ class Environment(ImmutableSandboxedEnvironment):
         if attribute.startswith(("_", "format")) or not hasattr(str, attribute):
             return self.undefined(obj=secret, name=attribute)
         method = getattr(secret.reveal(), attribute)
-        return lambda *values, **named: veiled(plainly(method, values, named))
+        return lambda *values, **named: as_secret(plainly(method, values, named))
 
 
 ENVIRONMENT = Environment()

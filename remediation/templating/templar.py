@@ -202,10 +202,10 @@ def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: o
     except RecursionError:
         raise TemplateError(f"{_shown(text)} refers to itself", place=place) from None
     except Exception as error:  # noqa: BLE001 - filters and operators in the user's expression can raise anything
-        raise TemplateError(f"{_said(error)} in {_shown(text)}", place=place) from None
+        raise TemplateError(f"{_error_text(error)} in {_shown(text)}", place=place) from None
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """Return an exception of an expression in words; the classes of Python say nothing to the author of a playbook."""
     if isinstance(error, ZeroDivisionError):
         return "division by zero"

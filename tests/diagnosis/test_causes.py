@@ -12,6 +12,7 @@ from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.load import load_evidence, of_incident
 from remediation.diagnosis.readers.reading import read_evidence
+from remediation.model.facts import Manager, ServiceUnit, Serving
 from remediation.model.finding import Cause, Diagnosis
 from remediation.model.text.yaml_limits import FASTEST
 
@@ -247,3 +248,18 @@ def test_a_card_that_discovery_keeps_speaks_against_missing_libraries() -> None:
     pieces = [{"kind": "server_log", "text": _LOADED.replace("33/33", "0/33")}, {"kind": "nvidia_smi", "text": smi}]
     found = diagnose(of_incident({"ollama_version": "0.13.5", "platform": "linux", "evidence": pieces}))
     assert found.confidence(Cause.WRONG_LIBRARY_OR_MISSING_RUNNER) < 0.5, found.findings
+
+
+@pytest.mark.parametrize(
+    "error", ["", "Error: listen tcp 127.0.0.1:11434: bind: address already in use"], ids=["stopped", "port taken"]
+)
+def test_a_server_that_has_ended_is_not_healthy_by_its_log(error: str) -> None:
+    unit = ServiceUnit("ollama.service", "inactive", None, "/etc/systemd/system/ollama.service")
+    pieces = (Piece("server_log", f"{_LOADED}{error}\n", "server.log"),)
+    stopped = Evidence(platform="linux", pieces=pieces, collected_at=1.0, serving=Serving(Manager.SYSTEMD, unit.name, unit=unit))
+    (first, *others) = diagnose(stopped).findings
+    assert (first.mechanism, [one for one in others if one.cause.is_health]) == ("unit-stopped", [])
+    assert first.because == f"the service ollama is inactive{f'; its log ends with: {error}' if error else ''}"
+    assert [quote.text for quote in first.quotes if quote.where.startswith("server.log")] == ([error] if error else [])
+    answering = Evidence(platform="linux", pieces=pieces, collected_at=1.0, ollama_version="0.13.5", runners=())
+    assert diagnose(answering).findings[0].cause.is_health

@@ -28,11 +28,11 @@ class FileSays(Step[str | None]):
     path: str = param("which file")
     text: str = param("what it holds")
 
-    def look(self, host: Reader) -> str | None:
+    def observe(self, host: Reader) -> str | None:
         content = host.files.read(self.path)
         return None if content is None else content.decode()
 
-    def met(self, seen: str | None) -> bool:
+    def is_met(self, seen: str | None) -> bool:
         return seen == self.text
 
     def plan(self, seen: str | None) -> Iterator[Change]:
@@ -59,10 +59,10 @@ class ProgramsClosed(Step[Sequence[Process]]):
 
     names: tuple[str, ...] = param("which programs")
 
-    def look(self, host: Reader) -> Sequence[Process]:
+    def observe(self, host: Reader) -> Sequence[Process]:
         return [process for process in host.processes.list() if process.program in self.names]
 
-    def met(self, seen: Sequence[Process]) -> bool:
+    def is_met(self, seen: Sequence[Process]) -> bool:
         return not seen
 
     def plan(self, seen: Sequence[Process]) -> Iterator[Change]:
@@ -87,10 +87,10 @@ class Preloaded(Step[Sequence[Runner]]):
 
     model: str = param("which model")
 
-    def look(self, host: Reader) -> Sequence[Runner]:
+    def observe(self, host: Reader) -> Sequence[Runner]:
         return [runner for runner in host.ollama.running() if runner.model == self.model]
 
-    def met(self, seen: Sequence[Runner]) -> bool:
+    def is_met(self, seen: Sequence[Runner]) -> bool:
         return bool(seen)
 
     def plan(self, seen: Sequence[Runner]) -> Iterator[Change]:
@@ -107,10 +107,10 @@ class WholeOnGpu(Step[Runner | None]):
 
     model: str = param("which model")
 
-    def look(self, host: Reader) -> Runner | None:
+    def observe(self, host: Reader) -> Runner | None:
         return next((runner for runner in host.ollama.running() if runner.model == self.model), None)
 
-    def met(self, seen: Runner | None) -> bool | None:
+    def is_met(self, seen: Runner | None) -> bool | None:
         return None if seen is None else seen.size_vram == seen.size
 
     def plan(self, seen: Runner | None) -> Iterator[Change]:
@@ -137,10 +137,10 @@ class Reloaded(Step[Runner | None]):
     model: str = param("which model")
     predicts: tuple[int, int] | None = param("the layers that it foresees", default=None)
 
-    def look(self, host: Reader) -> Runner | None:
+    def observe(self, host: Reader) -> Runner | None:
         return next((runner for runner in host.ollama.running() if runner.model == self.model), None)
 
-    def met(self, seen: Runner | None) -> bool:
+    def is_met(self, seen: Runner | None) -> bool:
         return seen is not None and seen.size_vram == seen.size
 
     def values(self, seen: Runner | None) -> dict[str, Any]:
@@ -164,12 +164,12 @@ class Fitted(Step[tuple[Runner | None, int]]):
 
     model: str = param("which model")
 
-    def look(self, host: Reader) -> tuple[Runner | None, int]:
+    def observe(self, host: Reader) -> tuple[Runner | None, int]:
         runner = next((runner for runner in host.ollama.running() if runner.model == self.model), None)
         room = host.gpu.use().free + (runner.size_vram if runner else 0)
         return runner, min(LAYERS, room // (WEIGHTS // LAYERS))
 
-    def met(self, seen: tuple[Runner | None, int]) -> bool:
+    def is_met(self, seen: tuple[Runner | None, int]) -> bool:
         runner, fits = seen
         return runner is not None and runner.size_vram >= (WEIGHTS if fits == LAYERS else fits * (WEIGHTS // LAYERS))
 
@@ -191,17 +191,17 @@ class Restarted(Step[tuple[Container, float]]):
 
     container: str = param("which container")
 
-    def look(self, host: Reader) -> tuple[Container, float]:
+    def observe(self, host: Reader) -> tuple[Container, float]:
         found = host.engine.inspect(self.container)
         assert found is not None
         return found, run_started(host)
 
-    def met(self, seen: tuple[Container, float]) -> bool:
+    def is_met(self, seen: tuple[Container, float]) -> bool:
         found, since = seen
         return datetime.fromisoformat(found.started_at.replace("Z", "+00:00")).timestamp() >= since
 
     def plan(self, seen: tuple[Container, float]) -> Iterator[Change]:
-        if not self.met(seen):
+        if not self.is_met(seen):
             yield Change(f"restart {self.container}", subject=self.container)
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -214,10 +214,10 @@ class ModelDeleted(Step[bool]):
 
     model: str = param("which model")
 
-    def look(self, host: Reader) -> bool:
+    def observe(self, host: Reader) -> bool:
         return any(runner.model == self.model for runner in host.ollama.running())
 
-    def met(self, seen: bool) -> bool:
+    def is_met(self, seen: bool) -> bool:
         return not seen
 
     def plan(self, seen: bool) -> Iterator[Change]:
@@ -232,10 +232,10 @@ class ModelDeleted(Step[bool]):
 class Absent(Step[None]):
     """Something that hosts of this kind do not have."""
 
-    def look(self, host: Reader) -> None:
+    def observe(self, host: Reader) -> None:
         raise NotApplicable("no such thing on this kind of host", host=host.name)
 
-    def met(self, seen: None) -> bool:
+    def is_met(self, seen: None) -> bool:
         return False
 
     def plan(self, seen: None) -> Iterator[Change]:

@@ -23,7 +23,7 @@ from remediation.facets.snapshot import Snapshot
 
 
 class Answering:
-    """Answers by program and arguments, URL, path, or name of the probe; `asked` keeps every exchange."""
+    """Answers by program and arguments, URL (a function gets the body), path, or name of the probe; `asked` keeps every exchange."""
 
     def __init__(
         self, *, platform: str = "posix", runs: Callable[[tuple[str, ...]], Completed | None] = lambda _: None,
@@ -50,7 +50,8 @@ class Answering:
         if isinstance(call, Http):
             if call.url not in self._http:
                 return Failed("refused", f"nothing listens at {call.url}")
-            return HttpReply(200, json.dumps(self._http[call.url]).encode())
+            found = self._http[call.url]
+            return HttpReply(200, json.dumps(found(call.body) if callable(found) else found).encode())
         if isinstance(call, ReadFile):
             return FileContent(self._files.get(call.path, b""), missing=call.path not in self._files)
         if isinstance(call, Probe) and call.name in self._probes:

@@ -109,8 +109,8 @@ def test_what_an_exception_was_about_is_one_short_line() -> None:
 class Reading:
     """A reader that passes on a part of an answer unchanged, as many do."""
 
-    def __init__(self, look: Snapshot, answer: Any) -> None:
-        self._snapshot, self._answer = look, answer
+    def __init__(self, snapshot: Snapshot, answer: Any) -> None:
+        self._snapshot, self._answer = snapshot, answer
 
     def named(self) -> Inner:
         return Inner(self._answer)

@@ -18,7 +18,8 @@ import pytest
 from remediation.connections.calls import Call, Completed, Failed, Http, HttpReply, Reply, Run
 from remediation.connections.posix.local import LocalConnection
 from remediation.facets.ollama import client as ollama
-from remediation.facets.ollama.client import NoLogs, OllamaByHttp
+from remediation.facets.ollama.client import NoLogs, OllamaByHttp, same_name
+from remediation.facets.ollama.service_log import fatal_error
 from remediation.facets.silence import BRIEF, LASTS, REMEMBERED, Silence
 from remediation.facets.snapshot import Snapshot
 from remediation.facets.target import NATIVE, Finder, address_in_log
@@ -69,16 +70,16 @@ def reads(url: str) -> list[Http]:
 
 def test_one_deadline_holds_for_all_requests_of_a_look(silent: Silent) -> None:
     hints: dict[str, Any] = {}
-    look = Snapshot(lambda: LocalConnection("box"), hints=hints)
-    replies = look.ask(*reads(silent.url), Http("GET", f"{silent.url}/api/show", timeout=SHORT))
+    snapshot = Snapshot(lambda: LocalConnection("box"), hints=hints)
+    replies = snapshot.fetch(*reads(silent.url), Http("GET", f"{silent.url}/api/show", timeout=SHORT))
     assert [reply.kind for reply in replies if isinstance(reply, Failed)] == ["timeout"] * 4
     assert len(silent.accepted) == 1
-    look.ask(Http("GET", f"{silent.url}/api/other", timeout=SHORT))
+    snapshot.fetch(Http("GET", f"{silent.url}/api/other", timeout=SHORT))
     assert len(silent.accepted) == 1
-    Snapshot(lambda: LocalConnection("box"), hints=hints).ask(*reads(silent.url))
-    assert len(silent.accepted) == 1, "the look that follows at once knows it"
-    look.forget()
-    look.ask(*reads(silent.url))
+    Snapshot(lambda: LocalConnection("box"), hints=hints).fetch(*reads(silent.url))
+    assert len(silent.accepted) == 1, "the snapshot that follows at once knows it"
+    snapshot.invalidate()
+    snapshot.fetch(*reads(silent.url))
     assert len(silent.accepted) == 2, "after a change the server gets a request again"
 
 
@@ -105,24 +106,24 @@ class Turning:
 
 def test_a_server_that_has_answered_gets_all_requests_at_once() -> None:
     connection, hints = Turning(), dict[str, Any]()
-    Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
-    Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE), Run(("x",)))
+    Snapshot(lambda: connection, hints=hints).fetch(*reads(NATIVE), Run(("x",)))
+    Snapshot(lambda: connection, hints=hints).fetch(*reads(NATIVE), Run(("x",)))
     assert connection.asked == [("version", "run"), ("ps", "tags"), ("version", "ps", "tags", "run")]
     connection.answers = False
-    Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE))
+    Snapshot(lambda: connection, hints=hints).fetch(*reads(NATIVE))
     connection.answers = True
     hints["hangs"].clear()
-    Snapshot(lambda: connection, hints=hints).ask(*reads(NATIVE))
+    Snapshot(lambda: connection, hints=hints).fetch(*reads(NATIVE))
     assert connection.asked[4:] == [("version",), ("ps", "tags")], "what fell silent is no longer trusted to answer"
 
 
 def test_what_is_sent_ahead_waits_for_the_first_answer_in_the_next_exchange() -> None:
     connection = Turning()
-    look = Snapshot(lambda: connection)
-    look.ahead(*reads(NATIVE), Run(("x",)))
-    look.ask(Run(("y",)))
+    snapshot = Snapshot(lambda: connection)
+    snapshot.prefetch(*reads(NATIVE), Run(("x",)))
+    snapshot.fetch(Run(("y",)))
     assert connection.asked == [("version", "run"), ("run", "ps", "tags")]
-    look.ask(*reads(NATIVE))
+    snapshot.fetch(*reads(NATIVE))
     assert connection.round_trips == 2
 
 
@@ -149,14 +150,14 @@ def test_what_hung_has_its_full_deadline_once(call: Run | Http) -> None:
     full = call.timeout
 
     def ask(other: Call = call) -> Reply:
-        look = Snapshot(lambda: connection, hints=hints)
-        look._silence = Silence(hints, lambda: time)
-        return look.ask(other)[0]
+        snapshot = Snapshot(lambda: connection, hints=hints)
+        snapshot._silence = Silence(hints, lambda: time)
+        return snapshot.fetch(other)[0]
 
     first = ask()
     time += LASTS / 2
     assert ask() == first
-    assert connection.deadlines == [full], "a look that follows at once does not ask"
+    assert connection.deadlines == [full], "a snapshot that follows at once does not ask"
     time += LASTS
     assert ask() == first, "the reply that is used is the one that was waited for longest"
     assert connection.deadlines == [full, BRIEF]
@@ -174,10 +175,10 @@ def test_what_hung_has_its_full_deadline_once(call: Run | Http) -> None:
 
 def test_a_change_that_was_not_answered_leaves_little_patience_and_no_verdict() -> None:
     connection, hints = Hanging(), dict[str, Any]()
-    look = Snapshot(lambda: connection, hints=hints, changing=True)
-    look.write(Http("POST", f"{NATIVE}/api/generate", {}, timeout=60.0, writes=True))
+    snapshot = Snapshot(lambda: connection, hints=hints, changing=True)
+    snapshot.write(Http("POST", f"{NATIVE}/api/generate", {}, timeout=60.0, writes=True))
     connection.answers = True
-    assert isinstance(look.ask(Http("GET", f"{NATIVE}/api/ps", timeout=10.0))[0], HttpReply)
+    assert isinstance(snapshot.fetch(Http("GET", f"{NATIVE}/api/ps", timeout=10.0))[0], HttpReply)
     assert connection.deadlines == [60.0, BRIEF]
 
 
@@ -191,9 +192,9 @@ def test_one_exchange_waits_once_for_a_server_that_hangs(silent: Silent) -> None
 def test_requests_that_write_are_never_answered_from_memory() -> None:
     connection, hints = Turning(), dict[str, Any]()
     connection.answers = False
-    look = Snapshot(lambda: connection, hints=hints)
-    look.ask(reads(NATIVE)[0])
-    look.write(Http("POST", f"{NATIVE}/api/generate", {}, writes=True))
+    snapshot = Snapshot(lambda: connection, hints=hints)
+    snapshot.fetch(reads(NATIVE)[0])
+    snapshot.write(Http("POST", f"{NATIVE}/api/generate", {}, writes=True))
     assert connection.asked[-1] == ("generate",)
 
 
@@ -246,6 +247,28 @@ def test_a_proxy_without_a_server_is_named_as_one(status: int) -> None:
     assert target.endpoint is not None
     with pytest.raises(CallFailed, match=rf"a proxy answers at .*, but the server behind it does not \(HTTP {status}\)"):
         OllamaByHttp(connection.look(), lambda: target, NoLogs()).version()
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "cure"),
+    [
+        ("https://gpu:8443", "GET …: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", "let the host trust the certificate of gpu:8443"),
+        ("https://gpu:8443", "curl: (60) SSL certificate problem: unable to get local issuer certificate", "let the host trust the certificate of gpu:8443"),
+        ("https://gpu:8443", "Could not establish trust relationship for the SSL/TLS secure channel.", "let the host trust the certificate of gpu:8443"),
+        ("https://gpu:8443", "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "set endpoint: http://gpu:8443"),
+        ("http://gpu:8443", "GET …: [Errno 104] Connection reset by peer", "set endpoint: https://gpu:8443"),
+        ("http://gpu:8443", "nothing listens at gpu:8443", "start Ollama, or set its address"),
+    ],
+)  # fmt: skip
+def test_a_connection_that_fails_for_tls_says_what_to_do_about_it(url: str, said: str, cure: str) -> None:
+    class Failing(Answering):
+        def _one(self, call: Call) -> Reply:
+            return Failed("error", said) if isinstance(call, Http) else super()._one(call)
+
+    client = OllamaByHttp(Failing().look(), lambda: Target(endpoint=Found(url, "the variable endpoint")), NoLogs())
+    with pytest.raises(CallFailed) as raised:
+        client.version()
+    assert cure in raised.value.next_step
 
 
 LOG = 'time=x level=INFO source=routes.go:1607 msg="Listening on {} (version 0.13.5)"\n'
@@ -326,3 +349,25 @@ def test_a_server_that_hangs_is_what_a_diagnosis_says_first(silent: Silent) -> N
     assert because.endswith(f"Ollama at {silent.url} accepts connections but does not answer (10 s)")
     assert "systemctl restart ollama" in cure
     assert ollama.PATIENCE <= 10
+
+
+@pytest.mark.parametrize(("log", "error"), [
+    ("a\nError: mkdir /data: no such file or directory\n\n", (2, "Error: mkdir /data: no such file or directory")),
+    ("Error: listen tcp: bind: address already in use\ntime=x msg=again\n", None),
+    ("", None),
+])  # fmt: skip
+def test_the_error_with_which_a_server_ended_is_the_last_line_of_its_log(log: str, error: tuple[int, str] | None) -> None:
+    assert fatal_error(log) == error
+
+
+@pytest.mark.parametrize(
+    ("loaded", "wanted", "same"),
+    [
+        ("plain:latest", "PLAIN", True),
+        ("plain:latest", "Plain:Latest", True),
+        ("plain", "plain:latest", True),
+        ("plain:1", "plain", False),
+    ],
+)
+def test_names_of_models_are_compared_as_the_server_does(loaded: str, wanted: str, same: bool) -> None:
+    assert same_name(loaded, wanted) is same

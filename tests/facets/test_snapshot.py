@@ -22,12 +22,12 @@ def done(argv: tuple[str, ...]) -> Completed | None:
 def test_known_replies_are_reused_and_the_rest_goes_together() -> None:
     connection = Answering(runs=done)
     look = connection.look()
-    look.ask(HOSTNAME)
-    first, second = look.ask(HOSTNAME, DATE)
+    look.fetch(HOSTNAME)
+    first, second = look.fetch(HOSTNAME, DATE)
     assert [first.text, second.text] == ["hostname\n", "date\n"]  # type: ignore[union-attr]
     assert connection.asked == [(HOSTNAME,), (DATE,)]
-    assert look.knows(DATE)
-    assert not look.knows(Run(("date",), cwd="/"))
+    assert look.has_reply(DATE)
+    assert not look.has_reply(Run(("date",), cwd="/"))
 
 
 @pytest.mark.parametrize(
@@ -36,40 +36,40 @@ def test_known_replies_are_reused_and_the_rest_goes_together() -> None:
 )
 def test_calls_that_differ_in_anything_are_different(other: Run) -> None:
     connection = Answering(runs=done)
-    connection.look().ask(HOSTNAME, other)
+    connection.look().fetch(HOSTNAME, other)
     assert connection.asked == [(HOSTNAME, other)]
 
 
 def test_a_write_is_marked_sent_alone_and_makes_everything_unknown() -> None:
     connection = Answering(runs=done)
     look = connection.look()
-    look.ask(HOSTNAME)
-    look.once("x", lambda: 1)
+    look.fetch(HOSTNAME)
+    look.memoize("x", lambda: 1)
     look.write(DATE)
     assert connection.asked[-1] == (Run(("date",), writes=True),)
-    assert not look.knows(HOSTNAME)
-    assert look.once("x", lambda: 2) == 2
+    assert not look.has_reply(HOSTNAME)
+    assert look.memoize("x", lambda: 2) == 2
 
 
 def test_a_writers_look_keeps_nothing_once_it_has_written() -> None:
     connection = Answering(runs=done)
     look = connection.look(changing=True)
-    look.ask(HOSTNAME)
-    look.ask(HOSTNAME)
+    look.fetch(HOSTNAME)
+    look.fetch(HOSTNAME)
     assert connection.round_trips == 1
     look.write(DATE)
-    look.ask(HOSTNAME)
-    look.ask(HOSTNAME)
+    look.fetch(HOSTNAME)
+    look.fetch(HOSTNAME)
     assert connection.round_trips == 4
-    assert [look.once("x", lambda value=value: value) for value in (1, 2)] == [1, 2]  # type: ignore[misc]
+    assert [look.memoize("x", lambda value=value: value) for value in (1, 2)] == [1, 2]  # type: ignore[misc]
 
 
 def test_the_second_look_for_a_purpose_sends_all_calls_of_the_first_at_once() -> None:
     connection, hints = Answering(runs=done), dict[str, Any]()
     for _ in range(2):
         look = connection.look(hints=hints, purpose="vram.free")
-        look.ask(HOSTNAME)
-        look.ask(DATE)
+        look.fetch(HOSTNAME)
+        look.fetch(DATE)
     assert connection.asked == [(HOSTNAME,), (DATE,), (HOSTNAME, DATE)]
 
 
@@ -78,16 +78,16 @@ def test_what_a_look_no_longer_asks_is_not_foreseen_a_third_time() -> None:
     for calls in ((HOSTNAME, DATE), (HOSTNAME,), (HOSTNAME,)):
         look = connection.look(hints=hints, purpose="vram.free")
         for call in calls:
-            look.ask(call)
+            look.fetch(call)
     assert connection.asked[2:] == [(HOSTNAME, DATE), (HOSTNAME,)]
 
 
 def test_a_purpose_that_is_new_goes_by_the_latest_look_that_began_alike() -> None:
     connection, hints = Answering(runs=done), dict[str, Any]()
-    connection.look(hints=hints, purpose="first").ask(HOSTNAME, DATE)
-    connection.look(hints=hints, purpose="alike").ask(HOSTNAME)
-    connection.look(hints=hints, purpose="other").ask(Run(("uptime",)))
-    connection.look(hints=hints).ask(HOSTNAME)
+    connection.look(hints=hints, purpose="first").fetch(HOSTNAME, DATE)
+    connection.look(hints=hints, purpose="alike").fetch(HOSTNAME)
+    connection.look(hints=hints, purpose="other").fetch(Run(("uptime",)))
+    connection.look(hints=hints).fetch(HOSTNAME)
     assert connection.asked == [(HOSTNAME, DATE), (HOSTNAME, DATE), (Run(("uptime",)),), (HOSTNAME,)]
 
 
@@ -106,32 +106,32 @@ def test_a_purpose_that_is_new_goes_by_the_latest_look_that_began_alike() -> Non
 def test_what_may_take_long_is_sent_only_when_it_is_needed(expensive: Call, purpose: str) -> None:
     connection, hints = Answering(runs=done), dict[str, Any]()
     first = connection.look(hints=hints, purpose="model.repulled")
-    first.ask(HOSTNAME)
-    first.ask(expensive)
-    first.ask(DATE)
+    first.fetch(HOSTNAME)
+    first.fetch(expensive)
+    first.fetch(DATE)
     second = connection.look(hints=hints, purpose=purpose)
-    second.ask(HOSTNAME)
+    second.fetch(HOSTNAME)
     assert connection.asked[3:] == [(HOSTNAME, DATE)]
-    second.ask(expensive)
+    second.fetch(expensive)
     assert connection.asked[4:] == [(expensive,)]
     connection.look(hints=hints).preload(HOSTNAME, expensive)
-    connection.look(hints=hints, purpose="third").ask(HOSTNAME)
+    connection.look(hints=hints, purpose="third").fetch(HOSTNAME)
     assert connection.asked[5:] == [(HOSTNAME,)]
 
 
 def test_a_purpose_that_is_new_goes_by_what_was_foreseen_before_it_goes_by_others() -> None:
     connection, hints = Answering(runs=done), dict[str, Any]()
-    connection.look(hints=hints, purpose="first").ask(HOSTNAME, Run(("uptime",)))
+    connection.look(hints=hints, purpose="first").fetch(HOSTNAME, Run(("uptime",)))
     connection.look(hints=hints, purpose="first").preload(HOSTNAME, DATE)
-    connection.look(hints=hints, purpose="second").ask(HOSTNAME)
+    connection.look(hints=hints, purpose="second").fetch(HOSTNAME)
     assert connection.asked[-1] == (HOSTNAME, DATE)
 
 
 def test_a_prefetched_call_that_fails_fails_only_for_its_reader() -> None:
     hints = dict[str, Any]()
     first = Answering(runs=done).look(hints=hints, purpose="x")
-    first.ask(HOSTNAME)
-    first.ask(DATE)
+    first.fetch(HOSTNAME)
+    first.fetch(DATE)
     look = Answering(runs=lambda argv: done(argv) if argv == HOSTNAME.argv else None).look(hints=hints, purpose="x")
     assert look.run(HOSTNAME, "asking").rc == 0
     with pytest.raises(CallFailed, match="there is no date"):
@@ -141,9 +141,9 @@ def test_a_prefetched_call_that_fails_fails_only_for_its_reader() -> None:
 def test_two_purposes_may_share_one_look() -> None:
     connection = Answering(runs=done)
     look = connection.look()
-    look.ask(HOSTNAME)
-    look.also("x").ask(HOSTNAME, DATE)
-    look.ask(DATE)
+    look.fetch(HOSTNAME)
+    look.fork("x").fetch(HOSTNAME, DATE)
+    look.fetch(DATE)
     assert connection.asked == [(HOSTNAME,), (DATE,)]
 
 
@@ -151,10 +151,10 @@ def test_what_a_shared_look_lacks_for_a_purpose_is_read_at_once() -> None:
     connection, hints, uptime = Answering(runs=done), dict[str, Any](), Run(("uptime",))
     for _ in range(2):
         look = connection.look(hints=hints)
-        look.ask(HOSTNAME)
+        look.fetch(HOSTNAME)
         for call in (HOSTNAME, DATE, uptime):
-            look = look.also("x") if call is HOSTNAME else look
-            look.ask(call)
+            look = look.fork("x") if call is HOSTNAME else look
+            look.fetch(call)
     assert connection.asked[3:] == [(HOSTNAME,), (DATE, uptime)]
 
 
@@ -168,7 +168,7 @@ def test_a_call_that_failed_fails_again_without_being_sent() -> None:
     look = Answering().look()
     for _ in range(2):
         with pytest.raises(CallFailed, match="no"):
-            look.once("x", broken)
+            look.memoize("x", broken)
     assert len(calls) == 1
 
 
@@ -222,3 +222,18 @@ def test_an_attempt_is_none_where_the_host_refused_and_passes_what_is_lost() -> 
     assert attempt(lambda: Failing("refused").look().run(HOSTNAME, "asking")) is None
     with pytest.raises(OutcomeUnknown):
         attempt(lambda: Failing("uncertain").look().run(Run(("x",), writes=True), "asking"))
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "cure"),
+    [
+        ("cat: write error: No space left on device", "/etc/a/b.conf", "free space on the disk of /etc/a"),
+        ("There is not enough space on the disk.", "C:\\a\\b.yml", "free space on the disk of C:\\a "),
+        ("mktemp: failed to create directory: Read-only file system", "/etc/b.conf", "the file system of /etc is read-only"),
+        ("Permission denied", "/etc/b.conf", "check the folder and the login's rights to it"),
+    ],
+)
+def test_a_file_that_cannot_be_written_says_what_to_do(said: str, path: str, cure: str) -> None:
+    with pytest.raises(CallFailed, match=r"writing .* failed") as raised:
+        Answering().look().raise_for_file(Failed("error", said), path)
+    assert raised.value.next_step.startswith(cure)

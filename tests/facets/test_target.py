@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from remediation.connections.calls import Completed, Http
 from remediation.facets.docker.engine import CommandEngine
 from remediation.facets.host_info import HostInfo
 from remediation.facets.target import NATIVE, Finder
@@ -141,6 +142,59 @@ def test_the_only_stored_model_is_chosen_and_of_several_loaded_none() -> None:
     assert (several.model, several.candidates) == (None, ("a:1", "b:1"))
 
 
+ONE, TWO = "1" * 64, "2" * 64
+STARTED = 'time=T level=INFO source=routes.go:1 msg="Listening on 127.0.0.1:11434 (version 0.13.5)"\n'
+
+
+def load(digest: str, engine: str = "") -> str:
+    return f'time=T msg="starting runner" cmd="/usr/bin/ollama runner {engine}--model /m/blobs/sha256-{digest} --port 4"\n'
+
+
+@pytest.mark.parametrize(
+    ("log", "model", "candidates"),
+    [
+        (STARTED + load(ONE) + STARTED, "a:1", ()),
+        (STARTED + load(TWO) + STARTED + load(ONE, "--ollama-engine ") + load(ONE) + STARTED, "a:1", ()),
+        (STARTED + load(TWO) + STARTED, None, ("b:1", "copy:1")),
+        (STARTED + load(ONE) + load(TWO) + STARTED, None, ("a:1", "b:1", "copy:1")),
+        (STARTED + load("3" * 64), None, ("a:1", "b:1", "copy:1")),
+        (STARTED, None, ("a:1", "b:1", "copy:1")),
+        ("", None, ("a:1", "b:1", "copy:1")),
+    ],
+    ids=[
+        "one before the restart",
+        "the last server that loaded any",
+        "two names of a file",
+        "two at once",
+        "gone",
+        "none",
+        "no log",
+    ],
+)
+@pytest.mark.parametrize("boxed", [False, True], ids=["native", "container"])
+def test_without_a_loaded_model_the_one_in_the_log_is_meant(
+    log: str, model: str | None, candidates: tuple[str, ...], *, boxed: bool
+) -> None:
+    files = {"a:1": ONE, "b:1": TWO, "copy:1": TWO}
+    http = {
+        **server(stored=tuple(files)),
+        f"{NATIVE}/api/show": lambda body: {
+            "modelfile": f"# FROM a:1\n\nFROM /m/blobs/sha256-{files[body['model']]}\nTEMPLATE x\n"
+        },
+    }
+    engine = docker([box("ollama", port="11434")] if boxed else [])
+    journal = Completed(0, log.encode(), b"")
+    connection = Answering(runs=lambda argv: journal if argv[0] == "journalctl" else engine(argv), http=http)
+    look, logs = connection.look(), (lambda _: log)
+    docker_engine = CommandEngine(look, {})
+    target = Finder(look, {}, docker_engine.containers, docker_engine.first_calls, logs=logs).find()
+    assert (model_of(target), target.candidates) == (model, candidates)
+    assert target.model is None or target.model.source == "was loaded last (the server's log)"
+    again = Finder(connection.look(), {}, docker_engine.containers, docker_engine.first_calls, history=False, logs=logs).find()
+    assert again.model is None
+    assert f"{NATIVE}/api/show" not in {call.url for call in connection.asked[-1] if isinstance(call, Http)}
+
+
 def test_who_depends_on_the_service_is_the_application_and_of_two_none() -> None:
     def user(name: str) -> dict[str, Any]:
         return box(
@@ -221,9 +275,9 @@ def test_dotenv_that_names_another_model_than_before_changes_the_target_and_one_
 
 def test_a_resumed_run_goes_on_with_the_target_of_its_first_process() -> None:
     kept = place()
-    kept.take_up({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
+    kept.restore_found({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
     assert model_of(kept.remember(find(http=server(stored=("mistral:7b", "phi3:3.8b"))))) == "mistral:7b"
     named = place(model="phi3:3.8b")
-    named.take_up({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
+    named.restore_found({"model": Found("mistral:7b", "is loaded (/api/ps)")}, ())
     found = find(http=server(stored=("mistral:7b", "phi3:3.8b")), variables=named.variables)
     assert model_of(named.remember(found)) == "phi3:3.8b"

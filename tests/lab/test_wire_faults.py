@@ -193,6 +193,8 @@ def test_a_fault_is_put_into_a_running_lab_and_taken_out(lab: control.Lab) -> No
         control.wire(first.name, "worse", lab.folder)
     with pytest.raises(UsageError, match="no host"):
         control.wire("unknown", "busy", lab.folder)
+    with pytest.raises(UsageError, match=r"no fault 'driver-old' in the world docker-desktop; did you mean 'driver-too-old'\?\n"):
+        control.fault(first.name, "driver-old", lab.folder)
 
 
 def test_a_write_whose_answer_is_lost_has_happened_once(lab: control.Lab) -> None:

@@ -58,8 +58,8 @@ def looking_writes_nothing(call: StepCall, example: Example, steps: Steps) -> No
     for world in example.hosts():
         before = _state(world)
         with world.only_looking():
-            seen = step.look(_reader(world))
-            state = step.met(seen)
+            seen = step.observe(_reader(world))
+            state = step.is_met(seen)
             changes = list(step.plan(seen))
             step.describe(seen)
             step.values(seen)
@@ -75,12 +75,12 @@ def planning_looks_at_nothing(call: StepCall, example: Example, steps: Steps) ->
     """A plan follows from what was seen alone: it asks the host nothing, and is the same each time."""
     step = build(call, steps)
     for world in example.hosts():
-        seen = step.look(_reader(world))
+        seen = step.observe(_reader(world))
         looks = world.looks
         plans = [list(step.plan(seen)) for _ in range(3)]
         _require(world.looks == looks, f"{call.step}: plan looks at the host")
         _require(plans[0] == plans[1] == plans[2], f"{call.step}: plan differs from one time to the next")
-        again = list(step.plan(step.look(_reader(world))))
+        again = list(step.plan(step.observe(_reader(world))))
         _require(again == plans[0], f"{call.step}: two looks at the same host give two plans")
         keys = [change.key for change in plans[0]]
         _require(len(keys) == len(set(keys)), f"{call.step}: two changes of one plan have the same key")
@@ -95,8 +95,8 @@ def met_means_nothing_to_do(call: StepCall, example: Example, steps: Steps) -> N
         execute_step(call, _bench(reached, steps).context(**_allowing(reached)))
         worlds.append(reached)
     for world in worlds:
-        seen = step.look(_reader(world))
-        if step.met(seen):
+        seen = step.observe(_reader(world))
+        if step.is_met(seen):
             _require(not list(step.plan(seen)), f"{call.step}: the state is met and something is planned")
 
 
@@ -134,7 +134,7 @@ def changes_can_be_journaled(call: StepCall, example: Example, steps: Steps) -> 
     """What a change says survives the journal as it is, and its undo is a step that exists."""
     step = build(call, steps)
     for world in example.hosts():
-        for change in step.plan(step.look(_reader(world))):
+        for change in step.plan(step.observe(_reader(world))):
             written = json.dumps(change_to_json(change))
             again = json.dumps(change_to_json(change_from_json(json.loads(written))))
             _require(again == written, f"{call.step}: {change.summary} does not survive the journal")
@@ -147,7 +147,7 @@ def values_are_json(call: StepCall, example: Example, steps: Steps) -> None:
     """What is registered can be written into events."""
     step = build(call, steps)
     for world in example.hosts():
-        json.dumps(step.values(step.look(_reader(world))))
+        json.dumps(step.values(step.observe(_reader(world))))
 
 
 def a_met_host_is_left_alone(call: StepCall, example: Example, steps: Steps) -> None:

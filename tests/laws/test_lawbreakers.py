@@ -23,9 +23,9 @@ EXAMPLE = Example(CALL.params, lambda: World(texts={"a": b"old"}), lambda: World
 class WritesWhileLooking(FileSays):
     """Changes the host behind the reader's back."""
 
-    def look(self, host: Reader) -> str | None:
+    def observe(self, host: Reader) -> str | None:
         host.files._world.texts["log"] = b"looked"  # type: ignore[attr-defined]
-        return super().look(host)
+        return super().observe(host)
 
 
 class PlansByChance(FileSays):
@@ -79,7 +79,7 @@ class RegistersAnObject(FileSays):
 class NeverPleased(FileSays):
     """Finds every host in need of it."""
 
-    def met(self, seen: str | None) -> bool:
+    def is_met(self, seen: str | None) -> bool:
         return False
 
     def plan(self, seen: str | None) -> Iterator[Change]:

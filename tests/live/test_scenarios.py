@@ -100,6 +100,20 @@ def test_a_server_that_hangs_is_restarted(host: Service, tmp_path: Path) -> None
     assert "accepts connections" in json.dumps(events)
 
 
+def test_after_the_restart_of_a_server_that_hung_its_log_names_the_model(host: Service, tmp_path: Path) -> None:
+    host.restart()
+    host.load(NEWER, num_gpu=1)
+    hanging = host.pid
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        ended = fixed(host, tmp_path, "--max-risk", "disruptive")
+    finally:
+        if host.pid == hanging:
+            os.kill(hanging, signal.SIGCONT)
+    assert (ended.code, ended.steps) == (0, ["ollama.restarted", "model.loaded"]), ended.summary
+    assert {name: whole for name, (whole, _) in host.loaded.items()} == {NEWER: True}
+
+
 def test_a_model_of_the_newer_engine_is_reloaded(host: Service, tmp_path: Path) -> None:
     host.load(NEWER, num_gpu=1)
     assert host.loaded[NEWER][0] is False

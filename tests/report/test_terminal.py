@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import replace
@@ -82,6 +83,19 @@ def test_the_last_line_counts_and_offers_only_tasks_that_exist() -> None:
     assert "undo" not in page(events, hints=Hints(frozenset({"show"})))[-1]
 
 
+@pytest.mark.parametrize(("code", "offered"), [(130, True), (3, True), (2, False), (0, False)])
+def test_a_run_that_can_be_continued_says_how_in_a_narrow_terminal_too(code: int, offered: bool) -> None:
+    events = [*stream.whole()[:-1], stream.run_end(code=code)]
+    for width in (80, 40):
+        text = io.StringIO()
+        terminal = Terminal(PlainScreen(text, width), hints=Hints(frozenset({"show", "resume"})))
+        for event in events:
+            terminal(event)
+        rows = text.getvalue().splitlines()
+        assert ("resume: remediate resume 7f3a" in " ".join(rows)) is offered
+        assert "remediate show 7f3a" in " ".join(rows[-3:])
+
+
 UNDO = {"step": "file.restored", "params": {"path": "docker-compose.gpu.yml"}}
 MASKED = {"step": "file.restored", "params": {"path": "a.env", "content": "TOKEN=***"}}
 
@@ -108,7 +122,9 @@ def test_undo_is_offered_for_what_it_can_take_back(
     events = [stream.run_start(), *made, stream.event("host_end", 6, outcome="changed", reason=""), stream.run_end()]
     last = "    ".join(page(events)[-3:])
     assert last.partition("undo: ")[2].partition("    ")[0].strip() == (offered or "")
-    assert ("remediate undo" in html(events)) is bool(offered)
+    written = re.sub(r"</?code>", "", html(events))
+    assert ("remediate undo" in written) is bool(offered)
+    assert written.count(f"{offered}</p>") == bool(offered)
 
 
 @pytest.mark.parametrize(

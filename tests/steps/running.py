@@ -37,7 +37,7 @@ def undo(world: World, change: Change) -> Result:
 def seen(world: World, step: str, params: dict[str, Any] | None = None) -> tuple[Any, Any, list[Change]]:
     """Return the step, what it sees, and its plan."""
     made = build(StepCall(step, params or {}), registry())
-    found = made.look(FakeReader(world, LookContext(world.clock.start)))
+    found = made.observe(FakeReader(world, LookContext(world.clock.start)))
     return made, found, list(made.plan(found))
 
 

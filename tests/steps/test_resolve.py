@@ -7,7 +7,7 @@ import pytest
 from remediation.facets.protocols import LookContext
 from remediation.model.errors import CallFailed, NoTarget, Unreachable
 from remediation.model.facts import Manager, ServiceUnit, Serving, Target
-from remediation.steps.resolve import wanted_model
+from remediation.steps.resolve import resolve_model
 from tests.engine.fakes.examples import unit
 from tests.engine.fakes.host import FakeReader, World
 
@@ -31,25 +31,25 @@ def idle(**states: str) -> World:
 
 
 def test_the_name_that_is_given_needs_no_host() -> None:
-    assert wanted_model("phi3:3.8b", Bare(idle())) == "phi3:3.8b"
+    assert resolve_model("phi3:3.8b", Bare(idle())) == "phi3:3.8b"
 
 
 @pytest.mark.parametrize(("state", "shown"), [("failed", "failed"), ("", "stopped")])
 def test_a_unit_that_does_not_run_is_named_with_the_command_that_starts_it(state: str, shown: str) -> None:
     with pytest.raises(NoTarget, match=f"the service ollama of .* is {shown}, and no other Ollama answers") as caught:
-        wanted_model(None, Bare(idle(state=state)))
+        resolve_model(None, Bare(idle(state=state)))
     assert caught.value.next_step.startswith("sudo systemctl start ollama;")
 
 
 def test_everything_that_a_host_lacks_is_in_one_sentence() -> None:
     world = idle()
     with pytest.raises(NoTarget) as caught:
-        wanted_model(None, Bare(world))
+        resolve_model(None, Bare(world))
     assert caught.value.message.endswith("serves a model: no Ollama answers, no container runs it")
     world.fails["gpu.use"] = [CallFailed("no NVIDIA driver answers")]
     world.fails["engine.facts"] = [CallFailed("no Docker engine answers")]
     with pytest.raises(NoTarget) as caught:
-        wanted_model(None, Bare(world))
+        resolve_model(None, Bare(world))
     assert caught.value.message.endswith("no Ollama answers, no Docker engine answers, no NVIDIA driver answers")
     assert "--inventory lab" in caught.value.next_step
 
@@ -60,4 +60,4 @@ def test_a_stopped_docker_desktop_may_be_why_nothing_answers() -> None:
     world.fails["engine.facts"] = [CallFailed("the engine does not answer")]
     world.fails["ollama.version"] = [Unreachable("nothing listens at port 11434")]
     with pytest.raises(Unreachable, match="nothing listens"):
-        wanted_model(None, Bare(world))
+        resolve_model(None, Bare(world))

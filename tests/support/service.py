@@ -72,6 +72,17 @@ class Service:
         """Let journalctl print nothing, as for a login that may not read it and a server that systemd did not start."""
         (self.home / "bin/journalctl").write_text("#!/bin/sh\n", "utf-8")
 
+    def restart(self) -> None:
+        """Restart the unit, and wait until its server answers."""
+        subprocess.run([self.home / "bin/systemctl", "restart", "ollama"], check=True, timeout=30)
+        until = time.monotonic() + 60.0
+        while True:
+            with suppress(OSError):
+                self.ask("/api/version")
+                return
+            assert time.monotonic() < until, self.journal
+            time.sleep(0.05)
+
     @property
     def pid(self) -> int:
         """The server's process, by what systemctl started last."""

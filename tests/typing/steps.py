@@ -19,12 +19,12 @@ class Right(Step[GpuUse]):
     want: int = param("bytes", example=1)
     names: tuple[str, ...] = param("programs", default=())
 
-    def look(self, host: Reader) -> GpuUse:
+    def observe(self, host: Reader) -> GpuUse:
         assert_type(host.processes.list(), Sequence[Process])
         assert_type(host.files.read("a"), bytes | None)
         return host.gpu.use()
 
-    def met(self, seen: GpuUse) -> bool | None:
+    def is_met(self, seen: GpuUse) -> bool | None:
         return seen.free >= self.want
 
     def plan(self, seen: GpuUse) -> Iterator[Change]:
@@ -40,18 +40,18 @@ class Right(Step[GpuUse]):
 assert_type(Right(want=1).want, int)
 assert_type(Right.risk, Risk)
 Right(wnat=1)  # type: ignore[call-arg]
-Right(want=1).look(object())  # type: ignore[arg-type]
+Right(want=1).observe(object())  # type: ignore[arg-type]
 
 
 class WritesWhileLooking(Step[str]):
     """A reader has nothing that writes."""
 
-    def look(self, host: Reader) -> str:
+    def observe(self, host: Reader) -> str:
         host.files.write("a", b"text")  # type: ignore[attr-defined]
         host.processes.close(1, 1.0)  # type: ignore[attr-defined]
         return ""
 
-    def met(self, seen: str) -> bool:
+    def is_met(self, seen: str) -> bool:
         return bool(seen)
 
     def plan(self, seen: str) -> Iterator[Change]:
@@ -61,10 +61,10 @@ class WritesWhileLooking(Step[str]):
 class JudgesSomethingElse(Step[str]):
     """What is judged is what was seen."""
 
-    def look(self, host: Reader) -> GpuUse:  # type: ignore[override]
+    def observe(self, host: Reader) -> GpuUse:  # type: ignore[override]
         return host.gpu.use()
 
-    def met(self, seen: int) -> bool:  # type: ignore[override]
+    def is_met(self, seen: int) -> bool:  # type: ignore[override]
         return bool(seen)
 
     def plan(self, seen: str) -> list[str]:  # type: ignore[override]
@@ -74,10 +74,10 @@ class JudgesSomethingElse(Step[str]):
 class WithoutPlan(Step[str]):
     """A step has a plan."""
 
-    def look(self, host: Reader) -> str:
+    def observe(self, host: Reader) -> str:
         return host.name
 
-    def met(self, seen: str) -> bool:
+    def is_met(self, seen: str) -> bool:
         return True
 
 

@@ -59,7 +59,7 @@ class Owner:
     def op_fault(self, name: str) -> dict[str, str]:
         """Make the host new with a fault."""
         if name not in faults.FAULTS:
-            raise Refusal("not-found", f"no fault {name!r} in the world linux: choose one of {', '.join(faults.FAULTS)}")
+            raise Refusal("not-found", f"no fault {name!r} in the world linux")
         self._fresh(name)
         return {"fault": name}
 

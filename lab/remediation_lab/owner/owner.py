@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,9 @@ class Owner:
     def _break(self, host: str, name: str) -> dict[str, Any]:
         known = worlds.WORLDS[self._world].faults
         if name not in known:
-            raise Refusal("not-found", f"no fault {name!r} in the world {self._world}: choose one of {', '.join(known)}")
+            alike = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {alike[0]!r}?" if alike else ""
+            raise Refusal("not-found", f"no fault {name!r} in the world {self._world}{hint}")
         with self._turn(host):
             self._machines[host] = self._fresh(host, name)
         return {"fault": name}

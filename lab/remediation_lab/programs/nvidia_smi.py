@@ -94,8 +94,8 @@ def query(machine: Machine, fields: Sequence[str], *, units: bool, header: bool)
             return Done(BAD_ARGUMENT, f'Field "{name}" is not a valid field to query.\n\n'.encode())
     if machine.state.card.fallen:
         return Done(_LOST, f"{_GONE}\n".encode())
-    untold = _UNTOLD if machine.state.card.reset else {}
-    cells = (untold.get(name) or str(_VALUES[name][0](machine)) for name in names)
+    unreadable = _UNTOLD if machine.state.card.reset else {}
+    cells = (unreadable.get(name) or str(_VALUES[name][0](machine)) for name in names)
     rows = [", ".join(_with_unit(cell, _VALUES[name][1], units=units) for name, cell in zip(names, cells, strict=True))]
     if header:
         titles = (f"{name} [{_VALUES[name][1]}]" if units and _VALUES[name][1] else name for name in names)

@@ -21,7 +21,7 @@ def refused_tasks(state: State) -> None:
     state.tasks.refused = True
 
 
-def untold(state: State) -> None:
+def unreadable(state: State) -> None:
     """Leave empty what Windows may leave empty."""
     state.unknown = [
         "TotalVisibleMemorySize",

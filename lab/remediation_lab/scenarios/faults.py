@@ -291,7 +291,7 @@ FAULTS: Mapping[str, Fault] = {
     "task-refused": Fault(_vram_occupied, machine=conditions.refused_tasks),
     "task-slow": Fault(_vram_occupied, machine=conditions.slow_tasks),
     "settings-in-use": Fault(_in_use),
-    "values-missing": Fault(_vram_occupied, machine=conditions.untold),
+    "values-missing": Fault(_vram_occupied, machine=conditions.unreadable),
     "constrained-language": Fault(_vram_occupied, machine=conditions.held_back),
     "unprepared": Fault(_vram_occupied, machine=conditions.unprepared),
     "engine-down": Fault(_engine_down),

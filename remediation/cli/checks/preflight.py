@@ -70,7 +70,7 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
     checks.append(good("reached", f"as {session.user} by {settings.kind}"))
     checks += _session(session, settings)
     for name, ask in _FACETS.items():
-        checks += _asked(name, ask, reader)
+        checks += _run_check(name, ask, reader)
     checks += _prepared(access, reader, session, settings)
     checks += _notes(access)
     code = 2 if any(check.ok is False for check in checks) else 0
@@ -117,7 +117,7 @@ def _session(session: SessionFacts, settings: ConnectionSettings) -> Iterator[Ch
             yield good("desktop", f"{session.desktop_user} is logged in")
         elif "DesktopUser" in session.problems:
             text = f"the desktop user is unknown: {session.problems['DesktopUser']}"
-            yield prepared.untold("desktop", text, "docker_desktop.restarted, vram.free on programs with a window")
+            yield prepared.unreadable("desktop", text, "docker_desktop.restarted, vram.free on programs with a window")
         else:
             blocks = "docker_desktop.restarted, vram.free on programs with a window"
             yield worth_knowing(
@@ -146,7 +146,7 @@ def _rights(session: SessionFacts, *, windows: bool) -> Check:
     )
 
 
-def _asked(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
+def _run_check(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
     try:
         return list(ask(reader))
     except HostError as error:
@@ -177,8 +177,8 @@ def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, setting
         )
 
     if settings.platform == "windows":
-        return [*_asked("Docker Desktop", desktop, reader), *_asked("preparation", windows, reader)]
-    return _asked("preparation", posix, reader)
+        return [*_run_check("Docker Desktop", desktop, reader), *_run_check("preparation", windows, reader)]
+    return _run_check("preparation", posix, reader)
 
 
 def _system(reader: Reader) -> Iterator[Check]:
@@ -187,7 +187,7 @@ def _system(reader: Reader) -> Iterator[Check]:
     text = " ".join(filter(None, (f"{facts.hostname}, {facts.os}", facts.version))) + memory
     refused = sorted({reason for reason in facts.problems.values() if is_refusal(reason)})
     if refused:
-        yield prepared.untold("system", f"{text}; the rest is unknown: {', '.join(refused)}")
+        yield prepared.unreadable("system", f"{text}; the rest is unknown: {', '.join(refused)}")
     else:
         yield good("system", text)
 
@@ -208,7 +208,7 @@ def _gpu(reader: Reader) -> Iterator[Check]:
             yield good("GPU", text)
     known = sum(1 for process in use.processes if process.vram is not None)
     if not use.reliable and is_refusal(use.why_unreliable):
-        yield prepared.untold("GPU memory by program", use.why_unreliable, "vram.free")
+        yield prepared.unreadable("GPU memory by program", use.why_unreliable, "vram.free")
     elif not use.reliable:
         yield lacking("GPU memory by program", use.why_unreliable, "vram.free", "winmgmt /resyncperf, then lodctr /R")
     else:

@@ -81,10 +81,10 @@ def docker_desktop(found: DockerDesktop | None, *, needed: bool) -> Check:
         return judge("Docker Desktop", "not installed", "docker_desktop.*, container.*, compose.*, stack.*", cure)
     version = found.version or "unknown version"
     if "Installed" in found.problems:
-        return untold("Docker Desktop", f"unknown whether it is installed: {found.problems['Installed']}", "docker_desktop.*")
+        return unreadable("Docker Desktop", f"unknown whether it is installed: {found.problems['Installed']}", "docker_desktop.*")
     if "Processes" in found.problems and not found.engine:
         text = f"{version}; unknown whether it runs: {found.problems['Processes']}"
-        return untold("Docker Desktop", text, "docker_desktop.*")
+        return unreadable("Docker Desktop", text, "docker_desktop.*")
     if found.state != "running":
         cure = "remediate play restart-docker-desktop, or start it at the desktop"
         return lacking("Docker Desktop", f"{version}, {found.state}", "container.*, compose.*, stack.*, model.*", cure)
@@ -95,7 +95,7 @@ def docker_desktop(found: DockerDesktop | None, *, needed: bool) -> Check:
     return good("Docker Desktop", f"{version}, running{locked}")
 
 
-def untold(name: str, text: str, blocks: str = "") -> Check:
+def unreadable(name: str, text: str, blocks: str = "") -> Check:
     """Return the check of a part whose reading is refused: it may exist, so no installation is suggested."""
     return worth_knowing(name, text, blocks, RIGHTS)
 
@@ -152,7 +152,7 @@ def _classes(host: WindowsReadiness) -> Check:
     if not missing:
         return good("GPU counters", ", ".join(there))
     if is_refusal(host.classes_problem):
-        return untold(
+        return unreadable(
             "GPU counters",
             f"this login cannot read them: {host.classes_problem.strip()}",
             "vram.free, and the diagnosis of vram_occupied",
@@ -168,7 +168,7 @@ def _wsl(host: WindowsReadiness, *, needed: bool) -> Check:
     hidden = host.problems.get("WslService")
     if not wsl.service and hidden:
         brought = f"{wsl.version}; " if wsl.version else ""
-        return untold("WSL", f"{brought}unknown whether its service runs: {hidden}")
+        return unreadable("WSL", f"{brought}unknown whether its service runs: {hidden}")
     if not wsl.service:
         cure = "in an elevated prompt: wsl --install --no-distribution, then restart Windows"
         return (lacking if needed else worth_knowing)(

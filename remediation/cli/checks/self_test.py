@@ -23,7 +23,7 @@ _HIGH = "S-1-16-12288"
 _EVERY = 1.0
 _FIELDS = ("index", "memory.used", "memory.total")
 
-Told: TypeAlias = "tuple[bool | None, str]"
+Reported: TypeAlias = "tuple[bool | None, str]"
 """Whether it is as expected, None where the host does not tell; and why."""
 
 
@@ -37,7 +37,7 @@ class Trial:
     name: str
     tells: str
     command: str
-    judge: Callable[[HostAnswers], Told] | None = None
+    judge: Callable[[HostAnswers], Reported] | None = None
 
 
 class HostAnswers:
@@ -54,162 +54,162 @@ class HostAnswers:
         return self._known[name]
 
     def probe(self, name: str, data: Mapping[str, Any] | None = None, *, again: str = "") -> dict[str, Any]:
-        """Return the value of a probe. Raises `NotTold` if it failed."""
+        """Return the value of a probe. Raises `NoAnswer` if it failed."""
         reply = self.reply(name + again, Probe(name, dict(data or {}), timeout=60.0))
         if isinstance(reply, ProbeReply) and isinstance(reply.value, dict):
             return reply.value
-        raise NotTold(reply.message if isinstance(reply, Failed) else f"the probe {name} answers with no object")
+        raise NoAnswer(reply.message if isinstance(reply, Failed) else f"the probe {name} answers with no object")
 
     def program(self, *argv: str) -> str:
-        """Return what a program of Windows prints. Raises `NotTold` if it is not there."""
+        """Return what a program of Windows prints. Raises `NoAnswer` if it is not there."""
         reply = self.reply(" ".join(argv), Run(argv))
         if isinstance(reply, Completed) and reply.rc == 0:
             return reply.text.strip()
-        raise NotTold(f"{argv[0]} does not answer")
+        raise NoAnswer(f"{argv[0]} does not answer")
 
 
-class NotTold(Exception):  # a result, not an error of the program
+class NoAnswer(Exception):  # a result, not an error of the program
     """The host does not say it."""
 
 
-def _is(right: bool, otherwise: str, text: str = "") -> Told:
+def _is(right: bool, otherwise: str, text: str = "") -> Reported:
     return (True, text) if right else (False, otherwise)
 
 
 def _part(value: Mapping[str, Any], name: str) -> Any:
-    """Return a part of an answer. Raises `NotTold` with Windows' reason if it was refused."""
+    """Return a part of an answer. Raises `NoAnswer` with Windows' reason if it was refused."""
     if value.get(name) is None and name in value.get("Problems", {}):
-        raise NotTold(f"{name} was refused")
+        raise NoAnswer(f"{name} was refused")
     return value.get(name)
 
 
-def _user(host: HostAnswers) -> Told:
+def _user(host: HostAnswers) -> Reported:
     said = host.program("whoami").casefold()
     return _is(str(_part(host.probe("session"), "User")).casefold() == said, "whoami says another name")
 
 
-def _elevated(host: HostAnswers) -> Told:
+def _elevated(host: HostAnswers) -> Reported:
     groups = host.program("whoami", "/groups")
     if "S-1-" not in groups:
-        raise NotTold("whoami lists no groups")
+        raise NoAnswer("whoami lists no groups")
     return _is(_part(host.probe("session"), "Elevated") is (_HIGH in groups), "the label of the login's token says otherwise")
 
 
-def _desktop_user(host: HostAnswers) -> Told:
+def _desktop_user(host: HostAnswers) -> Reported:
     user = _part(host.probe("session"), "DesktopUser")
     shells = [each for each in host.probe("processes").get("Processes", ()) if str(each["Name"]).lower() == "explorer.exe"]
     return _is((user is not None) or not any(each["SessionId"] for each in shells), "explorer.exe runs and has no user")
 
 
-def _times(host: HostAnswers) -> Told:
+def _times(host: HostAnswers) -> Reported:
     value = host.probe("system")
     booted, now = _part(value, "LastBootUpTime"), value["Now"]
     if booted is None:
-        raise NotTold("Windows does not say when it started")
+        raise NoAnswer("Windows does not say when it started")
     return _is(0 < booted <= now, "the start lies after the present", f"up for {(now - booted) / 3600:.0f} h")
 
 
-def _memory(host: HostAnswers) -> Told:
+def _memory(host: HostAnswers) -> Reported:
     total, free = (_part(host.probe("system"), name) for name in ("TotalVisibleMemorySize", "FreePhysicalMemory"))
     if total is None or free is None:
-        raise NotTold("Windows does not tell its memory")
+        raise NoAnswer("Windows does not tell its memory")
     return _is(0 < free <= total, "more is free than there is")
 
 
-def _creation_dates(host: HostAnswers) -> Told:
+def _creation_dates(host: HostAnswers) -> Reported:
     first, again = (
         {each["ProcessId"]: each["CreationDate"] for each in host.probe("processes", again=word).get("Processes", ())}
         for word in ("", " again")
     )
     both = [pid for pid in first if pid in again and first[pid] is not None]
     if not both:
-        raise NotTold("no process has a start time")
+        raise NoAnswer("no process has a start time")
     moved = sum(first[pid] != again[pid] for pid in both)
     return _is(
         moved == 0, f"{moved} of {len(both)} start times differ between two readings", plural(len(both), "process", "processes")
     )
 
 
-def _owners(host: HostAnswers) -> Told:
+def _owners(host: HostAnswers) -> Reported:
     rows = host.probe("processes").get("Processes", ())
     owned = sum(bool(each["Owner"]) for each in rows)
     if not rows:
-        raise NotTold("Windows lists no process")
+        raise NoAnswer("Windows lists no process")
     return _is(owned > 0, "no process has an owner", f"{owned} of {len(rows)}")
 
 
-def _counters(host: HostAnswers) -> Told:
+def _counters(host: HostAnswers) -> Reported:
     value = host.probe("gpu", {"fields": _FIELDS, "fallback": ["index"]})
     if value["rc"] is None:
-        raise NotTold("nvidia-smi is not there")
+        raise NoAnswer("nvidia-smi is not there")
     if not _part(value, "adapter_memory"):
-        raise NotTold("Windows has no counters of a GPU")
+        raise NoAnswer("Windows has no counters of a GPU")
     cells = [int(cell) for cell in str(value["stdout"]).splitlines()[0].split(",") if cell.strip().isdigit()]
     if len(cells) != len(_FIELDS):
-        raise NotTold("nvidia-smi tells no amounts")
+        raise NoAnswer("nvidia-smi tells no amounts")
     used = cells[1] * 1024**2
     near = min(abs(float(each["DedicatedUsage"] or 0) - used) for each in value["adapter_memory"])
     return _is(near <= 0.25 * used + 512 * 1024**2, "no adapter's use is near nvidia-smi's", f"{near / 1024**2:.0f} MiB apart")
 
 
-def _process_memory(host: HostAnswers) -> Told:
+def _process_memory(host: HostAnswers) -> Reported:
     value = host.probe("gpu", {"fields": _FIELDS, "fallback": ["index"]})
     rows = _part(value, "process_memory")
     if not rows:
-        raise NotTold("Windows has no counters of a program's memory")
+        raise NoAnswer("Windows has no counters of a program's memory")
     named = sum(str(each["Name"]).startswith("pid_") for each in rows)
     return _is(named == len(rows), "a counter's name does not begin with its process", f"{named} rows")
 
 
-def _http(host: HostAnswers) -> Told:
+def _http(host: HostAnswers) -> Reported:
     reply = host.reply("refused port", Http("GET", "http://127.0.0.1:9/", timeout=10.0))
     return _is(isinstance(reply, Failed) and reply.kind == "refused", "a closed port is not called refused")
 
 
-def _first_byte(host: HostAnswers) -> Told:
+def _first_byte(host: HostAnswers) -> Reported:
     reply = host.reply("version", Http("GET", "http://127.0.0.1:11434/api/version", timeout=10.0))
     if not isinstance(reply, HttpReply):
-        raise NotTold("no Ollama answers on port 11434")
+        raise NoAnswer("no Ollama answers on port 11434")
     return _is(reply.first_byte is not None and 0 <= reply.first_byte <= reply.elapsed, "the first byte has no time")
 
 
-def _samples(host: HostAnswers) -> Told:
+def _samples(host: HostAnswers) -> Reported:
     rows = host.probe("sample", {"fields": ["memory.used"], "every": _EVERY, "count": 3}).get("rows") or ()
     if len(rows) < 2:
-        raise NotTold("nvidia-smi gave fewer than two samples")
+        raise NoAnswer("nvidia-smi gave fewer than two samples")
     gaps = [later["At"] - sooner["At"] for sooner, later in itertools.pairwise(rows)]
     return _is(all(0.5 * _EVERY <= gap <= 3 * _EVERY for gap in gaps), f"the samples lie {max(gaps):.1f} s apart")
 
 
-def _folder(host: HostAnswers) -> Told:
+def _folder(host: HostAnswers) -> Reported:
     value = host.probe("folder", {"path": "C:\\"})
     if value["Entries"] is None:
-        raise NotTold("drive C may not be listed")
+        raise NoAnswer("drive C may not be listed")
     names = {str(each["Name"]).lower() for each in value["Entries"] if each["Folder"]}
     return _is(bool(names) and 0 < value["Free"] <= value["Total"], "drive C has no folder or no space")
 
 
-def _lease(host: HostAnswers) -> Told:
+def _lease(host: HostAnswers) -> Reported:
     value = host.probe("lease", {"folder": "C:\\remediation-no-such-folder", "list": True})
     return _is(value["Names"] == [] and not value["Problems"], "a folder that is not there is not an empty one")
 
 
-def _requests(host: HostAnswers) -> Told:
+def _requests(host: HostAnswers) -> Reported:
     value = host.probe("requests", {"paths": ["C:\\remediation-no-such-folder\\x.json"]})
     return _is(value["Rows"] == [] and value["Refused"] == [], "a file that is not there is not left out")
 
 
-def _docker_desktop(host: HostAnswers) -> Told:
+def _docker_desktop(host: HostAnswers) -> Reported:
     value = host.probe("desktop")
     _part(value, "Profile")
     if value["Installed"] is None:
-        raise NotTold("the install folders may not be read")
+        raise NoAnswer("the install folders may not be read")
     if not value["Installed"]:
         return _is(not value["Processes"], "Docker Desktop runs and was not found", "not installed")
     return _is(bool(value["Version"]) and bool(value["SettingsPath"]), "its version or its settings are not found")
 
 
-def _quotas(host: HostAnswers) -> Told:
+def _quotas(host: HostAnswers) -> Reported:
     quotas = _part(host.probe("readiness"), "Quotas")
     told = [name for name, value in (quotas or {}).items() if value is not None]
     return _is(
@@ -217,14 +217,14 @@ def _quotas(host: HostAnswers) -> Told:
     )
 
 
-def _wsl(host: HostAnswers) -> Told:
+def _wsl(host: HostAnswers) -> Reported:
     value = host.probe("readiness")
     if "WslService" in value["Problems"]:
-        raise NotTold("Windows does not tell this login of WSL's service")
+        raise NoAnswer("Windows does not tell this login of WSL's service")
     return _is((value["WslService"] is None) == (value["WslState"] is None), "WSL's service has no state", str(value["WslState"]))
 
 
-def _idle(host: HostAnswers) -> Told:
+def _idle(host: HostAnswers) -> Reported:
     host.clock.sleep(IDLE)
     began = host.clock.monotonic()
     host.program("hostname")
@@ -301,7 +301,7 @@ def run_trials(connection: Connection, clock: Clock) -> list[tuple[Trial, bool |
             continue
         try:
             right, why = trial.judge(host)
-        except NotTold as silence:
+        except NoAnswer as silence:
             right, why = None, str(silence)
         except (
             AttributeError,

@@ -99,12 +99,12 @@ def _from_evidence(options: Diagnose) -> list[Incident]:
         if is_bundle(argument):
             for host, text in evidence_in(Path(argument)):
                 with refusing(f"{argument}: {host}"):
-                    found.append(_judged(f"{argument}: {host}", load_evidence("-", stdin=partial(str, text))))
+                    found.append(_diagnosed(f"{argument}: {host}", load_evidence("-", stdin=partial(str, text))))
             continue
         name = "stdin" if argument == "-" else argument
         evidence = load_evidence(argument)
         with refusing(name):
-            found.append(_judged(name, evidence))
+            found.append(_diagnosed(name, evidence))
     return found
 
 
@@ -177,14 +177,14 @@ def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
 
     with hosts.looked_at(name) as access:
         evidence = collect(access.reader)
-    judged = _noted(_judged(name, evidence), access)
+    judged = _noted(_diagnosed(name, evidence), access)
     if probe is None:
         return judged
     from remediation.cli.commands.probe_figures import probe_figures, with_answer
 
     figures = probe_figures(name, hosts, evidence, judged.found["offloaded"], probe)
     told = with_answer(evidence, figures)
-    judged = judged if told is evidence else _noted(_judged(name, told), access)
+    judged = judged if told is evidence else _noted(_diagnosed(name, told), access)
     return dataclasses.replace(judged, found={**judged.found, "measured": figures})
 
 
@@ -197,7 +197,7 @@ def _failed(name: str, error: RemediationError) -> Incident:
     return Incident(name, {"findings": [], "offloaded": None, "predicted": None, "target": None}, error=error)
 
 
-def _judged(name: str, evidence: Evidence) -> Incident:
+def _diagnosed(name: str, evidence: Evidence) -> Incident:
     from remediation.diagnosis.diagnose import diagnose as find_causes
     from remediation.diagnosis.diagnose import to_json
 

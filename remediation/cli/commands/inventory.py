@@ -125,7 +125,7 @@ def variables(options: OneHost) -> int:
     found = origins(inventory, host, extra)
     if options.json:
         described = {
-            name: {**_told(origin, scope), "overrode": [_told(weaker) for weaker in origin.overrode]}
+            name: {**_origin_json(origin, scope), "overrode": [_origin_json(weaker) for weaker in origin.overrode]}
             for name, origin in found.items()
         }
         sys.stdout.write(document({"host": host, "groups": inventory.groups_of(host), "variables": described}))
@@ -157,7 +157,7 @@ def _value(scope: Scope, name: str) -> Any:
         return scope.raw(name)
 
 
-def _told(origin: Origin, scope: Scope | None = None) -> dict[str, Any]:
+def _origin_json(origin: Origin, scope: Scope | None = None) -> dict[str, Any]:
     return {
         "value": _shown(origin, scope),
         "file": origin.place.file if origin.place else None,

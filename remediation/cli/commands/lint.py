@@ -6,13 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remediation.cli.options import Lint, Schema
 from remediation.cli.task import command_task
 from remediation.model.errors import InputError, UsageError
-from remediation.model.text.words import plural
+from remediation.model.translation import ngettext, translated
 
 if TYPE_CHECKING:
     from remediation.model.errors import Problem
@@ -66,8 +67,9 @@ def lint(options: Lint) -> int:
         sys.stdout.write(document([warnings_to_json(item) for item in found]))
         return 0
     for path, items in advice.items():
-        sys.stdout.writelines(f"{item}\n" for item in items)
-        sys.stdout.write(f"{path}: no errors, {plural(len(items), 'piece')} of advice\n")
+        sys.stdout.writelines(f"{replace(item, message=translated(item.message))}\n" for item in items)
+        ending = ngettext("no errors, {count} piece of advice", "no errors, {count} pieces of advice", len(items))
+        sys.stdout.write(f"{path}: {ending}\n")
     return 0
 
 
@@ -77,10 +79,10 @@ def _write_sarif(target: Path | None, errors: Sequence[Problem], advice: Sequenc
         return
     from remediation.cli.commands.sarif import sarif
     from remediation.cli.stdio import current_masker
-    from remediation.model.private_file import write_whole
+    from remediation.model.private_file import write_atomically
     from remediation.report.json_lines import document
 
-    write_whole(target, document(current_masker()(sarif(errors, advice))))
+    write_atomically(target, document(current_masker()(sarif(errors, advice))))
 
 
 @command_task(

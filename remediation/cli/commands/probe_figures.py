@@ -37,7 +37,7 @@ def probe_figures(name: str, hosts: Session, evidence: Evidence, layers: Sequenc
             if _leaves(before, reader.system.facts().now):
                 return unmeasured("not measured: the model is about to be unloaded", layers=layers, simulated=simulated)
             figures = measure(reader, access.writer(), label=LABEL, layers=layers, simulated=simulated, seconds=limit)
-            if figures["tokens_seen"] and _held(before) != _held(access.reader.ollama.running()):
+            if figures["tokens_seen"] and _placements(before) != _placements(access.reader.ollama.running()):
                 figures["reason"] = RELOADED
             return figures
     except HostError as error:
@@ -58,5 +58,5 @@ def _leaves(runners: Sequence[Runner], now: float) -> bool:
     return any(seconds is not None and seconds < SOON for seconds in left)
 
 
-def _held(runners: Sequence[Runner]) -> set[tuple[str, int, int, int | None]]:
+def _placements(runners: Sequence[Runner]) -> set[tuple[str, int, int, int | None]]:
     return {(runner.model, runner.size, runner.size_vram, runner.context_length) for runner in runners}

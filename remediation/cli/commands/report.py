@@ -34,7 +34,7 @@ def report(options: ReportSource) -> int:
     """Write the page of a run, or of samples that monitor --record kept. A run is also written as .json or .xml (JUnit)."""
     from remediation.cli.outputs import writable
     from remediation.cli.stdio import current_masker
-    from remediation.model.private_file import write_whole
+    from remediation.model.private_file import write_atomically
     from remediation.model.text.shape import intact
     from remediation.report.formats import report_format, suffixes
 
@@ -62,7 +62,7 @@ def report(options: ReportSource) -> int:
             text = samples_page(samples)
         else:
             text = render(events)
-    write_whole(target, current_masker().text(text))
+    write_atomically(target, current_masker().text(text))
     sys.stdout.write(f"{gettext('wrote {file}', file=target)}\n")
     if read and read.skipped:
         sys.stderr.write(

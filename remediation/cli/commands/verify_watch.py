@@ -52,8 +52,8 @@ def _watched(name: str, access: HostAccess, until: float) -> Iterator[str]:
     while True:
         try:
             reader = access.reader
-            seen = goal.look(reader)
-            if goal.met(seen) is False:
+            seen = goal.observe(reader)
+            if goal.is_met(seen) is False:
                 yield f"{name}: regressed: {_why(reader)} ({goal.describe(seen)})"
                 return
         except HostError as error:

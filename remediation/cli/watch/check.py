@@ -82,12 +82,12 @@ class HostChecks:
         goal = registry()[GOAL]()
         reader = access.reader_for("watch")
         try:
-            seen = goal.look(reader)
+            seen = goal.observe(reader)
         except (Unreachable, NoTarget):
             raise
         except HostError as error:  # a server that does not answer is a fault too
             return _diagnosed(name, access, error)
-        met = goal.met(seen)
+        met = goal.is_met(seen)
         pair = goal.values(seen).get("layers")
         memory = (card_memory(reader) if self._memory else None) or {}
         cause, because = _cause(reader) if met is False else ("", "")

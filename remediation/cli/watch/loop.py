@@ -32,7 +32,7 @@ COMMAND = "watch"
 BUSY = "busy"
 """What is remembered as reported of a host on which another run works."""
 
-Told = Callable[[Mapping[str, Any]], None]
+Report = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Watch:
     options: RunOptions
     rules: RepairRules
     memory: WatchMemory
-    tell: Told
+    tell: Report
     metrics: WatchMetrics | None = None
     now: Callable[[], float] = time.time
     interrupted: bool = False
@@ -100,7 +100,7 @@ class Watch:
                 else:
                     left = True
             else:
-                self._tell_state(check)
+                self._report_state(check)
         failed = self._repair(due, checks) if due else False
         if self.interrupted:
             return Exit.INTERRUPTED
@@ -108,7 +108,7 @@ class Watch:
             return 3
         return 2 if left or failed else 0
 
-    def _tell_state(self, check: HostCheck) -> None:
+    def _report_state(self, check: HostCheck) -> None:
         """Report a host that is well again, or that cannot be read; each once."""
         if check.problem:
             kind = "unknown" if check.reached else "unreachable"

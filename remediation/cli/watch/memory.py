@@ -84,10 +84,10 @@ def memory_file(name: str) -> Path:
 
 
 @contextmanager
-def held(file: Path) -> Iterator[None]:
+def exclusive(file: Path) -> Iterator[None]:
     """Hold the memory `file` of a watch: two processes would overwrite each other's repairs.
 
-    Where the folder cannot be written nothing is held; saving warns about it. Raises `Blocked` if another process holds the file.
+    Where the folder cannot be written nothing is locked; saving warns about it. Raises `Blocked` if another process holds the file.
     """
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

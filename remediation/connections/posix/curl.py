@@ -42,7 +42,7 @@ def request_by_curl(call: Http, run: Stream, missing: str = "the host has no cur
         argv += ["--speed-limit", "1", "--speed-time", str(math.ceil(call.silence))]
     if call.body is not None:
         argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
-    heard = _Heard(call)
+    heard = _BodyListener(call)
     most = limits.STREAM if call.stream else limits.BODY
     done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0), heard, most + limits.HEAD)
     if isinstance(done, Failed) and done.kind == "not-found":
@@ -52,7 +52,7 @@ def request_by_curl(call: Http, run: Stream, missing: str = "the host has no cur
     if done.rc == 0:
         content, _, figures = done.stdout.rpartition(_MARK)
         try:
-            status, total, first, location = _figures(figures)
+            status, total, first, location = _parse_figures(figures)
         except ValueError:
             return Failed("error", f"{call.method} {call.url}: what the host's curl wrote cannot be read")
         if status in REDIRECTS:
@@ -63,13 +63,13 @@ def request_by_curl(call: Http, run: Stream, missing: str = "the host has no cur
     return Failed(kind, f"{call.method} {call.url}: {brief(done.stderr.decode('utf-8', 'replace'))}")
 
 
-def _figures(said: bytes) -> tuple[int, float, float, str]:
+def _parse_figures(said: bytes) -> tuple[int, float, float, str]:
     """Return status, seconds, seconds to the first byte, and where a redirect points, as curl writes them after the body."""
     status, total, first, *location = said.decode("utf-8", "replace").split(maxsplit=3)
     return int(status), float(total), float(first), "".join(location)
 
 
-class _Heard:
+class _BodyListener:
     """Lets a call's listener hear what curl prints of the body, and nothing of what it says after it."""
 
     def __init__(self, call: Http) -> None:

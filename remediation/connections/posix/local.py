@@ -183,7 +183,7 @@ def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, o
             for key, _ in ready:
                 if key.data is None:
                     feed = feed[_fed(key.fd, feed) :]
-                if not (feed if key.data is None else _taken(key.fd, key.data)):
+                if not (feed if key.data is None else _read_available(key.fd, key.data)):
                     pipes.unregister(key.fileobj)
                     key.fileobj.close()  # type: ignore[union-attr]  # a pipe of this process
             if process.poll() is None:
@@ -219,7 +219,7 @@ def _fed(pipe: int, data: memoryview) -> int:
         return len(data)
 
 
-def _taken(pipe: int, sink: Gathered) -> bool:
+def _read_available(pipe: int, sink: Gathered) -> bool:
     """Read available data. Returns False at the end."""
     try:
         piece = os.read(pipe, _BLOCK)

@@ -27,15 +27,15 @@ _AT_ONCE = 30_000
 """Bytes of stdin written without a thread: sshd's window is larger."""
 
 
-class Broken(Exception):
+class ConnectionLost(Exception):
     """The connection was lost while the program ran, or before."""
 
 
-class NotStarted(Broken):
+class NotSent(ConnectionLost):
     """The connection was lost before anything was sent, so the call may be repeated, even a write."""
 
 
-class Late(Exception):
+class ProgramTimeout(Exception):
     """The program timed out. `group` is its process group, which sshd leaves running."""
 
     def __init__(self, group: int | None) -> None:
@@ -49,7 +49,7 @@ def execute_command(
     interrupted: Callable[[int | None], None] = lambda _: None, on_chunk: OnChunk | None = None, most: int = limits.OUTPUT,
     finish: bool = False,
 ) -> Reply:  # fmt: skip
-    """Run a program. Raises `Broken`, `Late` or `LimitExceeded`.
+    """Run a program. Raises `ConnectionLost`, `ProgramTimeout` or `LimitExceeded`.
 
     `interrupted` is called with its process group if something other than the timeout ends the wait (Ctrl-C, a limit). `on_chunk`
     receives stdout as it arrives, at most `most` bytes; with `finish`, a program that writes more is not interrupted.
@@ -61,7 +61,7 @@ def execute_command(
     try:
         channel = transport.open_session(timeout=min(timeout, 30.0))
     except (paramiko.SSHException, EOFError, OSError) as error:
-        raise NotStarted(str(error) or type(error).__name__) from error
+        raise NotSent(str(error) or type(error).__name__) from error
     try:
         with closing(channel):
             with watchdog(timeout, channel.close) as dog:  # a server may never answer the request
@@ -73,14 +73,14 @@ def execute_command(
                 raise
     except (paramiko.SSHException, EOFError, OSError) as error:
         if dog.expired:
-            raise Late(None) from error
-        raise Broken(str(error) or type(error).__name__) from error
+            raise ProgramTimeout(None) from error
+        raise ConnectionLost(str(error) or type(error).__name__) from error
     except BaseException:  # an interrupt or too much output: the program must not go on
-        interrupted(_group(_marked_words(err.so_far, mark)[0]))
+        interrupted(_group(_split_at_mark(err.so_far, mark)[0]))
         raise
-    marked, rest = _marked_words(err.so_far, mark)
+    marked, rest = _split_at_mark(err.so_far, mark)
     if code is None:
-        raise Late(_group(marked))
+        raise ProgramTimeout(_group(marked))
     if marked[1:] == ["folder"]:
         return Failed("not-found", f"there is no folder {cwd}", cwd or "")
     if marked[1:] == ["program"]:
@@ -103,7 +103,7 @@ def _group(marked: list[str]) -> int | None:
     return int(marked[0]) if marked and is_whole(marked[0]) else None
 
 
-def _marked_words(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
+def _split_at_mark(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
     """Extract the words after the mark from stderr."""
     words: list[str] = []
     rest, at, sign = bytearray(), 0, mark.encode() + b" "
@@ -146,7 +146,7 @@ def _pump(
             return None
         ready.wait(min(deadline - now, _QUIET / 5 if ended is not None or channel.eof_received else _QUIET))
     if not channel.exit_status_ready() or (code := channel.recv_exit_status()) < 0:
-        raise Broken("the connection was lost before the program's exit code arrived")
+        raise ConnectionLost("the connection was lost before the program's exit code arrived")
     return code
 
 
@@ -154,7 +154,7 @@ def _wait_for_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
     """Wait briefly for the process group of a program that is being started. Without it, the program cannot be ended."""
     until, ready = time.monotonic() + _FIRST_WORD, threading.Event()
     channel.in_stderr_buffer.set_event(ready)
-    while not _marked_words(err.so_far, mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
+    while not _split_at_mark(err.so_far, mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
         ready.clear()
         if not _gather(channel, Gathered("stdout", finish=True), err):
             ready.wait(left)

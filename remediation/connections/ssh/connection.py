@@ -19,7 +19,7 @@ from remediation.connections.ssh import client as ssh_open
 from remediation.connections.ssh import commands as ssh_exec
 from remediation.connections.ssh import files as ssh_files
 from remediation.connections.ssh import http as ssh_http
-from remediation.connections.ssh.commands import Broken, Late, NotStarted
+from remediation.connections.ssh.commands import ConnectionLost, NotSent, ProgramTimeout
 from remediation.model import limits
 from remediation.model.errors import OutcomeUnknown, Unreachable
 from remediation.model.limits import LimitExceeded
@@ -56,7 +56,7 @@ class SshConnection:
                 transport = self._transport()
                 self.round_trips += 1
                 return self._carry_out(transport, call)
-            except Late as late:
+            except ProgramTimeout as late:
                 self._kill(late.group)
                 return Failed("timeout", f"{name_of(call)} did not end within {call.timeout:g} s and was stopped")
             except LimitExceeded as exceeded:
@@ -64,10 +64,10 @@ class SshConnection:
             except TimeoutError:
                 self._drop()
                 return Failed("timeout", f"{name_of(call)} did not finish within {call.timeout:g} s")
-            except (Broken, EOFError, paramiko.SSHException, ConnectionError) as lost:
+            except (ConnectionLost, EOFError, paramiko.SSHException, ConnectionError) as lost:
                 self._drop()
                 said = str(lost) or type(lost).__name__
-                if call.writes and not isinstance(lost, NotStarted):
+                if call.writes and not isinstance(lost, NotSent):
                     raise OutcomeUnknown(
                         f"{self.host}: the SSH connection was lost during {name_of(call)} ({said}); it may or may not have been carried out",
                         host=self.host, next_step="check on the host whether it was carried out; it is not repeated",
@@ -147,7 +147,7 @@ class SshConnection:
             except (paramiko.SSHException, OSError) as closed:
                 # a server without the program closes the channel, sometimes before the first message is sent
                 if not transport.is_active():
-                    raise NotStarted(str(closed)) from closed
+                    raise NotSent(str(closed)) from closed
                 return None
         return self._sftp
 
@@ -155,7 +155,7 @@ class SshConnection:
         if group is None:
             self._drop()
             return
-        with suppress(Broken, Late, Unreachable):
+        with suppress(ConnectionLost, ProgramTimeout, Unreachable):
             self._run(self._transport(), Run(sudo.kill(group), timeout=_KILLING))
 
     def _transport(self) -> paramiko.Transport:

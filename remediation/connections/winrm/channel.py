@@ -256,14 +256,14 @@ class WinRmChannel:
         began = self.clock.monotonic()
         self._delete()
         if self.clock.monotonic() - began < _CLOSING / 2:
-            self._sweep()  # a slow host would be slow again; the next opening retries it
+            self._delete_orphaned_shells()  # a slow host would be slow again; the next opening retries it
         if self._protocol is not None:
             self._protocol.transport.close_session()
 
     def _open(self, deadline: float) -> None:
         if self._shell is not None:
             return
-        self._sweep()
+        self._delete_orphaned_shells()
         self._operations = 0
         if self._own_ids:
             # with a shell ID chosen here, the shell can be deleted even if the answer to Create is lost
@@ -284,7 +284,7 @@ class WinRmChannel:
         if shell is not None and not self._deleted(shell):
             self._left.append(shell)
 
-    def _sweep(self) -> None:
+    def _delete_orphaned_shells(self) -> None:
         self._left = [shell for shell in self._left if not self._deleted(shell)]
 
     def _deleted(self, shell: str) -> bool:
@@ -348,11 +348,11 @@ class WinRmChannel:
                 raise DeliveryUnknown(fault.message)
             count = tried[fault.meaning] = tried.get(fault.meaning, 0) + 1
             _log.info("%s: WinRM fault %s, number %d: %s", self._host, fault.meaning.name, count, fault.message)
-            if self._again(fault, count):
+            if self._should_resend(fault, count):
                 continue
             raise self._failure(fault, sent=sent, receiving=receiving)
 
-    def _again(self, fault: Fault, count: int) -> bool:
+    def _should_resend(self, fault: Fault, count: int) -> bool:
         """Return whether to send the same message again, because it was rejected unread."""
         if fault.meaning is Meaning.STALE and count == 1:
             self._wire.transport.close_session()
@@ -374,10 +374,10 @@ class WinRmChannel:
             self._refused = fault if meaning is Meaning.LOGIN else self._refused
             return final(self._settings, fault)
         if not self._known:
-            hopeless = winrm_faults.hopeless(self._settings, fault)
-            if hopeless is not None:
+            permanent_failure = winrm_faults.permanent_failure(self._settings, fault)
+            if permanent_failure is not None:
                 self._barred = meaning is Meaning.EXCEEDED  # the server would do it again
-                return hopeless
+                return permanent_failure
         remedy = winrm_faults.remedy(fault.setting)
         if meaning is Meaning.TOO_LARGE:
             return _TooLarge(fault.message)

@@ -236,7 +236,7 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def hopeless(settings: ConnectionSettings, fault: Fault) -> Unreachable | None:
+def permanent_failure(settings: ConnectionSettings, fault: Fault) -> Unreachable | None:
     """Return the error for a fault before any success, if no retry can help."""
     where = f"{settings.winrm.scheme}://{settings.address}"
     if fault.meaning is Meaning.REFUSED:

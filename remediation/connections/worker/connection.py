@@ -297,7 +297,7 @@ class WorkerConnection:
             except ReadTimeout as silence:
                 _log.warning("%s: no answer to %s: %s", self.host, what, silence.message)
                 self._drop()
-                raise self._too_late(what, timeout, silence, writes=writes) from silence
+                raise self._timeout_error(what, timeout, silence, writes=writes) from silence
             except ChannelError as lost:
                 number, kind = attempt + 1, type(lost).__name__
                 _log.warning("%s: try %d of %d for %s was lost (%s): %s", self.host, number, _TRIES, what, kind, lost.message)
@@ -305,7 +305,7 @@ class WorkerConnection:
                 doubt = isinstance(lost, DeliveryUnknown) or not again
                 final = doubt and (writes or doubted or not again)
                 if final or number == _TRIES or self._clock.monotonic() > limit:
-                    raise self._given_up(what, lost, uncertain=doubt and writes) from lost
+                    raise self._lost_error(what, lost, uncertain=doubt and writes) from lost
                 doubted = doubted or doubt
                 pause = 0.0 if isinstance(lost, SessionExpired) and not attempt else _PAUSES[attempt + 1]
             except BaseException:
@@ -386,7 +386,7 @@ class WorkerConnection:
             for each, call in zip(wanted, calls, strict=True)
         ]
 
-    def _too_late(self, what: str, timeout: float, silence: ReadTimeout, *, writes: bool) -> HostError:
+    def _timeout_error(self, what: str, timeout: float, silence: ReadTimeout, *, writes: bool) -> HostError:
         if writes:
             return self._uncertain(what, silence)
         return DeadlineExceeded(
@@ -395,7 +395,7 @@ class WorkerConnection:
             next_step="check the host, or set a longer timeout for the step",
         )
 
-    def _given_up(self, what: str, lost: ChannelError, *, uncertain: bool) -> HostError:
+    def _lost_error(self, what: str, lost: ChannelError, *, uncertain: bool) -> HostError:
         if uncertain:
             return self._uncertain(what, lost)
         next_step = lost.next_step or "check the host, then run again"

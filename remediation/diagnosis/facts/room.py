@@ -452,7 +452,12 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
         sheet.say("size.fits_card", True, f"it takes {human(whole_size)}, the card has {human(total)}", row.at if row else None)
     if reading.offloaded and 0 < reading.offloaded[0] < reading.offloaded[1]:
         at = load.result_at if load else None
-        if figures.full is None and reading.offloaded[1] > _MANY_LAYERS and (total or 24 * GIB) <= 24 * GIB:
+        if (
+            figures.full is None
+            and figures.fits(total) is not True
+            and reading.offloaded[1] > _MANY_LAYERS
+            and (total or 24 * GIB) <= 24 * GIB
+        ):
             text = f"{reading.offloaded[1]} layers are those of a model of 27 billion parameters or more"
             sheet.say("size.exceeds_card", bool(total) or None, text, at)
             sheet.say("size.many_layers", True, text, at)
@@ -473,7 +478,7 @@ def _by_layers(sheet: Sheet, layers: int, total: int | None) -> None:
     """Compare the card with the least size for the number of layers, where the load gives no figures."""
     load = sheet.load
     least = next((size for most, size in _LEAST_BY_LAYERS if layers >= most), 0)
-    if sheet.figures.full is None and total and least >= total:
+    if sheet.figures.full is None and sheet.figures.fits(total) is not True and total and least >= total:
         text = f"a model of {layers} layers takes {human(least)} and more, the card has {human(total)}"
         sheet.say("size.exceeds_card", True, text, load.result_at if load else None)
 

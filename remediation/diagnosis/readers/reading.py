@@ -22,6 +22,7 @@ from remediation.diagnosis.readers.texts.languages import in_english
 from remediation.diagnosis.readers.texts.ps import PsRow, read_ps, row_of
 from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.readers.texts.speed import Speed, read_speed
+from remediation.diagnosis.units import human
 from remediation.diagnosis.untrusted import bounded_lines
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.model.facts import Gpu
@@ -316,7 +317,7 @@ def _settings_of_starter(evidence: Evidence) -> Iterator[DeclaredSetting]:
 def _card(card: Gpu) -> str:
     if card.total is None or card.used is None:
         return f"{card.name}: {card.problem or 'its memory is not known'}"
-    return f"{card.name}: {card.used} of {card.total} bytes used"
+    return f"{card.name}: {human(card.used)} of {human(card.total)} used"
 
 
 def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks: list[Ask], docker: list[DockerReading]) -> None:

@@ -116,7 +116,7 @@ class ActorChannel:
                 return getattr(self.actor, method)(*arguments).result(timeout=seconds + ANSWERING)
             except Exception as error:
                 if attempt == _TRIES or not isinstance(error, OSError) or not self.alive(self.name):
-                    raise WorkerLost(_in_words(error)) from None
+                    raise WorkerLost(_first_line(error)) from None
                 time.sleep(0.2)
         raise WorkerLost("no answer")
 
@@ -160,7 +160,7 @@ class DaskCluster:
             found = self._client.sync(self._client.scheduler.identity, callback_timeout=CONNECTING)
         except Exception as error:
             raise SchedulerUnavailable(
-                f"the Dask scheduler {self.address} does not answer: {_in_words(error)}", next_step="check that it runs"
+                f"the Dask scheduler {self.address} does not answer: {_first_line(error)}", next_step="check that it runs"
             ) from None
         return tuple(found["workers"])
 
@@ -182,7 +182,7 @@ class DaskCluster:
             return ActorChannel(name, future.result(timeout=ANSWERING), future, self._alive)
         except Exception as error:
             raise UsageError(
-                f"the worker {name} cannot run hosts: {_in_words(error)}", next_step="see the worker's log"
+                f"the worker {name} cannot run hosts: {_first_line(error)}", next_step="see the worker's log"
             ) from None
 
     def _reaches(self, names: Sequence[str]) -> bool:
@@ -194,7 +194,7 @@ class DaskCluster:
         try:
             self._client.sync(ask, callback_timeout=REACHING)
         except Exception as error:  # Dask and Tornado have errors of their own
-            _log.info("no direct connection to the workers of %s: %s", self.address, _in_words(error))
+            _log.info("no direct connection to the workers of %s: %s", self.address, _first_line(error))
             return False
         return True
 
@@ -206,7 +206,7 @@ class DaskCluster:
 
     def _check(self, names: Sequence[str]) -> None:
         """Raise `UsageError` for a worker that has no remediation, or another version."""
-        found = self._asked(version, _PACKAGE, names=names)
+        found = self._call_on_workers(version, _PACKAGE, names=names)
         for name, value in found.items():
             if isinstance(value, PackageNotFoundError):
                 raise UsageError(
@@ -214,27 +214,27 @@ class DaskCluster:
                     next_step=f"install remediation[dask] {__version__} into the Python that runs it",
                 )
             if isinstance(value, Exception):
-                raise UsageError(f"the worker {name} does not answer: {_in_words(value)}", next_step="see the worker's log")
+                raise UsageError(f"the worker {name} does not answer: {_first_line(value)}", next_step="see the worker's log")
             if value != __version__:
                 raise UsageError(
                     f"the worker {name} has remediation {value}, and this is {__version__}",
                     next_step="install the same version on both",
                 )
         mine = platform.python_version_tuple()[:2]
-        for name, value in self._asked(platform.python_version_tuple, names=names).items():
+        for name, value in self._call_on_workers(platform.python_version_tuple, names=names).items():
             if not isinstance(value, Exception) and tuple(value[:2]) != mine:
                 raise UsageError(
                     f"the worker {name} runs Python {'.'.join(value[:2])}, and this is {'.'.join(mine)}",
                     next_step="use the same minor version on both",
                 )
 
-    def _asked(self, function: Callable[..., Any], *arguments: Any, names: Sequence[str]) -> Mapping[str, Any]:
+    def _call_on_workers(self, function: Callable[..., Any], *arguments: Any, names: Sequence[str]) -> Mapping[str, Any]:
         """Return what a function of the standard library returns on each worker; an exception is its result."""
         try:
             found: Mapping[str, Any] = self._client.run(function, *arguments, workers=list(names), on_error="return")
         except Exception as error:
             raise SchedulerUnavailable(
-                f"the workers at {self.address} do not answer: {_in_words(error)}", next_step="check that they run"
+                f"the workers at {self.address} do not answer: {_first_line(error)}", next_step="check that they run"
             ) from None
         return found
 
@@ -266,7 +266,7 @@ def connected(address: str) -> Iterator[DaskCluster]:
             client = client_class(url, security=security, timeout=CONNECTING, direct_to_workers=False)
         except Exception as error:
             raise SchedulerUnavailable(
-                f"cannot connect to the Dask scheduler {url}: {_in_words(error)}",
+                f"cannot connect to the Dask scheduler {url}: {_first_line(error)}",
                 next_step="check the address, and whether the scheduler uses TLS (tls://HOST:PORT)",
             ) from None
         try:
@@ -301,7 +301,7 @@ def _on_this_machine(address: str) -> bool:
         return False
 
 
-def _in_words(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """Return the first line of an error, without the objects that Dask prints."""
     text = str(error).strip().splitlines()
     return (text[0] if text else type(error).__name__)[:200]

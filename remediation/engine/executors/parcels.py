@@ -26,7 +26,7 @@ class Parcel:
         return f"<parcel of {len(self.content)} bytes>"
 
 
-def _own_masker() -> Masker:
+def _current_masker() -> Masker:
     """Return the receiver's masker: each side masks with what it knows."""
     return _masker.get()
 
@@ -36,7 +36,7 @@ class _Packer(pickle.Pickler):
         if isinstance(value, Secret):
             return Secret, (value.reveal(),)
         if isinstance(value, Masker):
-            return _own_masker, ()
+            return _current_masker, ()
         return NotImplemented
 
 

@@ -38,7 +38,7 @@ from remediation.engine.executors.messages import (
     sendable,
 )
 from remediation.engine.executors.parcels import NOT_SENT, SentError
-from remediation.engine.journal.history import fate_of
+from remediation.engine.journal.history import holder_state
 from remediation.engine.journal.progress import Progress, progress_of
 from remediation.engine.lease.lock import claim
 from remediation.engine.play.context.host_state import HostState
@@ -128,7 +128,7 @@ class RemoteExecutor:
                 self._begin_wave(worker, wave)
         Scheduler(tuple(self._hosts)).run(self._submit)
 
-    def give_back_left(self, stage: RunState, variables: Callable[[str], Mapping[str, Any]]) -> None:
+    def release_stale_leases(self, stage: RunState, variables: Callable[[str], Mapping[str, Any]]) -> None:
         """Let the workers return the leases that an earlier process of this run left."""
         self._open(stage)
         with self._lock:
@@ -136,7 +136,7 @@ class RemoteExecutor:
                 worker = self._homes.get(name) or (self._workers[number % len(self._workers)] if self._workers else None)
                 if worker is not None:
                     self._given_back[number] = threading.Event()
-                    self._know(worker, (name,))
+                    self._send_hosts(worker, (name,))
                     worker.courier.send(GiveBack(number, name))
         until = time.monotonic() + CLOSING_TIME
         while any(not done.is_set() for done in self._given_back.values()) and self._workers and time.monotonic() < until:
@@ -177,9 +177,9 @@ class RemoteExecutor:
         worker.courier.send(BeginPlay(wave.play.play.index, tuple(wave.play.hosts), wave.play.title))
         worker.courier.send(BeginWave(tuple(wave.play.batch)))
         if self._shares:
-            self._know(worker, wave.play.stage.names)
+            self._send_hosts(worker, wave.play.stage.names)
 
-    def _know(self, worker: _Worker, names: Sequence[str]) -> None:
+    def _send_hosts(self, worker: _Worker, names: Sequence[str]) -> None:
         message = worker.sent.missing(names)
         if message is not None:
             worker.courier.send(message)
@@ -233,7 +233,7 @@ class RemoteExecutor:
             worker.synced = len(self._changed)
             elsewhere = (other for other in changed if other != name and self._homes.get(self._key(other)) is not worker)
             others = {other: portable_state(stage.host(other), finished=False) for other in elsewhere}
-        self._know(worker, (name,))
+        self._send_hosts(worker, (name,))
         failures, gone = (self._failures, frozenset(wave.play.gone)) if self._shares else ({}, frozenset())
         message = RunSegment(name, host.answer, state, name not in wave.later, others, dict(failures), gone)
         worker.courier.send_parcel(sendable(message, state or {}))
@@ -258,7 +258,7 @@ class RemoteExecutor:
             self._changed += [message.host] if self._shares else []
             host.met = message.stop is not None
             host.events.clear()
-            future = self._free(host)
+            future = self._release_slot(host)
             self._dispatch()
         error = message.error.error() if message.error is not None else self._unwritten
         if error is not None:
@@ -266,7 +266,7 @@ class RemoteExecutor:
         else:
             future.set_result(message.stop)
 
-    def _free(self, host: _Host) -> Future[Stop]:
+    def _release_slot(self, host: _Host) -> Future[Stop]:
         """Take a host off its worker's count, and return the future of its segment."""
         future, host.future = host.future, None
         if host.worker is not None and future is not None:
@@ -334,7 +334,7 @@ class RemoteExecutor:
     def _value(self, message: WorkerRequest) -> Any:
         kind, given = message.kind, message.arguments
         if kind == "fate":
-            return fate_of(*given)
+            return holder_state(*given)
         if kind == "crashed":
             host, text, trace = given
             error = FailedOnWorker(text.removeprefix("internal error: "))
@@ -390,7 +390,7 @@ class RemoteExecutor:
             self._queue.remove(host)
             future, host.future = host.future or Future(), None
         else:
-            future = self._free(host)
+            future = self._release_slot(host)
         try:
             if self._wave is not None:
                 self._wave.end(host.state)

@@ -134,7 +134,7 @@ class ReportingMasker(Masker):
         if new:
             self._report(sorted(new))
 
-    def learn_quietly(self, secrets: Iterable[str]) -> None:
+    def learn_from_controller(self, secrets: Iterable[str]) -> None:
         """Learn secrets that the controller knows."""
         super().add(*secrets)
 
@@ -216,7 +216,7 @@ class RemoteSession:
         if isinstance(message, Answer):
             self._answered(message)
         elif isinstance(message, Begin):
-            self._run = _Run(self._begun(message))
+            self._run = _Run(self._new_runner(message))
         elif isinstance(message, Cancel):
             self._cancelled.set()
         elif isinstance(message, End):
@@ -228,7 +228,7 @@ class RemoteSession:
 
     def _take_of_run(self, run: _Run, message: object) -> None:
         if isinstance(message, Know):
-            self.mask.learn_quietly(secrets_in(list(message.tables.values())))
+            self.mask.learn_from_controller(secrets_in(list(message.tables.values())))
             run.fleet.know(message)
         elif isinstance(message, BeginPlay):
             run.current = message
@@ -239,9 +239,9 @@ class RemoteSession:
         elif isinstance(message, RunSegment):
             self._pool.submit(self._segment, run, message, run.walk(message))
 
-    def _begun(self, message: Begin) -> PlaybookRunner:
+    def _new_runner(self, message: Begin) -> PlaybookRunner:
         request = message.request
-        self.mask.learn_quietly(secrets_in([request.extra, *(play.vars for play in request.playbook.plays)]))
+        self.mask.learn_from_controller(secrets_in([request.extra, *(play.vars for play in request.playbook.plays)]))
         fleet = KnownFleet(message.names, message.groups)
         ports = Ports(
             emit=self._emit,
@@ -256,7 +256,7 @@ class RemoteSession:
             mask=self.mask,
         )
         runner = PlaybookRunner(replace(request, inventory=fleet), ports, self._open)
-        runner.stage.opened.claim = Claim(request.run, message.owner, request.command, "", request.token, self._fate)
+        runner.stage.opened.claim = Claim(request.run, message.owner, request.command, "", request.token, self._holder_state)
         return runner
 
     def _open_any(self, host: str, variables: Mapping[str, Any], *, check: bool) -> HostAccess:
@@ -315,7 +315,7 @@ class RemoteSession:
     def _traceback(self, error: BaseException) -> str:
         return str(self.mask("".join(traceback.format_exception(type(error), error, error.__traceback__))))
 
-    def _fate(self, host: str, run: str, token: str) -> Fate:
+    def _holder_state(self, host: str, run: str, token: str) -> Fate:
         found: Fate = self._request("fate", host, run, token)
         return found
 
@@ -357,7 +357,7 @@ class RemoteSession:
         self.outbox.put(parcel)
 
     def _give_back(self, run: _Run, message: GiveBack) -> None:
-        run.runner.stage.opened.give_back_left((message.host,), run.runner.host_variables)
+        run.runner.stage.opened.release_stale_leases((message.host,), run.runner.host_variables)
         self._put(Done(message.number))
 
     def _work(self, message: Work) -> None:

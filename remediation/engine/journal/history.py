@@ -185,7 +185,7 @@ def _header(folder: Path) -> dict[str, Any] | None:
     return header if isinstance(header, dict) else None
 
 
-def fate_of(host: str, run: str, token: str) -> Fate:
+def holder_state(host: str, run: str, token: str) -> Fate:
     """Return what happened to the process that holds `host` for `run`, according to this machine's run folders."""
     folder = runs_folder() / run
     if not token or not run.isalnum() or holder_of(folder).get("token") != token or is_running(folder) is not False:

@@ -89,7 +89,7 @@ def is_running(folder: Path) -> bool | None:
     return None if taken is None else not taken
 
 
-def unknown_fate(host: str, run: str, token: str) -> Fate:
+def unknown_holder_state(host: str, run: str, token: str) -> Fate:
     """Return that the fate is unknown."""
     return Fate.UNKNOWN
 

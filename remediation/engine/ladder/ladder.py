@@ -45,7 +45,7 @@ class Ladder:
     rungs: tuple[Rung, ...]
     reevaluate: Callable[[], tuple[StepCall, ...]] | None = None
 
-    def wanted(self) -> tuple[StepCall, ...]:
+    def current_goal(self) -> tuple[StepCall, ...]:
         """Return the goal with its current parameters."""
         return self.reevaluate() if self.reevaluate is not None else self.goal
 
@@ -143,7 +143,7 @@ class LadderRun:
         return goal if self.context.policy.check else self._observe_goal(patient=True)
 
     def _observe_goal(self, *, patient: bool) -> GoalObservation:
-        goal = observe_goal(self.ladder.wanted(), self.context, patient=patient)
+        goal = observe_goal(self.ladder.current_goal(), self.context, patient=patient)
         self.snapshot = goal.snapshot
         self.context.emit("goal", **GoalData(state=goal.word, text=goal.text, values=dict(goal.values)))
         return goal
@@ -370,7 +370,7 @@ def _preview(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool
     refusal = foresight.refusal(climb.context)
     failing = foresight.bad
     carried_out = refusal is None and failing is None and bool(foresight.changes)
-    stops = carried_out and foresight.meets(climb.ladder.wanted(), climb.context)
+    stops = carried_out and foresight.meets(climb.ladder.current_goal(), climb.context)
     shown = RungForesight(stops=stops, would=_would(foresight, blocked=refusal is not None))
     if carried_out and foresight.predicted:
         shown["predicted"] = foresight.predicted

@@ -23,8 +23,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from remediation.connections.calls import Connection
-from remediation.engine.journal.history import fate_of
-from remediation.engine.journal.run_lock import Fate, unknown_fate
+from remediation.engine.journal.history import holder_state
+from remediation.engine.journal.run_lock import Fate, unknown_holder_state
 from remediation.engine.lease.store import Lease, LeaseSnapshot, LeaseStore
 from remediation.model.clock import Clock
 from remediation.model.errors import Blocked, CallFailed, HostError
@@ -83,7 +83,7 @@ class Claim:
     purpose: str
     undoes: str = ""
     token: str = ""
-    fate: Callable[[str, str, str], Fate] = unknown_fate
+    fate: Callable[[str, str, str], Fate] = unknown_holder_state
 
 
 def claim(run: str, purpose: str, *, undoes: str = "", token: str = "") -> Claim:
@@ -92,14 +92,14 @@ def claim(run: str, purpose: str, *, undoes: str = "", token: str = "") -> Claim
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container user without a name
         user = "unknown"
-    return Claim(run, f"{user}@{socket.gethostname()}", purpose, undoes, token, fate_of)
+    return Claim(run, f"{user}@{socket.gethostname()}", purpose, undoes, token, holder_state)
 
 
 def _ignore(text: str) -> None:
     """Ignore the message."""
 
 
-def _never() -> bool:
+def _not_cancelled() -> bool:
     return False
 
 
@@ -134,7 +134,7 @@ class HostLock:
         may still be running, so its lease is waited for, at most a minute. Raises `LockHeld` with the holder's name, and
         `SameMachine` if this process holds the lease already.
         """
-        cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_never, time.sleep)
+        cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_not_cancelled, time.sleep)
         until = self._clock.monotonic() + wait
         told, failures, number = "", 0, -1
         while True:
@@ -154,7 +154,7 @@ class HostLock:
                     )
                 continue
             failures = 0
-            mid_change = self._fate(holder) is Fate.MID_CHANGE
+            mid_change = self._holder_state(holder) is Fate.MID_CHANGE
             if (self._clock.monotonic() >= until and not mid_change) or cancelled():
                 sentence = f"{self._host}: {_describe_holder(holder)}"
                 cut_off = (
@@ -202,11 +202,11 @@ class HostLock:
             return  # the host is unreachable; the lease expires
         _log.debug("%s: lease %d given back", self._host, self._number)
 
-    def give_back_left(self) -> None:
+    def release_stale_leases(self) -> None:
         """Return the lease that an earlier process of this run left behind."""
         place = self._newest()
         lease = place.lease
-        if lease is not None and self._own(lease) and lease.expires > place.now and lease.key not in self._siblings:
+        if lease is not None and self._is_own(lease) and lease.expires > place.now and lease.key not in self._siblings:
             self._number, self._lease = place.number, lease
             self.give_back()
 
@@ -230,16 +230,16 @@ class HostLock:
             return False
         if lease.key in self._siblings and lease.key != self.key:
             raise SameMachine(lease.key)
-        return not self._own(lease) and self._fate(lease) is not Fate.GONE
+        return not self._is_own(lease) and self._holder_state(lease) is not Fate.GONE
 
-    def _fate(self, lease: Lease) -> Fate:
+    def _holder_state(self, lease: Lease) -> Fate:
         return self._claim.fate(self._host, lease.id, lease.token)
 
     def _mine(self, lease: Lease) -> bool:
         """Return whether a run of this controller and user holds the lease: its journal is on this machine."""
         return lease.owner == self._claim.owner
 
-    def _own(self, lease: Lease) -> bool:
+    def _is_own(self, lease: Lease) -> bool:
         return lease.id == self._claim.run or (bool(self._claim.undoes) and lease.id == self._claim.undoes)
 
     def _make(self, place: LeaseSnapshot, tell: Callable[[str], None]) -> bool:
@@ -250,8 +250,8 @@ class HostLock:
         lease = Lease(claim.run, claim.owner, claim.purpose, place.now + TTL, claim.token, self.key)
         written = self._store.write(number, lease, before=place.number)
         old = written.before
-        foreign = old is not None and not self._own(old)
-        gone = old is not None and self._fate(old) is Fate.GONE
+        foreign = old is not None and not self._is_own(old)
+        gone = old is not None and self._holder_state(old) is Fate.GONE
         renewed = old is not None and foreign and not gone and old.expires > place.now
         if written.newest != number or renewed or not self._wins_tie(written.others, place.now):
             self._store.clear(number)

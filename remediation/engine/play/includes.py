@@ -43,7 +43,7 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     try:
         if len(site.included) >= DEEPEST:
             raise UsageError(f"{site.task.action}: includes are nested more than {DEEPEST} levels deep", place=site.place)
-        for inner in _items(dataclasses.replace(site, included=(*site.included, _own(site)))):
+        for inner in _items(dataclasses.replace(site, included=(*site.included, _include_vars(site)))):
             if false_condition(inner, inner.scope()) is None:
                 files.append(_file(inner))
             elif site.task.loop is not None and not told:
@@ -113,7 +113,7 @@ DEEPEST = 60
 """Maximum depth of nested includes; deeper means that a file includes itself endlessly."""
 
 
-def _own(site: TaskContext) -> Layer:
+def _include_vars(site: TaskContext) -> Layer:
     """Return the include's own ``vars``; unlike those of other tasks, they override the vars of the includes around it."""
     return {name: value for level in site.settings.vars[len(site.task.outer.vars) :] for name, value in level.items()}
 
@@ -121,7 +121,7 @@ def _own(site: TaskContext) -> Layer:
 def _file(site: TaskContext) -> IncludedFile:
     given = action_parameters(site, site.scope())
     # its own vars may be templates with the loop item, which is only in scope here
-    names: Layer = {**site.loop, **_own(site)}
+    names: Layer = {**site.loop, **_include_vars(site)}
     if isinstance(given, IncludeRole):
         return _role(given, site, names)
     if not isinstance(given, IncludeTasks):

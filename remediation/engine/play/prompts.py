@@ -36,12 +36,12 @@ def _answered(play: Play, extra: Mapping[str, Any], known: dict[str, Any]) -> Pl
         if name in extra:
             continue
         if name not in known:
-            known[name] = _asked(name, entry, play)
+            known[name] = _prompt_value(name, entry, play)
         values[name] = known[name]
     return replace(play, vars={**play.vars, **values}, prompts=())
 
 
-def _asked(name: str, entry: Mapping[str, Any], play: Play) -> Any:
+def _prompt_value(name: str, entry: Mapping[str, Any], play: Play) -> Any:
     if entry.get("encrypt"):
         raise UsageError(
             f"vars_prompt: {name}: encrypt is not supported",

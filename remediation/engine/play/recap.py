@@ -64,10 +64,10 @@ class RecapCounter:
             recap.unreachable += counted
             raise HostLost(ending)
         if counted:
-            self._count_bad(ending)
+            self._count_failure(ending)
         raise TaskFailed(task, ending)
 
-    def _count_bad(self, ending: TaskResult) -> None:
+    def _count_failure(self, ending: TaskResult) -> None:
         recap = self._host.recap
         if self._rescues:
             recap.rescued += 1

@@ -47,9 +47,12 @@ def hosts_of(play: Play, request: RunRequest, inventory: InventoryView | None = 
 
     `inventory` is the one that tasks have changed, if any did.
     """
+    return tuple((inventory or request.inventory).select(_pattern(play, request), request.limit))
+
+
+def _pattern(play: Play, request: RunRequest) -> str:
     value = Scope((request.extra, play.vars)).render(play.hosts)
-    pattern = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return tuple((inventory or request.inventory).select(pattern, request.limit))
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def ordered(hosts: tuple[str, ...], play: Play, request: RunRequest) -> tuple[str, ...]:
@@ -95,7 +98,7 @@ class PlaybookRunner:
                     break
                 self._play(play, chosen)
             if self.ports.clock.now() - self.request.cut_off < 2 * TTL:
-                self.executor.give_back_left(self.stage, self.host_variables)
+                self.executor.release_stale_leases(self.stage, self.host_variables)
         except RemediationError as error:
             self.stage.broken = str(error)
         except KeyboardInterrupt:
@@ -136,7 +139,9 @@ class PlaybookRunner:
         hosts = chosen[play.index]
         title = title_of(play, self.request.extra)
         if not hosts:
-            self.stage.emit("note", play=title, **NoteData(text=f"play {title!r}: no host matches", level="info"))
+            wanted = f"{_pattern(play, self.request)!r}{' and --limit' if self.request.limit else ''}"
+            text = f"play {title!r}: no host of {', '.join(self.request.sources)} matches {wanted}"
+            self.stage.emit("note", play=title, **NoteData(text=text, level="info"))
             return
         later = {name for index, names in chosen.items() if index > play.index for name in names}
         if not any(self.stage.host(name).alive for name in hosts):

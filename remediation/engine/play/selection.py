@@ -41,15 +41,15 @@ class TaskSelection:
     def tagged(self, tags: frozenset[str]) -> bool:
         """Return whether a task with these tags is selected."""
         own = tags or UNTAGGED
-        return self._wanted(own) and not self._unwanted(own)
+        return self._has_selected_tag(own) and not self._has_skipped_tag(own)
 
-    def _wanted(self, own: frozenset[str]) -> bool:
+    def _has_selected_tag(self, own: frozenset[str]) -> bool:
         wanted = self.tags or frozenset({"all"})
         if "always" in own or own & wanted:
             return True
         return "never" not in own and ("all" in wanted or ("tagged" in wanted and own != UNTAGGED))
 
-    def _unwanted(self, own: frozenset[str]) -> bool:
+    def _has_skipped_tag(self, own: frozenset[str]) -> bool:
         if "all" in self.skip:
             return "always" not in own or "always" in self.skip
         return bool(own & self.skip) or ("tagged" in self.skip and own != UNTAGGED)

@@ -87,7 +87,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
             endings.append(ending)
             if inner.cut_short(ending):
                 raise Interrupted
-            if ending.outcome is Outcome.UNREACHABLE or _broken_off(inner, ending):
+            if ending.outcome is Outcome.UNREACHABLE or _ends_loop(inner, ending):
                 break
             pause(inner, loop.pause, last=number == len(items) - 1)
     except RemediationError as error:  # an invalid pause or break_when
@@ -108,7 +108,7 @@ def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskRes
     return ending
 
 
-def _broken_off(site: TaskContext, ending: TaskResult) -> bool:
+def _ends_loop(site: TaskContext, ending: TaskResult) -> bool:
     """Return whether ``break_when`` ends the loop after this item. Raises `RemediationError`."""
     loop = site.task.loop
     if loop is None or loop.break_when is None:
@@ -174,7 +174,7 @@ def run_item(site: TaskContext, act: Act) -> TaskResult:
                 if isinstance(error, TemplateError) and error.before_action:
                     raise
                 acted = _refused(error)
-            site.tell_notes()  # some appear only after an exchange
+            site.report_notes()  # some appear only after an exchange
             ending = retries.ended(_ending(site, retries.counted(acted)))
     except RemediationError as error:
         return _ending(site, _refused(error), judged=False)
@@ -234,7 +234,7 @@ class Retries:
             site.pause(self.delay)
         if site.cancelled:
             return _cut_short(ending, self.made)
-        return None if self.made < self.tries else self._used_up(ending)
+        return None if self.made < self.tries else self._out_of_retries(ending)
 
     def _met(self, ending: TaskResult) -> bool:
         task = self.site.task
@@ -243,7 +243,7 @@ class Retries:
         own = {task.register: ending.result} if task.register else None
         return self.site.scope(own).condition(task.until, self.site.place)
 
-    def _used_up(self, ending: TaskResult) -> TaskResult:
+    def _out_of_retries(self, ending: TaskResult) -> TaskResult:
         failed = {**ending.result, "attempts": self.tries - 1, "failed": True, "exception": NO_TRACEBACK}
         if ending.result.get("failed_when_result") is False:  # failed_when takes precedence
             return dataclasses.replace(ending, result=failed)
@@ -261,14 +261,14 @@ def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
 
 def _ending(site: TaskContext, acted: ActionResult, *, judged: bool = True) -> TaskResult:
     """Return the result of a try; it is not `judged` by ``changed_when`` and ``failed_when`` if the action did not begin."""
-    ending = _judged(site, acted) if judged else _unjudged(site, acted)
+    ending = _with_conditions(site, acted) if judged else _without_conditions(site, acted)
     if not ending.outcome.bad or not site.hidden():
         return ending
     told = dataclasses.replace(ending.told, reason=CENSORED, next_step="") if ending.told else None
     return dataclasses.replace(ending, reason=CENSORED, next_step="", told=told)
 
 
-def _unjudged(site: TaskContext, acted: ActionResult) -> TaskResult:
+def _without_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
     result = registered(acted)
     if acted.outcome is Outcome.TIMED_OUT and (seconds := site.timeout()):
         result["timedout"] = {"period": int(seconds) if seconds.is_integer() else seconds}
@@ -278,9 +278,9 @@ def _unjudged(site: TaskContext, acted: ActionResult) -> TaskResult:
     )  # fmt: skip
 
 
-def _judged(site: TaskContext, acted: ActionResult) -> TaskResult:
+def _with_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
     """Return the result after ``changed_when`` and ``failed_when``."""
-    task, ending = site.task, _unjudged(site, acted)
+    task, ending = site.task, _without_conditions(site, acted)
     if acted.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
         return ending
     own: dict[str, Any] | None = {task.register: ending.result} if task.register else None

@@ -57,14 +57,14 @@ def observe(step: Step[Any], context: StepContext, *, max_age: float | None = No
     last = memory.snapshot(clock.monotonic(), max_age=max_age) if max_age is not None and snapshot is None else None
     if last is not None:
         with suppress(CallFailed, DeadlineExceeded):
-            return _evaluated(step, context, last, step.look(_reader(step, context, last)))
+            return _evaluated(step, context, last, step.observe(_reader(step, context, last)))
     if snapshot is not None:
-        return _evaluated(step, context, snapshot, step.look(_reader(step, context, snapshot)))
+        return _evaluated(step, context, snapshot, step.observe(_reader(step, context, snapshot)))
     if max_age is not None and memory.seen is not None:
         _log.debug("%s: reading the host again: its snapshot is %.1f s old", context.host, clock.monotonic() - memory.seen.taken)
     memory.seen = None
     snapshot = context.access.reader
-    observation = _evaluated(step, context, snapshot, step.look(_reader(step, context, snapshot)))
+    observation = _evaluated(step, context, snapshot, step.observe(_reader(step, context, snapshot)))
     memory.seen = TimedSnapshot(snapshot, clock.monotonic())
     return observation
 
@@ -83,7 +83,7 @@ def confirm(step: Step[Any], context: StepContext, observation: Observation) -> 
 
 def _evaluated(step: Step[Any], context: StepContext, snapshot: Reader, seen: Any) -> Observation:
     """Return what the step makes of what it read."""
-    state = step.met(seen)
+    state = step.is_met(seen)
     # an earlier process of the run and a saved plan identify a change by its masked summary
     hide = context.ports.mask.text
     made = () if state else tuple(resolved(change, step) for change in step.plan(seen))

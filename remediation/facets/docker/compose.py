@@ -10,7 +10,7 @@ from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers
 from remediation.facets.docker.engine import NOT_INSTALLED, engine_advice
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.json_text import load_json
@@ -23,8 +23,8 @@ _NO_PLUGIN = "install the Compose plugin: docker compose version must answer"
 class CommandCompose:
     """Reads projects through ``docker compose``. `listed` returns the engine's containers, whose labels show their definition."""
 
-    def __init__(self, look: Snapshot, environment: Mapping[str, str], listed: Callable[[], Sequence[Container]]) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot, environment: Mapping[str, str], listed: Callable[[], Sequence[Container]]) -> None:
+        self._snapshot = snapshot
         self._environment = dict(environment)
         self._containers = listed
 
@@ -38,7 +38,7 @@ class CommandCompose:
 
     def config(self, project: ComposeProject) -> Mapping[str, Any]:
         """Return the resolved definition."""
-        done = self._ended(self._snapshot.ask(self.config_run(project))[0], project)
+        done = self._ended(self._snapshot.fetch(self.config_run(project))[0], project)
         try:
             found: dict[str, Any] = load_json(done.text)
         except ValueError as error:
@@ -48,12 +48,12 @@ class CommandCompose:
     def warnings(self, project: ComposeProject) -> Sequence[str]:
         """Return Compose's warnings about the project."""
         return warned(
-            self._ended(self._snapshot.ask(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
+            self._ended(self._snapshot.fetch(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
         )
 
     def stale(self, project: ComposeProject) -> Sequence[str]:
         """Return the services without a container, or with one that differs from the definition."""
-        wanted = hashes(self._ended(self._snapshot.ask(self.hash_run(project))[0], project).text)
+        wanted = hashes(self._ended(self._snapshot.fetch(self.hash_run(project))[0], project).text)
         running: dict[str, set[str]] = {}
         for each in self._containers():
             labels = each.labels
@@ -74,7 +74,7 @@ class CommandCompose:
         if isinstance(reply, Completed) and reply.rc != 0:
             said = complaint(reply)
             raise CallFailed(f"{what}: {said}", host=self._snapshot.host, next_step=advice_on(said), status=reply.rc, output=said)
-        return self._snapshot.ended(reply, what)
+        return self._snapshot.completed(reply, what)
 
 
 @checked("compose")
@@ -132,7 +132,7 @@ def complaint(done: Completed) -> str:
     """Return Compose's error message without progress and warnings."""
     lines = done.stderr.decode("utf-8", errors="replace").splitlines()
     kept = [line.strip() for line in lines if line.strip() and not _WARNING.search(line) and not _progress(line)]
-    return " ".join(" ".join(kept[-3:]).split()) or last_words(done) or f"exit code {done.rc}"
+    return " ".join(" ".join(kept[-3:]).split()) or last_error_line(done) or f"exit code {done.rc}"
 
 
 def _progress(line: str) -> bool:

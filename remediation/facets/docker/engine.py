@@ -13,7 +13,7 @@ from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers, recreation
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
 from remediation.model.text.json_text import load_json
@@ -29,8 +29,8 @@ CREDENTIALS = "pull the images at the desktop (docker compose pull): a remote lo
 class CommandEngine:
     """Reads the engine through ``docker``; `environment` is passed to the command (``DOCKER_HOST``)."""
 
-    def __init__(self, look: Snapshot, environment: Mapping[str, str]) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot, environment: Mapping[str, str]) -> None:
+        self._snapshot = snapshot
         self._environment = dict(environment)
         self.ids = self._run("ps", "--all", "--quiet", "--no-trunc")
         self.info = self._run("info", "--format", "{{json .}}")
@@ -41,7 +41,7 @@ class CommandEngine:
 
     def facts(self) -> EngineFacts:
         """Return the engine's version, memory and runtimes."""
-        asked, version = self._snapshot.ask(self.info, self.version)
+        asked, version = self._snapshot.fetch(self.info, self.version)
         info = _json(self._ended(asked))
         if info.get("ServerErrors"):
             raise self._down(" ".join(info["ServerErrors"]))
@@ -49,12 +49,12 @@ class CommandEngine:
 
     def containers(self) -> Sequence[Container]:
         """Return all containers. Needs a second exchange after the list of their IDs."""
-        ids = self._ended(self._snapshot.ask(*self.first_calls())[0]).text.split()
+        ids = self._ended(self._snapshot.fetch(*self.first_calls())[0]).text.split()
         if not ids:
             return ()
         self._snapshot.hints["ids"] = ids
         # the command fails for containers removed in between but prints the records of the others
-        done = self._ended(self._snapshot.ask(self._records(ids))[0], codes=(0, 1))
+        done = self._ended(self._snapshot.fetch(self._records(ids))[0], codes=(0, 1))
         return _listed(done)
 
     def first_calls(self) -> tuple[Run, ...]:
@@ -64,7 +64,7 @@ class CommandEngine:
 
     def record_calls(self) -> tuple[Run, ...]:
         """Return the further calls of `containers` for the IDs in this snapshot, if it has any."""
-        reply = self._snapshot.ask(self.ids)[0]
+        reply = self._snapshot.fetch(self.ids)[0]
         ids = reply.text.split() if isinstance(reply, Completed) and reply.rc == 0 else []
         return (self._records(ids),) if ids else ()
 
@@ -73,21 +73,21 @@ class CommandEngine:
 
     def inspect(self, name: str) -> Container | None:
         """Return one container, or None."""
-        if self._snapshot.knows(self.ids):  # the records of all containers are known or will be read next
+        if self._snapshot.has_reply(self.ids):  # the records of all containers are known or will be read next
             return next((each for each in self.containers() if name in {each.name, each.id}), None)
-        asked = self._snapshot.ask(self._run("inspect", "--type", "container", name))[0]
-        if isinstance(asked, Completed) and asked.rc != 0 and "no such" in last_words(asked).lower():
+        asked = self._snapshot.fetch(self._run("inspect", "--type", "container", name))[0]
+        if isinstance(asked, Completed) and asked.rc != 0 and "no such" in last_error_line(asked).lower():
             return None
         return containers.container(_json(self._ended(asked))[0])
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of both output streams, sorted by time."""
-        done = self._ended(self._snapshot.ask(self.log_call(name, tail))[0])
+        done = self._ended(self._snapshot.fetch(self.log_call(name, tail))[0])
         return merged_records(done.stdout, done.stderr)
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
         """Run a read-only program inside a running container."""
-        return self._executed(self._snapshot.ask(self._run("exec", name, *argv, timeout=timeout))[0], name, argv)
+        return self._executed(self._snapshot.fetch(self._run("exec", name, *argv, timeout=timeout))[0], name, argv)
 
     def _executed(self, reply: Reply, name: str, argv: Sequence[str]) -> Executed:
         if isinstance(reply, Completed) and reply.rc != 0 and reply.stderr.lstrip().startswith((b"Error response", b"Error: ")):
@@ -100,7 +100,7 @@ class CommandEngine:
         found = self.inspect(name)
         if found is None or found.status != "running":
             raise CallFailed(f"container {name} is not running", host=self._snapshot.host)
-        done = self._ended(self._snapshot.ask(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
+        done = self._ended(self._snapshot.fetch(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
         seen = containers.printed_stats(_json(done), containers.memory_limit(found))
         if seen is None:
             raise CallFailed(f"the engine does not report the memory use of {name}", host=self._snapshot.host)
@@ -108,10 +108,10 @@ class CommandEngine:
 
     def volumes(self) -> Sequence[Volume]:
         """Return the named volumes with the containers that mount them."""
-        names = self._ended(self._snapshot.ask(self._run("volume", "ls", "--quiet"))[0]).text.split()
+        names = self._ended(self._snapshot.fetch(self._run("volume", "ls", "--quiet"))[0]).text.split()
         if not names:
             return ()
-        done = self._ended(self._snapshot.ask(self._run("volume", "inspect", *names))[0], codes=(0, 1))
+        done = self._ended(self._snapshot.fetch(self._run("volume", "inspect", *names))[0], codes=(0, 1))
         users = self.containers()
         return tuple(containers.volume(record, users) for record in _json(done))
 
@@ -122,9 +122,9 @@ class CommandEngine:
     def _ended(self, reply: Reply, what: str = WHAT, *, codes: Sequence[int] = (0,)) -> Completed:
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed("docker is not installed", host=self._snapshot.host, next_step=NOT_INSTALLED)
-        if isinstance(reply, Completed) and reply.rc not in codes and _unreachable(last_words(reply)):
-            raise self._down(last_words(reply), reply.rc)
-        return self._snapshot.ended(reply, what, codes=codes)
+        if isinstance(reply, Completed) and reply.rc not in codes and _unreachable(last_error_line(reply)):
+            raise self._down(last_error_line(reply), reply.rc)
+        return self._snapshot.completed(reply, what, codes=codes)
 
     def _down(self, said: str, rc: int | None = None) -> CallFailed:
         refused = is_forbidden(said)
@@ -179,7 +179,7 @@ class CommandEngineWriter(CommandEngine):
         call = replace(
             self._run("system", "dial-stdio", timeout=timeout, writes=writes), stdin=recreation.wire(method, path, body)
         )
-        done = self._ended(self._snapshot.write(call) if writes else self._snapshot.ask(call)[0], what)
+        done = self._ended(self._snapshot.write(call) if writes else self._snapshot.fetch(call)[0], what)
         try:
             status, content = recreation.parse_answer(method, done.stdout)
             answer = load_json(content.decode()) if content.strip() else None
@@ -198,7 +198,7 @@ class CommandEngineWriter(CommandEngine):
     def remove_volume(self, name: str) -> None:
         """Remove a volume and its content, if it exists."""
         reply = self._snapshot.write(self._run("volume", "rm", name, timeout=120, writes=True))
-        if isinstance(reply, Completed) and reply.rc != 0 and "no such volume" in last_words(reply).lower():
+        if isinstance(reply, Completed) and reply.rc != 0 and "no such volume" in last_error_line(reply).lower():
             return
         self._ended(reply, f"removing the volume {name}")
 

@@ -34,40 +34,40 @@ _STDERR = 2
 class SdkEngine:
     """Reads the engine through its API; `environment` may contain its address (``DOCKER_HOST``)."""
 
-    def __init__(self, look: Snapshot, environment: Mapping[str, str]) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot, environment: Mapping[str, str]) -> None:
+        self._snapshot = snapshot
         self._environment = environment
         self._negotiated = ""
 
     def facts(self) -> EngineFacts:
         """Return the engine's version, memory and runtimes."""
-        return self._snapshot.once("engine", lambda: self._ask(lambda api: containers.engine(api.info(), api.version())))
+        return self._snapshot.memoize("engine", lambda: self._ask(lambda api: containers.engine(api.info(), api.version())))
 
     def containers(self) -> Sequence[Container]:
         """Return all containers."""
-        return self._snapshot.once("containers", lambda: self._ask(self._containers))
+        return self._snapshot.memoize("containers", lambda: self._ask(self._containers))
 
     def inspect(self, name: str) -> Container | None:
         """Return one container, or None."""
-        return self._snapshot.once(f"inspect {name}", lambda: self._ask(lambda api: _inspect(api, name)))
+        return self._snapshot.memoize(f"inspect {name}", lambda: self._ask(lambda api: _inspect(api, name)))
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of both output streams in order."""
-        return self._snapshot.once(f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail)))
+        return self._snapshot.memoize(f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail)))
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
         """Run a read-only program inside a running container."""
-        return self._snapshot.once(
+        return self._snapshot.memoize(
             f"exec {name} {list(argv)}", lambda: self._ask(lambda api: _executed(api, name, argv), patience=timeout)
         )
 
     def stats(self, name: str) -> ContainerStats:
         """Return the resource use of a running container."""
-        return self._snapshot.once(f"stats {name}", lambda: self._ask(lambda api: self._stats(api, name)))
+        return self._snapshot.memoize(f"stats {name}", lambda: self._ask(lambda api: self._stats(api, name)))
 
     def volumes(self) -> Sequence[Volume]:
         """Return the named volumes with the containers that mount them."""
-        return self._snapshot.once("volumes", lambda: self._ask(self._volumes))
+        return self._snapshot.memoize("volumes", lambda: self._ask(self._volumes))
 
     def _stats(self, api: APIClient, name: str) -> ContainerStats:
         found = _inspect(api, name)
@@ -237,7 +237,7 @@ class SdkEngineWriter(SdkEngine):
         return self._change(copy, patience=timeout)
 
     def _change(self, write: Callable[[APIClient], T], *, patience: float = _TIMEOUT) -> T:
-        self._snapshot.forget()
+        self._snapshot.invalidate()
         return self._ask(write, patience=patience)
 
 

@@ -27,15 +27,15 @@ NO_DRIVER = "install the NVIDIA driver; without it no program here can use the G
 class WindowsGpu:
     """Reads the GPUs with the ``gpu`` probe."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory, read in one exchange."""
-        return self._snapshot.once("gpu.use", self._use)
+        return self._snapshot.memoize("gpu.use", self._use)
 
     def _use(self) -> GpuUse:
-        self._snapshot.ask(USE_PROBE, processes.LIST_PROBE)
+        self._snapshot.fetch(USE_PROBE, processes.LIST_PROBE)
         value = self._snapshot.probe(USE_PROBE, "querying the GPU")
         running: Sequence[Process] = ()
         unlisted = ""
@@ -55,23 +55,23 @@ class WindowsGpu:
 class PosixGpu:
     """Reads the GPUs with nvidia-smi."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory."""
         first = devices_call(self._snapshot)
-        asked, listed, running = self._snapshot.ask(first, APPS_RUN, processes.LIST_RUN)
+        asked, listed, running = self._snapshot.fetch(first, APPS_RUN, processes.LIST_RUN)
         if isinstance(asked, Completed) and asked.rc == nvidia_smi.UNKNOWN_FIELD and first is USE_RUN:
             self._snapshot.hints[_OLD] = True
             first = FALLBACK_RUN
-            asked = self._snapshot.ask(first)[0]
+            asked = self._snapshot.fetch(first)[0]
         fields = nvidia_smi.FIELDS if first is USE_RUN else nvidia_smi.FALLBACK
         if isinstance(asked, Failed) and asked.kind == "not-found":
             raise CallFailed("nvidia-smi is not installed", host=self._snapshot.host, next_step=NO_DRIVER)
         if isinstance(asked, Completed) and asked.rc != 0:
             raise refused_devices(asked.rc, asked.text.strip(), self._snapshot.host)
-        gpus = nvidia_smi.gpus(self._snapshot.ended(asked, "querying the GPU").text, fields, self._snapshot.host)
+        gpus = nvidia_smi.gpus(self._snapshot.completed(asked, "querying the GPU").text, fields, self._snapshot.host)
         apps = nvidia_smi.apps(listed.text) if isinstance(listed, Completed) and listed.rc == 0 else ()
         known = processes.processes_from_shell(running.text) if isinstance(running, Completed) else ()
         return use_from_apps(gpus, apps, known)
@@ -81,15 +81,15 @@ class PosixGpu:
         return sampling.by_shell(self._snapshot, seconds, every)
 
 
-def older_devices(look: Snapshot) -> tuple[Run, ...]:
+def older_devices(snapshot: Snapshot) -> tuple[Run, ...]:
     """Return the query of older drivers if this snapshot's query was rejected for a newer field."""
-    reply = look.ask(USE_RUN)[0] if look.knows(USE_RUN) else None
+    reply = snapshot.fetch(USE_RUN)[0] if snapshot.has_reply(USE_RUN) else None
     return (FALLBACK_RUN,) if isinstance(reply, Completed) and reply.rc == nvidia_smi.UNKNOWN_FIELD else ()
 
 
-def devices_call(look: Snapshot) -> Run:
+def devices_call(snapshot: Snapshot) -> Run:
     """Return the query of the devices: with the fields of every driver if this host's rejected a newer one before."""
-    return FALLBACK_RUN if look.hints.get(_OLD) else USE_RUN
+    return FALLBACK_RUN if snapshot.hints.get(_OLD) else USE_RUN
 
 
 def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:

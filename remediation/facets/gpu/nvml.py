@@ -27,12 +27,12 @@ _NEXT = {
 class NvmlGpu:
     """Reads the GPUs with nvidia-ml-py, or with nvidia-smi if this machine has no NVML library."""
 
-    def __init__(self, look: Snapshot, clock: Clock) -> None:
-        self._snapshot, self._clock = look, clock
+    def __init__(self, snapshot: Snapshot, clock: Clock) -> None:
+        self._snapshot, self._clock = snapshot, clock
 
     def use(self) -> GpuUse:
         """Return devices and the processes with a context on them."""
-        return self._snapshot.once("gpu", self._use)
+        return self._snapshot.memoize("gpu", self._use)
 
     def sample(self, *, seconds: float, every: float = 1.0) -> Sequence[GpuSample]:
         """Sample every card's load and memory, every `every` seconds for `seconds`."""

@@ -26,25 +26,27 @@ def looks(seconds: float, every: float) -> int:
     return max(1, math.floor(seconds / every + 1e-9) + 1)
 
 
-def by_probe(look: Snapshot, seconds: float, every: float) -> tuple[GpuSample, ...]:
+def by_probe(snapshot: Snapshot, seconds: float, every: float) -> tuple[GpuSample, ...]:
     """Sample with the ``sample`` probe."""
     data = {"fields": list(FIELDS), "every": every, "count": looks(seconds, every)}
-    value = look.probe(Probe("sample", data, timeout=seconds + _MARGIN), WHAT)
+    value = snapshot.probe(Probe("sample", data, timeout=seconds + _MARGIN), WHAT)
     if value["rc"] is None and not value["rows"]:
         reason = problems(value).get("rc")
         raise CallFailed(
-            f"nvidia-smi could not be started: {reason}" if reason else "nvidia-smi is not installed", host=look.host
+            f"nvidia-smi could not be started: {reason}" if reason else "nvidia-smi is not installed", host=snapshot.host
         )
     # samples taken before nvidia-smi failed are used
     if value["rc"] and not value["rows"]:
-        raise CallFailed(f"{WHAT} failed: {nvidia_smi.refusal(int(value['rc']), str(value['stderr']).strip())}", host=look.host)
+        raise CallFailed(
+            f"{WHAT} failed: {nvidia_smi.refusal(int(value['rc']), str(value['stderr']).strip())}", host=snapshot.host
+        )
     return tuple(each for row in value["rows"] for each in rows(str(row["Text"]), float(row["At"])))
 
 
-def by_shell(look: Snapshot, seconds: float, every: float) -> tuple[GpuSample, ...]:
+def by_shell(snapshot: Snapshot, seconds: float, every: float) -> tuple[GpuSample, ...]:
     """Sample with ``sample.sh``."""
     words = (",".join(FIELDS), f"{every:g}", str(looks(seconds, every)))
-    done = look.run(Run(("sh", "-c", shell("sample"), "sample", *words), timeout=seconds + _MARGIN), WHAT)
+    done = snapshot.run(Run(("sh", "-c", shell("sample"), "sample", *words), timeout=seconds + _MARGIN), WHAT)
     found: list[GpuSample] = []
     at = 0.0
     for line in done.text.splitlines():

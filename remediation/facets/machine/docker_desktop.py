@@ -32,12 +32,12 @@ _BACKEND = "com.docker.backend"
 class Desktop:
     """Docker Desktop of a Windows host. `engine` queries the engine and raises if it does not answer."""
 
-    look: Snapshot
+    snapshot: Snapshot
     engine: Callable[[], EngineFacts]
 
     def read(self) -> DockerDesktop | None:
         """Return Docker Desktop's state, or None if it is not installed."""
-        value = self.look.probe(STATE_PROBE, "querying Docker Desktop")
+        value = self.snapshot.probe(STATE_PROBE, "querying Docker Desktop")
         if not value["Installed"] and "Installed" not in problems(value):
             return None
         return described(value, answers=self._answers())
@@ -120,8 +120,8 @@ def changed_settings(text: str, settings: Mapping[str, Any]) -> str:
 class DesktopControl:
     """Starts, stops and configures Docker Desktop in the session of the user at the desktop."""
 
-    def __init__(self, look: Snapshot, clock: Clock, engine: Callable[[], EngineFacts]) -> None:
-        self._snapshot, self._clock, self._engine = look, clock, engine
+    def __init__(self, snapshot: Snapshot, clock: Clock, engine: Callable[[], EngineFacts]) -> None:
+        self._snapshot, self._clock, self._engine = snapshot, clock, engine
 
     def stop(self, *, timeout: float) -> None:
         """Stop Docker Desktop completely: first with its own command, limited in time, then by killing its processes."""
@@ -131,10 +131,10 @@ class DesktopControl:
             done = self._act("stop", seconds=round(min(_POLITE, timeout)))
             # do not wait if its own command could not be started
             asked = task_of(done).outcome not in {NO_USER, REFUSED, FAILED}
-            self._gone(min(until, self._clock.monotonic() + (_POLITE if asked else 0.0)))
+            self._has_ended(min(until, self._clock.monotonic() + (_POLITE if asked else 0.0)))
         if self._processes():
             reason = str(self._act("kill")["problem"] or "")
-        if not self._gone(until):
+        if not self._has_ended(until):
             left = ", ".join(sorted({program(each) for each in self._processes()}))
             raise DeadlineExceeded(
                 f"Docker Desktop did not stop within {timeout:.0f} s: still running: {left}" + (f" ({reason})" if reason else ""),
@@ -155,7 +155,7 @@ class DesktopControl:
         under_way = f" (its scheduled task {task.state})" if task.outcome == RUNNING else ""
         times = 0
         while times < 2:
-            self._snapshot.forget()
+            self._snapshot.invalidate()
             try:
                 self._engine()
                 times += 1
@@ -171,7 +171,7 @@ class DesktopControl:
 
     def set(self, settings: Mapping[str, Any]) -> str:
         """Write settings to its file and return the path of the backup."""
-        self._snapshot.forget()
+        self._snapshot.invalidate()
         value = self._snapshot.probe(STATE_PROBE, "querying Docker Desktop")
         if self._running(value):
             raise Blocked(
@@ -193,7 +193,7 @@ class DesktopControl:
         return backup
 
     def _processes(self) -> Sequence[Mapping[str, Any]]:
-        self._snapshot.forget()
+        self._snapshot.invalidate()
         return self._running(self._snapshot.probe(STATE_PROBE, "querying Docker Desktop"))
 
     def _running(self, value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -207,7 +207,7 @@ class DesktopControl:
         found: Sequence[Mapping[str, Any]] = value["Processes"]
         return found
 
-    def _gone(self, until: float) -> bool:
+    def _has_ended(self, until: float) -> bool:
         while self._processes():
             if self._clock.monotonic() >= until:
                 return False

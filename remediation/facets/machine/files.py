@@ -24,8 +24,8 @@ _RIGHTS = "check the login's rights to the folder"
 class HostFiles:
     """Reads files: with the ``folder`` probe on Windows, with ``stat`` and ``df`` elsewhere."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content, or None if it does not exist."""
@@ -93,7 +93,7 @@ class HostFilesWriter(HostFiles):
         if isinstance(reply, Failed) and reply.kind == "not-found":
             reply = self._write_below_new(call)
         if isinstance(reply, Failed):
-            self._snapshot.refuse(reply, f"writing {path}", next_step="check the folder and the login's rights to it")
+            self._snapshot.raise_for_file(reply, path)
 
     def _write_below_new(self, call: WriteFile) -> Reply:
         """Create the parent folder of a file and write it."""

@@ -36,12 +36,12 @@ _COMM = 15
 class WindowsProcesses:
     """Lists processes with the ``processes`` probe."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
-        return self._snapshot.once(
+        return self._snapshot.memoize(
             "processes", lambda: processes_from_probe(self._snapshot.probe(LIST_PROBE, _LISTING), self._snapshot.host)
         )
 
@@ -62,7 +62,7 @@ class WindowsProcessWriter(WindowsProcesses):
         # the scheduled task may start late; `grace` begins after the close request
         done = self._snapshot.probe(Probe("close", data, timeout=2 * grace + 60.0, writes=True), f"closing process {pid}")
         if done["how"] == "own":
-            raise own(pid, self._snapshot.host)
+            raise own_session_error(pid, self._snapshot.host)
         if not done["ended"]:
             self._explain(done, pid)
         return bool(done["ended"])
@@ -83,7 +83,7 @@ class WindowsProcessWriter(WindowsProcesses):
         if refusal is not None:
             raise refusal
         if task.outcome == RUNNING:
-            raise task.late(f"process {pid} did not close, and it may not have received the close request yet", host)
+            raise task.timeout_error(f"process {pid} did not close, and it may not have received the close request yet", host)
         if "ended" in reasons:
             raise CallFailed(
                 f"process {pid} could not be killed: {reasons['ended']}", host=host,
@@ -95,12 +95,12 @@ class WindowsProcessWriter(WindowsProcesses):
 class PosixProcesses:
     """Lists processes with ``ps`` and ``/proc``."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
-        return self._snapshot.once(
+        return self._snapshot.memoize(
             "processes", lambda: processes_from_shell(self._snapshot.run(LIST_RUN, "listing the processes").text)
         )
 
@@ -118,13 +118,13 @@ class PosixProcessWriter(PosixProcesses):
         )
         said = done.text.strip()
         if said == "own":
-            raise own(pid, self._snapshot.host)
+            raise own_session_error(pid, self._snapshot.host)
         if said not in {"gone", "polite", "forced", "still-there"}:
             raise CallFailed(f"closing process {pid} failed: {said!r} is not a valid answer", host=self._snapshot.host)
         return said != "still-there"
 
 
-def own(pid: int, host: str) -> Blocked:
+def own_session_error(pid: int, host: str) -> Blocked:
     """Return the error for a process that must not be closed from this login."""
     return Blocked(
         f"process {pid} is this login's own program or one of its parents",
@@ -243,11 +243,12 @@ def marked(running: Sequence[Process]) -> tuple[Process, ...]:
     """Return the processes, with the runners marked whose server has ended."""
     by_pid = {each.pid: each for each in running}
     return tuple(
-        replace(each, orphan=True) if each.is_runner and _alone(each, by_pid.get(each.parent or 0)) else each for each in running
+        replace(each, orphan=True) if each.is_runner and _is_orphan(each, by_pid.get(each.parent or 0)) else each
+        for each in running
     )
 
 
-def _alone(process: Process, parent: Process | None) -> bool:
+def _is_orphan(process: Process, parent: Process | None) -> bool:
     """Whether no server owns a runner. In doubt, the parent may be a server under another name."""
     if not process.started:  # without a start time, ownership is uncertain
         return False

@@ -15,7 +15,7 @@ from remediation.connections.calls import Completed, Probe, Run
 from remediation.facets.checked import checked_function
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.text.digits import is_whole
 
 PROBE = Probe("readiness", timeout=60.0)
@@ -80,17 +80,17 @@ class PosixReadiness:
 
 
 @checked_function("readiness")
-def windows_readiness(look: Snapshot, environment: Mapping[str, str]) -> WindowsReadiness:
+def windows_readiness(snapshot: Snapshot, environment: Mapping[str, str]) -> WindowsReadiness:
     """Query a Windows host in one exchange."""
-    _, version = look.ask(PROBE, _compose_call(environment))
-    return readiness_from_probe(look.probe(PROBE, "reading quotas, counters and WSL"), _compose(version))
+    _, version = snapshot.fetch(PROBE, _compose_call(environment))
+    return readiness_from_probe(snapshot.probe(PROBE, "reading quotas, counters and WSL"), _compose(version))
 
 
 @checked_function("readiness")
-def posix_readiness(look: Snapshot, environment: Mapping[str, str]) -> PosixReadiness:
+def posix_readiness(snapshot: Snapshot, environment: Mapping[str, str]) -> PosixReadiness:
     """Query a Linux host in one exchange."""
-    installed, version = look.ask(SCRIPT, _compose_call(environment))
-    return from_lines(look.ended(installed, "reading the installed software").text, _compose(version))
+    installed, version = snapshot.fetch(SCRIPT, _compose_call(environment))
+    return from_lines(snapshot.completed(installed, "reading the installed software").text, _compose(version))
 
 
 def readiness_from_probe(value: Mapping[str, Any], compose: Compose) -> WindowsReadiness:
@@ -142,5 +142,7 @@ def _compose_call(environment: Mapping[str, str]) -> Run:
 def _compose(reply: object) -> Compose:
     if isinstance(reply, Completed):
         said = reply.text.strip()
-        return Compose(said.removeprefix("v")) if reply.rc == 0 and said else Compose(problem=last_words(reply) or "no output")
+        return (
+            Compose(said.removeprefix("v")) if reply.rc == 0 and said else Compose(problem=last_error_line(reply) or "no output")
+        )
     return Compose(problem=str(getattr(reply, "message", reply)))

@@ -31,8 +31,8 @@ _CHANGING = 120.0
 class HostServiceManager:
     """Reads services."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def status(self, name: str, *, user: bool = False) -> ServiceStatus | None:
         """Return a service, or None if there is none."""

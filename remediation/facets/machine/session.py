@@ -24,8 +24,8 @@ NUMBER_RUN = Run(("id", "-u"), timeout=15.0)
 class WindowsDesktop:
     """Uses the ``session`` probe. A network logon has no access to the credential store (Microsoft: logon types)."""
 
-    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], *, remote: bool) -> None:
-        self._snapshot, self._engine, self._remote = look, engine, remote
+    def __init__(self, snapshot: Snapshot, engine: Callable[[], EngineFacts], *, remote: bool) -> None:
+        self._snapshot, self._engine, self._remote = snapshot, engine, remote
 
     def session(self) -> SessionFacts:
         """Return the login's rights and the desktop user."""
@@ -40,9 +40,9 @@ class WindowsDesktop:
 class WindowsDesktopWriter(WindowsDesktop):
     """Adds messages, and stopping, starting and configuring Docker Desktop."""
 
-    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], clock: Clock, *, remote: bool) -> None:
-        super().__init__(look, engine, remote=remote)
-        self._control = DesktopControl(look, clock, engine)
+    def __init__(self, snapshot: Snapshot, engine: Callable[[], EngineFacts], clock: Clock, *, remote: bool) -> None:
+        super().__init__(snapshot, engine, remote=remote)
+        self._control = DesktopControl(snapshot, clock, engine)
         self.unshown = ""
 
     def notify(self, message: str, *, seconds: float) -> bool:
@@ -75,14 +75,14 @@ class WindowsDesktopWriter(WindowsDesktop):
 class PosixDesktop:
     """A login on Linux. Closing programs and starting the engine need no desktop there."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def session(self) -> SessionFacts:
         """Return the login's rights."""
-        user, number = self._snapshot.ask(USER_RUN, NUMBER_RUN)
-        name = self._snapshot.ended(user, "querying the login").text.strip()
-        return SessionFacts(user=name, elevated=self._snapshot.ended(number, "querying the login").text.strip() == "0")
+        user, number = self._snapshot.fetch(USER_RUN, NUMBER_RUN)
+        name = self._snapshot.completed(user, "querying the login").text.strip()
+        return SessionFacts(user=name, elevated=self._snapshot.completed(number, "querying the login").text.strip() == "0")
 
     def docker(self) -> DockerDesktop | None:
         """Return None: Docker Desktop for Linux runs the engine in a virtual machine without a GPU."""

@@ -12,7 +12,7 @@ from remediation.facets.machine import wsl
 from remediation.facets.machine.docker_desktop import STATE_PROBE
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.clock import Clock
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, DeadlineExceeded, OutcomeUnknown, Unreachable
 from remediation.model.facts import EngineFacts, SystemFacts, SystemLimits, WslDistribution
@@ -31,8 +31,8 @@ FACTS_RUN = Run(("sh", "-c", shell("system")), timeout=15.0)
 class WindowsSystem:
     """Uses the ``system`` probe. `engine` queries the engine and raises if it does not answer."""
 
-    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts]) -> None:
-        self._snapshot, self._engine = look, engine
+    def __init__(self, snapshot: Snapshot, engine: Callable[[], EngineFacts]) -> None:
+        self._snapshot, self._engine = snapshot, engine
 
     def facts(self) -> SystemFacts:
         """Return operating system, memory and the host's clock."""
@@ -56,8 +56,8 @@ class WindowsSystem:
 class WindowsSystemWriter(WindowsSystem):
     """Adds restarting the machine."""
 
-    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], clock: Clock) -> None:
-        super().__init__(look, engine)
+    def __init__(self, snapshot: Snapshot, engine: Callable[[], EngineFacts], clock: Clock) -> None:
+        super().__init__(snapshot, engine)
         self._clock = clock
 
     def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
@@ -78,8 +78,8 @@ class WindowsSystemWriter(WindowsSystem):
 class PosixSystem:
     """Uses ``uname``, ``date`` and ``/proc``."""
 
-    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts]) -> None:
-        self._snapshot, self._engine = look, engine
+    def __init__(self, snapshot: Snapshot, engine: Callable[[], EngineFacts]) -> None:
+        self._snapshot, self._engine = snapshot, engine
 
     def facts(self) -> SystemFacts:
         """Return operating system, memory and the host's clock."""
@@ -98,8 +98,8 @@ class PosixSystem:
 class PosixSystemWriter(PosixSystem):
     """Adds restarting the machine."""
 
-    def __init__(self, look: Snapshot, engine: Callable[[], EngineFacts], clock: Clock, *, local: bool) -> None:
-        super().__init__(look, engine)
+    def __init__(self, snapshot: Snapshot, engine: Callable[[], EngineFacts], clock: Clock, *, local: bool) -> None:
+        super().__init__(snapshot, engine)
         self._clock, self._local = clock, local
 
     def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
@@ -123,29 +123,31 @@ class PosixSystemWriter(PosixSystem):
 
 
 def rebooted(
-    look: Snapshot, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
+    snapshot: Snapshot, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
 ) -> None:  # fmt: skip
     """Send the restart command, and wait until the host answers with a later boot time."""
     known = facts()
     if known.booted is None:
         reason = known.problems.get("LastBootUpTime", "no reason given")
         raise Blocked(
-            f"the boot time of the host is unknown ({reason}), so a restart could not be verified", host=look.host,
+            f"the boot time of the host is unknown ({reason}), so a restart could not be verified", host=snapshot.host,
             next_step="restart it by hand, or log in with an account that is an administrator",
         )  # fmt: skip
     before = known.booted
     until = clock.monotonic() + timeout
     try:
-        done = look.write(call)
+        done = snapshot.write(call)
     except (Unreachable, OutcomeUnknown, DeadlineExceeded):
         done = None  # the host went down while answering
     if isinstance(done, Failed) or (isinstance(done, Completed) and done.rc != 0):
-        said = done.message if isinstance(done, Failed) else last_words(done)
-        raise Blocked(f"the host may not be restarted: {said}", host=look.host, next_step="log in with the right to restart it")
+        said = done.message if isinstance(done, Failed) else last_error_line(done)
+        raise Blocked(
+            f"the host may not be restarted: {said}", host=snapshot.host, next_step="log in with the right to restart it"
+        )
     clock.sleep(delay + _DOWN)
     for tries in itertools.count(1):
         clock.sleep(_POLL)
-        look.forget()
+        snapshot.invalidate()
         try:
             now = facts().booted
         except (Unreachable, CallFailed, DeadlineExceeded):
@@ -156,7 +158,7 @@ def rebooted(
         if clock.monotonic() >= until and tries >= _LOOKS:
             raise DeadlineExceeded(
                 f"the host was restarted but did not answer within {timeout:.0f} s",
-                host=look.host,
+                host=snapshot.host,
                 next_step="check its screen",
             )
 

@@ -46,7 +46,7 @@ class UserTask:
             )  # fmt: skip
         return None
 
-    def late(self, what: str, host: str) -> HostError:
+    def timeout_error(self, what: str, host: str) -> HostError:
         """Return the error for a task that has not ended in time."""
         why = f" ({self.reason})" if self.reason else ""
         return DeadlineExceeded(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from remediation.connections.calls import Completed, Failed, Reply, Run
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import CallFailed
 from remediation.model.facts import WslConfig, WslDistribution
 
@@ -39,12 +39,12 @@ def in_distribution(name: str, *words: str, timeout: float = 30.0, writes: bool 
     return _wsl("--distribution", name, "--user", "root", "--exec", *words, timeout=timeout, writes=writes)
 
 
-def ask_wsl(look: Snapshot, *calls: Run) -> list[Reply]:
+def ask_wsl(snapshot: Snapshot, *calls: Run) -> list[Reply]:
     """Send calls of `in_distribution`; where the Store's ``wsl.exe`` is missing, to Windows' own."""
-    replies = look.ask(*calls)
+    replies = snapshot.fetch(*calls)
     if not any(isinstance(each, Failed) and each.kind == "not-found" for each in replies):
         return replies
-    return look.ask(*(replace(each, argv=(_SHIPPED, *each.argv[1:])) for each in calls))
+    return snapshot.fetch(*(replace(each, argv=(_SHIPPED, *each.argv[1:])) for each in calls))
 
 
 def config_from(path: str, text: str | None) -> WslConfig:
@@ -72,9 +72,9 @@ def _settings(text: str) -> Iterator[tuple[str, str, str]]:
             yield name, value, line
 
 
-def read_distributions(look: Snapshot) -> tuple[WslDistribution, ...]:
+def read_distributions(snapshot: Snapshot) -> tuple[WslDistribution, ...]:
     """Return the distributions of this login. None are found without WSL."""
-    listed, running = ask_wsl(look, _wsl("--list", "--verbose"), _wsl("--list", "--running", "--quiet"))
+    listed, running = ask_wsl(snapshot, _wsl("--list", "--verbose"), _wsl("--list", "--running", "--quiet"))
     if not isinstance(listed, Completed) or listed.rc != 0:
         return ()
     names = set(text_of(running).split()) if isinstance(running, Completed) and running.rc == 0 else set()
@@ -84,39 +84,39 @@ def read_distributions(look: Snapshot) -> tuple[WslDistribution, ...]:
     )
 
 
-def with_start(look: Snapshot, found: Sequence[WslDistribution], now: float) -> tuple[WslDistribution, ...]:
+def with_start(snapshot: Snapshot, found: Sequence[WslDistribution], now: float) -> tuple[WslDistribution, ...]:
     """Return the distributions with their starts; `now` is the host's clock. Only those that run are read."""
     running = [each for each in found if each.running]
-    replies = ask_wsl(look, *(in_distribution(each.name, "cat", "/proc/uptime", "/proc/1/stat") for each in running))
+    replies = ask_wsl(snapshot, *(in_distribution(each.name, "cat", "/proc/uptime", "/proc/1/stat") for each in running))
     starts = {each.name: _started(reply, now) for each, reply in zip(running, replies, strict=True)}
     return tuple(replace(each, started=starts.get(each.name)) for each in found)
 
 
-def shut_down(look: Snapshot, distribution: str = "") -> None:
+def shut_down(snapshot: Snapshot, distribution: str = "") -> None:
     """End one distribution, or all of this login with their virtual machine."""
     words = ("--terminate", distribution) if distribution else ("--shutdown",)
-    _written(look, _wsl(*words, timeout=120.0, writes=True), f"wsl {' '.join(words)}")
+    _written(snapshot, _wsl(*words, timeout=120.0, writes=True), f"wsl {' '.join(words)}")
 
 
-def start(look: Snapshot, distribution: str) -> None:
+def start(snapshot: Snapshot, distribution: str) -> None:
     """Start a distribution. It stops again when nothing runs in it for a while (Microsoft: wsl-config, vmIdleTimeout)."""
-    _written(look, in_distribution(distribution, "true", timeout=120.0, writes=True), f"starting {distribution}")
+    _written(snapshot, in_distribution(distribution, "true", timeout=120.0, writes=True), f"starting {distribution}")
 
 
 def _wsl(*words: str, timeout: float = 30.0, writes: bool = False) -> Run:
     return Run((PROGRAM, *words), timeout=timeout, writes=writes, env=_ENVIRONMENT)
 
 
-def _written(look: Snapshot, call: Run, what: str) -> None:
-    reply = look.write(call)
+def _written(snapshot: Snapshot, call: Run, what: str) -> None:
+    reply = snapshot.write(call)
     if isinstance(reply, Failed) and reply.kind == "not-found":
-        reply = look.write(replace(call, argv=(_SHIPPED, *call.argv[1:])))
-    done = look.ended(reply, what, codes=range(2**32))
+        reply = snapshot.write(replace(call, argv=(_SHIPPED, *call.argv[1:])))
+    done = snapshot.completed(reply, what, codes=range(2**32))
     if done.rc != 0:
-        said = " ".join(text_of(done).split()) or last_words(done) or f"exit code {done.rc}"
+        said = " ".join(text_of(done).split()) or last_error_line(done) or f"exit code {done.rc}"
         raise CallFailed(
             f"{what} failed: {said}",
-            host=look.host,
+            host=snapshot.host,
             next_step="run it at the host's desktop, as the user who owns the distributions",
         )
 

@@ -29,6 +29,13 @@ FROM_DISK = 20.0
 BEHIND_A_PROXY = frozenset({502, 503, 504})
 """Status codes of a proxy whose server does not answer."""
 _WAITED = re.compile(r"was not answered within ([\d.]+) s")
+_UNTRUSTED = re.compile(r"certificate|trust relationship", re.IGNORECASE)
+_NO_TLS = re.compile(
+    r"wrong.version.number|record layer failure|unexpected packet format|frame size|handshake failed", re.IGNORECASE
+)
+_RESET = re.compile(
+    r"connection (?:was |has been )?(?:reset|aborted|closed)|remote end closed|empty reply|recv failure", re.IGNORECASE
+)
 START = "start Ollama, or set its address: endpoint: http://127.0.0.1:11434"
 
 
@@ -91,9 +98,9 @@ class OllamaByHttp:
     """The server at the target's endpoint. `registry` replaces the models' own registry; `seen` keeps the last seen runners."""
 
     def __init__(
-        self, look: Snapshot, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None, seen: dict[str, Runner] | None = None
+        self, snapshot: Snapshot, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None, seen: dict[str, Runner] | None = None
     ) -> None:  # fmt: skip
-        self._snapshot, self._target, self._engine, self._registry = look, target, engine, registry
+        self._snapshot, self._target, self._engine, self._registry = snapshot, target, engine, registry
         self._seen = {} if seen is None else seen
 
     @property
@@ -138,7 +145,7 @@ class OllamaByHttp:
 
     def log(self, *, tail: int = 4000) -> str:
         """Return the end of the server's log, from its container or service."""
-        return self._snapshot.once(f"log {tail}", lambda: self._log(tail))
+        return self._snapshot.memoize(f"log {tail}", lambda: self._log(tail))
 
     def _log(self, tail: int) -> str:
         container = self._target().container
@@ -181,12 +188,12 @@ class OllamaByHttp:
             if environment.get(name):
                 return f"{environment[name]}{below}"
         call = Run(("systemctl", "show", "ollama", "--property=Environment", "--value"))
-        reply = self._snapshot.ask(call)[0]
+        reply = self._snapshot.fetch(call)[0]
         named = re.search(r"OLLAMA_MODELS=(\S+)", reply.text) if isinstance(reply, Completed) else None
         if named:
             return named[1]
         for place in ("/usr/share/ollama/.ollama/models", "/root/.ollama/models"):
-            seen = self._snapshot.ask(Run(("test", "-d", place)))[0]
+            seen = self._snapshot.fetch(Run(("test", "-d", place)))[0]
             if isinstance(seen, Completed) and seen.rc == 0:
                 return place
         raise CallFailed("the folder of Ollama's models was not found", host=self._snapshot.host)
@@ -210,6 +217,11 @@ class OllamaByHttp:
                 host=self._snapshot.host,
                 next_step=self._restart(),
             ) from late
+        except CallFailed as error:
+            cure = connection_cure(call.url, error.message)
+            if not cure:
+                raise
+            raise CallFailed(error.message, host=self._snapshot.host, next_step=cure, status=error.status) from error
 
     def _restart(self) -> str:
         container = self._target().container
@@ -292,8 +304,25 @@ def model_parameters(text: str) -> dict[str, str]:
 
 
 def same_name(loaded: str, wanted: str) -> bool:
-    """Return whether two names refer to the same model. A missing tag means ``latest``."""
-    return loaded in {wanted, f"{wanted}:latest"} or f"{loaded}:latest" == wanted
+    """Return whether two names refer to the same model. A missing tag means ``latest``, and case does not count."""
+    one, other = loaded.lower(), wanted.lower()
+    return one in {other, f"{other}:latest"} or f"{one}:latest" == other
+
+
+def connection_cure(url: str, said: str) -> str:
+    """Return the next step if a connection failed because of TLS, by the words of OpenSSL, curl or .NET, else ""."""
+    scheme, _, rest = url.partition("://")
+    place = rest.partition("/")[0]
+    if scheme == "https" and _UNTRUSTED.search(said):
+        return (
+            f"let the host trust the certificate of {place} (its authority in the system's store), "
+            "or set Ollama's own address without TLS: endpoint: http://127.0.0.1:11434"
+        )
+    if scheme == "https" and _NO_TLS.search(said):
+        return f"if that port does not speak TLS, set endpoint: http://{place}"
+    if scheme == "http" and _RESET.search(said):
+        return f"if that port speaks TLS, set endpoint: https://{place}; else restart Ollama"
+    return ""
 
 
 def what_for(call: Http) -> str:

@@ -49,10 +49,10 @@ def requests_call(container: Container | None, environment: Mapping[str, str]) -
     return Run(("docker", "exec", container.name, *_FIND), timeout=20.0, env=environment)
 
 
-def native_requests(look: Snapshot) -> tuple[str, ...]:
+def native_requests(snapshot: Snapshot) -> tuple[str, ...]:
     """Return the request bodies named in a native server's log. Returns nothing if there is no log."""
-    log = attempt(lambda: ServiceLog(look).read(tail=LINES)) or ""
-    return request_log.named(log, windows=look.platform == "windows")
+    log = attempt(lambda: ServiceLog(snapshot).read(tail=LINES)) or ""
+    return request_log.named(log, windows=snapshot.platform == "windows")
 
 
 def mounted_configuration(containers: Sequence[Container]) -> tuple[str, ...]:
@@ -73,13 +73,13 @@ class Callers:
 
     def __init__(
         self,
-        look: Snapshot,
+        snapshot: Snapshot,
         target: Callable[[], Target],
         container: Callable[[str], Container | None],
         running: Callable[[], Sequence[Process]],
         environment: Mapping[str, str],
     ) -> None:
-        self._snapshot, self._target, self._container, self._running = look, target, container, running
+        self._snapshot, self._target, self._container, self._running = snapshot, target, container, running
         self._environment = dict(environment)
 
     def requests(self) -> Sequence[tuple[str, str]]:
@@ -91,7 +91,7 @@ class Callers:
         if named is None:
             return request_log.read_requests(self._snapshot, native_requests(self._snapshot))
         call = requests_call(self._container(str(named.value)), self._environment)
-        reply = self._snapshot.ask(call)[0] if call is not None else None
+        reply = self._snapshot.fetch(call)[0] if call is not None else None
         return request_log.written(reply.text) if isinstance(reply, Completed) else ()
 
     def connections(self) -> Sequence[str]:
@@ -99,7 +99,7 @@ class Callers:
         windows = self._snapshot.platform == "windows"
         endpoint = self._target().endpoint
         port = (urlsplit(str(endpoint.value)).port if endpoint is not None else None) or _PORT
-        reply = self._snapshot.ask(connections_call(windows, port))[0]
+        reply = self._snapshot.fetch(connections_call(windows, port))[0]
         if not isinstance(reply, Completed) or reply.rc != 0:
             return ()
         if not windows:

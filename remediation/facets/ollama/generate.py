@@ -73,8 +73,8 @@ def _says_token(line: bytes) -> bool:
 class ProbeAsker:
     """Uses the ``generate`` probe, which samples in parallel on the host: the worker handles one call at a time."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Send a streamed request and return its figures."""
@@ -95,10 +95,10 @@ class ProbeAsker:
             raise DeadlineExceeded(f"{WHAT} failed: no token within {timeout:g} s", host=self._snapshot.host)
         error = value.get("error")
         if error:
-            self._snapshot.refuse(Failed(str(error["kind"]), str(error["message"])), WHAT)
+            self._snapshot.raise_for(Failed(str(error["kind"]), str(error["message"])), WHAT)
         if int(value["status"]) in REDIRECTS:
             call = Http("POST", url)
-            self._snapshot.refuse(redirect_failure(call, int(value["status"]), str(value.get("location") or "")), WHAT)
+            self._snapshot.raise_for(redirect_failure(call, int(value["status"]), str(value.get("location") or "")), WHAT)
         answer = HttpReply(int(value["status"]), b64decode(value["body"]), float(value["elapsed"] or 0.0), value["first_byte"])
         return figures(answer, self._snapshot.host, value.get("gpu") or (), value.get("cpu") or ())
 
@@ -107,8 +107,8 @@ class ProbeAsker:
 class PosixAsker:
     """Sends the request through the connection, which handles one call at a time. A background script on the host samples."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Send a streamed request and return its figures. Sampling is started and stopped in the same exchange."""
@@ -132,8 +132,8 @@ def _watch(*words: str) -> Run:
 class LocalAsker:
     """On this machine, a thread samples NVML and ``/proc/stat`` during the request."""
 
-    def __init__(self, look: Snapshot) -> None:
-        self._snapshot = look
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Send a streamed request and return its figures."""
@@ -149,18 +149,20 @@ class LocalAsker:
         return judged(answer, tokens, self._snapshot.host, sampler.gpu, sampler.cpu)
 
 
-def figures_of(look: Snapshot, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> HttpReply | DeadlineExceeded:
+def figures_of(
+    snapshot: Snapshot, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens
+) -> HttpReply | DeadlineExceeded:
     """Send the request and return its answer or its timeout."""
-    return _answer(look, look.write(_request(url, body, timeout, tokens)))
+    return _answer(snapshot, snapshot.write(_request(url, body, timeout, tokens)))
 
 
 def _request(url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> Http:
     return Http("POST", url, dict(body), timeout=timeout, writes=True, stream=True, on_chunk=tokens.on_chunk)
 
 
-def _answer(look: Snapshot, reply: Reply) -> HttpReply | DeadlineExceeded:
+def _answer(snapshot: Snapshot, reply: Reply) -> HttpReply | DeadlineExceeded:
     try:
-        return look.answered(reply, WHAT)
+        return snapshot.http_reply(reply, WHAT)
     except DeadlineExceeded as late:
         return late
 

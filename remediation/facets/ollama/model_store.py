@@ -123,9 +123,9 @@ class InContainer:
     """The store of a server in a container, accessed with programs inside it."""
 
     def __init__(
-        self, look: Snapshot, container: Container, run: Callable[..., Executed], write: Callable[[str, list[str]], Executed]
+        self, snapshot: Snapshot, container: Container, run: Callable[..., Executed], write: Callable[[str, list[str]], Executed]
     ) -> None:
-        self._snapshot, self._name, self._run, self._write = look, container.name, run, write
+        self._snapshot, self._name, self._run, self._write = snapshot, container.name, run, write
         self._folder = container.environment.get("OLLAMA_MODELS") or "/root/.ollama/models"
 
     def read(self, path: str) -> bytes | None:
@@ -173,8 +173,8 @@ class InContainer:
 class OnHost:
     """The store of a native server on Linux, accessed with programs on the host."""
 
-    def __init__(self, look: Snapshot, folder: str) -> None:
-        self._snapshot, self._folder = look, folder
+    def __init__(self, snapshot: Snapshot, folder: str) -> None:
+        self._snapshot, self._folder = snapshot, folder
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content."""

@@ -52,27 +52,27 @@ def call(paths: Sequence[str], *, windows: bool) -> Run | Probe | None:
     return Run((*find, *where, *grep), timeout=20.0, env={"LC_ALL": "C"})
 
 
-def read_requests(look: Snapshot, paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def read_requests(snapshot: Snapshot, paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return (path, model and layer fields) of each body. Raises `CallFailed` if the login may not read them."""
-    windows = look.platform == "windows"
+    windows = snapshot.platform == "windows"
     asked = call(paths, windows=windows)
     if asked is None:
         return ()
     if isinstance(asked, Probe):
-        value = look.probe(asked, _WHAT)
+        value = snapshot.probe(asked, _WHAT)
         found = tuple((str(row["Path"]), str(row["Text"])) for row in value["Rows"] or () if row["Text"])
         refused = bool(value["Refused"])
         reasons = problems(value)
         if reasons and not refused and not found:
             path, reason = next(iter(reasons.items()))
-            raise CallFailed(f"{_WHAT} failed: {path}: {reason}", host=look.host)
+            raise CallFailed(f"{_WHAT} failed: {path}: {reason}", host=snapshot.host)
     else:
-        reply = look.ask(asked)[0]
+        reply = snapshot.fetch(asked)[0]
         done = reply if isinstance(reply, Completed) else None
         found = written(done.text) if done is not None else ()
         refused = done is not None and any(b"denied" in line and b"ollama" in line for line in done.stderr.splitlines())
     if refused and not found:
-        raise CallFailed(f"{_WHAT} failed: this login may not read {paths[-1]}", host=look.host, next_step=_RIGHTS)
+        raise CallFailed(f"{_WHAT} failed: this login may not read {paths[-1]}", host=snapshot.host, next_step=_RIGHTS)
     return found
 
 

@@ -34,6 +34,12 @@ def last_listening(log: str) -> tuple[str, str] | None:
     return found[-1] if found else None
 
 
+def fatal_error(log: str) -> tuple[int, str] | None:
+    """Return the last line of a log, with its number, if it is the error with which ``ollama serve`` ended (``Error: …``)."""
+    lines = log.rstrip().splitlines()
+    return (len(lines), lines[-1].strip()) if lines and lines[-1].startswith("Error: ") else None
+
+
 def _outlived(server: ServerProcess, running: Sequence[Process]) -> bool:
     """Whether a server in the app's folder has no parent any more: the app that started it has ended, and its log goes on."""
     parents = {each.pid: each.parent for each in running}
@@ -44,9 +50,9 @@ def _outlived(server: ServerProcess, running: Sequence[Process]) -> bool:
 class ServiceLog:
     """Reads the log of the native server that is addressed; with `anywhere` that of the one which is found."""
 
-    def __init__(self, look: Snapshot, *, anywhere: bool = False) -> None:
-        self._snapshot = look
-        self._port = None if anywhere else addressed_port(str(look.hints.get("endpoint") or ""))
+    def __init__(self, snapshot: Snapshot, *, anywhere: bool = False) -> None:
+        self._snapshot = snapshot
+        self._port = None if anywhere else addressed_port(str(snapshot.hints.get("endpoint") or ""))
         self._anywhere = anywhere
 
     def call(self, tail: int) -> Run | ReadFile:
@@ -122,10 +128,10 @@ class ServiceLog:
         return CallFailed(str(other), host=self._snapshot.host, next_step=other.next_step)
 
     def _journal(self, call: Run) -> str:
-        reply = ask_wsl(self._snapshot, call)[0] if self._snapshot.platform == "windows" else self._snapshot.ask(call)[0]
+        reply = ask_wsl(self._snapshot, call)[0] if self._snapshot.platform == "windows" else self._snapshot.fetch(call)[0]
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed("Ollama does not run in a container here, and there is no systemd journal", host=self._snapshot.host)
-        done = self._snapshot.ended(reply, "reading Ollama's journal")
+        done = self._snapshot.completed(reply, "reading Ollama's journal")
         if not done.text.strip() and isinstance(reply, Completed):
             raise CallFailed(
                 f"the journal has no entries of the unit {call.argv[call.argv.index('--no-pager') - 1]}",

@@ -17,13 +17,13 @@ from remediation.model.errors import CallFailed
 _HASH = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
 
 
-def folder(look: Snapshot) -> str:
+def folder(snapshot: Snapshot) -> str:
     """Return the folder of the desktop user's models."""
-    value = look.probe(STATE_PROBE, "reading the desktop user's profile")
+    value = snapshot.probe(STATE_PROBE, "reading the desktop user's profile")
     config = value["WslConfigPath"]
     if not config:
         why = problems(value).get("Profile")
-        raise CallFailed("the desktop user's profile was not found" + (f": {why}" if why else ""), host=look.host)
+        raise CallFailed("the desktop user's profile was not found" + (f": {why}" if why else ""), host=snapshot.host)
     return ntpath.join(ntpath.dirname(str(config)), ".ollama", "models")
 
 
@@ -31,9 +31,9 @@ def folder(look: Snapshot) -> str:
 class OnWindows:
     """See `remediation.facets.ollama.model_store.BlobStore`."""
 
-    def __init__(self, look: Snapshot, where: str) -> None:
-        self._snapshot, self._where = look, where
-        self._files = HostFilesWriter(look)
+    def __init__(self, snapshot: Snapshot, where: str) -> None:
+        self._snapshot, self._where = snapshot, where
+        self._files = HostFilesWriter(snapshot)
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content."""

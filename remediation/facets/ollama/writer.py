@@ -51,10 +51,10 @@ class OllamaWriterByHttp(OllamaByHttp):
     """Adds methods that change the server."""
 
     def __init__(
-        self, look: Snapshot, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
+        self, snapshot: Snapshot, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
         on_progress: fetching.Progress | None = None, seen: dict[str, Runner] | None = None, services: ServerRestarts | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(look, target, engine, registry, seen)
+        super().__init__(snapshot, target, engine, registry, seen)
         self._clock, self._asker, self._changes, self._on_progress = clock, asker, engine, on_progress
         self._services = services
 
@@ -102,7 +102,7 @@ class OllamaWriterByHttp(OllamaByHttp):
         """Generate tokens and return the figures."""
         body = {"model": model, "prompt": prompt, "stream": True, "options": dict(options)}
         url = f"{self.endpoint}/api/generate"
-        self._snapshot.forget()
+        self._snapshot.invalidate()
         return self._asker.ask(url, body, timeout=timeout, sample=sample)
 
     def pull(self, model: str, *, progress: fetching.Progress | None = None, timeout: float = 7200.0) -> None:
@@ -154,7 +154,7 @@ class OllamaWriterByHttp(OllamaByHttp):
         """Wait until the server answers."""
         until = self._clock.monotonic() + timeout
         while True:
-            self._snapshot.forget()
+            self._snapshot.invalidate()
             try:
                 self.version()
             except (CallFailed, DeadlineExceeded):
@@ -169,7 +169,7 @@ class OllamaWriterByHttp(OllamaByHttp):
 
     def _now(self) -> Sequence[Runner]:
         """Return the currently loaded models, ignoring the snapshot."""
-        self._snapshot.forget()
+        self._snapshot.invalidate()
         return self.running()
 
     def _post(self, path: str, body: Mapping[str, Any], timeout: float) -> Any:

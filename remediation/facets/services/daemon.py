@@ -10,7 +10,7 @@ from itertools import pairwise
 from remediation.connections.calls import Completed, Failed, ReadFile, Run
 from remediation.facets.checked import checked
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot, last_words
+from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import Blocked, CallFailed, NotApplicable
 from remediation.model.facts import DaemonFacts, KernelModule, LinuxGpuSoftware, ToolkitFacts
 from remediation.model.text.digits import is_whole
@@ -34,14 +34,14 @@ exit $code
 class LinuxDaemon:
     """Reads the daemon and its surroundings. `engine` is the address of the target's engine, "" for the default one."""
 
-    def __init__(self, look: Snapshot, engine: str = "") -> None:
-        self._snapshot, self._engine = look, engine
+    def __init__(self, snapshot: Snapshot, engine: str = "") -> None:
+        self._snapshot, self._engine = snapshot, engine
 
     def software(self) -> LinuxGpuSoftware:
         """Return the daemon, the toolkit and the driver's modules. Raises `NotApplicable` on Windows."""
         if self._snapshot.platform != "posix":
             raise NotApplicable("does not apply, because Windows has no Docker daemon of its own", host=self._snapshot.host)
-        return self._snapshot.once("software", self._software)
+        return self._snapshot.memoize("software", self._software)
 
     def _software(self) -> LinuxGpuSoftware:
         found = gpu_software(self._snapshot.run(SOFTWARE_RUN, "reading the Docker daemon").text, self._engine)
@@ -62,10 +62,10 @@ class LinuxDaemon:
         """
         flags = without_config(daemon.flags)
         call = Run(("sh", "-c", _VALIDATE, daemon.program or "dockerd", *flags), stdin=text.encode(), timeout=30.0)
-        reply = self._snapshot.ask(call)[0]
+        reply = self._snapshot.fetch(call)[0]
         if not isinstance(reply, Completed) or reply.rc == 0:
             return ""
-        said = last_words(reply)
+        said = last_error_line(reply)
         return "" if _TOO_OLD.search(said) else said
 
 
@@ -98,10 +98,10 @@ class LinuxDaemonWriter(LinuxDaemon):
         call = Run(("sh", "-c", _RELOAD_MODULE, "reload", unit, module), timeout=120.0, writes=True)
         reply = self._snapshot.write(call)
         if isinstance(reply, Failed) or (isinstance(reply, Completed) and reply.rc != 0):
-            done = self._snapshot.ended(
+            done = self._snapshot.completed(
                 reply, f"reloading the kernel module {module}", next_step=f"fuser -v /dev/{module.replace('_', '-')}"
             )
-            raise CallFailed(last_words(done), host=self._snapshot.host)
+            raise CallFailed(last_error_line(done), host=self._snapshot.host)
 
 
 def without_config(flags: Sequence[str]) -> tuple[str, ...]:

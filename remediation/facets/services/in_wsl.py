@@ -27,18 +27,18 @@ _CALLS = (
 )
 
 
-def read_in_wsl(look: Snapshot) -> Serving | None:
+def read_in_wsl(snapshot: Snapshot) -> Serving | None:
     """Return the server in a running distribution, else a stopped distribution that may have one; None if there is none.
 
     Stopped distributions are not started to look into them.
     """
-    found = [each for each in read_distributions(look) if not each.of_docker]
+    found = [each for each in read_distributions(snapshot) if not each.of_docker]
     running = [each for each in found if each.running]
-    replies = ask_wsl(look, *(in_distribution(each.name, *words) for each in running for words in _CALLS)) if running else []
+    replies = ask_wsl(snapshot, *(in_distribution(each.name, *words) for each in running for words in _CALLS)) if running else []
     for number, each in enumerate(running):
         serving = _serving(each, replies[number * len(_CALLS) :][: len(_CALLS)])
         if serving is not None and serving.guest is not None:
-            return replace(serving, guest=replace(serving.guest, config=attempt(lambda: _config(look))))
+            return replace(serving, guest=replace(serving.guest, config=attempt(lambda: _config(snapshot))))
     stopped = next((each for each in found if not each.running), None)
     if running or stopped is None:
         return None
@@ -64,9 +64,9 @@ def _serving(distribution: WslDistribution, replies: Sequence[Reply]) -> Serving
     return Serving(Manager.WSL, distribution.name, wsl=True, settings=unit.settings if unit is not None else (), guest=guest)
 
 
-def _config(look: Snapshot) -> WslConfig:
+def _config(snapshot: Snapshot) -> WslConfig:
     """Return what ``.wslconfig`` decides."""
-    value = look.probe(STATE_PROBE, "reading the settings of WSL")
+    value = snapshot.probe(STATE_PROBE, "reading the settings of WSL")
     return config_from(str(value["WslConfigPath"] or ""), value["WslConfig"])
 
 

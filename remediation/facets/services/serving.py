@@ -45,12 +45,12 @@ _BECOME = "run the task or its play as root: become: true"
 class HostServices:
     """Reads what serves the target: the container that the target names, else a native server."""
 
-    def __init__(self, look: Snapshot, target: Callable[[], Target], inspect: Callable[[str], Container | None]) -> None:
-        self._snapshot, self._target, self._inspect = look, target, inspect
+    def __init__(self, snapshot: Snapshot, target: Callable[[], Target], inspect: Callable[[str], Container | None]) -> None:
+        self._snapshot, self._target, self._inspect = snapshot, target, inspect
 
     def serving(self) -> Serving:
         """Return what serves the model."""
-        return self._snapshot.once("serving", self._serving)
+        return self._snapshot.memoize("serving", self._serving)
 
     def _serving(self) -> Serving:
         target = self._target()
@@ -93,7 +93,7 @@ class HostServicesWriter(HostServices):
             _systemctl_call("daemon-reload", own=own),
         )
         if isinstance(written, Failed):
-            self._snapshot.refuse(written, f"writing {path}", next_step="check the folder and the login's rights to it")
+            self._snapshot.raise_for_file(written, path)
         self._check("reading systemd's unit files again", "", reloaded)
 
     def restart_unit(self, name: str, *, own: bool = False) -> None:
@@ -131,7 +131,7 @@ class HostServicesWriter(HostServices):
     ) -> None:
         """Write settings of a native server on Windows, and restart it the way it was started."""
         serving = self.serving()
-        self._snapshot.forget()
+        self._snapshot.invalidate()
         change_windows(self._snapshot, serving, values=values, columns=columns, restart=restart)
 
     def _systemctl(self, what: str, *words: str, own: bool = False) -> None:
@@ -140,9 +140,9 @@ class HostServicesWriter(HostServices):
     def _check(self, what: str, unit: str, reply: Reply) -> None:
         """Raise `CallFailed` with the message of systemctl and the next step if it refused."""
         if isinstance(reply, Failed):
-            self._snapshot.refuse(reply, what, next_step=_by_hand(unit) if reply.kind == "not-found" else "")
+            self._snapshot.raise_for(reply, what, next_step=_by_hand(unit) if reply.kind == "not-found" else "")
         if not isinstance(reply, Completed):
-            raise self._snapshot.odd(what, reply)
+            raise self._snapshot.unexpected_reply(what, reply)
         if reply.rc != 0:
             lines = reply.stderr.decode("utf-8", errors="replace").split("\n")
             said = next((line.strip() for line in lines if line.strip()), f"systemctl exited with {reply.rc}").rstrip(".")
@@ -169,13 +169,13 @@ def _cure(said: str, unit: str) -> str:
     return f"systemctl status {unit}; journalctl -u {unit} -n 50"
 
 
-def read_serving(look: Snapshot, *, anywhere: bool = False) -> Serving:
+def read_serving(snapshot: Snapshot, *, anywhere: bool = False) -> Serving:
     """Return what serves Ollama natively on a POSIX host, or `Manager.NOTHING` if that cannot be read.
 
     A server at another port than the addressed one counts only with `anywhere`.
     """
-    reply = look.ask(SERVER_RUN)[0] if look.platform == "posix" else None
-    endpoint = "" if anywhere else _endpoint(look)
+    reply = snapshot.fetch(SERVER_RUN)[0] if snapshot.platform == "posix" else None
+    endpoint = "" if anywhere else _endpoint(snapshot)
     return from_script(reply.text, endpoint) if isinstance(reply, Completed) else Serving(Manager.NOTHING)
 
 
@@ -188,8 +188,8 @@ def addressed_port(endpoint: str) -> int | None:
     return found.port if found.host in _LOOPBACK and not found.secure else None
 
 
-def _endpoint(look: Snapshot) -> str:
-    return str(look.hints.get("endpoint") or "")
+def _endpoint(snapshot: Snapshot) -> str:
+    return str(snapshot.hints.get("endpoint") or "")
 
 
 def from_script(text: str, endpoint: str = "") -> Serving:

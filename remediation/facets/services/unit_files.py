@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from remediation.model.text.digits import is_whole
 
 OWN = "zz-remediation.conf"
 """Name of the drop-in that steps write. Drop-ins are read in the order of their names, so it follows ``override.conf``."""
+_AFTER = ".remediation.conf"
+"""Ending of the drop-in that follows a user's one with a later name than `OWN`: ``zzz.remediation.conf`` is read after ``zzz.conf``."""
 _HEAD = "# Written by remediation. `remediate undo` or removing this file takes the settings back."
 _SYSTEM = "/etc/systemd/system"
 _SHIPPED = ("/usr/lib/", "/lib/", "/usr/local/lib/", "/run/", "/nix/")
@@ -87,6 +90,18 @@ def drop_in_of(fragment: str, unit: str, *, own: bool = False) -> str:
     if not fragment or fragment.startswith(_SHIPPED):
         return f"{_SYSTEM}/{unit}.d/{OWN}"
     return f"{fragment}.d/{OWN}"
+
+
+def drop_in_after(own: str, other: str) -> str:
+    """Return the drop-in of this tool that wins over the file `other`: `own`, or one beside it that is read after `other`.
+
+    systemd reads the drop-ins of all folders in the order of their file names.
+    """
+    name = posixpath.basename(other)
+    if not name.endswith(".conf") or name <= posixpath.basename(own):
+        return own
+    later = name if name.endswith(_AFTER) else f"{name.removesuffix('.conf')}{_AFTER}"
+    return posixpath.join(posixpath.dirname(own), later)
 
 
 def with_settings(text: str, put: Mapping[str, str], gone: Sequence[str]) -> str:

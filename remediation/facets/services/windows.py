@@ -30,13 +30,13 @@ _MACHINE = r"Registry::HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Control\Sessi
 _KINDS = {Manager.WINDOWS_APP: "app", Manager.WINDOWS_SERVICE: "service", Manager.WINDOWS_TASK: "task"}
 
 
-def with_settings_of(look: Snapshot, serving: Serving) -> Serving:
+def with_settings_of(snapshot: Snapshot, serving: Serving) -> Serving:
     """Return a Windows server with its settings and their sources."""
     service = serving.name if serving.manager is Manager.WINDOWS_SERVICE else None
     # the app writes its log at a known place
     process = serving.process.pid if serving.process is not None and serving.manager is not Manager.WINDOWS_APP else None
     data = {"service": service or None, "process": process, "sqlite": source("sqlite")}
-    value = look.probe(Probe("server", data, timeout=60.0), "reading the settings of Ollama")
+    value = snapshot.probe(Probe("server", data, timeout=60.0), "reading the settings of Ollama")
     return from_probe(serving, value)
 
 
@@ -86,7 +86,7 @@ def _of_row(row: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def change_windows(
-    look: Snapshot, serving: Serving, *, values: Sequence[Mapping[str, Any]] = (), columns: Mapping[str, str] | None = None,
+    snapshot: Snapshot, serving: Serving, *, values: Sequence[Mapping[str, Any]] = (), columns: Mapping[str, str] | None = None,
     restart: bool = False,
 ) -> None:  # fmt: skip
     """Write settings and restart the server. Columns of the app's database are written while the app is stopped."""
@@ -94,7 +94,7 @@ def change_windows(
     kind = _KINDS.get(serving.manager) if restart or columns else None
     if restart and (kind is None or (kind != "app" and not serving.name)):
         raise Blocked(
-            f"nothing is known that starts {serving.words} again", host=look.host,
+            f"nothing is known that starts {serving.words} again", host=snapshot.host,
             next_step="restart it the way it was started; for a scheduled task: end and run it in the Task Scheduler",
         )  # fmt: skip
     data = {
@@ -103,7 +103,7 @@ def change_windows(
         "sqlite": source("sqlite") if columns else "",
     }  # fmt: skip
     what = f"restarting {serving.words}" if restart and not columns else f"changing the settings of {serving.words}"
-    done = look.probe(Probe("server-change", data, timeout=180.0, writes=True), what)
+    done = snapshot.probe(Probe("server-change", data, timeout=180.0, writes=True), what)
     if done["Problem"]:
         so_far = f"; done before: {', '.join(done['Steps'])}" if done["Steps"] else ""
-        raise CallFailed(f"{what} failed: {done['Problem']}{so_far}", host=look.host, next_step=_RIGHTS)
+        raise CallFailed(f"{what} failed: {done['Problem']}{so_far}", host=snapshot.host, next_step=_RIGHTS)

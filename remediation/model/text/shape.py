@@ -54,16 +54,16 @@ def _mismatch(value: object, expected: Any, path: str, depth: int) -> str | None
 
 def check_shape(value: object, path: str = "") -> str | None:
     """Return the first part of `value` that does not match the declarations of the dataclasses in it; None if all matches."""
-    return None if _well_shaped(value) else _odd_part(value, path)
+    return None if _well_shaped(value) else _unexpected_part(value, path)
 
 
-def _odd_part(value: object, path: str) -> str | None:
+def _unexpected_part(value: object, path: str) -> str | None:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _dataclass(value, path, 0)
     if isinstance(value, Mapping):
-        return _first(_odd_part(each, _below(path, key)) for key, each in value.items())
+        return _first(_unexpected_part(each, _below(path, key)) for key, each in value.items())
     if isinstance(value, (list, tuple)):
-        return _first(_odd_part(each, f"{path}[{number}]") for number, each in enumerate(value))
+        return _first(_unexpected_part(each, f"{path}[{number}]") for number, each in enumerate(value))
     return None
 
 

@@ -10,13 +10,13 @@ from remediation.model.translation import SPOKEN, gettext, speak, translated
 from remediation.model.translation.language import given, of_locale
 
 
-def speak_as_asked(words: Sequence[str]) -> None:
+def set_language_from_arguments(words: Sequence[str]) -> None:
     """Write in the language of a command line that is not validated yet: its errors are in that language too."""
     option = given(words)
     speak(option if option in SPOKEN else of_locale(os.environ))
 
 
-def speak_option(option: str | None) -> None:
+def set_language_option(option: str | None) -> None:
     """Write in the language of ``--lang``, else of the locale. Raises `UsageError` for another language."""
     if option is not None and option not in SPOKEN:
         raise UsageError(

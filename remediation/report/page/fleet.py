@@ -96,7 +96,7 @@ def _to_do(parts: Sequence[HostPart]) -> list[dict[str, Any]]:
     rest: dict[str, list[str]] = {}
     for part in parts:
         if part.view.outcome in BAD and part.view.host not in named:
-            rest.setdefault(part.view.told_reason or gettext(part.view.outcome), []).append(part.view.host)
+            rest.setdefault(part.view.reason_to_show or gettext(part.view.outcome), []).append(part.view.host)
     shown += [{"action": f"{MARKS['failed']} {reason}", "hosts": hosts, "why": ""} for reason, hosts in rest.items()]
     return sorted(shown, key=lambda one: -len(one["hosts"]))
 

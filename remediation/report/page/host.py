@@ -16,8 +16,9 @@ from remediation.report.host_view import (
     UNKNOWN_MARK,
     UNKNOWN_WORD,
     HostView,
+    change_outcome,
     target_value,
-    whether_made,
+    undo_part,
 )
 from remediation.report.page.charts import bar
 from remediation.report.page.memory import memory_picture
@@ -75,7 +76,7 @@ class HostPart:
             self.changes.append(_change(data, "would-change", ""))
 
     def _change_end(self, data: Mapping[str, Any]) -> None:
-        _, word = whether_made({"applied": False, **data})
+        _, word = change_outcome({"applied": False, **data})
         said = translated(str(data.get("error") or data.get("effect") or ""))
         took = data.get("seconds")
         note = " · ".join(part for part in (said, duration(took) if took is not None else "") if part)
@@ -121,7 +122,7 @@ class HostPart:
             "word": self.word,
             "mark": MARKS.get(outcome, "·"),
             "tone": _tone(outcome),
-            "reason": view.told_reason if outcome in BAD else "",
+            "reason": view.reason_to_show if outcome in BAD else "",
             "next": translated(view.next_step) if outcome in BAD else "",
             "facts": self.facts,
             "target": self.target,
@@ -139,6 +140,7 @@ class HostPart:
             "settings": self.diagnosis.get("settings") or [],
             "changes": [*self.changes, *(_change(data, UNKNOWN_WORD, gettext(IN_FLIGHT)) for data in view.in_flight.values())],
             "undoable": view.undoable > 0 and not view.check,
+            "undo_part": undo_part(view.undoable, view.changes),
             "memory": memory_picture(view.figures),
             **_figures(view.figures),
             "simulated": any(item.get("simulated") for item in view.figures.values()),

@@ -77,14 +77,14 @@ class SampleHistory:
         """Return the lines of the live view."""
         now = time.time() if now is None else now
         if len(self._hosts) > DETAILED:
-            rows = [_short(host, each, self._late(each, now)) for host, each in self._hosts.items()]
+            rows = [_short(host, each, self._age_text(each, now)) for host, each in self._hosts.items()]
             return [
                 Line(row, verbatim=True, style=style)
                 for row, style in zip(columns(row for row, _ in rows), (s for _, s in rows), strict=True)
             ]
-        return [line for host, each in self._hosts.items() for line in _long(host, each, self._late(each, now))]
+        return [line for host, each in self._hosts.items() for line in _long(host, each, self._age_text(each, now))]
 
-    def _late(self, history: HostHistory, now: float) -> str:
+    def _age_text(self, history: HostHistory, now: float) -> str:
         """Return the age of a sample that is older than two rounds."""
         age = now - history.last.time if history.last else 0.0
         return gettext("no answer for {time}", time=duration(age)) if age > max(2.5 * self._every, self._every + 2) else ""

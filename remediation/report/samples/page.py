@@ -136,7 +136,7 @@ def _host(name: str, host: _SampledHost, span: tuple[float, float]) -> dict[str,
         "rate": f"{rates[-1]:.3g}" if rates else "",
         "rate_value": rates[-1] if rates else -1.0,
         "charts": list(_charts(host, span)),
-        "held": _held(latest),
+        "held": _memory_picture(latest),
         "states": _states(host),
     }
 
@@ -159,7 +159,7 @@ def _charts(host: _SampledHost, span: tuple[float, float]) -> Iterable[dict[str,
             "name": gettext("memory used"),
             "most": format_size(total),
             "single": False,
-            "chart": lines(series, span, total, _told(gettext("memory used"), series, format_size)),
+            "chart": lines(series, span, total, _description(gettext("memory used"), series, format_size)),
             "keys": _keys(series),
         }
         series = [
@@ -170,7 +170,7 @@ def _charts(host: _SampledHost, span: tuple[float, float]) -> Iterable[dict[str,
             "name": gettext("load"),
             "most": "100 %",
             "single": False,
-            "chart": lines(series, span, 100.0, _told(gettext("load"), series, percent)),
+            "chart": lines(series, span, 100.0, _description(gettext("load"), series, percent)),
             "keys": _keys(series),
         }
     rates = [sample.rate for sample in host.read if sample.rate is not None]
@@ -181,7 +181,7 @@ def _charts(host: _SampledHost, span: tuple[float, float]) -> Iterable[dict[str,
             "name": gettext("tokens per second"),
             "most": f"{most:.3g}",
             "single": len(rates) == 1,
-            "chart": lines(series, span, most, _told(gettext("tokens per second"), series, lambda value: f"{value:.3g}")),
+            "chart": lines(series, span, most, _description(gettext("tokens per second"), series, lambda value: f"{value:.3g}")),
             "keys": [],
         }
 
@@ -224,7 +224,7 @@ def thinned(points: Sequence[tuple[float, float | None]], span: tuple[float, flo
     return [highest[share] for share in sorted(highest)]
 
 
-def _told(name: str, series: Sequence[Series], text: Callable[[float], str]) -> str:
+def _description(name: str, series: Sequence[Series], text: Callable[[float], str]) -> str:
     parts = []
     for each in series:
         known = [value for _, value in each.points if value is not None]
@@ -240,7 +240,7 @@ def _keys(series: Sequence[Series]) -> list[dict[str, str]]:
     return [{"name": each.name, "tone": each.tone} for each in series] if len(series) > 1 else []
 
 
-def _held(sample: Sample) -> dict[str, Any] | None:
+def _memory_picture(sample: Sample) -> dict[str, Any] | None:
     """Return the picture of who holds the memory in the last sample that was read."""
     if sample.use is None or not any(gpu.total and gpu.used is not None for gpu in sample.use.gpus):
         return None

@@ -18,7 +18,7 @@ from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.stack import RUNNING, containers_of
 from remediation.steps.compose.text import beside, unified
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import wanted_project
+from remediation.steps.resolve import resolve_project
 from remediation.steps.run_info import DOTENV, pending_dotenv, pending_services, run_started
 
 _LINE = re.compile(
@@ -77,15 +77,15 @@ class EnvFileSet(Step[EnvFile]):
                 raise ValueError(msg)
         return {str(name): str(one).lower() if isinstance(one, bool) else str(one) for name, one in value.items()}
 
-    def look(self, host: Reader) -> EnvFile:
-        path = self.path or dotenv_path(wanted_project(host))
+    def observe(self, host: Reader) -> EnvFile:
+        path = self.path or dotenv_path(resolve_project(host))
         content = host.files.read(path)
         try:
             return EnvFile(path, None if content is None else content.decode("utf-8"))
         except UnicodeDecodeError:
             raise CallFailed(f"{path} is not UTF-8", host=host.name, next_step=f"save {path} as UTF-8") from None
 
-    def met(self, seen: EnvFile) -> bool:
+    def is_met(self, seen: EnvFile) -> bool:
         settings = seen.settings
         return all(settings.get(name) == value for name, value in self.set.items())
 
@@ -146,8 +146,8 @@ class ServiceRecreated(Step[Service]):
     service: str | None = param("service name; defaults to the service that uses Ollama", default=None, example="api")
     always: bool = param("recreate the container even if it matches its definition", default=False)
 
-    def look(self, host: Reader) -> Service:
-        project = wanted_project(host)
+    def observe(self, host: Reader) -> Service:
+        project = resolve_project(host)
         known = host.compose.config(project).get("services") or {}
         target = host.target().application
         name = self.service or (str(target.value) if target is not None else "")
@@ -161,12 +161,12 @@ class ServiceRecreated(Step[Service]):
         stale = name in host.compose.stale(project) or name in pending_services(host) or pending_dotenv(host)
         return Service(project, name, container, run_started(host), stale)
 
-    def met(self, seen: Service) -> bool:
+    def is_met(self, seen: Service) -> bool:
         runs = seen.container is not None and seen.container.status == RUNNING
         return runs and not seen.stale and (seen.fresh or not self.always)
 
     def plan(self, seen: Service) -> Iterator[Change]:
-        if not self.met(seen):
+        if not self.is_met(seen):
             word = "create" if seen.container is None else "recreate" if seen.stale or self.always else "start"
             yield Change(
                 f"{word} {seen.name}", subject=seen.name, before=seen.container.id if seen.container is not None else None,
@@ -174,7 +174,7 @@ class ServiceRecreated(Step[Service]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        host.compose.up(wanted_project(host), [change.subject], recreate=change.data["recreate"], deps=False)
+        host.compose.up(resolve_project(host), [change.subject], recreate=change.data["recreate"], deps=False)
 
     def describe(self, seen: Service) -> str:
         if seen.container is None:

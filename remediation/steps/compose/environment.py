@@ -18,7 +18,7 @@ from remediation.model.facts import ComposeProject
 from remediation.steps.compose.text import ComposeText, YamlEntry, unified
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.ollama_settings import DEAD, HARMFUL, Judged, cards_of, judge_declared
-from remediation.steps.resolve import wanted_project
+from remediation.steps.resolve import resolve_project
 
 IMAGES = ("ollama/", "/ollama", "ollama:")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -72,10 +72,10 @@ class ComposeEnvironment(Step[Declared]):
         check_variable_names(value)
         return value
 
-    def look(self, host: Reader) -> Declared:
+    def observe(self, host: Reader) -> Declared:
         return declared(host, self.service)
 
-    def met(self, seen: Declared) -> bool:
+    def is_met(self, seen: Declared) -> bool:
         return not self._going(seen) and not self._lacking(seen)
 
     def plan(self, seen: Declared) -> Iterator[Change]:
@@ -140,17 +140,17 @@ class ComposeEnvironment(Step[Declared]):
 
 def declared(host: Reader, service: str | None) -> Declared:
     """Return what the project declares for Ollama's service. Raises `CallFailed` if the files or the service cannot be read."""
-    project = wanted_project(host)
+    project = resolve_project(host)
     resolved = host.compose.config(project)
     services = resolved.get("services") or {}
-    name = wanted_service(host, services, service)
+    name = resolve_service(host, services, service)
     files = tuple(project_files(host, project, name))
     environment = _environment(services[name])
     version = _version(host, services[name])
     return Declared(project, name, files, environment, version, judge_declared(environment, version, cards_of(host)))
 
 
-def wanted_service(host: Reader, services: Mapping[str, Any], given: str | None) -> str:
+def resolve_service(host: Reader, services: Mapping[str, Any], given: str | None) -> str:
     """Return the selected service: `given`, else the target's, else the only service that runs Ollama."""
     target = host.target()
     name = given or (str(target.service.value) if target.service is not None else None)

@@ -12,10 +12,10 @@ from remediation.diagnosis.units import GIB, MIB, human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.steps.compose.edit import with_value
-from remediation.steps.compose.environment import File, backup_of, digest, home_of, project_files, wanted_service
+from remediation.steps.compose.environment import File, backup_of, digest, home_of, project_files, resolve_service
 from remediation.steps.compose.text import unified
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import wanted_project
+from remediation.steps.resolve import resolve_project
 
 _SPARE = 512 * MIB
 """Reserved for the engine's own operating system."""
@@ -59,10 +59,10 @@ class ComposeResources(Step[Resources]):
             raise ValueError(msg)
         return size
 
-    def look(self, host: Reader) -> Resources:
-        project = wanted_project(host)
+    def observe(self, host: Reader) -> Resources:
+        project = resolve_project(host)
         services = host.compose.config(project).get("services") or {}
-        service = wanted_service(host, services, self.service)
+        service = resolve_service(host, services, self.service)
         resources = ((services[service].get("deploy") or {}).get("resources")) or {}
         limits, kept = resources.get("limits") or {}, resources.get("reservations") or {}
         limit = limits.get("memory", services[service].get("mem_limit"))
@@ -74,7 +74,7 @@ class ComposeResources(Step[Resources]):
             wsl=host.system.facts().os == "windows",
         )  # fmt: skip
 
-    def met(self, seen: Resources) -> bool:
+    def is_met(self, seen: Resources) -> bool:
         return not self._lacking(seen)
 
     def plan(self, seen: Resources) -> Iterator[Change]:

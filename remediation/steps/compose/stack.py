@@ -12,7 +12,7 @@ from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import ComposeProject, Container
 from remediation.steps.compose.text import ComposeText
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import wanted_project
+from remediation.steps.resolve import resolve_project
 from remediation.steps.run_info import pending_services
 
 RUNNING = "running"
@@ -48,9 +48,9 @@ class StackUp(Step[Stack]):
 
     services: tuple[str, ...] = param("service names; defaults to all", default=(), example=["ollama"])
 
-    def look(self, host: Reader) -> Stack:
+    def observe(self, host: Reader) -> Stack:
         """Read the definition and its differences. Raises `Blocked` if this login would resolve the files differently."""
-        project = wanted_project(host)
+        project = resolve_project(host)
         config = host.compose.config(project)
         names = tuple(self._chosen(host, config))
         refuse_unset(host, project)
@@ -67,7 +67,7 @@ class StackUp(Step[Stack]):
             silent=silence(host, names),
         )
 
-    def met(self, seen: Stack) -> bool:
+    def is_met(self, seen: Stack) -> bool:
         return not seen.due and not seen.silent
 
     def plan(self, seen: Stack) -> Iterator[Change]:
@@ -93,7 +93,7 @@ class StackUp(Step[Stack]):
         )
 
     def apply(self, host: Writer, change: Change) -> None:
-        host.compose.up(wanted_project(host), change.data["services"])
+        host.compose.up(resolve_project(host), change.data["services"])
 
     def describe(self, seen: Stack) -> str:
         if not seen.due:

@@ -12,7 +12,7 @@ from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import RUNNING, containers_of, refuse_unset
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import wanted_project
+from remediation.steps.resolve import resolve_project
 from remediation.steps.run_info import run_started
 
 BUILD_TIMEOUT = 1800.0
@@ -36,8 +36,8 @@ class StackBuilt(Step[Built]):
 
     services: tuple[str, ...] = param("service names; defaults to all with a build section", default=(), example=["api"])
 
-    def look(self, host: Reader) -> Built:
-        project, since = wanted_project(host), run_started(host)
+    def observe(self, host: Reader) -> Built:
+        project, since = resolve_project(host), run_started(host)
         refuse_unset(host, project)
         defined = host.compose.config(project).get("services") or {}
         built = tuple(
@@ -46,7 +46,7 @@ class StackBuilt(Step[Built]):
         containers = containers_of(host.engine.containers(), project)
         return Built(project, built, tuple(name for name in built if not _fresh(containers.get(name), since)))
 
-    def met(self, seen: Built) -> bool:
+    def is_met(self, seen: Built) -> bool:
         return not seen.old
 
     def plan(self, seen: Built) -> Iterator[Change]:
@@ -57,7 +57,7 @@ class StackBuilt(Step[Built]):
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        project, services = wanted_project(host), change.data["services"]
+        project, services = resolve_project(host), change.data["services"]
         host.compose.build(project, services, timeout=BUILD_TIMEOUT)
         host.compose.up(project, services, recreate=True, deps=False)
 

@@ -11,11 +11,11 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import NO_ANSWER
 from remediation.model.facts import ComposeProject
-from remediation.steps.compose.environment import wanted_service
+from remediation.steps.compose.environment import resolve_service
 from remediation.steps.compose.stack import RUNNING, containers_of, silence
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.loaded import LOAD_TIMEOUT
-from remediation.steps.resolve import runner_of, wanted_model, wanted_project
+from remediation.steps.resolve import resolve_model, resolve_project, runner_of
 
 _ROUNDS = 10
 _STILL = 32 * MIB
@@ -41,14 +41,14 @@ class StackStopped(Step[Stopped]):
     services: tuple[str, ...] = param("service names; defaults to all", default=(), example=["api"])
     remove: bool = param("also remove containers and networks (down)", default=False)
 
-    def look(self, host: Reader) -> Stopped:
-        project = wanted_project(host)
+    def observe(self, host: Reader) -> Stopped:
+        project = resolve_project(host)
         containers = containers_of(host.engine.containers(), project)
         chosen = {name: item for name, item in containers.items() if not self.services or name in self.services}
         running = tuple(name for name, item in chosen.items() if item.status == RUNNING)
         return Stopped(project, running, tuple(chosen), _free(host))
 
-    def met(self, seen: Stopped) -> bool:
+    def is_met(self, seen: Stopped) -> bool:
         return not (seen.there if self.remove else seen.running)
 
     def plan(self, seen: Stopped) -> Iterator[Change]:
@@ -63,7 +63,7 @@ class StackStopped(Step[Stopped]):
 
     def apply(self, host: Writer, change: Change) -> None:
         """Stop the containers, then wait until the card's free memory is stable."""
-        project, names = wanted_project(host), change.data["services"]
+        project, names = resolve_project(host), change.data["services"]
         if not self.remove:
             host.compose.stop(project, names)
         elif self.services:
@@ -106,22 +106,22 @@ class StackOrderedStart(Step[StartOrder]):
 
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    def look(self, host: Reader) -> StartOrder:
-        project = wanted_project(host)
+    def observe(self, host: Reader) -> StartOrder:
+        project = resolve_project(host)
         services = host.compose.config(project).get("services") or {}
-        service = wanted_service(host, services, None)
+        service = resolve_service(host, services, None)
         containers = containers_of(host.engine.containers(), project)
         down = tuple(name for name in services if name not in containers or containers[name].status != RUNNING)
         silent = "" if service in down else silence(host, [service])
-        model = wanted_model(self.model, host)
+        model = resolve_model(self.model, host)
         loaded = service not in down and not silent and runner_of(model, host.ollama.running()) is not None
         return StartOrder(project, service, model, down, silent, loaded)
 
-    def met(self, seen: StartOrder) -> bool:
+    def is_met(self, seen: StartOrder) -> bool:
         return not seen.down and seen.loaded
 
     def plan(self, seen: StartOrder) -> Iterator[Change]:
-        if self.met(seen) or seen.silent:
+        if self.is_met(seen) or seen.silent:
             return  # it takes time to answer after a start
         if seen.service in seen.down:
             yield self._start(seen, [seen.service])
@@ -141,7 +141,7 @@ class StackOrderedStart(Step[StartOrder]):
         if change.data["action"] == "load":
             host.ollama.load(change.subject, options={}, timeout=LOAD_TIMEOUT)
         else:
-            host.compose.up(wanted_project(host), change.data["services"], deps=change.data["deps"])
+            host.compose.up(resolve_project(host), change.data["services"], deps=change.data["deps"])
 
     def describe(self, seen: StartOrder) -> str:
         parts = [f"{', '.join(seen.down)} is not running"] if seen.down else []

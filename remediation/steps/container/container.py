@@ -16,12 +16,12 @@ from remediation.model.facts import Container, ContainerStats, EngineFacts
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.edit import DEVICES, with_devices
-from remediation.steps.compose.environment import backup_of, digest, home_of, project_files, wanted_service
+from remediation.steps.compose.environment import backup_of, digest, home_of, project_files, resolve_service
 from remediation.steps.compose.stack import RUNNING
 from remediation.steps.compose.text import unified
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.load_state import log_of
-from remediation.steps.resolve import wanted_container, wanted_project
+from remediation.steps.resolve import resolve_container, resolve_project
 from remediation.steps.run_info import pending_services, run_started
 
 UNKNOWN_ERROR = "Unknown Error"
@@ -32,7 +32,7 @@ _GPU = re.compile(r"^GPU \d+: (.+?)(?: \(UUID: .*\))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Sees:
+class GpuVisibility:
     """What a container has of the GPU: the request, ``nvidia-smi`` and libcuda inside, and what the server found.
 
     ``smi`` is the error of ``nvidia-smi -L``, None if the image has no ``nvidia-smi``. ``library`` is whether libcuda is present,
@@ -61,7 +61,7 @@ class Sees:
 
 
 @step("container.sees_gpu", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0, in_container=True)
-class ContainerSeesGpu(Step[Sees]):
+class ContainerSeesGpu(Step[GpuVisibility]):
     """Ollama's container requests the GPU, and the GPU is visible inside it.
 
     The devices in Ollama's own log take precedence. NVIDIA's environment variables prove nothing (the CUDA images set them
@@ -71,8 +71,8 @@ class ContainerSeesGpu(Step[Sees]):
 
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
-    def look(self, host: Reader) -> Sees:
-        name = wanted_container(self.container, host)
+    def observe(self, host: Reader) -> GpuVisibility:
+        name = resolve_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None:
             raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
@@ -83,16 +83,18 @@ class ContainerSeesGpu(Step[Sees]):
         place = _place(host, found)
         engine = host.engine.facts()
         lasting = lasting_for(host, found, engine) if UNKNOWN_ERROR in (smi or "") else ""
-        return Sees(found, run_started(host), engine.runtimes, cards, smi, _library(host, found), server, *place, lasting)
+        return GpuVisibility(
+            found, run_started(host), engine.runtimes, cards, smi, _library(host, found), server, *place, lasting
+        )
 
-    def met(self, seen: Sees) -> bool:
+    def is_met(self, seen: GpuVisibility) -> bool:
         """Whether the server found a GPU or, if its log does not say, whether ``nvidia-smi`` did."""
         if not seen.container.gpu_requested or seen.container.status != RUNNING:
             return False
         return bool(seen.server) if seen.server is not None else bool(seen.cards) or bool(seen.smi is None and seen.library)
 
-    def plan(self, seen: Sees) -> Iterator[Change]:
-        if self.met(seen) or not seen.service:
+    def plan(self, seen: GpuVisibility) -> Iterator[Change]:
+        if self.is_met(seen) or not seen.service:
             return
         if not seen.container.gpu_requested and not seen.declared:
             text = with_devices(seen.file, seen.text, seen.service)
@@ -109,11 +111,11 @@ class ContainerSeesGpu(Step[Sees]):
 
     def apply(self, host: Writer, change: Change) -> None:
         if "recreate" in change.data:
-            host.compose.up(wanted_project(host), [change.data["recreate"]], recreate=True, deps=False)
+            host.compose.up(resolve_project(host), [change.data["recreate"]], recreate=True, deps=False)
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def describe(self, seen: Sees) -> str:
+    def describe(self, seen: GpuVisibility) -> str:
         parts = []
         if seen.container.status != RUNNING:
             parts.append(f"{seen.container.name} is {seen.container.status}")
@@ -127,18 +129,18 @@ class ContainerSeesGpu(Step[Sees]):
             parts.append(f"nvidia-smi inside reports: {seen.smi}")
         if seen.library is False:
             parts.append("libcuda is missing inside")
-        if "nvidia" not in seen.runtimes and not self.met(seen):
+        if "nvidia" not in seen.runtimes and not self.is_met(seen):
             parts.append("the engine has no NVIDIA runtime (it may use CDI)")
         return "; ".join(parts) or f"cannot tell whether {seen.container.name} sees a GPU"
 
-    def measured_effect(self, change: Change, before: Sees, after: Sees) -> str:
+    def measured_effect(self, change: Change, before: GpuVisibility, after: GpuVisibility) -> str:
         """Say how long it lasts: a container that lost the card loses it again."""
         return f"{AGAIN}: {before.lasting}" if "recreate" in change.data and before.lasting and not after.smi else ""
 
-    def rules_out(self, seen: Sees) -> Iterator[RuledOut]:
+    def rules_out(self, seen: GpuVisibility) -> Iterator[RuledOut]:
         yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.describe(seen))
 
-    def values(self, seen: Sees) -> dict[str, Any]:
+    def values(self, seen: GpuVisibility) -> dict[str, Any]:
         return {
             "requested": seen.container.gpu_requested, "cards": list(seen.cards), "nvidia_smi": seen.smi, "libcuda": seen.library,
             "server": None if seen.server is None else list(seen.server),
@@ -177,9 +179,9 @@ def _place(host: Reader, container: Container) -> tuple[str, str, str, bool]:
     """Return the file for a device reservation, its text, the service, and whether a reservation already exists."""
     if container.service is None or host.target().project is None:
         return "", "", "", True
-    project = wanted_project(host)
+    project = resolve_project(host)
     services = host.compose.config(project).get("services") or {}
-    service = wanted_service(host, services, container.service)
+    service = resolve_service(host, services, container.service)
     files = tuple(project_files(host, project, service))
     place = home_of(files, service, "")
     definition = services[service]
@@ -207,15 +209,15 @@ class ContainerEnvironment(Step[Read]):
     expect: dict[str, str] = param("expected values by setting name", example={"OLLAMA_DEBUG": "1"})
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
-    def look(self, host: Reader) -> Read:
-        name = wanted_container(self.container, host)
+    def observe(self, host: Reader) -> Read:
+        name = resolve_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None:
             raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
         return Read(found.environment, log_of(host).environment)
 
-    def met(self, seen: Read) -> bool:
-        return all(alike(self._value(seen, name), value) for name, value in self.expect.items())
+    def is_met(self, seen: Read) -> bool:
+        return all(is_same_setting(self._value(seen, name), value) for name, value in self.expect.items())
 
     def plan(self, seen: Read) -> Iterator[Change]:
         return iter(())
@@ -224,7 +226,7 @@ class ContainerEnvironment(Step[Read]):
         parts = []
         for name, value in self.expect.items():
             now = self._value(seen, name)
-            if not alike(now, value):
+            if not is_same_setting(now, value):
                 ignored = seen.read and name in seen.given and name not in seen.read
                 parts.append(f"{name} is {'ignored by the server' if ignored else repr(now)}, expected {value!r}")
         return "; ".join(parts) or f"the server read {', '.join(f'{name}={value}' for name, value in self.expect.items())}"
@@ -240,7 +242,7 @@ class ContainerEnvironment(Step[Read]):
         return seen.read.get(name) if seen.read else seen.given.get(name)
 
 
-def alike(value: str | None, wanted: str) -> bool:
+def is_same_setting(value: str | None, wanted: str) -> bool:
     """Whether a printed value equals the one that was set. The server prints parsed values: ``1`` becomes ``true`` or ``DEBUG``."""
     if value is None:
         return False
@@ -275,8 +277,8 @@ class ContainerHeadroom(Step[Headroom]):
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
     at_most: float = param("highest used fraction of the limit", default=0.9, gt=0, le=1)
 
-    def look(self, host: Reader) -> Headroom:
-        name = wanted_container(self.container, host)
+    def observe(self, host: Reader) -> Headroom:
+        name = resolve_container(self.container, host)
         found = host.engine.inspect(name)
         if found is None or found.status != RUNNING:
             raise CallFailed(f"{name} is not running", host=host.name, next_step="bring the stack up (stack.up)")
@@ -285,7 +287,7 @@ class ContainerHeadroom(Step[Headroom]):
         own = stats.memory_limit is not None and (machine is None or stats.memory_limit < machine)
         return Headroom(found, stats, stats.memory_limit if own else machine, own)
 
-    def met(self, seen: Headroom) -> bool | None:
+    def is_met(self, seen: Headroom) -> bool | None:
         if seen.container.oom_killed:
             return False
         return None if seen.share is None else seen.share <= self.at_most

@@ -17,7 +17,7 @@ from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import RUNNING
 from remediation.steps.container.container import AGAIN, UNKNOWN_ERROR, lasting_for, smi_inside
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import wanted_container
+from remediation.steps.resolve import resolve_container
 from remediation.steps.run_info import run_started
 
 _ALL: Mapping[str, Any] = {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
@@ -65,7 +65,7 @@ class Recreatable:
         return tuple(each for each in self.nodes if each not in named)
 
     @property
-    def hinders(self) -> str:
+    def obstacle(self) -> str:
         """Why the container cannot be recreated without a loss, or ""."""
         if self.container is None:
             return ""
@@ -93,8 +93,8 @@ class ContainerRecreated(Step[Recreatable]):
     gpus: Literal["auto", "all", "cdi"] = param("how the GPU is requested", default="auto")
     restore: dict[str, Any] | None = param("members of HostConfig to give back, for undo", default=None)
 
-    def look(self, host: Reader) -> Recreatable:
-        name = wanted_container(self.container, host).removesuffix(_SPARE)
+    def observe(self, host: Reader) -> Recreatable:
+        name = resolve_container(self.container, host).removesuffix(_SPARE)
         everything = host.engine.containers()
         found = next((each for each in everything if name in {each.name, each.id}), None)
         spare = any(each.name == spare_name(name) for each in everything)
@@ -118,7 +118,7 @@ class ContainerRecreated(Step[Recreatable]):
             tuple(each for each in listed if _NODE.fullmatch(each)), spare, tuple(sharing), lasting,
         )  # fmt: skip
 
-    def met(self, seen: Recreatable) -> bool:
+    def is_met(self, seen: Recreatable) -> bool:
         if seen.spare or not seen.running or seen.container is None:
             return False
         if self.restore is not None:
@@ -133,7 +133,7 @@ class ContainerRecreated(Step[Recreatable]):
             )
             return
         changed = self._changed(seen)
-        if self.met(seen) or seen.hinders or seen.container is None or changed is None:
+        if self.is_met(seen) or seen.obstacle or seen.container is None or changed is None:
             return
         before = {key: seen.host_config.get(key) for key in changed}
         yield Change(
@@ -173,12 +173,12 @@ class ContainerRecreated(Step[Recreatable]):
             parts.append(f"{seen.name} does not request a GPU")
         if seen.smi:
             parts.append(f"nvidia-smi inside reports: {seen.smi}")
-        if not self.met(seen) and seen.hinders:
-            parts.append(seen.hinders)
+        if not self.is_met(seen) and seen.obstacle:
+            parts.append(seen.obstacle)
         return "; ".join(parts) or f"{seen.name} requests the GPU"
 
     def advice(self, seen: Recreatable) -> str:
-        if self.met(seen) or not seen.hinders:
+        if self.is_met(seen) or not seen.obstacle:
             return ""
         return (
             f"recreate {seen.name} as it was made, with --gpus all; docker commit {seen.name} keeps what is only in the container"

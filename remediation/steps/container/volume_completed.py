@@ -22,33 +22,33 @@ from remediation.steps.model.present import PULL_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class InterruptedRecreation:
     """The state that an unfinished run left, or None."""
 
     state: VolumeState | None
 
 
 @step("volume.completed", risk=Risk.DISRUPTIVE, settle=60.0, deadline=PULL_TIMEOUT, in_container=True)
-class VolumeCompleted(Step[Begun]):
+class VolumeCompleted(Step[InterruptedRecreation]):
     """The recreation of the models' volume is either undone or complete: the old volume is in use, or a new one holds all its content.
 
     This step undoes `volume.recreated`. If the old volume still exists, its services are started on it and the record is
     removed. If not, the content is restored from the second volume and the registry, and compared.
     """
 
-    def look(self, host: Reader) -> Begun:
+    def observe(self, host: Reader) -> InterruptedRecreation:
         project = known_project(host)
         record = read_record(host, record_path(project))
         if record is None or record.finished is not None:
-            return Begun(None)
-        return Begun(state_of(host, project, record, since=0.0))
+            return InterruptedRecreation(None)
+        return InterruptedRecreation(state_of(host, project, record, since=0.0))
 
-    def met(self, seen: Begun) -> bool:
+    def is_met(self, seen: InterruptedRecreation) -> bool:
         return seen.state is None
 
-    def plan(self, seen: Begun) -> Iterator[Change]:
+    def plan(self, seen: InterruptedRecreation) -> Iterator[Change]:
         state = seen.state
-        if state is None or state.record is None or self.met(seen):
+        if state is None or state.record is None or self.is_met(seen):
             return
         if not self._old(state):
             yield from refill(state, state.record)
@@ -69,7 +69,7 @@ class VolumeCompleted(Step[Begun]):
         else:
             apply_change(host, change)
 
-    def describe(self, seen: Begun) -> str:
+    def describe(self, seen: InterruptedRecreation) -> str:
         state = seen.state
         if state is None or state.record is None:
             return "no volume recreation is unfinished"

@@ -15,22 +15,22 @@ _MANIFEST_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class VolumeInventory:
     """Manifests by model name, and files outside the store (the server's key, its history) by path."""
 
     models: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
 
-def unlisted_content(host: Reader, container: str, place: StorePlace) -> Held:
+def unlisted_content(host: Reader, container: str, place: StorePlace) -> VolumeInventory:
     """Return the unlisted content of a running container's volume. Returns nothing if its image has no ``ls``."""
     try:
         done = host.engine.exec(container, ("ls", "-R", place.mount))
     except NO_ANSWER:
-        return Held()
+        return VolumeInventory()
     folders = _folders(done.stdout.splitlines()) if done.code == 0 else {}
     store = posixpath.normpath(posixpath.join(place.mount, place.prefix))
-    return Held(tuple(sorted(_models(folders, posixpath.join(store, "manifests")))), _others(folders, place))
+    return VolumeInventory(tuple(sorted(_models(folders, posixpath.join(store, "manifests")))), _others(folders, place))
 
 
 def _folders(lines: Iterable[str]) -> dict[str, list[str]]:

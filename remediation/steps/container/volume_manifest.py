@@ -11,12 +11,12 @@ from remediation.facets.protocols import Reader
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed
 from remediation.model.facts import Container, Manifest
 from remediation.model.text.json_text import load_json
-from remediation.steps.container.volume_inventory import Held
+from remediation.steps.container.volume_inventory import VolumeInventory
 from remediation.steps.model.model_store import StorePlace, store_place
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ModelRecord:
     """One model. ``local`` means that no registry has this version; ``paths`` are its files within the volume."""
 
     name: str
@@ -41,7 +41,7 @@ class Record:
     image: str
     service: str
     services: tuple[str, ...]
-    models: tuple[Kept, ...]
+    models: tuple[ModelRecord, ...]
     saved: bool
     others: tuple[str, ...] = ()
     restored: bool = False
@@ -49,12 +49,12 @@ class Record:
     finished: float | None = None
 
     @property
-    def local(self) -> tuple[Kept, ...]:
+    def local(self) -> tuple[ModelRecord, ...]:
         """The models that no registry has in this version."""
         return tuple(one for one in self.models if one.local)
 
     @property
-    def kept_paths(self) -> tuple[str, ...]:
+    def unregistered_paths(self) -> tuple[str, ...]:
         """The files that no registry has. A model's manifest comes after its layers, so a partial copy is never listed as a model."""
         return tuple(dict.fromkeys((*(path for one in self.local for path in one.paths), *self.others)))
 
@@ -70,7 +70,7 @@ class Record:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
         """Return the record from the output of `to_json`."""
-        models = tuple(Kept(**{**one, "paths": tuple(one["paths"])}) for one in data["models"])
+        models = tuple(ModelRecord(**{**one, "paths": tuple(one["paths"])}) for one in data["models"])
         damaged = data.get("damaged")
         return cls(**{
             **data, "services": tuple(data["services"]), "models": models, "others": tuple(data.get("others") or ()),
@@ -101,16 +101,16 @@ def manifest_folder(container: Container, given: str | None, host: str) -> Store
     return found
 
 
-def kept_models(host: Reader, place: StorePlace, present: Mapping[str, str], found: Held) -> tuple[Kept, ...]:
+def model_records(host: Reader, place: StorePlace, present: Mapping[str, str], found: VolumeInventory) -> tuple[ModelRecord, ...]:
     """Return the models and whether they can be fetched again. Raises `Blocked` if the registry does not answer.
 
     A model with a manifest that the server does not list is damaged. It is included if a registry has it.
     """
-    listed = [_kept(host, place, name, digest) for name, digest in sorted(present.items())]
+    listed = [_model_record(host, place, name, digest) for name, digest in sorted(present.items())]
     return (*listed, *(_unlisted(host, name) for name in found.models if name not in present))
 
 
-def _kept(host: Reader, place: StorePlace, name: str, digest: str) -> Kept:
+def _model_record(host: Reader, place: StorePlace, name: str, digest: str) -> ModelRecord:
     manifest = _registry(host, name)
     blobs = host.ollama.blobs(name) or ()
     local = manifest is None or manifest.digest != digest
@@ -121,17 +121,17 @@ def _kept(host: Reader, place: StorePlace, name: str, digest: str) -> Kept:
         )  # fmt: skip
     paths = (*(place.blob(blob.digest) for blob in blobs), place.manifest(name))
     size = sum(blob.size for blob in blobs) or (manifest.size if manifest is not None else 0)
-    return Kept(name, digest, size, local, paths if local else ())
+    return ModelRecord(name, digest, size, local, paths if local else ())
 
 
-def _unlisted(host: Reader, name: str) -> Kept:
+def _unlisted(host: Reader, name: str) -> ModelRecord:
     manifest = _registry(host, name)
     if manifest is None:
         raise Blocked(
             f"the volume holds a manifest of {name} that the server does not list and no registry has, so it would be lost",
             host=host.name, next_step=f"save or delete {name} yourself, then run again",
         )  # fmt: skip
-    return Kept(name, manifest.digest, manifest.size, local=False)
+    return ModelRecord(name, manifest.digest, manifest.size, local=False)
 
 
 def _registry(host: Reader, name: str) -> Manifest | None:

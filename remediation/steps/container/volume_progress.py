@@ -15,9 +15,9 @@ from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, NotApplicab
 from remediation.model.facts import ComposeProject, Container, Volume
 from remediation.steps.compose.stack import containers_of
 from remediation.steps.compose.text import beside
-from remediation.steps.container.volume_manifest import Kept, Record
+from remediation.steps.container.volume_manifest import ModelRecord, Record
 from remediation.steps.model.present import PULL_TIMEOUT
-from remediation.steps.resolve import wanted_project
+from remediation.steps.resolve import resolve_project
 
 RECORD, PROJECT, FILES, FOLDER = (f"remediation.{name}" for name in ("record", "project", "files", "folder"))
 """Labels of the second volume. They identify the project while its containers do not exist."""
@@ -92,10 +92,10 @@ def known_project(host: Reader) -> ComposeProject:
     try:
         left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted(host)
     except NO_ANSWER:
-        wanted_project(host)  # without an engine, report the failure of the normal lookup
+        resolve_project(host)  # without an engine, report the failure of the normal lookup
         raise
     try:
-        found = wanted_project(host)
+        found = resolve_project(host)
     except (*NO_ANSWER, NotApplicable):
         left = left or _interrupted(host)
         if left is None:
@@ -129,7 +129,7 @@ def state_of(host: Reader, project: ComposeProject, record: Record, since: float
     volume = volumes.get(record.volume)
     if record.saved_in not in volumes:
         record = replace(record, saved=False)  # the copy was removed; it can be repeated while the old volume exists
-    refuse_others(host, volume, containers_of(host.engine.containers(), project))
+    refuse_shared_volume(host, volume, containers_of(host.engine.containers(), project))
     state = VolumeState(project, record.service, since, volume, record, record_path(project), present(host))
     if not state.fresh or state.present is None:
         return state
@@ -145,7 +145,7 @@ def present(host: Reader) -> Mapping[str, str] | None:
         return None
 
 
-def _whole(host: Reader, model: Kept) -> bool:
+def _whole(host: Reader, model: ModelRecord) -> bool:
     """Whether each layer of a model has its full size. The server lists models by their manifest alone."""
     try:
         blobs = host.ollama.blobs(model.name) or ()
@@ -154,7 +154,7 @@ def _whole(host: Reader, model: Kept) -> bool:
     return bool(blobs) and all(blob.present == blob.size for blob in blobs)
 
 
-def harmed(host: Reader, record: Record) -> tuple[str, ...] | None:
+def corrupt_layers(host: Reader, record: Record) -> tuple[str, ...] | None:
     """Hash the layers of the local models and return the digests that do not match. Returns None if hashing is not possible."""
     try:
         found = [host.ollama.blobs(one.name, verify=True, timeout=PULL_TIMEOUT / 2) or () for one in record.local]
@@ -163,7 +163,7 @@ def harmed(host: Reader, record: Record) -> tuple[str, ...] | None:
     return tuple(blob.digest for blobs in found for blob in blobs if blob.actual != blob.digest)
 
 
-def refuse_others(host: Reader, volume: Volume | None, containers: Mapping[str, Container]) -> None:
+def refuse_shared_volume(host: Reader, volume: Volume | None, containers: Mapping[str, Container]) -> None:
     """Raise `Blocked` if containers outside the project use the volume. A helper container left by a lost controller is ignored."""
     own = {container.name for container in containers.values()}
     own |= {each.name for each in host.engine.containers() if HELPER in each.labels}
@@ -184,7 +184,7 @@ def refill(seen: VolumeState, record: Record) -> Iterator[Change]:
         )  # fmt: skip
     there = seen.present if seen.fresh and seen.present is not None else {}
     lost = any(one.name not in there for one in record.local)
-    if record.kept_paths and (lost or not (record.restored and seen.fresh)):
+    if record.unregistered_paths and (lost or not (record.restored and seen.fresh)):
         names = ", ".join((*(one.name for one in record.local), *record.others))
         yield Change(
             f"restore {names} from volume {record.saved_in}", subject=record.volume, risk=Risk.SAFE,
@@ -213,7 +213,7 @@ def apply_change(host: Writer, change: Change) -> None:
         host.compose.up(known_project(host), change.data["services"], deps=False)
     elif action == "restore":
         record = Record.from_json(change.data["record"])
-        host.engine.copy_volume(record.saved_in, record.volume, image=record.image, paths=record.kept_paths)
+        host.engine.copy_volume(record.saved_in, record.volume, image=record.image, paths=record.unregistered_paths)
         note(host, change.data["path"], restored=True)
     elif action == "pull":
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
@@ -224,7 +224,7 @@ def apply_change(host: Writer, change: Change) -> None:
 
 def _compare(host: Writer, record: Record) -> None:
     """Raise `CallFailed` if a restored layer differs from the saved one."""
-    now = harmed(host, record) if record.damaged is not None else None
+    now = corrupt_layers(host, record) if record.damaged is not None else None
     worse = [digest for digest in now or () if digest not in (record.damaged or ())]
     if worse:
         raise CallFailed(

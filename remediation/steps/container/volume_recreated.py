@@ -14,11 +14,11 @@ from remediation.model.text.words import plural
 from remediation.steps.compose.environment import digest
 from remediation.steps.compose.stack import containers_of
 from remediation.steps.container.volume_inventory import unlisted_content
-from remediation.steps.container.volume_manifest import Record, kept_models, manifest_folder
+from remediation.steps.container.volume_manifest import Record, manifest_folder, model_records
 from remediation.steps.container.volume_progress import (
     VolumeState,
     apply_change,
-    harmed,
+    corrupt_layers,
     known_project,
     labels_of,
     note,
@@ -26,14 +26,14 @@ from remediation.steps.container.volume_progress import (
     read_record,
     record_path,
     refill,
-    refuse_others,
+    refuse_shared_volume,
     state_of,
     write_record,
 )
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.model_store import StorePlace, free_disk
 from remediation.steps.model.present import PULL_TIMEOUT
-from remediation.steps.resolve import wanted_container
+from remediation.steps.resolve import resolve_container
 from remediation.steps.run_info import run_started
 
 BACK = StepCall("volume.completed")
@@ -55,7 +55,7 @@ class VolumeRecreated(Step[VolumeState]):
         "volume name; defaults to the one that holds the models", default=None, example="ai-native_ollama_data"
     )
 
-    def look(self, host: Reader) -> VolumeState:
+    def observe(self, host: Reader) -> VolumeState:
         """Read volume, record and models. Raises `Blocked` if data could be lost."""
         project = known_project(host)
         path, since = record_path(project), run_started(host)
@@ -66,7 +66,7 @@ class VolumeRecreated(Step[VolumeState]):
             state = state_of(host, project, record, since)
             if not _outdated(state, record):
                 return state
-        container = host.engine.inspect(wanted_container(None, host))
+        container = host.engine.inspect(resolve_container(None, host))
         if container is None or container.service is None:
             raise CallFailed("no container of the project runs Ollama", host=host.name, next_step="bring the stack up (stack.up)")
         place = manifest_folder(container, self.volume, host.name)
@@ -77,17 +77,17 @@ class VolumeRecreated(Step[VolumeState]):
                 host=host.name,
                 next_step="docker volume ls lists the volumes; set the parameter volume",
             )
-        refuse_others(host, volume, containers_of(host.engine.containers(), project))
+        refuse_shared_volume(host, volume, containers_of(host.engine.containers(), project))
         now = present(host)
         planned = _record(host, container, place, volume.created_at, now)
         return VolumeState(project, container.service, since, volume, None, path, now, planned)
 
-    def met(self, seen: VolumeState) -> bool:
+    def is_met(self, seen: VolumeState) -> bool:
         return seen.record is not None and seen.record.finished is not None
 
     def plan(self, seen: VolumeState) -> Iterator[Change]:
         record = seen.known
-        if self.met(seen) or record is None:
+        if self.is_met(seen) or record is None:
             return
         if seen.record is None:
             yield Change(
@@ -102,7 +102,7 @@ class VolumeRecreated(Step[VolumeState]):
         if not record.saved:
             what = f"save {human(record.local_size)} of models that no registry holds" if record.local else "save its other files"
             yield Change(
-                f"{what} into volume {record.saved_in}" if record.kept_paths else f"create volume {record.saved_in}, which names the project",
+                f"{what} into volume {record.saved_in}" if record.unregistered_paths else f"create volume {record.saved_in}, which names the project",
                 subject=record.saved_in, risk=Risk.SAFE, data={"action": "save", "record": record.to_json(), "path": seen.path},
             )  # fmt: skip
         if seen.volume is not None and seen.volume.users:
@@ -134,15 +134,15 @@ class VolumeRecreated(Step[VolumeState]):
             apply_change(host, change)
 
     def _save(self, host: Writer, record: Record, path: str) -> None:
-        damaged = harmed(host, record)
+        damaged = corrupt_layers(host, record)
         host.engine.create_volume(record.saved_in, labels=labels_of(known_project(host), path, record.volume))
-        if record.kept_paths:
-            host.engine.copy_volume(record.volume, record.saved_in, image=record.image, paths=record.kept_paths)
+        if record.unregistered_paths:
+            host.engine.copy_volume(record.volume, record.saved_in, image=record.image, paths=record.unregistered_paths)
         note(host, path, saved=True, damaged=None if damaged is None else list(damaged))
 
     def describe(self, seen: VolumeState) -> str:
         record = seen.known
-        if self.met(seen) or record is None:
+        if self.is_met(seen) or record is None:
             return f"volume {seen.volume.name if seen.volume else '?'} was made in this run and holds its models"
         local = [one.name for one in record.local]
         parts = [
@@ -192,7 +192,7 @@ def _record(host: Reader, container: Container, place: StorePlace, created: str,
             next_step="start it, or restart the host; then run again",
         )  # fmt: skip
     found = unlisted_content(host, container.name, place)
-    models = kept_models(host, place, now, found)
+    models = model_records(host, place, now, found)
     services = tuple(
         sorted({one.service for one in host.engine.containers() if place.volume in one.volumes and one.service is not None})
     )

@@ -59,8 +59,8 @@ class DockerDaemonConfigured(Step[Configured]):
         "keys to remove; features.cdi removes one key of a mapping", default=(), example=["default-runtime"]
     )
 
-    def look(self, host: Reader) -> Configured:
-        daemon = wanted_daemon(host)
+    def observe(self, host: Reader) -> Configured:
+        daemon = resolve_daemon(host)
         keys = parse_daemon_file(daemon, host.name)
         wanted = changed_keys(keys, self.set, self.remove)
         refused = ""
@@ -76,12 +76,12 @@ class DockerDaemonConfigured(Step[Configured]):
         ours = {name: wanted[name] for name in self.set if name in wanted}
         return Configured(daemon, keys, wanted, refused, tuple(not_effective(ours, engine)), running, engine.live_restore)
 
-    def met(self, seen: Configured) -> bool:
+    def is_met(self, seen: Configured) -> bool:
         return seen.keys == seen.wanted and not seen.pending
 
     def plan(self, seen: Configured) -> Iterator[Change]:
         """Write the file and let the daemon take it over, in one change: a file alone is a trap for the next start."""
-        if self.met(seen) or seen.refused:
+        if self.is_met(seen) or seen.refused:
             return
         if seen.keys == seen.wanted:
             restart = any(not name.startswith(("runtimes", "live-restore", "default-runtime")) for name in seen.pending)
@@ -138,19 +138,19 @@ class DockerDaemonRestored(Step[Saved]):
     backup: str | None = param("path of the backup", default=None, example="/etc/docker/daemon.json.1f3a77c0.bak")
     made: bool = param("the file was created by the run and is to be removed", default=False)
 
-    def look(self, host: Reader) -> Saved:
-        daemon = wanted_daemon(host)
+    def observe(self, host: Reader) -> Saved:
+        daemon = resolve_daemon(host)
         content = host.files.read(self.backup) if self.backup is not None else None
         saved = None if content is None else content.decode("utf-8", errors="replace")
         return Saved(
             daemon, saved, self.made or saved is not None, running_containers(host), host.engine.facts().live_restore, host.name
         )
 
-    def met(self, seen: Saved) -> bool:
+    def is_met(self, seen: Saved) -> bool:
         return seen.known and seen.daemon.text == seen.saved
 
     def plan(self, seen: Saved) -> Iterator[Change]:
-        if self.met(seen) or not seen.known or digest(seen.daemon.text or "") != self.expect:
+        if self.is_met(seen) or not seen.known or digest(seen.daemon.text or "") != self.expect:
             return
         now, then = (parse_daemon_file(replace(seen.daemon, text=text), seen.host) for text in (seen.daemon.text, seen.saved))
         words = f"remove {self.path}" if seen.saved is None else f"restore {self.path} from {self.backup}"
@@ -164,7 +164,7 @@ class DockerDaemonRestored(Step[Saved]):
     def describe(self, seen: Saved) -> str:
         if not seen.known:
             return f"{self.backup} does not exist"
-        if self.met(seen):
+        if self.is_met(seen):
             return f"{self.path} is as before"
         if digest(seen.daemon.text or "") != self.expect:
             return f"{self.path} was edited since, so it is left unchanged"
@@ -195,13 +195,13 @@ class DockerRestarted(Step[Restarted]):
     only when it starts. Without live-restore every container stops; those without a restart policy are started again by this step.
     """
 
-    def look(self, host: Reader) -> Restarted:
-        daemon = wanted_daemon(host)
+    def observe(self, host: Reader) -> Restarted:
+        daemon = resolve_daemon(host)
         started = next((one.started for one in host.processes.list() if one.pid == daemon.pid), None)
         running = running_containers(host)
         return Restarted(daemon, started, run_started(host), running, host.engine.facts().live_restore)
 
-    def met(self, seen: Restarted) -> bool:
+    def is_met(self, seen: Restarted) -> bool:
         return seen.fresh
 
     def plan(self, seen: Restarted) -> Iterator[Change]:
@@ -215,7 +215,7 @@ class DockerRestarted(Step[Restarted]):
         return f"the Docker daemon was {'' if seen.fresh else 'not '}restarted in this run"
 
 
-def wanted_daemon(host: Reader) -> DaemonFacts:
+def resolve_daemon(host: Reader) -> DaemonFacts:
     """Return the daemon of the target's engine. Raises `NotApplicable` where there is none on the host itself."""
     daemon = host.daemon.software().daemon
     if daemon is None:
@@ -230,7 +230,7 @@ def running_containers(host: Reader) -> tuple[str, ...]:
 
 def take_over(daemon: DaemonFacts, running: Sequence[str], *, restart: bool, live: bool) -> Change:
     """Return the change that makes the daemon read its file: a reload, or a restart that names the containers which stop."""
-    words = _restart_words(running, live=live) if restart else "reload the Docker daemon"
+    words = _restart_text(running, live=live) if restart else "reload the Docker daemon"
     risk = Risk.DISRUPTIVE if restart else Risk.SAFE
     return Change(
         words,
@@ -245,7 +245,7 @@ def file_change(
     words: str, daemon: DaemonFacts, text: str | None, running: Sequence[str], *, restart: bool, live: bool, backup: str | None, undo: StepCall | None
 ) -> Change:  # fmt: skip
     """Return the change that writes (None: removes) the daemon's file and lets the daemon take it over."""
-    how = _restart_words(running, live=live) if restart else "reload the Docker daemon"
+    how = _restart_text(running, live=live) if restart else "reload the Docker daemon"
     return Change(
         f"{words}, and {how}", subject=daemon.config, risk=Risk.DISRUPTIVE if restart else Risk.SAFE,
         diff=unified(daemon.config, daemon.text or "", text or ""), undo=undo,
@@ -253,7 +253,7 @@ def file_change(
     )  # fmt: skip
 
 
-def _restart_words(running: Sequence[str], *, live: bool) -> str:
+def _restart_text(running: Sequence[str], *, live: bool) -> str:
     stops = "containers keep running (live-restore)" if live else f"stops and starts {', '.join(running) or 'no container'}"
     return f"restart the Docker daemon ({stops})"
 
@@ -263,7 +263,7 @@ def apply_take_over(host: Writer, change: Change) -> None:
 
     If the daemon does not come up with the new file, the old one is restored and the daemon is started with it.
     """
-    daemon = wanted_daemon(host)
+    daemon = resolve_daemon(host)
     if "text" in change.data:
         _put(host, change.subject, change.data["text"], change.data["backup"])
     if not change.data["restart"]:

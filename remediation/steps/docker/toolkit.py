@@ -13,7 +13,7 @@ from remediation.model.facts import DaemonFacts, ToolkitFacts
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.text import unified
 from remediation.steps.contract import Step, step
-from remediation.steps.docker.daemon import apply_take_over, file_change, running_containers, take_over, wanted_daemon
+from remediation.steps.docker.daemon import apply_take_over, file_change, resolve_daemon, running_containers, take_over
 from remediation.steps.docker.daemon_file import changed_keys, conflicts, daemon_text, parse_daemon_file
 
 CONFIG = "/etc/nvidia-container-runtime/config.toml"
@@ -53,9 +53,9 @@ class ContainerToolkitConfigured(Step[Toolkit]):
     true for a rootless one. A missing toolkit is not installed: that needs a package source and the owner's consent.
     """
 
-    def look(self, host: Reader) -> Toolkit:
+    def observe(self, host: Reader) -> Toolkit:
         software = host.daemon.software()
-        daemon = wanted_daemon(host)
+        daemon = resolve_daemon(host)
         engine = host.engine.facts()
         keys = self._keys(parse_daemon_file(daemon, host.name))
         refused = ""
@@ -79,11 +79,11 @@ class ContainerToolkitConfigured(Step[Toolkit]):
     def _cgroups_wrong(self, seen: Toolkit) -> bool:
         return seen.toolkit.config is not None and seen.no_cgroups != seen.daemon.rootless
 
-    def met(self, seen: Toolkit) -> bool:
+    def is_met(self, seen: Toolkit) -> bool:
         return seen.registered and RUNTIME in seen.toolkit.programs and not self._cgroups_wrong(seen)
 
     def plan(self, seen: Toolkit) -> Iterator[Change]:
-        if self.met(seen) or RUNTIME not in seen.toolkit.programs or seen.refused:
+        if self.is_met(seen) or RUNTIME not in seen.toolkit.programs or seen.refused:
             return
         config = seen.toolkit.config
         if self._cgroups_wrong(seen) and config is not None:

@@ -40,7 +40,7 @@ class KernelModuleReloaded(Step[ModuleUse]):
 
     module: str = param("name of the module", default="nvidia_uvm", example="nvidia_uvm")
 
-    def look(self, host: Reader) -> ModuleUse:
+    def observe(self, host: Reader) -> ModuleUse:
         """Read the users of the module. Raises `Blocked` if a process outside Ollama's unit uses it."""
         found = host.daemon.software()
         if not found.modules:
@@ -59,18 +59,18 @@ class KernelModuleReloaded(Step[ModuleUse]):
             containers = ()
         seen = ModuleUse(self.module, found.modules.get(self.module), serving, holders, containers, fresh)
         reason = _obstacle(seen)
-        if reason and not self.met(seen):
+        if reason and not self.is_met(seen):
             raise Blocked(
                 f"{self.module} cannot be reloaded: {reason}", host=host.name,
                 next_step=f"stop what uses the GPU, then sudo rmmod {self.module} && sudo modprobe {self.module}; or restart the host",
             )  # fmt: skip
         return seen
 
-    def met(self, seen: ModuleUse) -> bool:
+    def is_met(self, seen: ModuleUse) -> bool:
         return seen.module is not None and seen.fresh
 
     def plan(self, seen: ModuleUse) -> Iterator[Change]:
-        if self.met(seen):
+        if self.is_met(seen):
             return
         unit = seen.serving.name.removesuffix(".service") if seen.serving.manager is Manager.SYSTEMD else ""
         around = f", with {seen.serving.words} stopped meanwhile: loaded models are lost" if unit else ""

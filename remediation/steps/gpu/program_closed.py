@@ -57,13 +57,13 @@ class ProgramClosed(Step[RunningPrograms]):
             raise ValueError(msg)
         return self
 
-    def look(self, host: Reader) -> RunningPrograms:
+    def observe(self, host: Reader) -> RunningPrograms:
         running = host.processes.list()
-        found = trees([process for process in running if self._meant(process)], running)
+        found = trees([process for process in running if self._matches(process)], running)
         kept = tuple((tree, why) for tree in found if (why := why_protected(tree.root)))
         return RunningPrograms(tuple(tree for tree in found if tree not in [one for one, _ in kept]), kept)
 
-    def met(self, seen: RunningPrograms) -> bool:
+    def is_met(self, seen: RunningPrograms) -> bool:
         return not seen.trees and not seen.kept
 
     def plan(self, seen: RunningPrograms) -> Iterator[Change]:
@@ -93,7 +93,7 @@ class ProgramClosed(Step[RunningPrograms]):
     def values(self, seen: RunningPrograms) -> dict[str, Any]:
         return {"running": [{"program": tree.name, "pid": tree.root.pid, "started": tree.root.started} for tree in seen.trees]}
 
-    def _meant(self, process: Process) -> bool:
+    def _matches(self, process: Process) -> bool:
         if self.program is not None:
             return process.program == program_name(self.program)
         return process.pid == self.pid and self.started is not None and abs(process.started - self.started) < 1.0

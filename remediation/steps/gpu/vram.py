@@ -21,7 +21,7 @@ from remediation.steps.contract import Step, param, step
 from remediation.steps.gpu.closable_programs import ASK_FIRST, CLOSABLE, UNKNOWN_OWNER, Tree, trees, why_protected
 from remediation.steps.model.load_state import LoadState, load_state
 from remediation.steps.model.vram_room import held_vram
-from remediation.steps.resolve import runner_of, wanted_model
+from remediation.steps.resolve import resolve_model, runner_of
 
 _NEAR = 10
 """A plan may fall short by a tenth and is still tried, because the memory released by closing is only estimated."""
@@ -71,7 +71,7 @@ class Closing(Step[Room]):
 
     def plan(self, seen: Room) -> Iterator[Change]:
         """Close programs, largest first, until enough memory is free. Plan nothing if that cannot be enough."""
-        if self.met(seen) or seen.unreliable or seen.want is None:
+        if self.is_met(seen) or seen.unreliable or seen.want is None:
             return
         closable = self._closable(seen)
         if seen.lacking - sum(tree.vram for tree in closable) > seen.want // _NEAR and not any(one.unknown for one in closable):
@@ -125,7 +125,9 @@ class Closing(Step[Room]):
     def advice(self, seen: Room) -> str:
         """Name the program to close by hand if the programs that this step keeps use most of the missing memory."""
         kept = [
-            (tree, self._kept(tree)) for tree in seen.holders if tree.vram >= self.least and not is_protected(tree.root.program)
+            (tree, self._why_kept(tree))
+            for tree in seen.holders
+            if tree.vram >= self.least and not is_protected(tree.root.program)
         ]
         kept = [(tree, why) for tree, why in kept if why]
         if seen.unreliable or seen.want is None or seen.want > seen.total or sum(one.vram for one, _ in kept) < seen.lacking // 2:
@@ -140,9 +142,9 @@ class Closing(Step[Room]):
         yield RuledOut(Cause.VRAM_OCCUPIED, f"{human(seen.free)} of {human(seen.total)} are free")
 
     def _closable(self, seen: Room) -> list[Tree]:
-        return sorted((tree for tree in seen.holders if not self._kept(tree)), key=lambda tree: not tree.root.orphan)
+        return sorted((tree for tree in seen.holders if not self._why_kept(tree)), key=lambda tree: not tree.root.orphan)
 
-    def _kept(self, tree: Tree) -> str:
+    def _why_kept(self, tree: Tree) -> str:
         """Return why a program is kept, or "" if it may be closed."""
         program = tree.root.program
         protected = why_protected(tree.root)
@@ -156,11 +158,11 @@ class Closing(Step[Room]):
             return "its GPU memory is unknown"
         return "" if tree.vram >= self.least else f"less than {human(self.least)}"
 
-    def _left(self, seen: Room) -> str:
+    def _describe_rest(self, seen: Room) -> str:
         """Describe the programs that use the rest and why they are kept."""
         if seen.unreliable:
             return f"the amounts per program contradict the card's total ({seen.unreliable}), so nothing is closed"
-        kept = [(tree, self._kept(tree)) for tree in seen.holders]
+        kept = [(tree, self._why_kept(tree)) for tree in seen.holders]
         named = [f"{tree.name} {human(tree.vram)} ({why})" for tree, why in kept if why and tree.vram >= self.least]
         return f"not closed: {', '.join(named)}" if named else ""
 
@@ -176,14 +178,14 @@ class FreeVram(Closing):
     want: ByteSize | None = param("VRAM that must be free; defaults to what the model needs", default=None, example="4.5 GiB")
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    def look(self, host: Reader) -> Room:
+    def observe(self, host: Reader) -> Room:
         use = self._use(host)
         holders = tuple(trees(use.processes, host.processes.list()))
         total = use.largest
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are unreliable")
         if self.want is not None and self.model is None and host.target().model is None:
             return Room(use.free, total, int(self.want), "as given", holders, unreliable)
-        state = load_state(host, wanted_model(self.model, host))
+        state = load_state(host, resolve_model(self.model, host))
         free = state.room if state.room is not None else use.free + _own(state)
         want, because = (int(self.want), "as given") if self.want is not None else _needed(state, free)
         return Room(min(free, total), total, want, because, holders, unreliable)
@@ -195,25 +197,25 @@ class FreeVram(Closing):
         except Unreadable:
             raise
         except NO_ANSWER as error:
-            runner = runner_of(wanted_model(self.model, host), host.ollama.running())
+            runner = runner_of(resolve_model(self.model, host), host.ollama.running())
             if runner is None or not runner.size_vram:
                 raise
             raise NotApplicable(
                 f"does not apply, because the free VRAM cannot be determined: {error.message}", host=host.name
             ) from error
 
-    def met(self, seen: Room) -> bool | None:
+    def is_met(self, seen: Room) -> bool | None:
         return None if seen.want is None else seen.free >= seen.want
 
     def describe(self, seen: Room) -> str:
         if seen.want is None:
             return f"{human(seen.free)} of {human(seen.total)} are free; {seen.because}: set want"
         text = f"{human(seen.free)} of {human(seen.total)} are free, {human(seen.want)} are required ({seen.because})"
-        if self.met(seen):
+        if self.is_met(seen):
             return text
         if seen.want > seen.total:
             return f"{text}; the card has less in total: use a smaller model or context (model.smaller)"
-        return "; ".join(filter(None, (text, self._left(seen))))
+        return "; ".join(filter(None, (text, self._describe_rest(seen))))
 
 
 def measurable(host: Reader) -> GpuUse:
@@ -256,7 +258,7 @@ class VramAtMost(Closing):
 
     used: ByteSize = param("highest amount of VRAM that other programs may use", example="1500 MiB")
 
-    def look(self, host: Reader) -> Room:
+    def observe(self, host: Reader) -> Room:
         """Read the card and its programs. Memory of Ollama's models is excluded."""
         use = measurable(host)
         total = use.largest
@@ -265,12 +267,12 @@ class VramAtMost(Closing):
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)
 
-    def met(self, seen: Room) -> bool | None:
+    def is_met(self, seen: Room) -> bool | None:
         return seen.want is None or seen.free >= seen.want
 
     def describe(self, seen: Room) -> str:
         text = f"{human(seen.total - seen.free)} used by programs other than Ollama, at most {human(int(self.used))} allowed"
-        return text if self.met(seen) else "; ".join(filter(None, (text, self._left(seen))))
+        return text if self.is_met(seen) else "; ".join(filter(None, (text, self._describe_rest(seen))))
 
 
 def _models(host: Reader) -> int:

@@ -44,8 +44,8 @@ class DockerDesktopRestarted(Step[Restart]):
     the session of the user at the desktop: a remote login cannot do that.
     """
 
-    def look(self, host: Reader) -> Restart:
-        desktop = wanted_desktop(host)
+    def observe(self, host: Reader) -> Restart:
+        desktop = resolve_desktop(host)
         since = run_started(host)
         containers = host.engine.containers() if desktop.engine else ()
         running = tuple(one.name for one in containers if one.status == RUNNING)
@@ -53,11 +53,11 @@ class DockerDesktopRestarted(Step[Restart]):
         silent = silence_of(host) if target is not None and target.value in running else ""
         return Restart(desktop, since, running, tuple(_lost(containers, since)), silent)
 
-    def met(self, seen: Restart) -> bool:
+    def is_met(self, seen: Restart) -> bool:
         return seen.fresh and seen.desktop.engine and not seen.lost and not seen.silent
 
     def plan(self, seen: Restart) -> Iterator[Change]:
-        if self.met(seen):
+        if self.is_met(seen):
             return
         if not seen.fresh:
             if seen.running:
@@ -67,7 +67,7 @@ class DockerDesktopRestarted(Step[Restart]):
             yield _start()
         # started, but the engine does not answer yet; `settle` limits the wait
         for name in (*(() if seen.fresh else seen.running), *seen.lost):
-            yield _again(name)
+            yield _restart_change(name)
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_setting(host, change)
@@ -119,8 +119,8 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         "settings by name, null restores the default", example={"openUIOnStartupDisabled": True}, min_length=1
     )
 
-    def look(self, host: Reader) -> DesktopSettings:
-        desktop = wanted_desktop(host, *SETTINGS)
+    def observe(self, host: Reader) -> DesktopSettings:
+        desktop = resolve_desktop(host, *SETTINGS)
         locked = [name for name in self.set if name.lower() in {key.lower() for key in desktop.locked}]
         if locked:
             raise Blocked(
@@ -133,7 +133,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         running = tuple(one.name for one in containers if one.status == RUNNING)
         return DesktopSettings(desktop, now, running, tuple(_lost(containers, run_started(host))))
 
-    def met(self, seen: DesktopSettings) -> bool:
+    def is_met(self, seen: DesktopSettings) -> bool:
         return not self._lacking(seen) and seen.desktop.engine and not seen.lost
 
     def plan(self, seen: DesktopSettings) -> Iterator[Change]:
@@ -143,7 +143,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
                 yield _halt(seen.running)
             if seen.desktop.state != STOPPED:
                 yield _stop(seen.desktop)
-            words = ", ".join(f"{name}={_worded(value)}" for name, value in lacking.items())
+            words = ", ".join(f"{name}={_format_value(value)}" for name, value in lacking.items())
             yield Change(
                 f"set {words} in {seen.desktop.settings_path}", subject=seen.desktop.settings_path, risk=Risk.SAFE,
                 before={name: seen.now[name] for name in lacking}, after=dict(lacking), needs=needs(),
@@ -153,7 +153,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         if lacking or seen.desktop.state == STOPPED:
             yield _start()
         for name in (*(seen.running if lacking else ()), *seen.lost):
-            yield _again(name)
+            yield _restart_change(name)
 
     def apply(self, host: Writer, change: Change) -> None:
         if change.data["action"] == "set":
@@ -162,7 +162,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
             apply_setting(host, change)
 
     def describe(self, seen: DesktopSettings) -> str:
-        parts = [", ".join(f"{name} is {_worded(value)}" for name, value in seen.now.items())]
+        parts = [", ".join(f"{name} is {_format_value(value)}" for name, value in seen.now.items())]
         if not seen.desktop.engine:
             parts.append(f"Docker Desktop is {seen.desktop.state}, its engine does not answer")
         return "; ".join(parts)
@@ -204,15 +204,15 @@ def _start() -> Change:
     return Change(summary, subject="start", before=STOPPED, after=RUNNING, risk=Risk.SAFE, data={"action": "start"})
 
 
-def _again(name: str) -> Change:
+def _restart_change(name: str) -> Change:
     return Change(f"start {name} again", subject=name, risk=Risk.SAFE, needs=needs(), data={"action": "container"})
 
 
-def _worded(value: object) -> str:
+def _format_value(value: object) -> str:
     return "the default" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def wanted_desktop(host: Reader, *parts: str) -> DockerDesktop:
+def resolve_desktop(host: Reader, *parts: str) -> DockerDesktop:
     """Return Docker Desktop. Raises `NotApplicable` if it is not installed, and `CallFailed` if Windows denies required information.
 
     Required are its installation and processes, and the further `parts`.

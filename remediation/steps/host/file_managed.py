@@ -75,7 +75,7 @@ class FileManaged(Step[ManagedPath]):
             return None
         return base64.b64decode(self.content) if self.binary else self.content.encode()
 
-    def look(self, host: Reader) -> ManagedPath:
+    def observe(self, host: Reader) -> ManagedPath:
         """Read what is at the path; a link is followed unless the state is a link or nothing."""
         follow = self.state in {"file", "directory"}
         status = host.files.status(self.path, follow=follow, algorithm="sha1" if self._compares else None)
@@ -93,7 +93,7 @@ class FileManaged(Step[ManagedPath]):
     def _compares(self) -> bool:
         return self.content is not None or self.expect is not None
 
-    def met(self, seen: ManagedPath) -> bool:
+    def is_met(self, seen: ManagedPath) -> bool:
         status = seen.status
         if status is None or self.state == "absent":
             return status is None and self.state == "absent"
@@ -127,7 +127,7 @@ class FileManaged(Step[ManagedPath]):
         return found
 
     def plan(self, seen: ManagedPath) -> Iterator[Change]:
-        if self.met(seen) or self._problem(seen):
+        if self.is_met(seen) or self._problem(seen):
             return
         status, risk = seen.status, Risk.parse(self.risk_level)
         if self.state == "absent":
@@ -186,7 +186,7 @@ class FileManaged(Step[ManagedPath]):
         if backup is not None:
             undo = StepCall("file.restored", {"path": self.path, "backup": backup, "expect": hashlib.sha256(content).hexdigest()})
         else:
-            undo = StepCall(self.name, {"path": self.path, "expect": _sha1(content), **_kept(seen)})
+            undo = StepCall(self.name, {"path": self.path, "expect": _sha1(content), **_journaled(seen)})
         diff = self._diff(seen, content)
         return Change(f"write {self.path}", subject=self.path, risk=risk, undo=undo, diff=diff, data={"backup": backup})
 
@@ -209,7 +209,7 @@ class FileManaged(Step[ManagedPath]):
             return StepCall(self.name, {"path": self.path, "state": "directory", **attributes}) if self.only_empty else None
         if self.private or _text(seen.content) is None:
             return None
-        return StepCall(self.name, {"path": self.path, **_kept(seen), **attributes})
+        return StepCall(self.name, {"path": self.path, **_journaled(seen), **attributes})
 
     def _undo_link(self, seen: ManagedPath) -> StepCall | None:
         return StepCall(self.name, {"path": self.path, "state": "absent"}) if seen.status is None else self._undo_removal(seen)
@@ -246,7 +246,7 @@ class FileManaged(Step[ManagedPath]):
             return problem
         if seen.status is None:
             return f"there is no {self.path}"
-        if self.met(seen):
+        if self.is_met(seen):
             return f"{self.path} is as it should be"
         return f"{self.path} is a {seen.status.kind}" if not self._right_kind(seen) else f"{self.path} differs"
 
@@ -290,7 +290,7 @@ def status_values(status: FileStatus | None) -> dict[str, Any]:
     return {"state": kind, "size": status.size, **mode}
 
 
-def _kept(seen: ManagedPath) -> Mapping[str, Any]:
+def _journaled(seen: ManagedPath) -> Mapping[str, Any]:
     content = seen.content or b""
     return {"content": content.decode(), "sha1": _sha1(content)}
 

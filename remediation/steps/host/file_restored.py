@@ -18,7 +18,7 @@ from remediation.steps.compose.stack import containers_of
 from remediation.steps.compose.text import beside, unified
 from remediation.steps.contract import Step, param, step
 from remediation.steps.ollama.reconfigured import differing_settings
-from remediation.steps.resolve import project_of, wanted_project
+from remediation.steps.resolve import project_of, resolve_project
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ class FileRestored(Step[Restorable]):
             raise ValueError(msg)
         return self
 
-    def look(self, host: Reader) -> Restorable:
+    def observe(self, host: Reader) -> Restorable:
         path, backup = self.path, self.backup
         if self.made and path is not None:
-            found = Restorable(path, _kept(path, self.expect or ""), host.files.read(path), None, made=True)
+            found = Restorable(path, _kept_path(path, self.expect or ""), host.files.read(path), None, made=True)
         else:
             if path is None or backup is None:
                 path, backup = _newest(host, path)
@@ -90,7 +90,7 @@ class FileRestored(Step[Restorable]):
         return replace(found, due=self._due(host, found)) if self.service is not None or self.readers else found
 
     def _due(self, host: Reader, found: Restorable) -> tuple[str, ...]:
-        project = wanted_project(host) if self.service is not None else project_of(host.target())
+        project = resolve_project(host) if self.service is not None else project_of(host.target())
         if project is None:
             return ()  # a settings file outside any Compose project
         names = (self.service,) if self.service is not None else self._readers(host, project, found)
@@ -100,22 +100,22 @@ class FileRestored(Step[Restorable]):
 
     def _readers(self, host: Reader, project: ComposeProject, found: Restorable) -> tuple[str, ...]:
         """Return the services whose container has a value that the edit introduced."""
-        edited = host.files.read(_kept(found.path, self.expect or "")) if found.same else found.now
+        edited = host.files.read(_kept_path(found.path, self.expect or "")) if found.same else found.now
         old, new = (settings_of((part or b"").decode("utf-8", errors="replace")) for part in (found.saved, edited))
         values = [value for name, value in new.items() if value and old.get(name) != value]
         members = containers_of(host.engine.containers(), project)
         return tuple(sorted(name for name, one in members.items() if any(value in _holds(one) for value in values)))
 
-    def met(self, seen: Restorable) -> bool:
+    def is_met(self, seen: Restorable) -> bool:
         return seen.possible and seen.same and not seen.due
 
     def plan(self, seen: Restorable) -> Iterator[Change]:
         """Restore the backup. The current content is kept under a name that does not match a backup."""
-        if self.met(seen) or not seen.possible or self._foreign(seen):
+        if self.is_met(seen) or not seen.possible or self._foreign(seen):
             return
         if not seen.same:
             before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
-            kept = _kept(seen.path, digest(before))
+            kept = _kept_path(seen.path, digest(before))
             yield Change(
                 f"remove {seen.path}, which the run created" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
                 undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
@@ -127,7 +127,7 @@ class FileRestored(Step[Restorable]):
 
     def apply(self, host: Writer, change: Change) -> None:
         if "up" in change.data:
-            host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
+            host.compose.up(resolve_project(host), [change.data["up"]], deps=False)
             return
         if "restart" in change.data:
             host.services.restart_unit(change.data["restart"])
@@ -158,7 +158,7 @@ class FileRestored(Step[Restorable]):
             return f"{', '.join(seen.due)} still runs with the edited settings"
         if seen.made:
             return f"{seen.path} is {'removed' if seen.same else 'still present'}"
-        return f"{seen.path} {'equals' if self.met(seen) else 'differs from'} {seen.backup}"
+        return f"{seen.path} {'equals' if self.is_met(seen) else 'differs from'} {seen.backup}"
 
     def _foreign(self, seen: Restorable) -> bool:
         if seen.same:
@@ -176,7 +176,7 @@ def _due_unit(host: Reader, unit: str, *, edited: bool) -> tuple[str, ...]:
     return (unit,) if stale != edited or serving.unit.needs_reload else ()
 
 
-def _kept(path: str, edited: str) -> str:
+def _kept_path(path: str, edited: str) -> str:
     """Return where undone content is kept. The name does not match a backup; `edited` is the content's digest."""
     return f"{path}.{edited[:8]}.undone"
 
@@ -191,7 +191,7 @@ def _newest(host: Reader, path: str | None) -> tuple[str, str]:
     if path is not None:
         paths: tuple[str, ...] = (path,)
     else:
-        project = wanted_project(host)
+        project = resolve_project(host)
         paths = (*project.files, dotenv_path(project))
     found: list[tuple[float, str, str]] = []
     for one in paths:

@@ -59,14 +59,14 @@ class DriverAtLeast(Step[Driver]):
             raise ValueError(msg)
         return text
 
-    def look(self, host: Reader) -> Driver:
+    def observe(self, host: Reader) -> Driver:
         try:
             version = parse_version(host.ollama.version())
         except NO_ANSWER:
             version = None
         return Driver(host.gpu.use().gpus, host.system.facts().os, version)
 
-    def met(self, seen: Driver) -> bool | None:
+    def is_met(self, seen: Driver) -> bool | None:
         """Whether every card's driver is new enough. None if the required version is unknown."""
         if not seen.gpus:
             return False
@@ -84,7 +84,7 @@ class DriverAtLeast(Step[Driver]):
         if self.version is None and seen.ollama is None:
             return f"driver {gpu.driver_version}; Ollama does not answer, so the required version is unknown: set version"
         text = f"driver {gpu.driver_version}, {self._floor(seen, gpu)} or newer is required"
-        if self.met(seen):
+        if self.is_met(seen):
             return text
         return f"{text}; install it from {LINK}: the GPU is unavailable during the installation, and the host must be restarted afterwards"
 
@@ -126,7 +126,7 @@ class HostRebooted(Step[Boot]):
     docker: bool = param("wait for Docker Desktop too", default=True)
     later_than: float | None = param("boot time that the restart has to replace; defaults to the start of the run", default=None)
 
-    def look(self, host: Reader) -> Boot:
+    def observe(self, host: Reader) -> Boot:
         """Read the boot time. Raises `Blocked` if Docker would not start again."""
         facts, since = host.system.facts(), run_started(host) if self.later_than is None else self.later_than + 1.0
         docker = host.desktop.docker() if self.docker else None
@@ -138,7 +138,7 @@ class HostRebooted(Step[Boot]):
             )  # fmt: skip
         return Boot(facts.booted, since, docker is not None, docker is None or docker.engine)
 
-    def met(self, seen: Boot) -> bool:
+    def is_met(self, seen: Boot) -> bool:
         return seen.booted is not None and seen.booted >= seen.since and seen.engine
 
     def plan(self, seen: Boot) -> Iterator[Change]:

@@ -46,10 +46,10 @@ class ServiceState(Step[SeenService]):
     passing: bool = param("the state is passed through (a restart), so undo leaves it out", default=False)
     risk_level: Literal["observe", "safe", "disruptive", "destructive"] = param("risk of the changes", default="safe")
 
-    def look(self, host: Reader) -> SeenService:
+    def observe(self, host: Reader) -> SeenService:
         return SeenService(host.service_manager.status(self.service, user=self.user))
 
-    def met(self, seen: SeenService) -> bool:
+    def is_met(self, seen: SeenService) -> bool:
         if seen.status is None:
             return self.state == "absent"
         return (
@@ -81,7 +81,7 @@ class ServiceState(Step[SeenService]):
 
     def plan(self, seen: SeenService) -> Iterator[Change]:
         status, risk = seen.status, Risk.parse(self.risk_level)
-        if self.met(seen) or (status is None and self.path is None):
+        if self.is_met(seen) or (status is None and self.path is None):
             return
         if status is None:
             settings = {name: value for name in (*_DEFINITION, "start_mode") if (value := getattr(self, name)) is not None}

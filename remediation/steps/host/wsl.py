@@ -60,21 +60,21 @@ class WslConfigured(Step[WslFile]):
         size = bytes_of(value)
         return value if size is None else size
 
-    def look(self, host: Reader) -> WslFile:
+    def observe(self, host: Reader) -> WslFile:
         limits = host.system.limits()
         if not limits.wslconfig:
             raise NotApplicable("does not apply, because the host has no .wslconfig", host=host.name)
         content = host.files.read(limits.wslconfig)
         text = None if content is None else content.decode("utf-8-sig", errors="replace")
-        size = self.memory if self.memory is not None else _enough(host.name, limits)
+        size = self.memory if self.memory is not None else _recommended_memory(host.name, limits)
         wanted = text or "" if size is None else with_memory(text or "", size)
         return WslFile(limits.wslconfig, text, wanted, size, limits.host, limits.engine)
 
-    def met(self, seen: WslFile) -> bool:
+    def is_met(self, seen: WslFile) -> bool:
         return (seen.text or "") == seen.wanted
 
     def plan(self, seen: WslFile) -> Iterator[Change]:
-        if self.met(seen) or seen.size is None or _too_much(seen):
+        if self.is_met(seen) or seen.size is None or _too_much(seen):
             return
         backup = None if seen.text is None else backup_of(seen.path, seen.text)
         kept = {"made": True} if backup is None else {"backup": backup}
@@ -94,7 +94,7 @@ class WslConfigured(Step[WslFile]):
         if _too_much(seen) and seen.host is not None:
             return f"the host has {human(seen.host)}, and WSL must leave some of it to Windows"
         now = f"; the engine's machine has {human(seen.engine)} now" if seen.engine else ""
-        return f"memory={_amount(seen.size)} is {'' if self.met(seen) else 'not '}in {seen.path}{now}"
+        return f"memory={_amount(seen.size)} is {'' if self.is_met(seen) else 'not '}in {seen.path}{now}"
 
     def values(self, seen: WslFile) -> dict[str, Any]:
         return {"path": seen.path, "engine": seen.engine}
@@ -104,7 +104,7 @@ def _too_much(seen: WslFile) -> bool:
     return seen.host is not None and seen.size is not None and seen.size > seen.host - 2 * GIB
 
 
-def _enough(host: str, limits: SystemLimits) -> int | None:
+def _recommended_memory(host: str, limits: SystemLimits) -> int | None:
     """Return half of the host's memory in whole GiB if ``.wslconfig`` has a limit below it, else None."""
     if limits.host is None:
         raise Blocked(

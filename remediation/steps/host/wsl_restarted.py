@@ -55,7 +55,7 @@ class WslRestarted(Step[Distributions]):
 
     distribution: str = param("restart only this distribution", default="", example="Ubuntu")
 
-    def look(self, host: Reader) -> Distributions:
+    def observe(self, host: Reader) -> Distributions:
         found = host.system.distributions()
         if not found:
             raise NotApplicable("does not apply, because this login has no distributions of WSL", host=host.name)
@@ -69,11 +69,11 @@ class WslRestarted(Step[Distributions]):
         containers = host.engine.containers() if docker and _engine_answers(host) else ()
         return Distributions(affected, run_started(host), tuple(one.name for one in containers if one.status == RUNNING))
 
-    def met(self, seen: Distributions) -> bool:
+    def is_met(self, seen: Distributions) -> bool:
         return not seen.old and (not self.distribution or all(each.running for each in seen.affected))
 
     def plan(self, seen: Distributions) -> Iterator[Change]:
-        if self.met(seen):
+        if self.is_met(seen):
             return
         names = [each.name for each in seen.affected if not each.of_docker]
         if not seen.old:

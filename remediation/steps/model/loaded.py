@@ -14,7 +14,7 @@ from remediation.model.facts import Runner
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.keep_alive import BRIEFLY, FOREVER, for_good, keep_alive_for, server_keeps
 from remediation.steps.model.load_state import LoadState, hang_patience, layer_values, load_state, server_environment
-from remediation.steps.resolve import runner_of, wanted_model
+from remediation.steps.resolve import resolve_model, runner_of
 
 LOAD_TIMEOUT = 330.0
 """Seconds: slightly more than Ollama's default OLLAMA_LOAD_TIMEOUT of five minutes (envconfig/config.go)."""
@@ -46,8 +46,8 @@ class ModelLoaded(Step[Loaded]):
         example="10m",
     )
 
-    def look(self, host: Reader) -> Loaded:
-        model = wanted_model(self.model, host)
+    def observe(self, host: Reader) -> Loaded:
+        model = resolve_model(self.model, host)
         runner = runner_of(model, host.ollama.running())
         if runner is not None:
             return Loaded(model, runner, self.keep_alive)
@@ -55,7 +55,7 @@ class ModelLoaded(Step[Loaded]):
         kept = self.keep_alive or keep_alive_for(host, model, environment)
         return Loaded(model, None, kept, briefly=self.keep_alive is None and server_keeps(environment) == 0, patience=patience)
 
-    def met(self, seen: Loaded) -> bool:
+    def is_met(self, seen: Loaded) -> bool:
         return seen.runner is not None
 
     def plan(self, seen: Loaded) -> Iterator[Change]:
@@ -89,18 +89,18 @@ class ModelUnloaded(Step[Loaded]):
 
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    def look(self, host: Reader) -> Loaded:
-        model = wanted_model(self.model, host)
+    def observe(self, host: Reader) -> Loaded:
+        model = resolve_model(self.model, host)
         return Loaded(model, runner_of(model, host.ollama.running()))
 
-    def met(self, seen: Loaded) -> bool:
+    def is_met(self, seen: Loaded) -> bool:
         return seen.runner is None
 
     def plan(self, seen: Loaded) -> Iterator[Change]:
         if seen.runner is not None:
             yield Change(
                 f"unload {seen.model}", subject=seen.model, before=seen.runner.size_vram, after=0,
-                undo=_loaded_again(seen.runner), data={"frees": seen.runner.size_vram},
+                undo=_reload_call(seen.runner), data={"frees": seen.runner.size_vram},
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -128,10 +128,10 @@ class ModelReloaded(Step[LoadState]):
     )
     others: bool = param("also unload other models if they use the required memory", default=True)
 
-    def look(self, host: Reader) -> LoadState:
-        return load_state(host, wanted_model(self.model, host))
+    def observe(self, host: Reader) -> LoadState:
+        return load_state(host, resolve_model(self.model, host))
 
-    def met(self, seen: LoadState) -> bool:
+    def is_met(self, seen: LoadState) -> bool:
         """Whether a fresh automatic load would give no more layers."""
         if seen.runner is None or seen.hung_since:
             return False
@@ -139,11 +139,11 @@ class ModelReloaded(Step[LoadState]):
             return True
         if self._crowded(seen):
             return False
-        return not seen.spill and (_enough(seen) or _same_chance(seen))
+        return not seen.spill and (_is_predicted_maximum(seen) or _retry_is_futile(seen))
 
     def plan(self, seen: LoadState) -> Iterator[Change]:
         """Unload what occupies the memory, then load."""
-        if self.met(seen):
+        if self.is_met(seen):
             return
         if seen.hung_since:
             name = seen.container or "the service ollama"
@@ -182,14 +182,16 @@ class ModelReloaded(Step[LoadState]):
             host.ollama.load(model, options={"num_gpu": -1}, keep_alive=keep_alive, timeout=LOAD_TIMEOUT)
         except DeadlineExceeded as error:
             # a server that hangs in a load answers no other load, so a second attempt would only wait as long
-            raise DeadlineExceeded(_left(error, model, earlier), host=host.name, next_step=error.next_step) from error
+            raise DeadlineExceeded(
+                _with_earlier_state(error, model, earlier), host=host.name, next_step=error.next_step
+            ) from error
         except CallFailed as error:
             if earlier is None:
                 raise
             try:
                 host.ollama.load(model, options=earlier, keep_alive=keep_alive, timeout=LOAD_TIMEOUT)
             except HostError:
-                said = _left(error, model, earlier)
+                said = _with_earlier_state(error, model, earlier)
             else:
                 said = f"{error.message}; {model} is loaded again with its previous options"
             raise CallFailed(said, host=host.name, next_step=error.next_step, status=error.status, output=error.output) from error
@@ -232,7 +234,7 @@ class ModelReloaded(Step[LoadState]):
         return with_them is None or without is None or with_them.layers < without.layers
 
 
-def _left(error: HostError, model: str, earlier: object) -> str:
+def _with_earlier_state(error: HostError, model: str, earlier: object) -> str:
     """Return an error message, extended by the state of a model that was loaded before."""
     return error.message if earlier is None else f"{error.message}; {model} was loaded before and is unloaded now"
 
@@ -240,16 +242,16 @@ def _left(error: HostError, model: str, earlier: object) -> str:
 def _unload(runner: Runner) -> Change:
     return Change(
         f"unload {runner.model}", subject=runner.model, before=runner.size_vram, after=0, data={"action": "unload"},
-        undo=_loaded_again(runner),
+        undo=_reload_call(runner),
     )  # fmt: skip
 
 
-def _loaded_again(runner: Runner) -> StepCall:
+def _reload_call(runner: Runner) -> StepCall:
     """Return the step that undoes an unload. A model that had no expiry gets none again."""
     return StepCall("model.loaded", {"model": runner.model, **({"keep_alive": FOREVER} if for_good(runner) else {})})
 
 
-def _enough(seen: LoadState) -> bool:
+def _is_predicted_maximum(seen: LoadState) -> bool:
     """Whether the memory model predicts no more layers than are loaded."""
     if seen.fit is None or seen.runner is None:
         return False
@@ -259,7 +261,7 @@ def _enough(seen: LoadState) -> bool:
     return seen.runner.size_vram * seen.fit.total >= seen.runner.size * (seen.fit.layers - 1)
 
 
-def _same_chance(seen: LoadState) -> bool:
+def _retry_is_futile(seen: LoadState) -> bool:
     """Whether the server decided automatically, and less than one layer's worth of VRAM has become free since.
 
     The memory model may predict more layers than the server loads; the server's own decision then counts as what fits. A server

@@ -17,7 +17,7 @@ from remediation.model.text.digits import is_whole
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.keep_alive import for_good
 from remediation.steps.model.load_state import LoadState, layer_values, load_state, log_of
-from remediation.steps.resolve import not_stored, wanted_model
+from remediation.steps.resolve import not_stored, resolve_model
 
 SECONDS = 60.0
 """Time limit in seconds for one token of a model that is entirely on the GPU."""
@@ -55,18 +55,18 @@ class ModelOffloaded(Step[Offload]):
             raise ValueError(msg)
         return text
 
-    def look(self, host: Reader) -> Offload:
-        model = wanted_model(self.model, host)
+    def observe(self, host: Reader) -> Offload:
+        model = resolve_model(self.model, host)
         state = load_state(host, model)
         if not state.stored and not _on_disk(host, model):
             raise not_stored(model, host)
         return Offload(state, last_death(host) if state.runner is not None else "")
 
-    def met(self, seen: Offload) -> bool | None:
+    def is_met(self, seen: Offload) -> bool | None:
         """Whether enough layers of an answering model are on the GPU. None if it is not loaded or the layers are not counted."""
-        return False if seen.died or not seen.load.stored else self._enough(seen.load)
+        return False if seen.died or not seen.load.stored else self._has_enough_layers(seen.load)
 
-    def _enough(self, seen: LoadState) -> bool | None:
+    def _has_enough_layers(self, seen: LoadState) -> bool | None:
         if seen.runner is None:
             return False if seen.hung_since else None
         if seen.whole:
@@ -75,9 +75,9 @@ class ModelOffloaded(Step[Offload]):
             return False
         if seen.layers is None:
             return None if seen.runner.size_vram else False
-        return seen.layers[0] >= self._wanted(seen.layers[1])
+        return seen.layers[0] >= self._target_layers(seen.layers[1])
 
-    def _wanted(self, total: int) -> int:
+    def _target_layers(self, total: int) -> int:
         if self.layers == "all":
             return total
         if self.layers.endswith("%"):
@@ -103,7 +103,7 @@ class ModelOffloaded(Step[Offload]):
 
     def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:
         predicted = foreseen.get("predicted")
-        return predicted[0] >= self._wanted(predicted[1]) if predicted else None
+        return predicted[0] >= self._target_layers(predicted[1]) if predicted else None
 
     def describe(self, seen: Offload) -> str:
         load = seen.load
@@ -112,8 +112,8 @@ class ModelOffloaded(Step[Offload]):
         parts = [load.words, *([load.trouble] if load.trouble else []), *([seen.died] if seen.died else [])]
         if load.hung_since:
             parts.append(f"the server hangs in a forced load ({load.hung_since})")
-        if self._enough(load) is False and load.runner is not None:
-            wanted = self._wanted(load.total) if load.total else self.layers
+        if self._has_enough_layers(load) is False and load.runner is not None:
+            wanted = self._target_layers(load.total) if load.total else self.layers
             parts.append(f"wanted {wanted}{f'/{load.total}' if load.total else ''}")
         if load.fit is not None and not load.whole:
             parts.append(load.fit.sentence)

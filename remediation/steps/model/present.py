@@ -15,7 +15,7 @@ from remediation.model.errors import NO_ANSWER
 from remediation.model.facts import Manifest, ModelEntry, ModelShow
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.model_store import free_disk
-from remediation.steps.resolve import entry_of, runner_of, wanted_model
+from remediation.steps.resolve import entry_of, resolve_model, runner_of
 
 PULL_TIMEOUT = 7200.0
 
@@ -45,8 +45,8 @@ class ModelPresent(Step[Holding]):
 
     model: str | None = param("model name; defaults to the target's", default=None, example="phi3:3.8b")
 
-    def look(self, host: Reader) -> Holding:
-        model = wanted_model(self.model, host)
+    def observe(self, host: Reader) -> Holding:
+        model = resolve_model(self.model, host)
         entry = entry_of(model, host.ollama.models())
         if entry is not None:
             return Holding(model, entry)
@@ -55,7 +55,7 @@ class ModelPresent(Step[Holding]):
         except NO_ANSWER as error:
             return Holding(model, None, offline=error.message)
 
-    def met(self, seen: Holding) -> bool:
+    def is_met(self, seen: Holding) -> bool:
         return seen.entry is not None
 
     def plan(self, seen: Holding) -> Iterator[Change]:
@@ -89,7 +89,7 @@ class ModelAbsent(Step[Holding]):
 
     model: str = param("model name", example="phi3:3.8b")
 
-    def look(self, host: Reader) -> Holding:
+    def observe(self, host: Reader) -> Holding:
         entry = entry_of(self.model, host.ollama.models())
         if entry is None:
             return Holding(self.model, None)
@@ -98,7 +98,7 @@ class ModelAbsent(Step[Holding]):
         except NO_ANSWER as error:
             return Holding(self.model, entry, offline=error.message)
 
-    def met(self, seen: Holding) -> bool:
+    def is_met(self, seen: Holding) -> bool:
         return seen.entry is None
 
     def plan(self, seen: Holding) -> Iterator[Change]:
@@ -152,11 +152,11 @@ class ModelParameter(Step[Parameters]):
                 raise ValueError(msg)
         return value
 
-    def look(self, host: Reader) -> Parameters:
-        model = wanted_model(self.model, host)
+    def observe(self, host: Reader) -> Parameters:
+        model = resolve_model(self.model, host)
         return Parameters(model, host.ollama.show(model))
 
-    def met(self, seen: Parameters) -> bool:
+    def is_met(self, seen: Parameters) -> bool:
         """Whether each parameter has the requested value. An unset num_gpu counts as -1."""
         return seen.show is not None and not self._lacking(seen.show)
 

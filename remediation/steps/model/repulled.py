@@ -15,7 +15,7 @@ from remediation.model.finding import Cause, RuledOut
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.model_store import free_disk
 from remediation.steps.model.present import PULL_TIMEOUT
-from remediation.steps.resolve import wanted_model
+from remediation.steps.resolve import resolve_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class ModelRepulled(Step[Soundness]):
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
     discard: bool = param("delete the moved layers at the end, which makes undo impossible", default=False)
 
-    def look(self, host: Reader) -> Soundness:
+    def observe(self, host: Reader) -> Soundness:
         """Hash the stored layers. The registry is queried only if one is damaged."""
-        model = wanted_model(self.model, host)
+        model = resolve_model(self.model, host)
         damaged = ""
         try:
             found = host.ollama.blobs(model, verify=True)
@@ -74,7 +74,7 @@ class ModelRepulled(Step[Soundness]):
         except NO_ANSWER as error:
             return Soundness(model, blobs, damaged, None, error.message, None)
 
-    def met(self, seen: Soundness) -> bool:
+    def is_met(self, seen: Soundness) -> bool:
         return seen.sound
 
     def plan(self, seen: Soundness) -> Iterator[Change]:
@@ -135,30 +135,30 @@ class ModelRepulled(Step[Soundness]):
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
+class QuarantineState:
     """Whether a layer was moved aside."""
 
     moved: bool
 
 
 @step("model.layer_restored", risk=Risk.DISRUPTIVE)
-class ModelLayerRestored(Step[Aside]):
+class ModelLayerRestored(Step[QuarantineState]):
     """A layer that model.repulled moved aside is back in the store and replaces the pulled one. This is its undo."""
 
     digest: str = param("digest of the layer", example="sha256:ff82381e2bea77d91c1b824c7afb83f6fb73e9f7de9dda631bcdbca564aa5435")
 
-    def look(self, host: Reader) -> Aside:
-        return Aside(self.digest in host.ollama.aside())
+    def observe(self, host: Reader) -> QuarantineState:
+        return QuarantineState(self.digest in host.ollama.aside())
 
-    def met(self, seen: Aside) -> bool:
+    def is_met(self, seen: QuarantineState) -> bool:
         return not seen.moved
 
-    def plan(self, seen: Aside) -> Iterator[Change]:
+    def plan(self, seen: QuarantineState) -> Iterator[Change]:
         if seen.moved:
             yield Change(f"move layer {self.digest[7:19]} back", subject=self.digest)
 
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.restore(change.subject)
 
-    def describe(self, seen: Aside) -> str:
+    def describe(self, seen: QuarantineState) -> str:
         return f"layer {self.digest[7:19]} {'was moved aside' if seen.moved else 'is in the store'}"

@@ -15,7 +15,7 @@ from remediation.model.change import Change, Risk
 from remediation.model.facts import GenerationFigures, GpuSample, Runner
 from remediation.model.text.words import plural
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import runner_of, wanted_model
+from remediation.steps.resolve import resolve_model, runner_of
 
 PROMPT = "Write the numbers from one to sixty as words, separated by commas."
 
@@ -61,11 +61,11 @@ class ModelResponds(Step[Answers]):
 
     _answers: list[GenerationFigures] = PrivateAttr(default_factory=list)
 
-    def look(self, host: Reader) -> Answers:
-        model = wanted_model(self.model, host)
+    def observe(self, host: Reader) -> Answers:
+        model = resolve_model(self.model, host)
         return Answers(model, runner_of(model, host.ollama.running()), tuple(self._answers))
 
-    def met(self, seen: Answers) -> bool | None:
+    def is_met(self, seen: Answers) -> bool | None:
         """Whether it was fast enough. None before the requests."""
         if seen.warm is None or len(seen.answers) < self.samples:
             return None
@@ -117,10 +117,10 @@ class GpuSampled(Step[Sequence[GpuSample]]):
     busy: int | None = param("lowest load in percent that the busiest sample must reach", default=None, ge=0, le=100, example=80)
     idle: int | None = param("highest load in percent of any sample", default=None, ge=0, le=100, example=10)
 
-    def look(self, host: Reader) -> Sequence[GpuSample]:
+    def observe(self, host: Reader) -> Sequence[GpuSample]:
         return tuple(host.gpu.sample(seconds=self.seconds, every=self.every))
 
-    def met(self, seen: Sequence[GpuSample]) -> bool | None:
+    def is_met(self, seen: Sequence[GpuSample]) -> bool | None:
         """Whether the load is within the bounds. None if the card does not report its load."""
         if self.busy is None and self.idle is None:
             return True

@@ -17,7 +17,7 @@ from remediation.model.facts import Manifest
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.load_state import LoadState, load_state
 from remediation.steps.model.present import PULL_TIMEOUT
-from remediation.steps.resolve import canonical, entry_of, wanted_model
+from remediation.steps.resolve import canonical, entry_of, resolve_model
 
 LEVELS = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
 """From largest to smallest."""
@@ -71,9 +71,9 @@ class ModelSmaller(Step[ModelChoice]):
     levels: tuple[str, ...] = param("permitted quantizations", default=LEVELS[LEVELS.index("Q4_K_M") :], example=["Q3_K_M"])
     fallback: tuple[str, ...] = param("other models, used if no quantization fits", default=("phi3:3.8b",), example=["phi3:3.8b"])
 
-    def look(self, host: Reader) -> ModelChoice:
+    def observe(self, host: Reader) -> ModelChoice:
         """Check the memory model, then the registry, in order up to the first suitable candidate."""
-        model = wanted_model(self.model, host)
+        model = resolve_model(self.model, host)
         state = load_state(host, model)
         fit = state.fit
         if fit is not None and fit.whole:
@@ -85,7 +85,7 @@ class ModelSmaller(Step[ModelChoice]):
                 return ModelChoice(state, tuple(tried), candidate)
         return ModelChoice(state, tuple(tried), None)
 
-    def met(self, seen: ModelChoice) -> bool | None:
+    def is_met(self, seen: ModelChoice) -> bool | None:
         """Whether a model that fits is stored. None if the fit is unknown."""
         if seen.chosen is not None:
             return seen.chosen.stored

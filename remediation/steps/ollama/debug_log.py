@@ -13,7 +13,7 @@ from remediation.steps.compose.environment import Declared, backup_of, declared,
 from remediation.steps.compose.stack import silence
 from remediation.steps.compose.text import ComposeText, unified
 from remediation.steps.contract import Step, param, step
-from remediation.steps.resolve import wanted_project
+from remediation.steps.resolve import resolve_project
 
 NAME = "OLLAMA_DEBUG"
 _OFF = frozenset({"", "0", "f", "false"})
@@ -40,17 +40,17 @@ class OllamaDebug(Step[Debugging]):
     level: int | None = param("1 or 2; defaults to the level that shows GPU discovery in this release", default=None, ge=1, le=2)
     service: str | None = param("service name; defaults to the service that runs Ollama", default=None, example="ollama")
 
-    def look(self, host: Reader) -> Debugging:
+    def observe(self, host: Reader) -> Debugging:
         seen = declared(host, self.service)
-        stale = seen.service in host.compose.stale(wanted_project(host))
+        stale = seen.service in host.compose.stale(resolve_project(host))
         return Debugging(seen, stale, silence(host, [seen.service]))
 
-    def met(self, seen: Debugging) -> bool:
+    def is_met(self, seen: Debugging) -> bool:
         """Whether the setting is declared and in effect."""
         return self._declared(seen.declared) and not seen.stale and not seen.silent
 
     def plan(self, seen: Debugging) -> Iterator[Change]:
-        if self.met(seen):
+        if self.is_met(seen):
             return
         if not self._declared(seen.declared):
             yield self._edit(seen.declared)
@@ -75,7 +75,7 @@ class OllamaDebug(Step[Debugging]):
 
     def apply(self, host: Writer, change: Change) -> None:
         if "up" in change.data:
-            host.compose.up(wanted_project(host), [change.data["up"]], deps=False)
+            host.compose.up(resolve_project(host), [change.data["up"]], deps=False)
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 

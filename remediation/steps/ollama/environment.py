@@ -51,10 +51,10 @@ class OllamaEnvironment(Step[Settings]):
     def _compose(self) -> ComposeEnvironment:
         return ComposeEnvironment(service=self.service, set=self.set, remove=self.remove, prune=self.prune)
 
-    def look(self, host: Reader) -> Settings:
+    def observe(self, host: Reader) -> Settings:
         serving = host.services.serving()
         if serving.manager is Manager.COMPOSE:
-            return self._compose.look(host)
+            return self._compose.observe(host)
         if serving.unit is not None and serving.unit.fragment.startswith(_NIX):
             raise NotApplicable(
                 "does not apply, because NixOS writes the unit: set services.ollama.environmentVariables and rebuild",
@@ -79,9 +79,9 @@ class OllamaEnvironment(Step[Settings]):
             )  # fmt: skip
         return NotApplicable(f"does not apply, because {serving.words} has no file of settings", host=host.name)
 
-    def met(self, seen: Settings) -> bool:
+    def is_met(self, seen: Settings) -> bool:
         if isinstance(seen, Declared):
-            return self._compose.met(seen)
+            return self._compose.is_met(seen)
         return not self._going(seen) and not self._lacking(seen)
 
     def plan(self, seen: Settings) -> Iterator[Change]:

@@ -11,7 +11,7 @@ from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import NotApplicable
 from remediation.model.facts import Manager, Serving
 from remediation.steps.compose.stack import Stack, StackUp, silence_of
-from remediation.steps.container.container import alike
+from remediation.steps.container.container import is_same_setting
 from remediation.steps.contract import Step, step
 from remediation.steps.model.load_state import log_of
 from remediation.steps.run_info import pending_environment
@@ -53,10 +53,10 @@ class OllamaReconfigured(Step[Stack | Running]):
     server's log prints other settings than those that it would get now. Loaded models are lost.
     """
 
-    def look(self, host: Reader) -> Stack | Running:
+    def observe(self, host: Reader) -> Stack | Running:
         serving = host.services.serving()
         if serving.manager is Manager.COMPOSE:
-            return StackUp().look(host)
+            return StackUp().observe(host)
         if serving.windows is not None:
             declared = pending_environment(host, serving.declared)
             return Running(serving, printed_differences(log_of(host).environment, declared), silence_of(host))
@@ -65,9 +65,9 @@ class OllamaReconfigured(Step[Stack | Running]):
         differing = differing_settings(serving, pending_environment(host, serving.unit.environment))
         return Running(serving, differing, silence_of(host), serving.unit.needs_reload)
 
-    def met(self, seen: Stack | Running) -> bool:
+    def is_met(self, seen: Stack | Running) -> bool:
         if isinstance(seen, Stack):
-            return StackUp().met(seen)
+            return StackUp().is_met(seen)
         return not seen.stale and not seen.silent
 
     def plan(self, seen: Stack | Running) -> Iterator[Change]:
@@ -126,7 +126,7 @@ def printed_differences(printed: Mapping[str, str], declared: Mapping[str, str])
     found: dict[str, tuple[str | None, str | None]] = {}
     for name, defaults in _DEFAULTS.items():
         now, then = printed.get(name), declared.get(name)
-        if now is not None and (now not in defaults if then is None else not alike(now, then)):
+        if now is not None and (now not in defaults if then is None else not is_same_setting(now, then)):
             found[name] = (now, then)
     return found
 

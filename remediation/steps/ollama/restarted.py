@@ -51,7 +51,7 @@ class OllamaRestarted(Step[Server]):
 
     hanging: bool = param("restart only a server that accepts connections but does not answer", default=False)
 
-    def look(self, host: Reader) -> Server:
+    def observe(self, host: Reader) -> Server:
         seen = self._server(host)
         if self.hanging and not seen.fresh and not _hangs(host):
             why = seen.silent or "the server answers"
@@ -76,7 +76,7 @@ class OllamaRestarted(Step[Server]):
             keep_alive=container.environment.get("OLLAMA_KEEP_ALIVE", ""),
         )  # fmt: skip
 
-    def met(self, seen: Server) -> bool:
+    def is_met(self, seen: Server) -> bool:
         return seen.fresh and not seen.silent
 
     def plan(self, seen: Server) -> Iterator[Change]:

@@ -57,7 +57,7 @@ class OllamaSettingRestored(Step[Stored]):
     def _after(self) -> Mapping[str, str | None]:
         return self.expect_columns if self.setting is None else {self.setting: self.expect}
 
-    def look(self, host: Reader) -> Stored:
+    def observe(self, host: Reader) -> Stored:
         serving = host.services.serving()
         if serving.windows is None:
             raise CallFailed(
@@ -70,7 +70,7 @@ class OllamaSettingRestored(Step[Stored]):
         due = self.setting in printed_differences(log_of(host).environment, serving.declared)
         return Stored(serving, {self.setting: now}, due)
 
-    def met(self, seen: Stored) -> bool:
+    def is_met(self, seen: Stored) -> bool:
         return self._same(seen) and not seen.due
 
     def plan(self, seen: Stored) -> Iterator[Change]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader
-from remediation.facets.services.unit_files import drop_in_of, with_environment_line, with_settings
+from remediation.facets.services.unit_files import drop_in_after, drop_in_of, with_environment_line, with_settings
 from remediation.facets.services.windows import COLUMNS, NEWEST_SCHEMA
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import NO_ANSWER, HostError
@@ -103,15 +103,17 @@ class UnitSettings(SettingsPlace):
                 text = with_environment_line(text, name, put[name])
             yield self._edit(path, text, {}, {name: put[name] for name in names})
         rest = {name: value for name, value in put.items() if files[name] not in by_file}
-        if rest or going:
-            yield self._edit(self.drop_in, with_settings(self.texts[self.drop_in], rest, going), dict.fromkeys(going), rest)
+        places = {name: drop_in_after(self.drop_in, files[name]) for name in rest}
+        for path in dict.fromkeys([*((self.drop_in,) if going else ()), *places.values()]):
+            made, gone = {name: rest[name] for name in rest if places[name] == path}, going if path == self.drop_in else ()
+            yield self._edit(path, with_settings(self.texts.get(path, ""), made, gone), dict.fromkeys(gone), made)
 
     def _wins(self, path: str) -> bool:
         """Whether a file wins over every drop-in: an environment file does (systemd.exec)."""
         return bool(path) and not path.endswith((".conf", ".service")) and path in self.texts
 
     def _edit(self, path: str, text: str, gone: Mapping[str, None], made: Mapping[str, str]) -> Change:
-        before = self.texts[path]
+        before = self.texts.get(path, "")
         kept = {"backup": backup_of(path, before)} if before else {"made": True}
         return Change(
             f"{_words(gone, made)} for {self.serving.words} in {path}",

@@ -113,11 +113,11 @@ def password(terms: Sequence[Any], names: LookupContext, options: Mapping[str, A
             raise TemplateError("lookup('password'): encrypt is not supported")
         path = Path(name).expanduser()
         path = path if path.is_absolute() or "playbook_dir" not in names else Path(str(names["playbook_dir"])) / path
-        values.append(Secret(_generated(given) if path == Path("/dev/null") else _kept(path, given)))
+        values.append(Secret(_generated(given) if path == Path("/dev/null") else _stored_password(path, given)))
     return values
 
 
-def _kept(path: Path, given: Mapping[str, Any]) -> str:
+def _stored_password(path: Path, given: Mapping[str, Any]) -> str:
     """Return the password in a file. Hosts that need it at the same time get the same one: the first to create the file decides."""
     try:
         if not path.exists():

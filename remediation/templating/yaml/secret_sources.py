@@ -134,10 +134,10 @@ def from_keyring(service: str, user: str) -> Secret:
 
 def from_prompt(question: str) -> Secret:
     """Return what the user types at the terminal without echo; prompted once."""
-    return _ONCE.get(("prompt", question), lambda: _asked(question))
+    return _ONCE.get(("prompt", question), lambda: _prompted(question))
 
 
-def _asked(question: str) -> Secret:
+def _prompted(question: str) -> Secret:
     if sys.stdin is None or not sys.stdin.isatty():
         raise SourceError(
             f"cannot prompt for {question!r}: no terminal", next_step="take it from the environment, a file or a command"

@@ -45,3 +45,11 @@ def test_a_file_that_cannot_be_written_is_refused(remediate: Remediate, tmp_path
     done = remediate("lint", "site.yml", "--sarif", target)
     assert done.returncode == 1
     assert done.stderr.startswith(f"--sarif {target}: ")
+
+
+def test_advice_is_given_in_the_language(remediate: Remediate, tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text('- hosts: all\n  tasks: [{debug: {msg: "{{ unknown }}"}}]\n', encoding="utf-8")
+    done = remediate("lint", "play.yml", "--lang", "es")
+    first, *_, last = done.stdout.splitlines()
+    assert "la variable 'unknown' no está definida [undefined-variable]" in first
+    assert last == "play.yml: sin errores, 1 consejo"

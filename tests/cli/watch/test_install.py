@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from remediation.cli.commands.watching.watch import words_of
+from remediation.cli.commands.watching.watch import command_line_of
 from remediation.cli.options import WatchOptions
 from remediation.cli.watch.install import WatchService, install_service, task_xml, uninstall_service, units
 from remediation.model.errors import UsageError
@@ -104,7 +104,7 @@ def test_the_service_has_the_same_options() -> None:
     options = WatchOptions(
         inventory=("a.yml", "b.yml"), limit="gpu:!x", quiet=("22:00-06:00",), every="90s", per_hour=3, json=True, install=True
     )
-    assert words_of(options) == [
+    assert command_line_of(options) == [
         "--json",
         "--inventory",
         "a.yml",

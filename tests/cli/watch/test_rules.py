@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.cli.watch.memory import RepairAttempt, WatchMemory, held
+from remediation.cli.watch.memory import RepairAttempt, WatchMemory, exclusive
 from remediation.cli.watch.rules import QuietHours, RepairRules
 from remediation.model.errors import Blocked, UsageError
 
@@ -99,17 +99,20 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, text: str) -> None:
 
 
 def test_two_watches_of_one_name_do_not_share_a_memory(tmp_path: Path) -> None:
-    with held(tmp_path / "state" / "a.json"):
-        with pytest.raises(Blocked, match="another watch called a is running") as refused, held(tmp_path / "state" / "a.json"):
+    with exclusive(tmp_path / "state" / "a.json"):
+        with (
+            pytest.raises(Blocked, match="another watch called a is running") as refused,
+            exclusive(tmp_path / "state" / "a.json"),
+        ):
             pass
         assert "--name" in refused.value.next_step
-        with held(tmp_path / "state" / "b.json"):
+        with exclusive(tmp_path / "state" / "b.json"):
             pass
-    with held(tmp_path / "state" / "a.json"):
+    with exclusive(tmp_path / "state" / "a.json"):
         pass
 
 
 def test_a_folder_that_cannot_be_written_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file", encoding="utf-8")
-    with held(tmp_path / "state" / "a.json"):
+    with exclusive(tmp_path / "state" / "a.json"):
         pass

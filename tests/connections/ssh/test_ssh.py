@@ -20,7 +20,7 @@ from remediation.connections.settings import from_variables
 from remediation.connections.ssh import client as ssh_open
 from remediation.connections.ssh import commands as ssh_exec
 from remediation.connections.ssh import connection as ssh
-from remediation.connections.ssh.commands import NotStarted
+from remediation.connections.ssh.commands import NotSent
 from remediation.model.errors import AuthenticationFailed, HostKeyRefused, OutcomeUnknown, Unreachable
 from tests.connections.conftest import PROGRAMS, opened, script
 from tests.connections.keeping_alive import until
@@ -200,7 +200,7 @@ def test_a_server_without_sftp_may_close_the_channel_before_the_first_word(tmp_p
         if active:
             assert connection._files(transport) is None
         else:
-            with pytest.raises(NotStarted):
+            with pytest.raises(NotSent):
                 connection._files(transport)
         guard.close()
 

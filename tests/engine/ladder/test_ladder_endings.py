@@ -34,10 +34,10 @@ class Sound(Step[bool]):
 
     damaged: bool = param("whether they are damaged", default=False)
 
-    def look(self, host: Reader) -> bool:
+    def observe(self, host: Reader) -> bool:
         return not self.damaged
 
-    def met(self, seen: bool) -> bool:
+    def is_met(self, seen: bool) -> bool:
         return seen
 
     def plan(self, seen: bool) -> Iterator[Change]:
@@ -70,7 +70,7 @@ class Answering(WholeOnGpu):
 class Unclear(WholeOnGpu):
     """A goal of a host with several possible models."""
 
-    def look(self, host: Reader) -> Runner | None:
+    def observe(self, host: Reader) -> Runner | None:
         raise Undecided("several models are loaded, and none is named", host=host.name, next_step="name it: -e model=NAME")
 
 

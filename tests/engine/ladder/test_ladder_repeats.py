@@ -56,10 +56,10 @@ def test_a_model_that_does_not_load_again_is_not_unloaded_for_each_rung() -> Non
 class Vain(Step[bool]):
     """A state that its change does not reach."""
 
-    def look(self, host: Reader) -> bool:
+    def observe(self, host: Reader) -> bool:
         return False
 
-    def met(self, seen: bool) -> bool:
+    def is_met(self, seen: bool) -> bool:
         return seen
 
     def plan(self, seen: bool) -> Iterator[Change]:

@@ -15,7 +15,7 @@ import pytest
 
 from remediation.connections.posix.local import LocalConnection
 from remediation.engine.internal_errors import unrecorded
-from remediation.engine.journal.history import fate_of
+from remediation.engine.journal.history import holder_state
 from remediation.engine.journal.run_lock import Fate
 from remediation.engine.lease.lock import TTL, WRITING, Claim, HostLock, LockHeld, LockLost, leases_on
 from remediation.engine.lease.posix_store import FOLDER_VARIABLE
@@ -383,23 +383,23 @@ def test_the_lock_of_its_folder_says_whether_a_run_is_dead(
     ) as other:
         assert other.stdout is not None
         run, token = other.stdout.readline().split()
-        assert fate_of("laptop-07", run, token) is Fate.UNKNOWN
+        assert holder_state("laptop-07", run, token) is Fate.UNKNOWN
         other.kill()
         other.wait()
-    assert fate_of("laptop-07", run, token) is fate
-    assert fate_of("other", run, token) is Fate.GONE
+    assert holder_state("laptop-07", run, token) is fate
+    assert holder_state("other", run, token) is Fate.GONE
     for elsewhere in ((run, "0" * 16), (run, ""), ("zzzz", token), ("../x", token)):
-        assert fate_of("laptop-07", *elsewhere) is Fate.UNKNOWN
+        assert holder_state("laptop-07", *elsewhere) is Fate.UNKNOWN
 
 
 def test_only_the_lease_of_an_earlier_process_of_the_same_run_is_given_back() -> None:
     host = store()
     lock(host, "7f3a").take()
-    lock(host, "8888", "bob@desk").give_back_left()
+    lock(host, "8888", "bob@desk").release_stale_leases()
     assert host.newest().lease is not None
     with pytest.raises(LockHeld):
         lock(host, "8888", "bob@desk").take()
-    lock(host, "7f3a").give_back_left()
+    lock(host, "7f3a").release_stale_leases()
     lock(host, "8888", "bob@desk").take()
 
 

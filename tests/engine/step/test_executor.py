@@ -258,9 +258,9 @@ def test_check_mode_shows_a_step_what_the_ones_before_it_would_change() -> None:
     seen: list[object] = []
 
     class Curious(FileSays):
-        def look(self, host: Reader) -> str | None:
+        def observe(self, host: Reader) -> str | None:
             seen.append([change.summary for change in host.context.pending])
-            return super().look(host)
+            return super().observe(host)
 
     Curious.name = "toy.curious"
     bench = Bench(World(texts={"a.txt": b"old", "b.txt": b"old"}), steps={**Bench().steps, "toy.curious": Curious})

@@ -32,15 +32,15 @@ unit ollama failed
 
 
 @pytest.fixture
-def look(lab: control.Lab) -> Iterator[Snapshot]:
+def snapshot(lab: control.Lab) -> Iterator[Snapshot]:
     host = open_host(lab.hosts[0].name, lab_variables(lab), check=True)
     yield Snapshot(lambda: host.connection)
     host.close()
 
 
-def test_a_windows_host_is_read_in_one_exchange(look: Snapshot) -> None:
-    found = readiness.windows_readiness(look, {})
-    assert look._connect().round_trips == 1
+def test_a_windows_host_is_read_in_one_exchange(snapshot: Snapshot) -> None:
+    found = readiness.windows_readiness(snapshot, {})
+    assert snapshot._connect().round_trips == 1
     assert found.quotas["MaxShellsPerUser"] == 30
     assert found.quotas["IdleTimeout"] == 7_200_000
     assert found.compose == Compose("2.31.0-desktop.2")
@@ -59,9 +59,9 @@ def test_every_field_of_the_probe_is_read(lab: control.Lab) -> None:
     assert {frozenset(quotas), frozenset(rows[0])} < powershell.keys("readiness")
 
 
-def test_a_login_without_rights_sees_no_quotas(lab: control.Lab, look: Snapshot) -> None:
+def test_a_login_without_rights_sees_no_quotas(lab: control.Lab, snapshot: Snapshot) -> None:
     control.fault(lab.hosts[0].name, "not-elevated", lab.folder)
-    found = readiness.windows_readiness(look, {})
+    found = readiness.windows_readiness(snapshot, {})
     assert found.quotas == {}
     assert found.quotas_problem == "Access is denied."
 

@@ -102,9 +102,9 @@ class WindowsFolder:
 @pytest.fixture(params=["linux", "windows"])
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     if request.param == "windows":
-        look = Snapshot(lambda: WindowsFolder(tmp_path), changing=True)
-        assert folder(look) == WHERE
-        return OnWindows(look, WHERE)
+        snapshot = Snapshot(lambda: WindowsFolder(tmp_path), changing=True)
+        assert folder(snapshot) == WHERE
+        return OnWindows(snapshot, WHERE)
     return OnHost(Snapshot(lambda: LocalConnection("here"), changing=True), str(tmp_path))
 
 

@@ -115,7 +115,7 @@ def test_a_setting_that_stands_in_no_file_is_not_guessed_at() -> None:
     world = stack()
     world.texts[GPU] = world.texts[GPU].replace(b"    environment:", b"    env_file: gpu.env\n    environment:")
     step, found, plan = seen(world, "compose.environment")
-    hidden = replace(found, judged=step.look.__globals__["judge_declared"]({"OLLAMA_LLM_LIBRARY": "cuda"}, (0, 13, 5)))
+    hidden = replace(found, judged=step.observe.__globals__["judge_declared"]({"OLLAMA_LLM_LIBRARY": "cuda"}, (0, 13, 5)))
     assert plan == []
     assert list(step.plan(hidden)) == []
     assert "check env_file" in step.describe(hidden)
@@ -129,13 +129,13 @@ def test_no_service_or_two_are_said_with_the_candidates(given: str | None, said:
     if given is None:
         world.texts[BASE] = world.texts[BASE].replace(b"image: activia/api", b"image: ollama/ollama")
         step, _, _ = seen(stack(), "compose.environment")
-        from remediation.steps.compose.environment import wanted_service
+        from remediation.steps.compose.environment import resolve_service
         from tests.engine.fakes.host import FakeReader
 
         reader = FakeReader(world)
         reader.target = lambda: replace(FakeReader(world).target(), service=None)  # type: ignore[method-assign]
         with pytest.raises(Exception, match=said):
-            wanted_service(reader, reader.compose.config(world.project)["services"], None)  # type: ignore[arg-type]
+            resolve_service(reader, reader.compose.config(world.project)["services"], None)  # type: ignore[arg-type]
         assert step
         return
     result = run(world, "compose.environment", {"service": given})

@@ -51,7 +51,7 @@ def test_a_card_that_comes_back_is_said_to_be_lost_again_with_what_keeps_it() ->
 def test_nvidias_variables_prove_nothing() -> None:
     world = stack()
     assert world.containers[OLLAMA].environment["NVIDIA_VISIBLE_DEVICES"] == "all"
-    assert seen(world, "container.sees_gpu")[0].met(seen(world, "container.sees_gpu")[1]) is False
+    assert seen(world, "container.sees_gpu")[0].is_met(seen(world, "container.sees_gpu")[1]) is False
 
 
 def test_what_ollama_found_counts_first() -> None:
@@ -59,7 +59,7 @@ def test_what_ollama_found_counts_first() -> None:
     world.answers["nvidia-smi", "-L"] = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
     world.log = 'time=2026-01-01T00:00:01.000Z level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu\n'
     step, found, _ = seen(world, "container.sees_gpu")
-    assert step.met(found) is False
+    assert step.is_met(found) is False
     assert "only the CPU" in step.describe(found)
 
 

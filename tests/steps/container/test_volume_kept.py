@@ -14,7 +14,7 @@ from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Executed
 from remediation.model.outcome import Outcome
-from remediation.steps.container.volume_inventory import Held, unlisted_content
+from remediation.steps.container.volume_inventory import VolumeInventory, unlisted_content
 from remediation.steps.model.model_store import StorePlace
 from tests.engine.fakes.examples import LOCAL, manifest, stored
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, VOLUME, FakeReader, FakeWriter, World
@@ -105,7 +105,7 @@ def test_files_next_to_the_store_and_unlisted_manifests_are_found() -> None:
     world = host()
     world.answers["ls", "-R", "/root/.ollama"] = Executed(0, LISTING)
     found = unlisted_content(FakeReader(world), OLLAMA, StorePlace(VOLUME, "models"))
-    assert found == Held(("ana/own:v1", "phi3:3.8b"), ("history", "id_ed25519"))
+    assert found == VolumeInventory(("ana/own:v1", "phi3:3.8b"), ("history", "id_ed25519"))
 
 
 def test_a_manifest_that_the_server_does_not_list_is_fetched_again_or_stops_it() -> None:

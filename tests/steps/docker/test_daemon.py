@@ -76,7 +76,7 @@ def test_a_toolkit_that_is_missing_is_not_installed() -> None:
     world = linux_engine()
     world.toolkit = ToolkitFacts()
     step, state, plan = seen(world, CONFIGURED)
-    assert (step.met(state), plan) == (False, [])
+    assert (step.is_met(state), plan) == (False, [])
     assert step.describe(state) == "NVIDIA's container toolkit is not installed"
     assert "install" in step.advice(state).lower()
 
@@ -85,7 +85,7 @@ def test_a_toolkit_without_the_hook_says_which_engines_need_it() -> None:
     world = linux_engine(**REGISTERED)
     world.toolkit = ToolkitFacts(TOOLKIT[:-1])
     step, state, _ = seen(world, CONFIGURED)
-    assert step.met(state)
+    assert step.is_met(state)
     assert "which --gpus needs before Docker 29.2" in step.describe(state)
 
 
@@ -112,7 +112,7 @@ def test_device_rules_are_added_where_the_daemon_of_root_needs_them(text: str, a
     world.toolkit = replace(world.toolkit, config=text)
     step, state, plan = seen(world, CONFIGURED)
     if after is None:
-        assert (step.met(state), plan) == (True, [])
+        assert (step.is_met(state), plan) == (True, [])
         return
     assert (step.values(state)["no_cgroups"], plan[0].risk) == (True, Risk.SAFE)
     assert f"no-cgroups is true in {TOML}, wrong for a rootful daemon" in step.describe(state)

@@ -262,7 +262,7 @@ class Unclear(FakeReader):
 
 def test_a_model_that_is_not_clear_has_to_be_named() -> None:
     with pytest.raises(Undecided) as refused:
-        build(StepCall("model.reloaded"), registry()).look(Unclear(stack()))
+        build(StepCall("model.reloaded"), registry()).observe(Unclear(stack()))
     assert refused.value.message == (
         f"cannot determine the model: the server has {MODEL}, phi3:3.8b (old:1b is still loaded but was deleted)"
     )
@@ -273,7 +273,7 @@ def test_the_only_loaded_model_is_the_target_if_the_server_answers_only_now() ->
     """The target was determined while /api/ps timed out."""
     world = healthy()
     world.models["phi3:3.8b"] = world.models[MODEL]
-    assert build(StepCall("model.reloaded"), registry()).look(Unclear(world)).model == MODEL
+    assert build(StepCall("model.reloaded"), registry()).observe(Unclear(world)).model == MODEL
 
 
 def test_a_server_that_hangs_is_not_said_to_hold_no_model() -> None:
@@ -284,7 +284,7 @@ def test_a_server_that_hangs_is_not_said_to_hold_no_model() -> None:
     world = stack()
     world.fails["ollama.version"] = [DeadlineExceeded("accepts connections but does not answer", next_step="restart the server")]
     with pytest.raises(DeadlineExceeded) as refused:
-        build(StepCall("model.offloaded"), registry()).look(Hanging(world))
+        build(StepCall("model.offloaded"), registry()).observe(Hanging(world))
     assert refused.value.next_step == "restart the server"
 
 

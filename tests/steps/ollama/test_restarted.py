@@ -37,11 +37,11 @@ def test_a_container_is_restarted_once_per_run_and_what_was_loaded_is_gone() -> 
 def test_a_native_service_is_fresh_once_its_process_is() -> None:
     world = native()
     step, state, plan = seen(world, "ollama.restarted")
-    assert (state.name, state.started, step.met(state)) == ("the service ollama", BOOT + 1.0, False)
+    assert (state.name, state.started, step.is_met(state)) == ("the service ollama", BOOT + 1.0, False)
     assert [change.summary for change in plan] == ["restart the service ollama: loaded models are lost until the next request"]
     world.programs = {pid: replace(each, started=world.clock.now()) for pid, each in world.programs.items()}
     step, state, plan = seen(world, "ollama.restarted")
-    assert (step.met(state), plan) == (True, [])
+    assert (step.is_met(state), plan) == (True, [])
 
 
 def test_the_server_of_a_container_is_not_taken_for_the_service() -> None:
@@ -64,7 +64,7 @@ def test_a_start_time_up_to_a_second_early_is_still_of_this_run(early: float, *,
     world = World()
     world.start("ollama", started=world.clock.now() - early)
     step, state, _ = seen(world, "ollama.restarted")
-    assert step.met(state) is fresh
+    assert step.is_met(state) is fresh
 
 
 def test_a_container_that_was_started_by_hand_is_said_to_hold_its_settings_alone() -> None:

@@ -25,12 +25,12 @@ class MaintenanceFlagged(Step[Flag]):
     path: str = param("the file", example="/etc/maintenance")
     reason: str | None = param("what it says", default=None, min_length=1, example="the GPU is being repaired")
 
-    def look(self, host: Reader) -> Flag:
+    def observe(self, host: Reader) -> Flag:
         """Read the file."""
         content = host.files.read(self.path)
         return Flag(None if content is None else content.decode("utf-8", errors="replace").strip())
 
-    def met(self, seen: Flag) -> bool:
+    def is_met(self, seen: Flag) -> bool:
         """Compare it with the reason."""
         return seen.text == self.reason
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -10,47 +12,56 @@ from pathlib import Path
 from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
+from remediation.cli.commands.project.bash_line import BashLine
 from remediation.cli.options import Completion
 from remediation.cli.task import command_task
 from remediation.model.errors import RemediationError, UsageError
 
 WORDS = "REMEDIATION_COMPLETE"
-"""The variable with the words of the command line, one per line; the last one is incomplete."""
+"""The variable with the command line that is being typed; see `offered`."""
+
+PATIENCE = 3.0
+"""Seconds that an inventory's program may take; the shell waits for it."""
+
+PATTERNS = frozenset({"limit"})
+_LAST_PART = re.compile(r"(.*[,:][!&]?|[!&])([^,:]*)")
 
 SCRIPTS: Mapping[str, str] = {
     "bash": """\
 _remediate() {
-  local line words="${COMP_LINE:0:COMP_POINT}"
-  local -a typed
-  read -r -a typed <<< "$words"
-  [[ "$words" == *[[:space:]] ]] && typed+=("")
+  local line
   COMPREPLY=()
-  while IFS= read -r line; do COMPREPLY+=("$line"); done < <(REMEDIATION_COMPLETE="$(printf '%s\\n' "${typed[@]:1}")" remediate completion bash 2>/dev/null)
-  local cur="${typed[${#typed[@]}-1]}"
-  if [[ "$cur" == *:* && "$COMP_WORDBREAKS" == *:* ]]; then
-    local i
-    for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]="${COMPREPLY[i]#"${cur%"${cur##*:}"}"}"; done
-  fi
+  while IFS= read -r line; do COMPREPLY+=("$line"); done < <(
+    REMEDIATION_COMPLETE="${COMP_WORDBREAKS//[^:=@]/}"$'\\n'"${COMP_LINE:0:COMP_POINT}" "${1:-remediate}" completion bash 2>/dev/null
+  )
 }
 complete -o default -F _remediate remediate
 """,
     "zsh": """\
 #compdef remediate
 _remediate() {
-  local -a found
-  found=("${(@f)$(REMEDIATION_COMPLETE="${(F)words[2,CURRENT]}" remediate completion zsh 2>/dev/null)}")
-  (( ${#found} )) && [[ -n "${found[1]}" ]] && compadd -a found || _files
+  local -a found typed
+  typed=("${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}")
+  found=("${(@f)$(REMEDIATION_COMPLETE="${(F)typed}" "${(Q)words[1]}" completion zsh 2>/dev/null)}")
+  if (( ${#found} )) && [[ -n "${found[1]}" ]]; then
+    compadd -a found
+  else
+    compset -P '--*='
+    _files
+  fi
 }
+(( ${+functions[compdef]} )) || { autoload -Uz compinit && compinit }
 compdef _remediate remediate
 """,
     "fish": """\
 function __remediate
-  set -l typed (commandline -opc) (commandline -ct)
+  set -l typed (commandline -opc) (commandline -ct | string unescape)
+  set -q typed[2]; or set typed $typed ""
   set -lx REMEDIATION_COMPLETE (begin
     printf '%s' $typed[2]
     set -q typed[3]; and printf '\\n%s' $typed[3..-1]
   end | string collect -N)
-  set -l found (remediate completion fish 2>/dev/null)
+  set -l found ($typed[1] completion fish 2>/dev/null)
   if set -q found[1]
     printf '%s\\n' $found
   else
@@ -62,10 +73,15 @@ complete -c remediate -f -a '(__remediate)'
     "powershell": """\
 Register-ArgumentCompleter -Native -CommandName remediate -ScriptBlock {
   param($current, $ast, $cursor)
-  $typed = @($ast.CommandElements | Select-Object -Skip 1 | Where-Object { $_.Extent.EndOffset -lt $cursor } | ForEach-Object { $_.ToString() })
-  $env:REMEDIATION_COMPLETE = (@($typed) + @("$current")) -join "`n"
+  $typed = @($ast.CommandElements | Select-Object -Skip 1 | Where-Object { $_.Extent.EndOffset -lt $cursor } | ForEach-Object {
+    if ($_ -is [System.Management.Automation.Language.StringConstantExpressionAst]) { $_.Value } else { $_.ToString() }
+  })
+  $env:REMEDIATION_COMPLETE = (@($typed) + @("$current".Trim([char]34, [char]39))) -join "`n"
   try {
-    remediate completion powershell 2>$null | ForEach-Object { [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_) }
+    remediate completion powershell 2>$null | ForEach-Object {
+      $word = if ($_ -match '^[\\w./:=-]+$') { $_ } else { "'" + $_.Replace("'", "''") + "'" }
+      [System.Management.Automation.CompletionResult]::new($word, $_, 'ParameterValue', $_)
+    }
   } finally { Remove-Item Env:REMEDIATION_COMPLETE }
 }
 """,
@@ -89,6 +105,18 @@ def completion(options: Completion) -> int:
     return 0
 
 
+def offered(shell: str, typed: str, contexts: Mapping[str, ParserContext]) -> list[str]:
+    """Return what a shell inserts for the incomplete last word of `typed`, the value of `WORDS`.
+
+    Bash sends the characters that break words, and the line below them; the other shells send their words, one per line.
+    """
+    if shell != "bash":
+        return candidates(typed.split("\n"), contexts)
+    breaks, _, text = typed.partition("\n")
+    line = BashLine.parse(text, breaks)
+    return [line.replacing(word) for word in candidates(line.words[1:] or [""], contexts)]
+
+
 def candidates(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> list[str]:
     """Return the words that may replace the last one of `words`; none where the shell should offer files."""
     *before, current = words
@@ -100,13 +128,26 @@ def candidates(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> l
     last = before[-1] if before else ""
     option = _option(context, last)
     if option is not None and option.takes_value:
-        return _fitting(_values(str(option.names[0]), before), current)
+        return _completed(str(option.names[0]), before, current)
+    if current.startswith("--") and "=" in current:
+        flag, _, value = current.partition("=")
+        option = _option(context, flag)
+        found = _completed(str(option.names[0]), before, value) if option is not None and option.takes_value else []
+        return [f"{flag}={each}" for each in found]
     if current.startswith("-"):
         return _fitting((flag for flag in context.flag_names() if flag.startswith("--")), current)
     given = sum(1 for index, word in enumerate(before) if not word.startswith("-") and not _is_value(before, index, context))
     if given < len(context.positional_args):
-        return _fitting(_values(str(context.positional_args[given].name), before), current)
+        return _completed(str(context.positional_args[given].name), before, current)
     return []
+
+
+def _completed(name: str, before: Sequence[str], current: str) -> list[str]:
+    """Return the values of an option or argument that begin as typed; those of a pattern, for the last of its parts."""
+    values = list(_values(name, before))
+    found = _fitting(values, current)
+    parts = _LAST_PART.fullmatch(current) if name in PATTERNS and not found else None
+    return [parts[1] + each for each in _fitting(values, parts[2])] if parts else found
 
 
 def _option(context: ParserContext, word: str) -> Argument | None:
@@ -129,20 +170,26 @@ def _fitting(words: Iterable[str], current: str) -> list[str]:
 def _values(name: str, before: Sequence[str]) -> Iterable[str]:
     """Return the values of an option or argument; an inventory that cannot be read has none."""
     from remediation.cli.plugins import plugins
+    from remediation.inventory.script import at_most
 
-    with suppress(RemediationError, OSError):
+    with suppress(RemediationError, OSError), at_most(PATIENCE):
         if name in _SOURCES:
             return list(_SOURCES[name](before))
         return [value for plugin in plugins().values() for value in plugin.completions.get(name, tuple)()]
     return ()
 
 
+def _inventories(before: Sequence[str]) -> tuple[str, ...]:
+    following = itertools.pairwise(before)
+    apart = [value for flag, value in following if flag in {"-i", "--inventory"}]
+    return (*apart, *(word.partition("=")[2] for word in before if word.startswith("--inventory=")))
+
+
 def _hosts(before: Sequence[str]) -> Iterable[str]:
     from remediation.cli.context import read_inventory
     from remediation.cli.options import HostOptions
 
-    named = tuple(before[index + 1] for index, word in enumerate(before[:-1]) if word in {"-i", "--inventory"})
-    inventory = read_inventory(HostOptions(inventory=named))
+    inventory = read_inventory(HostOptions(inventory=_inventories(before)))
     return inventory.hosts
 
 
@@ -150,8 +197,7 @@ def _patterns(before: Sequence[str]) -> Iterable[str]:
     from remediation.cli.context import read_inventory
     from remediation.cli.options import HostOptions
 
-    named = tuple(before[index + 1] for index, word in enumerate(before[:-1]) if word in {"-i", "--inventory"})
-    inventory = read_inventory(HostOptions(inventory=named))
+    inventory = read_inventory(HostOptions(inventory=_inventories(before)))
     return [*inventory.hosts, *inventory.groups_by_name]
 
 
@@ -211,6 +257,8 @@ _SOURCES: Mapping[str, Candidates] = {
     "notify-as": _fixed("json", "slack", "teams", "ntfy"),
     "connection": _fixed("local", "ssh", "winrm"),
     "log-level": _fixed("debug", "info", "warning", "error"),
+    "lang": _fixed("en", "es"),
+    "of": _fixed("playbook", "inventory"),
     "shell": _fixed(*SCRIPTS),
 }
 """Option or argument -> its values."""

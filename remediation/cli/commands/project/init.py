@@ -69,7 +69,7 @@ _PLAYBOOK = """\
 """
 
 _IGNORED = """\
-# Secrets and results do not belong into the repository.
+# Secrets and results do not belong in the repository.
 .vault-password
 *.pem
 *.key

@@ -76,7 +76,7 @@ def _watch(options: WatchOptions, name: str, every: float, hook: Webhook | None)
     from remediation.cli.runner import RunOptions, policy_of
     from remediation.cli.watch.check import HostChecks
     from remediation.cli.watch.loop import Watch
-    from remediation.cli.watch.memory import WatchMemory, held, memory_file
+    from remediation.cli.watch.memory import WatchMemory, exclusive, memory_file
     from remediation.cli.watch.rules import QuietHours, RepairRules
 
     rules = RepairRules(
@@ -88,7 +88,7 @@ def _watch(options: WatchOptions, name: str, every: float, hook: Webhook | None)
     until = time.monotonic() + seconds("--for", options.for_, float("inf"))
     file = memory_file(name)
     with ExitStack() as stack:
-        stack.enter_context(held(file))
+        stack.enter_context(exclusive(file))
         hosts = stack.enter_context(open_session(options))
         if hook is not None:
             hosts.masker.add(hook.url)
@@ -100,7 +100,7 @@ def _watch(options: WatchOptions, name: str, every: float, hook: Webhook | None)
             metrics = WatchMetrics()
             metrics.serve(*address)
         memory = WatchMemory.load(file)
-        watching = Watch(hosts, asked, rules, memory, _teller(options, hook), metrics)
+        watching = Watch(hosts, asked, rules, memory, _printer(options, hook), metrics)
         checks = HostChecks(hosts, memory=metrics is not None)
         stack.callback(hosts.looks.end)
         _begin(options, len(hosts.selected()), every)
@@ -150,10 +150,10 @@ def _begin(options: WatchOptions, count: int, every: float) -> None:
         sys.stdout.flush()
 
 
-def _teller(options: WatchOptions, hook: Webhook | None) -> Callable[[Mapping[str, Any]], None]:
+def _printer(options: WatchOptions, hook: Webhook | None) -> Callable[[Mapping[str, Any]], None]:
     from remediation.model.text.visible import visible_json
 
-    def tell(event: Mapping[str, Any]) -> None:
+    def print_event(event: Mapping[str, Any]) -> None:
         if options.json:
             sys.stdout.write(f"{visible_json(event)}\n")
         else:
@@ -164,7 +164,7 @@ def _teller(options: WatchOptions, hook: Webhook | None) -> Callable[[Mapping[st
             if wrong:
                 sys.stderr.write(f"{gettext('warning')}: {translated(wrong)}\n")
 
-    return tell
+    return print_event
 
 
 def event_text(event: Mapping[str, Any], width: int | None = None) -> str:
@@ -192,11 +192,11 @@ def _install(options: WatchOptions, name: str, every: float) -> int:
         Webhook.of(None, options.notify_as)
     with open_session(options) as hosts:
         hosts.selected()
-    words = ["watch", "--name", name, *words_of(options), *(["--every", f"{every:g}s"] if options.metrics else ["--once"])]
+    words = ["watch", "--name", name, *command_line_of(options), *(["--every", f"{every:g}s"] if options.metrics else ["--once"])]
     return _say(install_service(WatchService(name, words, every, stays=options.metrics is not None)))
 
 
-def words_of(options: WatchOptions) -> list[str]:
+def command_line_of(options: WatchOptions) -> list[str]:
     """Return the command line that gives the same options to the service."""
     import dataclasses
 

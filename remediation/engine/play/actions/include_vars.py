@@ -58,7 +58,7 @@ def _files(given: IncludeVars, site: TaskContext) -> list[Path]:
     for folder in folders:
         there = folder / str(given.dir)
         if there.is_dir():
-            return [path for path in _walked(there) if _wanted(path, there, given, site)]
+            return [path for path in _walked(there) if _is_selected(path, there, given, site)]
     raise UsageError(f"include_vars: no folder {given.dir!r} in {folders[0]}", place=site.place)
 
 
@@ -71,7 +71,7 @@ def _walked(folder: Path) -> Iterator[Path]:
             yield from _walked(path)
 
 
-def _wanted(path: Path, folder: Path, given: IncludeVars, site: TaskContext) -> bool:
+def _is_selected(path: Path, folder: Path, given: IncludeVars, site: TaskContext) -> bool:
     if given.depth and len(path.relative_to(folder).parts) > given.depth:
         return False
     if any(groups("search", f"{text}$", 0, path.name) for text in _texts(given.ignore_files)):

@@ -99,7 +99,7 @@ def valid_environment(environment: Mapping[str, str], site: TaskContext, opened:
 
 def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
     change = _change(program, site)
-    hold = site.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _unheld
+    hold = site.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _no_lease
     context = site.context(opened, hold)
     earlier = _earlier(program, change, context, repeat=site.play.stage.request.repeat)
     if earlier is not None:
@@ -126,7 +126,7 @@ def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
         hold(0.0)
 
 
-def _unheld(seconds: float) -> None:
+def _no_lease(seconds: float) -> None:
     """Do nothing: a safe program needs no lease."""
 
 
@@ -169,7 +169,7 @@ def _recorded(change: Change, program: Program, site: TaskContext, context: Step
         context.emit("change_end", **lost)
         raise
     acted = _acted(reply, program, change)
-    kept = _kept(reply)
+    kept = _journaled(reply)
     if site.hidden():
         kept |= dict.fromkeys(("stdout", "stderr"), "")
     planned["change"] = change_to_json(replace(change, data=kept))
@@ -185,7 +185,7 @@ def _recorded(change: Change, program: Program, site: TaskContext, context: Step
     return acted
 
 
-def _kept(reply: Reply) -> dict[str, Any]:
+def _journaled(reply: Reply) -> dict[str, Any]:
     """Return what the journal keeps of an answer, so that a resumed run has it."""
     if isinstance(reply, ProbeReply):
         return {"rc": 0, "stdout": json.dumps(reply.value), "stderr": ""}

@@ -46,7 +46,9 @@ def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
     until = begun + min(given.timeout, own if own is not None else given.timeout)
     clock.sleep(given.delay, ports.wait)
     while True:
-        if (given.port is not None or given.path is not None) and _there(given, pattern, opened) is (given.state not in GONE):
+        if (given.port is not None or given.path is not None) and _condition_holds(given, pattern, opened) is (
+            given.state not in GONE
+        ):
             return ActionResult(values={**_values(given, int(clock.monotonic() - begun)), **_found(given, pattern, opened)})
         left = until - clock.monotonic()
         if left <= 0 or ports.cancelled():
@@ -60,10 +62,10 @@ def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
         return ActionResult(values=_values(given, elapsed))
     what = given.path or f"{given.host}:{given.port}"
     reason = given.msg or f"{what} was not {given.state} within {given.timeout:g} s"
-    return ActionResult(Outcome.FAILED, {"msg": given.msg or _late(given), "elapsed": elapsed}, reason)
+    return ActionResult(Outcome.FAILED, {"msg": given.msg or _timeout_message(given), "elapsed": elapsed}, reason)
 
 
-def _late(given: WaitFor) -> str:
+def _timeout_message(given: WaitFor) -> str:
     """Return Ansible's message of a wait that was too long."""
     what = given.path or f"{given.host}:{given.port}"
     if given.state in GONE:
@@ -120,7 +122,7 @@ def _answers(given: WaitFor, pattern: re.Pattern[str] | None) -> bool:
         return False
 
 
-def _there(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> bool:
+def _condition_holds(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> bool:
     if given.path is not None:
         reply = opened.access.connection.exchange([ReadFile(given.path, limit=4_000_000 if pattern else 1, tail=True)])[0]
         if pattern is None or not isinstance(reply, FileContent):

@@ -63,11 +63,11 @@ def _restore_target(memory: HostMemory, access: HostAccess) -> None:
     """Continue with the target that an earlier process of this run found: its model may be unloaded by now."""
     from remediation.model.facts import Found, Runner
 
-    take_up = getattr(access, "take_up", None)
-    if take_up is not None and (memory.target or memory.loaded):
+    restore_found = getattr(access, "restore_found", None)
+    if restore_found is not None and (memory.target or memory.loaded):
         known = {name: memory.target[name] for name in ("model", "configured") if name in memory.target}
         parts = {name: Found(part["value"], part["source"]) for name, part in known.items()}
-        take_up(parts, [Runner(**each) for each in memory.loaded.values()])
+        restore_found(parts, [Runner(**each) for each in memory.loaded.values()])
 
 
 def _loaded(reader: Reader) -> list[dict[str, Any]]:

@@ -111,7 +111,7 @@ class HostState:
         return self.finished.get(task_key(path, item)) if self.finished else None
 
 
-def taken_up(name: str, progress: Progress | None) -> HostState:
+def restored_state(name: str, progress: Progress | None) -> HostState:
     """Return a host's state for a resumed run; the task that removed it from the run is retried."""
     if progress is None:
         return HostState(name)

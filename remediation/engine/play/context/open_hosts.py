@@ -120,14 +120,16 @@ class OpenHosts:
             self._locks[opened.machine] = other
         return self.lease(opened, tell)
 
-    def give_back_left(self, names: Iterable[str], variables: Callable[[str], Mapping[str, Any]]) -> None:
+    def release_stale_leases(self, names: Iterable[str], variables: Callable[[str], Mapping[str, Any]]) -> None:
         """Return the leases that an earlier process of this run left on hosts whose lease this process has not taken."""
 
         def one(name: str) -> None:
             opened = self.open(name, name, partial(variables, name), check=False, rights={})
             if opened.machine not in self._locks:
                 connection = opened.access.connection
-                HostLock(name, leases_on(connection), opened.access.clock, self.claim, siblings=self._by_key).give_back_left()
+                HostLock(
+                    name, leases_on(connection), opened.access.clock, self.claim, siblings=self._by_key
+                ).release_stale_leases()
 
         gather(lambda name: self._quietly(partial(one, name)), names, CLOSING)
 

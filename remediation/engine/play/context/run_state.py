@@ -11,7 +11,7 @@ from typing import Any
 
 from remediation.engine.context import Ports
 from remediation.engine.play.context.gathered import FactVariables
-from remediation.engine.play.context.host_state import HostState, taken_up
+from remediation.engine.play.context.host_state import HostState, restored_state
 from remediation.engine.play.context.open_hosts import OpenHosts
 from remediation.engine.play.context.run_request import InventoryView, RunRequest
 from remediation.model.errors import UsageError
@@ -59,7 +59,7 @@ class RunState:
     def host(self, name: str) -> HostState:
         """Return a host's state; it is created on first use."""
         if name not in self.hosts:
-            self.hosts[name] = taken_up(name, self.request.progress.get(name))
+            self.hosts[name] = restored_state(name, self.request.progress.get(name))
         return self.hosts[name]
 
     def host_layers(self, name: str) -> list[Mapping[str, Any]]:
@@ -130,7 +130,7 @@ class PlayState:
     over: bool = False
     fatal: bool = False
 
-    def still_there(self) -> list[str]:
+    def remaining_hosts(self) -> list[str]:
         """Return the play's hosts that have neither failed nor left by ``meta: end_host``."""
         return self._taking_part(self.hosts)
 

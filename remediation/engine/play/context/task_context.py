@@ -145,7 +145,7 @@ class TaskContext:
             raise Blocked(sentence, host=name, next_step="use a login that is an administrator, and become: false for this host")
         if not any(found is known for known in self.used):
             self.used.append(found)
-        self.tell_notes()
+        self.report_notes()
         return found
 
     def _chosen(self) -> Sequence[tuple[str, Any]]:
@@ -157,7 +157,7 @@ class TaskContext:
         values = {name: scope[name] for name in names}
         return tuple((name, value if isinstance(value, Secret) else repr(scope.render(value))) for name, value in values.items())
 
-    def tell_notes(self) -> None:
+    def report_notes(self) -> None:
         """Report the notes of this task's connections (security and speed), once per host and run."""
         for opened in self.used:
             for text in self.play.stage.opened.news(opened):

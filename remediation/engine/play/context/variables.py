@@ -210,7 +210,7 @@ def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
         **({"ansible_limit": request.limit} if request.limit else {}),
     }
     live: dict[str, Callable[[], Any]] = {name: partial(_same, value) for name, value in values.items()}
-    live["ansible_play_hosts"] = play.still_there
+    live["ansible_play_hosts"] = play.remaining_hosts
     live["ansible_play_batch"] = live["play_hosts"] = play.still_in_batch
     return live
 

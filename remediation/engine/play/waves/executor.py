@@ -34,7 +34,7 @@ class Executor(Protocol):
     def run(self, wave: Wave) -> None:
         """Run the walks of a wave to their ends. An exception that ends the whole run is raised."""
 
-    def give_back_left(self, stage: RunState, variables: Callable[[str], Mapping[str, Any]]) -> None:
+    def release_stale_leases(self, stage: RunState, variables: Callable[[str], Mapping[str, Any]]) -> None:
         """Return the leases that an earlier process of this run left on its hosts."""
 
     def close(self, *, hasty: bool = False) -> None:
@@ -48,9 +48,9 @@ class LocalExecutor:
         """Run the walks."""
         run_walks({state.name: wave.walk(state) for state in wave.hosts}, wave.play.stage.request.forks)
 
-    def give_back_left(self, stage: RunState, variables: Callable[[str], Mapping[str, Any]]) -> None:
+    def release_stale_leases(self, stage: RunState, variables: Callable[[str], Mapping[str, Any]]) -> None:
         """Return the leases."""
-        stage.opened.give_back_left(stage.request.progress, variables)
+        stage.opened.release_stale_leases(stage.request.progress, variables)
 
     def close(self, *, hasty: bool = False) -> None:
         """Do nothing: the run closes the hosts that this process opened."""
