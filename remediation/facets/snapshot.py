@@ -30,6 +30,7 @@ from remediation.connections.calls import (
     Run,
     WriteFile,
 )
+from remediation.connections.posix.sudo import refusal_cure
 from remediation.facets.silence import Silence
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, NotRecorded, OutcomeUnknown
 
@@ -263,7 +264,7 @@ class Snapshot:
             raise NotRecorded(message, host=self.host, next_step=next_step)
         if reply.kind == "redirected":
             next_step = "if that is the intended server, set its address in the inventory (endpoint, or registry for a registry)"
-        raise CallFailed(message, host=self.host, next_step=next_step)
+        raise CallFailed(message, host=self.host, next_step=refusal_cure(message) or next_step)
 
     def raise_for_file(self, reply: Failed, path: str) -> NoReturn:
         """Raise the error for a file that could not be written."""

@@ -18,11 +18,14 @@ GROUP = "remediation.modules"
 COLLECTIONS = ("ansible.builtin.", "ansible.legacy.", "ansible.windows.", "community.windows.")
 
 MODULES: Mapping[str, str] = {
+    "assemble": "files.transfers:Assemble",
     "async_status": "commands.jobs:AsyncStatus",
     "blockinfile": "files.edits:Blockinfile",
     "command": "commands.programs:Command",
     "copy": "files.copies:Copy",
+    "fetch": "files.transfers:Fetch",
     "file": "files.states:FileState",
+    "find": "files.searching:Find",
     "get_url": "web:GetUrl",
     "lineinfile": "files.edits:Lineinfile",
     "pause": "waiting:Pause",
@@ -32,11 +35,13 @@ MODULES: Mapping[str, str] = {
     "replace": "files.edits:Replace",
     "script": "commands.programs:Script",
     "service": "services:PosixService",
+    "set_stats": "run_stats:SetStats",
     "shell": "commands.programs:Shell",
     "slurp": "files.stats:Slurp",
     "stat": "files.stats:Stat",
     "systemd": "services:Systemd",
     "systemd_service": "services:Systemd",
+    "tempfile": "files.transfers:Tempfile",
     "template": "files.copies:Template",
     "uri": "web:Uri",
     "validate_argument_spec": "argument_specs:ValidateArgumentSpec",
@@ -50,6 +55,7 @@ MODULES: Mapping[str, str] = {
     "win_service": "services:WinService",
     "win_shell": "commands.programs:WinShell",
     "win_stat": "files.stats:WinStat",
+    "win_tempfile": "files.transfers:WinTempfile",
     "win_template": "files.copies:WinTemplate",
     "win_uri": "web:WinUri",
 }

@@ -160,6 +160,9 @@ class ModuleTask(Protocol):
     def find(self, name: str, folder: str) -> Path | None:
         """Return a file of the playbook: in `folder` (``files``, ``templates``) first, then next to it."""
 
+    def searched(self, name: str, folder: str) -> Sequence[Path]:
+        """Return the paths at which `find` searches a file; none for an absolute name."""
+
     def template(self, path: Path, text: str, *, name: str, destination: str, **settings: Any) -> Any:
         """Return the text of a template file, evaluated with the task's variables; a `Secret` if a secret is in it.
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import ntpath
+import os
 import posixpath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remediation.connections.calls import Completed, Failed, FileContent, ReadFile, Reply, Run
+from remediation.model.errors import ParameterError
 
 if TYPE_CHECKING:
     from remediation.modules.contract import ModuleTask
@@ -49,6 +53,32 @@ def joined_path(folder: str | None, name: str, *, windows: bool) -> str:
     if not folder or is_absolute(name, windows=windows):
         return name
     return ntpath.join(folder, name) if windows else posixpath.join(folder, name)
+
+
+def searched_paths(name: str, folder: str, roots: Sequence[Path]) -> Sequence[Path]:
+    """Return the paths of a file in each root, in `folder` there first; none for an absolute name."""
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        return ()
+    parts: Sequence[tuple[str, ...]] = [()] if path.parts[:1] == (folder,) else [(folder,), ()]
+    places = roots if len(roots) > 1 else [*roots, *roots]  # the playbook's folder comes last in any case, as in Ansible
+    return [Path(os.path.normpath(root.absolute().joinpath(*part, path))) for root in places for part in parts]
+
+
+def not_found_text(name: str, places: Sequence[Path]) -> str:
+    """Return Ansible's message for a file that the playbook lacks."""
+    hint = "If you are using a module and expect the file to exist on the remote, see the remote_src option"
+    where = "".join(f"\n\t{path}" for path in places)
+    return (
+        f"Could not find or access '{name}'{f'{chr(10)}Searched in:' if where else ''}{where} on the Ansible Controller.\n{hint}"
+    )
+
+
+def not_found(task: ModuleTask, name: str, folder: str, prefix: str = "") -> ParameterError:
+    """Return the error for a file that the playbook lacks, with Ansible's message for the result, which begins with `prefix`."""
+    kind = {"templates": "template"}.get(folder, "file")
+    said = prefix + not_found_text(name, task.searched(name, folder))
+    return ParameterError(f"no {kind} {name!r}", said, next_step=f"put it in {folder}/ next to the playbook")
 
 
 def base_name(path: str, *, windows: bool) -> str:

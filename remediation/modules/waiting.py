@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from remediation.connections.calls import Completed, Run
 from remediation.model.change import StepCall
@@ -23,10 +23,21 @@ class Pause(Module):
 
     local: ClassVar[bool] = True
 
-    seconds: float | None = Field(None, description="how long", le=LONGEST, allow_inf_nan=False)
-    minutes: float | None = Field(None, description="how long", le=LONGEST / 60, allow_inf_nan=False)
+    seconds: int | None = Field(None, description="how long, at least one second", le=LONGEST)
+    minutes: int | None = Field(None, description="how long", le=LONGEST // 60)
     prompt: str | None = Field(None, description="question to the user who started the run")
     echo: bool = Field(default=True, description="show what the user types")
+
+    @field_validator("seconds", "minutes", mode="before")
+    @classmethod
+    def _whole(cls, given: Any, info: Any) -> Any:
+        """Drop a fraction, as Ansible does."""
+        try:
+            return given if given is None else int(given)
+        except (OverflowError, TypeError, ValueError) as error:
+            kind = type(given).__name__
+            said = f"argument '{info.field_name}' is of type {kind} and we were unable to convert to int: {error}"
+            raise UnfitError(f"{given!r} is not a number of {info.field_name}", said) from None
 
     @model_validator(mode="after")
     def _one_time(self) -> Pause:
@@ -40,7 +51,7 @@ class Pause(Module):
         answer = ""
         seconds = self.seconds if self.seconds is not None else None if self.minutes is None else self.minutes * 60
         if seconds is not None:
-            if not task.wait(max(0.0, seconds)):
+            if not task.wait(max(1.0, seconds)):
                 return failed_result("user requested abort!")
         else:
             answer = task.ask(self.prompt or "Press enter to continue, Ctrl+C to interrupt:", hide=not self.echo) or ""

@@ -14,14 +14,15 @@ from urllib.parse import urlencode, urljoin
 
 from pydantic import Field, field_validator, model_validator
 
-from remediation.connections.calls import Completed, Reply, Run
+from remediation.connections.calls import Completed, FileContent, ReadFile, Reply, Run
 from remediation.model.change import StepCall
-from remediation.model.errors import UsageError
+from remediation.model.errors import ParameterError, UsageError
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Duration, Module, ModuleTask, Program, UnfitError
 from remediation.modules.files.attributes import FileModule, backup_name, expanded_path
 from remediation.modules.files.placing import STEP, as_action, merged_results
-from remediation.modules.paths import joined_path, path_exists
+from remediation.modules.multipart import multipart_body
+from remediation.modules.paths import joined_path, not_found, path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
 from remediation.steps.host.file_managed import mode_text
 from remediation.templating.yaml.secret import masked, revealed
@@ -113,7 +114,7 @@ class Uri(HttpModule):
     url: str = Field(..., description="the address")
     method: str = Field("GET", description="the method", pattern="^[A-Za-z]+$")
     body: Any = Field(None, description="the body; mappings and lists with body_format")
-    body_format: Literal["raw", "json", "form-urlencoded"] = Field("raw", description="form of the body")
+    body_format: Literal["form-urlencoded", "json", "raw", "form-multipart"] = Field("raw", description="form of the body")
     src: str | None = Field(None, description="file of the playbook whose content is the body")
     remote_src: bool = Field(default=False, description="src is a file on the host")
     status_code: list[int] = Field([200], description="statuses of success")
@@ -126,6 +127,8 @@ class Uri(HttpModule):
     creates: str | None = Field(None, description="path; if it exists, no request is made")
     removes: str | None = Field(None, description="path; if it does not exist, no request is made")
     force: bool = Field(default=False, description="ask for no cached answer")
+    unix_socket: str | None = Field(None, description="socket of the host through which the server is reached")
+    ciphers: list[str] = Field(default_factory=list, description="ciphers of TLS, in OpenSSL's notation")
 
     @field_validator("follow_redirects", mode="before")
     @classmethod
@@ -150,6 +153,8 @@ class Uri(HttpModule):
         if not re.match(r"https?://", self.url):
             return failed_result(f"unknown url type: {self.url}")
         settings = [*self.settings(self.url, method, self.timeout, self.follow_redirects), *self._body(task)]
+        settings += [("unix-socket", self.unix_socket)] if self.unix_socket else []
+        settings += [("ciphers", ":".join(self.ciphers))] if self.ciphers else []
         settings += [("include", None), ("write-out", f"\\036{_FIGURES}")]
         argv = ("curl.exe" if task.windows else "curl", "--disable", "--config", "-")
         data = config_text(settings)
@@ -166,11 +171,13 @@ class Uri(HttpModule):
         if self.src is not None:
             found = task.find(self.src, "files")
             if found is None:
-                raise UsageError(f"uri: no file {self.src!r}", next_step="put it in files/ next to the playbook")
-            return [("data-binary", found.read_text(encoding="utf-8"))]
+                raise not_found(task, self.src, "files", "Task failed: ")
+            return [("data-raw", found.read_text(encoding="utf-8"))]
         if self.body is None:
             return []
         body = revealed(self.body)
+        if self.body_format == "form-multipart":
+            return self._form(body, task)
         if self.body_format == "json":
             text = (
                 body if isinstance(body, str) and _is_json(body) else json.dumps(body, default=lambda value: str(revealed(value)))
@@ -181,7 +188,33 @@ class Uri(HttpModule):
             text = body if isinstance(body, str) else json.dumps(body)
         kinds = {"json": "application/json", "form-urlencoded": "application/x-www-form-urlencoded"}
         kind = kinds.get(self.body_format, "application/x-www-form-urlencoded")
-        return [("data-binary", text), *([] if "content-type" in named else [("header", f"Content-Type: {kind}")])]
+        return [("data-raw", text), *([] if "content-type" in named else [("header", f"Content-Type: {kind}")])]
+
+    def _form(self, fields: Any, task: ModuleTask) -> list[tuple[str, str | None]]:
+        """Return curl's settings for a form with files. Raises `ParameterError`."""
+
+        def content_of(name: str) -> bytes:
+            if self.remote_src:
+                reply = task.read(ReadFile(expanded_path(task, name)))[0]
+                if isinstance(reply, FileContent) and not (reply.missing or reply.truncated):
+                    return reply.content
+                raise UsageError(f"uri: {name} cannot be read on {task.host}, or is larger than 4 MB")
+            found = task.find(name, "files")
+            if found is None:
+                raise not_found(task, name, "files", "Task failed: ")
+            return found.read_bytes()
+
+        said = ""
+        try:
+            kind, body = multipart_body(fields, content_of)
+            text = body.decode(errors="surrogateescape")
+        except ValueError as error:
+            said = str(error)
+        if not said and "\0" in text:
+            said = "a part contains a NUL character; leave multipart_encoding at base64"
+        if said:
+            raise ParameterError(f"uri: body: {said}", f"failed to parse body as form-multipart: {said}")
+        return [("data-raw", text), ("header", f"Content-Type: {kind}")]
 
     def _answered(self, reply: Reply, task: ModuleTask) -> ActionResult:
         """Return the module's result from what curl printed."""
@@ -207,7 +240,7 @@ class Uri(HttpModule):
             values["json"] = json.loads(text)
         if status >= 300:
             del values["cookies"], values["cookies_string"]
-            values |= {"msg": f"HTTP Error {status}: {_phrase(status)}", "body": text}
+            values["msg"] = f"HTTP Error {status}: {_phrase(status)}"
         if "location" in values:
             values["location"] = urljoin(fields[4], str(values["location"]))
         if status not in self.status_code:
@@ -379,7 +412,7 @@ def config_text(settings: Sequence[tuple[str, str | None]]) -> bytes:
         if name == "write-out":
             escaped = value.replace("\\036", _MARK.decode())
         lines.append(f'{name} = "{escaped}"')
-    return ("\n".join(lines) + "\n").encode()
+    return ("\n".join(lines) + "\n").encode(errors="surrogateescape")
 
 
 def _pairs(body: Any) -> Any:

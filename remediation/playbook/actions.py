@@ -299,6 +299,8 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
         if equals and name in action.words:
             found[name] = _unquoted(value)
             rest, end = rest + text[end:start].rstrip(" "), start + len(word)
+            if text[end : end + 1] == "\n":  # as in Ansible, the end of the line goes with the word
+                rest, end = rest + (" " if rest and not rest.endswith("\n") else ""), end + 1
     rest = (rest + text[end:]).strip(" ")
     return {action.free: rest, **found} if rest else found
 

@@ -52,11 +52,11 @@ MODULES: Mapping[str, str] = {
          "win_acl_inheritance", "win_owner", "win_region", "win_hostname", "win_defrag", "win_pagefile", "win_power_plan", "win_shortcut", "win_dns_client",
          "win_certificate_store", "win_audit_policy_system", "win_security_policy", "win_partition", "win_format", "win_disk_facts", "win_iis_website",
          "win_credential", "win_auto_logon", "win_mapped_drive", "win_eventlog", "win_eventlog_entry", "win_lineinfile", "win_product_facts"), _SETTINGS),
-    **dict.fromkeys(("unarchive", "archive", "win_unzip", "win_zip", "assemble"), _ARCHIVES),
+    **dict.fromkeys(("unarchive", "archive", "win_unzip", "win_zip"), _ARCHIVES),
     **dict.fromkeys(("user", "group", "authorized_key", "known_hosts"), _ACCOUNTS),
     **dict.fromkeys(("docker_container", "docker_image", "docker_compose", "docker_compose_v2", "docker_network", "docker_volume", "docker_login",
          "docker_prune", "docker_host_info", "docker_container_exec"), _CONTAINERS),
-    **dict.fromkeys(("find", "fetch", "tempfile", "win_find", "win_tempfile", "win_get_url", "win_robocopy", "synchronize", "xml", "ini_file", "htpasswd"),
+    **dict.fromkeys(("win_find", "win_get_url", "win_robocopy", "synchronize", "xml", "ini_file", "htpasswd"),
         "use command, shell or win_shell, with creates or removes; register their output"),
     **dict.fromkeys(("cron", "hostname", "mount", "sysctl", "modprobe", "timezone", "locale_gen", "selinux", "seboolean", "kernel_blacklist", "alternatives",
          "mount_facts", "parted", "filesystem", "lvol", "lvg", "at", "rpm_ostree_pkg"), "use lineinfile or template for the file, and command to apply it"),
@@ -67,7 +67,6 @@ MODULES: Mapping[str, str] = {
     **dict.fromkeys(("mail", "slack", "telegram", "mattermost", "syslogger"), "use uri to call the service's webhook"),
     "expect": "use command with stdin, or shell",
     "include": "use include_tasks, or import_playbook for a playbook",
-    "set_stats": "use set_fact; results are in remediate show --json",
 }  # fmt: skip
 
 COLLECTIONS: Mapping[str, str] = {

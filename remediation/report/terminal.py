@@ -40,7 +40,7 @@ class Screen(Protocol):
 class PlainScreen:
     """Lines of text, flushed immediately."""
 
-    def __init__(self, stream: TextIO, width: int = WIDTH) -> None:
+    def __init__(self, stream: TextIO, width: int = 0) -> None:
         self._stream = stream
         self._width = width
 

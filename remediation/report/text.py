@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,13 @@ INDENT = 2
 
 CLOCK = re.compile(r"\btime=\S{1,64} level=\S{1,16} source=\S{1,100} ")
 """The beginning of every structured line of Ollama's log."""
+
+
+def printed_width() -> int:
+    """Return the columns of the terminal that stdout writes to, `WIDTH` at most; `WIDTH` if it is no terminal."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +45,9 @@ class Line:
     narrow: str = ""
     whole: bool = False
 
-    def rows(self, width: int = WIDTH) -> list[str]:
-        """Return the rows, none wider than `width` and none with a control character."""
+    def rows(self, width: int = 0) -> list[str]:
+        """Return the rows, none wider than `width` (by default the terminal's) and none with a control character."""
+        width = width or printed_width()
         text, lead = visible(self.text), visible_line(self.lead)
         if self.verbatim:
             told = [f"{lead}{row}".rstrip() for row in text.split("\n")]

@@ -58,13 +58,36 @@ def _undecided(host: Reader, target: Target) -> Undecided:
         host.ollama.version()  # raises if the server does not answer: its models are unknown then
         host.ollama.models()
     known = " or ".join(f"-e model={name}" for name in target.candidates)
-    holds = f"the server has {', '.join(target.candidates)}" if known else "the server has none"
+    folder = "" if known else _models_folder(host)
+    none = f"the server has none in {folder}" if folder else "the server has none"
+    holds = f"the server has {', '.join(target.candidates)}" if known else none
     gone = f" ({', '.join(target.gone)} is still loaded but was deleted)" if target.gone else ""
     return Undecided(
         f"cannot determine the model: {holds}{gone}",
         host=host.name,
-        next_step=f"set it: {known}, or model in the inventory" if known else "pull a model: ollama pull NAME",
+        next_step=f"set it: {known}, or model in the inventory"
+        if known
+        else _with_folder("pull a model: ollama pull NAME", folder),
     )
+
+
+def _with_folder(pull: str, folder: str) -> str:
+    """Return the next step for a server without models; a folder that its settings name may be the wrong one."""
+    return (
+        f"{pull}; if it had models: is the disk of {folder} mounted, and is that still the folder (OLLAMA_MODELS)?"
+        if folder
+        else pull
+    )
+
+
+def _models_folder(host: Reader) -> str:
+    """Return the folder of models that the server's settings name, or ""."""
+    try:
+        serving = host.services.serving()
+    except HostError:
+        return ""
+    running = serving.process.environment if serving.process is not None else None
+    return (running or {}).get("OLLAMA_MODELS") or serving.declared.get("OLLAMA_MODELS") or ""
 
 
 def not_stored(model: str, host: Reader) -> Undecided:

@@ -22,8 +22,13 @@ FREE = "NAME      ID    SIZE    PROCESSOR         CONTEXT  UNTIL\nllama3:8b 365c
 WHOLE = "NAME      ID    SIZE    PROCESSOR  CONTEXT  UNTIL\nllama3:8b 365c  6.0 GB  100% GPU   4096     4 minutes from now\n"
 DIED = 'time=2026-03-01T10:00:09.000Z level=INFO source=sched.go:453 msg="Load failed" model=/m error="llama runner process has terminated: exit status 2"\n'
 GIVEN = '[{"Name": "/ollama", "HostConfig": {"DeviceRequests": [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}]}}]'
+REFUSED = "OCI runtime create failed: runc create failed: unable to start container process: exit status 70: unknown"
 SITUATIONS = [
     ("linux", NVIDIA, "a pull always stops halfway", "", "", "Pull the model again"),
+    ("docker-linux", NVIDIA, "the container does not start", "docker_error", REFUSED, "Read the end of the error"),
+    ("docker-windows", NVIDIA, "the container does not start", "docker_error", REFUSED, "wsl --shutdown"),
+    ("docker-linux", NVIDIA, "the pod does not start", "docker_error", REFUSED, "kubectl describe pod"),
+    ("docker-linux", NVIDIA, "our pod ends with an error", "", "", "runtimeClassName: nvidia"),
     ("linux", NVIDIA, "", "server_log", DIED, "Leave the load more memory"),
     ("windows", NVIDIA, "", "server_log", DIED, "Visual C++"),
     ("docker-linux", NVIDIA, "", "server_log", DIED, "memory limit of the container"),

@@ -49,6 +49,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "A15 no log": Scenario("the API suffices: reload", f"{_SERVICE}::test_without_a_log_the_api_suffices_to_repair_and_to_verify"),
     "A16 run killed after the unload": Scenario("clean end, resume loads that model", f"{_SERVICE}::test_a_run_that_was_killed_after_it_unloaded_the_model_loads_that_very_one_when_it_is_resumed"),
     "A17 server hangs": Scenario('quick "does not answer", restarted', f"{_HERE}::test_a_server_that_hangs_is_restarted"),
+    "A17c server hangs for good, nothing names the model": Scenario("restarted; the log names the model, 33/33", f"{_HERE}::test_after_the_restart_of_a_server_that_hung_its_log_names_the_model"),
     "A18 header of the blob damaged": Scenario("model_corrupt, nothing touched", _DAMAGED, "flip"),
     "A19 orphaned runners": Scenario("named, and recognized", "facets/machine/test_orphans.py::test_the_listing_of_a_linux_host_distinguishes_runners_and_orphans"),
     "A21 a proxy answers 502": Scenario("said", "facets/test_silence.py::test_a_proxy_without_a_server_is_named_as_one"),

@@ -19,6 +19,8 @@ def test_a_shell_keeps_the_lines_and_spaces_of_its_script(tmp_path: Path) -> Non
 
 def test_words_inside_a_command_line_are_taken_out_of_it() -> None:
     assert from_text(Shell, "echo a=b  c chdir=/tmp && pwd") == {"cmd": "echo a=b  c && pwd", "chdir": "/tmp"}
+    assert from_text(Shell, "creates=/x\nchdir=/y\necho a\n") == {"cmd": "echo a\n", "creates": "/x", "chdir": "/y"}
+    assert from_text(Shell, "echo a creates=/x\necho b") == {"cmd": "echo a echo b", "creates": "/x"}
     assert from_text(Shell, r"C:\Tools\x.exe -a creates='C:\a b'") == {"cmd": r"C:\Tools\x.exe -a", "creates": r"C:\a b"}
 
 
@@ -74,3 +76,15 @@ def test_modules_that_are_not_there_are_refused_together_with_what_to_use(tmp_pa
     for text, words in zip(said, ("install them before", "steps of compose", "uri, or command", "ActiveDirectory"), strict=True):
         assert "site.yml:" in text
         assert words in text
+
+
+def test_the_output_of_a_program_keeps_its_line_ends(tmp_path: Path) -> None:
+    command = {"argv": ["printf", "a\\r\\nb \\r\\n"]}
+    tasks = [
+        {"name": "kept", "command": {**command, "strip_empty_ends": False, "executable": "/bin/sh"}},
+        {"name": "stripped", "command": command},
+    ]
+    ran = run_tasks(tmp_path, tasks)
+    assert (ran.result("kept")["stdout"], ran.result("stripped")["stdout"]) == ("a\r\nb \r\n", "a\r\nb ")
+    assert (ran.result("stripped")["stdout_lines"], "warnings" in ran.result("stripped")) == (["a", "b "], False)
+    assert ran.result("kept")["warnings"][0].endswith("Not using '/bin/sh'.")

@@ -228,3 +228,40 @@ def test_a_secret_in_a_line_is_refused_with_what_to_use_and_a_loops_items_show_n
     )
     assert shown.result("debug")["msg"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER", "***"]
     assert "hunter2secret" not in str(shown.events)
+
+
+def test_results_that_playbooks_test_are_ansibles(tmp_path: Path) -> None:
+    """Warnings, files with several names, differences of the mode alone, expressions that cannot be expanded, and searched paths."""
+    (tmp_path / "f").write_text("a\n")
+    (tmp_path / "one").touch()
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "x").write_text("x")
+    path = str(tmp_path / "f")
+    tasks = [
+        {"name": "empty", "lineinfile": {"path": path, "regexp": "", "line": "b"}},
+        {"name": "plain", "lineinfile": {"path": path, "line": "c"}},
+        {"name": "expand", "replace": {"path": path, "regexp": "b", "replace": "\\D"}, "ignore_errors": True},
+        {"name": "names", "file": {"path": str(tmp_path / "one"), "mode": "0600"}},
+        {"name": "mode", "copy": {"content": "z\n", "dest": str(tmp_path / "z"), "mode": "0600"}},
+        {"name": "other mode", "copy": {"content": "z\n", "dest": str(tmp_path / "z"), "mode": "0640"}, "diff": True},
+        {"name": "gone", "copy": {"src": "gone", "dest": path}, "ignore_errors": True},
+        {"name": "folder", "copy": {"src": str(tmp_path / "from"), "dest": str(tmp_path / "to"), "remote_src": True}},
+        {"name": "no folder", "include_vars": {"dir": "none"}, "ignore_errors": True},
+        {"name": "endings", "include_vars": {"dir": "from"}, "ignore_errors": True},
+        {"name": "raw", "raw": "true", "environment": {"A": "b"}},
+        {"name": "script", "script": "from/x", "check_mode": True},
+    ]
+    ran = run_tasks(tmp_path, tasks)
+    assert ran.result("empty")["warnings"][0].startswith("The regular expression is an empty string")
+    assert "warnings" not in ran.result("plain")
+    assert ran.result("expand")["msg"] == "Unable to process replace due to error: bad escape \\D at position 0"
+    assert (ran.result("names")["dest"], ran.result("names")["src"]) == (str(tmp_path / "one"), None)
+    before, after = (ran.result("other mode")["diff"][side]["mode"] for side in ("before", "after"))
+    assert (before, after) == ("0600", "0640")
+    assert f"\nSearched in:\n\t{tmp_path}/files/gone\n\t{tmp_path}/gone" in ran.result("gone")["msg"]
+    assert (tmp_path / "to" / "from" / "x").read_text() == "x"
+    assert ran.result("no folder")["message"] == f"{tmp_path}/none directory does not exist"
+    assert ran.result("endings")["message"] == f"{tmp_path}/from/x does not have a valid extension: yaml, yml, json"
+    assert ran.result("raw")["warnings"] == ["raw module does not support the environment keyword"]
+    assert ran.result("script")["msg"] == "Check mode is not supported for this task."

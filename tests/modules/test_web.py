@@ -98,12 +98,37 @@ def test_ping_and_pause(tmp_path: Path) -> None:
         tmp_path,
         [
             {"ping": {}},
-            {"pause": {"seconds": 0.01}},
+            {"pause": {"seconds": 1.9}},
             {"wait_for_connection": {"timeout": 5}},
             {"reboot": {}, "ignore_errors": True},
         ],
     )
     assert ran.result("ping")["ping"] == "pong"
-    assert ran.result("pause")["stdout"].startswith("Paused for 0.0")
+    assert ran.result("pause")["stdout"].startswith("Paused for 1.")
     assert ran.result("wait_for_connection")["elapsed"] == 0
     assert "would reboot the control node" in ran.result("reboot")["msg"]
+
+
+def test_a_form_with_a_file_is_sent_and_a_body_that_begins_with_an_at_sign_is_no_file(tmp_path: Path, server: str) -> None:
+    (tmp_path / "up.bin").write_bytes(b"\0\xff")
+    form = {"text": "v\n1", "up": {"filename": "up.bin"}, "own": {"content": "c", "filename": "n.txt", "mime_type": "text/plain"}}
+    base = {"url": server, "method": "POST"}
+    tasks = [
+        {"name": "form", "uri": {**base, "body": form, "body_format": "form-multipart"}},
+        {"name": "raw", "uri": {**base, "body": f"@{tmp_path}/up.bin"}},
+        {"name": "list", "uri": {**base, "body": ["x"], "body_format": "form-multipart"}, "ignore_errors": True},
+        {"name": "gone", "uri": {**base, "body": {"f": {"filename": "gone"}}, "body_format": "form-multipart"}, "ignore_errors": True},
+        {
+            "name": "binary",
+            "uri": {**base, "body": {"f": {"filename": "up.bin", "multipart_encoding": "7or8bit"}}, "body_format": "form-multipart"},
+            "ignore_errors": True,
+        },
+    ]  # fmt: skip
+    ran = run_tasks(tmp_path, tasks)
+    body = ran.result("form")["json"]["body"]
+    assert 'name="own"; filename="n.txt"\r\n\r\nc\r\n' in body
+    assert 'Content-Transfer-Encoding: base64\r\nContent-Disposition: form-data; name="up"; filename="up.bin"\r\n\r\nAP8=' in body
+    assert ran.result("raw")["json"]["body"] == f"@{tmp_path}/up.bin"
+    assert ran.result("list")["msg"] == "failed to parse body as form-multipart: Mapping is required, cannot be type list"
+    assert "Could not find or access 'gone'" in ran.result("gone")["msg"]
+    assert "NUL" in ran.result("binary")["msg"]

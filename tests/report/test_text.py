@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from remediation.report.text import NARROWEST, Line, shortened
@@ -37,3 +39,14 @@ def test_a_shortened_text_divides_no_word() -> None:
 def test_a_shortened_log_line_keeps_both_of_its_ends() -> None:
     line = "msg=load KvSize:4096 FlashAttention:Auto KvCacheType: GPULayers:1[ID:GPU-5f0a1c5e Layers:1(31..31)] UseMmap:true"
     assert shortened(line, 60).endswith("1(31..31)] UseMmap:true")
+
+
+@pytest.mark.parametrize(("terminal", "columns", "widest"), [(True, 40, 40), (True, 80, 80), (True, 200, 100), (False, 40, 100)])
+def test_lines_fill_the_terminal_that_they_are_printed_to(
+    terminal: bool, columns: int, widest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remediation.report.text.sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: terminal)))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    long = "one word after the other " * 20
+    rows = [row for line in (Line(long, lead="  next: "), Line(long, verbatim=True)) for row in line.rows()]
+    assert widest - 8 < max(map(len, rows)) <= widest

@@ -54,6 +54,7 @@ class LocalConnection:
         self.host = host
         self.round_trips = 0
         self._become = become
+        self._refusals = sudo.Refusals()
         self._running = LocalProcess()
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
@@ -81,10 +82,12 @@ class LocalConnection:
             return fault
         if self._become is None:
             return run_program(call, self._running)
+        if self._refusals.last is not None:
+            return self._refusals.last
         elevated = sudo.sudo(self._become, call.argv, call.env)
         started = Run(elevated.argv, elevated.head + call.stdin, call.timeout, writes=call.writes, cwd=call.cwd)
         done = run_program(started, self._running, self._kill)
-        return elevated.reply(done) if isinstance(done, Completed) else done
+        return self._refusals.note(elevated.reply(done)) if isinstance(done, Completed) else done
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         """End a program started by sudo, which only root or the target user may do."""

@@ -85,6 +85,32 @@ def with_environment(argv: Sequence[str], env: Mapping[str, str]) -> Started:
     return Started(("sh", "-c", _WITH_ENVIRONMENT, mark, *words), head)
 
 
+_CURES = (
+    (re.compile(r"incorrect password|no password was provided|try again", re.IGNORECASE), "correct ansible_become_password, or enter it with --ask-become-pass"),
+    (re.compile(r"password is required", re.IGNORECASE), "set ansible_become_password, or enter it with --ask-become-pass"),
+    (re.compile(r"not in the sudoers|may not run|not allowed to", re.IGNORECASE), "allow the login to use sudo, or choose another one: ansible_user"),
+)  # fmt: skip
+"""The refusals that every further attempt would get too, with what to do about them."""
+
+
+def refusal_cure(said: str) -> str:
+    """Return the next step for a refusal of sudo, or "" for another message."""
+    return next((cure for pattern, cure in _CURES if "sudo refused" in said and pattern.search(said)), "")
+
+
+class Refusals:
+    """Keeps a connection from repeating a refused sudo: each attempt counts as a failed login, which may lock the account."""
+
+    def __init__(self) -> None:
+        self.last: Failed | None = None
+
+    def note(self, reply: Reply) -> Reply:
+        """Record a refusal that would be repeated, and return the reply."""
+        if isinstance(reply, Failed) and refusal_cure(reply.message):
+            self.last = reply
+        return reply
+
+
 @dataclass(frozen=True, slots=True)
 class Sudo:
     """The start of a program as another user."""

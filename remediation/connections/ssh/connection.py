@@ -39,6 +39,7 @@ class SshConnection:
         self._ssh: Any = None
         self._sftp: paramiko.SFTPClient | None = None
         self._closed = False
+        self._refusals = sudo.Refusals()
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
         """Carry out `calls` one after the other."""
@@ -105,13 +106,15 @@ class SshConnection:
                 transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, on_chunk=on_chunk,
                 most=most, finish=call.writes,
             )  # fmt: skip
+        if self._refusals.last is not None:
+            return self._refusals.last
         elevated = sudo.sudo(become, call.argv, call.env)
         stdin = elevated.head + call.stdin
         done = ssh_exec.execute_command(
             transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill, on_chunk=on_chunk, most=most,
             finish=call.writes,
         )  # fmt: skip
-        return elevated.reply(done) if isinstance(done, Completed) else done
+        return self._refusals.note(elevated.reply(done)) if isinstance(done, Completed) else done
 
     def _file(self, transport: paramiko.Transport, call: ReadFile | WriteFile) -> Reply:
         def execute(run: Run) -> Reply:

@@ -148,6 +148,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "restart": how_to_restart(reading),
         "card": re.sub(r" \d+ MiB$", "", (evidence.gpu or "this card").split(",")[0]),
         "override": _override(facts),
+        "foreign": facts["override.foreign"].said.rpartition(" ")[2] or "rocminfo names it",
         "variable": variable.said.split(" hides")[0].split(" names")[0] if variable else "CUDA_VISIBLE_DEVICES",
         "orphans": end,
         "holder": _holder(reading),

@@ -1,4 +1,4 @@
-"""Facts about what a collected host has, and about a server in a distribution of WSL that is seen from Windows."""
+"""Facts about what a collected host has, a server that has ended, and one in a distribution of WSL that is seen from Windows."""
 
 # one fact a line, so that they can be read as a table
 # fmt: off
@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.units import MIB, human
+from remediation.facets.ollama.service_log import fatal_error
 from remediation.model.facts import Manager
 from remediation.model.finding import Quote
 
@@ -31,6 +33,23 @@ def derive_surroundings(sheet: Sheet) -> None:
     if serving is not None or contained:
         systemd = serving is not None and serving.manager is Manager.SYSTEMD
         sheet.say("host.systemd", systemd, "" if systemd else "no unit of systemd runs Ollama here")
+
+
+def derive_ended(sheet: Sheet) -> None:
+    """Record that no server answers on a collected host, and that its unit is stopped. Its log describes the past then."""
+    evidence = sheet.reading.evidence
+    absent = is_live(evidence) and evidence.ollama_version is None and evidence.runners is None
+    sheet.say("server.absent", absent or None)
+    unit = evidence.serving.unit if evidence.serving is not None else None
+    if unit is None or unit.pid or evidence.ollama_version is not None:
+        return
+    log = next((one for one in evidence.pieces if one.kind == "server_log"), None)
+    last = fatal_error(log.text) if log is not None else None
+    error = Quote(f"{log.label}:{last[0]}", last[1]) if log is not None and last is not None else None
+    text = f"the service {unit.short} is {unit.state or 'stopped'}"
+    if error is not None:
+        text = f"{text}; its log ends with: {error.text}"
+    sheet.say("server.unit_stopped", True, text, Quote(f"systemctl show {unit.short}", text), error)
 
 
 def derive_guest(sheet: Sheet) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from remediation.diagnosis.facts.base import Facts, Sheet
 from remediation.diagnosis.facts.guest import derive_guest, derive_surroundings
@@ -55,6 +56,8 @@ _GFX_LISTED = frozenset(
     {"900", "906", "908", "90a", "940", "941", "942", "1010", "1012", "1030", "1100", "1101", "1102", "1151", "1200", "1201"}
 )
 _GFX_APU = frozenset({"902", "909", "90c", "1033", "1035", "1036", "1103", "1150", "1152"})
+_ONE_FAMILY = 11
+"""From this major number on all types run each other's code for the most part."""
 _APU = re.compile(
     r"\b[678]\d0m\b|\b8[89]0m\b|\b80[456]0s\b|vega (?:3|6|7|8|10|11)\b|radeon\(tm\) graphics|ryzen[^\n]{0,30}(?:apu|graphics|igpu)|strix|phoenix|integrated (?:amd|radeon)|ryzen[^\n]{0,12}\b\d{4}g[et]?\b|\b(?:amd|radeon|vega|ryzen)[^\n]{0,12} i-?gpu|(?:amd|radeon)[^\n]{0,20}integrated",
     re.IGNORECASE,
@@ -194,6 +197,7 @@ def _card(sheet: Sheet) -> None:
         sheet.say(
             "card.gfx_apu", outside in _GFX_APU or None, f"gfx{outside} is an integrated AMD GPU", Quote("text", f"gfx{outside}")
         )
+    _foreign_override(sheet, types)
     before = _BEFORE_VEGA.search("\n".join([reading.evidence.gpu or "", *(f"gfx{one}" for one in types), reading.prose])) if gpu.amd else None
     sheet.say("card.amd_before_vega", (before is not None) or None, f"{before[0] if before else ''} is older than the cards that ROCm serves", Quote("gpu", before[0]) if before else None)
     sheet.say("card.amd_integrated", (gpu.amd and bool(_APU.search(reading.prose))) or None, "an integrated AMD GPU", at)
@@ -203,6 +207,21 @@ def _card(sheet: Sheet) -> None:
     sheet.say("driver.works", (works is not None) or None, "nvidia-smi shows the card", works.at if works else None)
     busy = [smi for smi in reading.smi if smi.utilization and max(smi.utilization) >= 50]
     sheet.say("card.busy", bool(busy) or None, "the card computes", busy[0].at if busy else None)
+
+
+def _foreign_override(sheet: Sheet, types: Sequence[str]) -> None:
+    """Compare HSA_OVERRIDE_GFX_VERSION with the card's type; types of one family have the same major and, before 11, minor number."""
+    override = sheet.reading.setting("HSA_OVERRIDE_GFX_VERSION")
+    given = re.fullmatch(r"(\d{1,2})\.(\d)\.([\da-f]{1,2})", override.value.strip("\"'")) if override is not None else None
+    if override is None or given is None or sheet.holds("card.nvidia"):
+        return
+    card = next((one for one in types if one != "".join(given.groups())), None)
+    if card is None:
+        return
+    major, minor = int(card[:-2]), card[-2]
+    same = int(given[1]) == major and (major >= _ONE_FAMILY or given[2] == minor or {given[2], minor} == {"1", "3"})
+    text = f"HSA_OVERRIDE_GFX_VERSION={override.value} for a card of type gfx{card}"
+    sheet.say("override.foreign", not same or None, text, override.at)
 
 
 def _engine(sheet: Sheet) -> None:

@@ -181,6 +181,7 @@ card.vgpu: a virtual GPU
 card.unlicensed: the virtual GPU has no licence
 card.gfx_outside: an AMD card whose type is not in ROCm's list
 card.gfx_apu: an AMD APU by its type
+override.foreign: HSA_OVERRIDE_GFX_VERSION names another family than the card's type
 card.amd_before_vega: an AMD card older than Vega
 card.amd_listed: an AMD card in the list of those that ROCm serves
 card.amd_integrated: an AMD APU by its name

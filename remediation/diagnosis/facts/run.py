@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.guest import derive_ended
 from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.readers.reading import Reading
@@ -18,7 +19,6 @@ from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.runners import dead_runner, listed_at
 from remediation.diagnosis.units import GIB, human, parse_size
 from remediation.diagnosis.versions import Generation
-from remediation.facets.ollama.service_log import fatal_error
 from remediation.model.facts.server import restart_advice as restart
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
@@ -333,28 +333,13 @@ def _hanging(sheet: Sheet) -> None:
         sheet.say("request.hangs", True, text, load.requested_at, of=load)
 
 
-def _fatal(reading: Reading) -> Quote | None:
-    """Return the error with which the server ended."""
-    log = next((one for one in reading.evidence.pieces if one.kind == "server_log"), None)
-    error = fatal_error(log.text) if log is not None else None
-    return Quote(f"{log.label}:{error[0]}", error[1]) if log is not None and error is not None else None
-
-
 def _ends(sheet: Sheet) -> None:
     reading = sheet.reading
     evidence = reading.evidence
     if evidence.silent:
         sheet.say("server.silent", True, evidence.silent, Quote("GET /api/version", evidence.silent))
         sheet.say("server.behind_proxy", "proxy" in evidence.silent)
-    absent = is_live(evidence) and evidence.ollama_version is None and evidence.runners is None
-    sheet.say("server.absent", absent or None)  # its log, and what it placed, describe the past
-    unit = evidence.serving.unit if evidence.serving is not None else None
-    if unit is not None and not unit.pid and evidence.ollama_version is None:
-        error = _fatal(reading)
-        text = f"the service {unit.short} is {unit.state or 'stopped'}"
-        if error is not None:
-            text = f"{text}; its log ends with: {error.text}"
-        sheet.say("server.unit_stopped", True, text, Quote(f"systemctl show {unit.short}", text), error)
+    derive_ended(sheet)
     dead, died, last = dead_runner(evidence), reading.hit("runner_died"), reading.last_request
     failed = last.at if last is not None and last.failed else None
     if dead is not None:

@@ -114,6 +114,9 @@ def shortage(reading: Reading) -> Shortage:
     elif load.generation in {Generation.G2, Generation.G2N}:
         full = None  # the printed total is that of the layout chosen, processor included
     free = sum(load.free) if load.free else _free_of_devices(reading)
+    found = sorted((device.total for device in reading.gpu_devices if device.total), reverse=True)
+    if 0 < len(load.free) < len(found):
+        total = sum(found[: len(load.free)])  # the load was planned on some of the cards
     if total is not None and free is not None and free > total:
         total = free
     reserve = (load.margin or FIT_MARGIN) if load.generation is Generation.G3 else RESERVE

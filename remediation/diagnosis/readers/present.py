@@ -48,7 +48,7 @@ _HEADER = frozenset(
 )
 # messages that end the server itself; the log of the next process does not repeat them
 _FATAL = frozenset({"gguf_panic", "killed"})
-_AVAILABLE = re.compile(r'existing loaded models.*available="([\d.]{1,8} [KMG]iB)"')
+_AVAILABLE = re.compile(r' available="([\d.]{1,8} [KMG]iB)"')
 _DIGEST = re.compile(r"sha256[-:]([0-9a-f]{12})")
 
 
@@ -214,6 +214,6 @@ def _is_begun(load: Load) -> bool:
 
 def _gone_since(hit: Hit, load: Load | None) -> bool:
     """Whether more is free at the load itself than the message about resident models says: they were unloaded in between."""
-    told = _AVAILABLE.search(hit.at.text)
+    told = _AVAILABLE.search(hit.at.text) if "existing loaded models" in hit.at.text else None
     left = parse_size(told[1]) if told is not None else None
     return left is not None and load is not None and bool(load.free) and min(load.free) > left + GIB

@@ -15,13 +15,13 @@ from remediation.engine.followup.undo import undo_plan
 from remediation.engine.followup.undo_runner import Undoer
 from remediation.engine.journal.history import RunRecord
 from remediation.engine.journal.progress import progress_of
-from remediation.engine.play.context.run_request import OpenHost, RunRequest, RunSummary
+from remediation.engine.play.context.run_request import InventoryView, OpenHost, RunRequest, RunSummary
 from remediation.engine.play.runner import chosen_hosts, run_playbook
 from remediation.engine.play.waves.executor import Executor
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.model.files import read_bytes
-from remediation.model.secrets.masking import Masker
+from remediation.model.secrets.masking import MASK, Masker
 from remediation.model.text.shape import intact
 from remediation.templating.yaml.masked_source import masked_source
 
@@ -79,6 +79,7 @@ def undo_run(record: RunRecord, request: RunRequest, ports: Ports, open_host: Op
     Undoing is a run with its own journal. Changes that cannot be undone are listed first. Raises `UsageError` if the run
     changed nothing.
     """
+    request = dataclasses.replace(request, inventory=with_added_hosts(request.inventory, record.events))
     selected = set(request.inventory.select("all", request.limit))
     with intact(f"run {record.run}", f"see remediate show {record.run}, and restore manually what it changed"):
         plan = undo_plan(record.events, wanted=selected.__contains__, task=task)
@@ -86,6 +87,17 @@ def undo_run(record: RunRecord, request: RunRequest, ports: Ports, open_host: Op
         of = f" in the task {task!r}" if task else ""
         raise UsageError(f"run {record.run} changed nothing{of} on these hosts", next_step=f"see remediate show {record.run}")
     return Undoer(record.run, plan, request, ports, open_host).run()
+
+
+def with_added_hosts(inventory: InventoryView, events: Iterable[Event]) -> InventoryView:
+    """Return the inventory with the hosts that a run added to it, without variables that the journal masks."""
+    for event in events:
+        added = event.data.get("result", {}).get("add_host") if event.data.get("action") == "add_host" else None
+        if not isinstance(added, Mapping) or str(added["host_name"]) in inventory.select("all"):
+            continue
+        values = {name: value for name, value in added["host_vars"].items() if MASK not in str(value)}
+        inventory = inventory.with_host(str(added["host_name"]), [str(name) for name in added["groups"]], values)
+    return inventory
 
 
 def apply_plan(

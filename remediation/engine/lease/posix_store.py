@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from remediation.connections.calls import Completed, Connection, Failed, Run
+from remediation.connections.posix.sudo import refusal_cure
 from remediation.engine.lease.store import FILE, MOST, Lease, LeaseSnapshot, NotALeaseError, Written, full, parse, unusable
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, UsageError
@@ -73,7 +74,9 @@ class PosixLeases:
                 if isinstance(done, Completed)
                 else ""
             )
-            raise CallFailed(f"{host}: cannot take a lease: {said or 'the lease script failed'}", host=host)
+            raise CallFailed(
+                f"{host}: cannot take a lease: {said or 'the lease script failed'}", host=host, next_step=refusal_cure(said)
+            )
         lines = [tuple(line.split("\t")[:-1]) for line in done.text.split("\n") if line]
         for word, *rest in lines:
             if word == "refused":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from remediation.engine.play.actions import action_parameters
 from remediation.engine.play.context.host_state import TaskResult
@@ -48,7 +49,9 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
                 files.append(_file(inner))
             elif site.task.loop is not None and not told:
                 _emit_skipped(inner, site.task.loop.variable)
-        ending = TaskResult(Outcome.OK if files else Outcome.SKIPPED, {"changed": False, "failed": False, "skipped": not files})
+        ending = TaskResult(
+            Outcome.OK if files else Outcome.SKIPPED, {**_included(site), "changed": False, "failed": False, "skipped": not files}
+        )
     except RemediationError as error:
         failed = refused_result(error)
         ending = TaskResult(Outcome.FAILED, registered(failed), failed.reason, failed.next_step)
@@ -89,6 +92,14 @@ def _emit_skipped(site: TaskContext, variable: str) -> None:
         changes=[],
     )
     site.emit("task_result", **data)
+
+
+def _included(site: TaskContext) -> dict[str, Any]:
+    """Return what a registered include names, as in Ansible; one in a loop names nothing."""
+    if site.task.loop is not None:
+        return {}
+    given = {name: value for name, value in site.task.arguments.items() if name != "file"}
+    return {"include_args": jsonable(given), **({"include": _named(site)} if "file" in site.task.arguments else {})}
 
 
 def _named(site: TaskContext) -> str:

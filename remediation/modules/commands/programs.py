@@ -11,6 +11,7 @@ import re
 import shlex
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,11 +21,13 @@ from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome
 from remediation.modules.commands.command_line import split_command
 from remediation.modules.contract import Module, ModuleTask, Program, UnfitError
-from remediation.modules.paths import is_absolute, path_exists
+from remediation.modules.paths import is_absolute, not_found, path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
 from remediation.templating.yaml.secret import Secret, revealed
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_NO_ENVIRONMENT = "raw module does not support the environment keyword"
+_NO_SHELL = "As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' module."
 _CHECKED = "Command would have run if not in check mode"
 _POWERSHELL = (
     "-NoLogo",
@@ -75,6 +78,10 @@ class ProgramModule(Module):
         if not task.check():
             return task.execute(program)
         task.foresee(program)
+        return self.foreseen(program)
+
+    def foreseen(self, program: Program) -> ActionResult:
+        """Return the result of check mode."""
         values = {"cmd": program.cmd, "rc": 0, **_nothing(), "msg": _CHECKED}
         if self.creates is not None or self.removes is not None:
             return done_result(changed=True, check=True, **values)
@@ -148,6 +155,13 @@ class Command(WithInput):
             said = _NO_LINE if self.cmd is None else f"parameters are mutually exclusive: {'|'.join(_LINES)}"
             raise UnfitError("expected either a command line or argv", said)
         return self
+
+    def run(self, task: ModuleTask) -> ActionResult:
+        """Run the program; check mode skips it."""
+        acted = super().run(task)
+        if not self.executable:
+            return acted
+        return replace(acted, values={**acted.values, "warnings": [f"{_NO_SHELL} Not using '{self.executable}'."]})
 
     def program(self, task: ModuleTask) -> Program:
         """Return the program with its arguments."""
@@ -233,7 +247,9 @@ class Raw(Module):
         if task.check():
             task.foresee(program)
             return ActionResult(Outcome.SKIPPED, reason="check mode: a command is not run")
-        return task.execute(program)
+        acted = task.execute(program)
+        warned = {"warnings": [_NO_ENVIRONMENT]} if task.environment() else {}
+        return replace(acted, values={**acted.values, **warned})
 
 
 class Script(ProgramModule):
@@ -254,6 +270,13 @@ class Script(ProgramModule):
         return skipped_result(
             f"{why}, matching {'creates' if self.creates and why == f'{self.creates} exists' else 'removes'} option"
         )
+
+    def foreseen(self, program: Program) -> ActionResult:
+        """Return the result of check mode."""
+        del program
+        if self.creates is not None or self.removes is not None:
+            return done_result(changed=True, check=True)
+        return skipped_result("Check mode is not supported for this task.")
 
     def program(self, task: ModuleTask) -> Program:
         """Return the shell that writes the script to a temporary folder and runs it."""
@@ -279,7 +302,7 @@ class Script(ProgramModule):
         """Return the path of a script of the playbook. Raises `UsageError`."""
         found = task.find(name, "files")
         if found is None:
-            raise UsageError(f"no script {name!r}", next_step="put it in files/ next to the playbook")
+            raise not_found(task, name, "files")
         return found
 
     @staticmethod

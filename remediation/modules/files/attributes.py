@@ -126,6 +126,21 @@ def attribute_text(name: str, value: Any) -> Any:
     return mode_text(value) if name == "mode" and isinstance(value, int) else value
 
 
+def attribute_difference(path: str, state: str, now: FileStatus | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the difference of a path's type, mode and owner in the form of Ansible's results."""
+    before: dict[str, Any] = {"path": path}
+    after: dict[str, Any] = {"path": path}
+    kind = now.kind if now is not None else "absent"
+    if kind != state and not (state == "hard" and kind == "file"):
+        before["state"], after["state"] = kind, state
+    for name in ("mode", "owner", "group"):
+        old = getattr(now, name) if now is not None else None
+        if name in wanted and now is not None and old != wanted[name]:
+            before[name] = attribute_text(name, old)
+            after[name] = attribute_text(name, wanted[name])
+    return {"before": before, "after": after}
+
+
 def backup_name(path: str, *, windows: bool) -> str:
     """Return the name that Ansible gives a backup."""
     if windows:

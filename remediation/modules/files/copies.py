@@ -14,11 +14,11 @@ from pydantic import Field, model_validator
 
 from remediation.connections.calls import Completed, Run
 from remediation.model.change import StepCall
-from remediation.model.errors import ParameterError, UsageError
+from remediation.model.errors import UsageError
 from remediation.model.files import read_text
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import ModuleTask, UnfitError
-from remediation.modules.files.attributes import FileModule, backup_name, expanded_path
+from remediation.modules.files.attributes import FileModule, attribute_difference, backup_name, expanded_path
 from remediation.modules.files.placing import (
     STEP,
     Placed,
@@ -30,7 +30,7 @@ from remediation.modules.files.placing import (
     sha1_of,
     text_diff,
 )
-from remediation.modules.paths import base_name, joined_path
+from remediation.modules.paths import base_name, joined_path, not_found
 from remediation.modules.result import ActionResult, done_result, failed_result
 from remediation.templating.yaml.secret import Secret, revealed
 
@@ -108,6 +108,8 @@ class Copied(FileModule):
         if not self.on_host and (rewritten or task.diff() or not task.check()):
             after = _shown_text(content) if rewritten and task.diff() and not secret else None
             values["diff"] = [] if after is None else [text_diff(path, placed, after, source or path)]
+            if task.diff() and not rewritten:
+                values["diff"] = attribute_difference(path, "file", status, attributes)
         if backup is not None and rewritten and placed.existed and result.outcome is Outcome.CHANGED:
             values["backup_file"] = backup
         return as_action(result, values)
@@ -186,16 +188,17 @@ class Copy(Copied):
         return self.put(task, content, base_name(source, windows=task.windows), source, mode=status.mode)
 
     def _folder_on_host(self, task: ModuleTask, source: str, *, into: bool) -> ActionResult:
-        """Copy a folder of the host: its content, or if `dest` exists and `source` has no trailing slash, the folder too."""
+        """Copy a folder of the host: with a trailing slash in `src` its content, else the folder too."""
         files = task.reader().files
         dest = expanded_path(task, self.dest).rstrip("/")
-        there = files.status(dest, follow=True)
-        if there is not None and there.kind == "directory" and not into:
+        results: list[Result] = []
+        if not into:
+            if files.status(dest, follow=True) is None:  # it gets no mode of the source
+                results.append(task.reach(StepCall(STEP, {"path": dest, "state": "directory", "risk_level": str(task.risk())})))
             dest = joined_path(dest, base_name(source, windows=False), windows=False)
         reply = task.read(Run(("find", source, "(", "-type", "d", "-o", "-type", "f", ")", "-print0")))[0]
         if not isinstance(reply, Completed) or reply.rc != 0:
             return failed_result(f"the folder {source} cannot be read", "check the login's rights to it")
-        results: list[Result] = []
         for name in sorted(filter(None, reply.stdout.decode(errors="surrogateescape").split("\0"))):
             status, to = files.status(name), f"{dest}{name.removeprefix(source)}"
             if status is None:
@@ -274,7 +277,7 @@ class Template(Copied):
         """Evaluate the template and put it on the host."""
         source = task.find(self.src, "templates")
         if source is None:
-            raise not_found(f"no template {self.src!r}", self.src, "put it in templates/ next to the playbook")
+            raise not_found(task, self.src, "templates")
         ends = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
         newline = self.newline if self.newline_sequence is None else ends.get(self.newline_sequence, self.newline_sequence)
         if newline not in {"\n", "\r", "\r\n"}:
@@ -286,7 +289,7 @@ class Template(Copied):
         text = str(revealed(value)) if value is not None else ""
         text = text.replace("\r\n", "\n").replace("\n", newline)
         try:
-            content = text.encode(self.output_encoding)
+            content = text.encode(self.output_encoding or "utf-8")
         except (LookupError, UnicodeEncodeError) as error:
             raise UsageError(f"template: output_encoding: {error}") from None
         return self.put(
@@ -304,16 +307,10 @@ class WinTemplate(Template):
     newline: ClassVar[str] = "\r\n"
 
 
-def not_found(message: str, name: str, next_step: str) -> ParameterError:
-    """Return the error for a file that the playbook lacks, with Ansible's message for the result."""
-    hint = "If you are using a module and expect the file to exist on the remote, see the remote_src option"
-    return ParameterError(message, f"Could not find or access '{name}' on the Ansible Controller.\n{hint}", next_step=next_step)
-
-
 def _source(name: str, task: ModuleTask) -> Path:
     found = task.find(name.rstrip("/"), "files")
     if found is None:
-        raise not_found(f"no file {name!r}", name, "put it in files/ next to the playbook")
+        raise not_found(task, name, "files", "Unexpected AnsibleActionFail error: ")
     return found
 
 

@@ -19,6 +19,11 @@ from remediation.modules.files.placing import Placed, Placement, as_action, plac
 from remediation.modules.result import ActionResult, done_result, failed_result
 
 _MOST = 4_000_000
+_EVERY = (
+    "which will match every line in the file. "
+    "This may have unintended consequences, such as replacing the last line in the file rather than appending."
+)
+_CARET = " If this is desired, use '^' to match every line in the file and avoid this warning."
 _NEW = 0o644
 """Mode of a new file without ``mode``."""
 
@@ -172,6 +177,14 @@ class Lineinfile(FileEdit):
         if self.search_string is not None:
             return self.search_string.encode() in line
         return None
+
+    def run(self, task: ModuleTask) -> ActionResult:
+        """Edit the file, with a warning if the expression or text is empty."""
+        acted = super().run(task)
+        if not (self.regexp == "" or self.search_string == ""):
+            return acted
+        name, hint = ("regular expression", _CARET) if self.regexp == "" else ("search string", "")
+        return replace(acted, values={**acted.values, "warnings": [f"The {name} is an empty string, {_EVERY}{hint}"]})
 
     def _removed(self, lines: list[bytes]) -> Edit:
         wanted = (self.line or "").encode()
@@ -364,7 +377,10 @@ class Replace(FileEdit):
                     msg=f"Pattern for before/after params did not match the given file: {section.replace('part', 'subsection')}",
                 )
             begin, end = found.span("part")
-        new, count = re.subn(self.regexp, self.replace, text[begin:end], flags=re.MULTILINE)
+        try:
+            new, count = re.subn(self.regexp, self.replace, text[begin:end], flags=re.MULTILINE)
+        except re.error as error:
+            return failed_result(f"Unable to process replace due to error: {error}")
         whole = text[:begin] + new + text[end:]
         return Edit(whole.encode(self.encoding), f"{count} replacements made" if count and whole != text else "")
 

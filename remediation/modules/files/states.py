@@ -15,7 +15,14 @@ from remediation.model.change import StepCall
 from remediation.model.facts import FileStatus
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Module, ModuleTask, Program, UnfitError
-from remediation.modules.files.attributes import FileModule, attribute_text, expanded_path, is_symbolic, parse_mode, with_users
+from remediation.modules.files.attributes import (
+    FileModule,
+    attribute_difference,
+    expanded_path,
+    is_symbolic,
+    parse_mode,
+    with_users,
+)
 from remediation.modules.files.placing import STEP, as_action, merged_results, parent_of
 from remediation.modules.paths import base_name, is_absolute, joined_path
 from remediation.modules.result import ActionResult, done_result, failed_result
@@ -75,6 +82,15 @@ class FileState(FileModule):
         if self.state is None and status is not None and status.kind == "link" and now is not status and not acted.outcome.bad:
             shown = {**acted.values, **status_values(status), "dest": path, "src": status.target}
             acted = replace(acted, values={name: value for name, value in shown.items() if name != "path"})
+        elif (
+            self.state is None
+            and now is not None
+            and now.kind == "file"
+            and now.details.get("nlink", 1) > 1
+            and not acted.outcome.bad
+        ):
+            shown = {"dest": path, "src": None, **acted.values, "state": "hard"}  # as in Ansible, a file with several names
+            acted = replace(acted, values={name: value for name, value in shown.items() if name != "path"})
         return acted
 
     def _refused_values(self, path: str, state: str, now: FileStatus | None) -> dict[str, Any]:
@@ -119,7 +135,7 @@ class FileState(FileModule):
         name = "dest" if state in {"link", "hard"} else "path"
         values: dict[str, Any] = {name: path}
         if task.diff() and not (state == "absent" and result.outcome is Outcome.OK):
-            values["diff"] = _difference(path, state, now, wanted)
+            values["diff"] = attribute_difference(path, state, now, wanted)
         if target is not None:
             values["src"] = target
         if state == "absent":
@@ -205,7 +221,7 @@ class FileState(FileModule):
                 results.append(self._stamped(path, command, task))
         if now is None and task.check():
             return as_action(merged_results(results), {"dest": path})
-        shown = {"diff": _difference(path, "touch", now, wanted)} if task.diff() else {}
+        shown = {"diff": attribute_difference(path, "touch", now, wanted)} if task.diff() else {}
         return as_action(merged_results(results), {"dest": path, **shown, **_observed(path, task, now)})
 
     def _stamped(self, path: str, command: Sequence[str], task: ModuleTask) -> Result:
@@ -235,20 +251,6 @@ def _touched(value: Mapping[str, Any]) -> ActionResult:
 def _observed(path: str, task: ModuleTask, now: FileStatus | None) -> dict[str, Any]:
     status = now if task.check() else task.reader().files.status(path, follow=True)
     return status_values(status) if status is not None else {}
-
-
-def _difference(path: str, state: str, now: FileStatus | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    before: dict[str, Any] = {"path": path}
-    after: dict[str, Any] = {"path": path}
-    kind = now.kind if now is not None else "absent"
-    if kind != state and not (state == "hard" and kind == "file"):
-        before["state"], after["state"] = kind, state
-    for name in ("mode", "owner", "group"):
-        old = getattr(now, name) if now is not None else None
-        if name in wanted and now is not None and old != wanted[name]:
-            before[name] = attribute_text(name, old)
-            after[name] = attribute_text(name, wanted[name])
-    return {"before": before, "after": after}
 
 
 class WinFile(Module):

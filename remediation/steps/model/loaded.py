@@ -269,10 +269,14 @@ def _retry_is_futile(seen: LoadState) -> bool:
     """
     if seen.requested not in {-1, None}:
         return False
-    if seen.setup.hidden or (seen.best is None and not seen.unread):
+    if seen.setup.hidden:
         return True
+    unseen = seen.best is None and not seen.unread
+    on_card = seen.runner is not None and seen.runner.size_vram > 0
     if seen.runner is not None and (seen.runner.context_length or 0) > seen.setup.context * seen.setup.parallel:
-        return False  # a client requested a longer context than a fresh load would use
+        return unseen and not on_card  # a client requested a longer context than a fresh load would use
+    if unseen:
+        return True
     if seen.requested is None or seen.free_then is None:
         return False
     layer = 256 * MIB

@@ -12,6 +12,7 @@ import pytest
 
 from remediation.connections.calls import Completed, Failed, FileContent, ReadFile, Run, WriteFile
 from remediation.connections.guard import Guard
+from remediation.connections.posix.sudo import refusal_cure
 from tests.connections.conftest import opened
 from tests.connections.sshd import Sshd
 from tests.support.parts import need_program
@@ -44,6 +45,33 @@ def test_sudo_gets_its_password_by_stdin_and_the_program_gets_its_own(tmp_path: 
     (refused,) = opened(variables | {"ansible_become_password": "wrong"}).exchange([Run(("cat",), stdin=b"x")])
     assert isinstance(refused, Failed)
     assert (refused.kind, "wrong" in refused.message) == ("denied", False)
+
+
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        ("Sorry, try again. sudo: 2 incorrect password attempts", "correct ansible_become_password"),
+        ("sudo: a password is required", "set ansible_become_password"),
+        ("me is not in the sudoers file.", "allow the login to use sudo"),
+        ("Sorry, user me may not run sudo on box.", "allow the login to use sudo"),
+        ("sudo: unable to fork: Resource temporarily unavailable", ""),
+    ],
+)
+def test_a_refused_sudo_is_not_repeated_because_each_attempt_counts_as_a_failed_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, cure: str
+) -> None:
+    (tmp_path / "sudo").write_text(f"#!/bin/sh\necho attempt >> {tmp_path}/attempts\necho '{said}' >&2\nexit 1\n", "utf-8")
+    (tmp_path / "sudo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    connection = opened({"ansible_connection": "local", "ansible_become": True, "ansible_become_password": "wrong"})
+    for _ in range(3):
+        (refused, file) = connection.exchange([Run(("id",)), ReadFile("/etc/hostname")])
+        assert isinstance(refused, Failed)
+        assert isinstance(file, Failed)
+        assert (refused.kind, refused.message) == ("denied", f"sudo refused: {said}")
+        assert refusal_cure(refused.message).startswith(cure)
+    attempts = (tmp_path / "attempts").read_text("utf-8").splitlines()
+    assert len(attempts) == (1 if cure else 6)
 
 
 ROOT_ONLY = pytest.mark.skipif(

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from remediation.engine.context import Policy, Ports
+from remediation.engine.events import Emitter
+from remediation.engine.followup.followups import undo_run, with_added_hosts
+from remediation.engine.journal.history import find_run
+from remediation.engine.journal.journal import Journal
+from remediation.engine.play.context.run_request import RunRequest
+from remediation.facets.host_factory import open_host
+from remediation.inventory.load import load_inventory
 from remediation.model.errors import InputError, UsageError
+from remediation.playbook.load import load_playbook
 from tests.playbook.running import Ran, run
 
 INVENTORY = "all: {vars: {ansible_connection: local}, hosts: {a: , b: }}\n"
@@ -82,3 +92,31 @@ def test_bad_parameters_are_refused_at_load(tmp_path: Path, task: str, sentence:
 def test_a_name_that_is_no_variable_fails_the_task(tmp_path: Path) -> None:
     found = ran(tmp_path, "- hosts: a\n  tasks:\n    - {name: t, add_host: {name: x, not-a-name: 1}}\n")
     assert "'not-a-name' is not a valid variable name" in found.results("t", "a")["msg"]
+
+
+def test_undo_reaches_a_host_that_the_run_added(tmp_path: Path) -> None:
+    text = """\
+- hosts: a
+  tasks:
+    - add_host: {name: "new{{ item }}", groups: late, ansible_connection: local, ansible_password: hidden-word, x: "{{ '{{ y }}' }}"}
+      loop: [1, 2]
+- hosts: late
+  tasks: [{copy: {dest: FOLDER/made, content: x}, run_once: true}]
+""".replace("FOLDER", str(tmp_path))
+    journal = Journal.create({"started": 1.0}, {}, root=tmp_path / "runs")
+    ran(tmp_path, text, sinks=[journal.write], open_with=open_host)
+    journal.close()
+    assert (tmp_path / "made").exists()
+    request = RunRequest(
+        command="undo",
+        playbook=load_playbook(tmp_path / "play.yml"),
+        inventory=load_inventory([tmp_path / "hosts.yml"]),
+        run="8b12",
+        policy=Policy(run_started=time.time()),
+    )
+    record = find_run(journal.run, tmp_path / "runs")
+    undone = undo_run(record, request, Ports(emit=Emitter([])), open_host)
+    assert ([*undone.hosts], undone.exit_code, (tmp_path / "made").exists()) == (["new1"], 0, False)
+    added = with_added_hosts(request.inventory, record.events)
+    assert added.select("late") == ("new1", "new2")
+    assert next(dict(layer) for layer in added.layers("new2")) == {"ansible_connection": "local", "x": "{{ y }}"}

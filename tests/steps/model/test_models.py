@@ -9,7 +9,7 @@ import pytest
 from remediation.engine.journal.serialization import build
 from remediation.model.change import Risk, StepCall
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, HostError, Undecided, UsageError
-from remediation.model.facts import Found, Runner, Target
+from remediation.model.facts import Found, Manager, Runner, ServerProcess, Serving, Target
 from remediation.model.outcome import Outcome
 from remediation.steps.registry import registry
 from remediation.steps.resolve import canonical, same_model
@@ -76,6 +76,15 @@ def test_a_runner_with_a_clients_long_context_is_reloaded() -> None:
     result = run(world, "model.reloaded")
     assert result.outcome is Outcome.CHANGED
     assert result.values["layers"] == [33, 33]
+
+
+def test_a_runner_with_a_clients_long_context_is_reloaded_though_no_program_shows_the_card() -> None:
+    """Layers on the card prove that it works; OLLAMA_CONTEXT_LENGTH would change nothing for that client."""
+    world = loaded(stack(), num_ctx=32768)
+    world.fails["gpu.use"] = [CallFailed("nvidia-smi is not installed") for _ in range(40)]
+    result = run(world, "model.reloaded")
+    assert result.outcome is Outcome.CHANGED
+    assert next(iter(world.runners.values())).context_length == 4096
 
 
 def test_other_models_that_take_the_room_are_unloaded_first() -> None:
@@ -348,3 +357,17 @@ def test_where_nothing_was_loaded_before_a_failed_load_is_tried_once() -> None:
     world.fails["ollama.load"] = [CallFailed("llama runner process has terminated", status=500)]
     result = run(world, "model.reloaded")
     assert (result.reason, world.writes) == ("llama runner process has terminated", [f"load {MODEL}"])
+
+
+def test_a_server_without_models_is_named_with_the_folder_of_its_settings() -> None:
+    world = World()
+    world.serving = Serving(Manager.PROCESS, process=ServerProcess(1, "ollama", environment={"OLLAMA_MODELS": "/mnt/models"}))
+    result = run(world, "model.reloaded")
+    assert result.reason == "cannot determine the model: the server has none in /mnt/models"
+    assert result.next_step.startswith("pull a model: ollama pull NAME; if it had models: is the disk of /mnt/models mounted")
+    world.serving = replace(world.serving, process=None)
+    result = run(world, "model.reloaded")
+    assert (result.reason, result.next_step) == (
+        "cannot determine the model: the server has none",
+        "pull a model: ollama pull NAME",
+    )

@@ -86,8 +86,9 @@ def _rows(found: list[Check]) -> Iterator[str]:
             if text and check.ok is not True:
                 yield from Line(text, lead=f"  {'':{width}}{label}: ").rows()
     failed = sum(check.ok is False for check in found)
-    yield (
+    ending = (
         f"failed: {failed} of {plural(len(found), 'check')}"
         if failed
         else "ready: remediate fix-offload --check shows what a repair would do"
     )
+    yield from Line(ending).rows()

@@ -16,14 +16,26 @@ from remediation.model.finding import Quote
 TRIGGERS = (
     "error", "fail", "unable", "not ", "no ", "unsupported", "missing", "too ", "insufficient", "kill", "out of memory",
     "corrupt", "mismatch", "invalid", "exceed", "disabl", "timed out", "skip", "drop", "lost", "unknown", "panic",
-    "old ", "denied", "oom", "cannot", "couldn't", "evict", "existing", "xid", "unexpected", "blocked", "n't",
-    "aborting", "already set", "bad_alloc", "physx", "oomkilled", "restarting", "no-cgroups", "err:", "fallen", "unlicensed", "throttl",
-    "unavailable", "137", "undefined", "requires more", "exit code", "cuda_error", "dynamic llm", "compatib",
-    "cpu backend", "runners/cpu", '="0 b"', "libraries: []", "communicate", "cuinit", "unsatisfied", "permission",
+    "old ", "denied", "oom", "cannot", "evict", "existing", "xid", "unexpected", "blocked", "n't",
+    "aborting", "already set", "physx", "restarting", "no-cgroups", "err:", "fallen", "unlicensed", "throttl",
+    "unavailable", "137", "undefined", "requires more", "exit code", "dynamic llm", "compatib",
+    "cpu backend", "runners/cpu", '="0 b"', "libraries: []", "communicate", "unsatisfied", "permission",
     "nvidia-container", "predict", "virus", "must be", "closed before", "segment", "busy", "out of range", "wsl/", "stopped", "docker engine", "wrong number",
     "rejected", "0xc0000", "0xe06d", "illegal", "slowdown", "overhead", "file exists", "avc:", "both as a flag", "hook directly", "msg=system", "loaded cpu", "loaded cuda", "cuda_init",
-    "blas = 0", "noexec", "quarantin", "mmap", "default_num_ctx", "load_mode", "load progress", "flash", "prompt cache", "e3b0c44298fc", "no space", "fabric", "hmm", "legacy", "ldcache", "compiled without", "built without", "stat nvidia", "cuinit", "nouveau", "is_available", "did you", "non-nvml", "getdevicecount", "architectural", "bad cpu", "segfault", "gpu support", "no suitable", "architecture", "/stubs/", "disappear", "ignoring", "stalled", "inconsisten", "incomplete", "relative path", "wsl2", "integrated gpu", "hsa_override", "offline", "than one filter", "empty ggml", "model manifest", "gpu deps", "update your driver", "stat error", "found 0", "this arch", "power cap", 'info="cpu', "cache state", "status 127", " elf ", "too short", "root:root", "root root", "owned by root", "belongs to root", "gateway", "misc_device_t", "preventing", "groups=", "render", "newer version", "sigsegv", "entry point", "0x8037", "hcs_e_", "needs cleaning", "terminated",
+    "blas = 0", "noexec", "quarantin", "mmap", "default_num_ctx", "load_mode", "load progress", "flash", "prompt cache", "e3b0c44298fc", "fabric", "hmm", "legacy", "ldcache", "compiled without", "built without", "stat nvidia", "cuinit", "nouveau", "is_available", "did you", "non-nvml", "getdevicecount", "architectural", "bad cpu", "segfault", "gpu support", "architecture", "/stubs/", "disappear", "ignoring", "stalled", "inconsisten", "incomplete", "relative path", "wsl2", "integrated gpu", "hsa_override", "offline", "than one filter", "empty ggml", "model manifest", "gpu deps", "update your driver", "found 0", "this arch", "power cap", 'info="cpu', "cache state", "status 127", " elf ", "root:root", "root root", "owned by root", "belongs to root", "gateway", "misc_device_t", "preventing", "groups=", "groups:", "render", "nvidia.com/gpu", "newer version", "sigsegv", "entry point", "0x8037", "hcs_e_", "needs cleaning", "terminated",
+    "requires reset", "recovery action", "cudasetdevice", "cudamemget", "cudeviceget", "cuda return", "cuda code", "cuda status", "minimum", "unresolvable", "hang", "starting engine", "starting the engine",
+    "dockerdesktop", "exited", "exit status", "misc dxg", "runner director", "without", "lack", "absent", "empty", "wrong elf", "symbol", "time out", "times out", "bad", "truncated", "eof", "handshake", "connection re", "certificate",
+    "crw-------", "gpl-", "access fault", "gsp", "-dkms", "ngpulayers", "protection_fault", "timeout", "unrecoverable", "is full", "unhealthy", "incompatibledriver", "llvmpipe",
+    # of the catalogue
+    "not_init", "misaligned", "exclusive-thread", "only 'all'", "buffer pool full", "only f16", "all_quants", "greater than", " fault", "expected", "in bytes >", "total number of elements", "only supports", "buffered io", "rootless",
+    "with root", "user namespace", "recommended that", "faled to", "64-bit bar", "when a driver", "another driver", "conflict", "were initialized", "non-existent", "suspend interface", "nvreg_temporary", "crash", "from gsp",
+    "initialize gsp", "slow rpc", "(ecc)", "gsp-rm", "user override", "out-of-memory", "unmarshal", "unhealthy", "payload", "one lora", "unassigned", "nan or inf", "hook ran past", "id-mapped", "mount target",
+    "null byte", "mount api", "mount source", "malformed", "/proc/devices", "customised kernel", "duplicated", "-ngl ", "updated vram", "timer expired", "msg=reloading",
 )  # fmt: skip
+
+_DIGITS = re.compile(r"\d+")
+_WITH_DIGITS = tuple(one for one in TRIGGERS if _DIGITS.search(one))
+_WITHOUT_DIGITS = tuple(one for one in TRIGGERS if not _DIGITS.search(one))
 
 SEEN = "seen."
 """What a message of the catalogue means has a key that begins so."""
@@ -78,7 +90,13 @@ class Hit:
 def _may_hold(said: str) -> bool:
     """Return whether a line, but for its time, can hold any sign: the same ones come in every log, of every host and at every look."""
     low = said.lower()
-    return any(trigger in low for trigger in TRIGGERS)
+    return _shape_may_hold(_DIGITS.sub("0", low)) or any(trigger in low for trigger in _WITH_DIGITS)
+
+
+@lru_cache(maxsize=8192)
+def _shape_may_hold(shape: str) -> bool:
+    """Return whether a line, but for its numbers, can hold any sign: lines that differ in their numbers alone are looked at once."""
+    return any(trigger in shape for trigger in _WITHOUT_DIGITS)
 
 
 @lru_cache(maxsize=8192)

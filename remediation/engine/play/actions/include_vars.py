@@ -10,13 +10,15 @@ from typing import Any
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import variables_of
-from remediation.model.errors import RemediationError, UsageError
+from remediation.model.errors import InputError, ParameterError, RemediationError
+from remediation.modules.paths import not_found_text, searched_paths
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import IncludeVars
 from remediation.playbook.load_context import find_file
 from remediation.templating.filters.common import combine
 from remediation.templating.patterns import groups
 from remediation.templating.templar import Scope
+from remediation.templating.template_files import SEARCH_PATH
 
 ENDINGS = frozenset({".yml", ".yaml", ".json"})
 
@@ -26,14 +28,18 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
     found: dict[str, Any] = {}
     read: list[str] = []
     try:
-        for path in _files(given, site):
-            loaded = variables_of(path, site.play.stage.request.playbook.decrypt)
+        for path in _files(given, site, scope):
+            loaded = _loaded(path, site)
             found = combine(found, loaded, recursive=True) if given.hash_behaviour == "merge" else {**found, **loaded}
             read.append(str(path.absolute()))
     except RemediationError as error:
         refused = refused_result(error)
         none: dict[str, Any] = {given.name: {}} if given.name else {}
-        keys = {"message": error.message, "ansible_included_var_files": read, "ansible_facts": none}
+        keys = {
+            "message": error.said if isinstance(error, ParameterError) else error.message,
+            "ansible_included_var_files": read,
+            "ansible_facts": none,
+        }
         return dataclasses.replace(refused, values={**refused.values, **keys})
     named: Mapping[str, Any] = {given.name: found} if given.name else found
     if given.hash_behaviour == "merge":
@@ -42,7 +48,16 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
     return ActionResult(values={"ansible_included_var_files": read}, included=named)
 
 
-def _files(given: IncludeVars, site: TaskContext) -> list[Path]:
+def _loaded(path: Path, site: TaskContext) -> Mapping[str, Any]:
+    try:
+        return variables_of(path, site.play.stage.request.playbook.decrypt)
+    except InputError as error:
+        if "expected a mapping of variables" not in error.message:
+            raise
+        raise ParameterError(error.message, f"{path.absolute()} must be stored as a dictionary/hash") from None
+
+
+def _files(given: IncludeVars, site: TaskContext, scope: Scope) -> list[Path]:
     role = site.settings.role
     folders = (
         *(role.roots if role else ()),
@@ -53,13 +68,17 @@ def _files(given: IncludeVars, site: TaskContext) -> list[Path]:
     if given.file is not None:
         path = find_file(given.file, folders, "vars", subfolder_first=True)
         if path is None:
-            raise UsageError(f"include_vars: no file {given.file!r} in {folders[0]}", place=site.place)
+            roots = [Path(str(each)) for each in scope[SEARCH_PATH]] if SEARCH_PATH in scope else [site.task.folder]
+            said = not_found_text(given.file, searched_paths(given.file, "vars", roots))
+            raise ParameterError(f"include_vars: no file {given.file!r} in {folders[0]}", said, place=site.place)
         return [path]
-    for folder in folders:
-        there = folder / str(given.dir)
+    own = [root / "vars" / str(given.dir) for root in role.roots] if role else []
+    places = [*own, *(folder / str(given.dir) for folder in folders)]
+    for there in places:
         if there.is_dir():
             return [path for path in _walked(there) if _is_selected(path, there, given, site)]
-    raise UsageError(f"include_vars: no folder {given.dir!r} in {folders[0]}", place=site.place)
+    said = f"{(own or [site.task.folder / str(given.dir)])[0].absolute()} directory does not exist"
+    raise ParameterError(f"include_vars: no folder {given.dir!r} in {folders[0]}", said, place=site.place)
 
 
 def _walked(folder: Path) -> Iterator[Path]:
@@ -78,12 +97,14 @@ def _is_selected(path: Path, folder: Path, given: IncludeVars, site: TaskContext
         return False
     if given.files_matching is not None and not groups("search", given.files_matching, 0, path.name):
         return False
-    endings = {f".{text.lstrip('.')}" for text in _texts(given.extensions)} or ENDINGS
+    endings = {text and f".{text.lstrip('.')}" for text in _texts(given.extensions)} or ENDINGS
     if path.suffix in endings:
         return True
-    if given.ignore_unknown_extensions or given.extensions is None:
+    if given.ignore_unknown_extensions:
         return False
-    raise UsageError(f"include_vars: {path} does not end with one of {', '.join(sorted(endings))}", place=site.place)
+    known = ", ".join(_texts(given.extensions) or ("yaml", "yml", "json"))
+    said = f"{path.absolute()} does not have a valid extension: {known}"
+    raise ParameterError(f"include_vars: {path} does not end with one of {known}", said, place=site.place)
 
 
 def _texts(value: Any) -> list[str]:

@@ -21,6 +21,7 @@ from remediation.model.clock import Clock
 from remediation.model.errors import HostError, UsageError
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Module, Program
+from remediation.modules.paths import searched_paths
 from remediation.modules.result import ActionResult
 from remediation.playbook.load_context import find_file
 from remediation.templating.lookups.lists import found_in
@@ -49,7 +50,8 @@ def _as_job(acted: ActionResult, site: TaskContext) -> ActionResult:
     late: dict[str, Any] = {}
     if acted.outcome is Outcome.TIMED_OUT:
         late = {"msg": "Timeout exceeded", "stdout": "", "stdout_lines": [], "stderr": "", "stderr_lines": []}
-    job = {"started": True, "finished": True, "ansible_job_id": f"j{secrets.randbelow(10**12)}.{os.getpid()}"}
+    name, folder = f"j{secrets.randbelow(10**12)}.{os.getpid()}", "~/.ansible_async"  # no file stays: the task has ended
+    job = {"started": True, "finished": True, "ansible_job_id": name, "results_file": f"{folder}/{name}"}
     return replace(acted, values={**acted.values, **late, **job})
 
 
@@ -156,9 +158,17 @@ class EngineTask:
 
     def find(self, name: str, folder: str) -> Path | None:
         """Return a file of the playbook."""
-        roots = [Path(str(each)) for each in self._scope[SEARCH_PATH]] if SEARCH_PATH in self._scope else [self._site.task.folder]
+        roots = self._roots()
         file = find_file(name, tuple(roots), folder, subfolder_first=True)
         return file if file is not None else found_in(name, [place for root in roots for place in (root / folder, root)])
+
+    def searched(self, name: str, folder: str) -> Sequence[Path]:
+        """Return the paths at which `find` searches a file."""
+        return searched_paths(name, folder, self._roots())
+
+    def _roots(self) -> Sequence[Path]:
+        """Return the folders in which the files of the task are searched."""
+        return [Path(str(each)) for each in self._scope[SEARCH_PATH]] if SEARCH_PATH in self._scope else [self._site.task.folder]
 
     def template(self, path: Path, text: str, *, name: str, destination: str, **settings: Any) -> Any:
         """Return the text of a template file, evaluated."""

@@ -206,7 +206,10 @@ def _sent(program: Program, opened: Opened, limit: float) -> Reply:
         call: Call = replace(program.script, timeout=limit, writes=True)
     else:
         call = Run(program.argv, program.stdin, limit, writes=True, cwd=program.cwd, env=program.env)
-    return opened.access.connection.exchange([call])[0]
+    reply = opened.access.connection.exchange([call])[0]
+    if program.outcome is None and isinstance(reply, Completed) and opened.access.connection.platform == "windows":
+        return replace(reply, stdout=reply.stdout.replace(b"\r\n", b"\n"), stderr=reply.stderr.replace(b"\r\n", b"\n"))
+    return reply
 
 
 def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResult:
@@ -240,7 +243,7 @@ def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResul
 
 
 def _text(output: bytes, *, strip: bool) -> str:
-    text = output.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    text = output.decode("utf-8", errors="replace")
     return text.rstrip("\r\n") if strip else text
 
 

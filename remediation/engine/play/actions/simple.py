@@ -39,6 +39,9 @@ def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
         except UndefinedVariable as error:  # showing an undefined variable is not an error
             known = given.var in scope and given.var.isidentifier()
             value = _shown(scope.raw(str(given.var)), scope) if known else _undefined(error)
+            said = _undefined(error).removeprefix("<< ").removesuffix(" >>")
+            warned = {} if known else {"warnings": [f"Encountered 1 template error.\n{said}"]}
+            return ActionResult(values={str(given.var): value, **warned})
         return ActionResult(values={str(given.var): value})
     return ActionResult(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
 

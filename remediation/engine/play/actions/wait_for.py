@@ -11,7 +11,7 @@ from remediation.engine.play.context.open_hosts import Opened
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
-from remediation.model.errors import HostError, UsageError
+from remediation.model.errors import HostError, ParameterError, UsageError
 from remediation.model.outcome import Outcome
 from remediation.modules.paths import exists
 from remediation.modules.result import ActionResult
@@ -22,6 +22,8 @@ _AT_LEAST = 0.1
 """Seconds for a connection to a port of this machine if `connect_timeout` is 0."""
 _MOST = 1024**2
 """Bytes from a port in which `search_regex` is looked for."""
+_NO_PORT = "Task failed: Module failed: int() argument must be a string, a bytes-like object or a real number, not 'NoneType'"
+"""Ansible's message for ``state: drained`` without ``port``."""
 GONE = frozenset({"stopped", "absent", "drained"})
 
 
@@ -38,6 +40,8 @@ def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:
 
 
 def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
+    if given.state == "drained" and given.port is None and given.path is None:
+        raise ParameterError("wait_for: state drained requires a port", _NO_PORT, next_step="add port", place=site.place)
     opened = site.opened()
     clock, ports = opened.access.clock, site.play.stage.ports
     pattern = _pattern(given, site)
@@ -45,6 +49,8 @@ def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
     own = site.timeout()
     until = begun + min(given.timeout, own if own is not None else given.timeout)
     clock.sleep(given.delay, ports.wait)
+    if given.port is None and given.path is None:  # the delay comes in addition, as in Ansible
+        until += given.delay
     while True:
         if (given.port is not None or given.path is not None) and _condition_holds(given, pattern, opened) is (
             given.state not in GONE

@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "tool $TOOL_MODE $1"
