@@ -19,8 +19,10 @@ from remediation.templating.yaml.loader import Decrypt, meant, problem, read_con
 from remediation.templating.yaml.located import Table, Text
 
 SUFFIXES = (".yml", ".yaml", ".json")
-IGNORED = ("~", ".orig", ".bak", ".ini", ".cfg", ".retry", ".pyc", ".pyo", ".swp", ".md", ".txt")
-"""File name endings that Ansible ignores in a folder."""
+_NO_SOURCES = ("~", ".orig", ".bak", ".cfg", ".retry", ".pyc", ".pyo", ".swp", ".md", ".txt", ".rst", ".rpm")
+"""File name endings that Ansible ignores in a folder of inventories."""
+IGNORED = (*_NO_SOURCES, ".ini")
+"""File name endings that are ignored in ``group_vars`` and ``host_vars``."""
 
 
 def read_files(folder: Path, problems: list[Problem], decrypt: Decrypt | None = None) -> Files:
@@ -348,13 +350,13 @@ def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     Links back to a parent folder are not followed.
     """
     for path in folder_entries(folder):
-        if path.name.startswith(".") or path.name.endswith(IGNORED) or path.name in APART:
+        if path.name.startswith(".") or path.name.endswith(_NO_SOURCES) or path.name in APART:
             continue
         if path.is_dir():
             known = path.resolve()
             if known not in above:
                 yield from _files_in(path, (*above, known))
-        elif path.suffix in {*SUFFIXES, ""}:
+        elif path.suffix in {*SUFFIXES, "", ".ini"} or is_program(path):
             yield path
 
 

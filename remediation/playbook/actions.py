@@ -15,6 +15,8 @@ from remediation.modules.catalogue import is_module, module_class, module_names,
 from remediation.modules.contract import Action, Duration, UnfitError
 
 COLLECTION = "ansible.builtin."
+LEGACY = "ansible.legacy."
+"""Ansible's name for its own modules and those next to a playbook; here it means the former."""
 
 
 class Debug(Action):
@@ -263,7 +265,7 @@ OURS = frozenset({"measure"})
 
 def plain_name(name: str) -> str:
     """Return an action's short name: ``ansible.builtin.debug`` becomes ``debug``, ``ansible.windows.win_shell`` ``win_shell``."""
-    short = name.removeprefix(COLLECTION)
+    short = name.removeprefix(COLLECTION).removeprefix(LEGACY)
     return name if short in OURS else short_name(name) if short not in ACTIONS else short
 
 

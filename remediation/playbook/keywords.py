@@ -208,7 +208,7 @@ PROMPT = frozenset({"confirm", "default", "encrypt", "name", "private", "prompt"
 """Keys of an entry of ``vars_prompt``."""
 
 STATIC = frozenset({
-    "register", "name", "roles", "vars", "vars_prompt", "loop_var", "index_var", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs",
+    "register", "name", "roles", "vars", "vars_prompt", "tasks", "block", "rescue", "always", "handlers", "goal", "rungs",
 })  # fmt: skip
 """Keywords that cannot be templates, or whose elements are checked one by one."""
 

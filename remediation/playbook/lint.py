@@ -183,10 +183,10 @@ def _missing_role(task: Task, playbook: Playbook) -> Iterator[LintWarning]:
     value = given.get("name") or given.get("role")
     if not isinstance(value, str) or has_template(value):
         return
-    role, root = task.settings.role, playbook.path.parent
-    folders = role_folders(root, role.roots if role else (), playbook.roles_path)
+    role, roots = task.settings.role, tuple(dict.fromkeys((playbook.path.parent, *(play.file.parent for play in playbook.plays))))
+    folders = role_folders(roots, role.roots if role else (), playbook.roles_path)
     shipped = runbook(value)
-    if not (shipped in runbooks() if shipped else find_role(value, folders, root)):
+    if not (shipped in runbooks() if shipped else find_role(value, folders)):
         known = f"shipped roles: {', '.join(name.replace('-', '_') for name in runbooks())}"
         hint = known if shipped else f"searched in {', '.join(str(folder) for folder in folders[:-1])}"
         yield LintWarning("missing-role", f"there is no role {str(value)!r}; {hint}", where(value, task.place))

@@ -68,12 +68,13 @@ def load_tasks(
     decrypt: Decrypt | None = None,
     roles_path: tuple[Path, ...] | None = None,
     use: RoleUse | None = None,
+    near: Path | None = None,
 ) -> LoadedTasks:
     """Return the tasks of a file that is included at run time. Their paths begin with `prefix`. Raises `InputError`.
 
-    With `use`, they are those of a role, and `path` is the file that names it.
+    With `use`, they are those of a role, and `path` is the file that names it. `near` is the folder of the play's file.
     """
-    loading = Loading(root, steps, extra or {}, Problems(), decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
+    loading = Loading(root, steps, extra or {}, Problems(), decrypt=decrypt, roles_path=roles_path, runbooks=runbooks, near=near)
     place = Place(str(path), 1, 1)
     reader = TaskReader(loading, path.parent)
     if use is not None:
@@ -137,9 +138,13 @@ class _Plays:
         file = loading.find(raw[key], self.path.parent, at, names=variables)
         if file is None:
             return []
-        with loading.within(file, at) as allowed:
-            handed = handed_down(self.outer, {name: value for name, value in raw.items() if name in {"when", "tags"}})
-            return _Plays(loading, file, handed, variables, index).read(at) if allowed else []
+        before, loading.near = loading.near, file.parent
+        try:
+            with loading.within(file, at) as allowed:
+                handed = handed_down(self.outer, {name: value for name, value in raw.items() if name in {"when", "tags"}})
+                return _Plays(loading, file, handed, variables, index).read(at) if allowed else []
+        finally:
+            loading.near = before
 
     def _play(self, raw: Mapping[Any, Any], index: int) -> Play:
         loading, path = self.loading, self.path

@@ -41,6 +41,12 @@ class Loading:
     used_roles: set[tuple[str, ...]] = field(default_factory=set)
     roles: list[Role] = field(default_factory=list)
     handlers: list[Node] = field(default_factory=list)
+    near: Path | None = None
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders with ``roles/``: that of the imported playbook being read, and that of the playbook itself."""
+        return tuple(dict.fromkeys((self.near or self.root, self.root)))
 
     def new_play(self) -> None:
         """Forget the roles of the play before."""

@@ -11,7 +11,11 @@ from remediation.model.errors import Place
 from remediation.modules.contract import Action
 from remediation.playbook.actions import from_text
 from remediation.playbook.errors import Problems, where
+from remediation.templating.templar import only_template
 from remediation.templating.yaml.located import Table, Text, has_template, plain
+
+WHOLE = "*"
+"""The key of a template that is evaluated to a mapping of parameters (``args: "{{ parameters }}"``)."""
 
 
 def given_parameters(action: type[Action], raw: Any, place: Place | None, problems: Problems) -> Mapping[str, Any]:
@@ -20,6 +24,8 @@ def given_parameters(action: type[Action], raw: Any, place: Place | None, proble
         return Table({}, place)
     if isinstance(raw, Mapping):
         return raw
+    if isinstance(raw, Text) and not action.free and has_template(raw) and only_template(raw):
+        return Table({WHOLE: raw}, where(raw, place))
     if isinstance(raw, (str, int, float)):
         try:
             found = from_text(action, str(raw))

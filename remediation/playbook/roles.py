@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,8 +126,8 @@ def _folder(use: RoleUse, loading: Loading, place: Place | None) -> Path | None:
             loading.problems.add(f"there is no role {use.name!r}; {loading.runbook_names()}", place)
         return file
     around = [role.path for role in (*use.parents, *([use.inside] if use.inside else []))]
-    folders = role_folders(loading.root, around, loading.roles_path)
-    found = find_role(use.name, folders, loading.root)
+    folders = role_folders(loading.roots, around, loading.roles_path)
+    found = find_role(use.name, folders)
     if found is None:
         shown = ", ".join(str(folder) for folder in folders[:-1])
         hint = (
@@ -270,26 +270,26 @@ def _content(folder: Path, part: str, name: str, loading: Loading, place: Place 
     return loading.read(files[0], place) if files else None
 
 
-def role_folders(root: Path, around: Iterable[Path], configured: Iterable[Path] | None = None) -> list[Path]:
-    """Return the folders that are searched for a role. ``around`` are the roles that name it."""
+def role_folders(roots: Sequence[Path], around: Iterable[Path], configured: Iterable[Path] | None = None) -> list[Path]:
+    """Return the folders that are searched for a role. ``roots`` are those of its playbooks, ``around`` the roles that name it."""
     given = os.environ.get("ANSIBLE_ROLES_PATH")
     if given is not None:
         installed = [Path(part).expanduser() for part in given.split(os.pathsep) if part]
     else:
         installed = list(configured) if configured is not None else [Path(part).expanduser() for part in SYSTEM]
-    return list(dict.fromkeys((root / "roles", *installed, *(role.parent for role in around), root)))
+    return list(dict.fromkeys((*(root / "roles" for root in roots), *installed, *(role.parent for role in around), *roots)))
 
 
-def find_role(name: str, folders: Iterable[Path], root: Path) -> Path | None:
+def find_role(name: str, folders: Iterable[Path]) -> Path | None:
     """Return the folder of a role: by a path, or by its name in `folders`."""
     try:
         given = Path(name).expanduser()
         for folder in folders:
             if (folder / given).is_dir():
                 return folder / given
-        return root / given if (root / given).is_dir() else None
     except (OSError, ValueError, RuntimeError):
-        return None
+        pass  # no name of a folder
+    return None
 
 
 def runbook(name: str) -> str:

@@ -16,7 +16,7 @@ from remediation.playbook.errors import meant, where
 from remediation.playbook.keywords import as_switch
 from remediation.playbook.load_context import Loading, handed_down, key_place, shown_value, texts_of, value_place
 from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
-from remediation.playbook.parameters import check_parameters, given_parameters
+from remediation.playbook.parameters import WHOLE, check_parameters, given_parameters
 from remediation.playbook.roles import RoleUse, read_role
 from remediation.templating.templar import flaw
 from remediation.templating.yaml.located import Rows, Table, Text, has_template, texts_in
@@ -291,7 +291,11 @@ class TaskReader:
                 return values
             if isinstance(raw.get("args"), Mapping):
                 values = _merged(raw["args"], values)
+            elif has_template(raw.get("args")):
+                values = _merged(Table({WHOLE: raw["args"]}, place), values)
             values = _merged(defaults, values) if defaults else values
+            if WHOLE in values:
+                return values  # checked when the task runs
             expected = raw.get("failed_when") is not None or settings.rescued or settings.ignore_errors not in {None, False}
             if not expected or action in STRICT:  # else the task fails, as in Ansible
                 check_parameters(model, action, values, place, self._problems)
@@ -322,8 +326,8 @@ class TaskReader:
         return Loop(
             kinds[0],
             raw[kinds[0]],
-            variable=str(control.get("loop_var") or "item"),
-            index=str(control.get("index_var") or ""),
+            variable=control.get("loop_var") or "item",
+            index=control.get("index_var") or "",
             label=control.get("label"),
             pause=control.get("pause"),
             extended=keywords.as_switch(control.get("extended") or False),

@@ -67,7 +67,8 @@ def _task(names: UsedNames, task: Task) -> None:
     names.open_ended = names.open_ended or task.action in {"include_vars", "include_tasks"}
     if task.loop is not None:
         names.given |= {task.loop.variable, task.loop.index, "ansible_loop"}
-        _use(names, [task.loop.over, task.loop.label, task.loop.pause])
+        names.open_ended = names.open_ended or has_template(task.loop.variable) or has_template(task.loop.index)
+        _use(names, [task.loop.over, task.loop.label, task.loop.pause, task.loop.variable, task.loop.index])
     for value in (task.arguments, task.name, task.retries, task.delay, task.risk):
         _use(names, value)
     for condition in (task.until, task.failed_when, task.changed_when):

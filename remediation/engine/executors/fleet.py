@@ -33,7 +33,7 @@ class KnownFleet:
         self._tables.update(message.tables)
         self._hosts.update(message.hosts)
 
-    def select(self, pattern: str, limit: str | None = None) -> tuple[str, ...]:
+    def select(self, pattern: str | Sequence[str], limit: str | None = None) -> tuple[str, ...]:
         """Return the hosts that a pattern selects; only the controller knows the limit."""
         return match_hosts(split_pattern(pattern), self._names, self._groups, IMPLICIT).hosts
 

@@ -121,8 +121,10 @@ class HostRunner:
                 yield from self._guarded(block, included)
             else:
                 yield from self.nodes(block.block, included)
-        except TaskFailed:
+        except TaskFailed as failure:
             before = self.host.cleared
+            if self.counting.rescued:
+                self._keep(failure)
             yield from self.nodes(block.always, included)
             if self.host.cleared == before:
                 raise
@@ -134,10 +136,14 @@ class HostRunner:
             with self.counting.rescuable():
                 yield from self.nodes(block.block, included)
         except TaskFailed as failure:
-            if failure.own:
-                self.host.facts["ansible_failed_task"] = {"name": failure.name, "action": failure.task.action}
-                self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
+            self._keep(failure)
             yield from self.nodes(block.rescue, included)
+
+    def _keep(self, failure: TaskFailed) -> None:
+        """Set the variables that describe a failure, for the ``rescue`` that follows and the ``always`` before it."""
+        if failure.own:
+            self.host.facts["ansible_failed_task"] = {"name": failure.name, "action": failure.task.action}
+            self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
 
     def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
         """Run one task unless tags or ``--start-at-task`` exclude it; `chosen` marks a notified handler."""
@@ -327,5 +333,8 @@ class MetaActions:
         if word == "clear_facts":
             self._host.gathered.clear()
         if word == "clear_host_errors":
+            play.gone.update(
+                set(play.hosts) - set(play.remaining_hosts())
+            )  # they take part again from the next play on, as in Ansible
             for name in play.hosts:
                 play.stage.host(name).clear()

@@ -11,7 +11,7 @@ from remediation.engine.play.context.host_state import TaskResult
 from remediation.engine.play.context.results import jsonable, refused_result, registered
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import Layer
-from remediation.engine.play.loops import items_of, names_of
+from remediation.engine.play.loops import items_of, named, names_of
 from remediation.engine.play.task_runner import UNMET, false_condition
 from remediation.model.errors import InputError, RemediationError, UsageError
 from remediation.model.event_data import TaskResultData, TaskStartData
@@ -48,7 +48,7 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
             if false_condition(inner, inner.scope()) is None:
                 files.append(_file(inner))
             elif site.task.loop is not None and not told:
-                _emit_skipped(inner, site.task.loop.variable)
+                _emit_skipped(inner, str(inner.loop["ansible_loop_var"]))
         ending = TaskResult(
             Outcome.OK if files else Outcome.SKIPPED, {**_included(site), "changed": False, "failed": False, "skipped": not files}
         )
@@ -112,7 +112,7 @@ def _items(site: TaskContext) -> list[TaskContext]:
     if loop is None:
         return [dataclasses.replace(site, path=f"{site.path}/0")]
     try:
-        items = items_of(loop, site.scope())
+        loop, items = named(loop, site.scope()), items_of(loop, site.scope())
     except RemediationError:
         if false_condition(site, site.scope()) is not None:
             return []
@@ -148,7 +148,7 @@ def _file(site: TaskContext) -> IncludedFile:
             place=site.place,
         )
     try:
-        loaded = site.play.stage.tasks_of(path, site.task.inner or site.task.outer, f"{site.path}.")
+        loaded = site.play.stage.tasks_of(path, site.task.inner or site.task.outer, f"{site.path}.", site.play.play.file.parent)
     except InputError as error:
         raise UsageError(str(error), next_step=f"correct {path.name}") from None
     return IncludedFile(loaded.nodes, names, loaded.handlers, loaded.roles, loaded.roles)
@@ -162,7 +162,9 @@ def _role(given: IncludeRole, site: TaskContext, names: Layer) -> IncludedFile:
         name, role_parts(given.model_dump(exclude={"apply"})), {}, {}, parents, inside, validate=given.rolespec_validate
     )
     try:
-        loaded = site.play.stage.tasks_of(site.task.folder / "-", site.task.inner or site.task.outer, f"{site.path}.", use)
+        loaded = site.play.stage.tasks_of(
+            site.task.folder / "-", site.task.inner or site.task.outer, f"{site.path}.", site.play.play.file.parent, use
+        )
     except InputError as error:
         raise UsageError(str(error), next_step="correct the name of the role, or its files") from None
     own = (loaded.role,) if loaded.role else ()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from remediation.model.errors import RemediationError, UsageError
+from remediation.playbook.keywords import is_variable
 from remediation.playbook.model import Loop
 from remediation.templating.lookups.single import LOOKUPS, query
 from remediation.templating.templar import Scope
-from remediation.templating.yaml.located import place_of
+from remediation.templating.yaml.located import has_template, place_of
 
 
 def items_of(loop: Loop, scope: Scope) -> list[Any]:
@@ -27,6 +29,17 @@ def items_of(loop: Loop, scope: Scope) -> list[Any]:
         error.place = error.place or place_of(loop.over) or loop.place
         raise
     return found
+
+
+def named(loop: Loop, scope: Scope) -> Loop:
+    """Return the loop with the names of its variables, which may be templates. Raises `RemediationError`."""
+    if not has_template(loop.variable) and not has_template(loop.index):
+        return loop
+    variable, index = (str(scope.render(name)) for name in (loop.variable, loop.index))
+    for name in (variable, *([index] if index else [])):
+        if not is_variable(name):
+            raise UsageError(f"loop_control: expected the name of a variable, got {name!r}", place=loop.place)
+    return replace(loop, variable=variable, index=index)
 
 
 def names_of(loop: Loop, number: int, items: Sequence[Any]) -> dict[str, Any]:

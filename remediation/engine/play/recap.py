@@ -58,7 +58,7 @@ class RecapCounter:
             if counted:
                 recap.ok += 1
                 recap.ignored += 1
-                recap.changed += ending.changed
+                recap.changed += ending.changed and ending.outcome is not Outcome.UNREACHABLE
             return
         if ending.outcome is Outcome.UNREACHABLE:
             recap.unreachable += counted

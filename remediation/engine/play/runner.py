@@ -50,9 +50,9 @@ def hosts_of(play: Play, request: RunRequest, inventory: InventoryView | None = 
     return tuple((inventory or request.inventory).select(_pattern(play, request), request.limit))
 
 
-def _pattern(play: Play, request: RunRequest) -> str:
+def _pattern(play: Play, request: RunRequest) -> str | list[str]:
     value = Scope((request.extra, play.vars)).render(play.hosts)
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return [str(part) for part in value] if isinstance(value, list) else str(value)
 
 
 def ordered(hosts: tuple[str, ...], play: Play, request: RunRequest) -> tuple[str, ...]:
@@ -139,7 +139,10 @@ class PlaybookRunner:
         hosts = chosen[play.index]
         title = title_of(play, self.request.extra)
         if not hosts:
-            wanted = f"{_pattern(play, self.request)!r}{' and --limit' if self.request.limit else ''}"
+            pattern = _pattern(play, self.request)
+            wanted = (
+                f"{pattern if isinstance(pattern, str) else ','.join(pattern)!r}{' and --limit' if self.request.limit else ''}"
+            )
             text = f"play {title!r}: no host of {', '.join(self.request.sources)} matches {wanted}"
             self.stage.emit("note", play=title, **NoteData(text=text, level="info"))
             return

@@ -14,7 +14,7 @@ from remediation.engine.play.context.results import CENSORED, NO_TRACEBACK, json
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
 from remediation.engine.play.control_flow import Interrupted
-from remediation.engine.play.loops import items_of, names_of
+from remediation.engine.play.loops import items_of, named, names_of
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.event_data import TaskStartData
@@ -44,8 +44,7 @@ def run_task(site: TaskContext, act: Act, notify: Notify) -> TaskResult:
     if site.host.recorded(site.path) is None:
         site.emit("task_start", **TaskStartData(path=site.path))
     with _throttled(site):
-        ending = run_item(site, act) if site.task.loop is None else run_loop(site, site.task.loop, act)
-    ending = _ignoring(site, ending)
+        ending = _ignoring(site, run_item(site, act)) if site.task.loop is None else run_loop(site, site.task.loop, act)
     _keep(site, ending)
     notify(_called(site, ending) if site.task.loop is None else ending.notify, site)
     emit_task_end(site, ending)
@@ -63,14 +62,14 @@ def _throttled(site: TaskContext) -> Any:
 def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
     """Run the task for each item of its loop."""
     try:
-        items = items_of(loop, site.scope())
+        loop, items = named(loop, site.scope()), items_of(loop, site.scope())
     except RemediationError as error:
         broken = error
 
         def refuse(site: TaskContext, scope: Scope) -> ActionResult:
             raise broken
 
-        return run_item(site, refuse)  # a false condition takes precedence over an invalid loop
+        return _ignoring(site, run_item(site, refuse))  # a false condition takes precedence over an invalid loop
     if not items:
         return TaskResult(
             Outcome.SKIPPED,
@@ -87,11 +86,11 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
             endings.append(ending)
             if inner.cut_short(ending):
                 raise Interrupted
-            if ending.outcome is Outcome.UNREACHABLE or _ends_loop(inner, ending):
+            if _ends_loop(inner, ending):
                 break
             pause(inner, loop.pause, last=number == len(items) - 1)
     except RemediationError as error:  # an invalid pause or break_when
-        failed = _ending(site, _refused(error))
+        failed = _ignoring(site, _ending(site, _refused(error)))
         return dataclasses.replace(failed, result={**failed.result, "results": [dict(each.result) for each in endings]})
     return together(endings)
 
@@ -124,7 +123,7 @@ def pause(site: TaskContext, seconds: Any, *, last: bool) -> None:
 
 
 def together(endings: Sequence[TaskResult]) -> TaskResult:
-    """Return the result of a looped task from the results of its items."""
+    """Return the result of a looped task from the results of its items; its failure is ignored if that of each item is."""
     results = [dict(ending.result) for ending in endings]
     bad = [ending for ending in endings if ending.outcome.bad]
     skipped = all(ending.outcome is Outcome.SKIPPED for ending in endings)
@@ -148,7 +147,8 @@ def together(endings: Sequence[TaskResult]) -> TaskResult:
     changed = any(ending.changed for ending in endings) and not bad
     notify = tuple(dict.fromkeys(name for ending in endings for name in ending.notify)) if changed else ()
     reason = bad[0].reason if bad else ""
-    return TaskResult(outcome, result, reason, bad[0].next_step if bad else "", notify=notify)
+    ignored = bool(bad) and all(ending.ignored for ending in bad)
+    return TaskResult(outcome, result, reason, bad[0].next_step if bad else "", ignored, notify=notify)
 
 
 def run_item(site: TaskContext, act: Act) -> TaskResult:
@@ -183,8 +183,7 @@ def run_item(site: TaskContext, act: Act) -> TaskResult:
 
 def _recorded(site: TaskContext) -> TaskResult | None:
     """Return the result that an earlier process of the run recorded, None if the task has to run."""
-    loop = site.task.loop
-    item = site.loop.get(loop.variable) if loop is not None else None
+    item = site.loop.get(site.loop.get("ansible_loop_var", "")) if site.task.loop is not None else None
     known = site.host.recorded(site.path, site.masked(item))
     return remembered(site, known) if known is not None else None
 
@@ -286,10 +285,10 @@ def _with_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
     own: dict[str, Any] | None = {task.register: ending.result} if task.register else None
     asked = "changed_when_result"
     try:
-        if task.changed_when is not None:
+        if task.changed_when not in (None, []):
             ending = _with_changed(site, ending, changed=site.scope(own).condition(task.changed_when, site.place))
         asked = "failed_when_result"
-        if task.failed_when is not None:
+        if task.failed_when not in (None, []):
             own = {task.register: ending.result} if task.register else None
             ending = _with_failed(ending, failed=site.scope(own).condition(task.failed_when, site.place))
     except RemediationError as error:

@@ -1,4 +1,7 @@
-"""Filters that treat lists as sets, in the order of the first list; items need not be hashable."""
+"""Filters that treat lists as sets: integers in the order of a set, as in Ansible, other items in that of the first list.
+
+Items need not be hashable. The order of a set of texts differs in each process; that of integers does not.
+"""
 
 from __future__ import annotations
 
@@ -23,25 +26,38 @@ def unique(value: Iterable[Any], case_sensitive: bool | None = None, attribute: 
 
 def intersect(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
     """Return the items that are in both lists."""
-    others = list(other)
-    return unique(item for item in value if item in others)
+    first, second = list(value), list(other)
+    if _are_integers(first, second):
+        return list(set(first) & set(second))
+    return unique(item for item in first if item in second)
 
 
 def difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
     """Return the items that are not in the other list."""
-    others = list(other)
-    return unique(item for item in value if item not in others)
+    first, second = list(value), list(other)
+    if _are_integers(first, second):
+        return list(set(first) - set(second))
+    return unique(item for item in first if item not in second)
 
 
 def symmetric_difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
     """Return the items that are in exactly one of the lists."""
     first, second = list(value), list(other)
+    if _are_integers(first, second):
+        return list(set(first) ^ set(second))
     return unique([*difference(first, second), *difference(second, first)])
 
 
 def union(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
     """Return the items of both lists."""
-    return unique([*value, *other])
+    first, second = list(value), list(other)
+    if _are_integers(first, second):
+        return list(set(first) | set(second))
+    return unique([*first, *second])
+
+
+def _are_integers(*lists: list[Any]) -> bool:
+    return all(type(item) is int for each in lists for item in each)
 
 
 def rekey(value: Any, key: str, duplicates: str = "error") -> dict[Any, Any]:

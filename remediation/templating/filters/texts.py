@@ -23,22 +23,23 @@ STYLES: Mapping[str, tuple[str, str, str]] = {
 }
 """For each style: the text before a comment, on each of its lines, and after it."""
 
+_AROUND = ("beginning", "decoration", "end")
+
 
 def comment(value: object, style: str = "plain", **own: Any) -> str:
     """Return a text as a comment, with an empty comment line before and after."""
     if style not in STYLES:
         raise TemplateError(f"comment: the style is one of {', '.join(STYLES)}, not {style!r}")
-    beginning, mark, end = STYLES[style]
-    mark = str(own.get("decoration", mark))
-    prefix, postfix = str(own.get("prefix", mark)), str(own.get("postfix", mark))
-    lines = [str(own.get("beginning", beginning)), *([prefix] * int(own.get("prefix_count", 1)) if prefix else [])]
-    lines += [f"{mark}{line}" for line in str(value).split("\n")]
-    lines += [*[postfix] * int(own.get("postfix_count", 1)), str(own.get("end", end))]
-    if not lines[0]:
-        del lines[0]
-    if not lines[-1]:
-        del lines[-1]
-    return "\n".join(line.rstrip() for line in lines)
+    beginning, mark, end = (str(own.get(name, usual)) for name, usual in zip(_AROUND, STYLES[style], strict=True))
+    newline = str(own.get("newline", "\n"))
+    prefix, postfix = (str(own.get(name, mark.rstrip())) for name in ("prefix", "postfix"))
+    *lines, last = [f"{mark}{line}" for line in str(value).split(newline)]
+    before = [
+        *([beginning] if beginning else []),
+        *(["" if prefix == newline else prefix] * int(own.get("prefix_count", 1)) if prefix else []),
+    ]
+    after = [*[postfix] * int(own.get("postfix_count", 1)), *([end] if end else [])]
+    return newline.join([*before, *(mark.rstrip() if line == mark else line for line in lines), last, *after])
 
 
 def path_join(value: Any) -> str:

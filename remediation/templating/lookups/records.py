@@ -101,7 +101,7 @@ def inventory_hostnames(terms: Sequence[Any], names: LookupContext, options: Map
     if select is None:
         raise TemplateError("lookup('inventory_hostnames') needs an inventory")
     parts = [str(part) for term in terms for part in (term if isinstance(term, list) else [term])]
-    return list(select(",".join(parts) if len(parts) > 1 else "".join(parts)))
+    return list(select(parts))
 
 
 def password(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:

@@ -14,15 +14,16 @@ from remediation.engine.play.actions.setup import setup
 from remediation.engine.play.actions.simple import add_host, assert_, debug, fail, group_by, measure_action, set_fact
 from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.model.errors import ParameterError
+from remediation.model.errors import ParameterError, UsageError
 from remediation.modules.contract import Action, Module, module_args
 from remediation.modules.refusals import parameter_refusal
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import action_model
+from remediation.playbook.parameters import WHOLE
 from remediation.templating.errors import TemplateError
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
-from remediation.templating.yaml.located import Text, looks_like_template
+from remediation.templating.yaml.located import Text, looks_like_template, place_of
 from remediation.templating.yaml.secret import Secret
 
 DOES: Mapping[str, Callable[[Any, TaskContext, Scope], ActionResult]] = {
@@ -94,11 +95,22 @@ def _refusal(error: Mapping[str, Any]) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
+def _spread(site: TaskContext, scope: Scope) -> Mapping[Any, Any]:
+    """Return the parameters of a task with those of a template for all of them, which rank below. Raises `UsageError`."""
+    written: Mapping[Any, Any] = site.task.arguments
+    if WHOLE not in written:
+        return written
+    value: Any = scope.render(written[WHOLE])
+    if not isinstance(value, Mapping):
+        raise UsageError(f"args: expected a mapping of parameters, got {type(value).__name__}", place=place_of(written[WHOLE]))
+    return {**value, **{key: each for key, each in written.items() if key != WHOLE}}
+
+
 def action_parameters(site: TaskContext, scope: Scope) -> Action:
     """Return the task's parameters, evaluated and validated. Raises `RemediationError`."""
     name = site.task.action
     given: dict[str, Any] = {}
-    for key, value in site.task.arguments.items():
+    for key, value in _spread(site, scope).items():
         found = value if (name, key) in UNEVALUATED else _rendered(value, scope)
         if found is not OMIT:
             given[_named(key, name, scope)] = found

@@ -21,7 +21,7 @@ FORKS = 50
 class InventoryView(Protocol):
     """The inventory interface that plays need (`remediation.inventory.load.Inventory`)."""
 
-    def select(self, pattern: str, limit: str | None = None) -> tuple[str, ...]:
+    def select(self, pattern: str | Sequence[str], limit: str | None = None) -> tuple[str, ...]:
         """Return the hosts that a pattern selects, in its order, restricted by `limit`."""
 
     def layers(self, host: str) -> Sequence[Mapping[str, Any]]:

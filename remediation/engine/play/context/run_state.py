@@ -88,8 +88,8 @@ class RunState:
                 self._steps[task.path] = prompt.confirm(f"Run the task {task.title!r}?")
             return self._steps[task.path]
 
-    def tasks_of(self, path: Path, outer: TaskSettings, prefix: str, use: RoleUse | None = None) -> LoadedTasks:
-        """Return the tasks of an included file or role, read once for all hosts. Raises `InputError`.
+    def tasks_of(self, path: Path, outer: TaskSettings, prefix: str, near: Path, use: RoleUse | None = None) -> LoadedTasks:
+        """Return the tasks of an included file or role, read once for all hosts. `near` is the play's folder. Raises `InputError`.
 
         `outer` is part of the tasks. The cache keeps it and compares its identity, so that other settings never match.
         """
@@ -109,6 +109,7 @@ class RunState:
                 decrypt=request.playbook.decrypt,
                 roles_path=request.playbook.roles_path,
                 use=use,
+                near=near,
             )
             self._files[key] = (outer, loaded)
             return loaded

@@ -23,6 +23,7 @@ from remediation.model.event import Event
 from remediation.model.event_data import NoteData
 from remediation.model.secrets.masking import secrets_in
 from remediation.playbook.model import Task, TaskSettings
+from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import has_template, place_of
 from remediation.templating.yaml.secret import Secret
@@ -66,6 +67,8 @@ class TaskContext:
         if value is None or isinstance(value, bool):
             return default if value is None else value
         result = self.scope().render(value)
+        if result is OMIT:
+            return default
         text = str(result).strip().lower()
         if text in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
             return text in {"true", "yes", "on", "1"}
@@ -76,6 +79,8 @@ class TaskContext:
         if value is None:
             return default
         result = (scope or self.scope()).render(value) if has_template(value) else value
+        if result is OMIT:
+            return default
         try:
             number = float(result)
         except (TypeError, ValueError, OverflowError):

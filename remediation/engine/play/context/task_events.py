@@ -55,7 +55,7 @@ def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
 
 
 def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:
-    """Emit a result, unless an earlier process of this run emitted it."""
+    """Emit a result, unless an earlier process of this run emitted it. An item whose host is unreachable failed, as in Ansible."""
     if ending.outcome is Outcome.WOULD_CHANGE and site.play.stage.request.policy.check:
         site.host.pending = True
     if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
@@ -67,7 +67,7 @@ def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, lo
     changes: Sequence[Change] = ending.told.changes if ending.told else ()
     data = TaskResultData(
         path=site.path,
-        outcome=str(ending.outcome),
+        outcome=str(Outcome.FAILED if looped and ending.outcome is Outcome.UNREACHABLE else ending.outcome),
         ignored=ending.ignored,
         msg=CENSORED if censored else jsonable(message),
         reason=CENSORED if censored and ending.reason else jsonable(ending.reason),

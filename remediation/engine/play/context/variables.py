@@ -78,7 +78,7 @@ class HostVars(Mapping[str, Any]):
         *layers, magic = self._stage.host_layers(name)
         return Scope([*layers, _without_address(magic)])
 
-    def select(self, pattern: str) -> tuple[str, ...]:
+    def select(self, pattern: str | Sequence[str]) -> tuple[str, ...]:
         """Return the hosts that a pattern selects (``inventory_hostnames``)."""
         return self._stage.inventory.select(pattern)
 

@@ -11,6 +11,7 @@ from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome
 from remediation.playbook.errors import where
 from remediation.playbook.model import Play
+from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 
 
@@ -28,7 +29,10 @@ def waves(play: Play, hosts: Sequence[str], scope: Scope) -> Iterator[tuple[str,
 
 
 def _size(item: Any, hosts: int, play: Play, scope: Scope) -> int:
-    text = str(scope.render(item)).strip()
+    value = scope.render(item)
+    if value is OMIT:
+        return hosts
+    text = str(value).strip()
     try:
         if text.endswith("%"):
             return int(hosts * float(text[:-1]) / 100) or 1
