@@ -212,7 +212,7 @@ def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], rule
 
 def _is_firm(condition: str, facts: Facts) -> bool:
     """Whether a condition rests on more than reports; a placement known only from reports does not count."""
-    hearsay = (*_HEARSAY, "place.") if facts.holds("place.told") else _HEARSAY
+    hearsay = (*_HEARSAY, "place.") if facts.holds("place.reported") else _HEARSAY
     return any(fact.holds and not fact.name.startswith(hearsay) for fact in facts_of(condition, facts))
 
 

@@ -37,6 +37,8 @@ SITUATIONS = [
     ("linux", NVIDIA, "", "ollama_ps", FREE, "Make room on the card"),
     ("windows", NVIDIA, "", "ollama_ps", FREE, "Task Manager"),
     ("linux", "NVIDIA Jetson Orin Nano", "", "", "", "JETSON_JETPACK=6"),
+    ("unknown", "Apple M2 16 GB", "", "server_log", DIED, "launchctl setenv"),
+    ("unknown", "Apple M2 16 GB", "it does not use the GPU", "", "", "iogpu.wired_limit_mb"),
     ("docker-linux", "Apple M2", "docker on macOS", "", "", "native application"),
     ("docker-linux", NVIDIA, "the pod in our k3s cluster uses the CPU", "", "", "runtimeClassName: nvidia"),
     ("docker-windows", AMD, "", "", "", "outside Docker"),

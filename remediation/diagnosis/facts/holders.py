@@ -27,6 +27,10 @@ _GROWN = re.compile(
 )
 _LARGE_NAMED = re.compile(r"(?<!\S)[\w./-]{2,60}:[\w.-]{0,40}[-_:](?:fp16|bf16|f16|q8_0|q6_k|q5_k\w{0,4})\b", re.IGNORECASE)
 _LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
+_SEVERAL = re.compile(
+    r"\b(?:two|three|four|five|six|eight|both|dual|several|multiple|[2-8]) ?(?:x |\u00d7 )?(?:\w+ ){0,3}(?:gpus|(?:graphics )?cards)\b|\bsecond (?:gpu|card)\b"
+)
+"""Several cards in words."""
 
 
 def _row(process: Process) -> str:
@@ -69,7 +73,11 @@ def programs(sheet: Sheet) -> None:
         sheet.say("vram.programs_much", much or None, text, at)
     _taken_at_start(sheet)
     totals = [device.total or 0 for device in reading.gpu_devices]
-    sheet.say("card.several", (len(totals) > 1 or reading.gpu.count > 1) or None)
+    listed = max((len(smi.total) for smi in reading.smi), default=0)
+    sheet.say(
+        "card.several",
+        (len(totals) > 1 or listed > 1 or reading.gpu.count > 1 or _SEVERAL.search(reading.prose) is not None) or None,
+    )
     sheet.say("card.second_small", (len(totals) > 1 and min(totals) < max(totals) / 2) or None, "a small second card")
     large = next((row.at for row in reading.ps if _LARGE_QUANTISATION.search(row.name)), None)
     if large is None and (told := _LARGE_NAMED.search(reading.raw)) is not None:

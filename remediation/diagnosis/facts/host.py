@@ -66,6 +66,8 @@ _BEFORE_VEGA = re.compile(
     r"\b(?:RX ?[45][5-9]0X?(?: ?XT| ?XTX)?|R[579][ -](?:M?\d{3}X?|Fury|Nano)|Radeon (?:HD ?\w{0,5}|R[579](?:[ -]\w{0,5})?)|HD ?[5-8]\d{3}|Fury(?: X)?|(?:Radeon )?Pro (?:WX ?)?[4-7][1-6]\d0|FirePro \w{1,6}|Polaris(?: ?1\d)?)\b(?! ?0)|\bgfx(?:6|7|80)\d{1,2}\b",
     re.IGNORECASE,
 )
+_SERVED_ON_WINDOWS = re.compile(r"\b(?:rx ?)?(?:7900(?: ?xtx?| ?gre)?|7800 ?xt|7700 ?xt|7600(?: ?xt)?|6950 ?xt|6900 ?xtx?|6800(?: ?xt)?|90[67]0(?: ?xt)?)\b|\bw(?:7900|7800|7700|7600|7500|6900x?|6800x?)\b", re.IGNORECASE)
+"""AMD cards in the list of ollama docs/gpu for Windows; Linux serves them too."""
 _FLAGS = re.compile(r"^\s{0,8}flags\s{0,20}:[^\n]{20,4000}", re.IGNORECASE | re.MULTILINE)
 # older than Sandy Bridge and Bulldozer, and small models without AVX
 _OLD_PROCESSOR = re.compile(
@@ -84,6 +86,8 @@ _KERNEL_MODULE = re.compile(
     re.IGNORECASE,
 )
 _DRIVER_NUMBER = re.compile(r"(?<![\d.])([345]\d\d\.\d{2,3})(?![\d])")
+_LISTED_CARD = re.compile(r"^\s{0,8}GPU (\d{1,2}): ", re.MULTILINE)
+"""A card in the output of `nvidia-smi -L`."""
 _TOOLKIT = re.compile(
     r"(?:toolkit|libnvidia-container\w*|nvidia-docker2?)[^\n]{0,30}\b(?:1\.\d{1,2}\.\d{1,2}|2\.\d{1,2}\.\d)", re.IGNORECASE
 )
@@ -197,6 +201,8 @@ def _card(sheet: Sheet) -> None:
     before = _BEFORE_VEGA.search("\n".join([reading.evidence.gpu or "", *(f"gfx{one}" for one in types), reading.prose])) if gpu.amd else None
     sheet.say("card.amd_before_vega", (before is not None) or None, f"{before[0] if before else ''} is older than the cards that ROCm serves", Quote("gpu", before[0]) if before else None)
     sheet.say("card.amd_integrated", (gpu.amd and bool(_APU.search(reading.prose))) or None, "an integrated AMD GPU", at)
+    served = _SERVED_ON_WINDOWS.search("\n".join([reading.evidence.gpu or "", reading.prose])) if gpu.amd else None
+    sheet.say("card.amd_listed", (served is not None) or None, f"{served[0] if served else ''} is a card that ROCm serves", Quote("gpu", served[0]) if served else None)
     works = next((smi for smi in reading.smi if smi.works), None)
     sheet.say("driver.works", (works is not None) or None, "nvidia-smi shows the card", works.at if works else None)
     busy = [smi for smi in reading.smi if smi.utilization and max(smi.utilization) >= 50]
@@ -408,7 +414,7 @@ def _visible(sheet: Sheet, setting: DeclaredSetting) -> None:
         sheet.say("visible.nothing", True, f"{setting.name}={setting.value} hides every card", setting.at)
         return
     indexes = [int(part) for part in value.split(",") if is_whole(part.strip())]
-    count = max((max(len(smi.total), len(smi.names)) for smi in reading.smi), default=0) or reading.gpu.count
+    count = max((max(len(smi.total), len(smi.names)) for smi in reading.smi), default=0) or max(reading.gpu.count, len(set(_LISTED_CARD.findall(reading.raw))))
     if indexes and min(indexes) >= count and min(indexes) > 0:
         sheet.say("visible.no_such_card", True, f"{setting.name}={setting.value} names a card that is not there", setting.at)
     if setting.name in _OF_AMD and reading.gpu.nvidia and not reading.gpu.amd:

@@ -14,8 +14,8 @@ place.short: not all of the model is on the GPU
 place.none: nothing of the model is on the GPU
 place.part: part of the model is on the GPU
 place.planned: only the plan of the placement is known
-place.told_whole: only words say that all of the model is on the GPU
-place.told: only words say where the model is
+place.reported_whole: only words say that all of the model is on the GPU
+place.reported: only words say where the model is
 place.past: the model was on the GPU, and none is loaded now
 place.listed_only: only a list of loaded models says where the model is
 place.unallocated: layers were planned for the card, and no buffer lies on it
@@ -183,6 +183,7 @@ card.gfx_outside: an AMD card whose type is not in ROCm's list
 card.gfx_apu: an AMD APU by its type
 override.foreign: HSA_OVERRIDE_GFX_VERSION names another family than the card's type
 card.amd_before_vega: an AMD card older than Vega
+card.amd_listed: an AMD card in the list of those that ROCm serves
 card.amd_integrated: an AMD APU by its name
 card.size_known: how much memory the card has is known
 card.several: several cards

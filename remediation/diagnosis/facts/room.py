@@ -13,6 +13,7 @@ from remediation.diagnosis.facts.base import Sheet
 from remediation.diagnosis.facts.compared import compare
 from remediation.diagnosis.facts.holders import BIG
 from remediation.diagnosis.facts.run import worst_row
+from remediation.diagnosis.memory.parameters import billions_named, usual_weights
 from remediation.diagnosis.memory.prediction import need_with
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT, FIT_MARGIN
 from remediation.diagnosis.readers.logs import Load
@@ -37,9 +38,11 @@ _LEAST_BY_LAYERS = ((49, 7 * GIB), (41, 5 * GIB), (33, 2 * GIB))
 """Least size of a model by its number of layers, at the usual quantisation (phi3 3.8B, gemma2 9B, gemma3 12B)."""
 _SMALL_CARD = 3 * GIB  # with less free memory on an unknown card, other programs may equally hold the rest
 _WDDM = frozenset({"windows", "wsl", "docker-windows"})
-_BILLIONS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d)?)\s?b(?![a-z0-9])", re.IGNORECASE)
-_EXPERTS = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,3})b", re.IGNORECASE)
-_FILE_TOLD = re.compile(r"(?<![\w./-])([\w./-]{1,80}:[\w.-]{1,60}) \((\d{1,4}(?:\.\d)?) ?(GB|MB)\)")
+_OF_APPLE = 0.75
+"""The largest share of a Mac's memory that macOS gives the GPU by default."""
+_FILE_TOLD = re.compile(
+    r"(?:(?<![\w./-])(?=[\w./-]{1,80}:)|(?<=run )|(?<=pull )|(?<=model ))([\w./-]{1,80}(?::[\w.-]{1,60})?) \((\d{1,4}(?:\.\d)?) ?(GB|MB)\b"
+)
 _FILE = re.compile(
     r"^(\S{1,80}:\S{1,60})\s{1,20}[0-9a-f]{12}\s{1,20}(\d{1,5}(?:\.\d)?) (GB|MB)\s{1,20}(?:\d{1,3} [a-z]|About|Less)",
     re.MULTILINE,
@@ -388,26 +391,14 @@ def _wants_all(load: Load) -> bool:
     return load.requested in {None, -1} or (load.layers is not None and (load.requested or 0) >= load.layers)
 
 
-def _usual_weights(name: str) -> int | None:
-    """Return the approximate size of the weights by the parameters in the model's name, None if it has none."""
-    experts = _EXPERTS.search(name)
-    billions = max((float(match) for match in _BILLIONS.findall(name)), default=None)
-    billions = int(experts[1]) * int(experts[2]) * 0.85 if experts else billions  # they share their attention
-    low = name.lower()
-    bits = 16 if re.search(r"fp?16|bf16", low) else 8.5 if "q8" in low else 6.6 if "q6" in low else 5.0
-    return None if billions is None else int(billions * 1e9 * bits / 8)
-
-
 def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     """Compare the listed size, or the parameters in the model's name, with the card, without figures of a load."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
-    total, row = reading.card_total, worst_row(reading) or next((one for one in reading.ps if one.size), None)
+    total, row = _usable(sheet), worst_row(reading) or next((one for one in reading.ps if one.size), None)
     small = figures.parallel <= 1 and (figures.context is None or figures.context <= DEFAULT_CONTEXT)
     whole_size = row.size if row is not None and row.size else None
     names = [one.name for one in reading.ps] + [name for log in reading.logs for name in log.models_seen]
-    billions = max((float(match) for match in _BILLIONS.findall(" ".join([*names, reading.prose]))), default=0.0)
-    experts = _EXPERTS.search(" ".join([*names, reading.prose]))
-    billions = max(billions, int(experts[1]) * int(experts[2]) * 0.85) if experts else billions
+    billions = billions_named(" ".join([*names, reading.prose]))
     files = {
         match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB))
         for pattern in (_FILE_TOLD, _FILE)
@@ -443,7 +434,7 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
     if not sheet.holds("place.short"):
         return
     if total and whole_size is not None and whole_size > total and small and row is not None:
-        text, weights = f"it takes {human(whole_size)}, the card has {human(total)}", _usual_weights(row.name)
+        text, weights = f"it takes {human(whole_size)}, the card has {human(total)}", usual_weights(row.name)
         cache = weights is not None and whole_size > 2 * weights + 2 * GIB
         listed = weights is None or weights < total * _ROOMY
         name = "size.mostly_cache" if cache else "size.listed_exceeds" if listed else "size.exceeds_card"
@@ -474,6 +465,13 @@ def _sizes(sheet: Sheet) -> None:  # noqa: C901 - one branch per kind of figure
         _by_layers(sheet, reading.offloaded[1], total)
         if reading.offloaded[0] == reading.offloaded[1] - 1 and load is not None and _wants_all(load):
             sheet.say("size.output_layer", True, "all blocks fit, the output layer does not", at)
+
+
+def _usable(sheet: Sheet) -> int | None:
+    """Return the card's memory that a model may take; of a Mac's memory that is a share."""
+    total = sheet.reading.card_total
+    words = sheet.holds("card.only_apple") and not sheet.reading.gpu_devices
+    return int(total * _OF_APPLE) if total and words else total
 
 
 def _by_layers(sheet: Sheet, layers: int, total: int | None) -> None:

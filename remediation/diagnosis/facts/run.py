@@ -34,8 +34,6 @@ _IDLE, _LONG_LOAD = 240.0, 10.0  # the server unloads a model after five minutes
 _ANSWERED = re.compile(r"\[GIN\] (\d{4}/\d\d/\d\d) - (\d\d:\d\d:\d\d) \|\s{0,20}\d{3} \|\s{0,20}([\d.hmsµnu]{2,24})")
 _PARTS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(h|ms|µs|us|ns|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9}
-
-
 _PACE = re.compile(r"(?<![\d.,-])(\d{1,3}(?:\.\d{1,2})?) ?(?:tokens?|tok|t) ?(?:/|per) ?(?:s\b|sec)", re.IGNORECASE)
 _KEPT = re.compile(r"(?<![A-Za-z_])keep_?alive[\"']?\s{0,4}[=:]\s{0,4}[\"']?(0s?|[1-9]s|[1-5]\ds)(?![\w.])", re.IGNORECASE)
 _SOON = re.compile(r"(?:\d|\d{1,5}ms|[0-9]s|10s?)$")
@@ -133,8 +131,11 @@ def _unallocated(sheet: Sheet) -> Quote | None:
         keys = ("none_compatible", "cpu_runner", *(["system_cpu_only"] if load.started_at is not None else []))
         if (hit := reading.hit(*keys)) is not None and not load.model_gpu:
             return hit.at
-    if row is not None and row.gpu and reading.offloaded is None and load is not None and load.model_cpu and not load.model_gpu:
-        return row.at
+    if row is not None and row.gpu and reading.offloaded is None:
+        if load is not None and load.model_cpu and not load.model_gpu:
+            return row.at
+        unloadable = reading.hit("libraries_unloadable")
+        return unloadable.at if unloadable is not None and reading.hit("system_cpu_only") else None
     return None
 
 
@@ -154,13 +155,13 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
         sheet.say("place.mostly_host", lying < _HALF or None, text, at, of=load)
     if unallocated is not None:
         number = (load.planned or load.command_layers or 0) if load else 0
-        text = f"{plural(number, 'layer')} {verb(number, 'was', 'were')} planned for the card, and the runner loaded all of it into system memory"
+        text = f"{plural(number, 'layer')} {verb(number, 'was', 'were')} planned for the card, and the runner loaded all of it into system memory" if number else "a list names the card, and the runner loaded all of it into system memory"
         sheet.say("place.unallocated", True, text, unallocated, of=load)
         share, at = 0.0, unallocated
     sheet.say("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
     if (said := _in_words(sheet, share)) is not None:
         share, at, text = said
-        sheet.say("place.told", True, text, at)
+        sheet.say("place.reported", True, text, at)
     if share is None and sheet.holds("discovery.empty"):
         share, at, text = 0.0, sheet.known["discovery.empty"].quotes[0], "the server found no GPU"
     if share == 1 and load is not None and load.started_at is None and reading.hit("gpu_oom", "runner_terminated") is not None:
@@ -169,7 +170,7 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
     if share is None:
         return
     short = share < 1
-    sheet.say("place.told", False)
+    sheet.say("place.reported", False)
     if not short and reading.evidence.runners == ():
         text = "the last load put all layers on the GPU; no model is loaded now"
         sheet.say("place.past", True, text, at)
@@ -177,9 +178,7 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
     sheet.say("place.short", short, text, at, of=load)
     sheet.say("place.none", share == 0, text, at, of=load)
     sheet.say("place.part", 0 < share < 1, text, at, of=load)
-    planned = (
-        load is not None and load.offloaded is None and not load.model_gpu and load.started_at is None
-    )
+    planned = load is not None and load.offloaded is None and not load.model_gpu and load.started_at is None
     sheet.say("place.planned", (planned and reading.offloaded is not None) or None, "only the plan is known")
     if (
         row is not None
@@ -208,7 +207,7 @@ def _in_words(sheet: Sheet, share: float | None) -> tuple[float, Quote, str] | N
     elsewhere = ("reported.fits_elsewhere", "reported.more_before", "reported.forced_fits")
     if sheet.holds("reported.all_on_gpu") and not sheet.holds(*elsewhere):
         said = sheet.known["reported.all_on_gpu"]
-        sheet.say("place.told_whole", True, said.said, said.quotes[0])
+        sheet.say("place.reported_whole", True, said.said, said.quotes[0])
         return 1.0, said.quotes[0], said.said
     return None
 

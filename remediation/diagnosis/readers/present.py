@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.readers.logs import Load, LogReading, Request
 from remediation.diagnosis.readers.logs.scan import SEEN, Hit
+from remediation.diagnosis.units import GIB, parse_size
 
 # messages before or during a load, which hold for that load alone
 _OF_A_LOAD = frozenset(
@@ -47,6 +48,7 @@ _HEADER = frozenset(
 )
 # messages that end the server itself; the log of the next process does not repeat them
 _FATAL = frozenset({"gguf_panic", "killed"})
+_AVAILABLE = re.compile(r' available="([\d.]{1,8} [KMG]iB)"')
 _DIGEST = re.compile(r"sha256[-:]([0-9a-f]{12})")
 
 
@@ -157,7 +159,7 @@ class Present:
         of = _class_of(hit.key)
         if of is _OF_A_LOAD:
             owner = self._owner(hit)
-            return (
+            return not _gone_since(hit, shown) and (
                 shown is None or owner is shown or (owner is None and shown.result is None)
             )  # of a load that is not in the text
         if of is _ENDS:
@@ -208,3 +210,10 @@ class Present:
 def _is_begun(load: Load) -> bool:
     """Whether a line says that a load began; stray lines of a runner open one as well."""
     return any((load.requested_at, load.planned_at, load.command_at, load.failed_at))
+
+
+def _gone_since(hit: Hit, load: Load | None) -> bool:
+    """Whether more is free at the load itself than the message about resident models says: they were unloaded in between."""
+    told = _AVAILABLE.search(hit.at.text) if "existing loaded models" in hit.at.text else None
+    left = parse_size(told[1]) if told is not None else None
+    return left is not None and load is not None and bool(load.free) and min(load.free) > left + GIB

@@ -18,6 +18,7 @@ from remediation.diagnosis.readers.present import Present, is_live, model_blob
 from remediation.diagnosis.readers.texts.asks import Ask, Body, DeclaredSetting, read_asks, read_bodies, read_settings
 from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
 from remediation.diagnosis.readers.texts.gpus import GpuText, card_size, read_gpu
+from remediation.diagnosis.readers.texts.languages import in_english
 from remediation.diagnosis.readers.texts.ps import PsRow, read_ps, row_of
 from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.readers.texts.speed import Speed, read_speed
@@ -149,12 +150,19 @@ class Reading:
         return self.words.lower()
 
     @cached_property
+    def translated(self) -> Mapping[str, str]:
+        """What reports in other languages state: an English sentence, and the words that state it."""
+        texts = [piece.text for piece in self.evidence.pieces if piece.kind == "other"]
+        return dict(in_english("\n".join([self.evidence.symptom or "", *texts])))
+
+    @cached_property
     def words(self) -> str:
-        """What people wrote: symptom, card, and the beginning and end of free texts, without log lines."""
+        """What people wrote: symptom, card, and the beginning and end of free texts, without log lines; other languages in English."""
         texts = [piece.text for piece in self.evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL]
         texts = [text if len(text) <= 2 * _WRITTEN else f"{text[:_WRITTEN]}\n{text[-_WRITTEN:]}" for text in texts]
         lines = [line for text in texts for line in text.splitlines() if "msg=" not in line and not line.startswith("$ ")]
-        return "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines])
+        written = "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines])
+        return "\n".join([written, *self.translated]) if self.translated else written
 
     @cached_property
     def raw(self) -> str:
@@ -177,6 +185,8 @@ class Reading:
         """Whether Ollama (or the test program) runs in a container."""
         if self.evidence.platform.startswith("docker") or self.evidence.container or self.docker:
             return True
+        if self.evidence.platform == "windows":
+            return False  # a container of Windows is docker-windows; Docker in the text is that of a client
         # without a log's prefix, so that every carrier gives the same text
         texts = [piece.text for piece in self.evidence.pieces if piece.kind != "server_log" and len(piece.text) < _SMALL]
         return bool(_CONTAINER.search("\n".join([*texts, self.prose])))
