@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.readers.logs import read_again
+from remediation.diagnosis.readers.logs import read_cached
 from remediation.diagnosis.runners import OLLAMA_PROGRAMS
 from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.ollama.client import BEHIND_A_PROXY, same_name
@@ -154,8 +154,8 @@ def collect(host: Reader) -> Evidence:
     ):
         parts.skipped.append(f"model: {model} is not stored on this server, so that the log is about another model")
     if model and show is None and models is not None:
-        pieces = (*pieces, *_gone(model, parts.read("the model's files", lambda: host.ollama.blobs(model))))
-    environment = read_again(log).environment if log else {}
+        pieces = (*pieces, *_missing_layers(model, parts.read("the model's files", lambda: host.ollama.blobs(model))))
+    environment = read_cached(log).environment if log else {}
     lost = container is not None and log is not None and _LOST.search(log) is not None
     engine = parts.read(_ENGINE, host.engine.facts) if lost else None
     return Evidence(
@@ -217,7 +217,7 @@ def _lost(model: str | None, show: ModelShow | None, models: Sequence[ModelEntry
     return (Piece("api", f"GET /api/tags 200: {', '.join(names)}\nPOST /api/show 404: model '{model}' not found", "api"),)
 
 
-def _gone(model: str, blobs: Sequence[Blob] | None) -> tuple[Piece, ...]:
+def _missing_layers(model: str, blobs: Sequence[Blob] | None) -> tuple[Piece, ...]:
     """Return the missing layers that a manifest names: such a model is not listed (recordings, corrupt-config-missing)."""
     gone = [blob.digest.replace(":", "-") for blob in blobs or () if blob.present is None]
     text = "\n".join(f"blobs/{name}: no such file, and the manifest of {model} names it" for name in gone)

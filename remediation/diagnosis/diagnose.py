@@ -13,7 +13,7 @@ from remediation.diagnosis.advice.missing import to_collect
 from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.advice.settings import judge_settings
 from remediation.diagnosis.evidence import Evidence
-from remediation.diagnosis.facts.base import Fact, Facts, Sheet, seen_name
+from remediation.diagnosis.facts.base import Fact, Facts, FactSheet, seen_name
 from remediation.diagnosis.facts.host import derive_host
 from remediation.diagnosis.facts.room import derive_room
 from remediation.diagnosis.facts.run import derive_run
@@ -105,7 +105,7 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     """Return a finding with the title and cure of the cause's likeliest mechanism."""
     best, *others = weighed.mechanisms
     supporting = list(_supporting(best, facts))
-    said = list(dict.fromkeys(fact.said for fact in supporting if fact.said))
+    said = list(dict.fromkeys(fact.text for fact in supporting if fact.text))
     quotes = list(dict.fromkeys(quote for fact in supporting for quote in fact.quotes))
     because = _sentence(best.entry.title, said[0] if said else "")
     cure = cure_of(best.entry, facts, reading)
@@ -239,10 +239,10 @@ def to_json(diagnosis: Diagnosis, *, target: str | None = None) -> dict[str, Any
 
 def derive(reading: Reading) -> Facts:
     """Return the facts of one incident; later derivations use earlier facts."""
-    sheet = Sheet(reading)
+    sheet = FactSheet(reading)
     for hit in reading.hits:
         seen = hit.key.startswith(SEEN)
-        sheet.say(seen_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, SAYS.get(hit.key, ""), hit.at, of=hit)
+        sheet.record(seen_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, SAYS.get(hit.key, ""), hit.at, of=hit)
     for _ in derive_words(sheet):
         pass
     derive_run(sheet)

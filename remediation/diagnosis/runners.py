@@ -62,13 +62,13 @@ def measured(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int | No
     return min(counted, estimated) if any(one.program in _MACHINES for one in holders) else counted
 
 
-def given_back(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int:
+def freed_by_unloading(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int:
     """Return the memory that unloading models frees: as measured, else the server's estimate, limited by the memory in use."""
     counted = measured(use, estimated, lost)
-    return min(estimated, beside_others(use)) if counted is None else counted
+    return min(estimated, used_by_server(use)) if counted is None else counted
 
 
-def beside_others(use: GpuUse) -> int:
+def used_by_server(use: GpuUse) -> int:
     """Return the memory in use on all cards without other programs: unloading models frees at most this much."""
     others = sum(one.vram or 0 for one in use.processes if not serves(one)) if use.reliable else 0
     return max(0, use.used - others)

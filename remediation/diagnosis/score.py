@@ -178,7 +178,7 @@ def _total(one: Speaking, w: Weights) -> float:
 
 def _ruled_out(facts: Facts) -> list[RuledOut]:
     found = ((cause, _first(entry.ruled_out_by, facts)) for cause, entry in knowledge().causes.items())
-    return [RuledOut(cause, fact.said or _title(fact)) for cause, fact in found if fact is not None]
+    return [RuledOut(cause, fact.text or _title(fact)) for cause, fact in found if fact is not None]
 
 
 def _title(fact: Fact) -> str:

@@ -11,14 +11,14 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 class Generation(str, Enum):
-    """How a release decides and logs; ``G2N`` is the newer engine that measures instead of estimating."""
+    """How a release decides and logs, by the first release that does; the newer engine of 0.12.11 measures instead of estimating."""
 
-    G0 = "G0"
-    G1 = "G1"
-    G1B = "G1b"
-    G2 = "G2"
-    G2N = "G2n"
-    G3 = "G3"
+    V0_1 = "0.1"
+    V0_1_33 = "0.1.33"
+    V0_11_5 = "0.11.5"
+    V0_12_11 = "0.12.11"
+    V0_12_11_NEW_ENGINE = "0.12.11, newer engine"
+    V0_30 = "0.30"
 
     def __str__(self) -> str:
         return self.value
@@ -43,11 +43,11 @@ def at_least(version: Version | None, text: str) -> bool | None:
 
 # facts/ollama 0: the first release of each generation, newest first
 _GENERATIONS: tuple[tuple[Version, Generation], ...] = (
-    ((0, 25, 0), Generation.G3),
-    ((0, 12, 11), Generation.G2),
-    ((0, 11, 5), Generation.G1B),
-    ((0, 1, 33), Generation.G1),
-    ((0, 0, 1), Generation.G0),
+    ((0, 25, 0), Generation.V0_30),
+    ((0, 12, 11), Generation.V0_12_11),
+    ((0, 11, 5), Generation.V0_11_5),
+    ((0, 1, 33), Generation.V0_1_33),
+    ((0, 0, 1), Generation.V0_1),
 )
 
 
@@ -55,4 +55,4 @@ def generation(version: Version | None) -> Generation | None:
     """Return the generation of a release; None when the release is not known."""
     if version is None:
         return None
-    return next((name for first, name in _GENERATIONS if version >= first), Generation.G0)
+    return next((name for first, name in _GENERATIONS if version >= first), Generation.V0_1)

@@ -25,11 +25,11 @@ def multipart_body(fields: Any, read: Callable[[str], bytes]) -> tuple[str, byte
         fields: text by name, or a mapping with ``filename``, ``content``, ``mime_type`` and ``multipart_encoding``.
         read: returns the content of a file that has a name alone.
 
-    Raises `ValueError` for fields of another form.
+    Raises `TypeError` or `ValueError` for fields of another form.
     """
     if not isinstance(fields, Mapping):
         msg = f"Mapping is required, cannot be type {type(fields).__name__}"
-        raise ValueError(msg)  # noqa: TRY004 - as for the fields: the caller makes one message of it
+        raise TypeError(msg)
     form = MIMEMultipart("form-data")
     for name, value in sorted(fields.items()):
         form.attach(_part(str(name), revealed(value), read))
@@ -43,7 +43,7 @@ def _part(name: str, value: Any, read: Callable[[str], bytes]) -> Message:
         value = {"content": value, "mime_type": "text/plain"}
     if not isinstance(value, Mapping):
         msg = f"value must be a string, or mapping, cannot be type {type(value).__name__}"
-        raise ValueError(msg)  # noqa: TRY004
+        raise TypeError(msg)
     filename, content = str(value.get("filename") or ""), revealed(value.get("content"))
     if not (filename or content):
         msg = "at least one of filename or content must be provided"

@@ -208,7 +208,7 @@ class Uri(HttpModule):
         try:
             kind, body = multipart_body(fields, content_of)
             text = body.decode(errors="surrogateescape")
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             said = str(error)
         if not said and "\0" in text:
             said = "a part contains a NUL character; leave multipart_encoding at base64"

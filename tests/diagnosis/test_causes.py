@@ -42,24 +42,24 @@ def test_every_cause_but_unknown_has_a_mechanism_and_a_case() -> None:
 
 
 def test_num_gpu_in_the_log_rules_out_occupied_vram() -> None:
-    found = diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g2-num-gpu.log")))
+    found = diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "v0.12.11-num-gpu.log")))
     assert found.findings[0].cause is Cause.EXPLICIT_NUM_GPU
     assert found.findings[0].confidence >= 0.9
-    assert found.findings[0].quotes[0].where == "g2-num-gpu.log:8"
+    assert found.findings[0].quotes[0].where == "v0.12.11-num-gpu.log:8"
     assert found.rules_out(Cause.VRAM_OCCUPIED)
     assert found.rules_out(Cause.GPU_OVERHEAD_RESERVED)
     assert found.offloaded == (1, 33)
 
 
 def test_a_half_occupied_card_is_told_from_a_model_that_is_too_large() -> None:
-    found = diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g1-vram.log")))
+    found = diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "v0.1.33-vram.log")))
     assert found.findings[0].cause is Cause.VRAM_OCCUPIED
     assert found.rules_out(Cause.MODEL_TOO_LARGE)
     assert found.rules_out(Cause.EXPLICIT_NUM_GPU)
 
 
 def test_the_fit_of_llama_server_counts_with_its_last_result() -> None:
-    found = diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g3-fit.log")))
+    found = diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "v0.30-fit.log")))
     assert found.offloaded == (18, 33)
     assert found.findings[0].cause is Cause.VRAM_OCCUPIED
 
@@ -113,7 +113,7 @@ def test_a_live_host_is_judged_by_its_last_load_a_pasted_log_by_the_first_short_
 
 
 def test_the_json_has_what_the_score_and_the_ladder_read() -> None:
-    data = to_json(diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "g2-num-gpu.log"))), target="mistral:7b")
+    data = to_json(diagnose(load_evidence(str(HERE / "fixtures" / "logs" / "v0.12.11-num-gpu.log"))), target="mistral:7b")
     assert {"findings", "offloaded", "predicted", "target", "settings", "ruled_out", "need", "collect"} <= data.keys()
     assert data["offloaded"] == [1, 33]
     assert data["target"] == "mistral:7b"

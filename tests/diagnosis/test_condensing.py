@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from remediation.diagnosis.load import load_evidence
 from remediation.diagnosis.readers.logs import condense, condense_file, condensing, read_log
 
-LOG = (pathlib.Path(__file__).parent / "fixtures" / "logs" / "g1-vram.log").read_text(encoding="utf-8")
+LOG = (pathlib.Path(__file__).parent / "fixtures" / "logs" / "v0.1.33-vram.log").read_text(encoding="utf-8")
 GIN = '[GIN] 2026/11/23 - 20:33:14 | 200 |  380.6ms |       127.0.0.1 | POST     "/api/generate"\n'
 LINES = st.lists(
     st.tuples(

@@ -6,7 +6,7 @@ import pytest
 
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.facts.words import WORDS, derive_words
 from remediation.diagnosis.readers.reading import read_evidence
 from remediation.diagnosis.readers.texts.languages import STATEMENTS, in_english
@@ -39,8 +39,8 @@ ENGLISH = [
 ]
 
 
-def sheet_of(text: str) -> Sheet:
-    return Sheet(read_evidence(Evidence(pieces=(Piece("other", text),))))
+def sheet_of(text: str) -> FactSheet:
+    return FactSheet(read_evidence(Evidence(pieces=(Piece("other", text),))))
 
 
 @pytest.mark.parametrize(("fact", "sentence"), SENTENCES)

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from remediation.diagnosis.readers.logs import read_again, read_log, reader
+from remediation.diagnosis.readers.logs import read_cached, read_log, reader
 from remediation.diagnosis.readers.logs.lines import plain_lines, unframe
 from remediation.diagnosis.readers.logs.model import LogReading
 from remediation.diagnosis.readers.logs.scan import Scanner
@@ -20,13 +20,13 @@ def text(name: str) -> str:
 
 
 def test_g1_gives_request_plan_estimate_and_result() -> None:
-    reading = read_log(text("g1-vram.log"))
+    reading = read_log(text("v0.1.33-vram.log"))
     (load,) = reading.loads
     assert reading.version == (0, 5, 11)
     assert reading.environment["OLLAMA_NUM_PARALLEL"] == "1"
     assert reading.environment["OLLAMA_ORIGINS"] == "[http://localhost https://localhost app://*]"
     assert reading.environment["OLLAMA_LLM_LIBRARY"] == ""
-    assert (load.generation, load.requested, load.layers, load.planned) == (Generation.G1, -1, 33, 9)
+    assert (load.generation, load.requested, load.layers, load.planned) == (Generation.V0_1_33, -1, 33, 9)
     assert load.result == (9, 33)
     assert load.required_full == int(5.4 * GIB)
     assert (load.kv, load.graph_partial) == (512 * MIB, 305 * MIB)
@@ -38,22 +38,22 @@ def test_g1_gives_request_plan_estimate_and_result() -> None:
 
 
 def test_g2_gives_request_and_assigned_layers() -> None:
-    (load,) = read_log(text("g2-num-gpu.log")).loads
-    assert (load.generation, load.requested, load.layers, load.assigned) == (Generation.G2, 1, 33, 1)
+    (load,) = read_log(text("v0.12.11-num-gpu.log")).loads
+    assert (load.generation, load.requested, load.layers, load.assigned) == (Generation.V0_12_11, 1, 33, 1)
     assert load.result == (1, 33)
     assert load.free == (int(5.6 * GIB),)
     assert load.context == 4096
 
 
 def test_g3_takes_the_last_result_and_the_fit_figures() -> None:
-    (load,) = read_log(text("g3-fit.log")).loads
-    assert (load.generation, load.requested, load.result) == (Generation.G3, -1, (18, 33))
+    (load,) = read_log(text("v0.30-fit.log")).loads
+    assert (load.generation, load.requested, load.result) == (Generation.V0_30, -1, (18, 33))
     assert (load.projected, load.margin, load.short_by) == (4705 * MIB, 1024 * MIB, 2043 * MIB)
     assert load.free == (3686 * MIB,)
 
 
 def test_g0_has_its_result_and_version() -> None:
-    reading = read_log(text("g0.log"))
+    reading = read_log(text("v0.1.log"))
     assert reading.version == (0, 1, 20)
     assert reading.loads[0].result == (15, 33)
     assert reading.loads[0].model_cpu == int(2112.40 * MIB)
@@ -87,7 +87,7 @@ def test_an_empty_assignment_counts_although_no_result_line_follows() -> None:
 
 
 def test_two_loads_and_a_restart_stay_apart() -> None:
-    log = text("g2-num-gpu.log")
+    log = text("v0.12.11-num-gpu.log")
     reading = read_log(log + log.replace("requested=1", "requested=-1").replace("offloaded 1/33", "offloaded 33/33"))
     assert [load.result for load in reading.loads] == [(1, 33), (33, 33)]
     assert [load.requested for load in reading.loads] == [1, -1]
@@ -143,7 +143,7 @@ def test_a_repeated_message_is_kept_a_few_times_only() -> None:
 
 
 def test_reading_takes_work_linear_in_the_length() -> None:
-    block = text("g2-num-gpu.log")
+    block = text("v0.12.11-num-gpu.log")
 
     def kept(times: int) -> int:
         reading = read_log(block * times)
@@ -153,7 +153,7 @@ def test_reading_takes_work_linear_in_the_length() -> None:
 
 
 def test_the_loads_of_a_month_are_bounded() -> None:
-    assert len(read_log(text("g2-num-gpu.log") * 600).loads) <= 400
+    assert len(read_log(text("v0.12.11-num-gpu.log") * 600).loads) <= 400
 
 
 MAPPED = """load_tensors: offloaded {0}/33 layers to GPU
@@ -220,7 +220,7 @@ POST = '[GIN] 2026/11/30 - 10:00:00 | 200 |      61.2ms |       127.0.0.1 | POST
     ],
 )
 def test_a_log_that_grew_by_requests_is_read_as_the_whole_of_it(name: str, end: str) -> None:
-    assert read_again(text(name) + end) == read_log(text(name) + end, name="server.log")
+    assert read_cached(text(name) + end) == read_log(text(name) + end, name="server.log")
 
 
 def test_a_watched_log_that_grew_by_looks_alone_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,9 +231,9 @@ def test_a_watched_log_that_grew_by_looks_alone_is_not_read_again(monkeypatch: p
         return read_log(source, name=name, kind=kind)
 
     monkeypatch.setattr(reader, "read_log", counted)
-    whole = f"{text('g2-num-gpu.log')}# of this test alone\n"
+    whole = f"{text('v0.12.11-num-gpu.log')}# of this test alone\n"
     for end in (GET, GET * 2, GET * 5000, GET + SHOW + GET, GET + POST, GET + POST + GET + SHOW):
-        read_again(whole + end)
+        read_cached(whole + end)
     assert read == [whole, whole + GET + POST]
 
 
@@ -247,5 +247,5 @@ def test_the_logs_of_a_whole_fleet_are_remembered(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(reader, "read_log", counted)
     for _ in range(2):
         for host in range(300):
-            read_again(f"# the log of host {host}, of this test alone\n{GET}")
+            read_cached(f"# the log of host {host}, of this test alone\n{GET}")
     assert len(read) == 300

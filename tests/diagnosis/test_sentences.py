@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.facts.base import Sheet
-from remediation.diagnosis.facts.phrases import CONCEPTS, STATEMENTS, said
+from remediation.diagnosis.facts.base import FactSheet
+from remediation.diagnosis.facts.phrases import CONCEPTS, STATEMENTS, statements
 from remediation.diagnosis.facts.words import WORDS, derive_words
 from remediation.diagnosis.readers.reading import read_evidence
 from remediation.model.text.yaml_limits import FASTEST
@@ -22,7 +22,7 @@ PAIRS = [(fact, sentence) for fact, sentences in SENTENCES.items() if fact != "n
 
 
 def facts_of(sentence: str) -> set[str]:
-    sheet = Sheet(read_evidence(Evidence(pieces=(Piece("other", sentence),))))
+    sheet = FactSheet(read_evidence(Evidence(pieces=(Piece("other", sentence),))))
     return set(derive_words(sheet))
 
 
@@ -42,14 +42,14 @@ def test_every_statement_is_of_a_known_fact_and_of_known_concepts() -> None:
 
 
 def test_a_word_that_turns_the_meaning_round_keeps_a_statement_from_being_made() -> None:
-    assert "reported.after_reboot" in dict(said("A reboot makes the card go missing in the container."))
-    assert "reported.after_reboot" not in dict(said("The card is missing until a reboot helps."))
+    assert "reported.after_reboot" in dict(statements("A reboot makes the card go missing in the container."))
+    assert "reported.after_reboot" not in dict(statements("The card is missing until a reboot helps."))
 
 
 def test_concepts_of_two_sentences_make_no_statement() -> None:
-    assert dict(said("The card is new. It was not easy to use the menu.")) == {}
+    assert dict(statements("The card is new. It was not easy to use the menu.")) == {}
 
 
 def test_the_time_is_linear_in_the_text() -> None:
     text = "the card is not what people use it for and " * 4000
-    assert re.search("card", next(words for name, words in said(text) if name == "reported.on_cpu"))
+    assert re.search("card", next(words for name, words in statements(text) if name == "reported.on_cpu"))

@@ -12,7 +12,7 @@ from typing import Protocol
 from remediation_lab.ollama.models import ModelFile
 
 MINIMUM = 457 * 1024**2
-"""What Ollama keeps free on a card in G1 and G2."""
+"""What Ollama keeps free on a card from 0.1.33 to 0.24."""
 _FLOAT_STEPS_END = 16
 """From 16 on the step of a 32-bit float exceeds the 1e-6 at which the layout search stops (recordings, surprise 1)."""
 _FORCED = 1000
@@ -87,7 +87,7 @@ class Plan:
     graph: int
     reserve: int = 0
     on_cpu: int = 0
-    """What a server that estimates the processor like a card would give it (G1 alone)."""
+    """What a server that estimates the processor like a card would give it (0.1.33 to 0.12.10)."""
 
     @property
     def span(self) -> range:
@@ -144,7 +144,7 @@ def plan_g1(wish: Wish, free: int | None, *, overhead: int, alone: bool) -> Plan
 
 
 def _on_cpu(plan: Plan, wish: Wish) -> Plan:
-    """Add what G1 counts for the processor: graph and a spare layer as on a card, without the minimum that a card keeps free."""
+    """Add what releases up to 0.12.10 count for the processor: graph and a spare layer as on a card, without the minimum that a card keeps free."""
     blocks, needs = wish.model.shape.blocks, wish.needs
     count = blocks + 1 if wish.num_gpu < 0 else min(wish.num_gpu, blocks + 1)
     full, partial = wish.graphs

@@ -48,7 +48,7 @@ def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> t
         facts.holds("load.died_without_layers") or reading.hit("runner_died") is not None
     ) and reading.evidence.platform != "windows":
         wanted.append(_limit(reading, container))
-    if not reading.asks:
+    if not reading.requested_options:
         wanted.append(inside + "ollama show --parameters MODEL")
     if not wanted:
         wanted.append("the server's log after a restart with OLLAMA_DEBUG=2 and one load of the model")

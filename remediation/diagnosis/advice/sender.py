@@ -9,7 +9,7 @@ from typing import Any
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.logs.common import REQUEST
-from remediation.diagnosis.readers.texts.asks import read_asks
+from remediation.diagnosis.readers.texts.requested_options import read_requested_options
 from remediation.model.facts import ModelShow
 from remediation.model.finding import Quote, Sender
 from remediation.model.text.digits import is_whole
@@ -132,7 +132,7 @@ def _files(evidence: Evidence) -> Iterator[Sender]:
     texts = list(evidence.compose_files.items())
     texts += [(piece.label, piece.text) for piece in evidence.pieces if piece.kind in _CONFIGURATION]
     for path, text in texts:
-        for ask in read_asks(text, path):
+        for ask in read_requested_options(text, path):
             if ask.what == "num_gpu" and ask.value is not None and 0 <= ask.value < _FEW:
                 yield Sender(path, ask.value, ask.at, "remove num_gpu there, then unload the model")
         if evidence.compose:

@@ -15,7 +15,7 @@ DEAD, HARMFUL = "dead", "harmful"
 def judge_settings(reading: Reading) -> tuple[Setting, ...]:
     """Return the settings that do nothing or do harm on this release, each once."""
     found: dict[str, Setting] = {}
-    for one in (*_quoted(reading), *_judged(reading)):
+    for one in (*_quoted(reading), *_with_verdicts(reading)):
         found.setdefault(one.name, one)
     return tuple(found.values())
 
@@ -32,7 +32,7 @@ def _quoted(reading: Reading) -> Iterator[Setting]:
             yield Setting(name, value, HARMFUL, f"the quotation marks are a part of the value: write {name}={plain} without them")
 
 
-def _judged(reading: Reading) -> Iterator[Setting]:
+def _with_verdicts(reading: Reading) -> Iterator[Setting]:
     version = reading.version
     for name, instead in (
         ("OLLAMA_NUM_GPU", "num_gpu is an option of requests and Modelfiles"),

@@ -21,11 +21,11 @@ def seen_name(means: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A proposition. ``said`` is what it says with this incident's figures; ``server``, ``load`` and ``time`` say of what it is true."""
+    """A proposition. ``text`` is what it says with this incident's figures; ``server``, ``load`` and ``time`` say of what it is true."""
 
     name: str
     holds: bool | None = None
-    said: str = ""
+    text: str = ""
     quotes: tuple[Quote, ...] = ()
     server: int | None = None
     load: int | None = None
@@ -63,7 +63,7 @@ class Facts(Mapping[str, Fact]):
 
 
 @dataclass
-class Sheet:
+class FactSheet:
     """The facts during derivation, with their input."""
 
     reading: Reading
@@ -85,14 +85,16 @@ class Sheet:
         """The load that the incident is about."""
         return self.reading.shown
 
-    def say(self, name: str, holds: object = True, said: str = "", *quotes: Quote | None, of: Load | Hit | None = None) -> None:
+    def record(
+        self, name: str, holds: object = True, text: str = "", *quotes: Quote | None, of: Load | Hit | None = None
+    ) -> None:
         """Record a fact. The first of two contradicting facts is kept; `holds` of None records nothing."""
         if holds is None or (name in self.known and self.known[name].holds):
             return
         kept = tuple(dict.fromkeys(quote for quote in quotes if quote is not None))
         number = of.load if isinstance(of, Hit) else of.number if of is not None else None
         time = of.time if isinstance(of, Load) else ""
-        self.known[name] = Fact(name, bool(holds), said, kept, of.server if of is not None else None, number, time)
+        self.known[name] = Fact(name, bool(holds), text, kept, of.server if of is not None else None, number, time)
 
     def holds(self, *names: str) -> bool:
         """Return whether one of the facts is known to be true."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.units import MIB, human
 from remediation.facets.ollama.service_log import fatal_error
@@ -16,30 +16,30 @@ _KERNEL = 512 * MIB
 """What the kernel of WSL's machine keeps of its memory, generously; /proc/meminfo counts the rest."""
 
 
-def derive_surroundings(sheet: Sheet) -> None:
+def derive_surroundings(sheet: FactSheet) -> None:
     """Record what a collected host has and lacks. Of pasted evidence that stays unknown."""
     evidence, serving = sheet.reading.evidence, sheet.reading.evidence.serving
     if evidence.collected_at is None or evidence.platform == "unknown":
         return
     failing = any(piece.kind == "docker_error" for piece in evidence.pieces)
     contained = sheet.reading.in_container or (None if failing else False)
-    sheet.say("host.container", contained, "" if contained else "Ollama does not run in a container here")
+    sheet.record("host.container", contained, "" if contained else "Ollama does not run in a container here")
     linux = evidence.platform in {"linux", "docker-linux", "wsl"}
-    sheet.say("host.linux", linux, "" if linux else "the host runs Windows")
+    sheet.record("host.linux", linux, "" if linux else "the host runs Windows")
     if evidence.platform in {"wsl", "docker-windows"} or (serving is not None and serving.wsl):
-        sheet.say("host.wsl", True)
+        sheet.record("host.wsl", True)
     elif contained is False:
-        sheet.say("host.wsl", False, "Ollama does not run in WSL here")
+        sheet.record("host.wsl", False, "Ollama does not run in WSL here")
     if serving is not None or contained:
         systemd = serving is not None and serving.manager is Manager.SYSTEMD
-        sheet.say("host.systemd", systemd, "" if systemd else "no unit of systemd runs Ollama here")
+        sheet.record("host.systemd", systemd, "" if systemd else "no unit of systemd runs Ollama here")
 
 
-def derive_ended(sheet: Sheet) -> None:
+def derive_ended(sheet: FactSheet) -> None:
     """Record that no server answers on a collected host, and that its unit is stopped. Its log describes the past then."""
     evidence = sheet.reading.evidence
     absent = is_live(evidence) and evidence.ollama_version is None and evidence.runners is None
-    sheet.say("server.absent", absent or None)
+    sheet.record("server.absent", absent or None)
     unit = evidence.serving.unit if evidence.serving is not None else None
     if unit is None or unit.pid or evidence.ollama_version is not None:
         return
@@ -49,32 +49,32 @@ def derive_ended(sheet: Sheet) -> None:
     text = f"the service {unit.short} is {unit.state or 'stopped'}"
     if error is not None:
         text = f"{text}; its log ends with: {error.text}"
-    sheet.say("server.unit_stopped", True, text, Quote(f"systemctl show {unit.short}", text), error)
+    sheet.record("server.unit_stopped", True, text, Quote(f"systemctl show {unit.short}", text), error)
 
 
-def derive_guest(sheet: Sheet) -> None:
+def derive_guest(sheet: FactSheet) -> None:
     """Record the facts about a WSL distribution that holds the server or can hold it."""
     evidence, guest = sheet.reading.evidence, sheet.reading.evidence.guest
     if guest is None or evidence.serving is None:
         return
-    sheet.say("reported.wsl1", guest.version == 1 or None, "the distribution has version 1")
-    sheet.say("seen.wsl_driver_files_missing", bool(library := guest.foreign_library) or None, f"the linker finds {library}, not the library of the Windows driver")
+    sheet.record("reported.wsl1", guest.version == 1 or None, "the distribution has version 1")
+    sheet.record("seen.wsl_driver_files_missing", bool(library := guest.foreign_library) or None, f"the linker finds {library}, not the library of the Windows driver")
     name, config, host = evidence.serving.name, guest.config, evidence.system
     total = host.memory_total if host is not None else None
     # without a setting WSL gives its machine half of the host's memory (facts/native 4)
     if guest.memory is not None and total and guest.memory < total // 2 - _KERNEL:
         setting = f", and {config.path} has memory={human(config.memory)}" if config is not None and config.memory else ""
         text = f"WSL's virtual machine has {human(guest.memory)} of the host's {human(total)}{setting}"
-        sheet.say("wsl.memory_limited", True, text, Quote(f"/proc/meminfo in {name}", human(guest.memory)))
-        sheet.say("wsl.restartable", guest.unit is not None, f"systemd starts the server with {name}")
+        sheet.record("wsl.memory_limited", True, text, Quote(f"/proc/meminfo in {name}", human(guest.memory)))
+        sheet.record("wsl.restartable", guest.unit is not None, f"systemd starts the server with {name}")
     if evidence.ollama_version is not None:
         return
     if not guest.running:
         text = f"the distribution {name} is stopped, no program of Ollama runs in Windows, and no server answers"
-        sheet.say("wsl.stopped", True, text, Quote("wsl --list --verbose", f"{name} Stopped"))
+        sheet.record("wsl.stopped", True, text, Quote("wsl --list --verbose", f"{name} Stopped"))
     elif guest.pid is None:
         text = f"the distribution {name} runs, and its service {evidence.unit} is {(guest.unit.state if guest.unit is not None else '') or 'stopped'}"
-        sheet.say("wsl.unit_stopped", True, text, Quote(f"systemctl show {evidence.unit} in {name}", text))
+        sheet.record("wsl.unit_stopped", True, text, Quote(f"systemctl show {evidence.unit} in {name}", text))
     elif config is not None and config.cut_off:
         text = f"the server runs in {name} (process {guest.pid}), and {config.cut_off} keeps Windows from reaching it"
-        sheet.say("wsl.cut_off", True, text, Quote(config.path, config.cut_off))
+        sheet.record("wsl.cut_off", True, text, Quote(config.path, config.cut_off))

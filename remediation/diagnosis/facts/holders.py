@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.facts.run import worst_row
 from remediation.diagnosis.memory.prediction import own_memory, predict
 from remediation.diagnosis.memory.shortage import Shortage
@@ -39,7 +39,7 @@ def _row(process: Process) -> str:
     return f"pid {process.pid} {process.name}{held}; its parent {process.parent or 'unknown'} is no running server of Ollama"
 
 
-def _taken_at_start(sheet: Sheet) -> None:
+def _taken_at_start(sheet: FactSheet) -> None:
     """Compare the free memory at discovery with the cards' size: at that time no model of this server was loaded."""
     known = [
         device for device in sheet.reading.gpu_devices if device.total and device.free is not None and device.library != "metal"
@@ -47,10 +47,10 @@ def _taken_at_start(sheet: Sheet) -> None:
     taken, total = sum((one.total or 0) - (one.free or 0) for one in known), sum(one.total or 0 for one in known)
     if known and taken > max(2 * GIB, total // 5) and not sheet.holds("place.whole", "room.weights_decide"):
         text = f"{human(taken)} of {human(total)} were in use by others when the server started"
-        sheet.say("vram.taken_at_start", True, text, known[0].at)
+        sheet.record("vram.taken_at_start", True, text, known[0].at)
 
 
-def programs(sheet: Sheet) -> None:
+def programs(sheet: FactSheet) -> None:
     """Record what holds the card: programs, runners without a server, memory that is free again."""
     reading, figures, load = sheet.reading, sheet.figures, sheet.load
     at = reading.smi[0].memory_at if reading.smi else None
@@ -59,45 +59,45 @@ def programs(sheet: Sheet) -> None:
         names = ", ".join(f"pid {one.pid}{f', {human(one.vram)}' if one.vram else ''}" for one in lost)
         whose = "an orphan runner of an earlier ollama holds" if len(lost) == 1 else "orphan runners of an earlier ollama hold"
         rows = [Quote("processes", _row(one)) for one in lost]
-        sheet.say("vram.orphans", True, f"{whose} the card's memory ({names})", *rows, at)
+        sheet.record("vram.orphans", True, f"{whose} the card's memory ({names})", *rows, at)
     others = [one for one in reading.processes if one.memory and one.memory >= BIG]
     if others and not sheet.holds("place.whole"):
         text = f"programs hold the card: {', '.join(f'{one.name} {human(one.memory or 0)}' for one in others[:4])}"
-        sheet.say("vram.programs", True, text, at)
+        sheet.record("vram.programs", True, text, at)
         held = sum(one.memory or 0 for one in others)
         much = (
             figures.total is not None
             and held > figures.total * 0.3
             and not sheet.holds("room.weights_exceed", "size.exceeds_card")
         )
-        sheet.say("vram.programs_much", much or None, text, at)
+        sheet.record("vram.programs_much", much or None, text, at)
     _taken_at_start(sheet)
     totals = [device.total or 0 for device in reading.gpu_devices]
     listed = max((len(smi.total) for smi in reading.smi), default=0)
-    sheet.say(
+    sheet.record(
         "card.several",
         (len(totals) > 1 or listed > 1 or reading.gpu.count > 1 or _SEVERAL.search(reading.prose) is not None) or None,
     )
-    sheet.say("card.second_small", (len(totals) > 1 and min(totals) < max(totals) / 2) or None, "a small second card")
+    sheet.record("card.second_small", (len(totals) > 1 and min(totals) < max(totals) / 2) or None, "a small second card")
     large = next((row.at for row in reading.ps if _LARGE_QUANTISATION.search(row.name)), None)
     if large is None and (told := _LARGE_NAMED.search(reading.raw)) is not None:
         large = Quote("text", told[0])
     text = "the model is of a larger quantisation than the default"
-    sheet.say("quantisation.large", (large is not None) or None, text, large)
+    sheet.record("quantisation.large", (large is not None) or None, text, large)
     for smi in reading.smi:
         loaded = any((row.size_vram or row.gpu or 0) > 0 for row in reading.ps) or any(
             "ollama" in one.name.lower() for one in smi.processes
         )
         if smi.total and len(smi.total) == len(smi.used):
             used, total = sum(smi.used), sum(smi.total)
-            sheet.say(
+            sheet.record(
                 "vram.smi_full",
                 (used > total * 0.5 and not loaded) or None,
                 f"{human(used)} of {human(total)} are in use",
                 smi.memory_at,
             )
             spare = total - used
-            sheet.say(
+            sheet.record(
                 "vram.spare",
                 (spare > 2 * GIB and used > GIB and any("ollama" in one.name.lower() for one in smi.processes)) or None,
                 f"{human(spare)} of the card stay free next to the loaded model",
@@ -105,10 +105,10 @@ def programs(sheet: Sheet) -> None:
             )
     code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
     if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:
-        sheet.say("vram.no_context", True, "no context could be created on the card because memory is short", code.hit.at)
+        sheet.record("vram.no_context", True, "no context could be created on the card because memory is short", code.hit.at)
     hit = reading.hit("os_overhead")
     amount = hit.groups[0] if hit is not None and hit.groups else ""
-    sheet.say(
+    sheet.record(
         "vram.os_overhead",
         (hit is not None and "GiB" in amount and float(amount.split()[0]) >= 1) or None,
         f"Windows keeps {amount} of the card for itself",
@@ -118,7 +118,7 @@ def programs(sheet: Sheet) -> None:
     _foreseen(sheet)
 
 
-def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
+def _no_longer(sheet: FactSheet, load: Load | None, figures: Shortage) -> None:
     """Record memory that was in use when the model was loaded and is free now: a loaded runner keeps its layers."""
     use = sheet.reading.evidence.use
     used = None if figures.total is None or figures.free is None else figures.total - figures.free
@@ -143,10 +143,12 @@ def _no_longer(sheet: Sheet, load: Load | None, figures: Shortage) -> None:
     ):
         return
     text = f"{human(used)} of the card were in use by others when the model was loaded; now {human(room)} are free for it"
-    sheet.say("vram.no_longer", True, text, load.free_at, sheet.reading.smi[0].memory_at if sheet.reading.smi else None, of=load)
+    sheet.record(
+        "vram.no_longer", True, text, load.free_at, sheet.reading.smi[0].memory_at if sheet.reading.smi else None, of=load
+    )
 
 
-def taken_by_others(sheet: Sheet, used: int, words: str) -> str:
+def taken_by_others(sheet: FactSheet, used: int, words: str) -> str:
     """Return that others use the card, with the largest of them, and the figures in words."""
     text = f"{human(used)} of the card are in use by others; {words}"
     known = [(item.name, item.memory) for item in sheet.reading.processes if item.memory]
@@ -162,7 +164,7 @@ def taken_by_others(sheet: Sheet, used: int, words: str) -> str:
     return f"{names} hold the card: {text}"
 
 
-def _foreseen(sheet: Sheet) -> None:
+def _foreseen(sheet: FactSheet) -> None:
     """Record that others hold the memory that the model needs, on a live host where nothing is loaded."""
     reading = sheet.reading
     use = reading.evidence.use
@@ -174,10 +176,10 @@ def _foreseen(sheet: Sheet) -> None:
     if forecast is None or forecast.most == forecast.fit.total or forecast.fit.need_all > card.total - card.total // 10:
         return
     text = f"the model is not loaded; {human(card.used)} of the card are in use by others, so it {forecast.sentence}"
-    sheet.say("vram.foreseen", True, text, reading.smi[0].memory_at if reading.smi else None)
+    sheet.record("vram.foreseen", True, text, reading.smi[0].memory_at if reading.smi else None)
 
 
-def other_models(sheet: Sheet) -> None:
+def other_models(sheet: FactSheet) -> None:
     """Record other models of the same server that held the card when this one was loaded."""
     reading, figures = sheet.reading, sheet.figures
     if sheet.holds("place.whole"):
@@ -187,10 +189,10 @@ def other_models(sheet: Sheet) -> None:
         listed = []  # the others are in system memory
     held = sum(row.size_vram or 0 for row in reading.ps if row is not worst_row(reading))
     in_vain = bool(held) and figures.fits(None if figures.free is None else figures.free + held) is False
-    sheet.say("other_model.in_vain", in_vain or None, "without the other model there would not be room either")
+    sheet.record("other_model.in_vain", in_vain or None, "without the other model there would not be room either")
     if len(listed) > 1:
         names = ", ".join(row.name for row in listed[:3])
-        sheet.say(
+        sheet.record(
             "other_model.listed",
             True,
             f"{len(listed)} models are loaded: {names}",
@@ -198,19 +200,19 @@ def other_models(sheet: Sheet) -> None:
             *(row.at for row in listed[:2]),
         )
     if hit is not None:
-        sheet.say("other_model.resident", True, "another model was resident when this one was loaded", hit.at, of=hit)
+        sheet.record("other_model.resident", True, "another model was resident when this one was loaded", hit.at, of=hit)
     for log in reading.logs:
         for device, seen in log.free_seen.items():
             if len(log.blobs) > 1 and len(seen) > 1 and seen[-1] < seen[0] - GIB:
                 text = f"a second model was loaded after another: {device} had {seen[0] / GIB:.1f} GiB free at first, then {seen[-1] / GIB:.1f}"
-                sheet.say("other_model.dropped", True, text, Quote(log.name, f"{log.blobs[0]} … {log.blobs[-1]}"))
+                sheet.record("other_model.dropped", True, text, Quote(log.name, f"{log.blobs[0]} … {log.blobs[-1]}"))
     evicted, files = reading.hit("evicting"), {load.model for load in reading.loads if load.model}
     if evicted is None and (len(files) > 1 or len(reading.evidence.runners or ()) > 1 or not (files or reading.loads)):
         evicted = reading.hit("vram_not_recovered")  # with one model, its own unloading freed the memory
     if evicted is not None:
-        sheet.say("other_model.evicted", True, "another model had to be evicted for it", evicted.at, of=evicted)
+        sheet.record("other_model.evicted", True, "another model had to be evicted for it", evicted.at, of=evicted)
         again = [one for one in reading.hits if one.key == "evicting"]
-        sheet.say(
+        sheet.record(
             "other_model.turns",
             len(again) > 1 or None,
             "models are evicted for each other again and again",
@@ -243,10 +245,10 @@ def _listed_together(reading: Reading) -> list[PsRow]:
     return best
 
 
-def grown(sheet: Sheet) -> None:
+def grown(sheet: FactSheet) -> None:
     """Compare a file's size with what people say the loaded model takes."""
     told = _GROWN.search(sheet.reading.prose)
     if told is not None and not sheet.holds("slots.many"):
         file, taken = float(told[1]), float(told[2])
         text = f"it takes {taken:g} GB, its file {file:g} GB: the rest is context"
-        sheet.say("size.mostly_cache", taken > 2 * file or None, text, Quote("text", told[0]))
+        sheet.record("size.mostly_cache", taken > 2 * file or None, text, Quote("text", told[0]))

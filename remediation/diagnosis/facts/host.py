@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from remediation.diagnosis.facts.base import Facts, Sheet
+from remediation.diagnosis.facts.base import Facts, FactSheet
 from remediation.diagnosis.facts.guest import derive_guest, derive_surroundings
 from remediation.diagnosis.facts.library import derive_library
 from remediation.diagnosis.facts.words import WORDS
 from remediation.diagnosis.readers.codes import CONTAINER, LOST, NO_DEVICE, NO_KERNEL, OUT_OF_MEMORY, STUB, TOO_OLD
 from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.readers.reading import Reading
-from remediation.diagnosis.readers.texts.asks import DeclaredSetting
 from remediation.diagnosis.readers.texts.gpus import capability
+from remediation.diagnosis.readers.texts.requested_options import DeclaredSetting
 from remediation.diagnosis.versions import Version, at_least
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
@@ -93,7 +93,7 @@ _TOOLKIT = re.compile(
 )
 
 
-def derive_host(sheet: Sheet) -> None:
+def derive_host(sheet: FactSheet) -> None:
     """Record the facts about the host."""
     _machine(sheet)
     _processor(sheet)
@@ -111,7 +111,7 @@ def needed_driver(version: Version | None) -> int | None:
     return None if version is None else next((driver for first, driver in _ENFORCED if version >= first), None)
 
 
-def driver_of_card(version: Version | None, facts: Facts | Sheet) -> int | None:
+def driver_of_card(version: Version | None, facts: Facts | FactSheet) -> int | None:
     """Return the driver (major version) that a release needs for this generation of cards, None if the release is unknown."""
     needed = needed_driver(version)
     early = facts.holds("card.before_volta") and at_least(version, "0.30.0")
@@ -128,62 +128,62 @@ def image_driver(reading: Reading) -> int | None:
     return major if what.lower() == "driver" else next((driver for first, driver in _DRIVER_OF_CUDA if (major, minor) >= first), None)
 
 
-def _machine(sheet: Sheet) -> None:
+def _machine(sheet: FactSheet) -> None:
     reading = sheet.reading
     platform, text = reading.evidence.platform, reading.all_text
-    sheet.say("on.container", reading.in_container or None)
-    sheet.say("on.bare", (not reading.in_container and platform in {"linux", "windows", "wsl"}) or None)
-    sheet.say("on.windows", platform == "windows")
-    sheet.say("on.desktop", platform == "docker-windows" or ("docker desktop" in text and "macos" not in text) or None)
-    sheet.say("on.wsl", platform in {"wsl", "docker-windows"} or "wsl" in text or None)
-    sheet.say("on.windows_host", platform in {"windows", "wsl", "docker-windows"} or None)
+    sheet.record("on.container", reading.in_container or None)
+    sheet.record("on.bare", (not reading.in_container and platform in {"linux", "windows", "wsl"}) or None)
+    sheet.record("on.windows", platform == "windows")
+    sheet.record("on.desktop", platform == "docker-windows" or ("docker desktop" in text and "macos" not in text) or None)
+    sheet.record("on.wsl", platform in {"wsl", "docker-windows"} or "wsl" in text or None)
+    sheet.record("on.windows_host", platform in {"windows", "wsl", "docker-windows"} or None)
     derive_surroundings(sheet)
     derive_guest(sheet)
-    sheet.say("on.linux", platform in {"linux", "docker-linux"} or None)
-    sheet.say("on.live", is_live(reading.evidence) or None)
+    sheet.record("on.linux", platform in {"linux", "docker-linux"} or None)
+    sheet.record("on.live", is_live(reading.evidence) or None)
     printed = any(log.loads or log.starts or log.devices or log.hits for log in reading.logs)
-    sheet.say("on.words", not (printed or reading.ps or reading.smi or is_live(reading.evidence)) or None)
+    sheet.record("on.words", not (printed or reading.ps or reading.smi or is_live(reading.evidence)) or None)
     windows = "windows" in text or platform in {"windows", "wsl", "docker-windows"}
     builds = [int(one or two or three) for one, two, three in _BUILD.findall(reading.raw)] if windows else []
     named = _BEFORE_21H2.search(reading.raw)
     old = next((f"build {build}" for build in builds if 10240 <= build < 19044), f"version {named[1]}" if named else None)
-    sheet.say("windows.old", (old is not None) or None, f"Windows {old} is older than 21H2 (build 19044)", Quote("text", named[0] if named else old) if old else None)
-    sheet.say("windows.ten", any(10240 <= build < 22000 for build in builds) or "windows 10" in text or None)
+    sheet.record("windows.old", (old is not None) or None, f"Windows {old} is older than 21H2 (build 19044)", Quote("text", named[0] if named else old) if old else None)
+    sheet.record("windows.ten", any(10240 <= build < 22000 for build in builds) or "windows 10" in text or None)
 
 
-def _processor(sheet: Sheet) -> None:
+def _processor(sheet: FactSheet) -> None:
     """Detect a processor without AVX by its flags, llama.cpp's line about it, or its model name."""
     reading = sheet.reading
     flags = _FLAGS.search(reading.raw)
     if flags is not None and "sse2" in flags[0].lower() and "avx" not in flags[0].lower():
-        sheet.say("cpu.no_avx", True, "the processor's flags name no AVX", Quote("text", flags[0][:120]))
+        sheet.record("cpu.no_avx", True, "the processor's flags name no AVX", Quote("text", flags[0][:120]))
     old = _OLD_PROCESSOR.search(reading.raw)
     if old is not None:
-        sheet.say("cpu.no_avx", True, f"{old[0].strip()} has no AVX", Quote("text", old[0].strip()))
-    sheet.say("release.needs_avx", None if reading.version is None else at_least(reading.version, "0.5.8") is False or None)
+        sheet.record("cpu.no_avx", True, f"{old[0].strip()} has no AVX", Quote("text", old[0].strip()))
+    sheet.record("release.needs_avx", None if reading.version is None else at_least(reading.version, "0.5.8") is False or None)
 
 
-def _card(sheet: Sheet) -> None:
+def _card(sheet: FactSheet) -> None:
     reading, gpu = sheet.reading, sheet.reading.gpu
     at = Quote("gpu", reading.evidence.gpu) if reading.evidence.gpu else None
     for name, holds in (("nvidia", gpu.nvidia), ("amd", gpu.amd), ("apple", gpu.apple)):
-        sheet.say(f"card.{name}", holds or None, "", at)
+        sheet.record(f"card.{name}", holds or None, "", at)
     jetson = _JETSON.search(f"{reading.evidence.gpu or ''}\n{reading.raw}")
-    sheet.say("card.jetson", (jetson is not None) or None, "an NVIDIA Jetson board", Quote("text", jetson[0]) if jetson else None)
+    sheet.record("card.jetson", (jetson is not None) or None, "an NVIDIA Jetson board", Quote("text", jetson[0]) if jetson else None)
     only_other = (gpu.intel or gpu.qualcomm) and not (gpu.nvidia or gpu.amd or gpu.apple)
-    sheet.say("card.intel", only_other or None, "Intel and Qualcomm graphics are not supported by this build", at)
-    sheet.say("card.qualcomm", (gpu.qualcomm and only_other) or None, "Qualcomm graphics are not supported by this build", at)
-    sheet.say("card.only_apple", (gpu.apple and not (gpu.nvidia or gpu.amd)) or None, "the card is Apple's", at)
-    sheet.say("card.ancient", gpu.ancient or None, "the card's compute capability is below 5.0", at)
-    sheet.say("card.none_named", not gpu.named or None)
+    sheet.record("card.intel", only_other or None, "Intel and Qualcomm graphics are not supported by this build", at)
+    sheet.record("card.qualcomm", (gpu.qualcomm and only_other) or None, "Qualcomm graphics are not supported by this build", at)
+    sheet.record("card.only_apple", (gpu.apple and not (gpu.nvidia or gpu.amd)) or None, "the card is Apple's", at)
+    sheet.record("card.ancient", gpu.ancient or None, "the card's compute capability is below 5.0", at)
+    sheet.record("card.none_named", not gpu.named or None)
     names = " ".join(name for smi in reading.smi for name in smi.names) + " " + (reading.evidence.gpu or "")
-    sheet.say(
+    sheet.record(
         "card.vgpu",
         bool(_VGPU.search(names)) or None,
         "a virtual GPU, which its driver slows down without a licence",
         at or (reading.smi[0].at if reading.smi else None),
     )
-    sheet.say(
+    sheet.record(
         "card.unlicensed",
         any("unlicensed" in smi.license.lower() for smi in reading.smi) or reading.hit("unlicensed") is not None or None,
         "the virtual GPU has no licence",
@@ -193,23 +193,23 @@ def _card(sheet: Sheet) -> None:
     types = [name.lower() for name in (*logged, *_GFX.findall(reading.raw + "\n" + reading.prose))]
     outside = next((one for one in types if one not in _GFX_LISTED), None) if gpu.amd or types else None
     if outside is not None:
-        sheet.say("card.gfx_outside", True, f"gfx{outside} is not in ROCm's list", Quote("text", f"gfx{outside}"))
-        sheet.say(
+        sheet.record("card.gfx_outside", True, f"gfx{outside} is not in ROCm's list", Quote("text", f"gfx{outside}"))
+        sheet.record(
             "card.gfx_apu", outside in _GFX_APU or None, f"gfx{outside} is an integrated AMD GPU", Quote("text", f"gfx{outside}")
         )
     _foreign_override(sheet, types)
     before = _BEFORE_VEGA.search("\n".join([reading.evidence.gpu or "", *(f"gfx{one}" for one in types), reading.prose])) if gpu.amd else None
-    sheet.say("card.amd_before_vega", (before is not None) or None, f"{before[0] if before else ''} is older than the cards that ROCm serves", Quote("gpu", before[0]) if before else None)
-    sheet.say("card.amd_integrated", (gpu.amd and bool(_APU.search(reading.prose))) or None, "an integrated AMD GPU", at)
+    sheet.record("card.amd_before_vega", (before is not None) or None, f"{before[0] if before else ''} is older than the cards that ROCm serves", Quote("gpu", before[0]) if before else None)
+    sheet.record("card.amd_integrated", (gpu.amd and bool(_APU.search(reading.prose))) or None, "an integrated AMD GPU", at)
     served = _SERVED_ON_WINDOWS.search("\n".join([reading.evidence.gpu or "", reading.prose])) if gpu.amd else None
-    sheet.say("card.amd_listed", (served is not None) or None, f"{served[0] if served else ''} is a card that ROCm serves", Quote("gpu", served[0]) if served else None)
+    sheet.record("card.amd_listed", (served is not None) or None, f"{served[0] if served else ''} is a card that ROCm serves", Quote("gpu", served[0]) if served else None)
     works = next((smi for smi in reading.smi if smi.works), None)
-    sheet.say("driver.works", (works is not None) or None, "nvidia-smi shows the card", works.at if works else None)
+    sheet.record("driver.works", (works is not None) or None, "nvidia-smi shows the card", works.at if works else None)
     busy = [smi for smi in reading.smi if smi.utilization and max(smi.utilization) >= 50]
-    sheet.say("card.busy", bool(busy) or None, "the card computes", busy[0].at if busy else None)
+    sheet.record("card.busy", bool(busy) or None, "the card computes", busy[0].at if busy else None)
 
 
-def _foreign_override(sheet: Sheet, types: Sequence[str]) -> None:
+def _foreign_override(sheet: FactSheet, types: Sequence[str]) -> None:
     """Compare HSA_OVERRIDE_GFX_VERSION with the card's type; types of one family have the same major and, before 11, minor number."""
     override = sheet.reading.setting("HSA_OVERRIDE_GFX_VERSION")
     given = re.fullmatch(r"(\d{1,2})\.(\d)\.([\da-f]{1,2})", override.value.strip("\"'")) if override is not None else None
@@ -221,30 +221,30 @@ def _foreign_override(sheet: Sheet, types: Sequence[str]) -> None:
     major, minor = int(card[:-2]), card[-2]
     same = int(given[1]) == major and (major >= _ONE_FAMILY or given[2] == minor or {given[2], minor} == {"1", "3"})
     text = f"HSA_OVERRIDE_GFX_VERSION={override.value} for a card of type gfx{card}"
-    sheet.say("override.foreign", not same or None, text, override.at)
+    sheet.record("override.foreign", not same or None, text, override.at)
 
 
-def _engine(sheet: Sheet) -> None:
+def _engine(sheet: FactSheet) -> None:
     reading = sheet.reading
     asked = next((docker for docker in reading.docker if docker.requested), None)
     missing = next((docker for docker in reading.docker if docker.requested is False), None)
-    sheet.say("container.asked", (asked is not None) or None, "the container asks for the GPU", asked.at if asked else None)
+    sheet.record("container.asked", (asked is not None) or None, "the container asks for the GPU", asked.at if asked else None)
     if missing is not None and asked is None:
-        sheet.say("container.no_request", True, missing.why, missing.at)
-        sheet.say("container.no_request_recorded", "device request" in missing.why or None, missing.why, missing.at)
+        sheet.record("container.no_request", True, missing.why, missing.at)
+        sheet.record("container.no_request_recorded", "device request" in missing.why or None, missing.why, missing.at)
     elif missing is not None and asked is not None and "device request" in missing.why and "DeviceRequests" not in asked.at.text:
         text = "the file asks for the GPU, and the container was created without it"
-        sheet.say("container.not_applied", True, text, missing.at, asked.at)
+        sheet.record("container.not_applied", True, text, missing.at, asked.at)
     listed = _RUNTIMES.search(reading.raw)
-    sheet.say("engine.no_nvidia_runtime", (listed is not None) or None, "the engine lists no nvidia runtime", Quote("docker info", listed[0].strip()) if listed else None)
-    given = _given(reading)
-    sheet.say("container.given", (given is not None) or None, "the container was given the GPU", given)
+    sheet.record("engine.no_nvidia_runtime", (listed is not None) or None, "the engine lists no nvidia runtime", Quote("docker info", listed[0].strip()) if listed else None)
+    given = _device_record(reading)
+    sheet.record("container.given", (given is not None) or None, "the container was given the GPU", given)
     image = next((docker for docker in reading.docker if docker.image), None)
     if image is not None:
-        sheet.say("image.rocm", "rocm" in image.image, f"the image {image.image} holds no CUDA library", image.at)
-        sheet.say("image.plain", "rocm" not in image.image, f"the image {image.image} holds no ROCm library", image.at)
+        sheet.record("image.rocm", "rocm" in image.image, f"the image {image.image} holds no CUDA library", image.at)
+        sheet.record("image.plain", "rocm" not in image.image, f"the image {image.image} holds no ROCm library", image.at)
     toolkit = _TOOLKIT.search(reading.raw)
-    sheet.say(
+    sheet.record(
         "toolkit.version",
         (toolkit is not None) or None,
         "a release of the toolkit is named",
@@ -252,14 +252,14 @@ def _engine(sheet: Sheet) -> None:
     )
     parts, blank = reading.declared_setting("NVIDIA_DRIVER_CAPABILITIES"), _NO_CUDA.search(reading.raw)
     if parts is not None and parts.value and not re.search(r"\b(?:all|compute)\b", parts.value.lower()):
-        sheet.say("container.no_compute", True, f"{parts.name}={parts.value} leaves the compute libraries out", parts.at)
+        sheet.record("container.no_compute", True, f"{parts.name}={parts.value} leaves the compute libraries out", parts.at)
     asked_of = next((one for match in _PARTS.finditer(reading.raw) if "gpu" in (one := (match[1] or match[2]).lower())), "")
     if "compute" not in asked_of and re.search(r"\b(?:utility|graphics|video|display)\b", asked_of):
         listed_parts = ", ".join(re.findall(r"\w+", asked_of))
-        sheet.say("container.no_compute", True, f"the request for the device names {listed_parts} and leaves out compute", Quote("text", listed_parts))
+        sheet.record("container.no_compute", True, f"the request for the device names {listed_parts} and leaves out compute", Quote("text", listed_parts))
     if blank is not None and (sheet.holds("on.container") or reading.in_container):
         text = "nvidia-smi runs and names no CUDA version: the driver's compute libraries are not in the container"
-        sheet.say("container.no_compute", True, text, Quote("nvidia-smi", blank[0]))
+        sheet.record("container.no_compute", True, text, Quote("nvidia-smi", blank[0]))
     speaks = reading.hit(
         "container_cli",
         "hook_failed",
@@ -271,7 +271,7 @@ def _engine(sheet: Sheet) -> None:
         "unknown_device",
         "nvml_permissions",
     )
-    sheet.say(
+    sheet.record(
         "toolkit.speaks",
         (speaks is not None) or None,
         "the toolkit prints the message itself, so it is installed",
@@ -280,10 +280,10 @@ def _engine(sheet: Sheet) -> None:
     state = reading.hit("desktop_state", "wsl_error")
     if state is not None:
         told = next((word for word in ("is stopped", "hangs") if f" {word}" in state.at.text and state.at.where.startswith("docker desktop")), "")
-        sheet.say("desktop.state", True, f"Docker Desktop {told}" if told else "Docker Desktop or WSL reports its own error", state.at)
+        sheet.record("desktop.state", True, f"Docker Desktop {told}" if told else "Docker Desktop or WSL reports its own error", state.at)
 
 
-def _given(reading: Reading) -> Quote | None:
+def _device_record(reading: Reading) -> Quote | None:
     """Return the record by which the container was given the card.
 
     The engine does not start a container whose device request fails, so a started container has the card unless
@@ -296,7 +296,7 @@ def _given(reading: Reading) -> Quote | None:
     return None if record is None or hidden or (visible is not None and visible.value in _HIDDEN) else record.at
 
 
-def _driver(sheet: Sheet) -> None:
+def _driver(sheet: FactSheet) -> None:
     reading = sheet.reading
     kinds = (("cuda.too_old", TOO_OLD, "the driver does not match the CUDA runtime"), ("cuda.lost", LOST - _RUNTIME, "the driver does not answer"),
              ("cuda.stopped", _RUNTIME, "the device stopped while it worked"), ("cuda.no_device", NO_DEVICE, "CUDA finds no device"),
@@ -304,22 +304,22 @@ def _driver(sheet: Sheet) -> None:
              ("cuda.container", CONTAINER, "the container's access to the driver is gone"))  # fmt: skip
     for code in reading.codes:
         said = code.hit.at
-        sheet.say("cuda.any", (code.code != OUT_OF_MEMORY) or None, f"CUDA error {code.code}", said, of=code.hit)
+        sheet.record("cuda.any", (code.code != OUT_OF_MEMORY) or None, f"CUDA error {code.code}", said, of=code.hit)
         for name, codes, text in kinds:
             if code.code in codes:
-                sheet.say(name, True, f"CUDA error {code.code}: {text}", said, of=code.hit)
-        sheet.say(f"cuda.{code.code}", True, f"CUDA error {code.code}", said, of=code.hit)
+                sheet.record(name, True, f"CUDA error {code.code}: {text}", said, of=code.hit)
+        sheet.record(f"cuda.{code.code}", True, f"CUDA error {code.code}", said, of=code.hit)
         if code.code == OUT_OF_MEMORY and code.hit.key == "cuda_code" and "init failure" in said.text:
-            sheet.say("cuda.no_device", True, f"CUDA fails to start with error {code.code}", said, of=code.hit)
+            sheet.record("cuda.no_device", True, f"CUDA fails to start with error {code.code}", said, of=code.hit)
     runtime = next((smi for smi in reading.smi if smi.cuda), None)
     if runtime is not None and tuple(int(part) for part in [*runtime.cuda.split("."), "0"][:2]) < _OLDEST_CUDA:
         text = f"the driver serves CUDA {runtime.cuda}, every release needs 11 or newer"
-        sheet.say("driver.below_any", True, text, runtime.driver_at)
+        sheet.record("driver.below_any", True, text, runtime.driver_at)
     _generation(sheet)
     _release_of_driver(sheet)
 
 
-def _release_of_driver(sheet: Sheet) -> None:
+def _release_of_driver(sheet: FactSheet) -> None:
     """Compare the driver version with the one that the release and the card need."""
     reading = sheet.reading
     number, at = reading.driver or ("", None)
@@ -327,30 +327,30 @@ def _release_of_driver(sheet: Sheet) -> None:
     if module is not None:
         number, at = ".".join(filter(None, module.groups())), Quote("text", module[0].strip()[:160])
     if not number:
-        told = _told_driver(reading.raw)
-        sheet.say("driver.555_or_newer", (told is not None and float(told) >= 555) or None, f"driver {told}", Quote("text", told or ""))
+        told = _newest_driver(reading.raw)
+        sheet.record("driver.555_or_newer", (told is not None and float(told) >= 555) or None, f"driver {told}", Quote("text", told or ""))
         return
     major, needed = int(number.split(".")[0]), driver_of_card(reading.version, sheet)
     if sheet.holds("card.before_turing"):
-        sheet.say("driver.drops_card", major >= _DROPS_VOLTA or None, f"driver {number} no longer serves cards before Turing", at)
+        sheet.record("driver.drops_card", major >= _DROPS_VOLTA or None, f"driver {number} no longer serves cards before Turing", at)
     if needed is not None and major < needed:
-        sheet.say("driver.below_floor", True, f"driver {number} is below the {needed} that this release needs", at)
+        sheet.record("driver.below_floor", True, f"driver {number} is below the {needed} that this release needs", at)
     elif reading.version is None and major < 450:
-        sheet.say("driver.below_any", True, f"driver {number} is below the minimum of every release", at)
+        sheet.record("driver.below_any", True, f"driver {number} is below the minimum of every release", at)
     elif needed is not None or major >= 550:
-        sheet.say("driver.new_enough", True, f"driver {number}", at)
-    sheet.say("driver.before_550", (major < 550) or None, f"driver {number}", at)
-    sheet.say("driver.555_or_newer", (major >= 555) or None, f"driver {number}", at)
+        sheet.record("driver.new_enough", True, f"driver {number}", at)
+    sheet.record("driver.before_550", (major < 550) or None, f"driver {number}", at)
+    sheet.record("driver.555_or_newer", (major >= 555) or None, f"driver {number}", at)
 
 
-def _told_driver(text: str) -> str | None:
+def _newest_driver(text: str) -> str | None:
     """Return the newest driver that lines about drivers name."""
     lines = [line for line in text.splitlines() if "driver" in line.lower()]
     numbers = [number for line in lines for number in _DRIVER_NUMBER.findall(line)]
     return max(numbers, key=lambda one: [int(part) for part in one.split(".")], default=None)
 
 
-def _generation(sheet: Sheet) -> None:
+def _generation(sheet: FactSheet) -> None:
     """Record the card's generation by its compute capability, from discovery or from a text."""
     reading = sheet.reading
     if not reading.gpu.nvidia:
@@ -365,18 +365,18 @@ def _generation(sheet: Sheet) -> None:
     if number is None:
         return
     text, at = f"the card's compute capability is {number}", Quote("gpu", reading.evidence.gpu or names)
-    sheet.say("card.ancient", number < 5.0 or None, text, at)
-    sheet.say("card.before_volta", number < 7.0 or None, text, at)
-    sheet.say("card.before_turing", number < 7.5 or None, text, at)
-    sheet.say("card.blackwell", number >= 10.0 or None, text, at)
-    sheet.say(
+    sheet.record("card.ancient", number < 5.0 or None, text, at)
+    sheet.record("card.before_volta", number < 7.0 or None, text, at)
+    sheet.record("card.before_turing", number < 7.5 or None, text, at)
+    sheet.record("card.blackwell", number >= 10.0 or None, text, at)
+    sheet.record(
         "release.before_blackwell",
         (at_least(reading.version, "0.5.13") is False and number >= 10.0) or None,
         f"{text}: releases before v0.5.13 have no code for it",
     )
 
 
-def _visibility(sheet: Sheet) -> None:
+def _visibility(sheet: FactSheet) -> None:
     """Check each visibility variable: it may hide all cards or name a missing one."""
     reading = sheet.reading
     for name in VISIBILITY:
@@ -384,11 +384,11 @@ def _visibility(sheet: Sheet) -> None:
         if setting is not None:
             _visible(sheet, setting)
             if (quoted := quoted_value(reading, name)) is not None:
-                sheet.say("visible.quoted", True, f"the quotation marks are a part of the value of {name}", quoted)
+                sheet.record("visible.quoted", True, f"the quotation marks are a part of the value of {name}", quoted)
             continue
         empty = reading.declared_setting(name)
         if empty is not None and empty.value == "" and empty.at.text.rstrip().endswith(("=", '""', "''", '="')):
-            sheet.say("visible.empty", True, f"{name} is empty: all cards are hidden", empty.at)
+            sheet.record("visible.empty", True, f"{name} is empty: all cards are hidden", empty.at)
 
 
 def quoted_value(reading: Reading, name: str) -> Quote | None:
@@ -408,30 +408,30 @@ def quoted_value(reading: Reading, name: str) -> Quote | None:
     return None
 
 
-def _visible(sheet: Sheet, setting: DeclaredSetting) -> None:
+def _visible(sheet: FactSheet, setting: DeclaredSetting) -> None:
     reading, value = sheet.reading, setting.value.strip().lower()
     if value in _NOTHING or value.startswith("-1"):
-        sheet.say("visible.nothing", True, f"{setting.name}={setting.value} hides every card", setting.at)
+        sheet.record("visible.nothing", True, f"{setting.name}={setting.value} hides every card", setting.at)
         return
     indexes = [int(part) for part in value.split(",") if is_whole(part.strip())]
     count = max((max(len(smi.total), len(smi.names)) for smi in reading.smi), default=0) or max(reading.gpu.count, len(set(_LISTED_CARD.findall(reading.raw))))
     if indexes and min(indexes) >= count and min(indexes) > 0:
-        sheet.say("visible.no_such_card", True, f"{setting.name}={setting.value} names a card that is not there", setting.at)
+        sheet.record("visible.no_such_card", True, f"{setting.name}={setting.value} names a card that is not there", setting.at)
     if setting.name in _OF_AMD and reading.gpu.nvidia and not reading.gpu.amd:
-        sheet.say("visible.foreign", True, f"{setting.name}={setting.value} names a card of AMD, and the machine has one of NVIDIA", setting.at)
+        sheet.record("visible.foreign", True, f"{setting.name}={setting.value} names a card of AMD, and the machine has one of NVIDIA", setting.at)
     if value.startswith(("gpu-", "mig-")):
-        sheet.say("visible.uuid", True, f"{setting.name} names a UUID, and no such card is found", setting.at)
+        sheet.record("visible.uuid", True, f"{setting.name} names a UUID, and no such card is found", setting.at)
     if setting.name != "NVIDIA_VISIBLE_DEVICES" and value not in {"all", ""}:
-        sheet.say("visible.chosen", True, f"{setting.name}={setting.value} chooses among the cards", setting.at)
+        sheet.record("visible.chosen", True, f"{setting.name}={setting.value} chooses among the cards", setting.at)
 
 
-def _memory(sheet: Sheet) -> None:
+def _memory(sheet: FactSheet) -> None:
     reading = sheet.reading
     limit = next((docker for docker in reading.docker if docker.memory_limit), None)
     if limit is not None:
-        sheet.say("limit.set", True, "the container has a memory limit", limit.limit_at)
+        sheet.record("limit.set", True, "the container has a memory limit", limit.limit_at)
     unlimited = re.search(r"\"?\bMemory\"?: 0\b", reading.raw)
-    sheet.say(
+    sheet.record(
         "limit.none",
         (limit is None and unlimited is not None) or None,
         "the container has no memory limit",
@@ -440,7 +440,7 @@ def _memory(sheet: Sheet) -> None:
     refused = reading.hit("ram_refused")
     if refused is not None:
         amounts = f" ({refused.groups[0]} of {refused.groups[1]})" if len(refused.groups) == 2 else ""
-        sheet.say(
+        sheet.record(
             "ram.refused",
             True,
             f"the server refused the load: it needs more system memory than there is{amounts}",
@@ -448,14 +448,14 @@ def _memory(sheet: Sheet) -> None:
             of=refused,
         )
     if at_least(reading.version, SEES_CGROUP_V2) is False:
-        sheet.say(
+        sheet.record(
             "release.blind_to_limit", True, f"a release before v{SEES_CGROUP_V2} does not see a container's limit (cgroup v2)"
         )
-    sheet.say("release.slots_by_default", (at_least(reading.version, "0.2.0") and at_least(reading.version, "0.10.0") is False) or None)
+    sheet.record("release.slots_by_default", (at_least(reading.version, "0.2.0") and at_least(reading.version, "0.10.0") is False) or None)
     before = at_least(reading.version, "0.15.5")
-    sheet.say("release.before_tiers", None if before is None else not before)
+    sheet.record("release.before_tiers", None if before is None else not before)
     for name, first in (("release.default_by_vram", "0.15.5"), ("release.fits", "0.30.0"), ("release.needs_550", "0.30.11")):
-        sheet.say(name, at_least(reading.version, first))
+        sheet.record(name, at_least(reading.version, first))
 
 
 _EMBEDS = re.compile(r"embed|bge|minilm|nomic", re.IGNORECASE)
@@ -464,18 +464,18 @@ _LISTED = re.compile(r"/api/tags[^\n]{0,200}200:? ([^\n]*)")
 _TRANSPORT = re.compile(r"while running the model|predict|pull|retries|Post \\?\"|connection|/completion", re.IGNORECASE)
 
 
-def _store(sheet: Sheet) -> None:
+def _store(sheet: FactSheet) -> None:
     """Detect listed models that cannot be used, and truncated files."""
     reading = sheet.reading
     ended = next((hit for hit in reading.hits if hit.key == "unexpected_eof" and not _TRANSPORT.search(hit.at.text)), None)
-    sheet.say(
+    sheet.record(
         "store.ended", (ended is not None) or None, "the model's files end too early", ended.at if ended else None, of=ended
     )
     listed = _LISTED.search("\n".join(piece.text for piece in reading.evidence.pieces if piece.kind == "api"))
     names = {name.strip() for name in listed[1].split(",")} if listed else set()
     missing, refused = reading.hit("not_found"), reading.hit("no_generate")
     if missing is not None and missing.groups and missing.groups[0] in names:
-        sheet.say(
+        sheet.record(
             "store.listed_not_found",
             True,
             "the server lists the model and cannot find it",
@@ -485,11 +485,11 @@ def _store(sheet: Sheet) -> None:
     if refused is not None and not _EMBEDS.search(refused.at.text):
         text = "the model's file is empty or missing: it has no abilities left"
         proven = bool(refused.groups) and refused.groups[0].strip('\\"') in names
-        sheet.say("store.no_abilities_listed", proven or None, text, refused.at)
-        sheet.say("store.no_abilities", True, text, refused.at)
+        sheet.record("store.no_abilities_listed", proven or None, text, refused.at)
+        sheet.record("store.no_abilities", True, text, refused.at)
     panic = reading.hit("gguf_panic")
     if panic is not None and "gguf" in reading.all_text:
-        sheet.say("store.panic", True, "the model file's header is damaged: the reader panics in it", panic.at, of=panic)
+        sheet.record("store.panic", True, "the model file's header is damaged: the reader panics in it", panic.at, of=panic)
     unloadable = reading.hit("unloadable")
     if unloadable is not None and reading.hit("unknown_architecture", "gpu_oom") is None:
-        sheet.say("store.unloadable", True, "the model file cannot be loaded", unloadable.at, of=unloadable)
+        sheet.record("store.unloadable", True, "the model file cannot be loaded", unloadable.at, of=unloadable)

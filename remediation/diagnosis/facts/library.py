@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.versions import at_least, parse_version
 from remediation.model.finding import Quote
 
@@ -35,13 +35,13 @@ _NO_LIBRARY = re.compile(
 )
 
 
-def derive_library(sheet: Sheet) -> None:
+def derive_library(sheet: FactSheet) -> None:
     """Check which libraries the server may load, and which are there."""
     reading = sheet.reading
     setting, skip = reading.setting("OLLAMA_LLM_LIBRARY"), reading.hit("library_filtered")
     on_cpu = sheet.holds("discovery.empty", "place.none")
     if setting is not None and setting.value.startswith("cpu"):
-        sheet.say("library.cpu_chosen", True, f"OLLAMA_LLM_LIBRARY={setting.value} chooses the processor", setting.at)
+        sheet.record("library.cpu_chosen", True, f"OLLAMA_LLM_LIBRARY={setting.value} chooses the processor", setting.at)
     elif setting is not None and not _LIBRARY.match(setting.value):
         newer = at_least(reading.version, "0.12.4")
         text = f"OLLAMA_LLM_LIBRARY={setting.value} names no library directory"
@@ -51,28 +51,28 @@ def derive_library(sheet: Sheet) -> None:
             *(sheet.known["discovery.empty"].quotes if sheet.holds("discovery.empty") else ()),
         )
         if newer is False:
-            sheet.say("library.ignored_name", True, f"{text} (releases before v0.12.4 ignore it)", *at)
+            sheet.record("library.ignored_name", True, f"{text} (releases before v0.12.4 ignore it)", *at)
         elif on_cpu or newer:
-            sheet.say("library.filter", True, f"{text}: every GPU library is skipped", *at)
+            sheet.record("library.filter", True, f"{text}: every GPU library is skipped", *at)
         told = newer or (newer is None and skip is not None)
-        sheet.say(
+        sheet.record(
             "library.never_looked",
             told or None,
             f"the container was given the GPU, and {setting.at.text} keeps the server from looking",
             setting.at,
         )
     elif setting is not None and on_cpu:
-        sheet.say("library.only_one", True, f"only {setting.value} may be loaded, and it finds no device", setting.at)
+        sheet.record("library.only_one", True, f"only {setting.value} may be loaded, and it finds no device", setting.at)
     elif skip is not None and on_cpu:
-        sheet.say("library.filter", True, "libraries were skipped at the user's request", skip.at, of=skip)
+        sheet.record("library.filter", True, "libraries were skipped at the user's request", skip.at, of=skip)
     device = reading.setting("LLAMA_ARG_DEVICE")
     if device is not None and device.value.lower() == "none":
-        sheet.say("device.none", True, "LLAMA_ARG_DEVICE=none takes all devices away", device.at)
+        sheet.record("device.none", True, "LLAMA_ARG_DEVICE=none takes all devices away", device.at)
     vulkan = reading.setting("OLLAMA_VULKAN")
-    sheet.say("vulkan.on", (vulkan is not None and vulkan.value.lower() in {"1", "true"}) or None)
-    sheet.say("vulkan.default", at_least(reading.version, "0.30.0"))
+    sheet.record("vulkan.on", (vulkan is not None and vulkan.value.lower() in {"1", "true"}) or None)
+    sheet.record("vulkan.default", at_least(reading.version, "0.30.0"))
     cache = reading.setting("OLLAMA_KV_CACHE_TYPE")
-    sheet.say(
+    sheet.record(
         "cache.quantised",
         (cache is not None and cache.value.lower() not in {"", "f16", "fp16", "bf16"}) or None,
         f"the cache is quantised ({cache.value if cache else ''})",
@@ -82,7 +82,7 @@ def derive_library(sheet: Sheet) -> None:
     _folder(sheet)
 
 
-def _runners(sheet: Sheet) -> None:
+def _runners(sheet: FactSheet) -> None:
     """Check whether the program brings a library for the card's maker, and whether the server is the program that is installed."""
     text = f"{sheet.reading.log_text}\n{sheet.reading.raw}"
     listed = _RUNNERS.search(text)
@@ -90,26 +90,26 @@ def _runners(sheet: Sheet) -> None:
     if listed is not None and amd != nvidia:
         maker, library = ("AMD", "rocm") if amd else ("NVIDIA", "cuda")
         said = f"the program brings no library for {maker} cards ({listed[1].strip()})"
-        sheet.say("runners.none_for_card", library not in listed[1] or None, said, Quote("server_log", listed[0]))
+        sheet.record("runners.none_for_card", library not in listed[1] or None, said, Quote("server_log", listed[0]))
     server, client = _SERVER.search(text), _CLIENT.search(text)
     if server is not None and client is not None and at_least(parse_version(server[1]), client[1]) is False:
         said = f"the server that answers is {server[1]}, the installed program {client[1]}"
-        sheet.say("server.older_than_client", True, said, Quote("ollama -v", server[0]), Quote("ollama -v", client[0]))
+        sheet.record("server.older_than_client", True, said, Quote("ollama -v", server[0]), Quote("ollama -v", client[0]))
 
 
-def _folder(sheet: Sheet) -> None:
+def _folder(sheet: FactSheet) -> None:
     """Check Ollama's library folder: absent, CPU libraries only, or without its main libraries."""
     for piece in sheet.reading.evidence.pieces:
         if piece.kind == "server_log":
             continue
         if (match := _ABSENT.search(piece.text)) is not None:
-            sheet.say("folder.absent", True, "Ollama's library folder is not there", Quote(piece.label, match[0][:160]))
+            sheet.record("folder.absent", True, "Ollama's library folder is not there", Quote(piece.label, match[0][:160]))
         if (match := _NO_LIBRARY.search(piece.text)) is not None:
-            sheet.say(
+            sheet.record(
                 "folder.incomplete", True, "Ollama's library folder lacks the GPU backend", Quote(piece.label, match[0][:160])
             )
         if (match := _EMPTY_PACKAGE.search(piece.text)) is not None:
-            sheet.say(
+            sheet.record(
                 "folder.incomplete",
                 True,
                 "the package with the GPU libraries is empty",
@@ -119,21 +119,21 @@ def _folder(sheet: Sheet) -> None:
         if folder is None:
             continue
         if (match := _ONLY_CPU.search(piece.text)) is not None:
-            sheet.say(
+            sheet.record(
                 "folder.cpu_only",
                 True,
                 "Ollama's library folder holds libraries for the processor alone",
                 Quote(piece.label, match[0]),
             )
             continue
-        sheet.say(
+        sheet.record(
             "folder.complete",
             bool(_GPU_LIBRARY.search(piece.text)) or None,
             "Ollama's library folder holds the GPU backend",
             Quote(piece.label, folder[0]),
         )
         if _BASE_LIBRARY.search(piece.text) and not _GPU_FOLDER.search(piece.text):
-            sheet.say(
+            sheet.record(
                 "folder.cpu_only",
                 True,
                 "Ollama's library folder holds libraries for the processor alone",
@@ -144,4 +144,6 @@ def _folder(sheet: Sheet) -> None:
             and _GPU_FOLDER.search(piece.text)
             and not (_GPU_LIBRARY.search(piece.text) and _BASE_LIBRARY.search(piece.text))
         ):
-            sheet.say("folder.incomplete", True, "Ollama's library folder lacks the GPU backend", Quote(piece.label, folder[0]))
+            sheet.record(
+                "folder.incomplete", True, "Ollama's library folder lacks the GPU backend", Quote(piece.label, folder[0])
+            )

@@ -116,7 +116,7 @@ _PATTERNS = {name: re.compile(f"(?:{pattern})", re.IGNORECASE) for name, pattern
 _TURNS = {statement.unless: re.compile(f"(?:{statement.unless})", re.IGNORECASE) for group in STATEMENTS.values() for statement in group}
 
 
-def said(text: str) -> Iterator[tuple[str, str]]:
+def statements(text: str) -> Iterator[tuple[str, str]]:
     """Yield each statement of `text` once: its fact and its words."""
     found = set[str]()
     for sentence in _BREAK.split(text.replace("\u2019", "'").replace("ollama run", "ollama-run")) if len(text) < _LONGEST else ():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from remediation.diagnosis.facts.base import Sheet
+from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.facts.guest import derive_ended
 from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.present import is_live
@@ -46,7 +46,7 @@ _IN_WORDS = re.compile(
 _CPU_GRAPH = re.compile(r'msg="compute graph"[^\n]{0,80}(?:backend|device)=CPU[^\n]{0,60}size="([\d.]{1,8} [KMG]iB)"')
 
 
-def derive_run(sheet: Sheet) -> None:
+def derive_run(sheet: FactSheet) -> None:
     """Record discovery, placement, requests, ends and times."""
     _discovery(sheet)
     _placement(sheet)
@@ -79,16 +79,16 @@ def how_to_restart(reading: Reading) -> str:
     return restart(name or ("ollama" if reading.in_container else ""), windows=windows, unit=reading.evidence.unit)
 
 
-def _discovery(sheet: Sheet) -> None:
+def _discovery(sheet: FactSheet) -> None:
     reading, load = sheet.reading, sheet.load
     gone = reading.hit("no_gpu", "ggml_no_device")
     if reading.gpu_devices:
         one = reading.gpu_devices[0]
-        sheet.say("card.kept", True, f"discovery lists {one.name or one.library}", one.at)
+        sheet.record("card.kept", True, f"discovery lists {one.name or one.library}", one.at)
     elif reading.cpu_device is not None or gone is not None:
         at = gone.at if gone else reading.cpu_device.at if reading.cpu_device else None
-        sheet.say("card.kept", False, "the server found no GPU", at, of=gone)
-        sheet.say("discovery.empty", True, "the server found no GPU", at, of=gone)
+        sheet.record("card.kept", False, "the server found no GPU", at, of=gone)
+        sheet.record("discovery.empty", True, "the server found no GPU", at, of=gone)
     live = (
         bool(reading.gpu_devices) or reading.hit("cuda_found", "cuda_backend") is not None
         or (
@@ -98,8 +98,8 @@ def _discovery(sheet: Sheet) -> None:
         or any(row.gpu for row in reading.ps)
     )
     absent = sheet.holds("discovery.empty") and (load is None or load.library in {"", "cpu"})
-    sheet.say("card.none_there", (absent and not live) or None)
-    sheet.say("backend.live", False if absent and not live else True if live else None)
+    sheet.record("card.none_there", (absent and not live) or None)
+    sheet.record("backend.live", False if absent and not live else True if live else None)
 
 
 def _phantom(load: Load | None) -> bool:
@@ -119,7 +119,7 @@ def _by_buffers(load: Load | None) -> float | None:
     return load.model_gpu / (load.model_gpu + load.model_cpu)
 
 
-def _unallocated(sheet: Sheet) -> Quote | None:
+def _unallocated(sheet: FactSheet) -> Quote | None:
     """Return the evidence that a plan for the card failed: buffers in system memory only, or a missing backend."""
     reading, load = sheet.reading, sheet.load
     planned = (load.planned or load.command_layers or 0) if load is not None else 0
@@ -139,7 +139,7 @@ def _unallocated(sheet: Sheet) -> Quote | None:
     return None
 
 
-def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of place
+def _placement(sheet: FactSheet) -> None:
     reading, load = sheet.reading, sheet.load
     unallocated, phantom, lying = _unallocated(sheet), _phantom(load), _by_buffers(load)
     row, short, at = worst_row(reading), None, None
@@ -152,48 +152,39 @@ def _placement(sheet: Sheet) -> None:  # noqa: C901 - one statement per kind of 
         share, at, text = row.gpu, row.at, f"{row.gpu:.0%} of the model is on the GPU"
     elif load is not None and lying is not None:
         share, at, text = lying, load.at, f"{human(load.model_cpu)} of the weights are in system memory, {human(load.model_gpu)} on the card"
-        sheet.say("place.mostly_host", lying < _HALF or None, text, at, of=load)
+        sheet.record("place.mostly_host", lying < _HALF or None, text, at, of=load)
     if unallocated is not None:
         number = (load.planned or load.command_layers or 0) if load else 0
         text = f"{plural(number, 'layer')} {verb(number, 'was', 'were')} planned for the card, and the runner loaded all of it into system memory" if number else "a list names the card, and the runner loaded all of it into system memory"
-        sheet.say("place.unallocated", True, text, unallocated, of=load)
+        sheet.record("place.unallocated", True, text, unallocated, of=load)
         share, at = 0.0, unallocated
-    sheet.say("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
-    if (said := _in_words(sheet, share)) is not None:
+    sheet.record("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
+    if (said := _reported_share(sheet, share)) is not None:
         share, at, text = said
-        sheet.say("place.reported", True, text, at)
+        sheet.record("place.reported", True, text, at)
     if share is None and sheet.holds("discovery.empty"):
         share, at, text = 0.0, sheet.known["discovery.empty"].quotes[0], "the server found no GPU"
     if share == 1 and load is not None and load.started_at is None and reading.hit("gpu_oom", "runner_terminated") is not None:
-        sheet.say("place.planned", True, "only the plan is known: the load died", at)
+        sheet.record("place.planned", True, "only the plan is known: the load died", at)
         return
     if share is None:
         return
     short = share < 1
-    sheet.say("place.reported", False)
+    sheet.record("place.reported", False)
     if not short and reading.evidence.runners == ():
         text = "the last load put all layers on the GPU; no model is loaded now"
-        sheet.say("place.past", True, text, at)
-    sheet.say("place.whole", not short, text, at, of=load)
-    sheet.say("place.short", short, text, at, of=load)
-    sheet.say("place.none", share == 0, text, at, of=load)
-    sheet.say("place.part", 0 < share < 1, text, at, of=load)
+        sheet.record("place.past", True, text, at)
+    sheet.record("place.whole", not short, text, at, of=load)
+    sheet.record("place.short", short, text, at, of=load)
+    sheet.record("place.none", share == 0, text, at, of=load)
+    sheet.record("place.part", 0 < share < 1, text, at, of=load)
     planned = load is not None and load.offloaded is None and not load.model_gpu and load.started_at is None
-    sheet.say("place.planned", (planned and reading.offloaded is not None) or None, "only the plan is known")
-    if (
-        row is not None
-        and load is not None
-        and load.result
-        and row.gpu is not None
-        and row.gpu < 0.7 < load.result[0] / load.result[1]
-    ):
-        text = f"{load.result[0]} of {load.result[1]} layers are on the GPU, and yet only {row.gpu:.0%} of the bytes"
-        sheet.say("place.bytes_lag", True, text, load.result_at, row.at)
-    sheet.say("place.listed_only", reading.offloaded is None or None, "a list says where the model is", row.at if row else None)
-    _beside_it(sheet)
+    sheet.record("place.planned", (planned and reading.offloaded is not None) or None, "only the plan is known")
+    sheet.record("place.listed_only", reading.offloaded is None or None, "a list says where the model is", row.at if row else None)
+    _beside_placement(sheet)
 
 
-def _in_words(sheet: Sheet, share: float | None) -> tuple[float, Quote, str] | None:
+def _reported_share(sheet: FactSheet, share: float | None) -> tuple[float, Quote, str] | None:
     """Return the share that people tell, with its quote and words, where nothing but words says it."""
     if sheet.holds("discovery.empty") or share is not None:
         return None
@@ -203,26 +194,35 @@ def _in_words(sheet: Sheet, share: float | None) -> tuple[float, Quote, str] | N
     if counted is not None and 0 < int(counted[2]) >= int(counted[1]) and (reported is None or reported.name == "reported.split"):
         return int(counted[1]) / int(counted[2]), Quote("text", counted[0]), f"{counted[0]} are on the GPU according to the report"
     if reported is not None:
-        return (0.5 if reported.name == "reported.split" else 0.0), reported.quotes[0], reported.said
+        return (0.5 if reported.name == "reported.split" else 0.0), reported.quotes[0], reported.text
     elsewhere = ("reported.fits_elsewhere", "reported.more_before", "reported.forced_fits")
     if sheet.holds("reported.all_on_gpu") and not sheet.holds(*elsewhere):
         said = sheet.known["reported.all_on_gpu"]
-        sheet.say("place.reported_whole", True, said.said, said.quotes[0])
-        return 1.0, said.quotes[0], said.said
+        sheet.record("place.reported_whole", True, said.text, said.quotes[0])
+        return 1.0, said.quotes[0], said.text
     return None
 
 
-def _beside_it(sheet: Sheet) -> None:
+def _beside_placement(sheet: FactSheet) -> None:
     """Record what a placement hides: a graph in system memory, a list that shows less."""
-    reading = sheet.reading
+    reading, load, row = sheet.reading, sheet.load, worst_row(sheet.reading)
+    if (
+        row is not None
+        and load is not None
+        and load.result
+        and row.gpu is not None
+        and row.gpu < 0.7 < load.result[0] / load.result[1]
+    ):
+        text = f"{load.result[0]} of {load.result[1]} layers are on the GPU, and yet only {row.gpu:.0%} of the bytes"
+        sheet.record("place.bytes_lag", True, text, load.result_at, row.at)
     computes = [match for match in _CPU_GRAPH.finditer(reading.log_text) if (parse_size(match[1]) or 0) > 4 * GIB]
-    sheet.say(
+    sheet.record(
         "place.compute_on_cpu",
         bool(computes) or None,
         f"a compute graph of {computes[0][1]} is in system memory" if computes else "",
     )
     listed = [one for one in reading.ps if one.gpu is not None and one.gpu < 1]
-    sheet.say(
+    sheet.record(
         "place.list_contradicts",
         (bool(listed) and sheet.holds("place.whole")) or None,
         "a list shows less on the GPU",
@@ -230,12 +230,12 @@ def _beside_it(sheet: Sheet) -> None:
     )
 
 
-def _requests(sheet: Sheet) -> None:
+def _requests(sheet: FactSheet) -> None:
     reading, load = sheet.reading, sheet.load
     _hanging(sheet)
     if load is not None and load.requested is not None:
-        _asked(sheet, load, load.requested)
-    told = [one for one in reading.asks if one.what == "num_gpu" and one.value is not None and one.value >= 0]
+        _requested_layers(sheet, load, load.requested)
+    told = [one for one in reading.requested_options if one.what == "num_gpu" and one.value is not None and one.value >= 0]
     layers = (load.layers if load else None) or (reading.offloaded[1] if reading.offloaded else None)
     for ask in told:
         value = ask.value or 0
@@ -243,30 +243,30 @@ def _requests(sheet: Sheet) -> None:
             met = reading.offloaded is None or value >= reading.offloaded[0]
             ignored = load is not None and (load.requested == -1 or (load.requested is not None and load.requested != value))
             if met and not ignored:
-                sheet.say("ask.small", True, f"num_gpu {value} is requested: it counts layers, not GPUs", ask.at)
+                sheet.record("ask.small", True, f"num_gpu {value} is requested: it counts layers, not GPUs", ask.at)
         else:
-            sheet.say("ask.large", True, f"num_gpu {value} forces layers, even if they do not fit", ask.at)
+            sheet.record("ask.large", True, f"num_gpu {value} forces layers, even if they do not fit", ask.at)
     setting = reading.setting("LLAMA_ARG_N_GPU_LAYERS")
     if setting is not None and is_whole(setting.value.removeprefix("-")) and sheet.holds("place.short"):
-        sheet.say(
+        sheet.record(
             "request.inherited",
             True,
             f"llama-server reads LLAMA_ARG_N_GPU_LAYERS={setting.value} from the environment",
             setting.at,
         )
-    elif load is not None and load.generation is Generation.G3 and load.requested == -1 and load.short and load.short_by is None:
+    elif load is not None and load.generation is Generation.V0_30 and load.requested == -1 and load.short and load.short_by is None:
         if load.command_at is not None and load.projected is None:
             text = "the command names no -ngl and no fit took place, so llama-server took the number of layers from its environment (LLAMA_ARG_N_GPU_LAYERS)"
-            sheet.say("request.inherited", True, text, load.command_at, load.result_at)
+            sheet.record("request.inherited", True, text, load.command_at, load.result_at)
         elif load.projected is not None:
-            sheet.say(
+            sheet.record(
                 "request.unexplained",
                 True,
                 "fit needed no change, yet few layers were loaded: their number came from the environment",
                 load.result_at,
             )
     if reading.offloaded is not None and load is not None and load.requested is None and load.planned is None:
-        sheet.say(
+        sheet.record(
             "result.one_layer",
             (reading.offloaded[0] == 1 < reading.offloaded[1]) or None,
             "one layer, which seldom is what just fits",
@@ -274,21 +274,21 @@ def _requests(sheet: Sheet) -> None:
         )
 
 
-def _asked(sheet: Sheet, load: Load, asked: int) -> None:
+def _requested_layers(sheet: FactSheet, load: Load, asked: int) -> None:
     layers = load.layers or (load.result[1] if load.result else None)
     if asked == -1:
-        sheet.say("request.default", True, "requested=-1: the server decided", load.requested_at, of=load)
-        sheet.say("request.few", False, "requested=-1: the server decided", load.requested_at)
+        sheet.record("request.default", True, "requested=-1: the server decided", load.requested_at, of=load)
+        sheet.record("request.few", False, "requested=-1: the server decided", load.requested_at)
         return
     if load.requested_at is None or asked < 0:
         return
-    sheet.say("request.default", False)
+    sheet.record("request.default", False)
     result = load.result
-    engine = load.engine_new or load.generation in {Generation.G2, Generation.G2N, Generation.G3}
+    engine = load.engine_new or load.generation in {Generation.V0_12_11, Generation.V0_12_11_NEW_ENGINE, Generation.V0_30}
     met = result is None or result[0] == asked or (result[0] < asked and asked <= 1 and engine) or (asked == 0 and result[0] == 0)
     few = asked <= 1 if layers is None else asked < layers
     of = load.layers or (result[1] if result else "?")
-    sheet.say(
+    sheet.record(
         "request.few",
         few and met,
         f"num_gpu {asked} was requested for a model of {of} layers",
@@ -297,7 +297,7 @@ def _asked(sheet: Sheet, load: Load, asked: int) -> None:
         of=load,
     )
     if few and not met and result is not None:
-        sheet.say(
+        sheet.record(
             "request.unmet",
             True,
             f"num_gpu {asked} was requested and {result[0]} layers were placed: memory, not the request, bounds them",
@@ -306,7 +306,7 @@ def _asked(sheet: Sheet, load: Load, asked: int) -> None:
     over = load.planned is not None and asked > load.planned
     failed = sheet.reading.hit("gpu_oom", "layout_failed", "layers_set_by_user")
     if asked > 0 and not (few and met and not over) and failed is not None and (over or not load.short):
-        sheet.say(
+        sheet.record(
             "request.forces",
             True,
             f"num_gpu {asked} forces more layers than the card holds",
@@ -316,12 +316,12 @@ def _asked(sheet: Sheet, load: Load, asked: int) -> None:
         )
     if load.planned is not None and layers is not None and asked > load.planned < layers:
         text = f"num_gpu {asked} is requested; by the server's own figures {plural(load.planned, 'layer')} of {layers} fit"
-        sheet.say("request.over", True, text, load.requested_at, of=load)
+        sheet.record("request.over", True, text, load.requested_at, of=load)
     if layers is not None and asked >= layers:
-        sheet.say("request.all", True, f"all {layers} layers were requested", load.requested_at, of=load)
+        sheet.record("request.all", True, f"all {layers} layers were requested", load.requested_at, of=load)
 
 
-def _hanging(sheet: Sheet) -> None:
+def _hanging(sheet: FactSheet) -> None:
     """Record a forced load that never ended (recordings, surprise 1)."""
     reading, load = sheet.reading, sheet.load
     log = next((one for one in reading.logs if load in one.loads), None)
@@ -330,26 +330,26 @@ def _hanging(sheet: Sheet) -> None:
     seconds = load.hangs_for(reading.evidence.collected_at if is_live(reading.evidence) else parse_timestamp(log.time))
     if seconds is not None:
         text = f"the server hangs: num_gpu {load.requested} forced a load that has not ended after {seconds:.0f} s, and every later load waits for it"
-        sheet.say("request.hangs", True, text, load.requested_at, of=load)
+        sheet.record("request.hangs", True, text, load.requested_at, of=load)
 
 
-def _ends(sheet: Sheet) -> None:
+def _ends(sheet: FactSheet) -> None:
     reading = sheet.reading
     evidence = reading.evidence
     if evidence.silent:
-        sheet.say("server.silent", True, evidence.silent, Quote("GET /api/version", evidence.silent))
-        sheet.say("server.behind_proxy", "proxy" in evidence.silent)
+        sheet.record("server.silent", True, evidence.silent, Quote("GET /api/version", evidence.silent))
+        sheet.record("server.behind_proxy", "proxy" in evidence.silent)
     derive_ended(sheet)
     dead, died, last = dead_runner(evidence), reading.hit("runner_died"), reading.last_request
     failed = last.at if last is not None and last.failed else None
     if dead is not None:
         text = f"the runner of {dead.model} has died: /api/ps lists it, and no process of a runner is left"
-        sheet.say("runner.dead", True, text, listed_at(dead), failed)
-        sheet.say("runner.dead_seen", died is not None or failed is not None or bool(evidence.probe))
+        sheet.record("runner.dead", True, text, listed_at(dead), failed)
+        sheet.record("runner.dead_seen", died is not None or failed is not None or bool(evidence.probe))
     if died is not None:
-        sheet.say("runner.died", True, "the runner ended while it answered a request", died.at, failed, of=died)
+        sheet.record("runner.died", True, "the runner ended while it answered a request", died.at, failed, of=died)
     if dead is not None or died is not None:
-        sheet.say(
+        sheet.record(
             "runner.gone", True, "the runner died while it answered, as it does when memory runs out", died.at if died else failed
         )
     if evidence.probe or failed is not None:
@@ -358,9 +358,9 @@ def _ends(sheet: Sheet) -> None:
             if evidence.probe
             else f"the last request was answered with {last.status if last else 500}"
         )
-        sheet.say("request.fails", True, text, failed)
+        sheet.record("request.fails", True, text, failed)
     if died_without_layers(reading):
-        sheet.say("load.died_without_layers", True, "the load died although no layer was to be on the card")
+        sheet.record("load.died_without_layers", True, "the load died although no layer was to be on the card")
     terminated = reading.hit(
         "runner_terminated",
         "gpu_oom",
@@ -373,20 +373,20 @@ def _ends(sheet: Sheet) -> None:
         "bad_magic",
     )
     starved = reading.hit("killed", "ram_refused", "ram_allocation", "signalled", "exit_137")
-    sheet.say(
+    sheet.record(
         "ram.ended", (starved is not None) or None, "system memory ended the load", starved.at if starved else None, of=starved
     )
-    sheet.say(
+    sheet.record(
         "load.died", (terminated is not None) or None, "the load failed", terminated.at if terminated else None, of=terminated
     )
 
 
-def _times(sheet: Sheet) -> None:
+def _times(sheet: FactSheet) -> None:
     reading = sheet.reading
     loads = (reading.shown,) if is_live(reading.evidence) else reading.loads
     slow = next((load for load in loads if load is not None and load.seconds and load.seconds >= SLOW_SECONDS), None)
     if slow is not None:
-        sheet.say("load.slow", True, f"loading took {slow.seconds:.0f} s", slow.started_at or slow.result_at or slow.at, of=slow)
+        sheet.record("load.slow", True, f"loading took {slow.seconds:.0f} s", slow.started_at or slow.result_at or slow.at, of=slow)
     paces = [hit for hit in reading.hits if hit.key == "load_progress"]
     stamps = [
         (parse_timestamp(hit.at.text[5:].partition(" ")[0]), float(hit.groups[0]))
@@ -396,7 +396,7 @@ def _times(sheet: Sheet) -> None:
     known = [(when, part) for when, part in stamps if when is not None]
     if len(known) > 1 and known[-1][1] > known[0][1]:
         whole = (known[-1][0] - known[0][0]) / (known[-1][1] - known[0][1])
-        sheet.say(
+        sheet.record(
             "load.slow",
             whole >= 2 * SLOW_SECONDS or None,
             f"by its own progress the load takes {whole / 60:.0f} minutes",
@@ -407,19 +407,19 @@ def _times(sheet: Sheet) -> None:
     reported = next((one for one in reading.speeds if one.total or one.rate or one.load), None)
     for one in reading.speeds:
         if one.load and one.load >= 10 and (not one.total or one.load >= one.total * _LOAD_SHARE):
-            sheet.say("load.dominates", True, f"of the whole time {one.load:.0f} s are loading", one.at)
+            sheet.record("load.dominates", True, f"of the whole time {one.load:.0f} s are loading", one.at)
         if one.load and one.total and one.load < one.total * _LOAD_SHARE:
-            sheet.say("load.small_part", True, f"loading is {one.load:.0f} of {one.total:.0f} s", one.at)
+            sheet.record("load.small_part", True, f"loading is {one.load:.0f} of {one.total:.0f} s", one.at)
     if reported is not None and reported.rate is not None:
-        sheet.say("speed.brisk", reported.rate >= _BRISK, f"the server writes {reported.rate:.0f} tokens/s", reported.at)
-        sheet.say("speed.slow", reported.rate < _SLOW, f"it writes only {reported.rate:.1f} tokens/s", reported.at)
+        sheet.record("speed.brisk", reported.rate >= _BRISK, f"the server writes {reported.rate:.0f} tokens/s", reported.at)
+        sheet.record("speed.slow", reported.rate < _SLOW, f"it writes only {reported.rate:.1f} tokens/s", reported.at)
     elif pace is not None:
-        sheet.say("speed.slow", float(pace[1]) < _SLOW or None, f"it writes {pace[1]} tokens/s", Quote("text", pace[0]))
+        sheet.record("speed.slow", float(pace[1]) < _SLOW or None, f"it writes {pace[1]} tokens/s", Quote("text", pace[0]))
     _after_pauses(sheet)
     _reloads(sheet)
 
 
-def _after_pauses(sheet: Sheet) -> None:
+def _after_pauses(sheet: FactSheet) -> None:
     """Record that only requests after a pause are slow in the access log: the model was unloaded in between."""
     slow: list[tuple[float, float | None, Quote]] = []
     fast: list[tuple[float, float | None, Quote]] = []
@@ -436,22 +436,22 @@ def _after_pauses(sheet: Sheet) -> None:
     known = [one for one in slow if one[1] is not None]
     if known and len(fast) > 1 and min(one[0] for one in slow) >= max(_LONG_LOAD, 3 * max(one[0] for one in fast)):
         text = f"after a pause an answer takes {known[0][0]:.0f} s, the next ones {max(one[0] for one in fast):.0f} s at most"
-        sheet.say("load.after_pause", True, text, known[0][2], fast[-1][2])
+        sheet.record("load.after_pause", True, text, known[0][2], fast[-1][2])
 
 
-def _reloads(sheet: Sheet) -> None:
+def _reloads(sheet: FactSheet) -> None:
     """Record why a model is reloaded repeatedly."""
     reading = sheet.reading
     computed = next(
         (
             ask
-            for ask in reading.asks
+            for ask in reading.requested_options
             if ask.what == "num_ctx" and ask.value is None and any(sign in ask.expression for sign in "*+")
         ),
         None,
     )
     if computed is not None:
-        sheet.say(
+        sheet.record(
             "ask.computed_context",
             True,
             "the context is computed again for each request, and each change reloads the model",
@@ -460,26 +460,26 @@ def _reloads(sheet: Sheet) -> None:
     for one in reading.bodies:
         other = next((body for body in reading.bodies if body.model == one.model and body.options != one.options), None)
         if other is not None:
-            sheet.say("ask.options_differ", True, f"requests for {one.model} differ in options of the load", one.at, other.at)
+            sheet.record("ask.options_differ", True, f"requests for {one.model} differ in options of the load", one.at, other.at)
     contexts = {load.context for load in reading.loads if load.context and load.started_at is not None}
     files = {load.model for load in reading.loads if load.model}
     if len(contexts) > 1 and len(files) <= 1 and len(reading.loads) > 2 and not sheet.holds("place.short"):
-        sheet.say(
+        sheet.record(
             "load.options_differ", True, f"one model was loaded with {plural(len(contexts), 'context')} in turn", reading.loads[-1].at
         )
     keep = reading.setting("OLLAMA_KEEP_ALIVE")
     if keep is not None and _SOON.match(keep.value):
-        sheet.say("keep_alive.zero", True, f"OLLAMA_KEEP_ALIVE={keep.value} unloads the model after each answer", keep.at)
+        sheet.record("keep_alive.zero", True, f"OLLAMA_KEEP_ALIVE={keep.value} unloads the model after each answer", keep.at)
     forever = _FOREVER.search(reading.raw)
     if forever is not None:
-        sheet.say("keep_alive.forever", True, "the model is to stay loaded", Quote("text", forever[0].strip()))
+        sheet.record("keep_alive.forever", True, "the model is to stay loaded", Quote("text", forever[0].strip()))
     asked = _KEPT.search(reading.raw)
     if asked is not None:
         text = f"{asked[0].strip()} in the request unloads the model {'after each answer' if asked[1] in {'0', '0s'} else 'soon'}"
-        sheet.say("keep_alive.zero", True, text, Quote("request", asked[0].strip()))
+        sheet.record("keep_alive.zero", True, text, Quote("request", asked[0].strip()))
 
 
-def _happened(sheet: Sheet) -> None:
+def _happened(sheet: FactSheet) -> None:
     """Record the end of the load: the first true statement."""
     live, whole = sheet.holds("backend.live"), sheet.holds("place.whole")
     for name, true in (
@@ -493,5 +493,5 @@ def _happened(sheet: Sheet) -> None:
         ("happened.nothing_wrong", whole and not sheet.holds("request.fails", "reported.crash", "place.planned")),
     ):
         if true:
-            sheet.say(name)
+            sheet.record(name)
             return

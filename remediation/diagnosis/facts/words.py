@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from remediation.diagnosis.facts.base import Sheet
-from remediation.diagnosis.facts.phrases import said
+from remediation.diagnosis.facts.base import FactSheet
+from remediation.diagnosis.facts.phrases import statements
 from remediation.model.finding import Quote
 
 _WORK = r"(?:work(?:s|ed)?|(?:the )?(?:gpu|card) (?:is|was) used|fine|ok|used? the gpu|on the gpu|fast|fit(?:s|ted)?)"
@@ -192,7 +192,7 @@ _WHY = re.compile(r"\W{0,4}(?:why|how come)\b", re.IGNORECASE)
 """A question about the reason states the fact."""
 
 
-def derive_words(sheet: Sheet) -> Iterator[str]:
+def derive_words(sheet: FactSheet) -> Iterator[str]:
     """Record the facts that the texts state in words; yields their names, for tests."""
     prose, written = sheet.reading.words, sheet.reading.raw
     paths = f"{written}\n{sheet.reading.log_text}"
@@ -216,13 +216,13 @@ def derive_words(sheet: Sheet) -> Iterator[str]:
         if match is not None and name == "reported.package" and sheet.reading.in_container:
             match = next((one for one in pattern.finditer(text) if not _DISTRIBUTION.fullmatch(one[0])), None)
         if match is not None:
-            sheet.say(name, True, WORDS[name][0], _quote(sheet, match[0].strip().split("\n")[0]))
+            sheet.record(name, True, WORDS[name][0], _quote(sheet, match[0].strip().split("\n")[0]))
             yield name
-    in_vain = set(dict(said(stated))) - set(dict(said(begun))) if begun != prose else set[str]()
-    for name, words in said(stated):
+    in_vain = set(dict(statements(stated))) - set(dict(statements(begun))) if begun != prose else set[str]()
+    for name, words in statements(stated):
         if name in _BEGAN and name in in_vain:
             continue
-        sheet.say(name, True, WORDS[name][0], _quote(sheet, words))
+        sheet.record(name, True, WORDS[name][0], _quote(sheet, words))
         yield name
 
 
@@ -231,7 +231,7 @@ def _of_another(text: str, match: re.Match[str]) -> bool:
     return _NUMBERED.search(match[0]) is None and _OTHER_UPDATE.match(text, match.end()) is not None
 
 
-def _quote(sheet: Sheet, words: str) -> Quote:
+def _quote(sheet: FactSheet, words: str) -> Quote:
     """Return the words of a report; those of another language as they were written."""
     written = next((own for said, own in sheet.reading.translated.items() if words.lower() in said), words)
     return Quote("text", written[:160])

@@ -135,12 +135,12 @@ class _Rule:
     def need_all(self) -> int:
         """Return the smallest free VRAM with which `layers` gives all."""
         everything = sum(self.block(layer) for layer in range(self.model.blocks)) + self.model.output_bytes
-        if self.kind is Generation.G3:
+        if self.kind is Generation.V0_30:
             return self.reserve + everything + self.full
         held = self.block(0) if self.spare else 0
         graph = max(self.full, self.partial)
         need = self.reserve + self.overhead + held + graph + everything
-        if self.kind in {Generation.G2, Generation.G2N}:
+        if self.kind in {Generation.V0_12_11, Generation.V0_12_11_NEW_ENGINE}:
             return need
         # the estimate asks for "more than", not "at least"
         return max(need + 1, self._least())
@@ -150,12 +150,16 @@ class _Rule:
         return self.overhead + max(self.full, self.partial) + self.reserve + 2 * self.block(0)
 
     def layers(self, free: int) -> int:
-        if self.kind is Generation.G3:
+        if self.kind is Generation.V0_30:
             return self._by_fit(free)
-        return self._by_layout(free) if self.kind in {Generation.G2, Generation.G2N} else self._by_estimate(free)
+        return (
+            self._by_layout(free)
+            if self.kind in {Generation.V0_12_11, Generation.V0_12_11_NEW_ENGINE}
+            else self._by_estimate(free)
+        )
 
     def _by_estimate(self, free: int) -> int:
-        """G1: blocks from the last on while they fit, the output layer only after all of them (facts/ollama 4.2)."""
+        """From 0.1.33: blocks from the last on while they fit, the output layer only after all of them (facts/ollama 4.2)."""
         if free < self._least():
             return 0
         used = self.reserve + (self.block(0) if self.spare else 0) + self.overhead + max(self.full, self.partial)
@@ -170,7 +174,7 @@ class _Rule:
         return count
 
     def _by_layout(self, free: int) -> int:
-        """G2: from the output layer down; if not all fit, again without it (facts/ollama 4.3); G2n keeps no spare layer."""
+        """From 0.12.11: from the output layer down; if not all fit, again without it (facts/ollama 4.3). The newer engine keeps no spare layer."""
         held = self.block(0) if self.spare else 0
         if self.wraps and held > free:
             return self.model.layers
@@ -181,7 +185,7 @@ class _Rule:
         return _taken(blocks, room)
 
     def _by_fit(self, free: int) -> int:
-        """G3: all if the margin stays free, else from the output layer down with the partial graph (facts/ollama 4.5)."""
+        """From 0.30: all if the margin stays free, else from the output layer down with the partial graph (facts/ollama 4.5)."""
         if self.need_all() <= free:
             return self.model.layers
         room = free - self.reserve - self.partial
@@ -203,16 +207,16 @@ def _rule(
     model: ModelMetadata, tokens: int, cache_type: str, version: Version | None, *, overhead: int, margin: int | None
 ) -> _Rule | None:
     kind = generation(version)
-    if kind is None or kind is Generation.G0 or model.architecture not in DENSE or tokens <= 0:
+    if kind is None or kind is Generation.V0_1 or model.architecture not in DENSE or tokens <= 0:
         return None
     kv = model.kv_per_layer(tokens, cache_type or "f16")
-    if kind is Generation.G3:
+    if kind is Generation.V0_30:
         full, partial = graph_flash(model, tokens)
         # the overhead never reaches llama-server (facts/ollama 1.3)
         return _Rule(model, kind, kv, full, partial, 0, FIT_MARGIN if margin is None else margin, spare=False)
     full, partial = graph(model, tokens)
     # to v0.13.5 the layout subtracts unsigned: one layer larger than what is free gives all layers (recordings, surprise 7)
-    wraps = kind is Generation.G2 and not at_least(version, "0.13.6")
+    wraps = kind is Generation.V0_12_11 and not at_least(version, "0.13.6")
     return _Rule(model, kind, kv, full, partial, overhead, RESERVE, spare=bool(at_least(version, "0.1.45")), wraps=wraps)
 
 
@@ -235,14 +239,14 @@ class Parts:
 def fit_parts(parts: Parts, *, free: int, kind: Generation, version: Version | None) -> Fit | None:
     """Return how many layers fit by the bytes that the server itself printed; for models whose dimensions are not known."""
     blocks = parts.layers - 1
-    if blocks < 1 or parts.repeating <= 0 or kind is Generation.G0:
+    if blocks < 1 or parts.repeating <= 0 or kind is Generation.V0_1:
         return None
     model = ModelMetadata(
         "", blocks, 0, 0, 0, 0, 0, 0, 0, (parts.repeating // blocks,) * blocks, parts.output, 0, exact=False
     )  # fmt: skip
-    known_old = kind in {Generation.G1, Generation.G1B} and at_least(version, "0.1.45") is False
-    spare = kind in {Generation.G1, Generation.G1B, Generation.G2} and not known_old
-    if kind is Generation.G3:
+    known_old = kind in {Generation.V0_1_33, Generation.V0_11_5} and at_least(version, "0.1.45") is False
+    spare = kind in {Generation.V0_1_33, Generation.V0_11_5, Generation.V0_12_11} and not known_old
+    if kind is Generation.V0_30:
         reserve, overhead = FIT_MARGIN if parts.margin is None else parts.margin, 0
     else:
         reserve, overhead = RESERVE, parts.overhead + parts.projector

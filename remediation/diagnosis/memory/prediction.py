@@ -12,7 +12,7 @@ from remediation.diagnosis.memory.metadata import DENSE
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.reading import Reading
-from remediation.diagnosis.runners import given_back, orphans
+from remediation.diagnosis.runners import freed_by_unloading, orphans
 from remediation.diagnosis.units import MIB, human, rounding
 from remediation.diagnosis.versions import Generation
 from remediation.model.programs import is_protected
@@ -125,7 +125,7 @@ def _forecast(fits: Sequence[Fit | None], model: ModelMetadata | None, context: 
 
 def _adds_up(load: Load, parts: Parts) -> bool:
     """Whether the estimate's total is the sum of its parts; if not, it includes something unprinted."""
-    if load.generation not in {Generation.G1, Generation.G1B} or load.required_full is None:
+    if load.generation not in {Generation.V0_1_33, Generation.V0_11_5} or load.required_full is None:
         return True
     known = parts.repeating + parts.output + parts.kv + parts.graph_full + parts.projector
     known += RESERVE + parts.repeating // max(1, parts.layers - 1)
@@ -144,7 +144,7 @@ def printed_parts(load: Load, figures: Shortage) -> Parts | None:
         return None
     output = load.weights_output or weights // load.layers
     graph = load.graph
-    if load.generation is Generation.G3 and load.projected is not None:
+    if load.generation is Generation.V0_30 and load.projected is not None:
         graph = max(0, load.projected - weights - kv)
     if not graph:
         return None
@@ -208,7 +208,7 @@ def own_memory(reading: Reading) -> int:
     use, estimated = reading.evidence.use, sum(row.size_vram or 0 for row in reading.ps)
     if use is None:
         return estimated
-    return given_back(use, estimated, {one.pid for one in orphans(reading.evidence)})
+    return freed_by_unloading(use, estimated, {one.pid for one in orphans(reading.evidence)})
 
 
 def _cache_type(reading: Reading, load: Load | None) -> str:

@@ -104,14 +104,14 @@ def shortage(reading: Reading) -> Shortage:
         )
     split = max(load.devices, len(load.free), 1)
     weights = load.weights or load.buffers or load.file_size
-    if load.weights is not None and load.weights_output and load.generation is Generation.G1 and load.kv is None:
+    if load.weights is not None and load.weights_output and load.generation is Generation.V0_1_33 and load.kv is None:
         weights = load.weights
     kv = load.kv if load.kv is not None else (load.kv_gpu + load.kv_cpu) or None
     graph = load.graph or None
     full = load.required_full
     if load.projected is not None:
         full = load.projected + (load.margin or FIT_MARGIN)
-    elif load.generation in {Generation.G2, Generation.G2N}:
+    elif load.generation in {Generation.V0_12_11, Generation.V0_12_11_NEW_ENGINE}:
         full = None  # the printed total is that of the layout chosen, processor included
     free = sum(load.free) if load.free else _free_of_devices(reading)
     found = sorted((device.total for device in reading.gpu_devices if device.total), reverse=True)
@@ -119,7 +119,7 @@ def shortage(reading: Reading) -> Shortage:
         total = sum(found[: len(load.free)])  # the load was planned on some of the cards
     if total is not None and free is not None and free > total:
         total = free
-    reserve = (load.margin or FIT_MARGIN) if load.generation is Generation.G3 else RESERVE
+    reserve = (load.margin or FIT_MARGIN) if load.generation is Generation.V0_30 else RESERVE
     return Shortage(
         load=load,
         layers=load.result,
@@ -151,13 +151,13 @@ def _slots(reading: Reading, load: Load | None) -> int:
     setting = reading.setting("OLLAMA_NUM_PARALLEL")
     if setting is not None and is_whole(setting.value) and int(setting.value) > 0:
         return int(setting.value)
-    return next((ask.value for ask in reading.asks if ask.what == "num_parallel" and ask.value), 1)
+    return next((ask.value for ask in reading.requested_options if ask.what == "num_parallel" and ask.value), 1)
 
 
 def _context(reading: Reading, load: Load | None) -> int | None:
     if load is not None and load.context:
         return load.slots_context
-    asked = [ask.value for ask in reading.asks if ask.what == "num_ctx" and ask.value]
+    asked = [ask.value for ask in reading.requested_options if ask.what == "num_ctx" and ask.value]
     if asked:
         return max(asked)
     shown = [row.context for row in reading.ps if row.context]

@@ -115,7 +115,7 @@ class Present:
             if short is not None:
                 return self._better(short, results) or short
             return results[-1] if results else (loads[-1] if loads else None)
-        begun = [load for load in loads if load.result is not None or _is_begun(load)]
+        begun = [load for load in loads if load.result is not None or _has_started(load)]
         last = begun[-1] if begun else (loads[-1] if loads else None)
         # what is listed as whole was loaded otherwise than a line about few layers says
         return None if last is not None and last.short and self.whole else last
@@ -179,7 +179,7 @@ class Present:
     def _owner(self, hit: Hit) -> Load | None:
         """Return the load that a message belongs to: the one under way, else the next."""
         number = hit.load + 1 if hit.after else hit.load
-        return next((load for load in self.log.loads if load.number >= number and (_is_begun(load) or load.result)), None)
+        return next((load for load in self.log.loads if load.number >= number and (_has_started(load) or load.result)), None)
 
     def _not_over(self, hit: Hit, shown: Load | None) -> bool:
         its = next((load for load in self.log.loads if load.number == hit.load), None)
@@ -207,7 +207,7 @@ class Present:
         return not (self.whole and not named)
 
 
-def _is_begun(load: Load) -> bool:
+def _has_started(load: Load) -> bool:
     """Whether a line says that a load began; stray lines of a runner open one as well."""
     return any((load.requested_at, load.planned_at, load.command_at, load.failed_at))
 

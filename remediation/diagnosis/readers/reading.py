@@ -11,15 +11,22 @@ from functools import cached_property
 
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.readers.codes import CudaCode, read_codes
-from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request, read_again, read_log
+from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request, read_cached, read_log
 from remediation.diagnosis.readers.logs.lines import rejoined
 from remediation.diagnosis.readers.logs.scan import Hit
 from remediation.diagnosis.readers.present import Present, is_live, model_blob
-from remediation.diagnosis.readers.texts.asks import Ask, Body, DeclaredSetting, read_asks, read_bodies, read_settings
 from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
 from remediation.diagnosis.readers.texts.gpus import GpuText, card_size, read_gpu
 from remediation.diagnosis.readers.texts.languages import in_english
 from remediation.diagnosis.readers.texts.ps import PsRow, read_ps, row_of
+from remediation.diagnosis.readers.texts.requested_options import (
+    Body,
+    DeclaredSetting,
+    RequestedOption,
+    read_bodies,
+    read_requested_options,
+    read_settings,
+)
 from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.readers.texts.speed import Speed, read_speed
 from remediation.diagnosis.units import human
@@ -48,7 +55,7 @@ class Reading:
     logs: tuple[LogReading, ...]
     ps: tuple[PsRow, ...] = ()
     smi: tuple[SmiReading, ...] = ()
-    asks: tuple[Ask, ...] = ()
+    requested_options: tuple[RequestedOption, ...] = ()
     declared: tuple[DeclaredSetting, ...] = ()
     docker: tuple[DockerReading, ...] = ()
     gpu: GpuText = field(default_factory=GpuText)
@@ -221,20 +228,20 @@ def read_evidence(evidence: Evidence) -> Reading:
     evidence = _bounded(evidence)
     ps: list[PsRow] = []
     smi: list[SmiReading] = []
-    asks: list[Ask] = []
+    requested_options: list[RequestedOption] = []
     declared: list[DeclaredSetting] = []
     docker: list[DockerReading] = []
     speeds: list[Speed] = []
     bodies: list[Body] = []
     logs: list[LogReading] = []
     for label, piece in _labelled(evidence):
-        logs.append(read_again(piece.text, name=label, kind=piece.kind))
+        logs.append(read_cached(piece.text, name=label, kind=piece.kind))
         if len(piece.text) > _SMALL:
             continue
         ps += read_ps(piece.text, label)
         if (seen := read_smi(piece.text, label)) is not None:
             smi.append(seen)
-        asks += read_asks(piece.text, label)
+        requested_options += read_requested_options(piece.text, label)
         bodies += read_bodies(piece.text, label)
         declared += read_settings(piece.text, label)
         if piece.kind != "server_log" and (told := read_speed(piece.text, label)) is not None:
@@ -244,7 +251,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     state = (evidence.container or {}).get("State")
     if isinstance(state, Mapping):
         logs.append(read_log(json.dumps(state, indent=1), name="container State", kind="docker_inspect"))
-    _structured(evidence, ps, smi, asks, docker)
+    _structured(evidence, ps, smi, requested_options, docker)
     declared += _container_settings(evidence)
     declared += _settings_of_starter(evidence)
     listed = [d.name for log in logs for d in log.devices if d.is_gpu] + [name for one in smi for name in one.names]
@@ -261,7 +268,7 @@ def read_evidence(evidence: Evidence) -> Reading:
         tuple(logs),
         tuple(ps),
         tuple(smi),
-        tuple(asks),
+        tuple(requested_options),
         tuple(declared),
         tuple(docker),
         prose,
@@ -320,7 +327,13 @@ def _card(card: Gpu) -> str:
     return f"{card.name}: {human(card.used)} of {human(card.total)} used"
 
 
-def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks: list[Ask], docker: list[DockerReading]) -> None:
+def _structured(
+    evidence: Evidence,
+    ps: list[PsRow],
+    smi: list[SmiReading],
+    requested_options: list[RequestedOption],
+    docker: list[DockerReading],
+) -> None:
     """Add what a live host gave as typed parts."""
     for runner in evidence.runners or ():
         entry = {
@@ -351,12 +364,14 @@ def _structured(evidence: Evidence, ps: list[PsRow], smi: list[SmiReading], asks
             text = show.parameters.get(key)
             if text is not None:
                 value = int(float(text)) if re.fullmatch(r"-?\d+(?:\.\d+)?(?:e[+-]?\d{1,2})?", text) else None
-                asks.append(Ask(key, value, Quote(f"/api/show {show.model} parameters", f"{key} {text}")))
+                requested_options.append(
+                    RequestedOption(key, value, Quote(f"/api/show {show.model} parameters", f"{key} {text}"))
+                )
     if evidence.container:
         docker.append(read_inspect(evidence.container, "container"))
     for path, text in evidence.compose_files.items():
         if (about := read_docker(text, path)) is not None:
             docker.append(about)
-        asks += read_asks(text, path)
+        requested_options += read_requested_options(text, path)
     if evidence.compose:
-        asks += read_asks(json.dumps(evidence.compose, indent=1), "compose")
+        requested_options += read_requested_options(json.dumps(evidence.compose, indent=1), "compose")

@@ -11,7 +11,7 @@ from remediation.engine.play.context.host_state import TaskResult
 from remediation.engine.play.context.results import jsonable, refused_result, registered
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import Layer
-from remediation.engine.play.loops import items_of, named, names_of
+from remediation.engine.play.loops import items_of, names_of, with_names
 from remediation.engine.play.task_runner import UNMET, false_condition
 from remediation.model.errors import InputError, RemediationError, UsageError
 from remediation.model.event_data import TaskResultData, TaskStartData
@@ -112,7 +112,7 @@ def _items(site: TaskContext) -> list[TaskContext]:
     if loop is None:
         return [dataclasses.replace(site, path=f"{site.path}/0")]
     try:
-        loop, items = named(loop, site.scope()), items_of(loop, site.scope())
+        loop, items = with_names(loop, site.scope()), items_of(loop, site.scope())
     except RemediationError:
         if false_condition(site, site.scope()) is not None:
             return []

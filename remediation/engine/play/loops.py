@@ -31,7 +31,7 @@ def items_of(loop: Loop, scope: Scope) -> list[Any]:
     return found
 
 
-def named(loop: Loop, scope: Scope) -> Loop:
+def with_names(loop: Loop, scope: Scope) -> Loop:
     """Return the loop with the names of its variables, which may be templates. Raises `RemediationError`."""
     if not has_template(loop.variable) and not has_template(loop.index):
         return loop

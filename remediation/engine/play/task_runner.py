@@ -14,7 +14,7 @@ from remediation.engine.play.context.results import CENSORED, NO_TRACEBACK, json
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
 from remediation.engine.play.control_flow import Interrupted
-from remediation.engine.play.loops import items_of, named, names_of
+from remediation.engine.play.loops import items_of, names_of, with_names
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
 from remediation.model.event_data import TaskStartData
@@ -62,7 +62,7 @@ def _throttled(site: TaskContext) -> Any:
 def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
     """Run the task for each item of its loop."""
     try:
-        loop, items = named(loop, site.scope()), items_of(loop, site.scope())
+        loop, items = with_names(loop, site.scope()), items_of(loop, site.scope())
     except RemediationError as error:
         broken = error
 

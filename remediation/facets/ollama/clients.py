@@ -52,7 +52,7 @@ def requests_call(container: Container | None, environment: Mapping[str, str]) -
 def native_requests(snapshot: Snapshot) -> tuple[str, ...]:
     """Return the request bodies named in a native server's log. Returns nothing if there is no log."""
     log = attempt(lambda: ServiceLog(snapshot).read(tail=LINES)) or ""
-    return request_log.named(log, windows=snapshot.platform == "windows")
+    return request_log.bodies_named(log, windows=snapshot.platform == "windows")
 
 
 def mounted_configuration(containers: Sequence[Container]) -> tuple[str, ...]:

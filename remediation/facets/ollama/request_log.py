@@ -28,7 +28,7 @@ _WHAT = "reading the requests logged by Ollama"
 _RIGHTS = "they belong to the server's user: log in as root, or set become: true"
 
 
-def named(log: str, *, windows: bool) -> tuple[str, ...]:
+def bodies_named(log: str, *, windows: bool) -> tuple[str, ...]:
     """Return the bodies named in a server's log, the latest last. Go's log escapes backslashes in quoted strings."""
     paths = (match[1].replace("\\\\", "\\") if windows else match[1] for match in _NAMED.finditer(log))
     fit = (path for path in paths if windows or path.startswith("/"))

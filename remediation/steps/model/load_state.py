@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.diagnosis.memory.fit import Fit, fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata
-from remediation.diagnosis.readers.logs import HANG_SECONDS, Load, LogReading, read_again
+from remediation.diagnosis.readers.logs import HANG_SECONDS, Load, LogReading, read_cached
 from remediation.diagnosis.readers.present import blob_in
 from remediation.diagnosis.units import GIB, MIB
 from remediation.diagnosis.versions import Version, at_least, parse_version
@@ -133,9 +133,9 @@ def log_of(host: Reader) -> LogReading:
 def read_server_log(host: Reader) -> tuple[LogReading, str]:
     """Return the server log, and the reason if it cannot be read."""
     try:
-        return read_again(host.ollama.log()), ""
+        return read_cached(host.ollama.log()), ""
     except (CallFailed, DeadlineExceeded, Blocked) as error:
-        return read_again(""), error.message
+        return read_cached(""), error.message
 
 
 def _earlier(host: Reader, model: str, load: Load | None, total: int | None) -> dict[str, int] | None:

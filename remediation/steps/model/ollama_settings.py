@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from remediation.diagnosis.advice.settings import DEAD, HARMFUL, judge_settings
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.readers.reading import Reading
-from remediation.diagnosis.readers.texts.asks import DeclaredSetting as Declared
+from remediation.diagnosis.readers.texts.requested_options import DeclaredSetting as Declared
 from remediation.diagnosis.versions import Version, at_least
 from remediation.facets.protocols import Reader
 from remediation.model.errors import NO_ANSWER

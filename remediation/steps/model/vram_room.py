@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from remediation.diagnosis.memory.fit import RESERVE
 from remediation.diagnosis.readers.logs import Load
-from remediation.diagnosis.runners import beside_others, measured, serves
+from remediation.diagnosis.runners import measured, serves, used_by_server
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import Generation, Version, generation
 from remediation.model.facts import GpuUse, Runner
@@ -27,7 +27,7 @@ def rooms(
     card = use.gpus[0]
     if card.free is None or card.total is None:
         return None, None
-    most = beside_others(use)
+    most = used_by_server(use)
     own = held_vram(runner, version) if runner is not None else 0
     rest = sum(held_vram(one, version) for one in others)
     counted = measured(use, own + rest)
@@ -45,7 +45,7 @@ def rooms(
 
 def held_vram(runner: Runner, version: Version | None) -> int:
     """Return the VRAM released by an unload. Estimates of releases before the new memory management include an unused reserve."""
-    estimated = generation(version) in {Generation.G0, Generation.G1, Generation.G1B}
+    estimated = generation(version) in {Generation.V0_1, Generation.V0_1_33, Generation.V0_11_5}
     return max(0, runner.size_vram - RESERVE) if estimated else runner.size_vram
 
 

@@ -11,7 +11,7 @@ from remediation_lab.ollama import replay
 
 pytestmark = pytest.mark.corpus
 
-_NEW_ENGINE = "another engine (G2n): measured layouts in rounds, which the lab does not play"
+_NEW_ENGINE = "another engine (from 0.12.11): measured layouts in rounds, which the lab does not play"
 _QUEUE = "six requests at once; a replay is sequential. test_concurrency.py has the case"
 _EXPIRED = "the recorder waited until the two seconds were over"
 EXCEPTIONS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.readers.logs import read_again as read
+from remediation.diagnosis.readers.logs import read_cached as read
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import parse_version
 from remediation.model.facts import Gpu, GpuUse, Process, Runner

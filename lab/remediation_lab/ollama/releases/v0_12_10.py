@@ -1,4 +1,4 @@
-"""Ollama v0.12.10, generation G1b: the estimate of llm/memory.go, layers sent to the runner (facts/ollama 0, 2, 4.2)."""
+"""Ollama v0.12.10: the estimate of llm/memory.go, layers sent to the runner (facts/ollama 0, 2, 4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ollama v0.13.5, generation G2: a layout from estimates, sent to the runner (facts/ollama 0, 2, 4.3)."""
+"""Ollama v0.13.5: a layout from estimates, sent to the runner (facts/ollama 0, 2, 4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ollama v0.24.0, generation G2: as v0.13.5, with a context that follows the size of the card (facts/ollama 0, 4.3, 4.6)."""
+"""Ollama v0.24.0: as v0.13.5, with a context that follows the size of the card (facts/ollama 0, 4.3, 4.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ollama v0.32.0, generation G3: llama-server processes that fit the layers themselves (facts/ollama 0, 2, 4.5)."""
+"""Ollama v0.32.0: llama-server processes that fit the layers themselves (facts/ollama 0, 2, 4.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ollama v0.9.6, generation G1: the estimate of llm/memory.go, layers on the runner's command line (facts/ollama 0, 2, 4.2)."""
+"""Ollama v0.9.6: the estimate of llm/memory.go, layers on the runner's command line (facts/ollama 0, 2, 4.2)."""
 
 from __future__ import annotations
 

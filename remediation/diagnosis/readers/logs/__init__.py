@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from remediation.diagnosis.readers.logs.condensing import condense, condense_file
 from remediation.diagnosis.readers.logs.model import HANG_SECONDS, Device, Load, LogReading, Request, ServerStart
-from remediation.diagnosis.readers.logs.reader import read_again, read_log
+from remediation.diagnosis.readers.logs.reader import read_cached, read_log
 
 __all__ = [
     "HANG_SECONDS",
@@ -15,6 +15,6 @@ __all__ = [
     "ServerStart",
     "condense",
     "condense_file",
-    "read_again",
+    "read_cached",
     "read_log",
 ]

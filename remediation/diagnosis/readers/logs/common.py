@@ -131,7 +131,7 @@ def result(state: State, line: str, at: Quote) -> None:
         return
     load = state.load(at)
     # the newer engine and llama-server make trial loads (facts/ollama 2.3); elsewhere each result is a separate load
-    trial = load.engine_new or load.generation in {Generation.G3, Generation.G2N}
+    trial = load.engine_new or load.generation in {Generation.V0_30, Generation.V0_12_11_NEW_ENGINE}
     if load.offloaded is not None and not trial:
         state.finish(None)
         load = state.load(at)
@@ -165,7 +165,7 @@ def buffers(state: State, line: str, at: Quote) -> None:
 
 
 def _forget_plan(load: Load, kind: str) -> None:
-    """Let what was allocated take the place of the layout that G2 planned before, which it prints in the same words of bytes."""
+    """Let what was allocated take the place of the layout that releases from 0.12.11 planned before, which it prints in the same words of bytes."""
     load.measured.add(kind)
     if kind == "model":
         load.model_gpu = load.model_cpu = 0

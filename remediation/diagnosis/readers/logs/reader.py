@@ -11,21 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from remediation.diagnosis.readers.logs import common, g0, g1, g2, g3, slog
+from remediation.diagnosis.readers.logs import common, slog, v0_1, v0_1_33, v0_12_11, v0_30
 from remediation.diagnosis.readers.logs.lines import plain_lines
 from remediation.diagnosis.readers.logs.model import LogReading
 from remediation.diagnosis.readers.logs.scan import Scanner, When
 from remediation.diagnosis.readers.logs.state import Handler, State
 from remediation.model.finding import Quote
 
-_SLOG: Mapping[str, Handler] = {**common.SLOG, **g0.SLOG, **g1.SLOG, **g2.SLOG, **g3.SLOG}
-_RAW: Mapping[str, Handler] = {**common.RAW, **g3.RAW}
+_SLOG: Mapping[str, Handler] = {**common.SLOG, **v0_1.SLOG, **v0_1_33.SLOG, **v0_12_11.SLOG, **v0_30.SLOG}
+_RAW: Mapping[str, Handler] = {**common.RAW, **v0_30.RAW}
 
 # messages that end with a value, by their beginning
 _SLOG_PREFIXES: tuple[tuple[str, Handler], ...] = (
     ("Listening on", common.listening),
-    ("offload to", g1.offload),
-    ("new model will fit", g1.will_fit),
+    ("offload to", v0_1_33.offload),
+    ("new model will fit", v0_1_33.will_fit),
     ("llama runner started", common.started),
     ("llama-server started", common.started),
     ("offloaded ", common.result),
@@ -33,7 +33,7 @@ _SLOG_PREFIXES: tuple[tuple[str, Handler], ...] = (
 
 # lines of llama.cpp by a text in them, since the function names before it change
 _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
-    ("--ctx-size", g1.command),
+    ("--ctx-size", v0_1_33.command),
     ("layers", common.result),
     ("buffer size", common.buffers),
     ("using device", common.using_device),
@@ -42,10 +42,10 @@ _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
     ("n_ctx_per_seq ", common.context_line),
     ("n_ctx_seq ", common.context_line),
     ("kv_size ", common.context_line),
-    ("layers.requested", g1.offload),
-    ("too little memory", g1.too_little),
-    ("VRAM ", g0.vram_line),
-    ("mem required", g0.memory_required),
+    ("layers.requested", v0_1_33.offload),
+    ("too little memory", v0_1_33.too_little),
+    ("VRAM ", v0_1.vram_line),
+    ("mem required", v0_1.memory_required),
     ("loaded meta data", common.model_file),
     ("general.name", common.metadata_line),
     ("general.architecture", common.metadata_line),
@@ -54,7 +54,7 @@ _RAW_NEEDLES: tuple[tuple[str, Handler], ...] = (
     ("n_layer ", common.metadata_line),
     ("server config", common.server_config),
     ("Listening on", common.listening),
-    ("GPULayers:", g2.load_request),
+    ("GPULayers:", v0_12_11.load_request),
     ("started in", common.started),
     ("Ollama Service", common.service),
     ("ollama.service", common.service),
@@ -126,7 +126,7 @@ def read_log(source: str | Iterable[str], *, name: str = "log", kind: str = "ser
     )
 
 
-def read_again(text: str, *, name: str = "server.log", kind: str = "server_log") -> LogReading:
+def read_cached(text: str, *, name: str = "server.log", kind: str = "server_log") -> LogReading:
     """Return the cached result of `read_log`: several hosts may share a text, and a host that is watched adds requests to it.
 
     Requests at the end that ask for no answer, such as those of a check itself, do not make a text another one.
@@ -224,7 +224,7 @@ def _read_raw(state: State, line: str, name: str, number: int) -> bool:
     if handler is None:
         return False
     if handler is common.result and "layers." in line:
-        handler = g1.offload
+        handler = v0_1_33.offload
     handler(state, line, _quote(name, number, line))
     return True
 

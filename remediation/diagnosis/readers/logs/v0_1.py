@@ -21,7 +21,7 @@ def vram_line(state: State, line: str, at: Quote) -> None:
     if size is None:
         return
     load = state.load(at)
-    mark(load, Generation.G0)
+    mark(load, Generation.V0_1)
     if "available" in line.lower():
         load.free, load.free_at = (size,), at
     else:
@@ -37,7 +37,7 @@ def memory_required(state: State, line: str, at: Quote) -> None:
 
 def changing_model(state: State, _line: str, at: Quote) -> None:
     """Read ``changing loaded model``: the next load begins."""
-    mark(state.stage("model", at), Generation.G0)
+    mark(state.stage("model", at), Generation.V0_1)
 
 
 SLOG: Mapping[str, Handler] = {"changing loaded model": changing_model}

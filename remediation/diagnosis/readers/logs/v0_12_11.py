@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from remediation.diagnosis.readers.logs import slog
 from remediation.diagnosis.readers.logs.common import is_gpu_buffer
-from remediation.diagnosis.readers.logs.g1 import read_command
 from remediation.diagnosis.readers.logs.state import Handler, State, mark
+from remediation.diagnosis.readers.logs.v0_1_33 import read_command
 from remediation.diagnosis.units import parse_size
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Quote
@@ -28,7 +28,7 @@ def loading_model(state: State, line: str, at: Quote) -> None:
     """Read ``loading model "model layers"=33 requested=-1``; ``requested`` is the requested num_gpu."""
     values = slog.fields(line)
     load = state.stage("loading", at)
-    mark(load, Generation.G2N if load.engine_new else Generation.G2)
+    mark(load, Generation.V0_12_11_NEW_ENGINE if load.engine_new else Generation.V0_12_11)
     load.layers = slog.integer(values, "model layers") or load.layers
     requested = slog.integer(values, "requested")
     if requested is not None:

@@ -25,7 +25,7 @@ _TARGET = re.compile(r"cannot meet free memory targets? of (\d+) MiB, need to re
 def server_command(state: State, line: str, at: Quote) -> None:
     """Read ``starting llama-server cmd="… -c 4096 -np 1 [-ngl 1] …"``; ``-ngl`` occurs only if num_gpu was requested."""
     load = state.stage("command", at)
-    mark(load, Generation.G3)
+    mark(load, Generation.V0_30)
     load.command, load.command_at = line.split("cmd=", 1)[-1], at
     for name, pattern in _FLAGS.items():
         if match := pattern.search(line):
@@ -41,7 +41,7 @@ def server_command(state: State, line: str, at: Quote) -> None:
 def fit_line(state: State, line: str, at: Quote) -> None:
     """Read what ``common_params_fit_impl`` projects and by how much it misses its free margin."""
     load = state.load(at)
-    mark(load, Generation.G3)
+    mark(load, Generation.V0_30)
     if match := _PROJECTED.search(line):
         if load.projected is None:
             load.projected, load.free, load.free_slack = int(match[1]) * MIB, (int(match[2]) * MIB,), 0

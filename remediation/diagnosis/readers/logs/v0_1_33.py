@@ -24,7 +24,7 @@ def offload(state: State, line: str, at: Quote) -> None:
     """``msg="offload to cuda" layers.requested=-1 layers.model=33 layers.offload=12 … memory.available="[2.2 GiB]"``."""
     values = slog.fields(line)
     load = state.stage("offload", at)
-    mark(load, Generation.G1)
+    mark(load, Generation.V0_1_33)
     load.library = values.get("library", load.library).lower()
     _layers(load, values, at)
     available = parse_sizes(values.get("memory.available"))
@@ -69,7 +69,7 @@ def _layers(load: Load, values: Mapping[str, str], at: Quote) -> None:
 def command(state: State, line: str, at: Quote) -> None:
     """Read ``starting llama server cmd="… --ctx-size 8192 --parallel 4 …"``; ``--n-gpu-layers`` is the resolved number."""
     load = state.stage("command", at)
-    mark(load, Generation.G1)
+    mark(load, Generation.V0_1_33)
     read_command(load, line, at)
 
 
@@ -99,7 +99,7 @@ def too_little(state: State, line: str, at: Quote) -> None:
     """DEBUG ``gpu has too little memory to allocate any layers``: the figures of a card that takes no part."""
     values = slog.fields(line)
     load = state.load(at)
-    mark(load, Generation.G1)
+    mark(load, Generation.V0_1_33)
     load.too_little_at = at
     available, total = parse_size(values.get("available")), parse_size(values.get("total"))
     if available is not None and not load.free:

@@ -48,7 +48,7 @@ _NAMES = {"num_gpu": "num_gpu", "numgpu": "num_gpu", "ngpulayers": "num_gpu", "g
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RequestedOption:
     """A requested option: ``what`` is num_gpu, num_ctx or num_parallel; ``value`` is None if it is computed."""
 
     what: str
@@ -72,7 +72,7 @@ def commented(line: str) -> bool:
     return text.startswith(("#", ";", "//", "REM ", "rem ")) and not _PROMPT.match(text)
 
 
-def read_asks(text: str, label: str) -> tuple[Ask, ...]:
+def read_requested_options(text: str, label: str) -> tuple[RequestedOption, ...]:
     """Return the options that a text other than a server log requests."""
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -100,7 +100,9 @@ def read_asks(text: str, label: str) -> tuple[Ask, ...]:
             if number_value is None and not any(sign in value for sign in "*+("):
                 continue
             found.append(
-                Ask(what, number_value, Quote(f"{label}:{number}", line.strip()[:300]), "" if number_value is not None else value)
+                RequestedOption(
+                    what, number_value, Quote(f"{label}:{number}", line.strip()[:300]), "" if number_value is not None else value
+                )
             )
     return tuple(found)
 
