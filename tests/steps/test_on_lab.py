@@ -134,7 +134,7 @@ def test_verify_says_what_does_not_hold(lab: Lab) -> None:
     assert (code, steps(events)) == (2, ["model.responds"])
     assert "ask first: name it in close" in excerpt(events)
     assert held(events) == {
-        "before, driver": True, "before, room": False, "at the start, settings": True, "at the start, containers": True,
+        "before, driver": True, "before, room": False, "at the start, settings": True, "at the start, running settings": True,
         "at the start, GPU in the container": True, "afterwards, layers": False, "afterwards, speed": False,
     }  # fmt: skip
 
