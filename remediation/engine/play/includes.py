@@ -12,7 +12,7 @@ from remediation.engine.play.context.results import jsonable, refused_result, re
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.loops import items_of, names_of, with_names
-from remediation.engine.play.task_runner import UNMET, false_condition
+from remediation.engine.play.task_runner import UNMET, false_condition, together
 from remediation.model.errors import InputError, RemediationError, UsageError
 from remediation.model.event_data import TaskResultData, TaskStartData
 from remediation.model.outcome import Outcome
@@ -41,16 +41,19 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     if not told:
         site.emit("task_start", **TaskStartData(path=site.path))
     files: list[IncludedFile] = []
+    endings: list[TaskResult] = []
     try:
         if len(site.included) >= DEEPEST:
             raise UsageError(f"{site.task.action}: includes are nested more than {DEEPEST} levels deep", place=site.place)
         for inner in _items(dataclasses.replace(site, included=(*site.included, _include_vars(site)))):
-            if false_condition(inner, inner.scope()) is None:
+            unmet = false_condition(inner, inner.scope())
+            if unmet is None:
                 files.append(_file(inner))
             elif site.task.loop is not None and not told:
                 _emit_skipped(inner, str(inner.loop["ansible_loop_var"]))
-        ending = TaskResult(
-            Outcome.OK if files else Outcome.SKIPPED, {**_included(site), "changed": False, "failed": False, "skipped": not files}
+            endings.append(_ending(inner, unmet))
+        ending = (
+            endings[0] if site.task.loop is None else together(endings) if endings else TaskResult(Outcome.SKIPPED, dict(_EMPTY))
         )
     except RemediationError as error:
         failed = refused_result(error)
@@ -94,12 +97,23 @@ def _emit_skipped(site: TaskContext, variable: str) -> None:
     site.emit("task_result", **data)
 
 
+def _ending(site: TaskContext, unmet: Any) -> TaskResult:
+    """Return the result of an include without a loop, or of one item; `unmet` is the condition that is false, or None."""
+    if unmet is not None:
+        skipped = {"skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
+        return TaskResult(Outcome.SKIPPED, {"changed": False, **skipped, **site.loop}, UNMET)
+    names = _included(site)
+    return TaskResult(Outcome.OK, {**names, **site.loop} if site.task.loop is not None else {"changed": False, **names})
+
+
 def _included(site: TaskContext) -> dict[str, Any]:
-    """Return what a registered include names, as in Ansible; one in a loop names nothing."""
-    if site.task.loop is not None:
-        return {}
-    given = {name: value for name, value in site.task.arguments.items() if name != "file"}
-    return {"include_args": jsonable(given), **({"include": _named(site)} if "file" in site.task.arguments else {})}
+    """Return what a registered include names, as in Ansible."""
+    scope = site.scope()
+    given = {name: scope.render(value) for name, value in site.task.arguments.items() if name not in {"file", "apply"}}
+    if "apply" in site.task.arguments:
+        given["apply"] = site.task.arguments["apply"]
+    file = site.task.arguments.get("file")
+    return {"include_args": jsonable(given), **({"include": str(scope.render(file))} if file is not None else {})}
 
 
 def _named(site: TaskContext) -> str:
@@ -120,6 +134,7 @@ def _items(site: TaskContext) -> list[TaskContext]:
     return [site.item(number, names_of(loop, number, items)) for number in range(len(items))]
 
 
+_EMPTY = {"changed": False, "results": [], "skipped": True, "skipped_reason": "No items in the list"}
 DEEPEST = 60
 """Maximum depth of nested includes; deeper means that a file includes itself endlessly."""
 
