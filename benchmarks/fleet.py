@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measure import ROOT
+from benchmarks.measure import ROOT, lab_inventory
 from remediation_lab import control
 
 MIXED = (
@@ -29,15 +29,7 @@ MIXED = (
 """Faults that a rung cures without a last resort, a host with nothing to do, and one whose model is not loaded."""
 HANGS = "hangs"
 _KIB = 1024
-_INVENTORY = """\
-lab: {{ hosts: {hosts} }}
-gpu:
-  hosts:
-{names}
-  vars:
-    ansible_connection: winrm
-    ansible_winrm_transport: ntlm
-    model: "mistral:7b-instruct-q4_K_M"
+_MORE = """\
     max_risk: disruptive
     close_programs: true
     warn_seconds: 0
@@ -98,9 +90,7 @@ def _measured(hosts: int, forks: int, *, hanging: bool) -> Took:
         try:
             inventory = state / "fleet.yml"
             names = [host.name for host in lab.hosts]
-            inventory.write_text(
-                _INVENTORY.format(hosts=len(names), names="\n".join(f"    {name}:" for name in names)), encoding="utf-8"
-            )
+            inventory.write_text(lab_inventory(names, _MORE), encoding="utf-8")
             *working, last = names
             faults = {name: MIXED[index % len(MIXED)] for index, name in enumerate(working)}
             for name, fault in faults.items():

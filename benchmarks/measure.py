@@ -13,6 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+_LAB = """\
+lab: {{ hosts: {hosts} }}
+gpu:
+  hosts:
+{names}
+  vars:
+    ansible_connection: winrm
+    ansible_winrm_transport: ntlm
+    model: "mistral:7b-instruct-q4_K_M"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +82,8 @@ def program(name: str) -> str | None:
     """Return a program from this Python's folder, or from PATH."""
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name)
+
+
+def lab_inventory(hosts: Sequence[str], more: str = "") -> str:
+    """Return the inventory of a running lab's hosts; `more` are lines of further variables."""
+    return _LAB.format(hosts=len(hosts), names="\n".join(f"    {name}:" for name in hosts)) + more

@@ -18,22 +18,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.measure import ROOT
+from benchmarks.measure import ROOT, lab_inventory
 from remediation_lab import control
 
 COMMANDS = (("watch", "--metrics", "127.0.0.1:19105"), ("watch",), ("monitor", "--json"))
 FIRST = 2
 """Rounds that are not counted: the connections open, and whole logs are read."""
-_INVENTORY = """\
-lab: {{ hosts: {hosts} }}
-gpu:
-  hosts:
-{names}
-  vars:
-    ansible_connection: winrm
-    ansible_winrm_transport: ntlm
-    model: "mistral:7b-instruct-q4_K_M"
-"""
 
 
 def processor_seconds(pid: int) -> float:
@@ -74,8 +64,7 @@ def main() -> None:
             for name in names:
                 control.fault(name, "healthy", place)
             inventory = state / "fleet.yml"
-            listed = "\n".join(f"    {name}:" for name in names)
-            inventory.write_text(_INVENTORY.format(hosts=len(names), names=listed), encoding="utf-8")
+            inventory.write_text(lab_inventory(names), encoding="utf-8")
             print("| command | ms of processor per host and round: median | least | most |\n|---|---|---|---|")
             for words in COMMANDS:
                 took = [

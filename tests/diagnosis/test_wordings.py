@@ -13,7 +13,7 @@ from remediation.diagnosis.readers.logs.scan import SEEN, Scanner, sign, signs
 
 PARSER = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 LETTERS = "x1 ay.-_/:=,\"'()[]bB7GAe\\|" + "".join(map(chr, range(33, 127)))
-"""Characters that may stand for a class; the first one that belongs to it does."""
+"""Candidates for an example of a character class; the first member is used."""
 FILLS = ("", " ", "x", " x ")
 """What stands where a pattern allows any text, as a word may have to begin or end there."""
 CLASSES = {"ANY", "IN", "NOT_LITERAL"}

@@ -18,7 +18,7 @@ _FILE = re.compile(r"^FROM \S*?sha256[-:]([0-9a-f]{64})\s*$", re.MULTILINE)
 def last_loaded(log: str) -> str:
     """Return the digest of the file that the log's servers loaded last, or "".
 
-    It is "" also if that server had loaded others before: they may have been in use beside it.
+    It is "" also if that server had loaded others before: they may have been in use at the same time.
     """
     for life in reversed(_START.split(log)):
         digests = set(_runner_files(life))

@@ -40,7 +40,7 @@ class LinuxDaemon:
     def software(self) -> LinuxGpuSoftware:
         """Return the daemon, the toolkit and the driver's modules. Raises `NotApplicable` on Windows."""
         if self._snapshot.platform != "posix":
-            raise NotApplicable("does not apply, because Windows has no Docker daemon of its own", host=self._snapshot.host)
+            raise NotApplicable("does not apply, because Windows itself runs no Docker daemon", host=self._snapshot.host)
         return self._snapshot.memoize("software", self._software)
 
     def _software(self) -> LinuxGpuSoftware:

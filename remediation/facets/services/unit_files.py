@@ -93,7 +93,7 @@ def drop_in_of(fragment: str, unit: str, *, own: bool = False) -> str:
 
 
 def drop_in_after(own: str, other: str) -> str:
-    """Return the drop-in of this tool that wins over the file `other`: `own`, or one beside it that is read after `other`.
+    """Return the drop-in of this tool that wins over the file `other`: `own`, or one in the same folder that is read after `other`.
 
     systemd reads the drop-ins of all folders in the order of their file names.
     """

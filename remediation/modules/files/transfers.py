@@ -229,7 +229,7 @@ class Assemble(Copied):
         return not (self.ignore_hidden and name.startswith(".")) and (self.regexp is None or bool(re.search(self.regexp, name)))
 
     def _joined(self, fragments: Mapping[str, bytes]) -> bytes:
-        """Return the fragments with the delimiter between them, each on lines of its own."""
+        """Return the fragments with the delimiter between them, each on separate lines."""
         between = b"" if not self.delimiter else codecs.escape_decode(self.delimiter.encode())[0]
         if between and not between.endswith(b"\n"):
             between += b"\n"

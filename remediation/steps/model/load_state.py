@@ -28,7 +28,7 @@ class LoadState:
 
     ``layers`` is (on the GPU, total), None if neither ``/api/ps`` nor the log shows it. ``requested`` is the num_gpu of the load
     (-1: automatic), ``free_then`` the free VRAM at that time. ``room`` is the free VRAM for a fresh load with the model's own
-    runner unloaded, on the card with the most; ``beside`` is the same if other models are unloaded too. Both are None with several
+    runner unloaded, on the card with the most; ``room_alone`` is the same if other models are unloaded too. Both are None with several
     cards. ``best`` is an upper bound that also covers those, None if no card answers. ``baked`` is a num_gpu in the model's own
     parameters. ``trouble`` is the server's error for an unreadable model. ``unread`` says why the server log could not be read;
     ``requested`` and ``free_then`` are then None. ``keep_alive`` is the value that preserves the model's remaining time, None if
@@ -44,7 +44,7 @@ class LoadState:
     requested: int | None
     free_then: int | None
     room: int | None
-    beside: int | None
+    room_alone: int | None
     metadata: ModelMetadata | None
     setup: Setup
     baked: int | None = None
@@ -76,7 +76,7 @@ class LoadState:
     @property
     def fit_alone(self) -> Fit | None:
         """The same with other models unloaded."""
-        return self._fit(self.beside)
+        return self._fit(self.room_alone)
 
     def _fit(self, free: int | None) -> Fit | None:
         return self.setup.fit(self.metadata, free) if self.metadata is not None and free is not None else None
@@ -106,7 +106,7 @@ def load_state(host: Reader, model: str) -> LoadState:
     log, unread = read_server_log(host)
     load = _load_of(show, log.current_loads, last_only=len(runners) <= 1)
     use = _use(host)
-    room, beside = rooms(use, runner, others, version=version, freed=pending_frees(host), load=load)
+    room, room_alone = rooms(use, runner, others, version=version, freed=pending_frees(host), load=load)
     total = _layers_of(show, load)
     entry = entry_of(model, host.ollama.models())
     known = metadata(show, entry) if show is not None else None
@@ -118,7 +118,7 @@ def load_state(host: Reader, model: str) -> LoadState:
     return LoadState(
         model=model, runner=runner, others=others, total=total, layers=_layers(runner, load, total),
         requested=load.requested if load and runner else None, free_then=max(load.free) if load and load.free else None,
-        room=room, beside=beside, metadata=known, setup=setup, baked=baked_layers(show), trouble=trouble,
+        room=room, room_alone=room_alone, metadata=known, setup=setup, baked=baked_layers(show), trouble=trouble,
         stored=show is not None or entry is not None, best=most_free(use, runner),
         spill=spilled_bytes(use, runner), hung_since=_hung(host, load, runner), container=_container(host), unread=unread,
         keep_alive=keep_alive_for(host, model, now), briefly=server_keeps(now) == 0, earlier=_earlier(host, model, load, total),

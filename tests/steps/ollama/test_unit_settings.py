@@ -1,4 +1,4 @@
-"""Which drop-ins of a systemd unit are written, and that their settings win whatever the user's own are named."""
+"""Which drop-ins of a systemd unit are written, and that their settings win over the user's, under any name."""
 
 from __future__ import annotations
 
