@@ -160,7 +160,7 @@ def _context(reading: Reading, load: Load | None) -> int | None:
     asked = [ask.value for ask in reading.requested_options if ask.what == "num_ctx" and ask.value]
     if asked:
         return max(asked)
-    shown = [row.context for row in reading.ps if row.context]
+    shown = [row.context for row in reading.placed if row.context]
     if shown:
         return max(shown)
     setting = reading.setting("OLLAMA_CONTEXT_LENGTH")
