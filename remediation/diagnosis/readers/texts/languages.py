@@ -23,7 +23,7 @@ _LONG = 200_000
 
 
 @functools.cache
-def statements() -> Mapping[str, re.Pattern[str]]:
+def foreign_statements() -> Mapping[str, re.Pattern[str]]:
     """Return the English sentences, each with the pattern of its wordings; the file is read at the first call."""
     table = yaml.safe_load((resources.files(__package__) / "languages.yml").read_text(encoding="utf-8"))
     return {
@@ -43,7 +43,7 @@ def in_english(text: str) -> Iterator[tuple[str, str]]:
     """Yield what a report in another language states, each statement once: in English, and in its own words."""
     if len(text) >= _LONG or _OTHER.search(text) is None:
         return
-    for sentence, pattern in statements().items():
+    for sentence, pattern in foreign_statements().items():
         match = pattern.search(text)
         if match is not None:
             yield sentence, match[0].strip()
