@@ -303,12 +303,8 @@ def _slots_and_context(sheet: FactSheet) -> None:
     )
     if option is not None:
         sheet.record("context.asked_by", True, words, option)
-        sheet.record(
-            "context.modelfile",
-            "PARAMETER" in option.text or option.where.startswith(("modelfile", "/api/show")) or None,
-            words,
-            option,
-        )
+        own_parameter = "PARAMETER" in option.text or option.where.startswith(("modelfile", "/api/show"))
+        sheet.record("context.modelfile", own_parameter or None, words, option)
     elif own is not None and own.value == str(length):
         sheet.record("context.server", True, words, own.at)
     elif (
