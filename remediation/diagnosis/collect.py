@@ -211,9 +211,9 @@ def _lost(model: str | None, show: ModelShow | None, models: Sequence[ModelEntry
 
 def _missing_layers(model: str, blobs: Sequence[Blob] | None) -> tuple[Piece, ...]:
     """Return the missing layers that a manifest names: such a model is not listed (recordings, corrupt-config-missing)."""
-    gone = [blob.digest.replace(":", "-") for blob in blobs or () if blob.present is None]
-    text = "\n".join(f"blobs/{name}: no such file, and the manifest of {model} names it" for name in gone)
-    return (Piece("other", text, "the model's files"),) if gone else ()
+    missing = [blob.digest.replace(":", "-") for blob in blobs or () if blob.present is None]
+    text = "\n".join(f"blobs/{name}: no such file, and the manifest of {model} names it" for name in missing)
+    return (Piece("other", text, "the model's files"),) if missing else ()
 
 
 def _model(target: Target, runners: Sequence[Runner] | None) -> str | None:

@@ -47,7 +47,7 @@ _CURED = "`ollama ps` lists the model with 100% GPU"
 _MOST_QUOTES = 5
 _ONE_HINT, _NOTHING = 2.5, -2.0
 _WORDS = re.compile(r"[a-z]{3,}")
-_SAID_TWICE = 0.6
+_SAME_WORDS = 0.6
 """A fact with this share of a title's words replaces the title."""
 
 
@@ -121,9 +121,9 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     """Return a finding with the title and cure of the cause's likeliest mechanism."""
     best, *others = weighed.mechanisms
     supporting = list(_supporting(best, facts))
-    said = list(dict.fromkeys(fact.text for fact in supporting if fact.text))
+    texts = list(dict.fromkeys(fact.text for fact in supporting if fact.text))
     quotes = list(dict.fromkeys(quote for fact in supporting for quote in fact.quotes))
-    because = _sentence(best.entry.title, said[0] if said else "")
+    because = _sentence(best.entry.title, texts[0] if texts else "")
     cure = cure_of(best.entry, facts, reading)
     if (rival := _rival(weighed)) is not None and not facts.holds("on.live"):
         cure = f"{_ended(cure)} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
@@ -166,10 +166,10 @@ def _rival(weighed: Weighed) -> Scored | None:
     return others[0] if near else None
 
 
-def _sentence(title: str, said: str) -> str:
+def _sentence(title: str, fact: str) -> str:
     """Return the title with the first fact's words that the title does not have."""
-    words, known = (set(_WORDS.findall(text.lower())) for text in (title, said))
-    return said if words and len(words & known) >= _SAID_TWICE * len(words) else f"{title}: {said}" if said else title
+    words, known = (set(_WORDS.findall(text.lower())) for text in (title, fact))
+    return fact if words and len(words & known) >= _SAME_WORDS * len(words) else f"{title}: {fact}" if fact else title
 
 
 def _supporting(best: Scored, facts: Facts) -> list[Fact]:

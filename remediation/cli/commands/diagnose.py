@@ -191,8 +191,8 @@ def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
     from remediation.cli.commands.probe_figures import probe_figures, with_answer
 
     figures = probe_figures(name, hosts, evidence, judged.found["offloaded"], probe)
-    told = with_answer(evidence, figures)
-    judged = judged if told is evidence else _noted(_diagnosed(name, told), access)
+    answered = with_answer(evidence, figures)
+    judged = judged if answered is evidence else _noted(_diagnosed(name, answered), access)
     return dataclasses.replace(judged, found={**judged.found, "measured": figures})
 
 
@@ -241,8 +241,8 @@ def _print(incidents: list[Incident], options: Diagnose) -> None:
     mask = current_masker()
     incidents = [dataclasses.replace(one, found=mask(one.found)) for one in incidents]
     if options.json:
-        told = [{"name": one.name, **one.found, **({"error": str(one.error)} if one.error else {})} for one in incidents]
-        sys.stdout.write(document(told))
+        documents = [{"name": one.name, **one.found, **({"error": str(one.error)} if one.error else {})} for one in incidents]
+        sys.stdout.write(document(documents))
         return
     for number, one in enumerate(incidents):
         if number:

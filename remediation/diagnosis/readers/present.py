@@ -173,8 +173,8 @@ class Present:
     def _better(self, short: Load, results: Sequence[Load]) -> Load | None:
         """Return the last load of the same model if it put all layers on the GPU without a request and no list contradicts it."""
         last = [load for load in results if load.number >= short.number and load.same_model(short)][-1]
-        asked = last.requested in {None, -1} and (last.started_at is not None or last.requested == -1)
-        return last if last.whole and asked and last.failed_at is None and not self.short else None
+        automatic = last.requested in {None, -1} and (last.started_at is not None or last.requested == -1)
+        return last if last.whole and automatic and last.failed_at is None and not self.short else None
 
     def hits(self, shown: Load | None) -> tuple[Hit, ...]:
         """Return the messages that still hold; `shown` is the load that the incident is about."""
@@ -264,6 +264,6 @@ def _has_started(load: Load) -> bool:
 
 def _gone_since(hit: Hit, load: Load | None) -> bool:
     """Whether more is free at the load itself than the message about resident models says: they were unloaded in between."""
-    told = _AVAILABLE.search(hit.at.text) if "existing loaded models" in hit.at.text else None
-    left = parse_size(told[1]) if told is not None else None
+    match = _AVAILABLE.search(hit.at.text) if "existing loaded models" in hit.at.text else None
+    left = parse_size(match[1]) if match is not None else None
     return left is not None and load is not None and bool(load.free) and min(load.free) > left + GIB

@@ -263,8 +263,8 @@ def read_evidence(evidence: Evidence) -> Reading:
         requested_options += read_requested_options(piece.text, label)
         bodies += read_bodies(piece.text, label)
         declared += read_settings(piece.text, label)
-        if piece.kind != "server_log" and (told := read_speed(piece.text, label)) is not None:
-            speeds.append(told)
+        if piece.kind != "server_log" and (speed := read_speed(piece.text, label)) is not None:
+            speeds.append(speed)
         if piece.kind != "server_log" and (about := read_docker(piece.text, label)) is not None:
             docker.append(about)
     state = (evidence.container or {}).get("State")
@@ -365,17 +365,17 @@ def _structured(
         ps.append(row_of(entry, "/api/ps"))
     if evidence.use is not None and evidence.use.gpus:
         cards = evidence.use.gpus
-        told = [card for card in cards if card.total is not None and card.used is not None]
-        at = Quote("GPU", _card(told[0] if told else cards[0]))
+        measured = [card for card in cards if card.total is not None and card.used is not None]
+        at = Quote("GPU", _card(measured[0] if measured else cards[0]))
         smi.append(
             SmiReading(
                 at=at,
                 driver=cards[0].driver_version,
                 driver_at=Quote("GPU driver", cards[0].driver_version),
-                names=[card.name for card in told],
-                total=[card.total for card in told if card.total is not None],
-                used=[card.used for card in told if card.used is not None],
-                memory_at=at if told else None,
+                names=[card.name for card in measured],
+                total=[card.total for card in measured if card.total is not None],
+                used=[card.used for card in measured if card.used is not None],
+                memory_at=at if measured else None,
                 processes=[GpuProcess(one.name, "", one.vram) for one in evidence.use.processes],
             )
         )
