@@ -145,7 +145,9 @@ def _closing(gap: Gap, collect: Sequence[str], findings: Sequence[Finding]) -> s
     """Return the step that makes the evidence whole, then the cure of the likeliest cause."""
     if not collect:
         return ""
-    then = "load it, or name a stored model (-e model=NAME)" if gap.lacks is Lacks.MODEL else "diagnose again: the log then says why"
+    then = (
+        "load it, or name a stored model (-e model=NAME)" if gap.lacks is Lacks.MODEL else "diagnose again: the log then says why"
+    )
     cure = next((one.cure for one in findings if one.confidence >= _CANDIDATE and one.cure and not one.cause.is_health), "")
     return f"First: {collect[0]}; then {then}." + (f" If that changes nothing: {cure}" if cure else "")
 

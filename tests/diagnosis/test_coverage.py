@@ -75,7 +75,10 @@ def open_with(found: Diagnosis, state: str, step: str) -> None:
         ("", "the server's log is empty; the card holds 33% of a:8b and has 10.0 GiB of 12.0 GiB free now"),
         (REQUESTS, "the log begins after the model was loaded (2026/11/30 - 09:00)"),
         (START, "the log shows the start of the server, and no load of the model"),
-        (START.replace("0.13.3", "0.5.7") + load(FILE), "the log is of another server: release 0.5.7 wrote it, and 0.13.3 answers"),
+        (
+            START.replace("0.13.3", "0.5.7") + load(FILE),
+            "the log is of another server: release 0.5.7 wrote it, and 0.13.3 answers",
+        ),
     ],
     ids=["empty", "begins late", "no load", "another release"],
 )
@@ -84,14 +87,20 @@ def test_a_log_without_the_load_names_the_state_and_the_reload_that_shows_it(log
 
 
 def test_a_log_that_ends_before_the_server_began_is_another_servers() -> None:
-    open_with(diagnose(started(host(START + load(FILE)), NOW - 2000)), "the log is of an earlier server", 'ollama stop a:8b; ollama run a:8b ""')
+    open_with(
+        diagnose(started(host(START + load(FILE)), NOW - 2000)),
+        "the log is of an earlier server",
+        'ollama stop a:8b; ollama run a:8b ""',
+    )
     assert diagnose(host(START + load(FILE))).findings[0].cause is Cause.EXPLICIT_NUM_GPU
 
 
 def test_a_model_on_the_processor_needs_a_start_as_well() -> None:
     found = diagnose(host(on_card=0))
     assert found.collect == ('sudo systemctl restart ollama; ollama run a:8b ""',)
-    inside = replace(host(on_card=0), platform="docker-linux", container={"Name": "/llm", "HostConfig": {"DeviceRequests": ASKED}})
+    inside = replace(
+        host(on_card=0), platform="docker-linux", container={"Name": "/llm", "HostConfig": {"DeviceRequests": ASKED}}
+    )
     assert diagnose(inside).collect == ('docker restart llm; docker exec llm ollama run a:8b ""',)
 
 

@@ -17,7 +17,9 @@ from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.units import human
 
 _NAMED = 3
-_TIME = re.compile(r"^(?:time=|\[GIN\] )?(\d{4}[-/]\d\d[-/]\d\d(?:T| - | )\d\d:\d\d)|^([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)", re.MULTILINE)
+_TIME = re.compile(
+    r"^(?:time=|\[GIN\] )?(\d{4}[-/]\d\d[-/]\d\d(?:T| - | )\d\d:\d\d)|^([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)", re.MULTILINE
+)
 
 
 class Lacks(str, Enum):
