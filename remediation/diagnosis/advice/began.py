@@ -16,11 +16,10 @@ class Undoing(NamedTuple):
     words: str
 
 
-_UPDATE = r"(?:go(?:ing)? back|earlier|older|worked|update ollama|another (?:image|release))"
 _UNDOING = (
     Undoing(
         "reported.updated",
-        re.compile(rf"{_UPDATE}[^.;]{{0,40}}(?:release|version|image|tag|ollama)|(?:release|version|tag)[^.;]{{0,20}}worked|update ollama", re.IGNORECASE),
+        re.compile(r"(?:go(?:ing)? back|earlier|older|worked|update ollama|another (?:image|release))[^.;]{0,40}(?:release|version|image|tag|ollama)|(?:release|version|tag)[^.;]{0,20}worked|update ollama", re.IGNORECASE),
         "Since it began with another release of Ollama: go back to the release that worked (`curl -fsSL https://ollama.com/install.sh | "
         "OLLAMA_VERSION=0.x.y sh`, the image's tag, or that release's installer), or update to the newest one",
     ),
