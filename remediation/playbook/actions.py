@@ -177,8 +177,10 @@ class IncludeVars(Action):
     @model_validator(mode="after")
     def _one_source(self) -> IncludeVars:
         if (self.file is None) == (self.dir is None):
-            said = "You are mixing file only and dir only arguments, these are incompatible" if self.file else "no file or dir"
-            raise UnfitError("expected either file or dir", f"Task failed: {said}")
+            ansible_message = (
+                "You are mixing file only and dir only arguments, these are incompatible" if self.file else "no file or dir"
+            )
+            raise UnfitError("expected either file or dir", f"Task failed: {ansible_message}")
         return self
 
 

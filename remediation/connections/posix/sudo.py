@@ -93,9 +93,9 @@ _CURES = (
 """The refusals that every further attempt would get too, with what to do about them."""
 
 
-def refusal_cure(said: str) -> str:
+def refusal_cure(message: str) -> str:
     """Return the next step for a refusal of sudo, or "" for another message."""
-    return next((cure for pattern, cure in _CURES if "sudo refused" in said and pattern.search(said)), "")
+    return next((cure for pattern, cure in _CURES if "sudo refused" in message and pattern.search(message)), "")
 
 
 class Refusals:
@@ -126,8 +126,8 @@ class Sudo:
         before, found, after = done.stderr.partition(line)
         if found:
             return Completed(done.rc, done.stdout, before + after)
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())
-        return Failed("denied", f"sudo refused: {said or 'no reason given'}")
+        message = " ".join(done.stderr.decode("utf-8", "replace").split())
+        return Failed("denied", f"sudo refused: {message or 'no reason given'}")
 
 
 def sudo(become: Become, argv: Sequence[str], env: Mapping[str, str]) -> Sudo:

@@ -120,8 +120,8 @@ def fresh_plan(
     request: RunRequest, ports: Ports, open_host: OpenHost, header: Mapping[str, Any], executor: Executor | None = None
 ) -> Plan:  # fmt: skip
     """Return what the same run would change now, without emitting events or changing anything."""
-    heard: list[Event] = []
+    events: list[Event] = []
     policy = dataclasses.replace(request.policy, check=True, interactive=False)
-    silent = dataclasses.replace(ports, emit=Emitter([heard.append], ports.mask), prompt=NoPrompt())
+    silent = dataclasses.replace(ports, emit=Emitter([events.append], ports.mask), prompt=NoPrompt())
     run_playbook(dataclasses.replace(request, policy=policy), silent, open_host, executor)
-    return plan_of(heard, header)
+    return plan_of(events, header)

@@ -37,8 +37,8 @@ class IncludedFile:
 
 def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     """Return the included files and the include's result, and emit it if it was skipped or failed; never raises."""
-    told = site.host.recorded(site.path) is not None  # by an earlier process of this run
-    if not told:
+    recorded = site.host.recorded(site.path) is not None  # by an earlier process of this run
+    if not recorded:
         site.emit("task_start", **TaskStartData(path=site.path))
     files: list[IncludedFile] = []
     endings: list[TaskResult] = []
@@ -50,7 +50,7 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
             unmet = false_condition(inner, inner.scope())
             if unmet is None:
                 files.append(_file(inner))
-            elif site.task.loop is not None and not told:
+            elif site.task.loop is not None and not recorded:
                 _emit_skipped(inner, str(inner.loop["ansible_loop_var"]))
             endings.append(_ending(inner, unmet))
         if endings:
@@ -64,7 +64,7 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
         files = []
     if site.task.register:
         site.host.facts[site.task.register] = dict(ending.result)
-    if not told:
+    if not recorded:
         _emit_result(site, ending)
     return files, ending
 

@@ -190,8 +190,8 @@ class Find(Module):
                 continue
             except UnicodeDecodeError:
                 name = self.encoding or 'None (default determined by the Python built-in function "open")'
-                said = f"Failed to read the file {each['path']} due to an encoding error. current encoding: {name}"
-                seen.skipped[each["root"]] = said
+                message = f"Failed to read the file {each['path']} due to an encoding error. current encoding: {name}"
+                seen.skipped[each["root"]] = message
                 continue
             if pattern.search(text) if self.read_whole_file else any(map(pattern.match, text.splitlines(keepends=True))):
                 yield each

@@ -169,7 +169,7 @@ class FileState(FileModule):
             task.foresee(program)
             return Result(Outcome.WOULD_CHANGE)
         acted = task.execute(program)
-        return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
+        return acted.step_result or Result(acted.outcome, acted.reason, next_step=acted.next_step)
 
     def _modes_differ(self, path: str, task: ModuleTask) -> bool:
         """Return whether a symbolic mode, which is relative to the mode of each path, changes anything in a folder."""
@@ -234,7 +234,7 @@ class FileState(FileModule):
             task.foresee(program)
             return Result(Outcome.WOULD_CHANGE)
         acted = task.execute(program)
-        return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
+        return acted.step_result or Result(acted.outcome, acted.reason, next_step=acted.next_step)
 
 
 def _leads_nowhere(path: str, task: ModuleTask) -> bool:

@@ -126,5 +126,5 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
     except ValidationError as error:
         # the value is left out: it may be a secret
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {_refusal({**item})}".lstrip(": ") for item in error.errors())
-        said = parameter_refusal(action_model(name), site.task.spelling, given, error)
-        raise ParameterError(f"{name}: {wrong}", said, place=site.place) from None
+        ansible_message = parameter_refusal(action_model(name), site.task.spelling, given, error)
+        raise ParameterError(f"{name}: {wrong}", ansible_message, place=site.place) from None

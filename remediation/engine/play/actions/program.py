@@ -131,8 +131,8 @@ def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
     if selected is Selected.UNPLANNED and not quiet:
         refusal = Refusal(f"stale plan: {change.summary} is not in it", "save a new plan with --check --out")
     if refusal is not None:
-        told = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
-        return ActionResult(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
+        step_result = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
+        return ActionResult(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, step_result=step_result)
     limit = context.timeout or LONGEST
     hold(limit)
     try:
@@ -232,7 +232,9 @@ def _sent(program: Program, opened: Opened, limit: float) -> Reply:
 def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResult:
     if program.outcome is not None and isinstance(reply, (Completed, ProbeReply)):
         acted = program.outcome(reply.value if isinstance(reply, ProbeReply) else reply)
-        return replace(acted, told=Result(acted.outcome, acted.reason, (change,)) if change and not acted.outcome.bad else None)
+        return replace(
+            acted, step_result=Result(acted.outcome, acted.reason, (change,)) if change and not acted.outcome.bad else None
+        )
     if isinstance(reply, Completed):
         return _result(reply.rc, _text(reply.stdout, strip=program.strip), _text(reply.stderr, strip=program.strip), change)
     if not isinstance(reply, Failed):
@@ -265,8 +267,8 @@ def _text(output: bytes, *, strip: bool) -> str:
 
 
 def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> ActionResult:
-    said = next((line for line in reversed((stderr or stdout).splitlines()) if line.strip()), "")
-    reason = "" if rc == 0 else f"exit code {rc}" + (f": {said.strip()}" if said else "")
+    last_line = next((line for line in reversed((stderr or stdout).splitlines()) if line.strip()), "")
+    reason = "" if rc == 0 else f"exit code {rc}" + (f": {last_line.strip()}" if last_line else "")
     values = {
         "rc": rc,
         "stdout": stdout,
@@ -277,5 +279,5 @@ def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> ActionR
         "msg": "" if rc == 0 else "non-zero return code",
     }
     outcome = Outcome.CHANGED if rc == 0 else Outcome.FAILED
-    told = Result(outcome, reason, (change,)) if change else None
-    return ActionResult(outcome, values, reason, told=told)
+    step_result = Result(outcome, reason, (change,)) if change else None
+    return ActionResult(outcome, values, reason, step_result=step_result)

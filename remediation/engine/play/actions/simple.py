@@ -41,8 +41,8 @@ def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
         except UndefinedVariable as error:  # showing an undefined variable is not an error
             known = name in scope and name.isidentifier()
             value = _shown(scope.raw(name), scope) if known else _undefined(error)
-            said = _undefined(error).removeprefix("<< ").removesuffix(" >>")
-            warned = {} if known else {"warnings": [f"Encountered 1 template error.\n{said}"]}
+            message = _undefined(error).removeprefix("<< ").removesuffix(" >>")
+            warned = {} if known else {"warnings": [f"Encountered 1 template error.\n{message}"]}
             return ActionResult(values={name: value, **warned})
         return ActionResult(values={name: value})
     return ActionResult(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
@@ -100,8 +100,8 @@ def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
     wrong = next((name for name in given.model_extra or () if not is_variable(name)), None)
     if wrong is not None:
         reason = f"set_fact: {wrong!r} is not a valid variable name"
-        said = f"Task failed: Invalid variable name {wrong!r}."
-        return ActionResult(Outcome.FAILED, {"msg": said}, reason, "use the letters a to z, digits and underscores")
+        message = f"Task failed: Invalid variable name {wrong!r}."
+        return ActionResult(Outcome.FAILED, {"msg": message}, reason, "use the letters a to z, digits and underscores")
     facts = dict(given.model_extra or {})
     if not facts:
         reason = "No key/value pairs provided, at least one is required for this action to succeed"
