@@ -62,9 +62,9 @@ def launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
     running = [(name, _detached(place, name, commands[name])) for name in services]
     for name, process in running:
         assert process.stdout is not None
-        said = process.stdout.readline()
+        line = process.stdout.readline()
         process.stdout.close()
-        if said.strip() != b"ready":
+        if line.strip() != b"ready":
             process.wait()
             text = (place / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
             last = text.splitlines()[-1] if text else f"exit code {process.returncode}"
