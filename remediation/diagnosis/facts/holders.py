@@ -84,6 +84,8 @@ def programs(sheet: FactSheet) -> None:
         large = Quote("text", match[0])
     text = "the model is of a larger quantisation than the default"
     sheet.record("quantisation.large", (large is not None) or None, text, large)
+    # without the load's log, memory that is free now may have been in use then
+    load_known = load is not None or reading.evidence.runners is None
     for smi in reading.smi:
         loaded = any((row.size_vram or row.gpu or 0) > 0 for row in reading.ps) or any(
             "ollama" in one.name.lower() for one in smi.processes
@@ -99,7 +101,8 @@ def programs(sheet: FactSheet) -> None:
             spare = total - used
             sheet.record(
                 "vram.spare",
-                (spare > 2 * GIB and used > GIB and any("ollama" in one.name.lower() for one in smi.processes)) or None,
+                (load_known and spare > 2 * GIB and used > GIB and any("ollama" in one.name.lower() for one in smi.processes))
+                or None,
                 f"{human(spare)} of the card stay free next to the loaded model",
                 smi.memory_at,
             )

@@ -58,7 +58,7 @@ def derive_run(sheet: FactSheet) -> None:
 
 def worst_row(reading: Reading) -> PsRow | None:
     """Return the listed model with the smallest share on the GPU; the last row counts for each model."""
-    rows = [row for row in reading.ps if row.gpu is not None]
+    rows = [row for row in reading.placed if row.gpu is not None]
     return min(rows, key=lambda row: row.gpu if row.gpu is not None else 1.0) if rows else None
 
 

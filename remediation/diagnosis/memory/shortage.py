@@ -160,7 +160,7 @@ def _context(reading: Reading, load: Load | None) -> int | None:
     requested = [option.value for option in reading.requested_options if option.what == "num_ctx" and option.value]
     if requested:
         return max(requested)
-    shown = [row.context for row in reading.ps if row.context]
+    shown = [row.context for row in reading.placed if row.context]
     if shown:
         return max(shown)
     setting = reading.setting("OLLAMA_CONTEXT_LENGTH")
