@@ -79,7 +79,7 @@ def _until_ready(place: Path, name: str, process: subprocess.Popen[bytes]) -> No
     assert process.stdout is not None
     line = process.stdout.readline()
     process.stdout.close()
-    if said.strip() == b"ready":
+    if line.strip() == b"ready":
         return
     process.wait()
     text = (place / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
