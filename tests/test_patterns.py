@@ -15,6 +15,7 @@ import pytest
 import remediation
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.load import load_evidence
+from remediation.diagnosis.readers.texts.languages import foreign_statements
 from remediation.diagnosis.redaction import redact_text
 from remediation.model.secrets.masking import Masker
 from tests.support.pattern_costs import faults
@@ -64,6 +65,8 @@ def patterns() -> dict[tuple[str, int], str]:
     for path in ROOT.rglob("*.py"):
         for pattern in written(path):
             found.setdefault((pattern.pattern, pattern.flags), str(path.relative_to(ROOT)))
+    for sentence, pattern in foreign_statements().items():
+        found[pattern.pattern, pattern.flags] = f"languages.yml: {sentence}"
     return found
 
 

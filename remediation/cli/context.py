@@ -54,7 +54,7 @@ class OpenAccesses:
 
     def __init__(self) -> None:
         self._open: list[HostAccess] = []
-        self._told: set[str] = set()
+        self._announced: set[str] = set()
         self._ended = False
         self._lock = threading.Lock()
 
@@ -75,8 +75,8 @@ class OpenAccesses:
     def is_new(self, note: str) -> bool:
         """Return whether a note has not been printed yet."""
         with self._lock:
-            new = note not in self._told
-            self._told.add(note)
+            new = note not in self._announced
+            self._announced.add(note)
             return new
 
     def end(self) -> None:

@@ -86,62 +86,62 @@ class RunOptions(PlaybookOptions):
         return cls(**{**given, **more})
 
 
-def run_playbook_task(name: str, asked: RunOptions, stream: TextIO, *, then: Callable[[Session], int] | None = None) -> int:
+def run_playbook_task(name: str, options: RunOptions, stream: TextIO, *, then: Callable[[Session], int] | None = None) -> int:
     """Run the playbook and return the exit code. Raises `RemediationError` for errors found before any host is touched.
 
     On success, `then` continues with the same hosts and returns the exit code.
     """
-    path = find_resource(PLAYBOOKS, asked.playbook)
-    files = report_listeners(asked)
-    with open_session(asked, playbook=path) as hosts:
-        code = execute_run(request_of(name, asked, hosts, path), hosts, asked, stream, listening=files)
+    path = find_resource(PLAYBOOKS, options.playbook)
+    files = report_listeners(options)
+    with open_session(options, playbook=path) as hosts:
+        code = execute_run(request_of(name, options, hosts, path), hosts, options, stream, listening=files)
         return code if code or then is None else then(hosts)
 
 
-def report_listeners(asked: PlaybookOptions) -> list[Listener]:
+def report_listeners(options: PlaybookOptions) -> list[Listener]:
     """Return the additional listeners (the report file, the plan file), validated before any host is touched."""
     found: list[Listener] = []
-    if asked.report:
-        found.append(ReportFile.at(asked.report))
-    if asked.out:
-        if not asked.check:
+    if options.report:
+        found.append(ReportFile.at(options.report))
+    if options.out:
+        if not options.check:
             raise UsageError("--out saves the plan of --check", next_step="add --check")
-        found.append(PlanFile.at(asked.out))
+        found.append(PlanFile.at(options.out))
     return found
 
 
-def request_of(name: str, asked: RunOptions, hosts: Session, path: Path) -> RunRequest:
+def request_of(name: str, options: RunOptions, hosts: Session, path: Path) -> RunRequest:
     """Return the requested run with its playbook loaded. Raises `InputError`, `UsageError`."""
-    if asked.step and not TerminalPrompt().available:
+    if options.step and not TerminalPrompt().available:
         raise UsageError("--step needs a terminal to ask at", next_step="leave it out, or use --check")
-    playbook = _playbook(asked, hosts, path)
-    selection(asked.tags, asked.skip_tags, asked.start_at_task or "", playbook)
-    _check_consent(asked.yes_destroy, hosts, playbook)
+    playbook = _playbook(options, hosts, path)
+    selection(options.tags, options.skip_tags, options.start_at_task or "", playbook)
+    _check_consent(options.yes_destroy, hosts, playbook)
     return RunRequest(
         command=name,
         playbook=playbook,
         inventory=hosts.inventory,
-        limit=asked.limit,
+        limit=options.limit,
         extra=hosts.extra,
-        policy=replace(policy_of(asked), single_host=len(hosts.selected()) == 1),
-        forks=forks_of(asked),
-        tags=asked.tags,
-        skip_tags=asked.skip_tags,
-        start_at=asked.start_at_task or "",
-        step=asked.step,
-        wait=seconds("--wait", asked.wait),
-        verbosity=int(asked.verbose),
+        policy=replace(policy_of(options), single_host=len(hosts.selected()) == 1),
+        forks=forks_of(options),
+        tags=options.tags,
+        skip_tags=options.skip_tags,
+        start_at=options.start_at_task or "",
+        step=options.step,
+        wait=seconds("--wait", options.wait),
+        verbosity=int(options.verbose),
         sources=hosts.sources,
     )
 
 
-def _playbook(asked: RunOptions, hosts: Session, path: Path) -> Playbook:
+def _playbook(options: RunOptions, hosts: Session, path: Path) -> Playbook:
     """Return the playbook with those that run after it, and with the answers to its prompts."""
-    also = tuple(find_resource(PLAYBOOKS, name) for name in asked.also)
+    also = tuple(find_resource(PLAYBOOKS, name) for name in options.also)
     found = load_playbook(
         path, extra=hosts.extra, decrypt=hosts.decrypt, roles_path=ansible_config().paths("roles_path", os.pathsep), also=also
     )
-    if asked.force_handlers:
+    if options.force_handlers:
         found = replace(
             found, plays=tuple(replace(play, force_handlers=play.force_handlers is not False) for play in found.plays)
         )
@@ -161,31 +161,31 @@ def _check_consent(named: Sequence[str], hosts: Session, playbook: Playbook) -> 
     )
 
 
-def policy_of(asked: PlaybookOptions) -> Policy:
+def policy_of(options: PlaybookOptions) -> Policy:
     """Return the user's limits from the command line. Raises `UsageError`."""
     explicit = set()
     risk = Risk.SAFE
-    if asked.max_risk is not None:
+    if options.max_risk is not None:
         try:
-            risk = Risk.parse(asked.max_risk)
+            risk = Risk.parse(options.max_risk)
         except ValueError as error:
             raise UsageError(f"--max-risk: {error}") from None
         explicit.add("max_risk")
     return Policy(
-        check=asked.check,
-        diff=asked.diff,
+        check=options.check,
+        diff=options.diff,
         max_risk=risk,
-        last_resort=asked.last_resort,
-        yes_destroy=frozenset(asked.yes_destroy),
-        interactive=TerminalPrompt().available and not asked.json,
+        last_resort=options.last_resort,
+        yes_destroy=frozenset(options.yes_destroy),
+        interactive=TerminalPrompt().available and not options.json,
         run_started=time.time(),
         explicit=frozenset(explicit),
     )
 
 
-def forks_of(asked: PlaybookOptions) -> int:
+def forks_of(options: PlaybookOptions) -> int:
     """Return the number of hosts to process in parallel. Raises `UsageError`."""
-    forks = asked.forks if asked.forks is not None else ansible_config().values.get("forks")
+    forks = options.forks if options.forks is not None else ansible_config().values.get("forks")
     if forks is None:
         return FORKS
     if not is_whole(forks) or int(forks) < 1:
@@ -196,7 +196,7 @@ def forks_of(asked: PlaybookOptions) -> int:
 def execute_run(
     request: RunRequest,
     hosts: Session,
-    asked: PlaybookOptions,
+    options: PlaybookOptions,
     stream: TextIO,
     *,
     listening: Sequence[Listener] = (),
@@ -209,15 +209,15 @@ def execute_run(
     `journal` is that of an earlier process of the run, if given; `earlier` are its events.
     """
     with ExitStack() as stack:
-        cluster = stack.enter_context(cluster_of(asked, request))
+        cluster = stack.enter_context(cluster_of(options, request))
         files = journaled_files(request.playbook, hosts)  # first: the masker learns their secrets
-        header = header_of(request, asked, hosts.masker)
+        header = header_of(request, options, hosts.masker)
         log = journal or Journal.create(header, files, mask=hosts.masker)
         stack.callback(log.close)
         _log.info("run %s: %s %s, journal in %s", log.run, request.command, request.playbook.path, log.folder)
         crashed = CrashLog(log.folder / ERRORS, hosts.masker)
         prune()
-        style = Style(json=asked.json, diff=asked.diff, verbose=asked.verbose, tasks=TASKS)
+        style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=TASKS)
         report = stack.enter_context(reporting(stream, style, earlier=earlier, crashed=crashed))
         for listener in listening:
             stack.callback(_written, listener, header, crashed)
@@ -258,13 +258,13 @@ def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) ->
         sys.stderr.write(f"{error_text(error)}\n")
 
 
-def header_of(request: RunRequest, asked: PlaybookOptions, masker: Masker) -> Mapping[str, Any]:
+def header_of(request: RunRequest, options: PlaybookOptions, masker: Masker) -> Mapping[str, Any]:
     """Return what the journal and a saved plan store about a run's options, so that another process can continue it.
 
     Secrets are left out: ``secret_vars`` are the variables of ``-e`` that must be given again.
     """
-    extra_vars, secret_vars = stored_extra_vars(asked.extra_vars, masker)
-    given = {item.name: getattr(asked, item.name) for item in fields(asked) if item.name not in _OF_ONE_PROCESS}
+    extra_vars, secret_vars = stored_extra_vars(options.extra_vars, masker)
+    given = {item.name: getattr(options, item.name) for item in fields(options) if item.name not in _OF_ONE_PROCESS}
     header = {
         "version": __version__,
         "command": request.command,
@@ -288,12 +288,12 @@ def journaled_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
 
 
 def _interrupt_text(run_id: str) -> str:
-    said = gettext(
+    text = gettext(
         "interrupted: finishing the current change, then stopping (Ctrl-C again ends at once, SIGTERM soon); "
         "continue later: remediate resume {run_id}",
         run_id=run_id,
     )
-    return f"\n{said}\n"
+    return f"\n{text}\n"
 
 
 def _print_interrupt(text: str) -> None:

@@ -67,8 +67,8 @@ class ConnectionVariables:
     def wrong(self, name: str, value: str | None, known: tuple[str, ...]) -> UsageError:
         """Return the error for a value that is not one of `known`."""
         near = get_close_matches(str(value), known, 1)
-        meant = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
-        return UsageError(f"{self.host}: {name} cannot be {value!r}", next_step=meant)
+        hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
+        return UsageError(f"{self.host}: {name} cannot be {value!r}", next_step=hint)
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return a boolean, as written in YAML, on the command line or in Ansible."""

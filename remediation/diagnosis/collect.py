@@ -10,7 +10,7 @@ from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.readers.logs import read_cached
 from remediation.diagnosis.runners import OLLAMA_PROGRAMS
 from remediation.facets.machine.rights import elevation, is_refusal
-from remediation.facets.ollama.client import BEHIND_A_PROXY, same_name
+from remediation.facets.ollama.client import BEHIND_A_PROXY
 from remediation.facets.ollama.clients import mounted_configuration
 from remediation.facets.protocols import Reader
 from remediation.facets.services.serving import from_processes
@@ -145,14 +145,6 @@ def collect(host: Reader) -> Evidence:
         *(Piece("other", f"{gpu.name}: {gpu.problem}", "gpu") for gpu in (use.gpus if use else ()) if gpu.problem),
         *(() if any(one.name == "ollama show" for one in parts.refusals) else _lost(model, show, models)),
     )
-    if (
-        target.model is not None
-        and model
-        and show is None
-        and not any(same_name(entry.name, model) for entry in models or ())
-        and models
-    ):
-        parts.skipped.append(f"model: {model} is not stored on this server, so that the log is about another model")
     if model and show is None and models is not None:
         pieces = (*pieces, *_missing_layers(model, parts.read("the model's files", lambda: host.ollama.blobs(model))))
     environment = read_cached(log).environment if log else {}
@@ -227,9 +219,9 @@ def _lost(model: str | None, show: ModelShow | None, models: Sequence[ModelEntry
 
 def _missing_layers(model: str, blobs: Sequence[Blob] | None) -> tuple[Piece, ...]:
     """Return the missing layers that a manifest names: such a model is not listed (recordings, corrupt-config-missing)."""
-    gone = [blob.digest.replace(":", "-") for blob in blobs or () if blob.present is None]
-    text = "\n".join(f"blobs/{name}: no such file, and the manifest of {model} names it" for name in gone)
-    return (Piece("other", text, "the model's files"),) if gone else ()
+    missing = [blob.digest.replace(":", "-") for blob in blobs or () if blob.present is None]
+    text = "\n".join(f"blobs/{name}: no such file, and the manifest of {model} names it" for name in missing)
+    return (Piece("other", text, "the model's files"),) if missing else ()
 
 
 def _model(target: Target, runners: Sequence[Runner] | None) -> str | None:

@@ -65,9 +65,9 @@ def decoded(content: bytes, name: str) -> str:
 
 def refuse_bytes(sample: bytes, name: str) -> None:
     """Raise `UsageError` if the beginning of a file shows that it is no text."""
-    known = next((said for magic, said in _OTHERS.items() if sample.startswith(magic) and b"\x00" in sample[:64]), None)
+    known = next((kind for magic, kind in _OTHERS.items() if sample.startswith(magic) and b"\x00" in sample[:64]), None)
     if known is None:
-        known = next((said for magic, said in _OTHERS.items() if len(magic) > 2 and sample.startswith(magic)), None)
+        known = next((kind for magic, kind in _OTHERS.items() if len(magic) > 2 and sample.startswith(magic)), None)
     if known is not None:
         raise UsageError(f"{name}: this is {known[0]}, not a text", next_step=known[1])
     nothing = sample.count(0)

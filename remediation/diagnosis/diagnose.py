@@ -20,6 +20,7 @@ from remediation.diagnosis.facts.run import derive_run
 from remediation.diagnosis.facts.words import derive_words
 from remediation.diagnosis.knowledge.schema import facts_of
 from remediation.diagnosis.memory.prediction import predict
+from remediation.diagnosis.readers.coverage import Gap, Lacks, gap_of, unassigned
 from remediation.diagnosis.readers.logs.messages import SAYS
 from remediation.diagnosis.readers.logs.scan import SEEN
 from remediation.diagnosis.readers.reading import Reading, read_evidence
@@ -46,7 +47,7 @@ _CURED = "`ollama ps` lists the model with 100% GPU"
 _MOST_QUOTES = 5
 _ONE_HINT, _NOTHING = 2.5, -2.0
 _WORDS = re.compile(r"[a-z]{3,}")
-_SAID_TWICE = 0.6
+_SAME_WORDS = 0.6
 """A fact with this share of a title's words replaces the title."""
 
 
@@ -75,14 +76,19 @@ def judge(reading: Reading) -> Diagnosis:
     shown = {one.cause: one.confidence for one in findings}
     weighed = sorted((replace(one, share=shown.get(one.cause, 0.0)) for one in scores.causes), key=lambda one: -one.share)
     named = stands_out(weighed, scores.unknown, facts)
-    collect = to_collect(reading, facts, findings if named else [])
+    gap = gap_of(reading)
+    collect = to_collect(reading, facts, findings if named else [], gap)
     if not named:
         rights = reading.evidence.rights
         refused = "; the host refuses this login what would prove one" if rights else ""
-        cure = rights or _likely(findings, collect, facts, reading)
+        cure = rights or (_closing(gap, collect, findings) if gap is not None else _likely(findings, collect, facts, reading))
         empty = facts.holds("discovery.empty")
         because = (
-            "Ollama found no GPU when it started, and the evidence does not say why" if empty else "the evidence proves no cause"
+            "Ollama found no GPU when it started, and the evidence does not say why"
+            if empty
+            else f"the evidence proves no cause: {gap.state}"
+            if gap is not None
+            else "the evidence proves no cause"
         )
         quotes = tuple(facts["discovery.empty"].quotes) if empty else ()
         findings = [Finding(Cause.UNKNOWN, 0.0, f"{because}{refused}", quotes, cure, confirm="" if rights else _CURED), *findings]
@@ -96,7 +102,17 @@ def judge(reading: Reading) -> Diagnosis:
         predicted=(forecast.fit.layers, forecast.fit.total) if forecast and forecast.known else None,
         need=forecast.sentence if forecast else "",
         collect=collect,
-        notes=(*reading.evidence.skipped, *_other_models(reading.evidence)),
+        notes=tuple(
+            filter(
+                None,
+                (
+                    *reading.evidence.skipped,
+                    gap.state if gap is not None and named else "",
+                    unassigned(reading),
+                    *_other_models(reading.evidence),
+                ),
+            )
+        ),
         senders=senders,
     )
 
@@ -105,9 +121,9 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     """Return a finding with the title and cure of the cause's likeliest mechanism."""
     best, *others = weighed.mechanisms
     supporting = list(_supporting(best, facts))
-    said = list(dict.fromkeys(fact.text for fact in supporting if fact.text))
+    texts = list(dict.fromkeys(fact.text for fact in supporting if fact.text))
     quotes = list(dict.fromkeys(quote for fact in supporting for quote in fact.quotes))
-    because = _sentence(best.entry.title, said[0] if said else "")
+    because = _sentence(best.entry.title, texts[0] if texts else "")
     cure = cure_of(best.entry, facts, reading)
     if (rival := _rival(weighed)) is not None and not facts.holds("on.live"):
         cure = f"{_ended(cure)} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
@@ -123,6 +139,17 @@ def _likely(findings: Sequence[Finding], collect: Sequence[str], facts: Facts, r
     first, *others = map(_ended, candidates[:_CANDIDATES] or [likely_cures(facts, reading)])
     both = bool(others) and "\n" not in first and len(first) + len(others[0]) < _LONG
     return _decided(f"{first} If that changes nothing: {others[0]}" if both else first, collect)
+
+
+def _closing(gap: Gap, collect: Sequence[str], findings: Sequence[Finding]) -> str:
+    """Return the step that makes the evidence whole, then the cure of the likeliest cause."""
+    if not collect:
+        return ""
+    then = (
+        "load it, or name a stored model (-e model=NAME)" if gap.lacks is Lacks.MODEL else "diagnose again: the log then says why"
+    )
+    cure = next((one.cure for one in findings if one.confidence >= _CANDIDATE and one.cure and not one.cause.is_health), "")
+    return f"First: {collect[0]}; then {then}." + (f" If that changes nothing: {cure}" if cure else "")
 
 
 def _decided(cure: str, collect: Sequence[str]) -> str:
@@ -141,10 +168,10 @@ def _rival(weighed: Weighed) -> Scored | None:
     return others[0] if near else None
 
 
-def _sentence(title: str, said: str) -> str:
+def _sentence(title: str, fact: str) -> str:
     """Return the title with the first fact's words that the title does not have."""
-    words, known = (set(_WORDS.findall(text.lower())) for text in (title, said))
-    return said if words and len(words & known) >= _SAID_TWICE * len(words) else f"{title}: {said}" if said else title
+    words, known = (set(_WORDS.findall(text.lower())) for text in (title, fact))
+    return fact if words and len(words & known) >= _SAME_WORDS * len(words) else f"{title}: {fact}" if fact else title
 
 
 def _supporting(best: Scored, facts: Facts) -> list[Fact]:

@@ -99,10 +99,10 @@ def predict_refusal(plan: Sequence[Change], context: StepContext) -> Refusal | N
         return refused
     open_ones = _above_limit(plan, context)
     policy = context.policy
-    asked = policy.interactive and all(
+    answerable = policy.interactive and all(
         change.risk is Risk.DESTRUCTIVE or (change.risk is Risk.DISRUPTIVE and policy.single_host) for change in open_ones
     )
-    return _refused(open_ones, context) if open_ones and not asked else None
+    return _refused(open_ones, context) if open_ones and not answerable else None
 
 
 def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
@@ -203,10 +203,10 @@ def notify_user(plan: Sequence[Change], writer: Writer, context: StepContext) ->
     why = session.desktop_problem if user is None else _not_shown(writer, message, seconds)
     shown = why is None
     if shown:
-        told = f"{user} was notified"
+        outcome = f"{user} was notified"
     else:
-        told = f"no message could be shown to {user or 'the desktop user'}{f' ({why})' if why else ''}; waiting anyway"
-    context.note(f"{what} in {seconds:.0f} s: {told}", level="info" if shown else "warning")
+        outcome = f"no message could be shown to {user or 'the desktop user'}{f' ({why})' if why else ''}; waiting anyway"
+    context.note(f"{what} in {seconds:.0f} s: {outcome}", level="info" if shown else "warning")
     clock = context.access.clock
     until = clock.monotonic() + seconds
     while not context.ports.cancelled() and (left := until - clock.monotonic()) > 0:

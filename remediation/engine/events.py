@@ -76,10 +76,10 @@ def _log_event(event: Event) -> None:
     if not _log.isEnabledFor(logging.INFO):
         return
     change = event.data.get("change")
-    said = {"change": change.get("summary")} if isinstance(change, Mapping) else {}
-    said |= {name: event.data[name] for name in _SAID if isinstance(event.data.get(name), str | int | float)}
+    values = {"change": change.get("summary")} if isinstance(change, Mapping) else {}
+    values |= {name: event.data[name] for name in _SAID if isinstance(event.data.get(name), str | int | float)}
     text = ", ".join(
-        f"{name}={value:.3f}" if isinstance(value, float) else f"{name}={value}" for name, value in said.items() if value != ""
+        f"{name}={value:.3f}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items() if value != ""
     )
     task = f" [{event.task}]" if event.task else ""
     # an event is censored and masked before it gets here

@@ -54,12 +54,12 @@ class Silence:
 
     def later(self, calls: Mapping[str, Call]) -> set[str]:
         """Return the requests to send only after the first request to the same server has been answered."""
-        asked: set[str] = set()
+        servers: set[str] = set()
         wait: set[str] = set()
         for key, call in calls.items():
             server = _server(call)
             if server and server not in self._answering:
-                (wait if server in asked else asked).add(key if server in asked else server)
+                (wait if server in servers else servers).add(key if server in servers else server)
         return wait
 
     def brief(self, call: Call) -> Call:

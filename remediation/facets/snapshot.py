@@ -119,10 +119,10 @@ class Snapshot:
 
     def _missing(self, calls: Sequence[Call], known: Mapping[str, Reply]) -> dict[str, Call]:
         """Return the calls without a known reply, together with the prefetched ones."""
-        asked = {repr(call): call for call in calls}
+        requested = {repr(call): call for call in calls}
         if self._purpose:
-            self._expect(asked)
-        missing = {key: call for key, call in asked.items() if key not in known}
+            self._expect(requested)
+        missing = {key: call for key, call in requested.items() if key not in known}
         if missing:
             missing.update((key, call) for key, call in self._expected.items() if key not in known)
             self._expected = {}
@@ -130,12 +130,12 @@ class Snapshot:
 
     def _send(self, calls: Mapping[str, Call], known: dict[str, Reply]) -> None:
         known.update(self._silence.known(calls))
-        asked = {key: call for key, call in calls.items() if key not in known}
-        replies = self._connect().exchange([self._silence.brief(call) for call in asked.values()]) if asked else []
-        for (key, call), reply in zip(asked.items(), replies, strict=True):
+        unanswered = {key: call for key, call in calls.items() if key not in known}
+        replies = self._connect().exchange([self._silence.brief(call) for call in unanswered.values()]) if unanswered else []
+        for (key, call), reply in zip(unanswered.items(), replies, strict=True):
             known[key] = self._silence.note(call, reply)
 
-    def _expect(self, asked: Mapping[str, Call]) -> None:
+    def _expect(self, requested: Mapping[str, Call]) -> None:
         """Record the calls, and with the first ones choose the calls to prefetch.
 
         These are the calls of the last snapshot for this purpose, else those passed to `preload`, else those of the latest snapshot with
@@ -143,11 +143,11 @@ class Snapshot:
         """
         history: PrefetchHistory = self.hints.setdefault("history", {})
         if not self._wanted:
-            alike = (each for each in (history.get("", {}), *reversed(history.values())) if asked.keys() <= each.keys())
+            alike = (each for each in (history.get("", {}), *reversed(history.values())) if requested.keys() <= each.keys())
             expected = history.pop(self._purpose, {}) or next(alike, {})
             self._expected = {key: call for key, call in expected.items() if is_cheap(call)}
             history[self._purpose] = self._wanted
-        self._wanted.update(asked)
+        self._wanted.update(requested)
 
     def has_reply(self, call: Call) -> bool:
         """Return whether `call` was sent in this snapshot."""
@@ -203,13 +203,13 @@ class Snapshot:
         if not isinstance(reply, Completed):
             raise self.unexpected_reply(what, reply)
         if reply.rc not in codes:
-            said = last_error_line(reply)
+            message = last_error_line(reply)
             raise CallFailed(
-                f"{what} failed: {said or f'exit code {reply.rc}'}",
+                f"{what} failed: {message or f'exit code {reply.rc}'}",
                 host=self.host,
                 next_step=next_step,
                 status=reply.rc,
-                output=said,
+                output=message,
             )
         return reply
 
@@ -275,9 +275,9 @@ class Snapshot:
         return CallFailed(f"{what} failed: unexpected reply {type(reply).__name__}", host=self.host)
 
 
-def _for_a_file(said: str, path: str) -> str:
+def _for_a_file(message: str, path: str) -> str:
     """Return the next step for a file that could not be written, by the system's message (also of Windows)."""
-    low, folder = said.lower(), re.split(r"[\\/][^\\/]*$", path)[0] or path
+    low, folder = message.lower(), re.split(r"[\\/][^\\/]*$", path)[0] or path
     if any(each in low for each in _FULL):
         return f"free space on the disk of {folder} (df -h, df -i), then run this again"
     if "read-only file system" in low:

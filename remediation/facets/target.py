@@ -139,7 +139,7 @@ class Finder:
         where = folder or labels.get(containers.WORKING_DIR) or _parent((given or labelled)[0])
         paths = tuple(path if _absolute(path) else _joined(where, path) for path in given) or labelled
         known = name or labels.get(containers.PROJECT) or _project_name(where)
-        parts = [part for part, said in (("compose_files", given), ("compose_dir", folder), ("compose_project", name)) if said]
+        parts = [part for part, value in (("compose_files", given), ("compose_dir", folder), ("compose_project", name)) if value]
         source = (
             f"the variable {' and '.join(parts)}" if parts else f"the Compose labels of the container {box.name if box else ''}"
         )
@@ -171,21 +171,23 @@ class Finder:
         configured = self._configured(known.project, user)
         loaded, stored = self._listed(known.endpoint)
         # a deleted model stays loaded until it expires and cannot be loaded again (server/routes.go, DeleteHandler)
-        gone = tuple(each for each in loaded if stored is not None and not any(ollama.same_name(each, name) for name in stored))
-        meant = tuple(each for each in loaded if each not in gone)
+        deleted = tuple(
+            each for each in loaded if stored is not None and not any(ollama.same_name(each, name) for name in stored)
+        )
+        usable = tuple(each for each in loaded if each not in deleted)
         model: Found | None = None
-        if len(meant) == 1:
-            model = Found(meant[0], "is loaded (/api/ps)")
+        if len(usable) == 1:
+            model = Found(usable[0], "is loaded (/api/ps)")
         elif configured is not None and configured.value:
             model = configured
-        elif not meant and stored is not None and len(stored) == 1:
+        elif not usable and stored is not None and len(stored) == 1:
             model = Found(stored[0], "is the only one stored (/api/tags)")
         elif self.history and not loaded and stored:
             named = self._loaded_last(known, stored)
             model = Found(named[0], "was loaded last (the server's log)") if len(named) == 1 else None
             stored = named or stored
-        candidates = () if model is not None else meant or stored or ()
-        return replace(known, model=model, configured=configured, candidates=candidates, gone=gone)
+        candidates = () if model is not None else usable or stored or ()
+        return replace(known, model=model, configured=configured, candidates=candidates, deleted=deleted)
 
     def _loaded_last(self, known: Target, stored: tuple[str, ...]) -> tuple[str, ...]:
         """Return the stored models whose file the server loaded last."""

@@ -52,9 +52,9 @@ class AnsibleConfig:
         if not self.ignored:
             return ""
         near = {name: get_close_matches(name, NAMES, n=1, cutoff=0.8) for name in self.ignored}
-        meant = "".join(f"; did you mean {found[0]!r} instead of {name!r}?" for name, found in near.items() if found)
+        hints = "".join(f"; did you mean {found[0]!r} instead of {name!r}?" for name, found in near.items() if found)
         verb = "has" if len(self.ignored) == 1 else "have"
-        return f"{self.path}: {', '.join(self.ignored)} {verb} no effect here{meant}"
+        return f"{self.path}: {', '.join(self.ignored)} {verb} no effect here{hints}"
 
     def paths(self, name: str, separator: str) -> tuple[Path, ...] | None:
         """Return a list of paths, relative ones below the file's folder; None if it is not given."""
@@ -101,9 +101,9 @@ def ansible_config(environment: Mapping[str, str] = os.environ) -> AnsibleConfig
         try:
             parser.read_string(read_text(path, encoding="utf-8-sig"), str(path))
         except (configparser.Error, OSError, UnicodeDecodeError) as error:
-            said = " ".join(str(error).split())
+            message = " ".join(str(error).split())
             raise UsageError(
-                f"{path} cannot be read: {said}", next_step="correct it, or set ANSIBLE_CONFIG to another file"
+                f"{path} cannot be read: {message}", next_step="correct it, or set ANSIBLE_CONFIG to another file"
             ) from None
         if parser.has_section(SECTION):
             values = {name: parser.get(SECTION, name) for name in NAMES if parser.has_option(SECTION, name)}

@@ -118,8 +118,8 @@ def _printed(path: Path, words: tuple[str, ...], problems: list[Problem]) -> Any
         problems.append(problem(f"{shown} cannot be run: {reason}", place))
         return None
     if code:
-        said = errors.decode(errors="replace").strip().splitlines()
-        problems.append(problem(f"{shown} ended with exit code {code}{f': {said[-1]}' if said else ''}", place))
+        messages = errors.decode(errors="replace").strip().splitlines()
+        problems.append(problem(f"{shown} ended with exit code {code}{f': {messages[-1]}' if messages else ''}", place))
         return None
     try:
         return load_json(output, LARGEST)

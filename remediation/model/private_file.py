@@ -23,24 +23,24 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o666) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return
-    with _temporary_file(path, text, mode) as beside:
-        beside.replace(path)
+    with _temporary_file(path, text, mode) as temporary:
+        temporary.replace(path)
 
 
 def create_private(path: Path, text: str) -> None:
     """Create `path` with mode 600. Of several writers the first one creates it. Raises `FileExistsError` and other `OSError`."""
-    with _temporary_file(path, text, 0o600) as beside:
-        os.link(beside, path)  # unlike a rename, it replaces nothing
+    with _temporary_file(path, text, 0o600) as temporary:
+        os.link(temporary, path)  # unlike a rename, it replaces nothing
 
 
 @contextmanager
 def _temporary_file(path: Path, text: str, mode: int) -> Iterator[Path]:
     """Yield a new file with the text next to `path`; remove it at the end if it is still there."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(text)
-        yield beside
+        yield temporary
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -43,9 +43,9 @@ PATHS = frozenset({"chdir", "creates", "dest", "dir", "file", "path", "removes",
 class UnfitError(ValueError):
     """A parameter or a combination of parameters is refused; ``said`` is Ansible's message for it."""
 
-    def __init__(self, message: str, said: str) -> None:
+    def __init__(self, message: str, ansible_message: str) -> None:
         super().__init__(message)
-        self.said = said
+        self.ansible_message = ansible_message
 
 
 class Action(BaseModel):

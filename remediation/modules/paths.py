@@ -77,8 +77,8 @@ def not_found_text(name: str, places: Sequence[Path]) -> str:
 def not_found(task: ModuleTask, name: str, folder: str, prefix: str = "") -> ParameterError:
     """Return the error for a file that the playbook lacks, with Ansible's message for the result, which begins with `prefix`."""
     kind = {"templates": "template"}.get(folder, "file")
-    said = prefix + not_found_text(name, task.searched(name, folder))
-    return ParameterError(f"no {kind} {name!r}", said, next_step=f"put it in {folder}/ next to the playbook")
+    ansible_message = prefix + not_found_text(name, task.searched(name, folder))
+    return ParameterError(f"no {kind} {name!r}", ansible_message, next_step=f"put it in {folder}/ next to the playbook")
 
 
 def base_name(path: str, *, windows: bool) -> str:

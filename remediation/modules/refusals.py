@@ -22,8 +22,8 @@ def parameter_refusal(action: type[Action], spelling: str, given: Mapping[str, A
     known = {info.alias or name: name for name, info in action.model_fields.items()} | dict(action.aliases)
     values = {known.get(name, name): value for name, value in given.items() if value is not None}
     found = [(_rank(sentence), sentence) for sentence in mismatches(_spec(action), values, rules=action.rules)]
-    found += [(1, said) for said in _own(error)]
-    found += [(0, said) for name, said in action.lacking.items() if name not in values]
+    found += [(1, message) for message in _own(error)]
+    found += [(0, message) for name, message in action.lacking.items() if name not in values]
     if not found:
         return ""
     sentence = min(found, key=lambda each: each[0])[1]
@@ -50,14 +50,16 @@ def _own(error: ValidationError) -> Iterator[str]:
     for item in error.errors():
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, UnfitError):
-            yield cause.said
+            yield cause.ansible_message
 
 
 def _spec(action: type[Action]) -> dict[str, Any]:
     spec: dict[str, Any] = {}
     for name, info in action.model_fields.items():
         kind, choices = _kind(info.annotation)
-        others = [other for other, meant in action.aliases.items() if meant == name] + ([info.alias] if info.alias else [])
+        others = [other for other, parameter in action.aliases.items() if parameter == name] + (
+            [info.alias] if info.alias else []
+        )
         spec[name] = {
             "type": kind,
             "required": info.is_required(),

@@ -24,7 +24,7 @@ class ActionResult:
     facts: Mapping[str, Any] = field(default_factory=dict)
     included: Mapping[str, Any] = field(default_factory=dict)
     gathered: Mapping[str, Any] = field(default_factory=dict)
-    told: Result | None = None
+    step_result: Result | None = None
 
 
 def failed_result(reason: str, next_step: str = "", **values: Any) -> ActionResult:

@@ -81,10 +81,10 @@ class PosixService(Module):
         if reloading and not results[-1].outcome.bad:
             results.append(_reload(name, task, user=self.user))
         result = merged_results(results)
-        values = {"name": name, "status": dict(status.details), **self._told()}
+        values = {"name": name, "status": dict(status.details), **self._status_fields()}
         return as_action(result, values)
 
-    def _told(self) -> dict[str, Any]:
+    def _status_fields(self) -> dict[str, Any]:
         state = {} if self.state is None else {"state": "stopped" if self.state == "stopped" else "started"}
         return {**({"enabled": self.enabled} if self.enabled is not None else {}), **state}
 
@@ -218,4 +218,4 @@ def _reload(name: str, task: ModuleTask, *, user: bool) -> Result:
         task.foresee(program)
         return Result(Outcome.WOULD_CHANGE)
     acted = task.execute(program)
-    return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
+    return acted.step_result or Result(acted.outcome, acted.reason, next_step=acted.next_step)

@@ -36,8 +36,8 @@ class Pause(Module):
             return given if given is None else int(given)
         except (OverflowError, TypeError, ValueError) as error:
             kind = type(given).__name__
-            said = f"argument '{info.field_name}' is of type {kind} and we were unable to convert to int: {error}"
-            raise UnfitError(f"{given!r} is not a number of {info.field_name}", said) from None
+            ansible_message = f"argument '{info.field_name}' is of type {kind} and we were unable to convert to int: {error}"
+            raise UnfitError(f"{given!r} is not a number of {info.field_name}", ansible_message) from None
 
     @model_validator(mode="after")
     def _one_time(self) -> Pause:

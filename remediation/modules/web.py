@@ -162,7 +162,7 @@ class Uri(HttpModule):
             return self._answered(task.read(Run(argv, data, timeout=self.timeout + 5.0))[0], task)
         shown = task.masked(f"{method} {masked(self.url)}")
         program = Program(argv, None, shown, data, strip=False, outcome=lambda reply: self._answered(reply, task))
-        return replace(task.execute(program), told=None)  # as in Ansible, a request counts as a change only with `dest`
+        return replace(task.execute(program), step_result=None)  # as in Ansible, a request counts as a change only with `dest`
 
     def _body(self, task: ModuleTask) -> list[tuple[str, str | None]]:
         named = {name.lower() for name in self.headers}
@@ -204,16 +204,16 @@ class Uri(HttpModule):
                 raise not_found(task, name, "files", "Task failed: ")
             return found.read_bytes()
 
-        said = ""
+        problem = ""
         try:
             kind, body = multipart_body(fields, content_of)
             text = body.decode(errors="surrogateescape")
         except (TypeError, ValueError) as error:
-            said = str(error)
-        if not said and "\0" in text:
-            said = "a part contains a NUL character; leave multipart_encoding at base64"
-        if said:
-            raise ParameterError(f"uri: body: {said}", f"failed to parse body as form-multipart: {said}")
+            problem = str(error)
+        if not problem and "\0" in text:
+            problem = "a part contains a NUL character; leave multipart_encoding at base64"
+        if problem:
+            raise ParameterError(f"uri: body: {problem}", f"failed to parse body as form-multipart: {problem}")
         return [("data-raw", text), ("header", f"Content-Type: {kind}")]
 
     def _answered(self, reply: Reply, task: ModuleTask) -> ActionResult:
@@ -262,8 +262,8 @@ class Uri(HttpModule):
         return as_action(result, {**values, "path": path, **result.values})
 
 
-def _skipped(said: str) -> ActionResult:
-    return done_result(changed=False, stdout=said, stdout_lines=[said])
+def _skipped(message: str) -> ActionResult:
+    return done_result(changed=False, stdout=message, stdout_lines=[message])
 
 
 class WinUri(Uri):
@@ -289,8 +289,8 @@ class GetUrl(HttpModule, FileModule):
     def _a_checksum(cls, given: str | None) -> str | None:
         algorithm, colon, wanted = (given or "sha1:-").partition(":")
         if algorithm.lower() not in _ALGORITHMS or not colon or not wanted.strip():
-            said = "The checksum parameter has to be in format <algorithm>:<checksum>"
-            raise UnfitError(f"{given!r} is not ALGORITHM:SUM; write it as sha256:...", said)
+            ansible_message = "The checksum parameter has to be in format <algorithm>:<checksum>"
+            raise UnfitError(f"{given!r} is not ALGORITHM:SUM; write it as sha256:...", ansible_message)
         return given
 
     def run(self, task: ModuleTask) -> ActionResult:
@@ -319,8 +319,8 @@ class GetUrl(HttpModule, FileModule):
                 return replace(acted, values={**values, "changed": False, **acted.values})
             old = status.checksum if status is not None and algorithm in {"", "sha1"} else None
             values |= {"checksum_dest": old, **acted.values}
-            told = acted.told if acted.outcome is Outcome.CHANGED else None  # the same content again is no change
-            results.append(Result(acted.outcome, changes=told.changes if told else ()))
+            step_result = acted.step_result if acted.outcome is Outcome.CHANGED else None  # the same content again is no change
+            results.append(Result(acted.outcome, changes=step_result.changes if step_result else ()))
         if attributes:
             results.append(task.reach(StepCall(STEP, {"path": path, **attributes, "risk_level": str(task.risk())})))
         seen = task.reader().files.status(path, follow=True)
@@ -376,15 +376,17 @@ class GetUrl(HttpModule, FileModule):
 
 
 def _download_result(reply: Completed, wanted: str, backup: str) -> ActionResult:
-    said = reply.stderr.decode(errors="replace").strip()
+    message = reply.stderr.decode(errors="replace").strip()
     if reply.rc == 4:
-        return failed_result(f"The checksum for the file did not match {wanted}; it was {said}.")
+        return failed_result(f"The checksum for the file did not match {wanted}; it was {message}.")
     if reply.rc != 0:
-        code = re.search(r"error: (\d{3})", said)
+        code = re.search(r"error: (\d{3})", message)
         status: dict[str, Any] = {"status_code": int(code[1])} if code else {}
-        reason = f"HTTP Error {code[1]}: {_phrase(int(code[1]))}" if code else f"<urlopen error {_REASONS.get(reply.rc, said)}>"
+        reason = (
+            f"HTTP Error {code[1]}: {_phrase(int(code[1]))}" if code else f"<urlopen error {_REASONS.get(reply.rc, message)}>"
+        )
         return failed_result(
-            said if reply.rc == 3 else f"Request failed: {reason}",
+            message if reply.rc == 3 else f"Request failed: {reason}",
             **status,
             elapsed=0,
             **({"response": reason, "msg": "Request failed"} if code else {}),

@@ -88,9 +88,9 @@ def _measured(figures: Mapping[str, Any]) -> list[Line]:
     rows = [row for row in before_after(None, figures) if row.after != UNKNOWN]
     simulated = bool(figures.get("simulated"))
     wide, narrow = ("\n".join(form(rows, simulated=simulated, single="now")) for form in (table, sentences)) if rows else ("", "")
-    told = [Line(wide, lead=" " * INDENT, verbatim=True, narrow=narrow)] if rows else []
+    measured = [Line(wide, lead=" " * INDENT, verbatim=True, narrow=narrow)] if rows else []
     reason = [_part(gettext("asked"), translated(str(figures["reason"])))] if figures.get("reason") else []
-    return [*told, *reason]
+    return [*measured, *reason]
 
 
 def _matters(finding: Mapping[str, Any], first: Mapping[str, Any]) -> bool:
@@ -109,8 +109,8 @@ def _finding(finding: Mapping[str, Any], *, verbose: bool) -> list[Line]:
     head = f"{finding['cause']!s:{NAME}} {float(finding['confidence']):.2f}   "
     lines = [Line(translated(str(finding.get("because", ""))), lead=head, style="head")]
     quotes = finding.get("quotes") or []
-    told = list(dict.fromkeys(_quoted(quote, verbose=verbose) for quote in (quotes if verbose else quotes[:3])))
-    lines += [Line(text, lead=" " * INDENT, style="dim") for text in told]
+    quoted = list(dict.fromkeys(_quoted(quote, verbose=verbose) for quote in (quotes if verbose else quotes[:3])))
+    lines += [Line(text, lead=" " * INDENT, style="dim") for text in quoted]
     if finding.get("mechanism"):
         others = (
             f"; {gettext('also weighed: {mechanisms}', mechanisms=', '.join(finding['weighed']))}"

@@ -27,7 +27,7 @@ class FindingsView(Protocol):
     goal_text: str
     causes: list[tuple[str, float]]
     predicted: str
-    told: set[str]
+    printed: set[str]
 
     def works(self, event: Event, what: str) -> None:
         """Set the text of the live line."""
@@ -72,8 +72,8 @@ def _news(need: str, page: FindingsView) -> str:
     known = page.goal_text.partition("needs ")[1]
     first, _, rest = need.partition("; ")
     news = rest if known else "; ".join(filter(None, (first, rest)))
-    fresh = "" if news in page.told else news
-    page.told.add(news)
+    fresh = "" if news in page.printed else news
+    page.printed.add(news)
     return fresh
 
 

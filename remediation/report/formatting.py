@@ -44,13 +44,13 @@ def percent(value: float | None) -> str:
     return "?" if value is None else f"{value:.0f} %"
 
 
-def format_progress(told: Mapping[str, Any]) -> str:
+def format_progress(progress: Mapping[str, Any]) -> str:
     """Return the progress of a pull as ``41 % of 2.2 GiB``, or the server's status text without figures."""
-    completed, total = told.get("completed"), told.get("total")
+    completed, total = progress.get("completed"), progress.get("total")
     return (
         gettext("{share} of {whole}", share=percent(100 * completed / total), whole=format_size(total))
         if total and completed is not None
-        else translated(str(told.get("status", "")))
+        else translated(str(progress.get("status", "")))
     )
 
 

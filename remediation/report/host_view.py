@@ -75,7 +75,7 @@ class HostView:
     predicted: str = ""
     has_goal: bool = False
     """Whether rungs of a ladder were seen."""
-    told: set[str] = field(default_factory=set)
+    printed: set[str] = field(default_factory=set)
     climbing: bool = False
     next_step: str = ""
     in_flight: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
@@ -236,9 +236,9 @@ def _change_progress(page: HostView, event: Event) -> list[Line]:
     page.progress = format_progress(event.data)
     completed, total = event.data.get("completed") or 0, event.data.get("total") or 1
     mark = f"{event.data.get('index')} {event.data.get('status')} {10 * completed // total}"
-    if not page.verbose or mark in page.told:
+    if not page.verbose or mark in page.printed:
         return []
-    page.told.add(mark)
+    page.printed.add(mark)
     return [labelled(gettext("progress"), page.progress, style="dim")]
 
 
@@ -257,8 +257,8 @@ def _change_end(page: HostView, event: Event) -> list[Line]:
         page.ended_undoable += can_be_undone(change.get("undo"))
     seconds = event.data.get("seconds")
     took = f" ({duration(seconds)})" if seconds is not None else ""
-    said = translated(str(event.data.get("error") or event.data.get("effect") or ""))
-    text = f"{translated(str(change.get('summary', '')))}{took}" + (f": {said}" if said else "")
+    note = translated(str(event.data.get("error") or event.data.get("effect") or ""))
+    text = f"{translated(str(change.get('summary', '')))}{took}" + (f": {note}" if note else "")
     mark = MARKS["changed"] if applied else (UNKNOWN_MARK if word == UNKNOWN_WORD else MARKS["failed"])
     number = gettext("change {number}", number=page.changes) if applied and not measured else gettext(word)
     step = str(event.data.get("step", ""))
@@ -292,9 +292,9 @@ def _undo_of(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _note(page: HostView, event: Event) -> list[Line]:
     text = str(event.data.get("text", ""))
     warning = event.data.get("level") == "warning"
-    if text in page.told:
+    if text in page.printed:
         return []
-    page.told.add(text)
+    page.printed.add(text)
     return [labelled(gettext("warning") if warning else gettext("note"), translated(text), style="warn" if warning else "")]
 
 
@@ -331,15 +331,15 @@ def _task_result(page: HostView, event: Event) -> list[Line]:
             text = f"{translated(event.task)}: {gettext(outcome)}" + (f", {translated(reason)}" if reason else "")
             return [Line(text, lead=f"  {MARKS.get(outcome, '·')} ")]
         return _printed(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
-    known, next_step = reason in page.told, str(event.data.get("next_step") or "")
+    known, next_step = reason in page.printed, str(event.data.get("next_step") or "")
     page.next_step = "" if event.data.get("ignored") else next_step
     ignored = f" ({gettext('ignored')})" if event.data.get("ignored") else ""
     text = f"{translated(event.task)}: {translated(reason)}"
     lines = [] if known else [Line(text, lead=f"  {MARKS[outcome]} {gettext(outcome)}{ignored}  ", style="bad")]
-    page.told.add(reason)
-    if page.climbing or not next_step or (known and NEXT + next_step in page.told):
+    page.printed.add(reason)
+    if page.climbing or not next_step or (known and NEXT + next_step in page.printed):
         return lines  # a running ladder reports its next step at the end
-    page.told.add(NEXT + next_step)
+    page.printed.add(NEXT + next_step)
     first, *rest = translated(next_step).split("\n")
     lead = f"    {gettext('next')}: "
     lines.append(Line(first, lead=lead))
@@ -353,7 +353,7 @@ def _host_end(page: HostView, event: Event) -> list[Line]:
     page.reason = reason
     page.works(event, gettext("done"))
     lines: list[Line] = []
-    if page.outcome in BAD and reason and reason not in page.told:
+    if page.outcome in BAD and reason and reason not in page.printed:
         lines.append(Line(page.reason_to_show, lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
     if page.check:
         lines += foretold(page.foreseen, page.predicted, has_goal=page.has_goal)

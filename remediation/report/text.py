@@ -50,10 +50,10 @@ class Line:
         width = width or printed_width()
         text, lead = visible(self.text), visible_line(self.lead)
         if self.verbatim:
-            told = [f"{lead}{row}".rstrip() for row in text.split("\n")]
-            if self.narrow and any(len(row) > width for row in told):
+            verbatim = [f"{lead}{row}".rstrip() for row in text.split("\n")]
+            if self.narrow and any(len(row) > width for row in verbatim):
                 return [row for part in self.narrow.split("\n") for row in Line(part, lead=self.lead).rows(width)]
-            return told if self.whole else [_cut(row, width) for row in told]
+            return verbatim if self.whole else [_cut(row, width) for row in verbatim]
         above: list[str] = []
         if len(lead) > width - NARROWEST and len(lead) > LEAD:
             above = textwrap.wrap(lead, width, subsequent_indent=" " * INDENT, break_on_hyphens=False)

@@ -61,9 +61,9 @@ def _undecided(host: Reader, target: Target) -> Undecided:
     folder = "" if known else _models_folder(host)
     none = f"the server has none in {folder}" if folder else "the server has none"
     holds = f"the server has {', '.join(target.candidates)}" if known else none
-    gone = f" ({', '.join(target.gone)} is still loaded but was deleted)" if target.gone else ""
+    deleted = f" ({', '.join(target.deleted)} is still loaded but was deleted)" if target.deleted else ""
     return Undecided(
-        f"cannot determine the model: {holds}{gone}",
+        f"cannot determine the model: {holds}{deleted}",
         host=host.name,
         next_step=f"set it: {known}, or model in the inventory"
         if known

@@ -286,8 +286,8 @@ class Environment(ImmutableSandboxedEnvironment):
         try:
             return super()._compile(source, filename)
         except (SyntaxError, ValueError, OverflowError) as error:
-            said = error.msg if isinstance(error, SyntaxError) else str(error)
-            raise TemplateSyntaxError(_JINJAS_PREFIX.sub("", said), 1) from None
+            message = error.msg if isinstance(error, SyntaxError) else str(error)
+            raise TemplateSyntaxError(_JINJAS_PREFIX.sub("", message), 1) from None
 
     def parse(self, source: str, name: str | None = None, filename: str | None = None) -> nodes.Template:
         """Return the syntax tree of a template."""

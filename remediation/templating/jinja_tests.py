@@ -80,8 +80,8 @@ def regex(
 
 def truthy(value: object, convert_bool: bool = False) -> bool:
     """Return whether a value is truthy; ``convert_bool`` also converts texts such as ``yes``."""
-    said = value.strip().lower() if convert_bool and isinstance(value, str) else None
-    return said in _SAY_YES if said in _SAY_YES | _SAY_NO else bool(value)
+    word = value.strip().lower() if convert_bool and isinstance(value, str) else None
+    return word in _SAY_YES if word in _SAY_YES | _SAY_NO else bool(value)
 
 
 _SAY_YES = frozenset({"y", "yes", "on", "1", "true", "t"})

@@ -77,10 +77,10 @@ def all_matches(pattern: str, flags: int, text: str) -> list[Any]:
 
 
 def _in_a_process(how: str, pattern: str, flags: int, text: str, replacing: tuple[str, int] = ("", 0)) -> Any:
-    asked = json.dumps([how, pattern, flags, text, *replacing])
+    request = json.dumps([how, pattern, flags, text, *replacing])
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _CHILD], input=asked.encode(), capture_output=True, timeout=SECONDS, check=False
+            [sys.executable, "-I", "-S", "-c", _CHILD], input=request.encode(), capture_output=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise TemplateError(

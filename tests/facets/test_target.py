@@ -236,7 +236,7 @@ def model_of(target: Target) -> str | None:
 
 def test_a_loaded_model_that_is_no_longer_stored_is_no_target() -> None:
     target = find(http=server("deleted:1b", stored=("mistral:7b", "phi3:3.8b")))
-    assert (model_of(target), target.candidates, target.gone) == (None, ("mistral:7b", "phi3:3.8b"), ("deleted:1b",))
+    assert (model_of(target), target.candidates, target.deleted) == (None, ("mistral:7b", "phi3:3.8b"), ("deleted:1b",))
     assert model_of(find(http=server("deleted:1b", "phi3:3.8b", stored=("mistral:7b", "phi3:3.8b")))) == "phi3:3.8b"
 
 

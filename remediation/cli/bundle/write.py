@@ -143,8 +143,8 @@ def _quotes(diagnosis: Mapping[str, Any]) -> Iterator[str]:
 
 def _recording(record: RunRecord) -> str | None:
     """Return the cassette of the run, which was anonymized when it was written; None without one."""
-    asked = record.header.get("asked")
-    name = asked.get("record") if isinstance(asked, Mapping) else None
+    options = record.header.get("asked")
+    name = options.get("record") if isinstance(options, Mapping) else None
     path = Path(str(record.header.get("folder") or "."), name) if isinstance(name, str) else None
     try:
         return read_text(path, most=CASSETTE) if path is not None else None
@@ -153,8 +153,8 @@ def _recording(record: RunRecord) -> str | None:
 
 
 def _versions(record: RunRecord) -> dict[str, Any]:
-    asked = record.header.get("asked")
-    options = {name: asked.get(name) for name in _KEPT_OPTIONS} if isinstance(asked, Mapping) else {}
+    saved = record.header.get("asked")
+    options = {name: saved.get(name) for name in _KEPT_OPTIONS} if isinstance(saved, Mapping) else {}
     return {
         "remediation": __version__,
         "run": {

@@ -69,8 +69,8 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
         return Preflight(host, (*checks, *_notes(access)), error.exit_code)
     checks.append(good("reached", f"as {session.user} by {settings.kind}"))
     checks += _session(session, settings)
-    for name, ask in _FACETS.items():
-        checks += run_check(name, ask, reader)
+    for name, checker in _FACETS.items():
+        checks += run_check(name, checker, reader)
     checks += _prepared(access, reader, session, settings)
     checks += _notes(access)
     code = 2 if any(check.ok is False for check in checks) else 0
@@ -146,10 +146,10 @@ def _rights(session: SessionFacts, *, windows: bool) -> Check:
     )
 
 
-def run_check(name: str, ask: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
+def run_check(name: str, check: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
     """Return the checks of one facet, a failed one if it cannot be read."""
     try:
-        return list(ask(reader))
+        return list(check(reader))
     except HostError as error:
         hanging = _HANGING.get(name, "") if isinstance(error, DeadlineExceeded) else ""
         return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step or hanging)]

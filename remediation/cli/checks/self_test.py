@@ -84,8 +84,8 @@ def _part(value: Mapping[str, Any], name: str) -> Any:
 
 
 def _user(host: HostAnswers) -> Reported:
-    said = host.program("whoami").casefold()
-    return _is(str(_part(host.probe("session"), "User")).casefold() == said, "whoami says another name")
+    user = host.program("whoami").casefold()
+    return _is(str(_part(host.probe("session"), "User")).casefold() == user, "whoami says another name")
 
 
 def _elevated(host: HostAnswers) -> Reported:
@@ -211,9 +211,11 @@ def _docker_desktop(host: HostAnswers) -> Reported:
 
 def _quotas(host: HostAnswers) -> Reported:
     quotas = _part(host.probe("readiness"), "Quotas")
-    told = [name for name, value in (quotas or {}).items() if value is not None]
+    present = [name for name, value in (quotas or {}).items() if value is not None]
     return _is(
-        bool(told) and all(str(quotas[name]).isdigit() for name in told), "a quota is no number", plural(len(told), "quota")
+        bool(present) and all(str(quotas[name]).isdigit() for name in present),
+        "a quota is no number",
+        plural(len(present), "quota"),
     )
 
 

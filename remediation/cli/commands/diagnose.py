@@ -89,23 +89,31 @@ def _names(found: dict[str, Any], causes: frozenset[str]) -> bool:
 
 def _from_evidence(options: Diagnose) -> list[Incident]:
     from remediation.cli.bundle.read import evidence_in, is_bundle
+    from remediation.cli.extra_vars import extra_variables
     from remediation.diagnosis.load import load_evidence, refusing
 
     if options.inventory or options.limit:
         given = "--inventory" if options.inventory else "--limit"
         raise UsageError(f"{given} needs hosts and cannot be combined with --evidence", next_step="give one of them")
+    model = extra_variables(options.extra_vars).get("model")
     found = []
     for argument in options.evidence:
         if is_bundle(argument):
             for host, text in evidence_in(Path(argument)):
                 with refusing(f"{argument}: {host}"):
-                    found.append(_diagnosed(f"{argument}: {host}", load_evidence("-", stdin=partial(str, text))))
+                    evidence = _about(model, load_evidence("-", stdin=partial(str, text)))
+                    found.append(_diagnosed(f"{argument}: {host}", evidence))
             continue
         name = "stdin" if argument == "-" else argument
-        evidence = load_evidence(argument)
+        evidence = _about(model, load_evidence(argument))
         with refusing(name):
             found.append(_diagnosed(name, evidence))
     return found
+
+
+def _about(model: object, evidence: Evidence) -> Evidence:
+    """Return the evidence with the model that ``-e model=NAME`` names as the one in question."""
+    return evidence if model is None else dataclasses.replace(evidence, model=str(model))
 
 
 def _from_hosts(options: Diagnose) -> list[Incident]:
@@ -185,8 +193,8 @@ def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
     from remediation.cli.commands.probe_figures import probe_figures, with_answer
 
     figures = probe_figures(name, hosts, evidence, judged.found["offloaded"], probe)
-    told = with_answer(evidence, figures)
-    judged = judged if told is evidence else _noted(_diagnosed(name, told), access)
+    answered = with_answer(evidence, figures)
+    judged = judged if answered is evidence else _noted(_diagnosed(name, answered), access)
     return dataclasses.replace(judged, found={**judged.found, "measured": figures})
 
 
@@ -235,8 +243,8 @@ def _print(incidents: list[Incident], options: Diagnose) -> None:
     mask = current_masker()
     incidents = [dataclasses.replace(one, found=mask(one.found)) for one in incidents]
     if options.json:
-        told = [{"name": one.name, **one.found, **({"error": str(one.error)} if one.error else {})} for one in incidents]
-        sys.stdout.write(document(told))
+        documents = [{"name": one.name, **one.found, **({"error": str(one.error)} if one.error else {})} for one in incidents]
+        sys.stdout.write(document(documents))
         return
     for number, one in enumerate(incidents):
         if number:

@@ -46,27 +46,27 @@ def working_on(run: str) -> Iterator[tuple[RunRecord, RunLock]]:
 
 
 def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -> int:
-    told, tape = here(options.report), here(options.record)
-    asked = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
-    asked = replace(
-        asked, json=options.json, verbose=options.verbose, diff=options.diff or asked.diff, report=told, out=None, record=tape,
-        wait=options.wait or asked.wait, executor=options.executor or asked.executor,
-        executor_plaintext=options.executor_plaintext or asked.executor_plaintext,
+    report, tape = here(options.report), here(options.record)
+    saved = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
+    saved = replace(
+        saved, json=options.json, verbose=options.verbose, diff=options.diff or saved.diff, report=report, out=None, record=tape,
+        wait=options.wait or saved.wait, executor=options.executor or saved.executor,
+        executor_plaintext=options.executor_plaintext or saved.executor_plaintext,
     )  # fmt: skip
     if options.max_risk is not None:
-        asked = replace(asked, max_risk=options.max_risk)
-    asked = replace(asked, yes_destroy=(*asked.yes_destroy, *options.yes_destroy))
-    path, files = find_resource(PLAYBOOKS, asked.playbook), report_listeners(asked)
+        saved = replace(saved, max_risk=options.max_risk)
+    saved = replace(saved, yes_destroy=(*saved.yes_destroy, *options.yes_destroy))
+    path, files = find_resource(PLAYBOOKS, saved.playbook), report_listeners(saved)
     for event in record.events:
         for each in files if event.kind != "run_end" else ():
             each(event)  # the report covers the whole run, not only its last part
-    with open_session(asked, playbook=path) as hosts:
+    with open_session(saved, playbook=path) as hosts:
         need_secrets(record.header, f"run {record.run}", hosts)
-        request = replace(request_of(str(record.header.get("command", "play")), asked, hosts, path), repeat=options.repeat)
+        request = replace(request_of(str(record.header.get("command", "play")), saved, hosts, path), repeat=options.repeat)
         if options.check:
             raise UsageError(f"--check cannot resume run {record.run}", next_step="run its playbook with --check instead")
         return execute_run(
-            request, hosts, asked, stream,
+            request, hosts, saved, stream,
             listening=files, journal=Journal(record.folder, lock), earlier=record.events,
             go=lambda request, ports, opener, executor: resume_run(record, request, ports, opener, executor, mask=hosts.masker),
         )  # fmt: skip
@@ -80,18 +80,18 @@ def undo_from_journal(options: Undo, stream: TextIO) -> int:
 
 def _undo(record: RunRecord, options: Undo, stream: TextIO) -> int:
     _need_local(options.executor)
-    told, tape = here(options.report), here(options.record)
+    report, tape = here(options.report), here(options.record)
     before = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
-    asked = replace(
+    run_options = replace(
         before, check=options.check, diff=options.diff, json=options.json, verbose=options.verbose, max_risk=options.max_risk,
-        yes_destroy=options.yes_destroy, report=told, wait=options.wait, out=None, record=tape, executor=None,
+        yes_destroy=options.yes_destroy, report=report, wait=options.wait, out=None, record=tape, executor=None,
     )  # fmt: skip
-    path = find_resource(PLAYBOOKS, asked.playbook)
-    with open_session(asked, playbook=path) as hosts:
+    path = find_resource(PLAYBOOKS, run_options.playbook)
+    with open_session(run_options, playbook=path) as hosts:
         need_secrets(record.header, f"run {record.run}", hosts)
-        request = request_of("undo", asked, hosts, path)
+        request = request_of("undo", run_options, hosts, path)
         go = partial(_undone, record, options.task or "")
-        return execute_run(request, hosts, asked, stream, listening=report_listeners(asked), go=go)
+        return execute_run(request, hosts, run_options, stream, listening=report_listeners(run_options), go=go)
 
 
 def _need_local(executor: str | None) -> None:
@@ -106,21 +106,21 @@ def _undone(record: RunRecord, task: str, request: Any, ports: Any, opener: Any,
 
 def apply_saved_plan(options: Apply, stream: TextIO) -> int:
     """Apply a saved plan, or some of its changes."""
-    plan, told, tape = load_plan(Path(options.plan)), here(options.report), here(options.record)
+    plan, report, tape = load_plan(Path(options.plan)), here(options.report), here(options.record)
     before = load_saved_options(plan.header, options.plan, limit=None, extra_vars=options.extra_vars)
-    asked = replace(
+    run_options = replace(
         before, check=False, out=None, diff=options.diff, json=options.json, verbose=options.verbose,
-        max_risk=options.max_risk or before.max_risk, yes_destroy=options.yes_destroy, report=told, wait=options.wait,
+        max_risk=options.max_risk or before.max_risk, yes_destroy=options.yes_destroy, report=report, wait=options.wait,
         last_resort=before.last_resort, record=tape, executor=options.executor or before.executor,
         executor_plaintext=options.executor_plaintext or before.executor_plaintext,
     )  # fmt: skip
     plan.select(options.only)
-    path = find_resource(PLAYBOOKS, asked.playbook)
-    with open_session(asked, playbook=path) as hosts:
+    path = find_resource(PLAYBOOKS, run_options.playbook)
+    with open_session(run_options, playbook=path) as hosts:
         need_secrets(plan.header, f"the plan {options.plan}", hosts)
-        request = request_of("apply", asked, hosts, path)
+        request = request_of("apply", run_options, hosts, path)
         go = partial(_applied, plan, options.only)
-        return execute_run(request, hosts, asked, stream, listening=report_listeners(asked), go=go)
+        return execute_run(request, hosts, run_options, stream, listening=report_listeners(run_options), go=go)
 
 
 def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:
@@ -146,11 +146,11 @@ def load_saved_options(header: Mapping[str, Any], what: str, *, limit: str | Non
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in kept.items() if name in known
     }
-    asked = RunOptions(**values)
-    odd = mismatch(asked, RunOptions)
+    saved = RunOptions(**values)
+    odd = mismatch(saved, RunOptions)
     if odd is not None:
         raise UsageError(f"{what} is damaged: {odd}", next_step="run its playbook again")
-    return replace(asked, limit=limit or asked.limit, extra_vars=(*asked.extra_vars, *given))
+    return replace(saved, limit=limit or saved.limit, extra_vars=(*saved.extra_vars, *given))
 
 
 def need_secrets(header: Mapping[str, Any], what: str, hosts: Session) -> None:

@@ -68,5 +68,5 @@ def verify(options: Verify) -> int:
         return watch_goal(hosts, after, as_json=options.json)
 
     restart = ('{"survives_restart": true}',) if options.survives_restart else ()
-    asked = RunOptions.of(options, playbook="verify", verbose=True, extra_vars=(*options.extra_vars, *restart))
-    return run_playbook_task("verify", asked, sys.stdout, then=watched if after else None)
+    run_options = RunOptions.of(options, playbook="verify", verbose=True, extra_vars=(*options.extra_vars, *restart))
+    return run_playbook_task("verify", run_options, sys.stdout, then=watched if after else None)

@@ -71,8 +71,8 @@ def _why(reader: Reader) -> str:
         return "cause unknown"
     first = findings[0]
     if first.cause is Cause.EXPLICIT_NUM_GPU:
-        asked = next((quote.text for quote in first.quotes if "requested" in quote.text), "")
-        number = asked.rpartition("requested=")[2].split(" ", 1)[0].strip()
+        request = next((quote.text for quote in first.quotes if "requested" in quote.text), "")
+        number = request.rpartition("requested=")[2].split(" ", 1)[0].strip()
         sender = f"; {first.cure}" if first.cure else ""
         return f"a client requested num_gpu={number or '?'} again{sender}"
     return f"{first.cause}: {first.because}"

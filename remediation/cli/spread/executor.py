@@ -25,38 +25,38 @@ class ExecutorOptions(Protocol):
 
 
 @contextmanager
-def cluster_of(asked: ExecutorOptions, request: RunRequest) -> Iterator[DaskCluster | None]:
+def cluster_of(options: ExecutorOptions, request: RunRequest) -> Iterator[DaskCluster | None]:
     """Yield the cluster of ``--executor``, None for this machine. Raises `UsageError` for a run that cannot be spread."""
-    if asked.executor in {None, LOCAL}:
+    if options.executor in {None, LOCAL}:
         yield None
         return
     from remediation.engine.executors.refusals import carries_secrets, refuse_unsupported
 
     refuse_unsupported(request)
-    with opened_cluster(asked, secret=carries_secrets(request)) as cluster:
+    with opened_cluster(options, secret=carries_secrets(request)) as cluster:
         yield cluster
 
 
 @contextmanager
-def opened_cluster(asked: ExecutorOptions, *, secret: bool) -> Iterator[DaskCluster]:
+def opened_cluster(options: ExecutorOptions, *, secret: bool) -> Iterator[DaskCluster]:
     """Yield the cluster, with its workers checked. Raises `UsageError` if secrets would travel in clear."""
     from remediation.engine.executors.dask_cluster import connected
 
-    if asked.record:
+    if options.record:
         raise UsageError(
             "--record records the calls of this process and cannot be combined with --executor", next_step="leave out one"
         )
-    with connected(asked.executor or "") as cluster:
+    with connected(options.executor or "") as cluster:
         if secret and not cluster.is_encrypted():
-            _refuse_plaintext(asked, cluster)
+            _refuse_plaintext(options, cluster)
         cluster.check()
         yield cluster
 
 
-def _refuse_plaintext(asked: ExecutorOptions, cluster: DaskCluster) -> None:
-    if asked.executor_plaintext and cluster.is_loopback():
+def _refuse_plaintext(options: ExecutorOptions, cluster: DaskCluster) -> None:
+    if options.executor_plaintext and cluster.is_loopback():
         return
-    if asked.executor_plaintext:
+    if options.executor_plaintext:
         raise UsageError(
             f"--executor-plaintext: {cluster.address} has a scheduler or a worker on another machine",
             next_step="start the cluster with TLS: dask scheduler --protocol tls",

@@ -201,8 +201,8 @@ def _run(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> N
             f"{' '.join(words)} did not end within {LONGEST:g} s", next_step="run it yourself to see what it waits for"
         ) from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().split("\n")[0]
+        output = (done.stderr or done.stdout).strip().split("\n")[0]
         raise UsageError(
-            f"{' '.join(words)} failed: {said or f'exit code {done.returncode}'}",
+            f"{' '.join(words)} failed: {output or f'exit code {done.returncode}'}",
             next_step="run it yourself; see docs/watching.md",
         )

@@ -80,7 +80,7 @@ class Watch:
     options: RunOptions
     rules: RepairRules
     memory: WatchMemory
-    tell: Report
+    report: Report
     metrics: WatchMetrics | None = None
     now: Callable[[], float] = time.time
     interrupted: bool = False
@@ -166,9 +166,11 @@ class Watch:
     def _run(self, names: Sequence[str], results: RepairResults) -> str:
         """Run the repair; return the error that ended it as a whole, an empty text if none did."""
         path = find_resource(PLAYBOOKS, PLAYBOOK)
-        asked = RunOptions.of(self.options, playbook=PLAYBOOK, json=True, limit=",".join(names))
+        run_options = RunOptions.of(self.options, playbook=PLAYBOOK, json=True, limit=",".join(names))
         try:
-            code = execute_run(request_of(COMMAND, asked, self.hosts, path), self.hosts, asked, StringIO(), listening=[results])
+            code = execute_run(
+                request_of(COMMAND, run_options, self.hosts, path), self.hosts, run_options, StringIO(), listening=[results]
+            )
             self.interrupted = code == Exit.INTERRUPTED
         except RemediationError as error:
             _log.warning("the repair ended: %s", error.message)
@@ -176,4 +178,4 @@ class Watch:
         return ""
 
     def _event(self, kind: str, host: str, text: str, **more: str) -> None:
-        self.tell(self.hosts.masker({"event": kind, "time": self.now(), "host": host, "text": f"{host}: {text}", **more}))
+        self.report(self.hosts.masker({"event": kind, "time": self.now(), "host": host, "text": f"{host}: {text}", **more}))

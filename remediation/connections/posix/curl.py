@@ -42,9 +42,9 @@ def request_by_curl(call: Http, run: Stream, missing: str = "the host has no cur
         argv += ["--speed-limit", "1", "--speed-time", str(math.ceil(call.silence))]
     if call.body is not None:
         argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
-    heard = _BodyListener(call)
+    listener = _BodyListener(call)
     most = limits.STREAM if call.stream else limits.BODY
-    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0), heard, most + limits.HEAD)
+    done = run(Run((*argv, "--url", call.url), body, call.timeout + 2.0), listener, most + limits.HEAD)
     if isinstance(done, Failed) and done.kind == "not-found":
         return Failed("error", f"{call.method} {call.url}: {missing}")
     if not isinstance(done, Completed):
@@ -57,15 +57,15 @@ def request_by_curl(call: Http, run: Stream, missing: str = "the host has no cur
             return Failed("error", f"{call.method} {call.url}: what the host's curl wrote cannot be read")
         if status in REDIRECTS:
             return redirect_failure(call, status, location)
-        heard.rest(content)
+        listener.rest(content)
         return HttpReply(status, content, total, first if call.stream else None)
     kind = {_REFUSED: "refused", _TIMED_OUT: "timeout"}.get(done.rc, "error")
     return Failed(kind, f"{call.method} {call.url}: {brief(done.stderr.decode('utf-8', 'replace'))}")
 
 
-def _parse_figures(said: bytes) -> tuple[int, float, float, str]:
+def _parse_figures(printed: bytes) -> tuple[int, float, float, str]:
     """Return status, seconds, seconds to the first byte, and where a redirect points, as curl writes them after the body."""
-    status, total, first, *location = said.decode("utf-8", "replace").split(maxsplit=3)
+    status, total, first, *location = printed.decode("utf-8", "replace").split(maxsplit=3)
     return int(status), float(total), float(first), "".join(location)
 
 
@@ -73,16 +73,16 @@ class _BodyListener:
     """Lets a call's listener hear what curl prints of the body, and nothing of what it says after it."""
 
     def __init__(self, call: Http) -> None:
-        self._call, self._told, self._kept = call, 0, b""
+        self._call, self._delivered, self._partial = call, 0, b""
 
     def __call__(self, piece: bytes) -> None:
         """Take what came: from the last mark on it may be curl's own words."""
-        waiting = self._kept + piece
+        waiting = self._partial + piece
         at = waiting.rfind(_MARK)
-        body, self._kept = (waiting, b"") if at < 0 else (waiting[:at], waiting[at:])
-        self._told += len(body)
+        body, self._partial = (waiting, b"") if at < 0 else (waiting[:at], waiting[at:])
+        self._delivered += len(body)
         notify_listener(self._call, body)
 
     def rest(self, body: bytes) -> None:
         """Pass the rest of the body to the listener."""
-        notify_listener(self._call, body[self._told :])
+        notify_listener(self._call, body[self._delivered :])

@@ -68,6 +68,8 @@ def no_file(path: str) -> Failed:
 def _refused(path: str, done: Completed) -> Failed:
     if done.rc == _NOT_FOUND:
         return Failed("not-found", f"{path}: no such folder")
-    said = " ".join(done.stderr.decode("utf-8", "replace").split())
-    kind = "denied" if done.rc == _LINK or "ermission denied" in said else "not-found" if "No such file" in said else "error"
-    return Failed(kind, f"{path}: {said or f'exit code {done.rc}'}")
+    message = " ".join(done.stderr.decode("utf-8", "replace").split())
+    kind = (
+        "denied" if done.rc == _LINK or "ermission denied" in message else "not-found" if "No such file" in message else "error"
+    )
+    return Failed(kind, f"{path}: {message or f'exit code {done.rc}'}")

@@ -93,9 +93,9 @@ _CURES = (
 """The refusals that every further attempt would get too, with what to do about them."""
 
 
-def refusal_cure(said: str) -> str:
+def refusal_cure(message: str) -> str:
     """Return the next step for a refusal of sudo, or "" for another message."""
-    return next((cure for pattern, cure in _CURES if "sudo refused" in said and pattern.search(said)), "")
+    return next((cure for pattern, cure in _CURES if "sudo refused" in message and pattern.search(message)), "")
 
 
 class Refusals:
@@ -127,8 +127,8 @@ class Sudo:
             return Completed(done.rc, done.stdout, after)  # before it are sudo's lecture, prompt and warnings
         text = done.stderr.decode("utf-8", "replace")
         prompt = _prompt(self.mark)
-        said = " ".join(text.partition(prompt)[2].replace(prompt, " ").split() or text.split())
-        return Failed("denied", f"sudo refused: {said or 'no reason given'}")
+        message = " ".join(text.partition(prompt)[2].replace(prompt, " ").split() or text.split())
+        return Failed("denied", f"sudo refused: {message or 'no reason given'}")
 
 
 def _prompt(mark: str) -> str:

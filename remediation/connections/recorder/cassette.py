@@ -161,14 +161,14 @@ class Cassette:
         self._names.machine(socket.gethostname())
         with suppress(OSError, KeyError):  # an account without a name
             self._names.person(getpass.getuser())
-        for _, asked, said in self._lines:
-            self._names.learn(asked)
-            self._names.learn(said)
+        for _, call, reply in self._lines:
+            self._names.learn(call)
+            self._names.learn(reply)
         hosts = [{"host": number, "platform": platform} for number, platform in enumerate(self._platforms.values(), 1)]
         lines: list[Any] = [{"cassette": VERSION, "hosts": hosts}]
-        for host, asked, said in self._lines:
+        for host, *pair in self._lines:
             # secrets first: replacing a name inside a secret would leave the rest of the secret
-            call, reply = (self._names.clean(self._without_secrets(each)) for each in (asked, said))
+            call, reply = (self._names.clean(self._without_secrets(each)) for each in pair)
             lines.append({"host": host, "call": call, "reply": reply})
         text = "".join(f"{visible_json(line)}\n" for line in lines)
         try:

@@ -102,9 +102,9 @@ class SshChannel(Channel):
         for _ in range(_PIECES):
             if not channel.recv_stderr_ready():
                 return
-            said = channel.recv_stderr(_BLOCK)
+            chunk = channel.recv_stderr(_BLOCK)
             if len(self._errors) < limits.KEPT_ERRORS:
-                self._errors += said
+                self._errors += chunk
 
     def _end(self) -> None:
         channel, self._channel = self._channel, None

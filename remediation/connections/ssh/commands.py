@@ -153,8 +153,8 @@ def _pump(
     ended: float | None = None
     while True:
         ready.clear()
-        came, now = _gather(channel, *streams, on_chunk), time.monotonic()
-        if came:
+        received, now = _gather(channel, *streams, on_chunk), time.monotonic()
+        if received:
             ended = None
             if now >= deadline:
                 return None
@@ -185,17 +185,17 @@ def _wait_for_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
 
 def _gather(channel: paramiko.Channel, out: Gathered, err: Gathered, on_chunk: OnChunk | None = None) -> bool:
     """Read a chunk of each stream. Returns whether there was any."""
-    came = False
+    received = False
     if channel.recv_ready():
-        came = True
+        received = True
         piece = channel.recv(_BLOCK)
         out.take(piece)
         if on_chunk is not None and piece:
             on_chunk(piece)
     if channel.recv_stderr_ready():
-        came = True
+        received = True
         err.take(channel.recv_stderr(_BLOCK))
-    return came
+    return received
 
 
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:

@@ -67,15 +67,15 @@ class SshConnection:
                 return Failed("timeout", f"{name_of(call)} did not finish within {call.timeout:g} s")
             except (ConnectionLost, EOFError, paramiko.SSHException, ConnectionError) as lost:
                 self._drop()
-                said = str(lost) or type(lost).__name__
+                reason = str(lost) or type(lost).__name__
                 if call.writes and not isinstance(lost, NotSent):
                     raise OutcomeUnknown(
-                        f"{self.host}: the SSH connection was lost during {name_of(call)} ({said}); it may or may not have been carried out",
+                        f"{self.host}: the SSH connection was lost during {name_of(call)} ({reason}); it may or may not have been carried out",
                         host=self.host, next_step="check on the host whether it was carried out; it is not repeated",
                     ) from lost  # fmt: skip
                 if attempt:
                     raise Unreachable(
-                        f"{self.host}: the SSH connection was lost twice: {said}",
+                        f"{self.host}: the SSH connection was lost twice: {reason}",
                         host=self.host,
                         next_step="check the host, then run again",
                     ) from lost

@@ -68,16 +68,16 @@ class Streams:
         Raises the errors of `Protocol.send_message`, and `xml.etree.ElementTree.ParseError` for an invalid answer.
         """
         root = ET.fromstring(self._wire.send_message(self._filled(self._receive)))  # noqa: S314 - as in pywinrm
-        came = {"stdout": bytearray(), "stderr": bytearray()}
+        received = {"stdout": bytearray(), "stderr": bytearray()}
         code, done = -1, False
         for node in root.iter():
             if node.tag.endswith("Stream") and node.text:
-                came[node.attrib["Name"]] += base64.b64decode(node.text)
+                received[node.attrib["Name"]] += base64.b64decode(node.text)
             elif node.get("State", "").endswith(_DONE):
                 done = True
             elif node.tag.endswith("ExitCode") and node.text:
                 code = int(node.text)
-        return bytes(came["stdout"]), bytes(came["stderr"]), code if done else -1, done
+        return bytes(received["stdout"]), bytes(received["stderr"]), code if done else -1, done
 
     def ask_for_less(self) -> bool:
         """Halve the size of further answers. Returns False if that would be too small."""

@@ -30,7 +30,7 @@ class SendRequest(Protocol):
         """Return one reply per call."""
 
 
-def reading(ask: SendRequest, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
+def reading(send: SendRequest, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
     """Return a reader of the reply to the first chunk of a file. It requests the other chunks."""
 
     def whole(reply: Mapping[str, Any]) -> Reply:
@@ -45,7 +45,7 @@ def reading(ask: SendRequest, call: ReadFile) -> Callable[[Mapping[str, Any]], R
         at = start + sum(len(piece) for piece in pieces)
         while at < end:
             wanted = min(end - at, protocol.SLICE)
-            more = ask([protocol.read_request(call, at, end - at, tail=False)], [call], call.timeout)[0]
+            more = send([protocol.read_request(call, at, end - at, tail=False)], [call], call.timeout)[0]
             if (problem := protocol.failed_reply(more)) is not None:
                 return problem
             piece = protocol.content(more, "content")[:wanted]
@@ -63,17 +63,17 @@ def cut(content: bytes) -> list[bytes]:
     return [content[at : at + protocol.SLICE] for at in range(0, len(content), protocol.SLICE)] or [b""]
 
 
-def write_in_chunks(ask: SendRequest, call: WriteFile) -> Reply:
+def write_in_chunks(send: SendRequest, call: WriteFile) -> Reply:
     """Write a file that is larger than a chunk."""
     for _ in range(_BEGINNINGS):
-        reply = _write(ask, call)
+        reply = _write(send, call)
         # a worker started meanwhile has no earlier chunks; a refused chunk was not written
         if not (isinstance(reply, Failed) and reply.kind == "no-part"):
             break
     return reply
 
 
-def _write(ask: SendRequest, call: WriteFile) -> Reply:
+def _write(send: SendRequest, call: WriteFile) -> Reply:
     digest, size = hashlib.sha256(call.content).hexdigest(), len(call.content)
     reply: Reply = FileContent()
     for number, piece in enumerate(cut(call.content)):
@@ -81,7 +81,7 @@ def _write(ask: SendRequest, call: WriteFile) -> Reply:
         last = at + protocol.SLICE >= size
         wanted = protocol.write_request(call.path, at, piece, digest if last else None, call.backup)
         # chunks go to a file next to the target, so repeating one has no effect before the last
-        reply = protocol.wrote(ask([wanted], [call], call.timeout, writes=last)[0])
+        reply = protocol.wrote(send([wanted], [call], call.timeout, writes=last)[0])
         if isinstance(reply, Failed):
             return reply
     return reply

@@ -57,7 +57,7 @@ AT_ONCE = 5.0
 _POLL = 20.0
 
 
-def run_detached(ask: SendRequest, call: Run, clock: Clock) -> Reply:
+def run_detached(send: SendRequest, call: Run, clock: Clock) -> Reply:
     """Run a program to its end. Raises `LimitExceeded` if it writes too much."""
     deadline = clock.monotonic() + call.timeout
     output = _Output(call)
@@ -66,28 +66,28 @@ def run_detached(ask: SendRequest, call: Run, clock: Clock) -> Reply:
     request = protocol.run_request(call, first) | {
         "op": "start", "timeout": protocol.DETACHED, "wait": wait, "more": bool(rest), "last": wait == call.timeout,
     }  # fmt: skip
-    said = ask([request], [call], protocol.LONGEST + wait)[0]
+    status = send([request], [call], protocol.LONGEST + wait)[0]
     while True:
-        if (problem := protocol.failed_reply(said)) is not None:
+        if (problem := protocol.failed_reply(status)) is not None:
             return problem
         try:
-            output.take(said)
+            output.take(status)
         except LimitExceeded:
-            if not said.get("done"):
-                ask([{"op": "stop", "job": said["job"]}], [call], protocol.LONGEST, again=False)
+            if not status.get("done"):
+                send([{"op": "stop", "job": status["job"]}], [call], protocol.LONGEST, again=False)
             raise
-        if said.get("done"):
-            return output.completed(int(said["rc"]))
+        if status.get("done"):
+            return output.completed(int(status["rc"]))
         if request["last"]:
             return Failed("timeout", f"{call.argv[0]} did not end within {call.timeout:g} s and was stopped")
         left = deadline - clock.monotonic()
-        request = {"op": "poll", "job": said["job"], "wait": max(0.0, min(_POLL, left)), "last": left <= _POLL}
+        request = {"op": "poll", "job": status["job"], "wait": max(0.0, min(_POLL, left)), "last": left <= _POLL}
         if rest:
             # such a poll returns as soon as the chunk is accepted
             request |= {"stdin": protocol.encoded(rest[0]), "more": len(rest) > 1, "last": left <= 0}
         # output up to a lost poll is lost with it, so polls are never repeated
-        said = {"job": said["job"], **ask([request], [call], _POLL, again=False)[0]}
-        if rest and said.get("fed"):
+        status = {"job": status["job"], **send([request], [call], _POLL, again=False)[0]}
+        if rest and status.get("fed"):
             del rest[0]
 
 
@@ -97,11 +97,11 @@ class _Output:
     def __init__(self, call: Run) -> None:
         self._streams = {name: Gathered(name, finish=call.writes) for name in ("stdout", "stderr")}
 
-    def take(self, said: Mapping[str, Any]) -> None:
+    def take(self, status: Mapping[str, Any]) -> None:
         """Add new output. Raises `LimitExceeded`."""
         for name, gathered in self._streams.items():
-            gathered.take(protocol.content(said, name))
-        if (over := self._streams.get(str(said.get("over")))) is not None:
+            gathered.take(protocol.content(status, name))
+        if (over := self._streams.get(str(status.get("over")))) is not None:
             over.overflow()
 
     def completed(self, code: int) -> Completed:

@@ -209,10 +209,10 @@ class WorkerSession:
             raise _language(self._host, rest[0].decode("ascii", "replace") if rest else "unknown")
 
     def _with_output(self, message: str) -> str:
-        said = " ".join(self._channel.errors().split()) or " ".join(self._frames.noise.decode("utf-8", "replace").split())
-        if not said or said[:_SHOWN] in message:
+        output = " ".join(self._channel.errors().split()) or " ".join(self._frames.noise.decode("utf-8", "replace").split())
+        if not output or output[:_SHOWN] in message:
             return message
-        return f"{message}; the host's output: {brief(said)}"
+        return f"{message}; the host's output: {brief(output)}"
 
 
 class _InvalidAnswer(Exception):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from remediation.diagnosis.facts.base import Facts
+from remediation.diagnosis.facts.run import how_to_restart
+from remediation.diagnosis.readers.coverage import Gap, Lacks
 from remediation.diagnosis.readers.reading import Reading
 from remediation.model.facts import Manager
 from remediation.model.finding import Finding
@@ -27,18 +29,42 @@ class _Commands(NamedTuple):
     inside: str
 
 
-def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return the commands whose output would decide, the most informative first."""
+def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding], gap: Gap | None = None) -> tuple[str, ...]:
+    """Return the commands whose output would decide, the most informative first; on a live host with a gap the one that closes it."""
     if findings and findings[0].confidence >= _ENOUGH:
         return ()
     if reading.evidence.rights:  # this login is refused the other missing parts too
         return ()
     container = _container(reading, facts) if reading.in_container else None
     inside = container.inside if container is not None else ""
+    if gap is not None:
+        closing = _closing(gap, reading, inside)
+        if reading.evidence.runners is not None:
+            return (closing,)
+        log = container.log if container is not None else _log(reading)
+        return (f"{closing}; {log}", *(one for one in _wanted(reading, facts, container) if one != log))
+    return _wanted(reading, facts, container)
+
+
+def _closing(gap: Gap, reading: Reading, inside: str) -> str:
+    """Return the commands that make the evidence whole: a pull, a load, or a load after a restart."""
+    model = shlex.quote(gap.model) if gap.model != "MODEL" else gap.model
+    load = inside + f'ollama run {model} ""'
+    if gap.lacks is Lacks.MODEL:
+        return inside + f"ollama pull {model}"
+    if gap.lacks is Lacks.LOAD:
+        return load
+    if gap.lacks is Lacks.LOG:
+        return "; ".join((inside + f"ollama stop {model}", load))
+    return "; ".join((how_to_restart(reading).partition(": ")[2].partition(" (or ")[0], load))
+
+
+def _wanted(reading: Reading, facts: Facts, container: _Commands | None) -> tuple[str, ...]:
+    inside = container.inside if container is not None else ""
     wanted = []
     if not any(log.loads or log.starts for log in reading.logs):
         wanted.append(container.log if container is not None else _log(reading))
-    if not reading.ps:
+    if not reading.ps and reading.evidence.runners is None:
         wanted.append(inside + "ollama ps")
     if not reading.smi and (card := _card(reading, facts)):
         wanted.insert(0 if facts.holds("discovery.empty") else len(wanted), inside + card)
@@ -48,7 +74,7 @@ def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding]) -> t
         facts.holds("load.died_without_layers") or reading.hit("runner_died") is not None
     ) and reading.evidence.platform != "windows":
         wanted.append(_limit(reading, container))
-    if not reading.requested_options:
+    if not reading.requested_options and not reading.evidence.shows:
         wanted.append(inside + "ollama show --parameters MODEL")
     if not wanted:
         wanted.append("the server's log after a restart with OLLAMA_DEBUG=2 and one load of the model")

@@ -132,9 +132,9 @@ def _files(evidence: Evidence) -> Iterator[Sender]:
     texts = list(evidence.compose_files.items())
     texts += [(piece.label, piece.text) for piece in evidence.pieces if piece.kind in _CONFIGURATION]
     for path, text in texts:
-        for ask in read_requested_options(text, path):
-            if ask.what == "num_gpu" and ask.value is not None and 0 <= ask.value < _FEW:
-                yield Sender(path, ask.value, ask.at, "remove num_gpu there, then unload the model")
+        for option in read_requested_options(text, path):
+            if option.what == "num_gpu" and option.value is not None and 0 <= option.value < _FEW:
+                yield Sender(path, option.value, option.at, "remove num_gpu there, then unload the model")
         if evidence.compose:
             continue  # the resolved definition says which service has the variable
         for number, line in enumerate(text.splitlines(), start=1):

@@ -43,10 +43,10 @@ def counts(messages: Iterable[Message]) -> str:
     return "".join(lines)
 
 
-def _line(name: str, messages: Sequence[Message], said: str) -> str:
+def _line(name: str, messages: Sequence[Message], span: str) -> str:
     mapped = [message for message in messages if message.means]
     to_facts = sum(message.is_fact for message in mapped)
-    return _COLUMNS.format(name, len(messages), len(mapped), len(mapped) - to_facts, to_facts, len(messages) - len(mapped), said)
+    return _COLUMNS.format(name, len(messages), len(mapped), len(mapped) - to_facts, to_facts, len(messages) - len(mapped), span)
 
 
 if __name__ == "__main__":

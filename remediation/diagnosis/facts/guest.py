@@ -12,6 +12,7 @@ from remediation.facets.ollama.service_log import fatal_error
 from remediation.model.facts import Manager
 from remediation.model.finding import Quote
 
+_AT_BOOT = 120.0
 _KERNEL = 512 * MIB
 """What the kernel of WSL's machine keeps of its memory, generously; /proc/meminfo counts the rest."""
 
@@ -40,6 +41,11 @@ def derive_ended(sheet: FactSheet) -> None:
     evidence = sheet.reading.evidence
     absent = is_live(evidence) and evidence.ollama_version is None and evidence.runners is None
     sheet.record("server.absent", absent or None)
+    begun = [one.started for one in evidence.programs or () if one.program == "ollama" and not one.runner]
+    booted = evidence.system.booted if evidence.system is not None else None
+    if begun and booted is not None and 0 <= min(begun) - booted < _AT_BOOT:
+        text = f"the server was started {min(begun) - booted:.0f} s after the machine"
+        sheet.record("server.at_boot", True, text, Quote("processes", text))
     unit = evidence.serving.unit if evidence.serving is not None else None
     if unit is None or unit.pid or evidence.ollama_version is not None:
         return

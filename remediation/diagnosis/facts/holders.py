@@ -82,10 +82,12 @@ def programs(sheet: FactSheet) -> None:
     )
     sheet.record("card.second_small", (len(totals) > 1 and min(totals) < max(totals) / 2) or None, "a small second card")
     large = next((row.at for row in reading.ps if _LARGE_QUANTISATION.search(row.name)), None)
-    if large is None and (told := _LARGE_NAMED.search(reading.raw)) is not None:
-        large = Quote("text", told[0])
+    if large is None and (match := _LARGE_NAMED.search(reading.raw)) is not None:
+        large = Quote("text", match[0])
     text = "the model is of a larger quantisation than the default"
     sheet.record("quantisation.large", (large is not None) or None, text, large)
+    # without the load's log, memory that is free now may have been in use then
+    load_known = load is not None or reading.evidence.runners is None
     for smi in reading.smi:
         loaded = any((row.size_vram or row.gpu or 0) > 0 for row in reading.ps) or any(
             "ollama" in one.name.lower() for one in smi.processes
@@ -101,7 +103,8 @@ def programs(sheet: FactSheet) -> None:
             spare = total - used
             sheet.record(
                 "vram.spare",
-                (spare > 2 * GIB and used > GIB and any("ollama" in one.name.lower() for one in smi.processes)) or None,
+                (load_known and spare > 2 * GIB and used > GIB and any("ollama" in one.name.lower() for one in smi.processes))
+                or None,
                 f"{human(spare)} of the card stay free next to the loaded model",
                 smi.memory_at,
             )
@@ -257,8 +260,8 @@ def _listed_together(reading: Reading) -> list[PsRow]:
 
 def grown(sheet: FactSheet) -> None:
     """Compare a file's size with what people say the loaded model takes."""
-    told = _GROWN.search(sheet.reading.prose)
-    if told is not None and not sheet.holds("slots.many"):
-        file, taken = float(told[1]), float(told[2])
+    match = _GROWN.search(sheet.reading.prose)
+    if match is not None and not sheet.holds("slots.many"):
+        file, taken = float(match[1]), float(match[2])
         text = f"it takes {taken:g} GB, its file {file:g} GB: the rest is context"
-        sheet.record("size.mostly_cache", taken > 2 * file or None, text, Quote("text", told[0]))
+        sheet.record("size.mostly_cache", taken > 2 * file or None, text, Quote("text", match[0]))

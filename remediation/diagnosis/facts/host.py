@@ -226,15 +226,15 @@ def _foreign_override(sheet: FactSheet, types: Sequence[str]) -> None:
 
 def _engine(sheet: FactSheet) -> None:
     reading = sheet.reading
-    asked = next((docker for docker in reading.docker if docker.requested), None)
+    requesting = next((docker for docker in reading.docker if docker.requested), None)
     missing = next((docker for docker in reading.docker if docker.requested is False), None)
-    sheet.record("container.asked", (asked is not None) or None, "the container asks for the GPU", asked.at if asked else None)
-    if missing is not None and asked is None:
+    sheet.record("container.asked", (requesting is not None) or None, "the container asks for the GPU", requesting.at if requesting else None)
+    if missing is not None and requesting is None:
         sheet.record("container.no_request", True, missing.why, missing.at)
         sheet.record("container.no_request_recorded", "device request" in missing.why or None, missing.why, missing.at)
-    elif missing is not None and asked is not None and "device request" in missing.why and "DeviceRequests" not in asked.at.text:
+    elif missing is not None and requesting is not None and "device request" in missing.why and "DeviceRequests" not in requesting.at.text:
         text = "the file asks for the GPU, and the container was created without it"
-        sheet.record("container.not_applied", True, text, missing.at, asked.at)
+        sheet.record("container.not_applied", True, text, missing.at, requesting.at)
     listed = _RUNTIMES.search(reading.raw)
     sheet.record("engine.no_nvidia_runtime", (listed is not None) or None, "the engine lists no nvidia runtime", Quote("docker info", listed[0].strip()) if listed else None)
     given = _device_record(reading)
@@ -253,9 +253,9 @@ def _engine(sheet: FactSheet) -> None:
     parts, blank = reading.declared_setting("NVIDIA_DRIVER_CAPABILITIES"), _NO_CUDA.search(reading.raw)
     if parts is not None and parts.value and not re.search(r"\b(?:all|compute)\b", parts.value.lower()):
         sheet.record("container.no_compute", True, f"{parts.name}={parts.value} leaves the compute libraries out", parts.at)
-    asked_of = next((one for match in _PARTS.finditer(reading.raw) if "gpu" in (one := (match[1] or match[2]).lower())), "")
-    if "compute" not in asked_of and re.search(r"\b(?:utility|graphics|video|display)\b", asked_of):
-        listed_parts = ", ".join(re.findall(r"\w+", asked_of))
+    capabilities = next((one for match in _PARTS.finditer(reading.raw) if "gpu" in (one := (match[1] or match[2]).lower())), "")
+    if "compute" not in capabilities and re.search(r"\b(?:utility|graphics|video|display)\b", capabilities):
+        listed_parts = ", ".join(re.findall(r"\w+", capabilities))
         sheet.record("container.no_compute", True, f"the request for the device names {listed_parts} and leaves out compute", Quote("text", listed_parts))
     if blank is not None and (sheet.holds("on.container") or reading.in_container):
         text = "nvidia-smi runs and names no CUDA version: the driver's compute libraries are not in the container"
@@ -279,8 +279,8 @@ def _engine(sheet: FactSheet) -> None:
     )
     state = reading.hit("desktop_state", "wsl_error")
     if state is not None:
-        told = next((word for word in ("is stopped", "hangs") if f" {word}" in state.at.text and state.at.where.startswith("docker desktop")), "")
-        sheet.record("desktop.state", True, f"Docker Desktop {told}" if told else "Docker Desktop or WSL reports its own error", state.at)
+        status = next((word for word in ("is stopped", "hangs") if f" {word}" in state.at.text and state.at.where.startswith("docker desktop")), "")
+        sheet.record("desktop.state", True, f"Docker Desktop {status}" if status else "Docker Desktop or WSL reports its own error", state.at)
 
 
 def _device_record(reading: Reading) -> Quote | None:
@@ -303,14 +303,14 @@ def _driver(sheet: FactSheet) -> None:
              ("cuda.no_kernel", NO_KERNEL, "the build has no code for this card's compute capability"), ("cuda.stub", STUB, "the library that was found is the toolkit's stub"),
              ("cuda.container", CONTAINER, "the container's access to the driver is gone"))  # fmt: skip
     for code in reading.codes:
-        said = code.hit.at
-        sheet.record("cuda.any", (code.code != OUT_OF_MEMORY) or None, f"CUDA error {code.code}", said, of=code.hit)
+        at = code.hit.at
+        sheet.record("cuda.any", (code.code != OUT_OF_MEMORY) or None, f"CUDA error {code.code}", at, of=code.hit)
         for name, codes, text in kinds:
             if code.code in codes:
-                sheet.record(name, True, f"CUDA error {code.code}: {text}", said, of=code.hit)
-        sheet.record(f"cuda.{code.code}", True, f"CUDA error {code.code}", said, of=code.hit)
-        if code.code == OUT_OF_MEMORY and code.hit.key == "cuda_code" and "init failure" in said.text:
-            sheet.record("cuda.no_device", True, f"CUDA fails to start with error {code.code}", said, of=code.hit)
+                sheet.record(name, True, f"CUDA error {code.code}: {text}", at, of=code.hit)
+        sheet.record(f"cuda.{code.code}", True, f"CUDA error {code.code}", at, of=code.hit)
+        if code.code == OUT_OF_MEMORY and code.hit.key == "cuda_code" and "init failure" in at.text:
+            sheet.record("cuda.no_device", True, f"CUDA fails to start with error {code.code}", at, of=code.hit)
     runtime = next((smi for smi in reading.smi if smi.cuda), None)
     if runtime is not None and tuple(int(part) for part in [*runtime.cuda.split("."), "0"][:2]) < _OLDEST_CUDA:
         text = f"the driver serves CUDA {runtime.cuda}, every release needs 11 or newer"
@@ -327,8 +327,8 @@ def _release_of_driver(sheet: FactSheet) -> None:
     if module is not None:
         number, at = ".".join(filter(None, module.groups())), Quote("text", module[0].strip()[:160])
     if not number:
-        told = _newest_driver(reading.raw)
-        sheet.record("driver.555_or_newer", (told is not None and float(told) >= 555) or None, f"driver {told}", Quote("text", told or ""))
+        newest = _newest_driver(reading.raw)
+        sheet.record("driver.555_or_newer", (newest is not None and float(newest) >= 555) or None, f"driver {newest}", Quote("text", newest or ""))
         return
     major, needed = int(number.split(".")[0]), driver_of_card(reading.version, sheet)
     if sheet.holds("card.before_turing"):
@@ -402,8 +402,8 @@ def quoted_value(reading: Reading, name: str) -> Quote | None:
         if match is None:
             continue
         listed = piece.kind == "docker_compose" and piece.text[: match.start()].endswith("- ")
-        told = match[1] or listed or re.search(WORDS["reported.quoted"][1], reading.raw, re.IGNORECASE)
-        if told or (piece.kind == "env" and reading.evidence.platform == "windows"):
+        quoted = match[1] or listed or re.search(WORDS["reported.quoted"][1], reading.raw, re.IGNORECASE)
+        if quoted or (piece.kind == "env" and reading.evidence.platform == "windows"):
             return Quote(piece.label, match[0])
     return None
 

@@ -54,10 +54,10 @@ def derive_library(sheet: FactSheet) -> None:
             sheet.record("library.ignored_name", True, f"{text} (releases before v0.12.4 ignore it)", *at)
         elif on_cpu or newer:
             sheet.record("library.filter", True, f"{text}: every GPU library is skipped", *at)
-        told = newer or (newer is None and skip is not None)
+        skipped = newer or (newer is None and skip is not None)
         sheet.record(
             "library.never_looked",
-            told or None,
+            skipped or None,
             f"the container was given the GPU, and {setting.at.text} keeps the server from looking",
             setting.at,
         )
@@ -89,12 +89,12 @@ def _runners(sheet: FactSheet) -> None:
     amd, nvidia = sheet.holds("card.amd"), sheet.holds("card.nvidia")
     if listed is not None and amd != nvidia:
         maker, library = ("AMD", "rocm") if amd else ("NVIDIA", "cuda")
-        said = f"the program brings no library for {maker} cards ({listed[1].strip()})"
-        sheet.record("runners.none_for_card", library not in listed[1] or None, said, Quote("server_log", listed[0]))
+        sentence = f"the program brings no library for {maker} cards ({listed[1].strip()})"
+        sheet.record("runners.none_for_card", library not in listed[1] or None, sentence, Quote("server_log", listed[0]))
     server, client = _SERVER.search(text), _CLIENT.search(text)
     if server is not None and client is not None and at_least(parse_version(server[1]), client[1]) is False:
-        said = f"the server that answers is {server[1]}, the installed program {client[1]}"
-        sheet.record("server.older_than_client", True, said, Quote("ollama -v", server[0]), Quote("ollama -v", client[0]))
+        sentence = f"the server that answers is {server[1]}, the installed program {client[1]}"
+        sheet.record("server.older_than_client", True, sentence, Quote("ollama -v", server[0]), Quote("ollama -v", client[0]))
 
 
 def _folder(sheet: FactSheet) -> None:

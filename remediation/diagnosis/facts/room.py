@@ -281,10 +281,10 @@ def _slots_and_context(sheet: FactSheet) -> None:
     sheet.record("cache.huge", (refused is not None and huge) or None, text, refused.at if refused else None)
     if length is None:
         return
-    ask = next((one.at for one in reading.requested_options if one.what == "num_ctx" and one.value == length), None)
+    option = next((one.at for one in reading.requested_options if one.what == "num_ctx" and one.value == length), None)
     own = reading.setting("OLLAMA_CONTEXT_LENGTH")
     row = next((row for row in reading.ps if row.context == length), None)
-    where = ask or (own.at if own is not None and own.value == str(length) else None) or (row.at if row else None)
+    where = option or (own.at if own is not None and own.value == str(length) else None) or (row.at if row else None)
     words = f"a context of {length} tokens: {sheet.words}"
     if length <= DEFAULT_CONTEXT and load is not None and load.context:
         sheet.record("context.small", True, f"the context is {length}")
@@ -299,13 +299,12 @@ def _slots_and_context(sheet: FactSheet) -> None:
         "ask.contexts_differ",
         (len(lengths) > 1) or None,
         f"num_ctx is requested as {', '.join(str(one) for one in sorted(lengths))}",
-        ask,
+        option,
     )
-    if ask is not None:
-        sheet.record("context.asked_by", True, words, ask)
-        sheet.record(
-            "context.modelfile", "PARAMETER" in ask.text or ask.where.startswith(("modelfile", "/api/show")) or None, words, ask
-        )
+    if option is not None:
+        sheet.record("context.asked_by", True, words, option)
+        own_parameter = "PARAMETER" in option.text or option.where.startswith(("modelfile", "/api/show"))
+        sheet.record("context.modelfile", own_parameter or None, words, option)
     elif own is not None and own.value == str(length):
         sheet.record("context.server", True, words, own.at)
     elif (

@@ -58,7 +58,7 @@ def derive_run(sheet: FactSheet) -> None:
 
 def worst_row(reading: Reading) -> PsRow | None:
     """Return the listed model with the smallest share on the GPU; the last row counts for each model."""
-    rows = [row for row in reading.ps if row.gpu is not None]
+    rows = [row for row in reading.placed if row.gpu is not None]
     return min(rows, key=lambda row: row.gpu if row.gpu is not None else 1.0) if rows else None
 
 
@@ -81,14 +81,14 @@ def how_to_restart(reading: Reading) -> str:
 
 def _discovery(sheet: FactSheet) -> None:
     reading, load = sheet.reading, sheet.load
-    gone = reading.hit("no_gpu", "ggml_no_device")
+    no_gpu = reading.hit("no_gpu", "ggml_no_device")
     if reading.gpu_devices:
         one = reading.gpu_devices[0]
         sheet.record("card.kept", True, f"discovery lists {one.name or one.library}", one.at)
-    elif reading.cpu_device is not None or gone is not None:
-        at = gone.at if gone else reading.cpu_device.at if reading.cpu_device else None
-        sheet.record("card.kept", False, "the server found no GPU", at, of=gone)
-        sheet.record("discovery.empty", True, "the server found no GPU", at, of=gone)
+    elif reading.cpu_device is not None or no_gpu is not None:
+        at = no_gpu.at if no_gpu else reading.cpu_device.at if reading.cpu_device else None
+        sheet.record("card.kept", False, "the server found no GPU", at, of=no_gpu)
+        sheet.record("discovery.empty", True, "the server found no GPU", at, of=no_gpu)
     live = (
         bool(reading.gpu_devices) or reading.hit("cuda_found", "cuda_backend") is not None
         or (
@@ -159,8 +159,8 @@ def _placement(sheet: FactSheet) -> None:
         sheet.record("place.unallocated", True, text, unallocated, of=load)
         share, at = 0.0, unallocated
     sheet.record("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
-    if (said := _reported_share(sheet, share)) is not None:
-        share, at, text = said
+    if (reported := _reported_share(sheet, share)) is not None:
+        share, at, text = reported
         sheet.record("place.reported", True, text, at)
     if share is None and sheet.holds("discovery.empty"):
         share, at, text = 0.0, sheet.known["discovery.empty"].quotes[0], "the server found no GPU"
@@ -197,9 +197,9 @@ def _reported_share(sheet: FactSheet, share: float | None) -> tuple[float, Quote
         return (0.5 if reported.name == "reported.split" else 0.0), reported.quotes[0], reported.text
     elsewhere = ("reported.fits_elsewhere", "reported.more_before", "reported.forced_fits")
     if sheet.holds("reported.all_on_gpu") and not sheet.holds(*elsewhere):
-        said = sheet.known["reported.all_on_gpu"]
-        sheet.record("place.reported_whole", True, said.text, said.quotes[0])
-        return 1.0, said.quotes[0], said.text
+        fact = sheet.known["reported.all_on_gpu"]
+        sheet.record("place.reported_whole", True, fact.text, fact.quotes[0])
+        return 1.0, fact.quotes[0], fact.text
     return None
 
 
@@ -235,17 +235,17 @@ def _requests(sheet: FactSheet) -> None:
     _hanging(sheet)
     if load is not None and load.requested is not None:
         _requested_layers(sheet, load, load.requested)
-    told = [one for one in reading.requested_options if one.what == "num_gpu" and one.value is not None and one.value >= 0]
+    requested = [one for one in reading.requested_options if one.what == "num_gpu" and one.value is not None and one.value >= 0]
     layers = (load.layers if load else None) or (reading.offloaded[1] if reading.offloaded else None)
-    for ask in told:
-        value = ask.value or 0
+    for option in requested:
+        value = option.value or 0
         if value < (layers or _SMALL):
             met = reading.offloaded is None or value >= reading.offloaded[0]
             ignored = load is not None and (load.requested == -1 or (load.requested is not None and load.requested != value))
             if met and not ignored:
-                sheet.record("ask.small", True, f"num_gpu {value} is requested: it counts layers, not GPUs", ask.at)
+                sheet.record("ask.small", True, f"num_gpu {value} is requested: it counts layers, not GPUs", option.at)
         else:
-            sheet.record("ask.large", True, f"num_gpu {value} forces layers, even if they do not fit", ask.at)
+            sheet.record("ask.large", True, f"num_gpu {value} forces layers, even if they do not fit", option.at)
     setting = reading.setting("LLAMA_ARG_N_GPU_LAYERS")
     if setting is not None and is_whole(setting.value.removeprefix("-")) and sheet.holds("place.short"):
         sheet.record(
@@ -274,24 +274,24 @@ def _requests(sheet: FactSheet) -> None:
         )
 
 
-def _requested_layers(sheet: FactSheet, load: Load, asked: int) -> None:
+def _requested_layers(sheet: FactSheet, load: Load, number: int) -> None:
     layers = load.layers or (load.result[1] if load.result else None)
-    if asked == -1:
+    if number == -1:
         sheet.record("request.default", True, "requested=-1: the server decided", load.requested_at, of=load)
         sheet.record("request.few", False, "requested=-1: the server decided", load.requested_at)
         return
-    if load.requested_at is None or asked < 0:
+    if load.requested_at is None or number < 0:
         return
     sheet.record("request.default", False)
     result = load.result
     engine = load.engine_new or load.generation in {Generation.V0_12_11, Generation.V0_12_11_NEW_ENGINE, Generation.V0_30}
-    met = result is None or result[0] == asked or (result[0] < asked and asked <= 1 and engine) or (asked == 0 and result[0] == 0)
-    few = asked <= 1 if layers is None else asked < layers
+    met = result is None or result[0] == number or (result[0] < number and number <= 1 and engine) or (number == 0 and result[0] == 0)
+    few = number <= 1 if layers is None else number < layers
     of = load.layers or (result[1] if result else "?")
     sheet.record(
         "request.few",
         few and met,
-        f"num_gpu {asked} was requested for a model of {of} layers",
+        f"num_gpu {number} was requested for a model of {of} layers",
         load.requested_at,
         load.result_at,
         of=load,
@@ -300,24 +300,24 @@ def _requested_layers(sheet: FactSheet, load: Load, asked: int) -> None:
         sheet.record(
             "request.unmet",
             True,
-            f"num_gpu {asked} was requested and {result[0]} layers were placed: memory, not the request, bounds them",
+            f"num_gpu {number} was requested and {result[0]} layers were placed: memory, not the request, bounds them",
             load.requested_at,
         )
-    over = load.planned is not None and asked > load.planned
+    over = load.planned is not None and number > load.planned
     failed = sheet.reading.hit("gpu_oom", "layout_failed", "layers_set_by_user")
-    if asked > 0 and not (few and met and not over) and failed is not None and (over or not load.short):
+    if number > 0 and not (few and met and not over) and failed is not None and (over or not load.short):
         sheet.record(
             "request.forces",
             True,
-            f"num_gpu {asked} forces more layers than the card holds",
+            f"num_gpu {number} forces more layers than the card holds",
             load.requested_at,
             failed.at,
             of=load,
         )
-    if load.planned is not None and layers is not None and asked > load.planned < layers:
-        text = f"num_gpu {asked} is requested; by the server's own figures {plural(load.planned, 'layer')} of {layers} fit"
+    if load.planned is not None and layers is not None and number > load.planned < layers:
+        text = f"num_gpu {number} is requested; by the server's own figures {plural(load.planned, 'layer')} of {layers} fit"
         sheet.record("request.over", True, text, load.requested_at, of=load)
-    if layers is not None and asked >= layers:
+    if layers is not None and number >= layers:
         sheet.record("request.all", True, f"all {layers} layers were requested", load.requested_at, of=load)
 
 
@@ -444,9 +444,9 @@ def _reloads(sheet: FactSheet) -> None:
     reading = sheet.reading
     computed = next(
         (
-            ask
-            for ask in reading.requested_options
-            if ask.what == "num_ctx" and ask.value is None and any(sign in ask.expression for sign in "*+")
+            option
+            for option in reading.requested_options
+            if option.what == "num_ctx" and option.value is None and any(sign in option.expression for sign in "*+")
         ),
         None,
     )
@@ -473,10 +473,10 @@ def _reloads(sheet: FactSheet) -> None:
     forever = _FOREVER.search(reading.raw)
     if forever is not None:
         sheet.record("keep_alive.forever", True, "the model is to stay loaded", Quote("text", forever[0].strip()))
-    asked = _KEPT.search(reading.raw)
-    if asked is not None:
-        text = f"{asked[0].strip()} in the request unloads the model {'after each answer' if asked[1] in {'0', '0s'} else 'soon'}"
-        sheet.record("keep_alive.zero", True, text, Quote("request", asked[0].strip()))
+    keep_alive = _KEPT.search(reading.raw)
+    if keep_alive is not None:
+        text = f"{keep_alive[0].strip()} in the request unloads the model {'after each answer' if keep_alive[1] in {'0', '0s'} else 'soon'}"
+        sheet.record("keep_alive.zero", True, text, Quote("request", keep_alive[0].strip()))
 
 
 def _happened(sheet: FactSheet) -> None:

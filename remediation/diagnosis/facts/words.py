@@ -233,5 +233,5 @@ def _of_another(text: str, match: re.Match[str]) -> bool:
 
 def _quote(sheet: FactSheet, words: str) -> Quote:
     """Return the words of a report; those of another language as they were written."""
-    written = next((own for said, own in sheet.reading.translated.items() if words.lower() in said), words)
+    written = next((own for sentence, own in sheet.reading.translated.items() if words.lower() in sentence), words)
     return Quote("text", written[:160])

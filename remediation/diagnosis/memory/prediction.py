@@ -123,8 +123,8 @@ def _forecast(fits: Sequence[Fit | None], model: ModelMetadata | None, context: 
     found = Forecast(first, model, context, sentence, min(layers), max(layers))
     if found.known:
         return found
-    told = f"{first.sentence.rpartition(': ')[0]}, as the log rounds it: {found.least} to {found.most} of {first.total} layers"
-    return replace(found, sentence=told)
+    rounded = f"{first.sentence.rpartition(': ')[0]}, as the log rounds it: {found.least} to {found.most} of {first.total} layers"
+    return replace(found, sentence=rounded)
 
 
 def _adds_up(load: Load, parts: Parts) -> bool:

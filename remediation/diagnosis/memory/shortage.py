@@ -151,20 +151,20 @@ def _slots(reading: Reading, load: Load | None) -> int:
     setting = reading.setting("OLLAMA_NUM_PARALLEL")
     if setting is not None and is_whole(setting.value) and int(setting.value) > 0:
         return int(setting.value)
-    return next((ask.value for ask in reading.requested_options if ask.what == "num_parallel" and ask.value), 1)
+    return next((option.value for option in reading.requested_options if option.what == "num_parallel" and option.value), 1)
 
 
 def _context(reading: Reading, load: Load | None) -> int | None:
     if load is not None and load.context:
         return load.slots_context
-    asked = [ask.value for ask in reading.requested_options if ask.what == "num_ctx" and ask.value]
-    if asked:
-        return max(asked)
-    shown = [row.context for row in reading.ps if row.context]
+    requested = [option.value for option in reading.requested_options if option.what == "num_ctx" and option.value]
+    if requested:
+        return max(requested)
+    shown = [row.context for row in reading.placed if row.context]
     if shown:
         return max(shown)
     setting = reading.setting("OLLAMA_CONTEXT_LENGTH")
     if setting is not None and is_whole(setting.value) and int(setting.value) > 0:
         return int(setting.value)
-    told = _CONTEXT_TOLD.search(reading.prose)
-    return int(told[1]) if told is not None else None
+    match = _CONTEXT_TOLD.search(reading.prose)
+    return int(match[1]) if match is not None else None

@@ -15,6 +15,9 @@ from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.readers.logs import Load, LogReading, Request
 from remediation.diagnosis.readers.logs.scan import SEEN, Hit
 from remediation.diagnosis.units import GIB, parse_size
+from remediation.diagnosis.versions import parse_version
+from remediation.facets.ollama.client import same_name
+from remediation.model.text.timestamps import parse_timestamp
 
 # messages before or during a load, which hold for that load alone
 _OF_A_LOAD = frozenset(
@@ -48,7 +51,11 @@ _HEADER = frozenset(
 )
 # messages that end the server itself; the log of the next process does not repeat them
 _FATAL = frozenset({"gguf_panic", "killed"})
+_APART = 60.0
+"""Seconds by which a log's last line has to be older than the server; clocks and buffers differ by less."""
 _AVAILABLE = re.compile(r' available="([\d.]{1,8} [KMG]iB)"')
+_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
+_FROM = re.compile(r"^FROM \S{1,400}", re.MULTILINE)
 _DIGEST = re.compile(r"sha256[-:]([0-9a-f]{12})")
 
 
@@ -90,14 +97,49 @@ def blob_in(text: str) -> str:
 def model_blob(evidence: Evidence) -> str:
     """Return the beginning of the digest of the model in question, "" where it is not known."""
     for show in evidence.shows:
-        if evidence.model in {None, show.model} and (blob := blob_in(show.modelfile)):
+        if (evidence.model is None or same_name(show.model, evidence.model)) and (blob := blob_in(show.modelfile)):
             return blob
+    if evidence.model is not None and not is_live(evidence):
+        froms = (_FROM.search(piece.text) for piece in evidence.pieces if piece.kind == "modelfile")
+        return next((blob_in(match[0]) for match in froms if match is not None), "")
+    return ""
+
+
+def other_blobs(evidence: Evidence) -> frozenset[str]:
+    """Return the beginnings of the digests that are known to be of other models than the one in question."""
+    model = evidence.model
+    others = (show for show in evidence.shows if model is not None and not same_name(show.model, model))
+    return frozenset(blob for show in others if (blob := blob_in(show.modelfile))) - {model_blob(evidence)}
+
+
+def is_absent(evidence: Evidence) -> bool:
+    """Whether the model in question is neither stored nor loaded on a host that lists its models: no load of its log is of this model."""
+    model = evidence.model
+    if model is None or evidence.models is None or evidence.runners is None:
+        return False
+    names = [*(entry.name for entry in evidence.models), *(runner.model for runner in evidence.runners)]
+    return not any(same_name(name, model) for name in names)
+
+
+def another_server(log: LogReading, evidence: Evidence) -> str:
+    """Return how a log shows that it is of another server than the one that answers, else ""."""
+    answers = parse_version(evidence.ollama_version)
+    if log.version is not None and answers is not None and any(answers) and any(log.version) and log.version != answers:
+        wrote = ".".join(map(str, log.version))
+        return f"the log is of another server: release {wrote} wrote it, and {evidence.ollama_version} answers"
+    begun = [one.started for one in evidence.programs or () if one.program == "ollama" and not one.runner]
+    ended = parse_timestamp(log.time) if _ZONE.search(log.time) else None
+    if begun and ended is not None and ended < min(begun) - _APART:
+        return "the log is of an earlier server: it ends before the one that answers was started"
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Judges one log. ``short`` says that a list of loaded models shows one that is not wholly on the GPU, ``whole`` the opposite of the model in question."""
+    """Judges one log. ``short`` says that a list of loaded models shows one that is not wholly on the GPU, ``whole`` the opposite of the model in question.
+
+    ``absent`` says that the server does not store the model in question, ``others`` names the files of other models.
+    """
 
     log: LogReading
     live: bool
@@ -105,6 +147,8 @@ class Present:
     short: bool = False
     whole: bool = False
     readable: bool = False
+    absent: bool = False
+    others: frozenset[str] = frozenset()
 
     def load(self) -> Load | None:
         """Return the load that the incident is about."""
@@ -121,16 +165,16 @@ class Present:
         return None if last is not None and last.short and self.whole else last
 
     def _may_be_of_model(self, load: Load) -> bool:
-        if self.live and load.server != self.log.server:
+        if self.absent or (self.live and load.server != self.log.server):
             return False
         named = blob_in(load.model)
-        return not (self.blob and named) or named == self.blob
+        return named not in self.others and (not (self.blob and named) or named == self.blob)
 
     def _better(self, short: Load, results: Sequence[Load]) -> Load | None:
         """Return the last load of the same model if it put all layers on the GPU without a request and no list contradicts it."""
         last = [load for load in results if load.number >= short.number and load.same_model(short)][-1]
-        asked = last.requested in {None, -1} and (last.started_at is not None or last.requested == -1)
-        return last if last.whole and asked and last.failed_at is None and not self.short else None
+        automatic = last.requested in {None, -1} and (last.started_at is not None or last.requested == -1)
+        return last if last.whole and automatic and last.failed_at is None and not self.short else None
 
     def hits(self, shown: Load | None) -> tuple[Hit, ...]:
         """Return the messages that still hold; `shown` is the load that the incident is about."""
@@ -157,6 +201,8 @@ class Present:
         if hit.server < first:
             return hit.key in _FATAL and hit.server == self._before(first) and not self._loaded_since(first)
         of = _class_of(hit.key)
+        if self.live and of is not None and of is not _OF_THE_CARD and self._of_another_model(hit):
+            return False
         if of is _OF_A_LOAD:
             owner = self._owner(hit)
             return not _gone_since(hit, shown) and (
@@ -169,6 +215,10 @@ class Present:
                 load.number > hit.load and self._runs(load) and load.offloaded and load.offloaded[0] for load in self.log.loads
             )
         return of is not STORE or self._unreadable(hit)
+
+    def _of_another_model(self, hit: Hit) -> bool:
+        its = next((load for load in self.log.loads if load.number == hit.load and not hit.after), None)
+        return self.absent or (its is not None and its.server == self.log.server and not self._may_be_of_model(its))
 
     def _before(self, server: int) -> int:
         return max((hit.server for hit in self.log.hits if hit.server < server), default=-1)
@@ -214,6 +264,6 @@ def _has_started(load: Load) -> bool:
 
 def _gone_since(hit: Hit, load: Load | None) -> bool:
     """Whether more is free at the load itself than the message about resident models says: they were unloaded in between."""
-    told = _AVAILABLE.search(hit.at.text) if "existing loaded models" in hit.at.text else None
-    left = parse_size(told[1]) if told is not None else None
+    match = _AVAILABLE.search(hit.at.text) if "existing loaded models" in hit.at.text else None
+    left = parse_size(match[1]) if match is not None else None
     return left is not None and load is not None and bool(load.free) and min(load.free) > left + GIB

@@ -14,7 +14,7 @@ from remediation.diagnosis.readers.codes import CudaCode, read_codes
 from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request, read_cached, read_log
 from remediation.diagnosis.readers.logs.lines import rejoined
 from remediation.diagnosis.readers.logs.scan import Hit
-from remediation.diagnosis.readers.present import Present, is_live, model_blob
+from remediation.diagnosis.readers.present import Present, another_server, is_absent, is_live, model_blob, other_blobs
 from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
 from remediation.diagnosis.readers.texts.gpus import GpuText, card_size, read_gpu
 from remediation.diagnosis.readers.texts.languages import in_english
@@ -32,6 +32,7 @@ from remediation.diagnosis.readers.texts.speed import Speed, read_speed
 from remediation.diagnosis.units import human
 from remediation.diagnosis.untrusted import bounded_lines
 from remediation.diagnosis.versions import Version, parse_version
+from remediation.facets.ollama.client import same_name
 from remediation.model.facts import Gpu
 from remediation.model.finding import Quote
 
@@ -61,6 +62,8 @@ class Reading:
     gpu: GpuText = field(default_factory=GpuText)
     speeds: tuple[Speed, ...] = ()
     bodies: tuple[Body, ...] = ()
+    foreign: str = ""
+    """How the server's log shows that it is of another server, where it does; ``logs`` has no such log."""
 
     @cached_property
     def hits(self) -> tuple[Hit, ...]:
@@ -85,7 +88,7 @@ class Reading:
     @cached_property
     def environment(self) -> Mapping[str, str]:
         """The settings as the server printed them; empty when no log shows them."""
-        if self.evidence.environment:
+        if self.evidence.environment and not self.foreign:
             return self.evidence.environment
         return next((log.environment for log in reversed(self.logs) if log.environment), {})
 
@@ -114,8 +117,19 @@ class Reading:
         runner = next((one for one in evidence.runners or () if evidence.model in {None, one.model}), None)
         whole = runner is not None and 0 < runner.size <= runner.size_vram
         readable = any(show.info for show in evidence.shows if evidence.model in {None, show.model})
-        short = any(row.gpu is not None and row.gpu < 1 for row in self.ps)
-        return tuple(Present(log, live and log.kind == "server_log", blob, short, whole, readable) for log in self.logs)
+        short = any(row.gpu is not None and row.gpu < 1 for row in self.placed)
+        absent, others = is_absent(evidence), other_blobs(evidence)
+        return tuple(
+            Present(log, own, blob, short, whole, readable, own and absent, others)
+            for log in self.logs
+            for own in (live and log.kind == "server_log",)
+        )
+
+    @cached_property
+    def placed(self) -> tuple[PsRow, ...]:
+        """The listed rows of the model in question; all rows if none is named."""
+        model = self.evidence.model
+        return self.ps if model is None else tuple(row for row in self.ps if not row.name or same_name(row.name, model))
 
     @cached_property
     def shown(self) -> Load | None:
@@ -234,8 +248,13 @@ def read_evidence(evidence: Evidence) -> Reading:
     speeds: list[Speed] = []
     bodies: list[Body] = []
     logs: list[LogReading] = []
+    foreign, live = "", is_live(evidence)
     for label, piece in _labelled(evidence):
-        logs.append(read_cached(piece.text, name=label, kind=piece.kind))
+        log = read_cached(piece.text, name=label, kind=piece.kind)
+        if live and piece.kind == "server_log" and (other := another_server(log, evidence)):
+            foreign = other
+            continue
+        logs.append(log)
         if len(piece.text) > _SMALL:
             continue
         ps += read_ps(piece.text, label)
@@ -244,8 +263,8 @@ def read_evidence(evidence: Evidence) -> Reading:
         requested_options += read_requested_options(piece.text, label)
         bodies += read_bodies(piece.text, label)
         declared += read_settings(piece.text, label)
-        if piece.kind != "server_log" and (told := read_speed(piece.text, label)) is not None:
-            speeds.append(told)
+        if piece.kind != "server_log" and (speed := read_speed(piece.text, label)) is not None:
+            speeds.append(speed)
         if piece.kind != "server_log" and (about := read_docker(piece.text, label)) is not None:
             docker.append(about)
     state = (evidence.container or {}).get("State")
@@ -274,6 +293,7 @@ def read_evidence(evidence: Evidence) -> Reading:
         prose,
         tuple(speeds),
         tuple(bodies),
+        foreign,
     )
 
 
@@ -345,17 +365,17 @@ def _structured(
         ps.append(row_of(entry, "/api/ps"))
     if evidence.use is not None and evidence.use.gpus:
         cards = evidence.use.gpus
-        told = [card for card in cards if card.total is not None and card.used is not None]
-        at = Quote("GPU", _card(told[0] if told else cards[0]))
+        measured = [card for card in cards if card.total is not None and card.used is not None]
+        at = Quote("GPU", _card(measured[0] if measured else cards[0]))
         smi.append(
             SmiReading(
                 at=at,
                 driver=cards[0].driver_version,
                 driver_at=Quote("GPU driver", cards[0].driver_version),
-                names=[card.name for card in told],
-                total=[card.total for card in told if card.total is not None],
-                used=[card.used for card in told if card.used is not None],
-                memory_at=at if told else None,
+                names=[card.name for card in measured],
+                total=[card.total for card in measured if card.total is not None],
+                used=[card.used for card in measured if card.used is not None],
+                memory_at=at if measured else None,
                 processes=[GpuProcess(one.name, "", one.vram) for one in evidence.use.processes],
             )
         )

@@ -91,11 +91,11 @@ class Courier:
         self._queue.put(None)
 
     def _deliver(self) -> None:
-        number, told = 0, False
+        number, cancelled = 0, False
         while not self._stopped:
             batch = self._batch()
-            if not told and self._cancelled():
-                told = True
+            if not cancelled and self._cancelled():
+                cancelled = True
                 batch.append(packed(Cancel()))
             if not batch:
                 continue

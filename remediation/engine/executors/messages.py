@@ -79,7 +79,7 @@ class RunSegment:
     last: bool = True
     others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failures: Mapping[tuple[str, str], MeetingFailure] = field(default_factory=dict)
-    gone: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class SegmentEnd:
     host: str
     stop: Stop
     state: Mapping[str, Any]
-    gone: bool = False
+    excluded: bool = False
     over: bool = False
     fatal: bool = False
     failures: Mapping[tuple[str, str], MeetingFailure] = field(default_factory=dict)

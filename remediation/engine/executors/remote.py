@@ -234,8 +234,8 @@ class RemoteExecutor:
             elsewhere = (other for other in changed if other != name and self._homes.get(self._key(other)) is not worker)
             others = {other: portable_state(stage.host(other), finished=False) for other in elsewhere}
         self._send_hosts(worker, (name,))
-        failures, gone = (self._failures, frozenset(wave.play.gone)) if self._shares else ({}, frozenset())
-        message = RunSegment(name, host.answer, state, name not in wave.later, others, dict(failures), gone)
+        failures, excluded = (self._failures, frozenset(wave.play.excluded)) if self._shares else ({}, frozenset())
+        message = RunSegment(name, host.answer, state, name not in wave.later, others, dict(failures), excluded)
         worker.courier.send_parcel(sendable(message, state or {}))
         host.worker, self._homes[host.machine] = worker, worker
         worker.busy += 1
@@ -252,7 +252,7 @@ class RemoteExecutor:
                 return
             restore_state(host.state, message.state)
             play = wave.play
-            play.gone.update({message.host} if message.gone else ())
+            play.excluded.update({message.host} if message.excluded else ())
             play.over, play.fatal = play.over or message.over, play.fatal or message.fatal
             self._failures.update(message.failures)
             self._changed += [message.host] if self._shares else []

@@ -348,7 +348,7 @@ class RemoteSession:
             run.walks.pop(message.host, None)
         failures = {path: each for path, each in together.failures.items() if path not in before}
         found = portable_state(state, finished=False)
-        stopped = SegmentEnd(message.host, stop, found, message.host in play.gone, play.over, play.fatal, failures, error)
+        stopped = SegmentEnd(message.host, stop, found, message.host in play.excluded, play.over, play.fatal, failures, error)
         try:
             parcel = sendable(stopped, found)
         except NOT_SENT as unsent:
@@ -427,7 +427,7 @@ class _Run:
         for name, found in message.others.items():
             restore_state(stage.host(name), found)
         self.together.failures.update(message.failures)
-        self.play.gone.update(message.gone)
+        self.play.excluded.update(message.excluded)
         if message.state is not None:
             state = stage.host(message.host)
             restore_state(state, message.state)

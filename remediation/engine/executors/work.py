@@ -73,10 +73,10 @@ class WorkQueue:
                 del self._running[number]
             self._waiting.extendleft(reversed(theirs))
             if not self._couriers:
-                gone: RemediationError = Unreachable(
+                error: RemediationError = Unreachable(
                     f"no worker is left at {self._cluster.address}: {reason}", next_step="run it again"
                 )
-                self._results |= dict.fromkeys(self._waiting, gone)
+                self._results |= dict.fromkeys(self._waiting, error)
                 self._waiting.clear()
             self._dispatch()
 

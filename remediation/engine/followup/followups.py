@@ -79,9 +79,9 @@ def undo_run(record: RunRecord, request: RunRequest, ports: Ports, open_host: Op
     Undoing is a run with its own journal. Changes that cannot be undone are listed first. Raises `UsageError` if the run
     changed nothing.
     """
-    request = dataclasses.replace(request, inventory=with_added_hosts(request.inventory, record.events))
-    selected = set(request.inventory.select("all", request.limit))
     with intact(f"run {record.run}", f"see remediate show {record.run}, and restore manually what it changed"):
+        request = dataclasses.replace(request, inventory=with_added_hosts(request.inventory, record.events))
+        selected = set(request.inventory.select("all", request.limit))
         plan = undo_plan(record.events, wanted=selected.__contains__, task=task)
     if not plan.steps and not plan.lasting:
         of = f" in the task {task!r}" if task else ""
@@ -120,8 +120,8 @@ def fresh_plan(
     request: RunRequest, ports: Ports, open_host: OpenHost, header: Mapping[str, Any], executor: Executor | None = None
 ) -> Plan:  # fmt: skip
     """Return what the same run would change now, without emitting events or changing anything."""
-    heard: list[Event] = []
+    events: list[Event] = []
     policy = dataclasses.replace(request.policy, check=True, interactive=False)
-    silent = dataclasses.replace(ports, emit=Emitter([heard.append], ports.mask), prompt=NoPrompt())
+    silent = dataclasses.replace(ports, emit=Emitter([events.append], ports.mask), prompt=NoPrompt())
     run_playbook(dataclasses.replace(request, policy=policy), silent, open_host, executor)
-    return plan_of(heard, header)
+    return plan_of(events, header)

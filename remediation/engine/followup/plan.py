@@ -120,9 +120,9 @@ def plan_difference(saved: Plan, fresh: Plan) -> list[str]:
     """Return how a fresh plan differs, one line per change; empty if the saved plan still holds."""
     before = {entry.identity: entry for entry in saved.entries if entry.reached}
     now = {entry.identity: entry for entry in fresh.entries if entry.reached}
-    gone = [f"- {entry} (in the plan, not predicted now)" for identity, entry in before.items() if identity not in now]
+    dropped = [f"- {entry} (in the plan, not predicted now)" for identity, entry in before.items() if identity not in now]
     new = [f"+ {entry} (predicted now, not in the plan)" for identity, entry in now.items() if identity not in before]
-    return [*gone, *new]
+    return [*dropped, *new]
 
 
 def verify_plan(saved: Plan, fresh: Plan) -> None:

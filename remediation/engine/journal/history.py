@@ -163,10 +163,10 @@ def prune(root: Path | None = None, *, keep: int = KEEP) -> list[str]:
     headers = [(folder, header) for folder in folders if (header := _header(folder)) is not None]
     headers.sort(key=lambda found: showable_time(found[1].get("started")), reverse=True)
     old = (_read(folder) for folder, _ in headers[max(0, keep) :])
-    gone = [record for record in old if record is not None and record.state == "ended"]
-    for record in gone:
+    ended = [record for record in old if record is not None and record.state == "ended"]
+    for record in ended:
         shutil.rmtree(record.folder, ignore_errors=True)
-    return [record.run for record in gone]
+    return [record.run for record in ended]
 
 
 def _read(folder: Path) -> RunRecord | None:

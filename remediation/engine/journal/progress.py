@@ -112,8 +112,8 @@ def _change_end(host: Progress, data: Mapping[str, Any]) -> None:
         memory.done[path] = (*memory.done.get(path, ()), change)
 
 
-def _without(changes: tuple[Change, ...], gone: Change) -> tuple[Change, ...]:
-    return tuple(change for change in changes if change.key != gone.key)
+def _without(changes: tuple[Change, ...], undone: Change) -> tuple[Change, ...]:
+    return tuple(change for change in changes if change.key != undone.key)
 
 
 def _rung_start(host: Progress, data: Mapping[str, Any]) -> None:

@@ -126,9 +126,9 @@ class HostLock:
         self._offset = 0.0
 
     def take(
-        self, *, wait: float = 0.0, tell: Callable[[str], None] = _ignore, ports: Ports | None = None
+        self, *, wait: float = 0.0, notify: Callable[[str], None] = _ignore, ports: Ports | None = None
     ) -> None:  # fmt: skip
-        """Take the lease, waiting at most `wait` seconds for its holder. `tell` receives the holder and any take-over.
+        """Take the lease, waiting at most `wait` seconds for its holder. `notify` receives the holder and any take-over.
 
         A run of this machine that is certainly dead holds nothing, unless it died during a change on this host: that change
         may still be running, so its lease is waited for, at most a minute. Raises `LockHeld` with the holder's name, and
@@ -136,12 +136,12 @@ class HostLock:
         """
         cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_not_cancelled, time.sleep)
         until = self._clock.monotonic() + wait
-        told, failures, number = "", 0, -1
+        announced, failures, number = "", 0, -1
         while True:
             place = self._newest()
             holder = self._holder(place)
             if holder is None:
-                if self._make(place, tell):
+                if self._make(place, notify):
                     _log.info("%s: lease %d taken by run %s", self._host, self._number, self._claim.run)
                     return
                 # a higher number means a lost race, not a failure
@@ -162,10 +162,10 @@ class HostLock:
                 )
                 step = f"wait for it to end, or let this run wait with --wait{cut_off}"
                 raise LockHeld(sentence, host=self._host, next_step=step)
-            if holder.id != told:
-                told = holder.id
+            if holder.id != announced:
+                announced = holder.id
                 died = f"run {holder.id} was interrupted during a change; waiting until its lease expires"
-                tell(died if mid_change else f"waiting: {_describe_holder(holder)}")
+                notify(died if mid_change else f"waiting: {_describe_holder(holder)}")
             left = holder.expires - place.now if mid_change else until - self._clock.monotonic()
             self._clock.sleep(min(POLL, max(0.1, left)), pause)
 
@@ -242,7 +242,7 @@ class HostLock:
     def _is_own(self, lease: Lease) -> bool:
         return lease.id == self._claim.run or (bool(self._claim.undoes) and lease.id == self._claim.undoes)
 
-    def _make(self, place: LeaseSnapshot, tell: Callable[[str], None]) -> bool:
+    def _make(self, place: LeaseSnapshot, notify: Callable[[str], None]) -> bool:
         number = place.number + 1
         if not self._store.make(number):
             return False
@@ -251,16 +251,16 @@ class HostLock:
         written = self._store.write(number, lease, before=place.number)
         old = written.before
         foreign = old is not None and not self._is_own(old)
-        gone = old is not None and self._holder_state(old) is Fate.GONE
-        renewed = old is not None and foreign and not gone and old.expires > place.now
+        dead = old is not None and self._holder_state(old) is Fate.GONE
+        renewed = old is not None and foreign and not dead and old.expires > place.now
         if written.newest != number or renewed or not self._wins_tie(written.others, place.now):
             self._store.clear(number)
             return False
         self._number, self._lease = number, lease
         self._obsolete = (place.number, *place.older) if place.number else ()
         if old is not None and foreign and old.expires > 0:
-            why = "which was interrupted" if gone else "whose lease had expired"
-            tell(f"took over from {old.owner} ({old.purpose}, run {old.id}), {why}")
+            why = "which was interrupted" if dead else "whose lease had expired"
+            notify(f"took over from {old.owner} ({old.purpose}, run {old.id}), {why}")
         return True
 
     def _wins_tie(self, others: Sequence[Lease], now: float) -> bool:

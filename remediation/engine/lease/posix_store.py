@@ -67,7 +67,7 @@ class PosixLeases:
         argv = ("sh", "-c", shell("lease"), "lease", verb, self._named, self.folder, *words)
         (done,) = self._connection.exchange([Run(argv, stdin, writes=writes)])
         if not isinstance(done, Completed) or done.rc != 0:
-            said = (
+            message = (
                 done.message
                 if isinstance(done, Failed)
                 else done.stderr.decode(errors="replace").strip()
@@ -75,7 +75,7 @@ class PosixLeases:
                 else ""
             )
             raise CallFailed(
-                f"{host}: cannot take a lease: {said or 'the lease script failed'}", host=host, next_step=refusal_cure(said)
+                f"{host}: cannot take a lease: {message or 'the lease script failed'}", host=host, next_step=refusal_cure(message)
             )
         lines = [tuple(line.split("\t")[:-1]) for line in done.text.split("\n") if line]
         for word, *rest in lines:

@@ -39,9 +39,9 @@ class WindowsLeases:
         value = _value(reply)
         if isinstance(value.get("Made"), bool):
             return bool(value["Made"])
-        said = _problem(reply, "Made") or f"{self._path(number)} cannot be created"
+        problem = _problem(reply, "Made") or f"{self._path(number)} cannot be created"
         raise CallFailed(
-            f"{self._connection.host}: cannot take a lease: {said}",
+            f"{self._connection.host}: cannot take a lease: {problem}",
             host=self._connection.host,
             next_step=f"check that the login may write to {self.folder}, and that the disk is not full",
         )
@@ -96,9 +96,9 @@ class WindowsLeases:
         """Return the numbers listed, highest first; a missing folder has none."""
         names = _value(listed).get("Names")
         if names is None:
-            said = _problem(listed, "Names") or "its directories cannot be listed"
+            problem = _problem(listed, "Names") or "its directories cannot be listed"
             raise CallFailed(
-                f"{self._connection.host}: the lease folder {self.folder} is unusable: {said}", host=self._connection.host
+                f"{self._connection.host}: the lease folder {self.folder} is unusable: {problem}", host=self._connection.host
             )
         digits = len(str(MOST))
         numbers = (str(name) for name in names)

@@ -286,10 +286,10 @@ def gathering_task(play: Play) -> Task:
 
 def result_of(ending: TaskResult) -> Result:
     """Return the result of one task of a rung for the ladder."""
-    if ending.told is not None and ending.told.outcome is ending.outcome:
-        return ending.told
+    if ending.step_result is not None and ending.step_result.outcome is ending.outcome:
+        return ending.step_result
     outcome = Outcome.OK if ending.ignored else ending.outcome
-    changes = ending.told.changes if ending.told else ()
+    changes = ending.step_result.changes if ending.step_result else ()
     return Result(outcome, ending.reason, changes, {}, ending.next_step)
 
 
@@ -323,7 +323,7 @@ class MetaActions:
     def _carry_out(self, word: str) -> None:
         play = self._play
         if word == "end_host":
-            play.gone.add(self._host.name)
+            play.excluded.add(self._host.name)
             raise HostFinished
         if word == "end_role":
             raise RoleEnded
@@ -333,7 +333,7 @@ class MetaActions:
         if word == "clear_facts":
             self._host.gathered.clear()
         if word == "clear_host_errors":
-            play.gone.update(
+            play.excluded.update(
                 set(play.hosts) - set(play.remaining_hosts())
             )  # they take part again from the next play on, as in Ansible
             for name in play.hosts:

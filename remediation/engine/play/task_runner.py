@@ -263,8 +263,8 @@ def _ending(site: TaskContext, acted: ActionResult, *, judged: bool = True) -> T
     ending = _with_conditions(site, acted) if judged else _without_conditions(site, acted)
     if not ending.outcome.bad or not site.hidden():
         return ending
-    told = dataclasses.replace(ending.told, reason=CENSORED, next_step="") if ending.told else None
-    return dataclasses.replace(ending, reason=CENSORED, next_step="", told=told)
+    step_result = dataclasses.replace(ending.step_result, reason=CENSORED, next_step="") if ending.step_result else None
+    return dataclasses.replace(ending, reason=CENSORED, next_step="", step_result=step_result)
 
 
 def _without_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
@@ -272,7 +272,7 @@ def _without_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
     if acted.outcome is Outcome.TIMED_OUT and (seconds := site.timeout()):
         result["timedout"] = {"period": int(seconds) if seconds.is_integer() else seconds}
     return TaskResult(
-        acted.outcome, result, acted.reason, acted.next_step, told=acted.told, facts=acted.facts, included=acted.included,
+        acted.outcome, result, acted.reason, acted.next_step, step_result=acted.step_result, facts=acted.facts, included=acted.included,
         gathered=acted.gathered,
     )  # fmt: skip
 
@@ -283,18 +283,18 @@ def _with_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
     if acted.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED}:
         return ending
     own: dict[str, Any] | None = {task.register: ending.result} if task.register else None
-    asked = "changed_when_result"
+    name = "changed_when_result"
     try:
         if task.changed_when not in (None, []):
             ending = _with_changed(site, ending, changed=site.scope(own).condition(task.changed_when, site.place))
-        asked = "failed_when_result"
+        name = "failed_when_result"
         if task.failed_when not in (None, []):
             own = {task.register: ending.result} if task.register else None
             ending = _with_failed(ending, failed=site.scope(own).condition(task.failed_when, site.place))
     except RemediationError as error:
         where = f"{error.place}: " if error.place else ""
         sentence = f"{where}{error.message}"
-        failed = {**ending.result, "failed": True, "exception": NO_TRACEBACK, "msg": sentence, asked: sentence}
+        failed = {**ending.result, "failed": True, "exception": NO_TRACEBACK, "msg": sentence, name: sentence}
         return dataclasses.replace(ending, outcome=Outcome.FAILED, result=failed, reason=sentence)
     return ending
 

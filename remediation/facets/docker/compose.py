@@ -72,8 +72,10 @@ class CommandCompose:
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed(f"{what}: {reply.message}", host=self._snapshot.host, next_step=NOT_INSTALLED)
         if isinstance(reply, Completed) and reply.rc != 0:
-            said = complaint(reply)
-            raise CallFailed(f"{what}: {said}", host=self._snapshot.host, next_step=advice_on(said), status=reply.rc, output=said)
+            message = complaint(reply)
+            raise CallFailed(
+                f"{what}: {message}", host=self._snapshot.host, next_step=advice_on(message), status=reply.rc, output=message
+            )
         return self._snapshot.completed(reply, what)
 
 
@@ -85,7 +87,7 @@ class CommandComposeWriter(CommandCompose):
         self, project: ComposeProject, services: Sequence[str], *, recreate: bool = False, deps: bool = True, timeout: float = 600.0
     ) -> None:  # fmt: skip
         """Create or recreate services that differ; with `recreate` always, without `deps` only these services."""
-        flags = [flag for flag, said in (("--force-recreate", recreate), ("--no-deps", not deps)) if said]
+        flags = [flag for flag, wanted in (("--force-recreate", recreate), ("--no-deps", not deps)) if wanted]
         self._change(project, timeout, "up", "--detach", *flags, *services)
 
     def build(self, project: ComposeProject, services: Sequence[str], *, timeout: float = 1800.0) -> None:
@@ -139,11 +141,11 @@ def _progress(line: str) -> bool:
     return re.match(r"^\s*(DRY-RUN MODE -\s+)?(Network|Volume|Container|Image)\s+\S+\s+[A-Z][a-z]+\s*$", line) is not None
 
 
-def advice_on(said: str) -> str:
+def advice_on(message: str) -> str:
     """Return the next step for an error message of Compose."""
-    low = said.lower()
+    low = message.lower()
     if "credentials" in low or "daemon running" in low or "error during connect" in low or "docker daemon" in low:
-        return engine_advice(said)
+        return engine_advice(message)
     if (
         "unknown docker command" in low
         or "is not a docker command" in low

@@ -142,8 +142,8 @@ def pairs(environment: Sequence[str]) -> dict[str, str]:
 def _ports(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return the published addresses of each port as ``address:port``. A stopped container has only its requested bindings."""
     network = (record.get("NetworkSettings") or {}).get("Ports") or {}
-    asked = (record.get("HostConfig") or {}).get("PortBindings") or {}
+    configured = (record.get("HostConfig") or {}).get("PortBindings") or {}
     return {
         port: tuple(f"{each.get('HostIp') or '0.0.0.0'}:{each['HostPort']}" for each in bound or ())
-        for port, bound in {**asked, **network}.items()
+        for port, bound in {**configured, **network}.items()
     }

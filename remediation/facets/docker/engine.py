@@ -41,8 +41,8 @@ class CommandEngine:
 
     def facts(self) -> EngineFacts:
         """Return the engine's version, memory and runtimes."""
-        asked, version = self._snapshot.fetch(self.info, self.version)
-        info = _json(self._ended(asked))
+        reply, version = self._snapshot.fetch(self.info, self.version)
+        info = _json(self._ended(reply))
         if info.get("ServerErrors"):
             raise self._down(" ".join(info["ServerErrors"]))
         return containers.engine(info, _json(self._ended(version)))
@@ -75,10 +75,10 @@ class CommandEngine:
         """Return one container, or None."""
         if self._snapshot.has_reply(self.ids):  # the records of all containers are known or will be read next
             return next((each for each in self.containers() if name in {each.name, each.id}), None)
-        asked = self._snapshot.fetch(self._run("inspect", "--type", "container", name))[0]
-        if isinstance(asked, Completed) and asked.rc != 0 and "no such" in last_error_line(asked).lower():
+        reply = self._snapshot.fetch(self._run("inspect", "--type", "container", name))[0]
+        if isinstance(reply, Completed) and reply.rc != 0 and "no such" in last_error_line(reply).lower():
             return None
-        return containers.container(_json(self._ended(asked))[0])
+        return containers.container(_json(self._ended(reply))[0])
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of both output streams, sorted by time."""
@@ -126,14 +126,14 @@ class CommandEngine:
             raise self._down(last_error_line(reply), reply.rc)
         return self._snapshot.completed(reply, what, codes=codes)
 
-    def _down(self, said: str, rc: int | None = None) -> CallFailed:
-        refused = is_forbidden(said)
+    def _down(self, message: str, rc: int | None = None) -> CallFailed:
+        refused = is_forbidden(message)
         return CallFailed(
-            f"the Docker engine {'refuses this login' if refused else 'does not answer'}: {said}",
+            f"the Docker engine {'refuses this login' if refused else 'does not answer'}: {message}",
             host=self._snapshot.host,
-            next_step=engine_advice(said),
+            next_step=engine_advice(message),
             status=rc,
-            output=said,
+            output=message,
         )
 
 
@@ -186,8 +186,8 @@ class CommandEngineWriter(CommandEngine):
         except ValueError as error:
             raise CallFailed(f"{what}: the engine's answer cannot be read ({error})", host=self._snapshot.host) from error
         if status >= HTTPStatus.BAD_REQUEST:
-            said = str((answer or {}).get("message") or f"HTTP {status}") if isinstance(answer, dict) else f"HTTP {status}"
-            raise CallFailed(f"the Docker engine refused: {said}", host=self._snapshot.host, status=status, output=said)
+            message = str((answer or {}).get("message") or f"HTTP {status}") if isinstance(answer, dict) else f"HTTP {status}"
+            raise CallFailed(f"the Docker engine refused: {message}", host=self._snapshot.host, status=status, output=message)
         return answer
 
     def create_volume(self, name: str, *, labels: Mapping[str, str] | None = None) -> None:
@@ -219,22 +219,22 @@ class CommandEngineWriter(CommandEngine):
         self._ended(self._snapshot.write(self._run(*words, timeout=timeout, writes=True)), f"{what} {name}")
 
 
-def engine_advice(said: str) -> str:
+def engine_advice(message: str) -> str:
     """Return the next step for an engine that does not answer or refuses access, from its error message."""
-    low = said.lower()
+    low = message.lower()
     if "error getting credentials" in low or "logon session does not exist" in low:
         return CREDENTIALS
-    return RIGHTS if is_forbidden(said) else START
+    return RIGHTS if is_forbidden(message) else START
 
 
-def is_forbidden(said: str) -> bool:
+def is_forbidden(message: str) -> bool:
     """Whether the error message means that the engine runs but denies access to this login."""
-    low = said.lower()
+    low = message.lower()
     return "access is denied" in low or "permission denied" in low
 
 
-def _unreachable(said: str) -> bool:
-    low = said.lower()
+def _unreachable(message: str) -> bool:
+    low = message.lower()
     return (
         "permission denied while trying to connect" in low
         or "daemon running" in low

@@ -103,18 +103,21 @@ class SdkEngine:
         except LimitExceeded as error:
             raise CallFailed(f"the Docker engine's answer is too large: {error.message}", host=self._snapshot.host) from error
         except docker.errors.APIError as error:
-            said = str(error.explanation or error)
+            message = str(error.explanation or error)
             raise CallFailed(
-                f"the Docker engine refused: {said}", host=self._snapshot.host, status=error.status_code, output=said
+                f"the Docker engine refused: {message}", host=self._snapshot.host, status=error.status_code, output=message
             ) from error
         except (requests.exceptions.Timeout, TimeoutError) as error:
             raise DeadlineExceeded(
                 f"the Docker engine did not answer within {patience:.0f} s", host=self._snapshot.host, next_step=START
             ) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-            said = _innermost(error)
+            message = _innermost(error)
             raise CallFailed(
-                f"the Docker engine does not answer: {said}", host=self._snapshot.host, next_step=engine_advice(said), output=said
+                f"the Docker engine does not answer: {message}",
+                host=self._snapshot.host,
+                next_step=engine_advice(message),
+                output=message,
             ) from error
 
     def _version(self) -> str:
@@ -193,8 +196,8 @@ class SdkEngineWriter(SdkEngine):
                     raise TimeoutError from error
                 raise
             if answer.status_code >= _REFUSED:
-                said = answer.json().get("message") if answer.content else None
-                raise docker.errors.APIError(f"HTTP {answer.status_code}", response=answer, explanation=said)
+                message = answer.json().get("message") if answer.content else None
+                raise docker.errors.APIError(f"HTTP {answer.status_code}", response=answer, explanation=message)
             return answer.json() if answer.content else None
 
         return self._change(send, patience=timeout)
@@ -226,13 +229,13 @@ class SdkEngineWriter(SdkEngine):
             try:
                 api.start(made)
                 code = int(api.wait(made)["StatusCode"])
-                said = api.logs(made, stdout=True, stderr=True).decode("utf-8", errors="replace").strip()
+                output = api.logs(made, stdout=True, stderr=True).decode("utf-8", errors="replace").strip()
             finally:
                 api.remove_container(made, force=True)
             if code != 0:
-                words = " ".join(said[-400:].split())
+                words = " ".join(output[-400:].split())
                 raise CallFailed(f"{what} failed: {words}", host=self._snapshot.host, status=code, output=words)
-            return int(said.split()[-1])
+            return int(output.split()[-1])
 
         return self._change(copy, patience=timeout)
 

@@ -61,17 +61,17 @@ class PosixGpu:
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory."""
         first = devices_call(self._snapshot)
-        asked, listed, running = self._snapshot.fetch(first, APPS_RUN, processes.LIST_RUN)
-        if isinstance(asked, Completed) and asked.rc == nvidia_smi.UNKNOWN_FIELD and first is USE_RUN:
+        reply, listed, running = self._snapshot.fetch(first, APPS_RUN, processes.LIST_RUN)
+        if isinstance(reply, Completed) and reply.rc == nvidia_smi.UNKNOWN_FIELD and first is USE_RUN:
             self._snapshot.hints[_OLD] = True
             first = FALLBACK_RUN
-            asked = self._snapshot.fetch(first)[0]
+            reply = self._snapshot.fetch(first)[0]
         fields = nvidia_smi.FIELDS if first is USE_RUN else nvidia_smi.FALLBACK
-        if isinstance(asked, Failed) and asked.kind == "not-found":
+        if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed("nvidia-smi is not installed", host=self._snapshot.host, next_step=NO_DRIVER)
-        if isinstance(asked, Completed) and asked.rc != 0:
-            raise refused_devices(asked.rc, asked.text.strip(), self._snapshot.host)
-        gpus = nvidia_smi.gpus(self._snapshot.completed(asked, "querying the GPU").text, fields, self._snapshot.host)
+        if isinstance(reply, Completed) and reply.rc != 0:
+            raise refused_devices(reply.rc, reply.text.strip(), self._snapshot.host)
+        gpus = nvidia_smi.gpus(self._snapshot.completed(reply, "querying the GPU").text, fields, self._snapshot.host)
         apps = nvidia_smi.apps(listed.text) if isinstance(listed, Completed) and listed.rc == 0 else ()
         known = processes.processes_from_shell(running.text) if isinstance(running, Completed) else ()
         return use_from_apps(gpus, apps, known)
@@ -140,9 +140,9 @@ def absent(value: Mapping[str, Any], host: str) -> CallFailed:
     return CallFailed(f"nvidia-smi could not be started: {reason}", host=host, next_step="check the login's permission to run it")
 
 
-def refused_devices(rc: int, said: str, host: str) -> CallFailed:
+def refused_devices(rc: int, output: str, host: str) -> CallFailed:
     """Return the error for an nvidia-smi that exited with `rc`."""
-    words = " ".join(said.split())
+    words = " ".join(output.split())
     reason = nvidia_smi.refusal(rc, words)
     return CallFailed(f"the GPU does not answer: {reason}", host=host, next_step=NEXT.get(rc, ""), status=rc, output=words)
 

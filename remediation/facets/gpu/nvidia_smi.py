@@ -103,12 +103,12 @@ def number(text: str) -> int | None:
         return None
 
 
-def refusal(rc: int, said: str) -> str:
+def refusal(rc: int, output: str) -> str:
     """Return the reason for exit code `rc` of nvidia-smi."""
     meaning = CODES.get(rc)
-    if meaning and said:
-        return f"{meaning} (nvidia-smi exited with {rc}: {said})"
-    return meaning or said or f"nvidia-smi exited with {rc}"
+    if meaning and output:
+        return f"{meaning} (nvidia-smi exited with {rc}: {output})"
+    return meaning or output or f"nvidia-smi exited with {rc}"
 
 
 def _gpu(cells: Mapping[str, str], place: int) -> Gpu | None:
@@ -137,13 +137,13 @@ def _problem(cells: Mapping[str, str]) -> str:
     """Return why a card does not report its memory, and what to do. Returns "" if it does."""
     missing = [name for name in AMOUNTS if number(cells.get(name, "")) is None]
     marks = [cell for cell in cells.values() if cell.startswith("[")]
-    said = ", ".join(dict.fromkeys([*(cells.get(name) or "nothing" for name in missing), *marks]))
+    values = ", ".join(dict.fromkeys([*(cells.get(name) or "nothing" for name in missing), *marks]))
     if any(map(_RESET.fullmatch, cells.values())):
         which = cells["uuid"] if number(cells["index"]) is None else cells["index"]
-        return f"it needs a reset (nvidia-smi reports {said}): restart the machine, or run nvidia-smi --gpu-reset -i {which}"
+        return f"it needs a reset (nvidia-smi reports {values}): restart the machine, or run nvidia-smi --gpu-reset -i {which}"
     if not missing:
         return ""
-    return f"the driver does not report {', '.join(missing)} (nvidia-smi reports {said}): restart the machine if it reported them before"
+    return f"the driver does not report {', '.join(missing)} (nvidia-smi reports {values}): restart the machine if it reported them before"
 
 
 def _bytes(mib: int | None) -> int | None:

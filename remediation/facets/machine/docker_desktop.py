@@ -130,8 +130,8 @@ class DesktopControl:
         if self._processes():
             done = self._act("stop", seconds=round(min(_POLITE, timeout)))
             # do not wait if its own command could not be started
-            asked = task_of(done).outcome not in {NO_USER, REFUSED, FAILED}
-            self._has_ended(min(until, self._clock.monotonic() + (_POLITE if asked else 0.0)))
+            requested = task_of(done).outcome not in {NO_USER, REFUSED, FAILED}
+            self._has_ended(min(until, self._clock.monotonic() + (_POLITE if requested else 0.0)))
         if self._processes():
             reason = str(self._act("kill")["problem"] or "")
         if not self._has_ended(until):

@@ -29,7 +29,7 @@ def posix_status(path: str, text: str) -> FileStatus:
     head, *rest = text.split("\n")
     numbers = head.split("|")
     mode = int(numbers[0], 16)
-    said = {word: value for word, _, value in (line.partition(" ") for line in rest) if word}
+    fields = {word: value for word, _, value in (line.partition(" ") for line in rest) if word}
     kind = "link" if stat.S_ISLNK(mode) else "directory" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
     major, minor = int(numbers[12] or "0", 16), int(numbers[13] or "0", 16)
     details: dict[str, Any] = {
@@ -37,30 +37,30 @@ def posix_status(path: str, text: str) -> FileStatus:
         "uid": int(numbers[1]), "gid": int(numbers[2]), "size": int(numbers[3]), "inode": int(numbers[4]), "dev": int(numbers[5]),
         "nlink": int(numbers[6]), "atime": float(numbers[7]), "mtime": float(numbers[8]), "ctime": float(numbers[9]),
         **{name: bool(mode & bit) for name, bit in _BITS.items()}, "blocks": int(numbers[10]), "block_size": int(numbers[11]),
-        "device_type": (major << 8) | minor, "readable": "r" in said.get("may", ""), "writeable": "w" in said.get("may", ""),
-        "executable": "x" in said.get("may", ""),
+        "device_type": (major << 8) | minor, "readable": "r" in fields.get("may", ""), "writeable": "w" in fields.get("may", ""),
+        "executable": "x" in fields.get("may", ""),
     }  # fmt: skip
     owner, group = numbers[14], "|".join(numbers[15:])
     details |= {name: value for name, value in (("pw_name", owner), ("gr_name", group)) if value != "UNKNOWN"}
     if kind == "link":
-        details |= {"lnk_source": said.get("source", ""), "lnk_target": said.get("target", "")}
-    if said.get("sum"):
-        details["checksum"] = said["sum"]
-    details |= _described(said)
+        details |= {"lnk_source": fields.get("source", ""), "lnk_target": fields.get("target", "")}
+    if fields.get("sum"):
+        details["checksum"] = fields["sum"]
+    details |= _described(fields)
     return FileStatus(
         path, kind, int(numbers[3]), stat.S_IMODE(mode), owner, group, int(numbers[1]), int(numbers[2]), int(numbers[4]),
-        said.get("target", ""), said.get("sum"), details,
+        fields.get("target", ""), fields.get("sum"), details,
     )  # fmt: skip
 
 
-def _described(said: Mapping[str, str]) -> dict[str, Any]:
+def _described(fields: Mapping[str, str]) -> dict[str, Any]:
     """Return a file's type and attributes."""
     found: dict[str, Any] = {}
-    if "mime" in said:
-        kind, _, charset = said["mime"].partition(";")
+    if "mime" in fields:
+        kind, _, charset = fields["mime"].partition(";")
         found |= {"mimetype": kind.strip() or "unknown", "charset": charset.strip().removeprefix("charset=") or "unknown"}
-    if "attr" in said:
-        words = said["attr"].split()
+    if "attr" in fields:
+        words = fields["attr"].split()
         flags = words[1].replace("-", "") if len(words) > 1 else ""
         found |= {"attributes": [_ATTRIBUTES[flag] for flag in flags if flag in _ATTRIBUTES], "attr_flags": flags}
         found["version"] = words[0] if words else None

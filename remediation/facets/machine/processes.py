@@ -116,12 +116,12 @@ class PosixProcessWriter(PosixProcesses):
         done = self._snapshot.run(
             call, f"closing process {pid}", next_step="the login may only end its own programs; root may end others"
         )
-        said = done.text.strip()
-        if said == "own":
+        answer = done.text.strip()
+        if answer == "own":
             raise own_session_error(pid, self._snapshot.host)
-        if said not in {"gone", "polite", "forced", "still-there"}:
-            raise CallFailed(f"closing process {pid} failed: {said!r} is not a valid answer", host=self._snapshot.host)
-        return said != "still-there"
+        if answer not in {"gone", "polite", "forced", "still-there"}:
+            raise CallFailed(f"closing process {pid} failed: {answer!r} is not a valid answer", host=self._snapshot.host)
+        return answer != "still-there"
 
 
 def own_session_error(pid: int, host: str) -> Blocked:

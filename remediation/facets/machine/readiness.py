@@ -141,8 +141,10 @@ def _compose_call(environment: Mapping[str, str]) -> Run:
 
 def _compose(reply: object) -> Compose:
     if isinstance(reply, Completed):
-        said = reply.text.strip()
+        version = reply.text.strip()
         return (
-            Compose(said.removeprefix("v")) if reply.rc == 0 and said else Compose(problem=last_error_line(reply) or "no output")
+            Compose(version.removeprefix("v"))
+            if reply.rc == 0 and version
+            else Compose(problem=last_error_line(reply) or "no output")
         )
     return Compose(problem=str(getattr(reply, "message", reply)))

@@ -79,9 +79,9 @@ def posix_service(name: str, text: str) -> ServiceStatus | None:
     """Return a service from the output of ``service.sh``."""
     lines = text.splitlines()
     if lines[:1] != ["manager systemd"]:
-        said = dict(line.split(" ", 1) for line in lines if " " in line)
-        running = said.get("running") == "yes"
-        return ServiceStatus(name, "running" if running else "stopped", enabled=said.get("enabled") == "yes")
+        fields = dict(line.split(" ", 1) for line in lines if " " in line)
+        running = fields.get("running") == "yes"
+        return ServiceStatus(name, "running" if running else "stopped", enabled=fields.get("enabled") == "yes")
     properties = {key: value for key, equals, value in (line.partition("=") for line in lines[1:]) if equals}
     if properties.get("LoadState") in {None, "not-found"}:
         return None

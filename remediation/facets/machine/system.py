@@ -140,9 +140,9 @@ def rebooted(
     except (Unreachable, OutcomeUnknown, DeadlineExceeded):
         done = None  # the host went down while answering
     if isinstance(done, Failed) or (isinstance(done, Completed) and done.rc != 0):
-        said = done.message if isinstance(done, Failed) else last_error_line(done)
+        message = done.message if isinstance(done, Failed) else last_error_line(done)
         raise Blocked(
-            f"the host may not be restarted: {said}", host=snapshot.host, next_step="log in with the right to restart it"
+            f"the host may not be restarted: {message}", host=snapshot.host, next_step="log in with the right to restart it"
         )
     clock.sleep(delay + _DOWN)
     for tries in itertools.count(1):

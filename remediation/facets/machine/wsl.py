@@ -113,9 +113,9 @@ def _written(snapshot: Snapshot, call: Run, what: str) -> None:
         reply = snapshot.write(replace(call, argv=(_SHIPPED, *call.argv[1:])))
     done = snapshot.completed(reply, what, codes=range(2**32))
     if done.rc != 0:
-        said = " ".join(text_of(done).split()) or last_error_line(done) or f"exit code {done.rc}"
+        message = " ".join(text_of(done).split()) or last_error_line(done) or f"exit code {done.rc}"
         raise CallFailed(
-            f"{what} failed: {said}",
+            f"{what} failed: {message}",
             host=snapshot.host,
             next_step="run it at the host's desktop, as the user who owns the distributions",
         )

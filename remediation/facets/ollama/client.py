@@ -232,7 +232,7 @@ class OllamaByHttp:
             value = _loaded(body) if body else {}
         except ValueError:
             value = None
-        said = value.get("error") if isinstance(value, dict) else None
+        error = value.get("error") if isinstance(value, dict) else None
         if value is None and status in BEHIND_A_PROXY:
             raise CallFailed(
                 f"a proxy answers at {call.url}, but the server behind it does not (HTTP {status})",
@@ -240,8 +240,8 @@ class OllamaByHttp:
                 next_step="start or restart Ollama behind the proxy, or set its address: endpoint: http://127.0.0.1:11434",
                 status=status,
             )
-        if status != OK or said:
-            words = str(said or body[:200].decode("utf-8", errors="replace").strip() or f"HTTP {status}")
+        if status != OK or error:
+            words = str(error or body[:200].decode("utf-8", errors="replace").strip() or f"HTTP {status}")
             raise CallFailed(f"Ollama refused {call.url}: {words}", host=self._snapshot.host, status=status, output=words)
         if not isinstance(value, dict):
             raise CallFailed(
@@ -309,18 +309,18 @@ def same_name(loaded: str, wanted: str) -> bool:
     return one in {other, f"{other}:latest"} or f"{one}:latest" == other
 
 
-def connection_cure(url: str, said: str) -> str:
+def connection_cure(url: str, message: str) -> str:
     """Return the next step if a connection failed because of TLS, by the words of OpenSSL, curl or .NET, else ""."""
     scheme, _, rest = url.partition("://")
     place = rest.partition("/")[0]
-    if scheme == "https" and _UNTRUSTED.search(said):
+    if scheme == "https" and _UNTRUSTED.search(message):
         return (
             f"let the host trust the certificate of {place} (its authority in the system's store), "
             "or set Ollama's own address without TLS: endpoint: http://127.0.0.1:11434"
         )
-    if scheme == "https" and _NO_TLS.search(said):
+    if scheme == "https" and _NO_TLS.search(message):
         return f"if that port does not speak TLS, set endpoint: http://{place}"
-    if scheme == "http" and _RESET.search(said):
+    if scheme == "http" and _RESET.search(message):
         return f"if that port speaks TLS, set endpoint: https://{place}; else restart Ollama"
     return ""
 

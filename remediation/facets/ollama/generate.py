@@ -258,9 +258,9 @@ def figures(answer: HttpReply, host: str, gpu: Sequence[float] = (), cpu: Sequen
     Raises `CallFailed` if the server refused, or if no token was received.
     """
     last = _last(answer.body)
-    said = last.get("error")
-    if answer.status != _OK or said:
-        words = str(said or f"HTTP {answer.status}")
+    error = last.get("error")
+    if answer.status != _OK or error:
+        words = str(error or f"HTTP {answer.status}")
         raise CallFailed(f"{WHAT} failed: {words}", host=host, status=answer.status, output=words)
     if not last.get("done"):  # Ollama ends an answer so that repeats one token more than 30 times
         found = so_far(answer.body, answer.first_byte, answer.elapsed, gpu, cpu)

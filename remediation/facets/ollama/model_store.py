@@ -162,9 +162,12 @@ class InContainer:
 
     def _well(self, done: Executed, what: str) -> Executed:
         if done.code != 0:
-            said = " ".join((done.stderr or done.stdout).split())[-300:]
+            message = " ".join((done.stderr or done.stdout).split())[-300:]
             raise CallFailed(
-                f"{what} in the container {self._name} failed: {said}", host=self._snapshot.host, status=done.code, output=said
+                f"{what} in the container {self._name} failed: {message}",
+                host=self._snapshot.host,
+                status=done.code,
+                output=message,
             )
         return done
 

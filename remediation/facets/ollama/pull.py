@@ -45,8 +45,10 @@ class Follower:
         """Raise the error of a stream that does not end with success."""
         for line in _objects(each for each in io.BytesIO(body) if b'"error"' in each):
             if line.get("error"):
-                said = str(line["error"])
-                raise CallFailed(f"{self._what} failed: {said}", host=self._host, next_step=pull_advice(said), output=said)
+                message = str(line["error"])
+                raise CallFailed(
+                    f"{self._what} failed: {message}", host=self._host, next_step=pull_advice(message), output=message
+                )
         last = next(_progress(backwards(body)), None)
         if last is None or last.status != "success":
             at = f" at {last.status!r}" if last else ""
@@ -83,9 +85,9 @@ def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
                 yield value
 
 
-def pull_advice(said: str) -> str:
+def pull_advice(message: str) -> str:
     """Return the next step for a failed pull."""
-    low = said.lower()
+    low = message.lower()
     if "no space left" in low:
         return "free space on the disk with the models; the pull continues where it stopped"
     if "file does not exist" in low or "not found" in low:

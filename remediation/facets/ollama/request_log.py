@@ -55,11 +55,11 @@ def call(paths: Sequence[str], *, windows: bool) -> Run | Probe | None:
 def read_requests(snapshot: Snapshot, paths: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return (path, model and layer fields) of each body. Raises `CallFailed` if the login may not read them."""
     windows = snapshot.platform == "windows"
-    asked = call(paths, windows=windows)
-    if asked is None:
+    request = call(paths, windows=windows)
+    if request is None:
         return ()
-    if isinstance(asked, Probe):
-        value = snapshot.probe(asked, _WHAT)
+    if isinstance(request, Probe):
+        value = snapshot.probe(request, _WHAT)
         found = tuple((str(row["Path"]), str(row["Text"])) for row in value["Rows"] or () if row["Text"])
         refused = bool(value["Refused"])
         reasons = problems(value)
@@ -67,7 +67,7 @@ def read_requests(snapshot: Snapshot, paths: Sequence[str]) -> tuple[tuple[str, 
             path, reason = next(iter(reasons.items()))
             raise CallFailed(f"{_WHAT} failed: {path}: {reason}", host=snapshot.host)
     else:
-        reply = snapshot.fetch(asked)[0]
+        reply = snapshot.fetch(request)[0]
         done = reply if isinstance(reply, Completed) else None
         found = written(done.text) if done is not None else ()
         refused = done is not None and any(b"denied" in line and b"ollama" in line for line in done.stderr.splitlines())

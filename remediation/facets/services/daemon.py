@@ -65,8 +65,8 @@ class LinuxDaemon:
         reply = self._snapshot.fetch(call)[0]
         if not isinstance(reply, Completed) or reply.rc == 0:
             return ""
-        said = last_error_line(reply)
-        return "" if _TOO_OLD.search(said) else said
+        message = last_error_line(reply)
+        return "" if _TOO_OLD.search(message) else message
 
 
 @checked("daemon")

@@ -145,9 +145,13 @@ class HostServicesWriter(HostServices):
             raise self._snapshot.unexpected_reply(what, reply)
         if reply.rc != 0:
             lines = reply.stderr.decode("utf-8", errors="replace").split("\n")
-            said = next((line.strip() for line in lines if line.strip()), f"systemctl exited with {reply.rc}").rstrip(".")
+            message = next((line.strip() for line in lines if line.strip()), f"systemctl exited with {reply.rc}").rstrip(".")
             raise CallFailed(
-                f"{what} failed: {said}", host=self._snapshot.host, next_step=_cure(said, unit), status=reply.rc, output=said
+                f"{what} failed: {message}",
+                host=self._snapshot.host,
+                next_step=_cure(message, unit),
+                status=reply.rc,
+                output=message,
             )
 
 
@@ -160,8 +164,8 @@ def _by_hand(unit: str) -> str:
     return f"systemd has no unit {unit} here: restart Ollama the way it was started" if unit else "systemd does not run here"
 
 
-def _cure(said: str, unit: str) -> str:
-    lower = said.lower()
+def _cure(message: str, unit: str) -> str:
+    lower = message.lower()
     if any(each in lower for each in _RIGHTS):
         return _BECOME
     if f"{unit}.service not found" in lower or "not been booted with systemd" in lower:
@@ -209,8 +213,8 @@ def from_script(text: str, endpoint: str = "") -> Serving:
         first = native[0]
         elsewhere = Elsewhere(port, other[first.pid], f"the process {first.pid} of {first.user}")
         return Serving(Manager.NOTHING, others=tuple(native), wsl=wsl, elsewhere=elsewhere)
-    meant = next((one for one in candidates if port is not None and _port_of(one, units) == port), None)
-    started = [meant] if meant is not None else candidates
+    listening = next((one for one in candidates if port is not None and _port_of(one, units) == port), None)
+    started = [listening] if listening is not None else candidates
     unit = _chosen(units, started)
     # the main process of a unit may be a shell that started the server
     process = next((one for one in started if unit is not None and (unit.pid == one.pid or unit.name == one.unit)), None)

@@ -104,7 +104,7 @@ def drop_in_after(own: str, other: str) -> str:
     return posixpath.join(posixpath.dirname(own), later)
 
 
-def with_settings(text: str, put: Mapping[str, str], gone: Sequence[str]) -> str:
+def with_settings(text: str, put: Mapping[str, str], removed: Sequence[str]) -> str:
     """Return the drop-in with settings added and removed. Its earlier settings are kept unless they are among these."""
     given: dict[str, str] = {}
     unset: list[str] = []
@@ -113,8 +113,8 @@ def with_settings(text: str, put: Mapping[str, str], gone: Sequence[str]) -> str
             given.update(_pairs(value))
         elif key == "UnsetEnvironment":
             unset += [word for word in words(value) if word not in unset]
-    given = {**{name: value for name, value in given.items() if name not in gone}, **put}
-    unset = [name for name in dict.fromkeys([*unset, *gone]) if name not in put]
+    given = {**{name: value for name, value in given.items() if name not in removed}, **put}
+    unset = [name for name in dict.fromkeys([*unset, *removed]) if name not in put]
     lines = [f'Environment="{_escaped(f"{name}={value}")}"' for name, value in given.items()]
     lines += [f"UnsetEnvironment={name}" for name in unset]
     return "\n".join([_HEAD, "[Service]", *lines, ""])

@@ -171,8 +171,8 @@ class GpuUse:
     @property
     def silent(self) -> Gpu | None:
         """A GPU that does not report its memory, if none does."""
-        told = any(gpu.free is not None and gpu.total is not None for gpu in self.gpus)
-        return self.gpus[0] if self.gpus and not told else None
+        measured = any(gpu.free is not None and gpu.total is not None for gpu in self.gpus)
+        return self.gpus[0] if self.gpus and not measured else None
 
 
 @dataclass(frozen=True, slots=True)

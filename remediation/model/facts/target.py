@@ -26,7 +26,7 @@ class Target:
     - ``configured``: the model named by the project's ``.env`` or the application, "" if they name none, ``None`` if
       unreadable.
     - ``candidates``: the possible models if the choice is ambiguous.
-    - ``gone``: models that are still loaded but no longer stored.
+    - ``deleted``: models that are still loaded but no longer stored.
     """
 
     model: Found | None = None
@@ -37,4 +37,4 @@ class Target:
     application: Found | None = None
     configured: Found | None = None
     candidates: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()

@@ -67,8 +67,8 @@ def background_program(program: Program, seconds: float) -> Program:
 def _started(reply: Completed) -> ActionResult:
     path = reply.text.strip()
     if reply.rc != 0 or not path:
-        said = reply.stderr.decode(errors="replace").strip()
-        return failed_result(f"the job could not be started: {said or f'exit code {reply.rc}'}")
+        message = reply.stderr.decode(errors="replace").strip()
+        return failed_result(f"the job could not be started: {message or f'exit code {reply.rc}'}")
     return done_result(
         changed=True, started=True, finished=False, ansible_job_id=path.rpartition("/")[2], results_file=path
     )  # fmt: skip
@@ -114,14 +114,14 @@ def _finished(rc: int, times: tuple[int, int], content: bytes, sizes: list[int],
     if known["strip"]:
         out, err = out.rstrip("\r\n"), err.rstrip("\r\n")
     start, end = (datetime.fromtimestamp(moment, tz=timezone.utc).replace(tzinfo=None) for moment in times)
-    said = {
+    output = {
         "cmd": known["cmd"], "rc": rc, "stdout": out, "stderr": err, "stdout_lines": out.splitlines(), "stderr_lines": err.splitlines(),
         "start": str(start), "end": str(end), "delta": str(end - start),
     }  # fmt: skip
     if rc == 0:
-        return done_result(changed=True, **{**values, **said, "msg": ""})
+        return done_result(changed=True, **{**values, **output, "msg": ""})
     return ActionResult(
-        Outcome.FAILED, {**values, **said, "changed": True, "msg": "non-zero return code"}, f"the job ended with exit code {rc}"
+        Outcome.FAILED, {**values, **output, "changed": True, "msg": "non-zero return code"}, f"the job ended with exit code {rc}"
     )  # fmt: skip
 
 

@@ -97,11 +97,11 @@ class ProgramModule(Module):
 
     def left_out(self, why: str, task: ModuleTask) -> ActionResult:
         """Return the result of a program that need not run."""
-        said = f"skipped, since {why}"
+        message = f"skipped, since {why}"
         msg = f"{'Would' if task.check() else 'Did'} not run command since {_quoted(why)}"
         return done_result(
             changed=False,
-            **{**_nothing(), "cmd": self.program(task).cmd, "rc": 0, "stdout": said, "stdout_lines": [said], "msg": msg},
+            **{**_nothing(), "cmd": self.program(task).cmd, "rc": 0, "stdout": message, "stdout_lines": [message], "msg": msg},
         )
 
 
@@ -152,8 +152,8 @@ class Command(WithInput):
     @model_validator(mode="after")
     def _one_form(self) -> Command:
         if (self.cmd is None) == (self.argv is None):
-            said = _NO_LINE if self.cmd is None else f"parameters are mutually exclusive: {'|'.join(_LINES)}"
-            raise UnfitError("expected either a command line or argv", said)
+            ansible_message = _NO_LINE if self.cmd is None else f"parameters are mutually exclusive: {'|'.join(_LINES)}"
+            raise UnfitError("expected either a command line or argv", ansible_message)
         return self
 
     def run(self, task: ModuleTask) -> ActionResult:

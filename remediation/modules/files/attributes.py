@@ -43,8 +43,8 @@ class FileModule(Module):
             try:
                 parse_mode(given, 0, directory=False)
             except UsageError as error:
-                said = "mode must be in octal or symbolic form"
-                raise UnfitError(f"{str(given)!r} is not a mode; {error.next_step}", said) from None
+                ansible_message = "mode must be in octal or symbolic form"
+                raise UnfitError(f"{str(given)!r} is not a mode; {error.next_step}", ansible_message) from None
         return given
 
     @field_validator("validate_with", check_fields=False)

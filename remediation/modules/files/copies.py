@@ -143,8 +143,8 @@ class Copy(Copied):
     @model_validator(mode="after")
     def _one_source(self) -> Copy:
         if (self.src is None) == (self.content is None):
-            said = "src (or content) is required" if self.src is None else "src and content are mutually exclusive"
-            raise UnfitError("expected either src or content", said)
+            ansible_message = "src (or content) is required" if self.src is None else "src and content are mutually exclusive"
+            raise UnfitError("expected either src or content", ansible_message)
         return self
 
     def run(self, task: ModuleTask) -> ActionResult:
@@ -210,9 +210,9 @@ class Copy(Copied):
             else:
                 inner = self.model_copy(update={"src": name, "dest": to, "mode": self.mode or status.mode})
                 acted = inner._on_host(task, name)  # noqa: SLF001 - the same class
-                if acted.told is None:
+                if acted.step_result is None:
                     return acted
-                results.append(acted.told)
+                results.append(acted.step_result)
             if results[-1].outcome.bad:
                 break
         merged = merged_results(results)
@@ -239,11 +239,11 @@ class Copy(Copied):
                 inner = self.model_copy(update={"dest": name})
                 acted = inner.put(task, path.read_bytes(), path.name, str(path), mode=stat.S_IMODE(path.stat().st_mode))
                 copied.append(acted)
-                if acted.told is None:
+                if acted.step_result is None:
                     if acted.outcome.bad:
                         return acted
                     continue
-                results.append(acted.told)
+                results.append(acted.step_result)
             if results[-1].outcome.bad:
                 break
         values = {"dest": f"{dest}/", "src": f"{source}{'/' if (self.src or '').endswith('/') else ''}"}

@@ -87,8 +87,8 @@ class FileEdit(FileModule):
             Placement(path, edit.content, attributes, backup, self.validate_with), task, status
         )  # fmt: skip
         if isinstance(placed, ActionResult):
-            said = placed.values.get("stderr", "")
-            word = f"failed to validate: rc:{placed.values.get('exit_status')} error:{said}"
+            error = placed.values.get("stderr", "")
+            word = f"failed to validate: rc:{placed.values.get('exit_status')} error:{error}"
             return replace(placed, values={"msg": word} if "exit_status" in placed.values else placed.values)
         values: dict[str, Any] = {"msg": edit.msg, **edit.values, **self.backup_values(backup if changed else None)}
         if placed.result.outcome is not Outcome.OK and not changed:
@@ -146,20 +146,20 @@ class Lineinfile(FileEdit):
 
     @model_validator(mode="after")
     def _fits(self) -> Lineinfile:
-        wrong = said = ""
+        wrong = ansible_message = ""
         if self.insertbefore is not None and self.insertafter is not None:
             wrong = "insertbefore and insertafter are mutually exclusive"
         elif self.regexp is not None and self.search_string is not None:
             wrong = "regexp and search_string are mutually exclusive"
         elif self.state == "present" and self.backrefs and self.regexp is None:
-            wrong, said = "backrefs requires regexp", "regexp is required with backrefs=true"
+            wrong, ansible_message = "backrefs requires regexp", "regexp is required with backrefs=true"
         elif self.state == "present" and self.line is None:
-            wrong, said = "state present requires line", "line is required with state=present"
+            wrong, ansible_message = "state present requires line", "line is required with state=present"
         elif (self.regexp, self.search_string, self.line) == (None, None, None):
             wrong = "state absent requires line, search_string or regexp"
-            said = "one of line, search_string, or regexp is required with state=absent"
+            ansible_message = "one of line, search_string, or regexp is required with state=absent"
         if wrong:
-            raise UnfitError(wrong, said) if said else ValueError(wrong)
+            raise UnfitError(wrong, ansible_message) if ansible_message else ValueError(wrong)
         return self
 
     def nothing(self, path: str) -> ActionResult | None:

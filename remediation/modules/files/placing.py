@@ -88,12 +88,12 @@ def _validated(placement: Placement, task: ModuleTask) -> ActionResult | None:
         return None
     if not isinstance(reply, Completed):
         return failed_result(f"failed to validate {placement.path}")
-    said = {"stdout": reply.text, "stderr": reply.stderr.decode(errors="replace")}
+    output = {"stdout": reply.text, "stderr": reply.stderr.decode(errors="replace")}
     return failed_result(
-        f"failed to validate: {(said['stderr'] or said['stdout']).strip()}",
+        f"failed to validate: {(output['stderr'] or output['stdout']).strip()}",
         msg="failed to validate",
         exit_status=reply.rc,
-        **said,
+        **output,
     )
 
 
@@ -112,8 +112,10 @@ def _decoded(content: bytes) -> str | None:
 def as_action(result: Result, values: Mapping[str, Any]) -> ActionResult:
     """Return the result of a module from that of a step."""
     if result.outcome.bad or result.outcome is Outcome.SKIPPED:
-        return ActionResult(result.outcome, {"msg": _ansibles(result.reason)}, result.reason, result.next_step, told=result)
-    return ActionResult(result.outcome, values, told=result)
+        return ActionResult(
+            result.outcome, {"msg": _ansibles(result.reason)}, result.reason, result.next_step, step_result=result
+        )
+    return ActionResult(result.outcome, values, step_result=result)
 
 
 def _ansibles(reason: str) -> str:

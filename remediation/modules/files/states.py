@@ -169,7 +169,7 @@ class FileState(FileModule):
             task.foresee(program)
             return Result(Outcome.WOULD_CHANGE)
         acted = task.execute(program)
-        return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
+        return acted.step_result or Result(acted.outcome, acted.reason, next_step=acted.next_step)
 
     def _modes_differ(self, path: str, task: ModuleTask) -> bool:
         """Return whether a symbolic mode, which is relative to the mode of each path, changes anything in a folder."""
@@ -207,6 +207,9 @@ class FileState(FileModule):
     def _touch(self, path: str, now: FileStatus | None, task: ModuleTask) -> ActionResult:
         """Create a file, or set its times, by default to now."""
         results: list[Result] = []
+        folder = parent_of(path, windows=task.windows)
+        if now is None and folder and not task.check() and task.reader().files.status(folder, follow=True) is None:
+            return failed_result("Error, could not touch target.", "create its folder first: state: directory", path=path)
         commands = self._times(path, now, task)
         if isinstance(commands, str):
             return failed_result(commands)
@@ -231,7 +234,7 @@ class FileState(FileModule):
             task.foresee(program)
             return Result(Outcome.WOULD_CHANGE)
         acted = task.execute(program)
-        return acted.told or Result(acted.outcome, acted.reason, next_step=acted.next_step)
+        return acted.step_result or Result(acted.outcome, acted.reason, next_step=acted.next_step)
 
 
 def _leads_nowhere(path: str, task: ModuleTask) -> bool:

@@ -79,12 +79,12 @@ class Fetch(Module):
         """Return the result for a file that does not exist or cannot be read."""
         folder = isinstance(reply, Failed) and "not a regular file" in reply.message
         missing = not isinstance(reply, Failed) or reply.kind == "not-found"
-        said = _FOLDER if folder else _MISSING if missing else f"unable to slurp file: {reply.message}"
+        message = _FOLDER if folder else _MISSING if missing else f"unable to slurp file: {reply.message}"
         if self.fail_on_missing:
-            return failed_result(said)
+            return failed_result(message)
         if folder:
-            return done_result(changed=False, msg=f"{said}, not transferring, ignored")
-        return done_result(changed=False, file=source, msg=said)
+            return done_result(changed=False, msg=f"{message}, not transferring, ignored")
+        return done_result(changed=False, file=source, msg=message)
 
     def _destination(self, source: str, task: ModuleTask) -> Path | ActionResult:
         """Return the path on this machine; the host's path cannot lead out of the folder."""
@@ -103,8 +103,8 @@ class Fetch(Module):
                 "dest is an existing directory, use a trailing slash if you want to fetch src into that directory"
             )
         if slash and (path := path / PurePosixPath(name).name).is_dir():
-            said = "is an existing directory, use another path that does not point to an existing directory"
-            return failed_result(f"calculated dest '{path}' {said}")
+            problem = "is an existing directory, use another path that does not point to an existing directory"
+            return failed_result(f"calculated dest '{path}' {problem}")
         return Path(os.path.normpath(path))
 
 
@@ -120,8 +120,8 @@ class Tempfile(Module):
     @classmethod
     def _a_name(cls, given: str, info: Any) -> str:
         if "/" in given:
-            said = f"{info.field_name} must be a valid file name component, got {given!r}"
-            raise UnfitError("a name cannot contain /", said)
+            ansible_message = f"{info.field_name} must be a valid file name component, got {given!r}"
+            raise UnfitError("a name cannot contain /", ansible_message)
         return given
 
     def run(self, task: ModuleTask) -> ActionResult:
@@ -188,9 +188,9 @@ class Assemble(Copied):
         backup = backup_name(dest, windows=task.windows) if self.backup and status is not None else None
         placed = place_file(Placement(dest, content, attributes, backup, self.validate_with), task, status)
         if isinstance(placed, ActionResult):
-            said = placed.values
-            msg = f"failed to validate: rc:{said.get('exit_status')} error:{said.get('stderr')}"
-            return failed_result(msg, src=folder, dest=dest) if "exit_status" in said else placed
+            failure = placed.values
+            msg = f"failed to validate: rc:{failure.get('exit_status')} error:{failure.get('stderr')}"
+            return failed_result(msg, src=folder, dest=dest) if "exit_status" in failure else placed
         differs = status is None or status.checksum != sha1_of(content)
         values = {
             "src": folder, "dest": dest, "checksum": sha1_of(content),

@@ -77,9 +77,9 @@ class HostPart:
 
     def _change_end(self, data: Mapping[str, Any]) -> None:
         _, word = change_outcome({"applied": False, **data})
-        said = translated(str(data.get("error") or data.get("effect") or ""))
+        effect = translated(str(data.get("error") or data.get("effect") or ""))
         took = data.get("seconds")
-        note = " · ".join(part for part in (said, duration(took) if took is not None else "") if part)
+        note = " · ".join(part for part in (effect, duration(took) if took is not None else "") if part)
         self.changes.append(_change(data, word, note))
 
     def _note(self, data: Mapping[str, Any]) -> None:
@@ -191,13 +191,13 @@ def _figures(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     fifty = next(index for index, row in enumerate(rows) if row.label.startswith("50 tokens"))
     rows.insert(fifty, Row("tokens per second", *(_rate_text(found) for found in (before or {}, after or {}))))
     amounts = [_amounts(row.label, before or {}, after or {}) for row in rows]
-    told = [
+    measured = [
         {"label": gettext(row.label), "cells": [_cell(row, amount, label) for label in columns]}
         for row, amount in zip(rows, amounts, strict=True)
         if {row.before, row.after} != {UNKNOWN}
     ]
     shown = columns if len(columns) > 1 else ["now"]
-    return {"figures": told, "columns": [gettext(label) for label in shown]}
+    return {"figures": measured, "columns": [gettext(label) for label in shown]}
 
 
 def _cell(row: Row, amounts: tuple[float, float, float] | None, label: str) -> dict[str, Any]:
@@ -243,14 +243,14 @@ def _amounts(label: str, before: Mapping[str, Any], after: Mapping[str, Any]) ->
     return None
 
 
-def _change(data: Mapping[str, Any], outcome: str, said: str) -> dict[str, Any]:
+def _change(data: Mapping[str, Any], outcome: str, effect: str) -> dict[str, Any]:
     change = data.get("change") or {}
     return {
         "step": str(data.get("step", "")),
         "summary": translated(str(change.get("summary", ""))),
         "risk": gettext(str(change.get("risk") or "")),
         "diff": str(change.get("diff") or ""),
-        "said": said,
+        "said": effect,
         "mark": UNKNOWN_MARK if outcome == UNKNOWN_WORD else MARKS.get(outcome, MARKS["failed"]),
         "word": "" if outcome in {"changed", "would-change"} else gettext(outcome),
         "tone": "bad" if outcome in {UNKNOWN_WORD, "not done"} else _tone(outcome),

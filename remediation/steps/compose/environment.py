@@ -90,17 +90,17 @@ class ComposeEnvironment(Step[Declared]):
                 made = {name: value for name, value in lacking.items() if place is home_of(seen.files, seen.service, name)}
                 yield self._edit(seen, place, text, dict.fromkeys(names), made)
 
-    def _edit(self, seen: Declared, place: File, text: str, gone: Mapping[str, None], made: Mapping[str, str]) -> Change:
-        words = [f"remove {name}" for name in gone] + [f"set {name}={value}" for name, value in made.items()]
+    def _edit(self, seen: Declared, place: File, text: str, removed: Mapping[str, None], made: Mapping[str, str]) -> Change:
+        words = [f"remove {name}" for name in removed] + [f"set {name}={value}" for name, value in made.items()]
         backup = backup_of(place.path, place.text)
         return Change(
-            f"{', '.join(words)} of service {seen.service} in {place.path}" if gone else f"{', '.join(words)} for service {seen.service} in {place.path}",
+            f"{', '.join(words)} of service {seen.service} in {place.path}" if removed else f"{', '.join(words)} for service {seen.service} in {place.path}",
             subject=place.path,
-            before={entry.name: entry.value for entry in place.entries if entry.name in gone or entry.name in made},
+            before={entry.name: entry.value for entry in place.entries if entry.name in removed or entry.name in made},
             after=dict(made),
             diff=unified(place.path, place.text, text),
             undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text), "service": seen.service}),
-            data={"text": text, "backup": backup, "service": seen.service, "environment": {**gone, **made}},
+            data={"text": text, "backup": backup, "service": seen.service, "environment": {**removed, **made}},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -164,8 +164,8 @@ def resolve_service(host: Reader, services: Mapping[str, Any], given: str | None
     running = [key for key, one in services.items() if any(part in str((one or {}).get("image", "")) for part in IMAGES)]
     if len(running) == 1:
         return running[0]
-    said = f"{', '.join(running)} all run Ollama" if running else f"none of {', '.join(services) or 'no services'} runs Ollama"
-    raise CallFailed(f"cannot determine the service: {said}", host=host.name, next_step="set the parameter service")
+    problem = f"{', '.join(running)} all run Ollama" if running else f"none of {', '.join(services) or 'no services'} runs Ollama"
+    raise CallFailed(f"cannot determine the service: {problem}", host=host.name, next_step="set the parameter service")
 
 
 def project_files(host: Reader, project: ComposeProject, service: str) -> Iterator[File]:

@@ -155,8 +155,8 @@ def smi_inside(host: Reader, container: Container) -> tuple[tuple[str, ...], str
     if done.code in _NOT_THERE:
         return (), None
     cards = tuple(_GPU.findall(done.stdout)) if done.code == 0 else ()
-    said = (done.stderr or done.stdout).strip().splitlines()
-    return cards, "" if cards else (said[0] if said else f"exit code {done.code}")
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return cards, "" if cards else (lines[0] if lines else f"exit code {done.code}")
 
 
 def lasting_for(host: Reader, container: Container, engine: EngineFacts) -> str:

@@ -83,8 +83,8 @@ def write_record(host: Writer, path: str, record: Mapping[str, Any]) -> None:
 
 def labels_of(project: ComposeProject, path: str, source: str) -> dict[str, str]:
     """Return the labels of the second volume."""
-    said = {RECORD: path, PROJECT: project.name, FILES: ",".join(project.files), FOLDER: project.working_dir}
-    return {"remediation.saved-from": source, **said}
+    labels = {RECORD: path, PROJECT: project.name, FILES: ",".join(project.files), FOLDER: project.working_dir}
+    return {"remediation.saved-from": source, **labels}
 
 
 def known_project(host: Reader) -> ComposeProject:

@@ -47,13 +47,13 @@ def parse_daemon_file(daemon: DaemonFacts, host: str) -> dict[str, Any]:
     return dict(value)
 
 
-def changed_keys(keys: Mapping[str, Any], put: Mapping[str, Any], gone: Sequence[str]) -> dict[str, Any]:
+def changed_keys(keys: Mapping[str, Any], put: Mapping[str, Any], removed: Sequence[str]) -> dict[str, Any]:
     """Return the keys with `put` added and `gone` removed. Mappings are merged, so that other runtimes and features are kept.
 
     A name with a dot (``features.cdi``) removes a key inside a mapping.
     """
     found = {name: dict(value) if isinstance(value, Mapping) else value for name, value in keys.items()}
-    for name in gone:
+    for name in removed:
         outer, dot, inner = name.partition(".")
         if dot and isinstance(found.get(outer), dict):
             found[outer].pop(inner, None)

@@ -144,8 +144,8 @@ def _earlier(host: Reader, model: str, load: Load | None, total: int | None) -> 
     if runner is None:
         return None
     options = {"num_ctx": runner.context_length} if runner.context_length else {}
-    asked = load.requested if load is not None else None
-    return {**options, "num_gpu": asked} if asked is not None and 0 <= asked < (total or 0) else options
+    requested = load.requested if load is not None else None
+    return {**options, "num_gpu": requested} if requested is not None and 0 <= requested < (total or 0) else options
 
 
 def _show(host: Reader, model: str) -> tuple[ModelShow | None, str]:

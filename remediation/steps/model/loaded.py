@@ -191,10 +191,12 @@ class ModelReloaded(Step[LoadState]):
             try:
                 host.ollama.load(model, options=earlier, keep_alive=keep_alive, timeout=LOAD_TIMEOUT)
             except HostError:
-                said = _with_earlier_state(error, model, earlier)
+                message = _with_earlier_state(error, model, earlier)
             else:
-                said = f"{error.message}; {model} is loaded again with its previous options"
-            raise CallFailed(said, host=host.name, next_step=error.next_step, status=error.status, output=error.output) from error
+                message = f"{error.message}; {model} is loaded again with its previous options"
+            raise CallFailed(
+                message, host=host.name, next_step=error.next_step, status=error.status, output=error.output
+            ) from error
 
     def describe(self, seen: LoadState) -> str:
         parts = [seen.words]

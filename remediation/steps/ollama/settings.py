@@ -105,26 +105,26 @@ class UnitSettings(SettingsPlace):
         rest = {name: value for name, value in put.items() if files[name] not in by_file}
         places = {name: drop_in_after(self.drop_in, files[name]) for name in rest}
         for path in dict.fromkeys([*((self.drop_in,) if going else ()), *places.values()]):
-            made, gone = {name: rest[name] for name in rest if places[name] == path}, going if path == self.drop_in else ()
-            yield self._edit(path, with_settings(self.texts.get(path, ""), made, gone), dict.fromkeys(gone), made)
+            made, removed = {name: rest[name] for name in rest if places[name] == path}, going if path == self.drop_in else ()
+            yield self._edit(path, with_settings(self.texts.get(path, ""), made, removed), dict.fromkeys(removed), made)
 
     def _wins(self, path: str) -> bool:
         """Whether a file wins over every drop-in: an environment file does (systemd.exec)."""
         return bool(path) and not path.endswith((".conf", ".service")) and path in self.texts
 
-    def _edit(self, path: str, text: str, gone: Mapping[str, None], made: Mapping[str, str]) -> Change:
+    def _edit(self, path: str, text: str, removed: Mapping[str, None], made: Mapping[str, str]) -> Change:
         before = self.texts.get(path, "")
         kept = {"backup": backup_of(path, before)} if before else {"made": True}
         return Change(
-            f"{_words(gone, made)} for {self.serving.words} in {path}",
+            f"{_words(removed, made)} for {self.serving.words} in {path}",
             subject=path,
-            before={name: self.unit.environment.get(name) for name in (*gone, *made)},
+            before={name: self.unit.environment.get(name) for name in (*removed, *made)},
             after=dict(made),
             diff=unified(path, before, text),
             needs=None if self.unit.own else needs(Need.ELEVATED),
             undo=StepCall("file.restored", {"path": path, **kept, "expect": digest(text), "unit": self.unit.name}),
             data={
-                "text": text, "backup": kept.get("backup"), "service": self.unit.name, "environment": {**gone, **made},
+                "text": text, "backup": kept.get("backup"), "service": self.unit.name, "environment": {**removed, **made},
                 "own": self.unit.own,
             },
         )  # fmt: skip
@@ -261,8 +261,8 @@ def has_readable_settings(serving: Serving) -> bool:
     return guest or serving.unit is not None or serving.windows is not None or (serving.manager is Manager.PROCESS and known)
 
 
-def _words(gone: Mapping[str, None], made: Mapping[str, str]) -> str:
-    return ", ".join([*(f"remove {name}" for name in gone), *(f"set {name}={value}" for name, value in made.items())])
+def _words(removed: Mapping[str, None], made: Mapping[str, str]) -> str:
+    return ", ".join([*(f"remove {name}" for name in removed), *(f"set {name}={value}" for name, value in made.items())])
 
 
 def _lines(name: str, before: str | None, after: str | None) -> str:

@@ -36,11 +36,11 @@ class Once:
         self._lock = threading.Lock()
         self._known: dict[Hashable, Secret] = {}
 
-    def get(self, key: Hashable, ask: Callable[[], Secret]) -> Secret:
+    def get(self, key: Hashable, read: Callable[[], Secret]) -> Secret:
         """Return the secret of `key`. The first caller obtains it and the others wait; a failure is not remembered."""
         with self._lock:
             if key not in self._known:
-                self._known[key] = ask()
+                self._known[key] = read()
             return self._known[key]
 
 
@@ -85,8 +85,8 @@ def output_of(words: Sequence[str]) -> str:
         raise SourceError(f"the command {shown} printed more than {LARGEST // MIB} MiB")
     if code != 0:
         lines = complaints.decode("utf-8", "replace").strip().splitlines()
-        said = f": {lines[-1]}" if lines else ""
-        raise SourceError(f"the command {shown} exited with code {code}{said}")
+        last_line = f": {lines[-1]}" if lines else ""
+        raise SourceError(f"the command {shown} exited with code {code}{last_line}")
     try:
         return output.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -96,11 +96,11 @@ def output_of(words: Sequence[str]) -> str:
 def _run(words: list[str]) -> tuple[int, bytes, bytes]:
     """Run a command and return its exit code and output; kill it if it prints too much or takes too long."""
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        said: dict[str, bytes] = {}
+        output: dict[str, bytes] = {}
 
         def read(name: str, stream: IO[bytes]) -> None:
-            said[name] = stream.read(LARGEST + 1)
-            if len(said[name]) > LARGEST:
+            output[name] = stream.read(LARGEST + 1)
+            if len(output[name]) > LARGEST:
                 process.kill()
 
         streams = {"output": process.stdout, "complaints": process.stderr}
@@ -114,7 +114,7 @@ def _run(words: list[str]) -> tuple[int, bytes, bytes]:
             raise
         for reader in readers:
             reader.join(SECONDS)
-        return code, said.get("output", b""), said.get("complaints", b"")
+        return code, output.get("output", b""), output.get("complaints", b"")
 
 
 def from_keyring(service: str, user: str) -> Secret:

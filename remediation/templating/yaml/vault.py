@@ -50,17 +50,17 @@ class Vault:
         if not self.passwords:
             raise VaultError("encrypted by Ansible Vault, and no password is known", next_step=NEXT)
         numbered = list(enumerate(self.passwords))
-        for index, (_, ask) in sorted(numbered, key=lambda each: each[1][0] != sealed.label):
-            plain = sealed.opened(self._password(index, ask).reveal())
+        for index, (_, password) in sorted(numbered, key=lambda each: each[1][0] != sealed.label):
+            plain = sealed.opened(self._password(index, password).reveal())
             if plain is not None:
                 return plain
         named = f" (its id is {sealed.label!r})" if sealed.label != DEFAULT_ID else ""
         raise VaultError(f"none of the known vault passwords decrypts this{named}", next_step=NEXT)
 
-    def _password(self, index: int, ask: Password) -> Secret:
+    def _password(self, index: int, password: Password) -> Secret:
         with self._lock:  # a prompt appears once, even if several hosts need the password
             if index not in self._known:
-                self._known[index] = ask()
+                self._known[index] = password()
             return self._known[index]
 
 

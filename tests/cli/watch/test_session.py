@@ -46,7 +46,7 @@ def rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rounds]:
         with open_session(options) as hosts:
             watch = Watch(hosts, RunOptions.of(options), RepairRules(cool_down=COOL_DOWN), WatchMemory(), lambda _: None)
             going = Rounds(watch, HostChecks(hosts))
-            watch.tell, watch.now = lambda event: going.events.append(dict(event)), lambda: going.time
+            watch.report, watch.now = lambda event: going.events.append(dict(event)), lambda: going.time
             yield going
             hosts.looks.end()
     finally:

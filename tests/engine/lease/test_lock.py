@@ -89,7 +89,7 @@ def test_a_lease_that_is_given_back_is_free_at_once() -> None:
     first = lock(host, "7f3a")
     first.take()
     first.give_back()
-    lock(host, "8888").take(tell=messages.append)
+    lock(host, "8888").take(notify=messages.append)
     assert messages == []
 
 
@@ -113,7 +113,7 @@ def test_an_expired_lease_is_taken_over_and_said_so() -> None:
     host, messages = store(), []
     lock(host, "7f3a").take()
     host.clock.sleep(TTL + 1)
-    lock(host, "8888").take(tell=messages.append)
+    lock(host, "8888").take(notify=messages.append)
     assert messages == ["took over from ana@desk (fix-offload, run 7f3a), whose lease had expired"]
 
 
@@ -122,7 +122,7 @@ def test_waiting_gets_it_as_soon_as_it_is_free_and_names_the_holder_once() -> No
     first = lock(host, "7f3a")
     first.take()
     host.clock.after(30.0, first.give_back)
-    lock(host, "8888").take(wait=100.0, tell=messages.append)
+    lock(host, "8888").take(wait=100.0, notify=messages.append)
     assert len(messages) == 1
     assert "waiting: ana@desk" in messages[0]
     assert 30.0 <= host.clock.passed < 40.0
@@ -167,7 +167,7 @@ def test_a_lease_that_was_taken_over_is_lost_and_no_change_is_made() -> None:
 def test_the_same_run_takes_its_own_lease_again_after_a_crash() -> None:
     host, messages = store(), []
     lock(host, "7f3a").take()
-    lock(host, "7f3a").take(tell=messages.append)
+    lock(host, "7f3a").take(notify=messages.append)
     assert (messages, max(host.made)) == ([], 2)
 
 
@@ -344,14 +344,14 @@ def with_fate(store: Directories, run: str, fate: Fate) -> HostLock:
 def test_a_run_whose_process_is_dead_is_taken_over_at_once() -> None:
     host, messages = store(), []
     lock(host, "7f3a").take()
-    with_fate(host, "8888", Fate.GONE).take(tell=messages.append)
+    with_fate(host, "8888", Fate.GONE).take(notify=messages.append)
     assert (messages, host.clock.passed) == (["took over from ana@desk (fix-offload, run 7f3a), which was interrupted"], 0.0)
 
 
 def test_a_run_that_died_during_a_change_is_waited_for_until_its_lease_expires() -> None:
     host, messages = store(), []
     lock(host, "7f3a").take()
-    with_fate(host, "8888", Fate.MID_CHANGE).take(tell=messages.append)
+    with_fate(host, "8888", Fate.MID_CHANGE).take(notify=messages.append)
     assert messages[0] == "run 7f3a was interrupted during a change; waiting until its lease expires"
     assert TTL <= host.clock.passed <= TTL + 5
 

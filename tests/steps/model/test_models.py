@@ -268,7 +268,7 @@ class Unclear(FakeReader):
     """A host with two models and no named one; a third was deleted and is still loaded."""
 
     def target(self) -> Target:
-        return Target(endpoint=Found("http://127.0.0.1:11434", "answers"), candidates=(MODEL, "phi3:3.8b"), gone=("old:1b",))
+        return Target(endpoint=Found("http://127.0.0.1:11434", "answers"), candidates=(MODEL, "phi3:3.8b"), deleted=("old:1b",))
 
 
 def test_a_model_that_is_not_clear_has_to_be_named() -> None:

@@ -83,8 +83,8 @@ def _watch(options: WatchOptions, name: str, every: float, hook: Webhook | None)
         cool_down=seconds("--cool-down", options.cool_down, 3600.0), per_hour=options.per_hour,
         quiet=tuple(QuietHours.parse(text) for text in options.quiet),
     )  # fmt: skip
-    asked = RunOptions.of(options)
-    policy_of(asked)  # refuses a wrong --max-risk before a host is contacted
+    run_options = RunOptions.of(options)
+    policy_of(run_options)  # refuses a wrong --max-risk before a host is contacted
     until = time.monotonic() + seconds("--for", options.for_, float("inf"))
     file = memory_file(name)
     with ExitStack() as stack:
@@ -100,7 +100,7 @@ def _watch(options: WatchOptions, name: str, every: float, hook: Webhook | None)
             metrics = WatchMetrics()
             metrics.serve(*address)
         memory = WatchMemory.load(file)
-        watching = Watch(hosts, asked, rules, memory, _printer(options, hook), metrics)
+        watching = Watch(hosts, run_options, rules, memory, _printer(options, hook), metrics)
         checks = HostChecks(hosts, memory=metrics is not None)
         stack.callback(hosts.looks.end)
         _begin(options, len(hosts.selected()), every)

@@ -87,9 +87,9 @@ class Hit:
 
 
 @lru_cache(maxsize=8192)
-def _may_hold(said: str) -> bool:
+def _may_hold(text: str) -> bool:
     """Return whether a line, but for its time, can hold any sign: the same ones come in every log, of every host and at every look."""
-    low = said.lower()
+    low = text.lower()
     return _shape_may_hold(low.translate(_DIGITS)) or any(trigger in low for trigger in _WITH_DIGITS)
 
 
@@ -107,8 +107,8 @@ def _held(line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         match = one.pattern.search(line) if one.needle in low else None
         if match is not None:
             found.append((one.key, tuple(group or "" for group in match.groups())))
-    meant = dict.fromkeys(message.means for message in catalogue().find(line) if message.means is not None)
-    return (*found, *((f"{SEEN}{means}", ()) for means in meant))
+    meanings = dict.fromkeys(message.means for message in catalogue().find(line) if message.means is not None)
+    return (*found, *((f"{SEEN}{means}", ()) for means in meanings))
 
 
 @dataclass(slots=True)
@@ -130,12 +130,12 @@ class Scanner:
 
     def scan(self, name: str, number: int, line: str, when: When = When()) -> bool:  # noqa: B008 - immutable
         """Look at one line and return whether it holds a known message."""
-        said = line.partition(" ")[2] if line.startswith("time=") else line
-        found = self._known.get(said)
+        text = line.partition(" ")[2] if line.startswith("time=") else line
+        found = self._known.get(text)
         if found is None:
-            found = _held(said if said is line else f"time= {said}") if _may_hold(said) else ()
+            found = _held(text if text is line else f"time= {text}") if _may_hold(text) else ()
             if len(self._known) < _MOST_KNOWN:
-                self._known[said] = found
+                self._known[text] = found
         for key, groups in found:
             self._keep(Hit(key, Quote(f"{name}:{number}", line.strip()[:400]), groups, number, *when))
         return bool(found)

@@ -61,12 +61,12 @@ def _quote(text: str, start: int, label: str) -> Quote:
 
 def read_docker(text: str, label: str) -> DockerReading | None:
     """Return what a text says about a container's GPU and memory; None when it is about none."""
-    asked, none = _REQUESTED.search(_TRIAL.sub("", text)), _NO_REQUEST.search(text)
+    request, none = _REQUESTED.search(_TRIAL.sub("", text)), _NO_REQUEST.search(text)
     runc, image = _RUNC.search(text), _IMAGE.search(text)
     limit = next((match for match in _LIMIT.finditer(text) if (parse_size(match[1]) or 0) > 0), None)
     at, requested, why = Quote(label, ""), None, ""
-    if asked:
-        requested, at = True, _quote(text, asked.start(), label)
+    if request:
+        requested, at = True, _quote(text, request.start(), label)
     elif none:
         requested, at, why = False, _quote(text, none.start(), label), "the container has no device request"
     elif (lacks := _NOT_PASSED.search(text)) is not None:

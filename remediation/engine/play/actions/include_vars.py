@@ -36,7 +36,7 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
         refused = refused_result(error)
         none: dict[str, Any] = {given.name: {}} if given.name else {}
         keys = {
-            "message": error.said if isinstance(error, ParameterError) else error.message,
+            "message": error.ansible_message if isinstance(error, ParameterError) else error.message,
             "ansible_included_var_files": read,
             "ansible_facts": none,
         }
@@ -69,16 +69,16 @@ def _files(given: IncludeVars, site: TaskContext, scope: Scope) -> list[Path]:
         path = find_file(given.file, folders, "vars", subfolder_first=True)
         if path is None:
             roots = [Path(str(each)) for each in scope[SEARCH_PATH]] if SEARCH_PATH in scope else [site.task.folder]
-            said = not_found_text(given.file, searched_paths(given.file, "vars", roots))
-            raise ParameterError(f"include_vars: no file {given.file!r} in {folders[0]}", said, place=site.place)
+            ansible_message = not_found_text(given.file, searched_paths(given.file, "vars", roots))
+            raise ParameterError(f"include_vars: no file {given.file!r} in {folders[0]}", ansible_message, place=site.place)
         return [path]
     own = [root / "vars" / str(given.dir) for root in role.roots] if role else []
     places = [*own, *(folder / str(given.dir) for folder in folders)]
     for there in places:
         if there.is_dir():
             return [path for path in _walked(there) if _is_selected(path, there, given, site)]
-    said = f"{(own or [site.task.folder / str(given.dir)])[0].absolute()} directory does not exist"
-    raise ParameterError(f"include_vars: no folder {given.dir!r} in {folders[0]}", said, place=site.place)
+    ansible_message = f"{(own or [site.task.folder / str(given.dir)])[0].absolute()} directory does not exist"
+    raise ParameterError(f"include_vars: no folder {given.dir!r} in {folders[0]}", ansible_message, place=site.place)
 
 
 def _walked(folder: Path) -> Iterator[Path]:
@@ -103,8 +103,8 @@ def _is_selected(path: Path, folder: Path, given: IncludeVars, site: TaskContext
     if given.ignore_unknown_extensions:
         return False
     known = ", ".join(_texts(given.extensions) or ("yaml", "yml", "json"))
-    said = f"{path.absolute()} does not have a valid extension: {known}"
-    raise ParameterError(f"include_vars: {path} does not end with one of {known}", said, place=site.place)
+    ansible_message = f"{path.absolute()} does not have a valid extension: {known}"
+    raise ParameterError(f"include_vars: {path} does not end with one of {known}", ansible_message, place=site.place)
 
 
 def _texts(value: Any) -> list[str]:

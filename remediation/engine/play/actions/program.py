@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -23,6 +24,8 @@ from remediation.model.event_data import ChangeEndData, ChangeStartData, Planned
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Program
 from remediation.modules.result import ActionResult
+from remediation.templating.errors import UndefinedVariable
+from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.secret import revealed
 
@@ -47,7 +50,10 @@ def run_as_change(program: Program, site: TaskContext, opened: Opened) -> Action
     if acted.values.get("cmd") == "":  # not started: Ansible returns the command line as text, without times
         text = shlex.join(program.cmd) if isinstance(program.cmd, list) else program.cmd
         return replace(acted, values={**acted.values, "cmd": text})
-    start, end = (datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (begun, clock.now()))
+    # local times without an offset, which playbooks parse with to_datetime
+    start, end = (
+        datetime.fromtimestamp(moment, tz=timezone.utc).astimezone().replace(tzinfo=None) for moment in (begun, clock.now())
+    )
     when = {"start": str(start), "end": str(end), "delta": str(end - start)}
     return replace(acted, values={"cmd": program.cmd, **acted.values, **when})
 
@@ -67,19 +73,30 @@ def _change(program: Program, site: TaskContext) -> Change:
     return Change(f"run {shown}", subject=shown, risk=max(program.risk, task_risk(site)))
 
 
-def environment_of(site: TaskContext, scope: Scope) -> dict[str, str]:
-    """Return the task's environment; inner levels take precedence."""
+def environment_of(site: TaskContext, scope: Scope, *, gathering: bool = False) -> dict[str, str]:
+    """Return the task's environment; inner levels take precedence.
+
+    While facts are gathered, values with undefined variables are left out: they may need the facts (``ansible_env``).
+    """
     found: dict[str, str] = {}
     for level in site.settings.environment:
-        value = scope.render(level)
+        value = _defined(level, scope) if gathering and isinstance(level, Mapping) else scope.render(level)
         for part in value if isinstance(value, list) else [value]:
-            if part is None:
+            if part is None or part is OMIT:
                 continue
             if not isinstance(part, Mapping):
                 raise UsageError(f"environment: expected a mapping, got {part!r}", place=site.place)
             site.learn(part)
             found |= {str(name): str(revealed(item)) for name, item in part.items()}
     return found
+
+
+def _defined(level: Mapping[Any, Any], scope: Scope) -> dict[Any, Any]:
+    known = {}
+    for name, value in level.items():
+        with suppress(UndefinedVariable):
+            known[name] = scope.render(value)
+    return {name: value for name, value in known.items() if value is not OMIT}
 
 
 def valid_environment(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:
@@ -114,8 +131,8 @@ def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
     if selected is Selected.UNPLANNED and not quiet:
         refusal = Refusal(f"stale plan: {change.summary} is not in it", "save a new plan with --check --out")
     if refusal is not None:
-        told = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
-        return ActionResult(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, told=told)
+        step_result = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
+        return ActionResult(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, step_result=step_result)
     limit = context.timeout or LONGEST
     hold(limit)
     try:
@@ -215,7 +232,9 @@ def _sent(program: Program, opened: Opened, limit: float) -> Reply:
 def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResult:
     if program.outcome is not None and isinstance(reply, (Completed, ProbeReply)):
         acted = program.outcome(reply.value if isinstance(reply, ProbeReply) else reply)
-        return replace(acted, told=Result(acted.outcome, acted.reason, (change,)) if change and not acted.outcome.bad else None)
+        return replace(
+            acted, step_result=Result(acted.outcome, acted.reason, (change,)) if change and not acted.outcome.bad else None
+        )
     if isinstance(reply, Completed):
         return _result(reply.rc, _text(reply.stdout, strip=program.strip), _text(reply.stderr, strip=program.strip), change)
     if not isinstance(reply, Failed):
@@ -248,8 +267,8 @@ def _text(output: bytes, *, strip: bool) -> str:
 
 
 def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> ActionResult:
-    said = next((line for line in reversed((stderr or stdout).splitlines()) if line.strip()), "")
-    reason = "" if rc == 0 else f"exit code {rc}" + (f": {said.strip()}" if said else "")
+    last_line = next((line for line in reversed((stderr or stdout).splitlines()) if line.strip()), "")
+    reason = "" if rc == 0 else f"exit code {rc}" + (f": {last_line.strip()}" if last_line else "")
     values = {
         "rc": rc,
         "stdout": stdout,
@@ -260,5 +279,5 @@ def _result(rc: int, stdout: str, stderr: str, change: Change | None) -> ActionR
         "msg": "" if rc == 0 else "non-zero return code",
     }
     outcome = Outcome.CHANGED if rc == 0 else Outcome.FAILED
-    told = Result(outcome, reason, (change,)) if change else None
-    return ActionResult(outcome, values, reason, told=told)
+    step_result = Result(outcome, reason, (change,)) if change else None
+    return ActionResult(outcome, values, reason, step_result=step_result)

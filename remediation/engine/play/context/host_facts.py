@@ -39,16 +39,16 @@ def look_once(site: TaskContext, opened: Opened) -> Reader | None:
     ahead = getattr(reader, "prefetch", None)  # a reader that can fetch everything in few round trips
     if ahead is not None:
         ahead()
-    told = {name: text for name, ask in _FACTS.items() if (text := _answer(reader, ask))}
+    facts = {name: text for name, read in _FACTS.items() if (text := _answer(reader, read))}
     target = _target(reader)
-    if told.get("ollama") and "container" in target:
-        told["ollama"] += f" in {target['container']['value']}"
+    if facts.get("ollama") and "container" in target:
+        facts["ollama"] += f" in {target['container']['value']}"
     site.play.stage.emit(
         "host_facts",
         host=host.name,
         play=site.play.title,
         **HostFactsData(
-            facts=told,
+            facts=facts,
             target=target,
             loaded=_loaded(reader),
             round_trips=access.round_trips - trips,
@@ -79,9 +79,9 @@ def _loaded(reader: Reader) -> list[dict[str, Any]]:
         return []
 
 
-def _answer(reader: Reader, ask: Callable[[Reader], str]) -> str:
+def _answer(reader: Reader, read: Callable[[Reader], str]) -> str:
     try:
-        return ask(reader)
+        return read(reader)
     except Unreachable:
         raise
     except HostError:

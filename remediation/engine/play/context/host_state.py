@@ -43,7 +43,7 @@ class TaskResult:
     reason: str = ""
     next_step: str = ""
     ignored: bool = False
-    told: Result | None = None
+    step_result: Result | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     included: Mapping[str, Any] = field(default_factory=dict)
     gathered: Mapping[str, Any] = field(default_factory=dict)

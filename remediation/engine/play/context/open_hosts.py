@@ -54,7 +54,7 @@ class OpenHosts:
     _by_key: dict[str, SharedLock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    _told: set[tuple[str, str]] = field(default_factory=set)
+    _announced: set[tuple[str, str]] = field(default_factory=set)
     _ended: bool = False
 
     def __post_init__(self) -> None:
@@ -89,11 +89,11 @@ class OpenHosts:
     def news(self, opened: Opened) -> list[str]:
         """Return the connection's notes that were not reported yet in this run."""
         with self._lock:
-            new = [note for note in dict.fromkeys(opened.access.notes) if (opened.name, note) not in self._told]
-            self._told.update((opened.name, note) for note in new)
+            new = [note for note in dict.fromkeys(opened.access.notes) if (opened.name, note) not in self._announced]
+            self._announced.update((opened.name, note) for note in new)
         return new
 
-    def lease(self, opened: Opened, tell: Callable[[str], None]) -> Callable[[float], None]:
+    def lease(self, opened: Opened, notify: Callable[[str], None]) -> Callable[[float], None]:
         """Take the host's lease unless this run holds it, and return the function that renews it. Raises `LockHeld`."""
         with self._lock:
             shared = self._locks.setdefault(opened.machine, SharedLock())
@@ -105,7 +105,7 @@ class OpenHosts:
             lock = HostLock(opened.name, leases_on(access.connection), access.clock, self.claim, siblings=self._by_key)
             self._by_key[lock.key] = shared
             try:
-                lock.take(wait=self.wait, tell=tell, ports=self.ports)
+                lock.take(wait=self.wait, notify=notify, ports=self.ports)
             except SameMachine as same:
                 # another host of the inventory is the same machine, and a lease belongs to a machine
                 del self._by_key[lock.key]
@@ -118,7 +118,7 @@ class OpenHosts:
                 return shared.hold
         with self._lock:
             self._locks[opened.machine] = other
-        return self.lease(opened, tell)
+        return self.lease(opened, notify)
 
     def release_stale_leases(self, names: Iterable[str], variables: Callable[[str], Mapping[str, Any]]) -> None:
         """Return the leases that an earlier process of this run left on hosts whose lease this process has not taken."""

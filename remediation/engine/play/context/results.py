@@ -26,20 +26,20 @@ ANSIBLE_OUTCOMES = frozenset(
 def of_result(result: Result) -> ActionResult:
     """Return the action result of a step or a ladder."""
     values = {**result.values, "msg": result.reason, "outcome": str(result.outcome)}
-    return ActionResult(result.outcome, values, result.reason, result.next_step, told=result)
+    return ActionResult(result.outcome, values, result.reason, result.next_step, step_result=result)
 
 
 def refused_result(error: RemediationError, outcome: Outcome = Outcome.FAILED) -> ActionResult:
     """Return the action result of an error: its message with its place."""
     where = f"{error.place}: " if error.place else ""
-    said = error.said if isinstance(error, ParameterError) and error.said else f"{where}{error.message}"
-    return ActionResult(outcome, {"msg": said}, f"{where}{error.message}", error.next_step)
+    message = error.ansible_message if isinstance(error, ParameterError) and error.ansible_message else f"{where}{error.message}"
+    return ActionResult(outcome, {"msg": message}, f"{where}{error.message}", error.next_step)
 
 
 def registered(acted: ActionResult) -> dict[str, Any]:
     """Return the result as Ansible registers it: the returned values, and whether it changed, failed or was skipped."""
     outcome = acted.outcome
-    changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.told and acted.told.changes)
+    changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.step_result and acted.step_result.changes)
     result = {"changed": changed, **acted.values, "failed": outcome.bad}
     result |= outcome_key(result, outcome)
     if acted.facts or acted.included or acted.gathered:

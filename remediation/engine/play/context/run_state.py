@@ -119,7 +119,7 @@ class RunState:
 class PlayState:
     """One wave of one play.
 
-    ``gone`` are the hosts that left it; ``over`` ends the play for later waves; ``fatal`` ends the run after this wave.
+    ``excluded`` are the hosts that left it; ``over`` ends the play for later waves; ``fatal`` ends the run after this wave.
     """
 
     stage: RunState
@@ -127,7 +127,7 @@ class PlayState:
     hosts: Sequence[str]
     batch: Sequence[str]
     title: str = ""
-    gone: set[str] = field(default_factory=set)
+    excluded: set[str] = field(default_factory=set)
     over: bool = False
     fatal: bool = False
 
@@ -140,7 +140,7 @@ class PlayState:
         return self._taking_part(self.batch)
 
     def _taking_part(self, names: Sequence[str]) -> list[str]:
-        return [name for name in names if name not in self.gone and self.stage.host(name).alive]
+        return [name for name in names if name not in self.excluded and self.stage.host(name).alive]
 
 
 def title_of(play: Play, extra: Mapping[str, Any]) -> str:

@@ -215,7 +215,7 @@ class TaskContext:
 
     def cut_short(self, ending: TaskResult) -> bool:
         """Return whether Ctrl-C stopped the task early; `resume` then repeats it, knowing its completed changes."""
-        return self.cancelled and (ending.outcome.bad or bool(ending.told and ending.told.interrupted))
+        return self.cancelled and (ending.outcome.bad or bool(ending.step_result and ending.step_result.interrupted))
 
     def pause(self, seconds: float) -> None:
         """Wait by the controller's clock; return early on Ctrl-C."""

@@ -64,7 +64,7 @@ def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, lo
     message = ending.result.get("msg", ending.reason)
     if site.task.action == "debug" and "msg" not in ending.result:  # with `var`, whose value stands under its own name
         message = next((value for name, value in ending.result.items() if name not in {"changed", "failed", "skipped"}), message)
-    changes: Sequence[Change] = ending.told.changes if ending.told else ()
+    changes: Sequence[Change] = ending.step_result.changes if ending.step_result else ()
     data = TaskResultData(
         path=site.path,
         outcome=str(Outcome.FAILED if looped and ending.outcome is Outcome.UNREACHABLE else ending.outcome),

@@ -66,14 +66,14 @@ class Scheduler:
         if failure is not None:
             raise failure
 
-    def _next(self, name: str, came_to: Stop) -> list[tuple[str, Any]]:
+    def _next(self, name: str, stop: Stop) -> list[tuple[str, Any]]:
         """Return the walks that can continue now that `name` reached a barrier, shared its result, or ended."""
-        if isinstance(came_to, Barrier):
-            self.waiting[name] = came_to
+        if isinstance(stop, Barrier):
+            self.waiting[name] = stop
             return []
         followers = self.followers.pop(name, [])
-        if isinstance(came_to, LeaderResult):
-            return [(name, None), *((other, came_to.value) for other in followers)]
+        if isinstance(stop, LeaderResult):
+            return [(name, None), *((other, stop.value) for other in followers)]
         for other in followers:  # the leader ended without a result: another host leads
             self.waiting[other] = self._left_at
         return []
