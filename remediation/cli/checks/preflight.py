@@ -16,7 +16,7 @@ from remediation.facets.machine import readiness
 from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.protocols import Reader
 from remediation.facets.snapshot import Snapshot, attempt
-from remediation.model.errors import HostError, RemediationError, Unreachable
+from remediation.model.errors import DeadlineExceeded, HostError, RemediationError, Unreachable
 from remediation.model.facts import Container, Manager, Serving, SessionFacts
 from remediation.model.text.words import plural
 from remediation.steps.compose.stack import RUNNING
@@ -70,7 +70,7 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
     checks.append(good("reached", f"as {session.user} by {settings.kind}"))
     checks += _session(session, settings)
     for name, checker in _FACETS.items():
-        checks += _run_check(name, checker, reader)
+        checks += run_check(name, checker, reader)
     checks += _prepared(access, reader, session, settings)
     checks += _notes(access)
     code = 2 if any(check.ok is False for check in checks) else 0
@@ -146,11 +146,13 @@ def _rights(session: SessionFacts, *, windows: bool) -> Check:
     )
 
 
-def _run_check(name: str, check: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
+def run_check(name: str, check: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
+    """Return the checks of one facet, a failed one if it cannot be read."""
     try:
         return list(check(reader))
     except HostError as error:
-        return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step)]
+        hanging = _HANGING.get(name, "") if isinstance(error, DeadlineExceeded) else ""
+        return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step or hanging)]
 
 
 def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
@@ -177,8 +179,8 @@ def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, setting
         )
 
     if settings.platform == "windows":
-        return [*_run_check("Docker Desktop", desktop, reader), *_run_check("preparation", windows, reader)]
-    return _run_check("preparation", posix, reader)
+        return [*run_check("Docker Desktop", desktop, reader), *run_check("preparation", windows, reader)]
+    return run_check("preparation", posix, reader)
 
 
 def _system(reader: Reader) -> Iterator[Check]:
@@ -328,6 +330,11 @@ def _log(reader: Reader, serving: Serving) -> Check:
 _FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
     "system": _system, "GPU": _gpu, "Docker engine": _engine, "Ollama": _ollama, "server": server_checks, "Compose project": _compose,
 }  # fmt: skip
+_HANGING = {
+    "GPU": "look for the driver's messages (sudo dmesg | grep -iE 'nvrm|xid'; on Windows the event log, source nvlddmkm), then restart the host: a driver that hangs does not recover",
+    "Docker engine": "restart the engine: sudo systemctl restart docker, or Docker Desktop",
+}  # fmt: skip
+"""What to do about a program that does not end."""
 _BLOCKS = {
     "GPU": "vram.free, every goal on the GPU",
     "Docker engine": "container.*, compose.*, stack.*",

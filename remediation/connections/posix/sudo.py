@@ -122,12 +122,18 @@ class Sudo:
 
     def reply(self, done: Completed) -> Reply:
         """Return the program's result, or sudo's refusal."""
-        line = f"{self.mark}\n".encode()
-        before, found, after = done.stderr.partition(line)
+        _, found, after = done.stderr.partition(f"{self.mark}\n".encode())
         if found:
-            return Completed(done.rc, done.stdout, before + after)
-        message = " ".join(done.stderr.decode("utf-8", "replace").split())
+            return Completed(done.rc, done.stdout, after)  # before it are sudo's lecture, prompt and warnings
+        text = done.stderr.decode("utf-8", "replace")
+        prompt = _prompt(self.mark)
+        message = " ".join(text.partition(prompt)[2].replace(prompt, " ").split() or text.split())
         return Failed("denied", f"sudo refused: {message or 'no reason given'}")
+
+
+def _prompt(mark: str) -> str:
+    """Return the prompt for the password: what sudo writes before it is its lecture, which says nothing about the refusal."""
+    return f"{mark}? "
 
 
 def sudo(become: Become, argv: Sequence[str], env: Mapping[str, str]) -> Sudo:
@@ -136,5 +142,5 @@ def sudo(become: Become, argv: Sequence[str], env: Mapping[str, str]) -> Sudo:
     mark = f"remediation-{secrets.token_hex(16)}"
     head = f"{become.password or ''}\n{mark}\n".encode() + started.head
     # -k: a cached password must not decide whether this one is read
-    flags = ("-k", "-S", "-p", "") if become.password is not None else ("-n",)
+    flags = ("-k", "-S", "-p", _prompt(mark)) if become.password is not None else ("-n",)
     return Sudo(("sudo", *flags, "-u", become.user, "--", "sh", "-c", _AFTER_SUDO, mark, *started.argv), head, mark)

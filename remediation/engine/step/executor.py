@@ -167,6 +167,8 @@ class Attempt:
 
     def _predict(self, observation: Observation) -> Result:
         memory = self.context.memory
+        if all(change.measures for change in observation.plan):
+            return self.end(Outcome.SKIPPED, f"{observation.text}; check mode measures nothing", observation)
         for offset, change in enumerate(observation.plan):
             self.context.emit("change_planned", **self._planned(memory.changes + offset, change))
         lack = missing(observation.plan, self.context, self.step.name)
@@ -216,7 +218,7 @@ class Attempt:
 
     def _left_out(self, observation: Observation) -> Result:
         names = ", ".join(item.summary for item in observation.plan)
-        return self.end(Outcome.CHANGED if self.done else Outcome.SKIPPED, f"excluded by the user: {names}", observation)
+        return self.end(Outcome.CHANGED if self._has_changed else Outcome.SKIPPED, f"excluded by the user: {names}", observation)
 
     def _check_risk(self, observation: Observation) -> Refusal | None:
         new = [
@@ -331,7 +333,7 @@ class Attempt:
         doubt = confirm(self.step, self.context, observation) if self.context.memory.changes else ""
         if doubt:
             return self.end(Outcome.UNVERIFIED, f"{observation.text}; {doubt}", observation)
-        result = self.end(Outcome.CHANGED if self.done else Outcome.OK, observation.text, observation)
+        result = self.end(Outcome.CHANGED if self._has_changed else Outcome.OK, observation.text, observation)
         return replace(result, ruled_out=tuple(self.step.rules_out(observation.seen)))
 
     def _no_plan(self, observation: Observation) -> Result:
@@ -344,11 +346,17 @@ class Attempt:
 
     def _unverified(self, observation: Observation) -> Result:
         left = f"; remaining: {', '.join(item.summary for item in observation.plan)}" if observation.plan else ""
-        number = len(self.sent) or len(self.done)
-        reason = f"not met after {plural(number, 'change')}: {observation.text}{left}"
+        number = (len(self.sent) or len(self.done)) - sum(change.measures for change in self.done)
+        text = f"{observation.text}{left}"
+        reason = f"not met after {plural(number, 'change')}: {text}" if number else f"not met: {text}"
         return self.end(
             Outcome.UNVERIFIED, reason, observation, next_step="" if observation.plan else self.step.advice(observation.seen)
         )
+
+    @property
+    def _has_changed(self) -> bool:
+        """Whether something was changed, not only measured."""
+        return any(not change.measures for change in self.done)
 
     def _refused(self, refusal: Refusal, observation: Observation) -> Result:
         return self.end(Outcome.BLOCKED, refusal.reason, observation, next_step=refusal.next_step)
