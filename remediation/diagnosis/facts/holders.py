@@ -25,7 +25,8 @@ _WORTH_A_RELOAD = 2
 _NAMED = 2
 """Programs count as holders of the card from this share of the memory in use."""
 _GROWN = re.compile(
-    r"(?<![\d.])(\d{1,3}(?:\.\d)?) ?gi?b\)?(?: model| file)?[^\n.\d]{0,20}(?:takes?|uses?|is using|needs?|loads? as|occupies|grows? to|becomes|ends up (?:at|as))(?: up)?(?: about| around| almost| over)? (\d{1,3}(?:\.\d)?) ?gi?b\b"
+    r"(?<![\d.])(\d{1,3}(?:\.\d)?) ?gi?b\)?(?: model| file)?[^\n.\d]{0,20}(?:takes?|uses?|is using|needs?|loads? as|occupies|grows? to|becomes|ends up (?:at|as))(?: up)?(?: about| around| almost| over)? (\d{1,3}(?:\.\d)?) ?gi?b\b",
+    re.IGNORECASE,
 )
 _LARGE_NAMED = re.compile(r"(?<!\S)[\w./-]{2,60}:[\w.-]{0,40}[-_:](?:fp16|bf16|f16|q8_0|q6_k|q5_k\w{0,4})\b", re.IGNORECASE)
 _LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
@@ -261,7 +262,12 @@ def _listed_together(reading: Reading) -> list[PsRow]:
 def grown(sheet: FactSheet) -> None:
     """Compare a file's size with what people say the loaded model takes."""
     match = _GROWN.search(sheet.reading.prose)
-    if match is not None and not sheet.holds("slots.many"):
-        file, taken = float(match[1]), float(match[2])
+    if match is None:
+        return
+    file, taken = float(match[1]), float(match[2])
+    if sheet.holds("slots.many"):
+        text = f"it takes {taken:g} GB, its file {file:g} GB: the rest is the slots' context"
+        sheet.record("slots.sized", taken > 2 * file or None, text, Quote("text", match[0]))
+    else:
         text = f"it takes {taken:g} GB, its file {file:g} GB: the rest is context"
         sheet.record("size.mostly_cache", taken > 2 * file or None, text, Quote("text", match[0]))

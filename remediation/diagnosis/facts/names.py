@@ -35,6 +35,7 @@ request.inherited: llama-server took the number of layers from its environment
 request.unexplained: fewer layers than fit were loaded, and no request is known
 request.fails: a request to the loaded model failed
 ask.small: a client or Modelfile names a small num_gpu
+ask.several: the small num_gpu is more than one layer
 ask.large: a client or Modelfile names a large num_gpu
 ask.contexts_differ: several values of num_ctx are requested
 ask.options_differ: requests for one model differ in options of the load
