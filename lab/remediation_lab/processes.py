@@ -77,9 +77,9 @@ def launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
 
 def _until_ready(place: Path, name: str, process: subprocess.Popen[bytes]) -> None:
     assert process.stdout is not None
-    said = process.stdout.readline()
+    line = process.stdout.readline()
     process.stdout.close()
-    if said.strip() == b"ready":
+    if line.strip() == b"ready":
         return
     process.wait()
     text = (place / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 import threading
@@ -16,9 +17,12 @@ from remediation.connections.calls import Completed, Failed, Reply
 from remediation.connections.posix import sudo
 from remediation.model import limits
 from remediation.model.text.digits import is_whole
+from remediation.model.text.visible import brief
 
 OnChunk = Callable[[bytes], None]
 _BLOCK = 65536
+_QUOTED = re.compile(r"(['\\])")
+_ODD = {"'": '"\'"', "\\": '"\\\\"'}
 _QUIET = 0.5
 """Seconds to wait for the channel to close after the program has ended. Its child processes may keep it open."""
 _FIRST_WORD = 5.0
@@ -81,6 +85,8 @@ def execute_command(
     marked, rest = _split_at_mark(err.so_far, mark)
     if code is None:
         raise ProgramTimeout(_group(marked))
+    if not marked:
+        return Failed("denied", _no_shell(code, rest or out.so_far))
     if marked[1:] == ["folder"]:
         return Failed("not-found", f"there is no folder {cwd}", cwd or "")
     if marked[1:] == ["program"]:
@@ -90,13 +96,30 @@ def execute_command(
 
 
 def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> str:
-    """Return the login shell's script: prints its process group, looks for `program`, and runs `argv`, never as a shell builtin.
+    """Return a script for the login's shell: prints its process group, looks for `program`, and runs `argv`, never as a builtin.
 
-    The script does not use exec: a shell reports the number of a signal that ended the program, sshd only that there was one.
+    The shell may be fish, so ``sh`` takes its place and runs the rest. That does not use exec: a shell reports the number of a
+    signal that ended the program, sshd only that there was one.
     """
     go = f"cd {shlex.quote(cwd)} 2>/dev/null || {{ echo {mark} folder >&2; exit 127; }}; " if cwd else ""
     look = f"command -v {shlex.quote(program)} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; " if program else ""
-    return f"echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
+    script = f"echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
+    return " ".join(("exec", "sh", "-c", _quoted(script)))
+
+
+def _quoted(text: str) -> str:
+    """Return a text as one word of any shell. In fish, unlike in sh, a backslash means something between single quotes."""
+    return "".join(_ODD.get(part, f"'{part}'") for part in _QUOTED.split(text) if part)
+
+
+def _no_shell(code: int, said: bytes | bytearray) -> str:
+    """Return the error for a login whose shell ended without starting `sh`."""
+    text = brief(bytes(said).decode("utf-8", "replace").strip())
+    how = f"{text!r} (exit code {code})" if text else f"exit code {code}, no output"
+    return (
+        f"the login's shell runs no programs: {how}; give the login a shell such as /bin/sh (sudo chsh -s /bin/sh LOGIN), and let"
+        " neither its start files (~/.bashrc) nor sshd's ForceCommand end it"
+    )
 
 
 def _group(marked: list[str]) -> int | None:
