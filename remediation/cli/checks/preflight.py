@@ -32,6 +32,8 @@ NOTE = "note"
 
 _SETTINGS = "ollama.environment, ollama.reconfigured"
 _FEW = 20
+_MANY = 4000
+"""Lines of a log that reach back to the start of its server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,11 @@ def _gpu(reader: Reader) -> Iterator[Check]:
 
 def _native(reader: Reader) -> bool:
     """Return whether Ollama runs without Docker, in which case nothing of Docker is missing."""
-    return bool(attempt(lambda: served_natively(reader)))
+    if attempt(lambda: served_natively(reader)):
+        return True
+    target, serving = attempt(reader.target), attempt(reader.services.serving)
+    # a native server runs, although it does not answer at the address
+    return target is not None and target.container is None and serving is not None and serving.process is not None
 
 
 def _engine(reader: Reader) -> Iterator[Check]:
@@ -288,6 +294,8 @@ def server_checks(reader: Reader) -> Iterator[Check]:
         )  # fmt: skip
     if serving.manager in {Manager.SYSTEMD, Manager.PROCESS}:
         yield _log(reader, serving)
+    elif serving.windows is not None and attempt(reader.ollama.version) is None:
+        yield from _elsewhere_on_windows(reader)
 
 
 def _manager(serving: Serving) -> Check:
@@ -312,6 +320,14 @@ def _manager(serving: Serving) -> Check:
         cure = "define it in a Compose file: docs.docker.com/compose"
         return worth_knowing("server", f"{serving.words}, created without Compose", _SETTINGS, cure)
     return good("server", serving.words)
+
+
+def _elsewhere_on_windows(reader: Reader) -> Iterator[Check]:
+    """Say where a server of Windows listens if it does not answer at the addressed port: only its log tells."""
+    try:
+        reader.ollama.log(tail=_MANY)
+    except HostError as error:
+        yield worth_knowing("server log", error.message, f"{_SETTINGS}, the server's log", error.next_step)
 
 
 def _log(reader: Reader, serving: Serving) -> Check:

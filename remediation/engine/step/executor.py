@@ -7,7 +7,7 @@ sent again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from remediation.model.errors import (
     NotApplicable,
     OutcomeUnknown,
     RemediationError,
+    Undecided,
     Unreachable,
 )
 from remediation.model.event_data import ChangeEndData, ChangeStartData, PlannedData
@@ -59,11 +60,18 @@ def execute_step(call: StepCall, context: StepContext) -> Result:
     except NotApplicable as error:
         return replace(attempt.end(Outcome.SKIPPED, error.message), applies=False)
     except HostError as error:
-        if context.policy.check and context.memory.pending and type(error) in {CallFailed, DeadlineExceeded}:
+        if context.policy.check and _may_be_cured(error, context.memory.pending):
             return attempt.end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {error.message}")
         return attempt.end(outcome_of(error), error.message, next_step=error.next_step)
     except RemediationError as error:
         return attempt.end(Outcome.FAILED, error.message, next_step=error.next_step)
+
+
+def _may_be_cured(error: HostError, pending: Sequence[Change]) -> bool:
+    """Whether changes that check mode has only predicted may take the error away, such as the pull of a model that is not stored."""
+    if isinstance(error, Undecided):
+        return any(change.subject and change.subject in error.message for change in pending)
+    return bool(pending) and type(error) in {CallFailed, DeadlineExceeded}
 
 
 @dataclass(slots=True)

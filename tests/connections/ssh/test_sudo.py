@@ -127,6 +127,17 @@ def folder() -> Iterator[Path]:
 
 
 @ROOT_ONLY
+def test_a_program_that_is_not_on_sudos_path_is_missing(raised: Raised) -> None:
+    missing, failed = raised().exchange(
+        [Run(("no-such-program", "x")), Run(("sh", "-c", "echo exec: x: not found >&2; exit 127"))]
+    )
+    assert missing == Failed(
+        "not-found", "no-such-program is not on the PATH that sudo sets (secure_path in sudoers)", "no-such-program"
+    )
+    assert failed == Completed(127, b"", b"exec: x: not found\n")
+
+
+@ROOT_ONLY
 @pytest.mark.parametrize("password", [None, "unused"])
 def test_real_sudo_that_asks_for_nothing(raised: Raised, folder: Path, password: str | None) -> None:
     guard = raised(**({} if password is None else {"ansible_become_password": password}))
