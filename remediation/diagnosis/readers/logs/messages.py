@@ -369,6 +369,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("unexpected_eof", "unexpected eof", "unexpected EOF"),
     ("bad_manifest", "manifest", r"manifest[^\n]*(?:unexpected end of JSON|invalid character|unexpected EOF|is corrupt)|bad manifest"),
     ("blob_missing", "couldn't open model file", r"couldn't open model file[^\n]*(?:no such file|cannot find the|file does not exist)"),
+    ("blob_denied", "access is denied", r"(?:mkdir|open|stat|lstat|CreateFile) \S{0,200}(?:models?|blobs)\S{0,200}: access is denied"),
     ("blob_denied", "permission denied", r"(?:mkdir|open|stat|lstat) \S{0,200}models?\S{0,200}: permission denied"),
     ("blob_denied", "couldn't open model file", r"couldn't open model file[^\n]*(?:permission denied|access is denied|not permitted)"),
     ("blob_unreadable", "couldn't open model file", r"couldn't open model file(?![^\n]*(?:no such file|cannot find the|file does not exist|permission denied|access is denied|not permitted|too many open|timeout|unsupported version (?:1|[4-9]|\d\d)\b))"),
