@@ -10,8 +10,8 @@ _FACTORS = {
     "": 1, "b": 1, "k": KIB, "ki": KIB, "mi": MIB, "gi": GIB, "ti": 1024 * GIB, "kb": 1000, "kib": KIB, "m": MIB, "mb": 1000**2, "mib": MIB,
     "g": GIB, "gb": 1000**3, "gib": GIB, "t": 1024 * GIB, "tb": 1000**4, "tib": 1024 * GIB,
 }  # fmt: skip
-_OF_OTHER_LANGUAGES = re.compile(r"(?<=\d)( ?)(?:([GM])(?:o|io)\b(?! to\b)|([ГМ])(?:[бБ]|иБ|байт)\b)")
-_LETTERS = {"Г": "G", "М": "M"}
+_OF_OTHER_LANGUAGES = re.compile(r"(?<=\d)( ?)(?:([GM])(?:o|io)\b(?! to\b)|([Г\u041c])(?:[бБ]|иБ|байт)\b)")
+_LETTERS = {"Г": "G", "\u041c": "M"}
 _BEFORE_SCRIPT = re.compile(r"(?<=[0-9A-Za-z])(?=[\u3040-\u30ff\u4e00-\u9fff])")
 _THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})[., ](\d{3})(?= ?M(?:i?B)\b)")
 _DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}),(\d{1,2})(?= ?[GM]i?B\b)")
