@@ -106,9 +106,6 @@ def programs(sheet: FactSheet) -> None:
                 f"{human(spare)} of the card stay free next to the loaded model",
                 smi.memory_at,
             )
-    code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
-    if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:
-        sheet.record("vram.no_context", True, "no context could be created on the card because memory is short", code.hit.at)
     hit = reading.hit("os_overhead")
     amount = hit.groups[0] if hit is not None and hit.groups else ""
     sheet.record(
@@ -149,6 +146,14 @@ def _no_longer(sheet: FactSheet, load: Load | None, figures: Shortage) -> None:
     sheet.record(
         "vram.no_longer", True, text, load.free_at, sheet.reading.smi[0].memory_at if sheet.reading.smi else None, of=load
     )
+
+
+def context_refused(sheet: FactSheet) -> None:
+    """Record that the card had no memory left for a context when the server looked for it, whatever was loaded afterwards."""
+    reading = sheet.reading
+    code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
+    if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:
+        sheet.record("vram.no_context", True, "no context could be created on the card because memory is short", code.hit.at)
 
 
 def taken_by_others(sheet: FactSheet, used: int, words: str) -> str:

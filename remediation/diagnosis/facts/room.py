@@ -54,6 +54,7 @@ def derive_room(sheet: FactSheet) -> None:
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     _slots_and_context(sheet)
     holders.other_models(sheet)
+    holders.context_refused(sheet)
     if load is not None and load.short and sheet.holds("backend.live") is False and sheet.holds("discovery.empty"):
         return
     bound = sheet.holds("request.few", "request.inherited")
