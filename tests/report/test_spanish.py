@@ -80,10 +80,14 @@ def test_the_terminal_is_spanish_without_english_remains() -> None:
             "no se cierran: a.exe 1 GiB (protegidos: es del sistema, de Docker o de Ollama), b.exe 2 GiB (protegidos: es de root)",
         ),
         (
-            "A=1 (read by no Ollama release; OLLAMA_GPU_OVERHEAD (to v0.24) or LLAMA_ARG_FIT_TARGET (from v0.30) reserve memory, and reserve only), "
-            "B=2 (read by no Ollama release; num_gpu is an option of requests and Modelfiles)",
-            "A=1 (ninguna versión de Ollama lo lee; OLLAMA_GPU_OVERHEAD (hasta v0.24) o LLAMA_ARG_FIT_TARGET (desde v0.30) reservan memoria, "
-            "y solo eso), B=2 (ninguna versión de Ollama lo lee; num_gpu es una opción de peticiones y Modelfiles)",
+            (
+                "A=1 (read by no Ollama release; OLLAMA_GPU_OVERHEAD (to v0.24) or LLAMA_ARG_FIT_TARGET (from v0.30) reserve memory, and reserve only), "
+                "B=2 (read by no Ollama release; num_gpu is an option of requests and Modelfiles)"
+            ),
+            (
+                "A=1 (ninguna versión de Ollama lo lee; OLLAMA_GPU_OVERHEAD (hasta v0.24) o LLAMA_ARG_FIT_TARGET (desde v0.30) reservan memoria, "
+                "y solo eso), B=2 (ninguna versión de Ollama lo lee; num_gpu es una opción de peticiones y Modelfiles)"
+            ),
         ),
         ("afterwards, speed: NOT HELD - not met", "después, velocidad: NO SE CUMPLE - no se cumple"),
     ],
