@@ -12,7 +12,7 @@ from typing import NoReturn
 _INTERRUPTED = 130
 
 
-def main() -> NoReturn:
+def start_program() -> NoReturn:
     """Run the command line and exit with its code.
 
     Loading takes a third of a second and unloading a tenth: Python would print a traceback for Ctrl-C in the first, and end with
@@ -20,11 +20,11 @@ def main() -> NoReturn:
     """
     _end_at_signals(_INTERRUPTED)
     atexit.register(_handle, signal.SIG_IGN)  # the first that is registered runs last; then Python no longer calls handlers
-    from remediation.cli.main import main as run
+    from remediation.cli.main import main
 
     code: int | str | None = 1
     try:
-        run()
+        main()
     except SystemExit as end:
         code = end.code
         raise
@@ -50,4 +50,4 @@ def _handle(handler: Callable[[int, FrameType | None], NoReturn] | signal.Handle
 
 
 if __name__ == "__main__":
-    main()
+    start_program()

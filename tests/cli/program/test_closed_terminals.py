@@ -68,9 +68,9 @@ class Found:
 if "{when}" == "unloaded":
     atexit.register(signal.raise_signal, number)  # runs after what the program registered
 sys.meta_path.insert(0, Found())
-from remediation.__main__ import main
+from remediation.__main__ import start_program
 sys.argv[1:] = ["--version"]
-main()
+start_program()
 """
 
 
