@@ -250,6 +250,11 @@ def lab_world(folder: Path | None = None) -> str:
     return _world(_read(folder or default_folder()))
 
 
+def host_names(folder: Path | None = None) -> tuple[str, ...]:
+    """Return the hosts that a lab has, or had last."""
+    return tuple(host["name"] for host in (_read(folder or default_folder()) or {}).get("hosts", ()))
+
+
 def _world(known: Mapping[str, Any] | None) -> str:
     return str((known or {}).get("world", DOCKER_DESKTOP))
 

@@ -23,4 +23,16 @@ def _faults() -> tuple[str, ...]:
     return control.faults(control.lab_world())
 
 
-PLUGIN = Plugin(COMMANDS, start_hosts, {"fault": _faults})
+def _hosts() -> tuple[str, ...]:
+    from remediation_lab import control
+
+    return control.host_names()
+
+
+def _worlds() -> tuple[str, ...]:
+    from remediation_lab import control
+
+    return tuple(control.NAMES)
+
+
+PLUGIN = Plugin(COMMANDS, start_hosts, {"fault fault": _faults, "fault host": _hosts, "start world": _worlds})

@@ -59,20 +59,35 @@ def launch(place: Path, known: Mapping[str, Any], services: list[str]) -> None:
         "winrm": [str(place)],
         "linux": [str(place), "--host", known["hosts"][0]["name"], "--port", str(known["hosts"][0]["port"])],
     }
-    running = [(name, _detached(place, name, commands[name])) for name in services]
-    for name, process in running:
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        process.stdout.close()
-        if said.strip() != b"ready":
+    running: list[tuple[str, subprocess.Popen[bytes]]] = []
+    try:
+        running.extend((name, _detached(place, name, commands[name])) for name in services)
+        for name, process in running:
+            _until_ready(place, name, process)
+    except KeyboardInterrupt:  # they would become ready later, and meanwhile occupy the ports of the next start
+        for _, process in running:
+            process.terminate()
+        for _, process in running:
             process.wait()
-            text = (place / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
-            last = text.splitlines()[-1] if text else f"exit code {process.returncode}"
-            raise CallFailed(
-                f"the lab's {name} process did not start: {last}",
-                next_step=f"see {place / f'{name}.log'}; remediate lab.stop ends the rest",
-            )
-        process.returncode = 0  # it goes on without us: this process will not wait for it
+        raise
+    finally:
+        for _, process in running:
+            process.returncode = 0  # it goes on without us: this process will not wait for it
+
+
+def _until_ready(place: Path, name: str, process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    process.stdout.close()
+    if line.strip() == b"ready":
+        return
+    process.wait()
+    text = (place / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
+    last = text.splitlines()[-1] if text else f"exit code {process.returncode}"
+    raise CallFailed(
+        f"the lab's {name} process did not start: {last}",
+        next_step=f"see {place / f'{name}.log'}; remediate lab.stop ends the rest",
+    )
 
 
 def _detached(place: Path, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:

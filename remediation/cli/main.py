@@ -157,7 +157,9 @@ def _run(program: RemediateProgram, argv: list[str] | None) -> int:
         return 0
     try:
         program.run(argv)
-    except SystemExit as end:  # invoke exits after printing help or a list
+    except SystemExit as end:  # invoke exits after printing help or a list, and with 1 when it is interrupted
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise end.__context__ from None
         return end.code if isinstance(end.code, int) else 0
     except UsageError:
         raise

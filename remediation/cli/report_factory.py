@@ -55,13 +55,13 @@ class Reporting:
 
     def cut_off(self) -> None:
         """Report what was in flight when the run was interrupted."""
-        with self._lock, suppress(OSError, InternalError), contained("report", self._crashed):
+        with self._lock, suppress(InternalError), contained("report", self._crashed), suppress(OSError):
             if not self._gone:
                 self._report.cut_off()
 
     def close(self) -> None:
         """End the live display."""
-        with self._lock, suppress(OSError, InternalError), contained("report", self._crashed):
+        with self._lock, suppress(InternalError), contained("report", self._crashed), suppress(OSError):
             self._report.close()
 
 

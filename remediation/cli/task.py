@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -111,6 +111,9 @@ def _logged(declared: PluginCommand, options: Any) -> int:
         _log.info("remediate %s %s on Python %s, %s", __version__, declared.name, platform.python_version(), platform.platform())
         try:
             code = declared.run(options)
+        except KeyboardInterrupt:
+            _log.info("%s was interrupted after %.3f s", declared.name, time.monotonic() - begun)
+            raise
         except BaseException as error:
             # a RemediationError is a sentence for the user; anything else is a fault of ours and needs its traceback
             _log.error("%s: %s", type(error).__name__, error, exc_info=not isinstance(error, RemediationError))
@@ -129,23 +132,29 @@ def guarded(work: Callable[[], int]) -> int:
                 code = work()
             sys.stdout.flush()
         except RemediationError as error:
-            sys.stdout.flush()
-            sys.stderr.write(f"{error_text(current_masker().error(error))}\n")
+            _print_last(error_text(current_masker().error(error)))
             return error.exit_code
         except KeyboardInterrupt:
-            sys.stderr.write(f"{gettext('interrupted')}\n")
+            _print_last(gettext("interrupted"))
             return INTERRUPTED
         except BrokenPipeError:
-            _silence_stdout()
+            _silence(sys.stdout)
             return 1
         except OSError as error:
-            sys.stderr.write(f"{error_text(_system_error(error))}\n")
-            _drop_output()
+            _print_last(error_text(_system_error(error)))
             return 1
         except Exception as error:  # noqa: BLE001 - the last barrier: a sentence, and a traceback file
-            sys.stderr.write(f"{error_text(_internal(error))}\n")
+            _print_last(error_text(_internal(error)))
             return 1
         return code
+
+
+def _print_last(text: str) -> None:
+    """Print why the command ended. Where the terminal is closed or the disk full, the exit code says it alone."""
+    _flush(sys.stdout)
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
+    _flush(sys.stderr)
 
 
 def _system_error(error: OSError) -> UsageError:
@@ -196,17 +205,18 @@ def use_utf8_streams() -> None:
             reconfigure(encoding="utf-8", errors="replace")
 
 
-def _drop_output() -> None:
-    """Drop what stdout cannot take: it stays in the buffer, and the interpreter would try again and print a traceback."""
+def _flush(stream: TextIO) -> None:
+    """Write what a stream holds, or drop it: it would stay in the buffer, and the interpreter would try again and print a traceback."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except (OSError, ValueError):
-        _silence_stdout()
+        _silence(stream)
 
 
-def _silence_stdout() -> None:
-    """Redirect stdout, so that the interpreter does not flush into the closed pipe at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _silence(stream: TextIO) -> None:
+    """Redirect a stream, so that the interpreter does not flush into a closed pipe or terminal at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _read(options: type[Any], context: Context, values: dict[str, Any], *, changes: bool) -> Any:

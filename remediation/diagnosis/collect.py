@@ -178,6 +178,14 @@ def collect(host: Reader) -> Evidence:
     )
 
 
+def nothing_read(evidence: Evidence) -> str:
+    """Return why nothing could be read from a host, "" if something was: then the login is at fault, and there is no diagnosis."""
+    parts = (evidence.system, evidence.use, evidence.programs, evidence.ollama_version, evidence.container, evidence.pieces)
+    if any(parts) or evidence.silent or not evidence.skipped:
+        return ""
+    return evidence.skipped[0].partition(": ")[2]
+
+
 def _rights(host: Reader, system: SystemFacts | None) -> str:
     """Return how to give a login the missing rights if Windows refused parts of the evidence, else ""."""
     if system is None or not any(map(is_refusal, system.problems.values())):

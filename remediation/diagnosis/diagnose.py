@@ -10,6 +10,7 @@ from typing import Any
 
 from remediation.diagnosis.advice.cures import cure_of, likely_cures
 from remediation.diagnosis.advice.missing import to_collect
+from remediation.diagnosis.advice.reversals import reversal
 from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.advice.settings import judge_settings
 from remediation.diagnosis.evidence import Evidence
@@ -35,7 +36,9 @@ _CONSIDERED = 0.005
 _WITHOUT_ROOM = frozenset({Cause.ESTIMATE_TOO_CONSERVATIVE, Cause.MODEL_TOO_LARGE})
 """Remaining options if no program on the card may be closed; listed with that finding even with little evidence."""
 _LEAST_SHARE = 0.001
-_SURE, _SUREST = 0.5, 0.99
+_SURE, _CERTAIN, _SUREST = 0.5, 0.9, 0.99
+_NEAR = 0.4
+"""A second cause with this part of the first one's share gives its cure as well."""
 _PAST = 0.25
 """Factor of a finding's share if the server has stopped answering since."""
 _SILENT = frozenset({"server-does-not-answer", "nothing-behind-the-proxy"})
@@ -92,8 +95,8 @@ def judge(reading: Reading) -> Diagnosis:
         )
         quotes = tuple(facts["discovery.empty"].quotes) if empty else ()
         findings = [Finding(Cause.UNKNOWN, 0.0, f"{because}{refused}", quotes, cure, confirm="" if rights else _CURED), *findings]
-    elif findings and findings[0].confidence < _SURE:
-        findings[0] = replace(findings[0], cure=_decided(findings[0].cure, collect))
+    elif findings and findings[0].confidence < _CERTAIN:
+        findings[0] = replace(findings[0], cure=_uncertain(findings, collect, facts))
     return Diagnosis(
         findings=tuple(findings),
         ruled_out=scores.ruled_out,
@@ -138,7 +141,22 @@ def _likely(findings: Sequence[Finding], collect: Sequence[str], facts: Facts, r
     candidates = [one.cure for one in findings if one.confidence >= _CANDIDATE and one.cure and not one.cause.is_health]
     first, *others = map(_ended, candidates[:_CANDIDATES] or [likely_cures(facts, reading)])
     both = bool(others) and "\n" not in first and len(first) + len(others[0]) < _LONG
-    return _decided(f"{first} If that changes nothing: {others[0]}" if both else first, collect)
+    cure = f"{first} If that changes nothing: {others[0]}" if both else first
+    undoing = reversal(cure, facts) if "\n" not in cure else ""
+    return _decided(f"{cure} {undoing}." if undoing else cure, collect)
+
+
+def _uncertain(findings: Sequence[Finding], collect: Sequence[str], facts: Facts) -> str:
+    """Return the first finding's cure with what else may help: the next cause's cure, and what undoes the change it began with."""
+    first, *others = findings
+    cure = first.cure
+    second = next((one for one in others[:1] if one.confidence >= _NEAR * first.confidence and not one.cause.is_health), None)
+    open_ = first.confidence < _SURE and not facts.holds("on.live") and "\n" not in cure
+    if second is not None and second.cure and open_ and len(cure) + len(second.cure) < _LONG:
+        cure = f"{_ended(cure)} If that changes nothing: {second.cure}"
+    if (undoing := reversal(cure, facts)) and "\n" not in cure:
+        cure = f"{_ended(cure)} {undoing}."
+    return _decided(cure, collect) if first.confidence < _SURE else cure
 
 
 def _closing(gap: Gap, collect: Sequence[str], findings: Sequence[Finding]) -> str:

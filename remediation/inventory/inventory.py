@@ -74,6 +74,8 @@ class Inventory:
     play_files: Sequence[Files] = ()
     lab: Mapping[str, Any] | None = None
     sources: tuple[str, ...] = ()
+    listed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """The host list of the command line that names a host (``-i a,b,``)."""
 
     @cached_property
     def hosts(self) -> tuple[str, ...]:
@@ -166,7 +168,7 @@ class Inventory:
             "inventory_hostname_short": host.partition(".")[0],
             "group_names": self.groups_of(host),
             "groups": self.groups,
-            "inventory_file": str(file) if file else None,
+            "inventory_file": str(file) if file else self.listed.get(host),
             "inventory_dir": str(file.parent) if file else None,
         }
 

@@ -123,6 +123,7 @@ def load_inventory(
         tuple(play_files),
         reading.lab,
         tuple(map(str, sources)),
+        reading.listed_in,
     )
 
 
@@ -135,6 +136,7 @@ class _InventoryReader:
     seen: dict[str, None] = field(default_factory=dict)
     own: dict[str, list[Table]] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
+    listed_in: dict[str, str] = field(default_factory=dict)
     files: list[Files] = field(default_factory=list)
     lab: Any = None
     problems: list[Problem] = field(default_factory=list)
@@ -146,7 +148,7 @@ class _InventoryReader:
     def take(self, source: Path | str) -> None:
         if isinstance(source, str) and "," in source:
             for part in filter(None, (part.strip() for part in source.split(","))):
-                self.listed(part)
+                self.listed(part, source)
             return
         path = Path(source)
         if path.is_dir():
@@ -167,11 +169,12 @@ class _InventoryReader:
         self.file(path)
         self.variable_files(path.parent)
 
-    def listed(self, part: str) -> None:
+    def listed(self, part: str, source: str) -> None:
         try:
             name, port = without_port(part)
             for each in expanded(name):
                 self.named(self.groups[UNGROUPED], each, _with_port(None, port), None)
+                self.listed_in.setdefault(each, source)
         except ValueError as error:
             raise UsageError(f"--inventory {part}: {error}") from None
 

@@ -66,6 +66,7 @@ class Change:
     - ``undo``: the step that reverts the change.
     - ``asks``: why the change needs the user's explicit consent, such as closing a program with a window, in words ("closes a
       window of chrome.exe").
+    - ``measures``: only figures are read. It is journaled like a change, and does not count as one.
     """
 
     summary: str
@@ -78,11 +79,17 @@ class Change:
     diff: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     asks: str = ""
+    measures: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
         """Identity of a planned change."""
         return (self.summary, self.subject)
+
+
+def measures(data: Mapping[str, Any]) -> bool:
+    """Return whether the change of an event only measures, and so counts as no change."""
+    return bool((data.get("change") or {}).get("measures"))
 
 
 def can_be_undone(undo: Mapping[str, Any] | None) -> bool:

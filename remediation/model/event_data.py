@@ -21,6 +21,7 @@ class ChangeData(TypedDict):
     diff: str
     undo: dict[str, Any] | None
     asks: str
+    measures: bool
     data: dict[str, Any]
 
 

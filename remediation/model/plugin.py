@@ -37,7 +37,7 @@ class Plugin:
     start_hosts: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]] | None = None
     """Takes the value of the inventory key; returns the variables of each host by name."""
     completions: Mapping[str, Callable[[], Iterable[str]]] = dataclasses.field(default_factory=dict)
-    """The values of the plugin's arguments and options for shell completion, by name."""
+    """The values of the commands' arguments and options for shell completion, by ``COMMAND NAME``."""
 
 
 def option(text: str, *, default: Any = None, short: str = "", value: str = "") -> Any:

@@ -54,13 +54,17 @@ class EndingSignals:
 def terminating() -> Iterator[None]:
     """Make SIGTERM and SIGHUP raise `Terminated` and Ctrl-C `KeyboardInterrupt`, so that connections are closed.
 
-    Outside the main thread this does nothing.
+    Outside the main thread this does nothing. Within another `terminating` this neither: a second Ctrl-C, on the way out of the inner
+    one, would change how the outer one ends.
     """
     ending = EndingSignals()
 
     def end(signum: int, frame: FrameType | None) -> None:
         ending(KeyboardInterrupt if signum == signal.SIGINT else Terminated)
 
+    if getattr(signal.getsignal(signal.SIGINT), "__qualname__", "") == end.__qualname__:
+        yield
+        return
     with handled(end):
         yield
 

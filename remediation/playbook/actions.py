@@ -261,6 +261,9 @@ ACTIONS: Mapping[str, type[Action]] = {
 GROWING = frozenset({"add_host", "group_by"})
 """Actions that add hosts and groups to the inventory of the run."""
 
+STATIC_IMPORTS = frozenset({"import_playbook", "import_tasks"})
+"""Imports, which are no actions: they are carried out when a playbook is loaded."""
+
 OURS = frozenset({"measure"})
 """Actions that Ansible does not have, which therefore have no ``ansible.builtin`` name."""
 
@@ -268,7 +271,7 @@ OURS = frozenset({"measure"})
 def plain_name(name: str) -> str:
     """Return an action's short name: ``ansible.builtin.debug`` becomes ``debug``, ``ansible.windows.win_shell`` ``win_shell``."""
     short = name.removeprefix(COLLECTION).removeprefix(LEGACY)
-    return name if short in OURS else short_name(name) if short not in ACTIONS else short
+    return name if short in OURS else short_name(name) if short not in {*ACTIONS, *STATIC_IMPORTS} else short
 
 
 def is_action(name: str) -> bool:
@@ -310,11 +313,34 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
 
 
 def _pairs(text: str) -> dict[str, Any]:
-    pairs = [_decoded(word).partition("=") for _, word in _spans(text)]
-    if not pairs or any(not equals for _, equals, _ in pairs):
+    pairs = [_pair(_decoded(word)) for _, word in _spans(text)]
+    if not pairs or any(pair is None for pair in pairs):
         msg = f"expected a mapping of parameters, got {text!r}"
         raise ValueError(msg)
-    return {name: _unquoted(value) for name, _, value in pairs}
+    return {name: _unquoted(value) for name, value in filter(None, pairs)}
+
+
+def _pair(word: str) -> tuple[str, str] | None:
+    """Return the name and the value of a ``name=value``, whose name may hold templates; None for another word."""
+    depth = 0
+    for index, character in enumerate(word):
+        depth += _deeper(word, index)
+        if character == "=" and index and not depth:
+            return word[:index], word[index + 1 :]
+    return None
+
+
+def _deeper(text: str, index: int) -> int:
+    """Return 1 where a template begins, -1 where one ends."""
+    return (text[index : index + 2] in {"{{", "{%"}) - (text[max(0, index - 1) : index + 1] in {"}}", "%}"})
+
+
+def is_pairs(text: str) -> bool:
+    """Return whether a text consists of ``name=value`` words; a template for all parameters does not."""
+    try:
+        return all(_pair(word) for _, word in _spans(text))
+    except ValueError:
+        return False
 
 
 def _unquoted(value: str) -> str:
@@ -338,7 +364,7 @@ def _spans(text: str) -> list[tuple[int, str]]:
     words: list[tuple[int, str]] = []
     word, quote, depth = "", "", 0
     for index, character in enumerate(text):
-        depth += (text[index : index + 2] in {"{{", "{%"}) - (text[index - 1 : index + 1] in {"}}", "%}"})
+        depth += _deeper(text, index)
         if character in "'\"" and not depth and not word.endswith("\\"):
             quote = "" if quote == character else (quote or character)
         if character.isspace() and not quote and not depth:

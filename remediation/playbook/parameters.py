@@ -9,13 +9,16 @@ from pydantic import BaseModel, ValidationError
 
 from remediation.model.errors import Place
 from remediation.modules.contract import Action
-from remediation.playbook.actions import from_text
+from remediation.playbook.actions import from_text, is_pairs
 from remediation.playbook.errors import Problems, where
 from remediation.templating.templar import only_template
 from remediation.templating.yaml.located import Table, Text, has_template, plain
 
 WHOLE = "*"
 """The key of a template that is evaluated to a mapping of parameters (``args: "{{ parameters }}"``)."""
+
+DEFAULTS = "*defaults"
+"""The key of ``module_defaults`` that are merged when the task runs: they, or the parameters, are a template."""
 
 
 def given_parameters(action: type[Action], raw: Any, place: Place | None, problems: Problems) -> Mapping[str, Any]:
@@ -24,7 +27,7 @@ def given_parameters(action: type[Action], raw: Any, place: Place | None, proble
         return Table({}, place)
     if isinstance(raw, Mapping):
         return raw
-    if isinstance(raw, Text) and not action.free and has_template(raw) and only_template(raw):
+    if isinstance(raw, Text) and not action.free and has_template(raw) and only_template(raw) and not is_pairs(raw):
         return Table({WHOLE: raw}, where(raw, place))
     if isinstance(raw, (str, int, float)):
         try:

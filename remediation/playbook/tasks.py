@@ -16,7 +16,7 @@ from remediation.playbook.errors import meant, where
 from remediation.playbook.keywords import as_switch
 from remediation.playbook.load_context import Loading, handed_down, key_place, shown_value, texts_of, value_place
 from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
-from remediation.playbook.parameters import WHOLE, check_parameters, given_parameters
+from remediation.playbook.parameters import DEFAULTS, WHOLE, check_parameters, given_parameters
 from remediation.playbook.roles import RoleUse, read_role
 from remediation.templating.templar import flaw
 from remediation.templating.yaml.located import Rows, Table, Text, has_template, texts_in
@@ -293,15 +293,19 @@ class TaskReader:
                 values = _merged(raw["args"], values)
             elif has_template(raw.get("args")):
                 values = _merged(Table({WHOLE: raw["args"]}, place), values)
-            values = _merged(defaults, values) if defaults else values
-            if WHOLE in values:
+            values = _over_defaults(defaults, values)
+            for internal in (name for name in values if str(name).startswith("_ansible_")):
+                self._problems.add(
+                    f"{action}: {internal!r}: names that begin with _ansible_ are reserved", key_place(values, internal)
+                )
+            if WHOLE in values or DEFAULTS in values:
                 return values  # checked when the task runs
             expected = raw.get("failed_when") is not None or settings.rescued or settings.ignore_errors not in {None, False}
             if not expected or action in STRICT:  # else the task fails, as in Ansible
                 check_parameters(model, action, values, place, self._problems)
             return values
         values = self.parameters(key, raw[key], place)
-        return _merged(defaults, values) if defaults else values
+        return _over_defaults(defaults, values)
 
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
         """Return a step's parameters, checked unless they are templates."""
@@ -348,7 +352,8 @@ def _spelled_out(raw: Mapping[Any, Any]) -> Mapping[Any, Any]:
     value, at = raw[key], value_place(raw, key)
     if isinstance(value, Mapping) and isinstance(value.get("module"), str):
         name: Any = value["module"]
-        rest: Any = _part(value, {known: item for known, item in value.items() if known != "module"})
+        given = {known: item for known, item in value.items() if known not in {"args", "module"}}
+        rest: Any = _part(value, {**given, **(value["args"] if isinstance(value.get("args"), Mapping) else {})})
     elif isinstance(value, str) and value.strip():
         name, _, text = str(value).strip().partition(" ")
         rest = Text(text.strip(), at) if text.strip() else None
@@ -384,15 +389,24 @@ def _given(raw: Any, action: str) -> Mapping[Any, Any]:
     return raw if isinstance(raw, Mapping) else {action: raw}
 
 
-def _defaults(action: str, settings: TaskSettings) -> Mapping[Any, Any]:
-    """Return the parameters that ``module_defaults`` give an action, the inner levels over the outer ones."""
-    found: Mapping[Any, Any] = {}
+def _defaults(action: str, settings: TaskSettings) -> Any:
+    """Return the parameters that ``module_defaults`` give an action, or a template for them; inner levels replace outer ones."""
+    found: Any = {}
     for level in settings.module_defaults:
         for table in level if isinstance(level, list) else [level]:
             for name, values in table.items() if isinstance(table, Mapping) else ():
-                if plain_name(str(name)) == action and isinstance(values, Mapping):
+                if plain_name(str(name)) == action and (isinstance(values, Mapping) or has_template(values)):
                     found = values  # as in Ansible, a level replaces the outer ones
     return found
+
+
+def _over_defaults(defaults: Any, values: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return parameters with those that ``module_defaults`` give, which rank below a template for all parameters too."""
+    if not defaults:
+        return values
+    if WHOLE in values or not isinstance(defaults, Mapping):
+        return _merged(values, Table({DEFAULTS: defaults}))
+    return _merged(defaults, values)
 
 
 def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.model.change import can_be_undone
+from remediation.model.change import can_be_undone, measures
 from remediation.model.event import Event
 from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.findings import NAME, findings
@@ -62,6 +62,7 @@ class HostView:
     outcome: str = ""
     reason: str = ""
     changes: int = 0
+    measurements: int = 0
     ended_undoable: int = 0
     risks: list[str] = field(default_factory=list)
     foreseen: list[Mapping[str, Any]] = field(default_factory=list)
@@ -127,7 +128,7 @@ def _host_facts(page: HostView, event: Event) -> list[Line]:
     page.works(event, gettext("gathered host facts"))
     facts = event.data.get("facts") or {}
     if isinstance(facts, Mapping):
-        facts = " · ".join(str(facts[part]) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
+        facts = " · ".join(translated(str(facts[part])) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
     lines = [Line(facts, lead=f"{page.host}  ", style="head")]
     target = event.data.get("target") or {}
     shown = [(part, target[part]) for part in TARGET_PARTS if target.get(part)]
@@ -246,8 +247,10 @@ def _change_end(page: HostView, event: Event) -> list[Line]:
     applied, word = change_outcome(event.data)
     page.in_flight.pop(event.data.get("index"), None)
     page.works(event, gettext("checking the result"))
-    page.changes += 1 if applied else 0
-    if applied:
+    measured = applied and measures(event.data)
+    page.changes += 1 if applied and not measured else 0
+    page.measurements += measured
+    if applied and not measured:
         page.steps[str(event.data.get("step", ""))] = None
         page.risks.append(str(change.get("risk") or "safe"))
     if applied or word == UNKNOWN_WORD:
@@ -257,7 +260,7 @@ def _change_end(page: HostView, event: Event) -> list[Line]:
     note = translated(str(event.data.get("error") or event.data.get("effect") or ""))
     text = f"{translated(str(change.get('summary', '')))}{took}" + (f": {note}" if note else "")
     mark = MARKS["changed"] if applied else (UNKNOWN_MARK if word == UNKNOWN_WORD else MARKS["failed"])
-    number = gettext("change {number}", number=page.changes) if applied else gettext(word)
+    number = gettext("change {number}", number=page.changes) if applied and not measured else gettext(word)
     step = str(event.data.get("step", ""))
     line = Line(text, lead=f"  {mark} {number:<10}{f'{step}  ':{NAME - 4}}", style="good" if applied else "bad")
     return [line, *(diff_lines(change) if page.diff else ())]
@@ -266,7 +269,7 @@ def _change_end(page: HostView, event: Event) -> list[Line]:
 def change_outcome(data: Mapping[str, Any]) -> tuple[bool, str]:
     """Return whether a change was made, according to its ``change_end``, and the word for it."""
     if data.get("applied", True) and not data.get("error"):
-        return True, "changed"
+        return True, "measured" if measures(data) else "changed"
     return False, UNKNOWN_WORD if "applied" in data and data["applied"] is None else "not done"
 
 

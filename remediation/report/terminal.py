@@ -209,6 +209,9 @@ class Terminal:
             parts.append(
                 gettext("{changes}, {destructive} destructive", changes=made, destructive=destructive or gettext("none"))
             )
+        measurements = sum(page.measurements for page in pages)
+        if measurements:
+            parts.append(ngettext("{count} measurement", "{count} measurements", measurements))
         return parts
 
 

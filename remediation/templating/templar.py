@@ -123,6 +123,13 @@ class Scope(Mapping[str, Any]):
         value = _guarded(lambda names: expression(str(text))(names), self, text, place)  # noqa: PLW0108 - compiling can fail too
         return _guarded(lambda _names: materialised(value), self, text, place)
 
+    def conditions(self, value: Any) -> Sequence[Any]:
+        """Return the conditions that a value of ``assert`` has, which may be a template of a variable with a list of them."""
+        named = _INDIRECT.match(value) if isinstance(value, Text) else None
+        inner = self._raw_or_none(named[1]) if named else None
+        given = inner if isinstance(inner, Rows) else value
+        return given if isinstance(given, list) else [given]
+
     def condition(self, value: Any, place: Place | None = None) -> bool:
         """Return whether a condition is true; a list is true if all of its parts are, evaluated up to the first false one.
 

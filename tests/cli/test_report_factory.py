@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -64,6 +65,27 @@ def test_a_reader_who_went_away_ends_the_report_and_not_the_run(capsys: pytest.C
     report.close()
     assert len(seen) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_terminal_that_was_closed_is_no_internal_error() -> None:
+    class Closed:
+        def __call__(self, event: Event) -> None: ...
+
+        def cut_off(self) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        close = cut_off
+
+    saved: list[str] = []
+
+    def crashed(host: str, error: BaseException) -> str:
+        saved.append(host)
+        return ""
+
+    report = Reporting(Closed(), crashed=crashed)
+    report.cut_off()
+    report.close()
+    assert saved == []
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 import pytest
 
 from remediation.diagnosis.advice.sender import find_senders
-from remediation.diagnosis.collect import collect
+from remediation.diagnosis.collect import collect, nothing_read
 from remediation.diagnosis.diagnose import diagnose
-from remediation.diagnosis.evidence import Piece
+from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import (
     ComposeProject,
@@ -270,3 +270,11 @@ def test_a_native_server_that_hangs_is_no_fault_of_an_engine_that_is_not_there()
     assert 0 < diagnosis.confidence(Cause.EXPLICIT_NUM_GPU) < 0.5, "the log says how it was"
     assert (first.cause, Cause.DOCKER_DESKTOP_STATE in [one.cause for one in diagnosis.findings]) == (Cause.OTHER, False)
     assert "systemctl restart ollama" in first.cure
+
+
+def test_a_host_of_which_nothing_can_be_read_has_no_diagnosis() -> None:
+    skipped = ("system: querying the system failed: sudo refused: a password is required", "processes: listing failed: the same")
+    assert nothing_read(Evidence(skipped=skipped)) == "querying the system failed: sudo refused: a password is required"
+    assert nothing_read(Evidence(skipped=skipped, ollama_version="0.13.5")) == ""
+    assert nothing_read(Evidence(skipped=skipped, silent="it hangs")) == ""
+    assert nothing_read(Evidence()) == ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
-from remediation.connections.calls import Completed, HttpReply
+from remediation.connections.calls import Call, Completed, Failed, HttpReply, Reply
+from remediation.connections.posix.sudo import SECURE_PATH
 from remediation.facets.docker import compose, containers, engine
 from remediation.facets.gpu import devices as gpu
 from remediation.facets.gpu import nvidia_smi, wddm
@@ -115,6 +117,16 @@ def test_a_probe_without_nvidia_smi_says_what_to_install() -> None:
     with pytest.raises(CallFailed, match="nvidia-smi is not installed") as raised:
         gpu.use_from_probe(value, (), "h")
     assert "driver" in raised.value.next_step
+
+
+def test_a_program_that_sudo_does_not_find_is_not_called_missing() -> None:
+    class Behind(Answering):
+        def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+            return [Failed("not-found", f"nvidia-smi is not on {SECURE_PATH}", "nvidia-smi") for _ in calls]
+
+    with pytest.raises(CallFailed, match="secure_path in sudoers") as raised:
+        gpu.PosixGpu(Behind().look()).use()
+    assert raised.value.next_step == "add the folder of nvidia-smi to secure_path (sudo visudo)"
 
 
 def test_an_answer_without_a_card_is_an_error_with_the_words_of_nvidia_smi() -> None:

@@ -40,3 +40,14 @@ def test_each_gap_names_what_it_blocks_and_its_cure(tmp_path: Path) -> None:
     assert code == 2
     assert {"Docker engine", "Ollama"} <= {check["name"] for check in gaps}
     assert all(check["blocks"] and check["cure"] for check in gaps), gaps
+
+
+def test_a_windows_server_at_another_port_is_named_and_docker_is_not_missed(tmp_path: Path) -> None:
+    machine = worlds.machine("desktop-07", "native-windows", now=NOW, scale=1000.0, saved=lambda _: None, fault="other-port")
+    machine.clock.grain = 0.05
+    with on(machine, tmp_path, endpoint="http://127.0.0.1:11434") as remediate:
+        code, (found,) = remediate("check-host")
+    assert (code, [check["name"] for check in found["checks"] if check["ok"] is False]) == (2, ["Ollama"])
+    (log,) = [check for check in found["checks"] if check["name"] == "server log"]
+    assert log["text"].endswith("the server that writes the log which was found listens at port 11500")
+    assert log["cure"].startswith("set endpoint: http://127.0.0.1:11500 in the inventory")

@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -208,6 +210,30 @@ def test_a_wrong_token_and_broken_lines_are_refused(tmp_path: Path) -> None:
     service.close()
     thread.join()
     assert not (tmp_path / "x.json").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_start_leaves_nothing_that_starts_later(tmp_path: Path, number: signal.Signals) -> None:
+    place = tmp_path / "remediation" / "lab"
+    place.mkdir(parents=True)
+    os.mkfifo(place / "winrm.log")  # nobody reads it: the start waits here, with the machines' process started
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "remediation.cli.main", "lab.start"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not _of(place):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, ("", "interrupted\n"))
+    assert _of(place) == []
+    assert control.find(place) is None
+
+
+def _of(place: Path) -> list[str]:
+    listed = subprocess.run(["ps", "-wweo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if f" {place} " in f"{line} "]
 
 
 def test_two_hundred_hosts_share_two_processes_and_each_is_made_at_its_first_client(tmp_path: Path) -> None:

@@ -163,6 +163,20 @@ def test_a_healthy_host_gets_no_change_and_one_column() -> None:
     assert "1 host with nothing to do" in rows[-1] or "1 host with nothing to do" in rows[-3]
 
 
+def test_a_measurement_is_counted_as_such_and_not_as_a_change() -> None:
+    asked = {**stream.change("ask phi3:3.8b for 50 tokens (1 of 1)", risk="safe"), "measures": True}
+    events = [
+        stream.run_start(),
+        stream.event("change_end", 2, index=0, step="model.responds", change=asked, applied=True, effect="2.4 s", seconds=2.4),
+        stream.event("host_end", 3, outcome="ok", reason=""),
+        stream.run_end(),
+    ]
+    rows = page(events)
+    assert starting(rows, "  ✓ measured")
+    assert not any("change" in row for row in rows)
+    assert "1 host with nothing to do · 1 measurement" in rows[-1]
+
+
 @pytest.mark.parametrize(
     ("undos", "said"),
     [([UNDO, None, None], "all but 2, 3"), ([None, None], "none of it"), ([UNDO, UNDO], None)],

@@ -52,7 +52,6 @@ def scope(tmp_path: Path) -> Scope:
         ("lookup('ini', 'k2', section='s', file='t.ini')", "w"),
         ("lookup('ini', 'k2', section='s', file='t.ini', case_sensitive=true)", ""),
         ("query('ini', 'k.', section='s', file='t.ini', re=true)", ["w"]),
-        ("query('ini', 'k.', section='none', file='t.ini', re=true)", []),
         ("lookup('ini', 'x type=properties file=no.ini')", "1"),
         ("lookup('unvault', 't.ini')", "[s]\nk=v\nK2=w\n"),
     ],

@@ -107,14 +107,14 @@ def docker_desktop(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
 
     wait = max(_TASK_WAIT, float(data.get("seconds") or 0)) if action == "start" else _TASK_WAIT
     ran = machine.processes.tasks.run(act, Due(0.0, f"docker {action}"), wait=wait)
-    said = {
+    messages = {
         "ended": "Docker Desktop is neither in Program Files nor among the programs of the desktop user",
         "no-user": "nobody is logged on at the desktop",
         "refused": f"the task of the desktop user could not be started: {ran.why}",
         "running": "the task of the desktop user is still under way",
     }
     done = ran.task == "ended" and ran.answer == 0
-    return _acted(None if done else said.get(ran.task, f"the task of the desktop user ended with 0x{ran.code or 0:08X}"), ran)
+    return _acted(None if done else messages.get(ran.task, f"the task of the desktop user ended with 0x{ran.code or 0:08X}"), ran)
 
 
 def _acted(problem: str | None, ran: Ran | None = None) -> dict[str, Any]:
@@ -202,11 +202,11 @@ def requests(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
         content = machine.files.get(path)
         if content is not None and len(content) > _BODY:
             continue
-        said = parts.read(path, lambda path=path: text(machine, path))  # type: ignore[misc]  # bound now, not after the loop
+        logged = parts.read(path, lambda path=path: text(machine, path))  # type: ignore[misc]  # bound now, not after the loop
         if rights.closed(machine.state, path):
             refused.append(path)
-        elif said is not None:
-            rows.append({"Path": path, "Text": ", ".join(re.findall(r'"(?:model|num_gpu)" *: *(?:"[^"]*"|-?[0-9]+)', said))})
+        elif logged is not None:
+            rows.append({"Path": path, "Text": ", ".join(re.findall(r'"(?:model|num_gpu)" *: *(?:"[^"]*"|-?[0-9]+)', logged))})
     return {"Rows": rows, "Refused": refused, "Problems": parts.problems}
 
 
@@ -332,8 +332,8 @@ def sample(machine: Machine, data: Mapping[str, Any]) -> dict[str, Any]:
         if done.rc:
             break
         rows.append({"At": machine.clock.now(), "Text": done.stdout.decode()})
-    said = (done.stderr or (done.stdout if done.rc else b"")).decode()
-    return {"rc": done.rc, "stderr": said, "rows": rows, "Problems": {}}
+    errors = (done.stderr or (done.stdout if done.rc else b"")).decode()
+    return {"rc": done.rc, "stderr": errors, "rows": rows, "Problems": {}}
 
 
 def text(machine: Machine, path: str) -> str | None:

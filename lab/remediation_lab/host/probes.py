@@ -39,7 +39,7 @@ def system(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     """Win32_OperatingSystem, memory in KiB as the class gives it; the machine's name and version are known without the class."""
     state, parts = machine.state, Parts()
 
-    def asked(name: str, value: Json) -> Json:
+    def from_class(name: str, value: Json) -> Json:
         def read() -> Json:
             cim(state)
             if name in state.unknown:
@@ -49,13 +49,13 @@ def system(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
         return parts.read(name, read)
 
     return {
-        "Caption": asked("Caption", state.caption),
+        "Caption": from_class("Caption", state.caption),
         "Version": state.version,
         "Hostname": state.name.upper(),
-        "TotalVisibleMemorySize": asked("TotalVisibleMemorySize", state.memory_total // 1024),
-        "FreePhysicalMemory": asked("FreePhysicalMemory", state.memory_free // 1024),
+        "TotalVisibleMemorySize": from_class("TotalVisibleMemorySize", state.memory_total // 1024),
+        "FreePhysicalMemory": from_class("FreePhysicalMemory", state.memory_free // 1024),
         "Now": machine.clock.now(),
-        "LastBootUpTime": asked("LastBootUpTime", state.booted),
+        "LastBootUpTime": from_class("LastBootUpTime", state.booted),
         "Problems": parts.problems,
     }
 
@@ -67,26 +67,26 @@ def facts(machine: Machine, _: Mapping[str, Any]) -> dict[str, Any]:
     for each in ("Win32_OperatingSystem", "Win32_ComputerSystem"):
         parts.read(each, lambda: cim(state))
 
-    def asked(value: Json) -> Json:
+    def from_class(value: Json) -> Json:
         return None if state.login.restricted else value
 
     return {
-        "Caption": asked(state.caption),
+        "Caption": from_class(state.caption),
         "Version": state.version,
-        "ProductType": asked(1),
+        "ProductType": from_class(1),
         "Architecture": "AMD64" if state.login.restricted else "64-bit",
         "Hostname": state.name.upper(),
-        "Domain": asked("WORKGROUP"),
+        "Domain": from_class("WORKGROUP"),
         "Manufacturer": None,
         "Model": None,
-        "Sockets": asked(1),
-        "LogicalProcessors": asked(16),
-        "TotalVisibleMemorySize": asked(state.memory_total // 1024),
-        "FreePhysicalMemory": asked(state.memory_free // 1024),
+        "Sockets": from_class(1),
+        "LogicalProcessors": from_class(16),
+        "TotalVisibleMemorySize": from_class(state.memory_total // 1024),
+        "FreePhysicalMemory": from_class(state.memory_free // 1024),
         "Now": machine.clock.now(),
         "OffsetMinutes": 0.0,
         "Zone": "UTC",
-        "LastBootUpTime": asked(state.booted),
+        "LastBootUpTime": from_class(state.booted),
         "User": state.login.user,
         "UserProfile": "C:\\Users\\" + state.login.user.rpartition("\\")[2],
         "PSVersion": state.login.ps_version,

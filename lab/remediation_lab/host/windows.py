@@ -161,7 +161,7 @@ class Windows:
             "Caption": state.caption, "Version": state.version, "CSName": state.name.upper(), "TotalVisibleMemorySize": state.memory_total // 1024,
             "FreePhysicalMemory": state.memory_free // 1024, "LastBootUpTime": state.booted, "ProductType": 1, "OSArchitecture": "64-bit",
         }  # fmt: skip
-        return [self._told(row)]
+        return [self._without_unknown(row)]
 
     def _load(self) -> list[dict[str, Json]]:
         return [{"Name": "_Total", "PercentProcessorTime": self._machine.network.load()[1]}]
@@ -169,9 +169,9 @@ class Windows:
     def _counted(self, rows: list[dict[str, Json]]) -> list[dict[str, Json]]:
         if not self._machine.state.card.counters:
             raise Refusal("no-class", "Invalid class ")
-        return [self._told(row) for row in rows]
+        return [self._without_unknown(row) for row in rows]
 
-    def _told(self, row: Mapping[str, Json]) -> dict[str, Json]:
+    def _without_unknown(self, row: Mapping[str, Json]) -> dict[str, Json]:
         return {key: None if key in self._machine.state.unknown else value for key, value in row.items()}
 
     # services, WinRM's configuration, the registry

@@ -70,6 +70,15 @@ def _freed(host: LinuxHost) -> None:
     host.others.clear()
 
 
+def _freed_in_part(host: LinuxHost) -> None:
+    host.hold("chrome", 2 * GIB)
+    host.hold("trainer", 3 * GIB)
+    host.load()
+    browser = host.others.pop(0)
+    browser.terminate()
+    browser.wait()
+
+
 def _hangs(host: LinuxHost) -> None:
     host.load()
     freeze(host.pid)
@@ -133,6 +142,7 @@ FAULTS: Mapping[str, LinuxFault] = {
     "not-reloaded": LinuxFault(_not_reloaded, before=_override),
     "vram-occupied": LinuxFault(_occupied),
     "vram-freed": LinuxFault(_freed),
+    "vram-freed-in-part": LinuxFault(_freed_in_part),
     "libraries-missing": LinuxFault(_load, libraries=False),
     "server-hangs": LinuxFault(_hangs),
     "no-journal": LinuxFault(_no_journal),

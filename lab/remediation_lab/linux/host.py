@@ -74,8 +74,8 @@ class LinuxHost:
     def calls(self) -> tuple[str, ...]:
         """The calls of systemctl that did more than read."""
         path = self.home / "calls"
-        said = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return tuple(each for each in said if each.split()[0] not in {"show", "cat", "list-units", "list-unit-files"})
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return tuple(each for each in lines if each.split()[0] not in {"show", "cat", "list-units", "list-unit-files"})
 
     def make(
         self, *, models: tuple[str, ...] = (MODEL,), environment: Mapping[str, str] | None = None, lines: str = "", libraries: bool = True,
@@ -142,8 +142,8 @@ class LinuxHost:
         """Let a program of this machine hold video memory until it is ended."""
         process = subprocess.Popen([self.home / "bin/holder", name, str(size)], stdout=subprocess.PIPE)
         self.others.append(process)
-        with process.stdout or nullcontext() as said:
-            if said is None or not said.readline():
+        with process.stdout or nullcontext() as output:
+            if output is None or not output.readline():
                 raise CallFailed(f"the program {name} did not start")
 
     @property

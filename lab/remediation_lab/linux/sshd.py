@@ -94,11 +94,11 @@ def configure(folder: Path, port: int, *lines: str, sftp: str = "internal-sftp",
 def launch(folder: Path) -> subprocess.Popen[bytes]:
     """Start sshd with the configuration of a folder and wait until it listens; raises CallFailed with its last words."""
     command = [program("sshd", "openssh-server"), "-D", "-e", "-f", str(folder / "sshd_config")]
-    said = folder / "sshd.log"
-    with said.open("wb") as log:
+    log_file = folder / "sshd.log"
+    with log_file.open("wb") as log:
         process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-    while b"Server listening" not in said.read_bytes():
+    while b"Server listening" not in log_file.read_bytes():
         if process.poll() is not None:
-            raise CallFailed(f"sshd did not start: {said.read_text(encoding='utf-8', errors='replace').strip()}")
+            raise CallFailed(f"sshd did not start: {log_file.read_text(encoding='utf-8', errors='replace').strip()}")
         time.sleep(_PAUSE)
     return process

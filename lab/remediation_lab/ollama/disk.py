@@ -95,7 +95,7 @@ class DiskStore(ModelStore):
         except (ValueError, KeyError, TypeError, OSError):
             known = self.registry.get(name)
             return None if known is None else Model(name, known, damage=Damage.MANIFEST_BROKEN)
-        gone = tuple(each for each in digests if not (self._folder / "blobs" / each.replace(":", "-")).exists())
+        missing = tuple(each for each in digests if not (self._folder / "blobs" / each.replace(":", "-")).exists())
         file = self._files.get(layers.get("model", ""))
         if file is None:
             return None
@@ -103,7 +103,7 @@ class DiskStore(ModelStore):
         parameters = json.loads(self._text(layers.get("params")) or "{}")
         return Model(
             name, file, parameters=parameters, template=self._text(layers.get("template")), system=self._text(layers.get("system")),
-            modified=modified, damage=self._damage(file), gone=gone,
+            modified=modified, damage=self._damage(file), gone=missing,
         )  # fmt: skip
 
     def _text(self, digest: str | None) -> str:

@@ -21,7 +21,7 @@ class RunnerDied(Exception):  # an event of the world, not an error of the lab
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AnswerRequest:
     """What an answer is made of: the prompt, how many tokens at most (-1: as many as come), and when the runner is to die."""
 
     prompt: str
@@ -64,9 +64,9 @@ def seconds_per_prompt_token(runner: Runner, pace: Pace) -> float:
     return runner.gpu_weights / pace.gpu / _PROMPT_GPU + runner.cpu_weights / pace.cpu / _PROMPT_CPU
 
 
-def words(runner: Runner, ask: Ask, tally: Tally, pace: Pace, clock: LabClock) -> Iterator[str]:
+def words(runner: Runner, request: AnswerRequest, tally: Tally, pace: Pace, clock: LabClock) -> Iterator[str]:
     """Yield the words of one answer, filling the tally; RunnerDied when the runner is to end after so many."""
-    prompt, limit, dies_after = ask.prompt, ask.limit, ask.dies_after
+    prompt, limit, dies_after = request.prompt, request.limit, request.dies_after
     began = clock.now()
     tally.prompt_count = 4 + len(prompt) // 4
     clock.sleep(tally.prompt_count * seconds_per_prompt_token(runner, pace))

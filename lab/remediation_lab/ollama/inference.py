@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from remediation_lab.ollama import damage, golang
 from remediation_lab.ollama.answers import Answer, ApiError, encode, of_json, of_lines
 from remediation_lab.ollama.catalogue import Catalogue
-from remediation_lab.ollama.generation import Ask, RunnerDied, Tally, seconds_per_prompt_token, words
+from remediation_lab.ollama.generation import AnswerRequest, RunnerDied, Tally, seconds_per_prompt_token, words
 from remediation_lab.ollama.journal import line
 from remediation_lab.ollama.loader import Run, Runner
 from remediation_lab.ollama.models import EMBEDDING, Model
@@ -111,8 +111,8 @@ class Inference:
     def _request(self, body: Mapping[str, Any], verb: str, *, leaves: bool) -> tuple[Model, Options, int | None]:
         """Read a request; one to unload is answered before the model's file is opened (server/routes.go, GenerateHandler)."""
         stay = keep_alive(body)
-        asked = body.get("options") or {}
-        if not isinstance(asked, Mapping):
+        given = body.get("options") or {}
+        if not isinstance(given, Mapping):
             raise ApiError(
                 400, "json: cannot unmarshal array into Go struct field GenerateRequest.options of type map[string]interface {}"
             )
@@ -121,7 +121,7 @@ class Inference:
         model = self._catalogue.find(body.get("model", ""))
         if not leaves:
             self._readable(model, verb)
-        options = merge((model.parameters, asked), self._context())
+        options = merge((model.parameters, given), self._context())
         for key in options.unknown:
             self._journal.write(line(self._release.at("option"), "invalid option provided", "WARN", option=key))
         return model, options, stay
@@ -155,13 +155,13 @@ class Inference:
         if self._scheduler.dies(runner):
             use.__exit__(None, None, None)
             self._killed(runner)
-        ask, self.dies_after = Ask(prompt, options.num_predict, self.dies_after), None
+        request, self.dies_after = AnswerRequest(prompt, options.num_predict, self.dies_after), None
 
         def lines() -> Iterator[dict[str, Any]]:
             self.active += 1
             try:
                 yield {}  # taken at once below: a generator that never started would not give the runner back
-                for word in words(runner, ask, tally, self._pace, self._clock):
+                for word in words(runner, request, tally, self._pace, self._clock):
                     yield {
                         "model": body["model"],
                         "created_at": golang.timestamp(self._clock.now()),

@@ -44,14 +44,14 @@ class Fit:
 
     layers: int
     projected: int
-    asked: int
+    needed: int
     """The memory for the requested layers."""
     target: int
 
     @property
     def meets(self) -> bool:
         """Whether nothing had to be changed."""
-        return self.projected == self.asked
+        return self.projected == self.needed
 
 
 class LlamaServerLoader(Loader):
@@ -83,10 +83,10 @@ class LlamaServerLoader(Loader):
     def fit(self, wish: Wish, free: int) -> Fit:
         """Decide how many layers go to a card with so much free memory."""
         layers, target = wish.model.layers, self._number("LLAMA_ARG_FIT_TARGET", _TARGET) * _MIB
-        asked = wish.num_gpu if wish.num_gpu >= 0 else self._number("LLAMA_ARG_N_GPU_LAYERS", -1)
-        wanted = self._sizes(wish, min(asked, layers) if asked >= 0 else layers)[1]
-        if asked >= 0 or self.settings.raw.get("LLAMA_ARG_FIT") == "off":
-            return Fit(min(asked, layers) if asked >= 0 else layers, wanted, wanted, target)
+        requested = wish.num_gpu if wish.num_gpu >= 0 else self._number("LLAMA_ARG_N_GPU_LAYERS", -1)
+        wanted = self._sizes(wish, min(requested, layers) if requested >= 0 else layers)[1]
+        if requested >= 0 or self.settings.raw.get("LLAMA_ARG_FIT") == "off":
+            return Fit(min(requested, layers) if requested >= 0 else layers, wanted, wanted, target)
         room = self._seen(free) - target
         if wanted <= room:
             return Fit(layers, wanted, wanted, target)
@@ -210,16 +210,16 @@ class LlamaServerLoader(Loader):
             return
         fit, free = self.fit(load.wish, load.card.free), self._seen(load.card.free)
         target = fit.target // _MIB
-        yield f"common_params_fit_impl: projected to use {fit.asked // _MIB} MiB of device memory vs. {free // _MIB} MiB of free device memory"
-        if free - fit.asked >= fit.target:
-            yield f"common_params_fit_impl: will leave {(free - fit.asked) // _MIB} >= {target} MiB of free device memory, no changes needed"
+        yield f"common_params_fit_impl: projected to use {fit.needed // _MIB} MiB of device memory vs. {free // _MIB} MiB of free device memory"
+        if free - fit.needed >= fit.target:
+            yield f"common_params_fit_impl: will leave {(free - fit.needed) // _MIB} >= {target} MiB of free device memory, no changes needed"
             yield "common_fit_params: successfully fit params to free device memory"
             return
-        short = (fit.target + fit.asked - free + _MIB - 1) // _MIB
+        short = (fit.target + fit.needed - free + _MIB - 1) // _MIB
         yield f"common_params_fit_impl: cannot meet free memory target of {target} MiB, need to reduce device memory by {short} MiB"
         if load.wish.num_gpu >= 0 or self._number("LLAMA_ARG_N_GPU_LAYERS", -1) >= 0:
-            asked = load.wish.num_gpu if load.wish.num_gpu >= 0 else self._number("LLAMA_ARG_N_GPU_LAYERS", -1)
-            yield f"common_fit_params: failed to fit params to free device memory: n_gpu_layers already set by user to {asked}, abort"
+            requested = load.wish.num_gpu if load.wish.num_gpu >= 0 else self._number("LLAMA_ARG_N_GPU_LAYERS", -1)
+            yield f"common_fit_params: failed to fit params to free device memory: n_gpu_layers already set by user to {requested}, abort"
             return
         yield f"common_params_fit_impl: context size set by user to {load.wish.context} -> no change"
         yield "common_params_fit_impl: filling dense layers back-to-front:"

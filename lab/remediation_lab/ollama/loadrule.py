@@ -188,11 +188,11 @@ def _plan_g2(wish: Wish, free: int | None, *, overhead: int, alone: bool, wraps:
     return Plan(Ending.LOADS, first, count, count, everything + graph, on_gpu + graph, graph)
 
 
-def _layout(needs: tuple[int, ...], room: int, asked: int, *, forced: bool) -> tuple[int, int] | None:
+def _layout(needs: tuple[int, ...], room: int, requested: int, *, forced: bool) -> tuple[int, int] | None:
     """Fill from the last layer down, first with the output layer, then without; None when the search would never end."""
     best = (len(needs), 0)
     for end in (len(needs), len(needs) - 1):
-        limit = min(asked, len(needs)) if asked >= 0 else end
+        limit = min(requested, len(needs)) if requested >= 0 else end
         capacity = room * _FORCED if forced else room
         first, used = end, 0
         while first and end - first < limit and used + needs[first - 1] <= capacity:

@@ -49,8 +49,8 @@ def prepare(program: str) -> str:
         return f"{program} cannot be started: {error.strerror}"
     if Path(environment(program)[TYPES]).exists():
         return ""
-    said = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
-    return f"{program} does not run as PowerShell 7: {said[0] if said else f'exit code {done.returncode}'}"
+    lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
+    return f"{program} does not run as PowerShell 7: {lines[0] if lines else f'exit code {done.returncode}'}"
 
 
 def programs(program: str) -> Mapping[str, Callable[[Sequence[str]], Sequence[str]]]:

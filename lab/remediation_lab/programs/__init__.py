@@ -72,7 +72,7 @@ def find(argv: list[str]) -> Program:
     return program
 
 
-def said(text: str, *, rc: int = 0) -> Done:
+def printed(text: str, *, rc: int = 0) -> Done:
     """End with a text on stdout."""
     return Done(rc, text.encode())
 

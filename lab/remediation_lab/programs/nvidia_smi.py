@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from remediation_lab.programs import MISSING, Call, Done, failed, said
+from remediation_lab.programs import MISSING, Call, Done, failed, printed
 from remediation_lab.wire import Refusal
 from remediation_lab.world.state import MIB, Program
 
@@ -76,10 +76,10 @@ def nvidia_smi(machine: Machine, call: Call) -> Done:
     if "--query-compute-apps" in options:
         return _apps(machine, options["--query-compute-apps"].split(","), units=units, header=header)
     if "-q" in words and "-x" in words:
-        return said(_xml(machine)) if not machine.state.card.fallen else failed(_GONE, rc=_LOST)
+        return printed(_xml(machine)) if not machine.state.card.fallen else failed(_GONE, rc=_LOST)
     if words == ["-L"]:
         card = machine.state.card
-        return said(f"GPU 0: {card.name} (UUID: {card.uuid})\n") if not card.fallen else failed(_GONE, rc=_LOST)
+        return printed(f"GPU 0: {card.name} (UUID: {card.uuid})\n") if not card.fallen else failed(_GONE, rc=_LOST)
     return Done(
         BAD_ARGUMENT,
         f"Invalid combination of input arguments. Please run 'nvidia-smi -h' for help.\n\n{' '.join(words)}\n".encode(),
@@ -100,7 +100,7 @@ def query(machine: Machine, fields: Sequence[str], *, units: bool, header: bool)
     if header:
         titles = (f"{name} [{_VALUES[name][1]}]" if units and _VALUES[name][1] else name for name in names)
         rows.insert(0, ", ".join(titles))
-    return said("".join(f"{row}\r\n" for row in rows))
+    return printed("".join(f"{row}\r\n" for row in rows))
 
 
 def _with_unit(value: str, unit: str, *, units: bool) -> str:
@@ -130,7 +130,7 @@ def _apps(machine: Machine, fields: Sequence[str], *, units: bool, header: bool)
         rows.insert(
             0, ", ".join(f"used_gpu_memory{amount}" if name in {"used_memory", "used_gpu_memory"} else name for name in names)
         )
-    return said("".join(f"{row}\r\n" for row in rows))
+    return printed("".join(f"{row}\r\n" for row in rows))
 
 
 def _xml(machine: Machine) -> str:

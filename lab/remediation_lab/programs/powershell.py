@@ -23,7 +23,7 @@ _KNOWN = {
     "userprofile": "C:\\Users\\ops",
 }
 _SETTING = re.compile(r"^\$Ansible\.(Changed|Failed)\s*=\s*\$(true|false)$", re.IGNORECASE)
-_SAID = re.compile(r"^(?:Write-Output\s+|Write-Host\s+)?('(?:[^']|'')*'|\"[^\"$]*\")$", re.IGNORECASE)
+_QUOTED = re.compile(r"^(?:Write-Output\s+|Write-Host\s+)?('(?:[^']|'')*'|\"[^\"$]*\")$", re.IGNORECASE)
 
 
 class Unknown(Exception):
@@ -42,7 +42,7 @@ def powershell(machine: Machine, call: Call) -> Done:
         if line.lower().startswith("exit"):
             return Done(int(line[4:].strip() or 0), out, err)
         try:
-            done = said(machine, line, Call(call.argv, rest, call.cwd, call.env, call.deadline, call.session))
+            done = run_line(machine, line, Call(call.argv, rest, call.cwd, call.env, call.deadline, call.session))
         except Unknown as unknown:
             return Done(1, out, f"{unknown}\r\n".encode())
         out, err, rc = out + done.stdout, err + done.stderr, done.rc
@@ -57,7 +57,7 @@ def cmd(machine: Machine, call: Call) -> Done:
             0, _VARIABLE.sub(lambda found: _KNOWN.get(found[1].lower(), found[0]), " ".join(words[1:])).encode() + b"\r\n"
         )
     try:
-        return said(machine, " ".join(words), call)
+        return run_line(machine, " ".join(words), call)
     except Unknown as unknown:
         return Done(1, b"", f"{unknown}\r\n".encode())
 
@@ -76,7 +76,7 @@ def streams(machine: Machine, data: dict[str, Any]) -> dict[str, Any]:
             value[setting[1].lower()] = setting[2].lower() == "true"
             continue
         try:
-            done = said(machine, line, call)
+            done = run_line(machine, line, call)
         except Unknown as unknown:
             return {
                 **value,
@@ -90,9 +90,9 @@ def streams(machine: Machine, data: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def said(machine: Machine, line: str, call: Call) -> Done:
+def run_line(machine: Machine, line: str, call: Call) -> Done:
     """Run one line: a quoted text, or a program with plain arguments. Raises `Unknown`."""
-    text = _SAID.match(line)
+    text = _QUOTED.match(line)
     if text is not None:
         return Done(0, text[1][1:-1].replace("''", "'").encode() + b"\r\n")
     words = list(_words(line.removeprefix("& ")))

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from remediation_lab.programs import MISSING, Call, Done, failed, said
+from remediation_lab.programs import MISSING, Call, Done, failed, printed
 from remediation_lab.wire import Refusal
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 def hostname(machine: Machine, _: Call) -> Done:
     """Print the machine's name."""
-    return said(f"{machine.state.name.upper()}\r\n")
+    return printed(f"{machine.state.name.upper()}\r\n")
 
 
 def whoami(machine: Machine, _: Call) -> Done:
     """Print the login."""
-    return said(f"{machine.state.login.user.lower()}\r\n")
+    return printed(f"{machine.state.login.user.lower()}\r\n")
 
 
 def lab_echo(machine: Machine, call: Call) -> Done:
@@ -62,7 +62,7 @@ def certutil(machine: Machine, call: Call) -> Done:
         return failed("", rc=0x80070002, stdout=f"{said_of}\r\nCertUtil: The system cannot find the file specified.\r\n")
     machine.clock.sleep(len(content) / machine.state.disk)
     digest = hashlib.new(algorithm, content).hexdigest()
-    return said(f"{algorithm} hash of {words[1]}:\r\n{digest}\r\nCertUtil: -hashfile command completed successfully.\r\n")
+    return printed(f"{algorithm} hash of {words[1]}:\r\n{digest}\r\nCertUtil: -hashfile command completed successfully.\r\n")
 
 
 def ollama(machine: Machine, call: Call) -> Done:
@@ -71,7 +71,7 @@ def ollama(machine: Machine, call: Call) -> Done:
     if mine is None:
         raise Refusal("not-found", MISSING)
     if call.argv[1:] in (("--version",), ("-v",)):
-        return said(f"ollama version is {mine.version}\n")
+        return printed(f"ollama version is {mine.version}\n")
     if not any(each.port for each in machine.state.installations):
         machine.state.wrote("ollama app in session 0")
         return failed("Error: timed out waiting for server to start")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs import Call, Done, failed, printed
 from remediation_lab.wire import Refusal
 from remediation_lab.world import booting
 from remediation_lab.world.engine import OLLAMA_PORT
@@ -29,7 +29,7 @@ def shutdown(machine: Machine, call: Call) -> Done:
     if "/a" in words:
         machine.state.due = [each for each in machine.state.due if each.what != "reboot"]
         return (
-            said("")
+            printed("")
             if waiting
             else failed("Unable to abort the system shutdown because no shutdown was in progress.(1116)", rc=_NONE_IN_PROGRESS)
         )
@@ -40,7 +40,7 @@ def shutdown(machine: Machine, call: Call) -> Done:
     delay = float(words[words.index("/t") + 1]) if "/t" in words else 30.0
     machine.state.wrote("reboot")
     machine.state.due.append(Due(machine.clock.now() + delay, "reboot"))
-    return said("")
+    return printed("")
 
 
 def taskkill(machine: Machine, call: Call) -> Done:
@@ -66,7 +66,7 @@ def taskkill(machine: Machine, call: Call) -> Done:
         except Refusal as refusal:
             return Done(1, out.encode(), f"ERROR: {refusal.message}\r\n".encode())
         out += f"SUCCESS: The process with PID {each.pid} has been terminated.\r\n"
-    return said(out)
+    return printed(out)
 
 
 def tasklist(machine: Machine, _: Call) -> Done:
@@ -75,7 +75,7 @@ def tasklist(machine: Machine, _: Call) -> Done:
         f'"{each.name}","{each.pid}","{"Console" if each.session else "Services"}","{each.session}","N/A"\r\n'
         for each in machine.state.programs
     )
-    return said("".join(rows))
+    return printed("".join(rows))
 
 
 def netstat(machine: Machine, _: Call) -> Done:
@@ -89,4 +89,4 @@ def netstat(machine: Machine, _: Call) -> Done:
     relay = next((each.pid for each in machine.state.programs if each.name == booting.RELAY), 0)
     guests = (each for each in machine.state.guests if machine.guests.reached(each))
     lines += [f"  TCP    127.0.0.1:{each.port}        0.0.0.0:0              LISTENING       {relay}" for each in guests]
-    return said("\r\n".join(lines) + "\r\n")
+    return printed("\r\n".join(lines) + "\r\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs import Call, Done, failed, printed
 from remediation_lab.world import booting
 from remediation_lab.world.setup import Distribution
 
@@ -28,7 +28,7 @@ def wsl(machine: Machine, call: Call) -> Done:
         machine.state.wrote("wsl --shutdown")
         machine.desktop.lost()
         machine.guests.shut_down()
-        return said("")
+        return printed("")
     if words[:1] in (["-t"], ["--terminate"]):
         return _terminated(machine, words[1] if len(words) > 1 else "")
     if words in (["--version"], ["-v"]):
@@ -77,7 +77,7 @@ def _terminated(machine: Machine, name: str) -> Done:
         machine.desktop.lost()
     else:
         return _own(_UNKNOWN, rc=_FAILED)
-    return said("")
+    return printed("")
 
 
 def _entered(machine: Machine, words: list[str]) -> Done:
@@ -97,7 +97,7 @@ def _entered(machine: Machine, words: list[str]) -> Done:
 
 
 def _true(_: Machine, __: Distribution, ___: Sequence[str]) -> Done:
-    return said("")
+    return printed("")
 
 
 def _cat(machine: Machine, guest: Distribution, words: Sequence[str]) -> Done:
@@ -109,7 +109,7 @@ def _cat(machine: Machine, guest: Distribution, words: Sequence[str]) -> Done:
     }
     missing = [each for each in words if each not in known]
     text = "".join(known.get(each, "") for each in words)
-    return failed(f"cat: {missing[0]}: No such file or directory", stdout=text) if missing else said(text)
+    return failed(f"cat: {missing[0]}: No such file or directory", stdout=text) if missing else printed(text)
 
 
 def _memory(machine: Machine) -> int:
@@ -127,10 +127,10 @@ def _systemctl(machine: Machine, guest: Distribution, words: Sequence[str]) -> D
         return failed(f"Unit {' '.join(words[1:])} could not be found.", rc=4)
     if verb == "show":
         state = "active" if guest.pid else "inactive"
-        return said(f"LoadState=loaded\nActiveState={state}\nMainPID={guest.pid}\nFragmentPath={_UNIT}\nNeedDaemonReload=no\n")
+        return printed(f"LoadState=loaded\nActiveState={state}\nMainPID={guest.pid}\nFragmentPath={_UNIT}\nNeedDaemonReload=no\n")
     if verb == "cat":
         lines = "".join(f'Environment="{name}={value}"\n' for name, value in guest.environment.items())
-        return said(f"# {_UNIT}\n[Service]\nExecStart=/usr/local/bin/ollama serve\nUser=ollama\n{lines}")
+        return printed(f"# {_UNIT}\n[Service]\nExecStart=/usr/local/bin/ollama serve\nUser=ollama\n{lines}")
     if verb not in {"start", "stop", "restart"}:
         return failed(f"Unknown command verb {verb}.")
     machine.state.wrote(f"systemctl {verb} ollama in {guest.name}")
@@ -138,21 +138,21 @@ def _systemctl(machine: Machine, guest: Distribution, words: Sequence[str]) -> D
         machine.guests.unserve(guest)
     if verb != "stop":
         machine.guests.serve(guest)
-    return said("")
+    return printed("")
 
 
 def _journalctl(_: Machine, guest: Distribution, words: Sequence[str]) -> Done:
     most = int(words[words.index("--lines") + 1]) if "--lines" in words else len(guest.journal)
-    return said("".join(f"{line}\n" for line in guest.journal[-most:]) if guest.systemd else "-- No entries --\n")
+    return printed("".join(f"{line}\n" for line in guest.journal[-most:]) if guest.systemd else "-- No entries --\n")
 
 
 def _pgrep(_: Machine, guest: Distribution, __: Sequence[str]) -> Done:
-    return said(f"{guest.pid}\n") if guest.pid else Done(1)
+    return printed(f"{guest.pid}\n") if guest.pid else Done(1)
 
 
 def _ldconfig(_: Machine, guest: Distribution, __: Sequence[str]) -> Done:
     paths = (["/usr/lib/x86_64-linux-gnu/libcuda.so.1"] if guest.driver else []) + ["/usr/lib/wsl/lib/libcuda.so.1"]
-    return said(
+    return printed(
         f"{len(paths)} libs found in cache `/etc/ld.so.cache'\n"
         + "".join(f"\tlibcuda.so.1 (libc6,x86-64) => {each}\n" for each in paths)
     )

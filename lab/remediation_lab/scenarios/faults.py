@@ -40,7 +40,7 @@ def post(made: Host, path: str, body: Mapping[str, Any]) -> None:
     made.network.request(method="POST", url=f"http://127.0.0.1:11434{path}", body=json.dumps(body), timeout=3600)
 
 
-def ask(made: Host, options: Mapping[str, Any] | None = None) -> None:
+def send_request(made: Host, options: Mapping[str, Any] | None = None) -> None:
     """Let the application ask the model for something; it keeps the model for good."""
     body = {
         "model": MODEL,
@@ -83,12 +83,12 @@ def occupants(made: Host, **chrome: Json) -> None:
 
 def _vram_occupied(made: Host) -> None:
     occupants(made)
-    ask(made)
+    send_request(made)
 
 
 def _chrome_comes_back(made: Host) -> None:
     occupants(made, returns_in=6.0)
-    ask(made)
+    send_request(made)
 
 
 def _discord_hides(made: Host) -> None:
@@ -96,7 +96,7 @@ def _discord_hides(made: Host) -> None:
     for each in made.state.programs:
         if each.name == "Discord.exe":
             each.manner = "tray"
-    ask(made)
+    send_request(made)
 
 
 def _nobody(made: Host) -> None:
@@ -108,11 +108,11 @@ def _nobody(made: Host) -> None:
     made.state.programs.append(
         Program(made.state.pid(), 4, "LogonUI.exe", logon, 2, made.clock.now(), "NT AUTHORITY\\SYSTEM", local=21 * MIB)
     )
-    ask(made)
+    send_request(made)
 
 
 def _num_gpu(made: Host) -> None:
-    ask(made, {"num_gpu": 1})
+    send_request(made, {"num_gpu": 1})
 
 
 def _as_it_stands(_: Host) -> None:
@@ -122,13 +122,13 @@ def _as_it_stands(_: Host) -> None:
 def _not_elevated(made: Host) -> None:
     occupants(made)
     made.state.login.elevated = False
-    ask(made)
+    send_request(made)
 
 
 def _without_rights(made: Host) -> None:
     # as a domain user who may log in over the network and nothing else; the machine is the same
     occupants(made)
-    ask(made)
+    send_request(made)
     made.state.login.elevated = False
     made.state.login.restricted = True
     made.state.closed = ["C:\\dev"]
@@ -143,7 +143,7 @@ def _in_use(made: Host) -> None:
     path = made.desktop.settings_path
     made.files.put(path, json.dumps({"AutoStart": False}).encode())
     made.state.in_use = [path]
-    ask(made)
+    send_request(made)
 
 
 def _unloaded(made: Host) -> None:
@@ -151,36 +151,36 @@ def _unloaded(made: Host) -> None:
 
 
 def _engine_down(made: Host) -> None:
-    ask(made)
+    send_request(made)
     made.desktop.stop(forced=True)
 
 
 def _counters(made: Host) -> None:
     occupants(made)
     made.state.card.counters = False
-    ask(made)
+    send_request(made)
 
 
 def _baked_in(made: Host) -> None:
     # as a Modelfile with PARAMETER num_gpu 1 under the name that everybody uses
     post(made, "/api/create", {"model": MODEL, "from": MODEL, "parameters": {"num_gpu": 1}, "stream": False})
-    ask(made)
+    send_request(made)
 
 
 def _client_repeats(made: Host) -> None:
     made.state.client = Client(every=120.0, options={"num_gpu": 1}, next=made.clock.now() + 120.0)
-    ask(made, {"num_gpu": 1})
+    send_request(made, {"num_gpu": 1})
 
 
 def _long_context(made: Host) -> None:
-    ask(made, {"num_ctx": 32768})
+    send_request(made, {"num_ctx": 32768})
 
 
 def _other_model(made: Host) -> None:
     post(made, "/api/pull", {"model": "phi3:3.8b", "stream": False})
     post(made, "/api/generate", {"model": "phi3:3.8b", "stream": False, "keep_alive": -1})
     # with a requested number of layers, a model is loaded in addition to another one instead of replacing it
-    ask(made, {"num_gpu": 10})
+    send_request(made, {"num_gpu": 10})
 
 
 def _damaged(damage: Damage) -> Callable[[Host], None]:
@@ -194,7 +194,7 @@ def _damaged(damage: Damage) -> Callable[[Host], None]:
         for container in made.state.containers:
             if container.running:
                 made.engine.restart(container)
-        ask(made)
+        send_request(made)
 
     return happened
 
@@ -208,24 +208,24 @@ def _stopped_answering(made: Host, *, reset: bool = False) -> None:
     for container in made.state.containers:
         if container.running and container.wants_gpu:
             made.engine.restart(container)
-    ask(made)
+    send_request(made)
 
 
 def _desktop_hangs(made: Host) -> None:
-    ask(made)
+    send_request(made)
     made.desktop.stop(forced=True)
     made.state.engine.hangs = True
 
 
 def _immortal(made: Host) -> None:
     occupants(made, manner="ignores", immortal=True)
-    ask(made)
+    send_request(made)
 
 
 def _reused(made: Host) -> None:
     # each program that ends leaves its number to a program that may not be closed
     occupants(made, successor="OUTLOOK.EXE")
-    ask(made)
+    send_request(made)
 
 
 def _margin(made: Host) -> None:
@@ -237,7 +237,7 @@ def _margin(made: Host) -> None:
         (36 * MIB, 326 * MIB),
         manner="asks",
     )
-    ask(made)
+    send_request(made)
 
 
 def _hidden(made: Host) -> None:
@@ -245,7 +245,7 @@ def _hidden(made: Host) -> None:
     for each in made.state.programs:
         if each.name == "Discord.exe":
             each.counted = False
-    ask(made)
+    send_request(made)
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -253,29 +253,29 @@ FAULTS: Mapping[str, Fault] = {
     "num-gpu-1": Fault(_num_gpu),
     "num-gpu-1-model": Fault(_baked_in),
     "num-gpu-1-client": Fault(_client_repeats),
-    "llm-library-cuda": Fault(ask, lines=(LIBRARY_LINE,)),
-    "healthy": Fault(ask),
+    "llm-library-cuda": Fault(send_request, lines=(LIBRARY_LINE,)),
+    "healthy": Fault(send_request),
     "not-loaded": Fault(_unloaded),
-    "context-32768": Fault(ask, lines=("OLLAMA_CONTEXT_LENGTH=32768",)),
+    "context-32768": Fault(send_request, lines=("OLLAMA_CONTEXT_LENGTH=32768",)),
     "context-request": Fault(_long_context),
-    "num-parallel-8": Fault(ask, lines=("OLLAMA_NUM_PARALLEL=8",)),
-    "gpu-overhead": Fault(ask, lines=("OLLAMA_GPU_OVERHEAD=3221225472",)),
+    "num-parallel-8": Fault(send_request, lines=("OLLAMA_NUM_PARALLEL=8",)),
+    "gpu-overhead": Fault(send_request, lines=("OLLAMA_GPU_OVERHEAD=3221225472",)),
     "memory-limit": Fault(_vram_occupied, limit="512M"),
-    "runner-killed": Fault(ask, limit="120M"),
-    "no-gpu-request": Fault(ask, devices=False),
+    "runner-killed": Fault(send_request, limit="120M"),
+    "no-gpu-request": Fault(send_request, devices=False),
     "no-gpu-runtime": Fault(_as_it_stands, machine=conditions.no_runtime),
-    "visible-devices": Fault(ask, lines=("CUDA_VISIBLE_DEVICES=1",)),
-    "card-too-small": Fault(ask, machine=conditions.card("NVIDIA GeForce GTX 1650", "7.5", 4096)),
-    "card-tight": Fault(ask, machine=conditions.card("Quadro P2000", "6.1", 5120)),
-    "card-unsupported": Fault(ask, machine=conditions.card("NVIDIA GeForce GTX 780", "3.5")),
-    "driver-too-old": Fault(ask, machine=conditions.old_driver),
+    "visible-devices": Fault(send_request, lines=("CUDA_VISIBLE_DEVICES=1",)),
+    "card-too-small": Fault(send_request, machine=conditions.card("NVIDIA GeForce GTX 1650", "7.5", 4096)),
+    "card-tight": Fault(send_request, machine=conditions.card("Quadro P2000", "6.1", 5120)),
+    "card-unsupported": Fault(send_request, machine=conditions.card("NVIDIA GeForce GTX 780", "3.5")),
+    "driver-too-old": Fault(send_request, machine=conditions.old_driver),
     "driver-lost": Fault(_lost_card),
     "card-needs-reset": Fault(_needs_reset),
     "other-model": Fault(_other_model, lines=("OLLAMA_MAX_LOADED_MODELS=2",)),
     "model-corrupt": Fault(_damaged(Damage.BLOB_MAGIC)),
     "model-truncated": Fault(_damaged(Damage.BLOB_CUT)),
     "model-blob-missing": Fault(_damaged(Damage.BLOB_MISSING)),
-    "slow-disk": Fault(ask, machine=conditions.slow_disk),
+    "slow-disk": Fault(send_request, machine=conditions.slow_disk),
     "margin-0.32": Fault(_margin, release="0.32.0"),
     "vram-occupied-0.32": Fault(_vram_occupied, release="0.32.0"),
     "num-gpu-1-0.32": Fault(_num_gpu, release="0.32.0"),

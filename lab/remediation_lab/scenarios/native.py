@@ -113,7 +113,7 @@ def post(made: Host, path: str, body: Mapping[str, Any]) -> None:
     made.network.request(method="POST", url=url, body=json.dumps(body), timeout=3600)
 
 
-def ask(made: Host, options: Mapping[str, Any] | None = None, *, model: str = MODEL, keep_alive: Json = -1) -> None:
+def send_request(made: Host, options: Mapping[str, Any] | None = None, *, model: str = MODEL, keep_alive: Json = -1) -> None:
     """Let an application ask a model for something."""
     given = {"num_predict": 4, **(options or {})}
     post(made, "/api/generate", {"model": model, "prompt": "Hello", "stream": False, "keep_alive": keep_alive, "options": given})
@@ -121,13 +121,13 @@ def ask(made: Host, options: Mapping[str, Any] | None = None, *, model: str = MO
 
 def one_layer(made: Host) -> None:
     """Let an application request one layer on the GPU."""
-    ask(made, {"num_gpu": 1})
+    send_request(made, {"num_gpu": 1})
 
 
 def baked_in(made: Host) -> None:
     """Store the number of layers with the model."""
     post(made, "/api/create", {"model": MODEL, "from": MODEL, "parameters": {"num_gpu": 1}, "stream": False})
-    ask(made)
+    send_request(made)
 
 
 def client_repeats(made: Host) -> None:
@@ -139,18 +139,18 @@ def client_repeats(made: Host) -> None:
 def occupied(made: Host) -> None:
     """Let other programs take the memory before the model is loaded."""
     faults.occupants(made)
-    ask(made)
+    send_request(made)
 
 
 def _orphan(made: Host) -> None:
     # the server was ended by force, and its runner lives on: the app's next server finds the card taken
-    ask(made)
+    send_request(made)
     running = server(made)
     program = next(each for each in made.state.programs if each.pid == running.pid)
     made.processes.end_one(program)
     made.clock.sleep(5)
     made.processes.happen()
-    ask(made)
+    send_request(made)
 
 
 def _libraries_gone(made: Host) -> None:
@@ -160,14 +160,14 @@ def _libraries_gone(made: Host) -> None:
     made.files.remove_folder(f"{running.folder}\\lib\\ollama\\cuda_v13")
     made.native.stop(running)
     made.native.start(running)
-    ask(made)
+    send_request(made)
 
 
 def two_loaded(made: Host) -> None:
     """Load a second model in front of the first."""
     post(made, "/api/pull", {"model": OTHER, "stream": False})
-    ask(made, {"num_ctx": 2048, "num_gpu": 20}, model=OTHER)
-    ask(made, {"num_gpu": 10})
+    send_request(made, {"num_ctx": 2048, "num_gpu": 20}, model=OTHER)
+    send_request(made, {"num_gpu": 10})
 
 
 def _two_stored(made: Host) -> None:
@@ -178,7 +178,7 @@ def _two_stored(made: Host) -> None:
 def _deleted(made: Host) -> None:
     # DELETE does not unload: /api/ps goes on to list what /api/tags has no more
     post(made, "/api/pull", {"model": OTHER, "stream": False})
-    ask(made, model=OTHER)
+    send_request(made, model=OTHER)
     url = f"http://127.0.0.1:{server(made).port}/api/delete"
     made.network.request(method="DELETE", url=url, body=json.dumps({"model": OTHER}), timeout=60)
 
@@ -196,7 +196,7 @@ def _truncated(made: Host) -> None:
     path = f"{store.settings.models}\\blobs\\{model.file.digest.replace(':', '-')}"
     content = made.files.get(path) or b""
     made.files.put(path, content[: len(content) // 2])
-    ask(made)
+    send_request(made)
 
 
 def _app_closed(made: Host) -> None:
@@ -206,7 +206,7 @@ def _app_closed(made: Host) -> None:
 def _variable_removed(made: Host) -> None:
     # the registry no longer has what the app read when it started: only a new start of the app helps
     del made.state.variables[USER]["OLLAMA_LLM_LIBRARY"]
-    ask(made)
+    send_request(made)
 
 
 def _and_service(made: Host) -> None:
@@ -223,16 +223,16 @@ FAULTS: Mapping[str, NativeFault] = {
     "num-gpu-1": NativeFault(one_layer),
     "num-gpu-1-model": NativeFault(baked_in),
     "num-gpu-1-client": NativeFault(client_repeats),
-    "app-context": NativeFault(ask, settings={"context_length": 32768}),
-    "user-llm-library": NativeFault(ask, machine=user(OLLAMA_LLM_LIBRARY="cuda")),
-    "user-visible-devices": NativeFault(ask, machine=user(CUDA_VISIBLE_DEVICES="1")),
-    "machine-gpu-overhead": NativeFault(ask, machine=everybody(OLLAMA_GPU_OVERHEAD="3221225472")),
+    "app-context": NativeFault(send_request, settings={"context_length": 32768}),
+    "user-llm-library": NativeFault(send_request, machine=user(OLLAMA_LLM_LIBRARY="cuda")),
+    "user-visible-devices": NativeFault(send_request, machine=user(CUDA_VISIBLE_DEVICES="1")),
+    "machine-gpu-overhead": NativeFault(send_request, machine=everybody(OLLAMA_GPU_OVERHEAD="3221225472")),
     "variable-removed": NativeFault(_variable_removed, machine=user(OLLAMA_LLM_LIBRARY="cuda")),
     "vram-occupied": NativeFault(occupied),
     "orphan-runner": NativeFault(_orphan),
     "libraries-missing": NativeFault(_libraries_gone),
-    "service-num-parallel": NativeFault(ask, machine=service(OLLAMA_NUM_PARALLEL="8")),
-    "service-parallel-no-log": NativeFault(ask, machine=service(log=False, OLLAMA_NUM_PARALLEL="8")),
+    "service-num-parallel": NativeFault(send_request, machine=service(OLLAMA_NUM_PARALLEL="8")),
+    "service-parallel-no-log": NativeFault(send_request, machine=service(log=False, OLLAMA_NUM_PARALLEL="8")),
     "service-num-gpu-1": NativeFault(one_layer, machine=service()),
     "service-without-log": NativeFault(one_layer, machine=service(log=False)),
     "task-num-gpu-1": NativeFault(one_layer, machine=task()),
@@ -246,7 +246,7 @@ FAULTS: Mapping[str, NativeFault] = {
     "model-truncated": NativeFault(_truncated),
     "slow-tokens": NativeFault(one_layer, machine=slow),
     "app-closed": NativeFault(_app_closed),
-    "healthy": NativeFault(ask),
+    "healthy": NativeFault(send_request),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from remediation_lab.host.host import Host
 from remediation_lab.scenarios import conditions
 from remediation_lab.scenarios.faults import MODEL
-from remediation_lab.scenarios.native import USER, ask, baked_in, client_repeats, occupied, one_layer, post, two_loaded
+from remediation_lab.scenarios.native import USER, baked_in, client_repeats, occupied, one_layer, post, send_request, two_loaded
 from remediation_lab.world.setup import Distribution
 from remediation_lab.world.state import State
 
@@ -69,18 +69,18 @@ FAULTS: Mapping[str, WslFault] = {
     "num-gpu-1": WslFault(one_layer),
     "num-gpu-1-model": WslFault(baked_in),
     "num-gpu-1-client": WslFault(client_repeats),
-    "unit-llm-library": WslFault(ask, machine=_unit(OLLAMA_LLM_LIBRARY="cuda")),
-    "unit-gpu-overhead": WslFault(ask, machine=_unit(OLLAMA_GPU_OVERHEAD="3221225472")),
+    "unit-llm-library": WslFault(send_request, machine=_unit(OLLAMA_LLM_LIBRARY="cuda")),
+    "unit-gpu-overhead": WslFault(send_request, machine=_unit(OLLAMA_GPU_OVERHEAD="3221225472")),
     "vram-occupied": WslFault(occupied),
     "memory-limit": WslFault(occupied, config="[wsl2]\nmemory=1GB\n"),
-    "linux-driver": WslFault(ask, machine=_distribution(driver=True)),
-    "version-1": WslFault(ask, machine=_distribution(version=1)),
+    "linux-driver": WslFault(send_request, machine=_distribution(driver=True)),
+    "version-1": WslFault(send_request, machine=_distribution(version=1)),
     "by-hand": WslFault(one_layer, machine=_distribution(systemd=False)),
     "two-models-loaded": WslFault(two_loaded),
     "distribution-stopped": WslFault(_stopped),
     "unit-stopped": WslFault(_unit_stopped),
     "not-forwarded": WslFault(_nothing, config="[wsl2]\nlocalhostForwarding=false\n"),
-    "healthy": WslFault(ask),
+    "healthy": WslFault(send_request),
 }
 
 

@@ -16,7 +16,7 @@ from remediation.facets.machine import readiness
 from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.protocols import Reader
 from remediation.facets.snapshot import Snapshot, attempt
-from remediation.model.errors import HostError, RemediationError, Unreachable
+from remediation.model.errors import DeadlineExceeded, HostError, RemediationError, Unreachable
 from remediation.model.facts import Container, Manager, Serving, SessionFacts
 from remediation.model.text.words import plural
 from remediation.steps.compose.stack import RUNNING
@@ -32,6 +32,8 @@ NOTE = "note"
 
 _SETTINGS = "ollama.environment, ollama.reconfigured"
 _FEW = 20
+_MANY = 4000
+"""Lines of a log that reach back to the start of its server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
     checks.append(good("reached", f"as {session.user} by {settings.kind}"))
     checks += _session(session, settings)
     for name, checker in _FACETS.items():
-        checks += _run_check(name, checker, reader)
+        checks += run_check(name, checker, reader)
     checks += _prepared(access, reader, session, settings)
     checks += _notes(access)
     code = 2 if any(check.ok is False for check in checks) else 0
@@ -146,11 +148,13 @@ def _rights(session: SessionFacts, *, windows: bool) -> Check:
     )
 
 
-def _run_check(name: str, check: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
+def run_check(name: str, check: Callable[[Reader], Iterator[Check]], reader: Reader) -> list[Check]:
+    """Return the checks of one facet, a failed one if it cannot be read."""
     try:
         return list(check(reader))
     except HostError as error:
-        return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step)]
+        hanging = _HANGING.get(name, "") if isinstance(error, DeadlineExceeded) else ""
+        return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step or hanging)]
 
 
 def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
@@ -177,8 +181,8 @@ def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, setting
         )
 
     if settings.platform == "windows":
-        return [*_run_check("Docker Desktop", desktop, reader), *_run_check("preparation", windows, reader)]
-    return _run_check("preparation", posix, reader)
+        return [*run_check("Docker Desktop", desktop, reader), *run_check("preparation", windows, reader)]
+    return run_check("preparation", posix, reader)
 
 
 def _system(reader: Reader) -> Iterator[Check]:
@@ -217,7 +221,11 @@ def _gpu(reader: Reader) -> Iterator[Check]:
 
 def _native(reader: Reader) -> bool:
     """Return whether Ollama runs without Docker, in which case nothing of Docker is missing."""
-    return bool(attempt(lambda: served_natively(reader)))
+    if attempt(lambda: served_natively(reader)):
+        return True
+    target, serving = attempt(reader.target), attempt(reader.services.serving)
+    # a native server runs, although it does not answer at the address
+    return target is not None and target.container is None and serving is not None and serving.process is not None
 
 
 def _engine(reader: Reader) -> Iterator[Check]:
@@ -286,6 +294,8 @@ def server_checks(reader: Reader) -> Iterator[Check]:
         )  # fmt: skip
     if serving.manager in {Manager.SYSTEMD, Manager.PROCESS}:
         yield _log(reader, serving)
+    elif serving.windows is not None and attempt(reader.ollama.version) is None:
+        yield from _elsewhere_on_windows(reader)
 
 
 def _manager(serving: Serving) -> Check:
@@ -312,6 +322,14 @@ def _manager(serving: Serving) -> Check:
     return good("server", serving.words)
 
 
+def _elsewhere_on_windows(reader: Reader) -> Iterator[Check]:
+    """Say where a server of Windows listens if it does not answer at the addressed port: only its log tells."""
+    try:
+        reader.ollama.log(tail=_MANY)
+    except HostError as error:
+        yield worth_knowing("server log", error.message, f"{_SETTINGS}, the server's log", error.next_step)
+
+
 def _log(reader: Reader, serving: Serving) -> Check:
     try:
         reader.ollama.log(tail=_FEW)
@@ -328,6 +346,11 @@ def _log(reader: Reader, serving: Serving) -> Check:
 _FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
     "system": _system, "GPU": _gpu, "Docker engine": _engine, "Ollama": _ollama, "server": server_checks, "Compose project": _compose,
 }  # fmt: skip
+_HANGING = {
+    "GPU": "look for the driver's messages (sudo dmesg | grep -iE 'nvrm|xid'; on Windows the event log, source nvlddmkm), then restart the host: a driver that hangs does not recover",
+    "Docker engine": "restart the engine: sudo systemctl restart docker, or Docker Desktop",
+}  # fmt: skip
+"""What to do about a program that does not end."""
 _BLOCKS = {
     "GPU": "vram.free, every goal on the GPU",
     "Docker engine": "container.*, compose.*, stack.*",

@@ -13,7 +13,7 @@ from remediation.cli.options import Diagnose, seconds
 from remediation.cli.spread.executor import LOCAL
 from remediation.cli.stdio import current_masker
 from remediation.cli.task import command_task
-from remediation.model.errors import RemediationError, UsageError
+from remediation.model.errors import CallFailed, RemediationError, UsageError
 from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import visible_line
 from remediation.model.translation import gettext, translated
@@ -181,10 +181,12 @@ def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
 
     An error of the host becomes its result. The connection refuses writes while causes are diagnosed.
     """
-    from remediation.diagnosis.collect import collect
+    from remediation.diagnosis.collect import collect, nothing_read
 
     with hosts.looked_at(name) as access:
         evidence = collect(access.reader)
+        if reason := nothing_read(evidence):
+            raise CallFailed(reason, host=name, next_step=f"remediate check-host --limit {name}")
     judged = _noted(_diagnosed(name, evidence), access)
     if probe is None:
         return judged

@@ -85,6 +85,8 @@ def with_environment(argv: Sequence[str], env: Mapping[str, str]) -> Started:
     return Started(("sh", "-c", _WITH_ENVIRONMENT, mark, *words), head)
 
 
+_NOT_FOUND = 127
+SECURE_PATH = "the PATH that sudo sets (secure_path in sudoers)"
 _CURES = (
     (re.compile(r"incorrect password|no password was provided|try again", re.IGNORECASE), "correct ansible_become_password, or enter it with --ask-become-pass"),
     (re.compile(r"password is required", re.IGNORECASE), "set ansible_become_password, or enter it with --ask-become-pass"),
@@ -119,15 +121,29 @@ class Sudo:
     head: bytes
     """The beginning of stdin: the password (never on a command line), the mark, and the variables."""
     mark: str
+    program: str = ""
 
     def reply(self, done: Completed) -> Reply:
         """Return the program's result, or sudo's refusal."""
-        line = f"{self.mark}\n".encode()
-        before, found, after = done.stderr.partition(line)
+        _, found, after = done.stderr.partition(f"{self.mark}\n".encode())
+        if found and done.rc == _NOT_FOUND and self.program and _missing(self.program).search(after):
+            return Failed("not-found", f"{self.program} is not on {SECURE_PATH}", self.program)
         if found:
-            return Completed(done.rc, done.stdout, before + after)
-        message = " ".join(done.stderr.decode("utf-8", "replace").split())
+            return Completed(done.rc, done.stdout, after)  # before it are sudo's lecture, prompt and warnings
+        text = done.stderr.decode("utf-8", "replace")
+        prompt = _prompt(self.mark)
+        message = " ".join(text.partition(prompt)[2].replace(prompt, " ").split() or text.split())
         return Failed("denied", f"sudo refused: {message or 'no reason given'}")
+
+
+def _missing(program: str) -> re.Pattern[bytes]:
+    """Return the message of dash, bash or BusyBox for a program that `exec` does not find."""
+    return re.compile(rb"exec: (?:line \d{1,9}: )?" + re.escape(program.encode("utf-8", "surrogateescape")) + rb": not found")
+
+
+def _prompt(mark: str) -> str:
+    """Return the prompt for the password: what sudo writes before it is its lecture, which says nothing about the refusal."""
+    return f"{mark}? "
 
 
 def sudo(become: Become, argv: Sequence[str], env: Mapping[str, str]) -> Sudo:
@@ -136,5 +152,5 @@ def sudo(become: Become, argv: Sequence[str], env: Mapping[str, str]) -> Sudo:
     mark = f"remediation-{secrets.token_hex(16)}"
     head = f"{become.password or ''}\n{mark}\n".encode() + started.head
     # -k: a cached password must not decide whether this one is read
-    flags = ("-k", "-S", "-p", "") if become.password is not None else ("-n",)
-    return Sudo(("sudo", *flags, "-u", become.user, "--", "sh", "-c", _AFTER_SUDO, mark, *started.argv), head, mark)
+    flags = ("-k", "-S", "-p", _prompt(mark)) if become.password is not None else ("-n",)
+    return Sudo(("sudo", *flags, "-u", become.user, "--", "sh", "-c", _AFTER_SUDO, mark, *started.argv), head, mark, argv[0])

@@ -20,10 +20,13 @@ from remediation.model.text.digits import is_whole
 
 BIG = 512 * MIB
 """A desktop uses less card memory than this."""
+_WORTH_A_RELOAD = 2
+"""Layers that must be gained: the forecast may be wrong by one."""
 _NAMED = 2
 """Programs count as holders of the card from this share of the memory in use."""
 _GROWN = re.compile(
-    r"(?<![\d.])(\d{1,3}(?:\.\d)?) ?gi?b\)?(?: model| file)?[^\n.\d]{0,20}(?:takes?|uses?|is using|needs?|loads? as|occupies|grows? to|becomes|ends up (?:at|as))(?: up)?(?: about| around| almost| over)? (\d{1,3}(?:\.\d)?) ?gi?b\b"
+    r"(?<![\d.])(\d{1,3}(?:\.\d)?) ?gi?b\)?(?: model| file)?[^\n.\d]{0,20}(?:takes?|uses?|is using|needs?|loads? as|occupies|grows? to|becomes|ends up (?:at|as))(?: up)?(?: about| around| almost| over)? (\d{1,3}(?:\.\d)?) ?gi?b\b",
+    re.IGNORECASE,
 )
 _LARGE_NAMED = re.compile(r"(?<!\S)[\w./-]{2,60}:[\w.-]{0,40}[-_:](?:fp16|bf16|f16|q8_0|q6_k|q5_k\w{0,4})\b", re.IGNORECASE)
 _LARGE_QUANTISATION = re.compile(r"(?:fp16|bf16|f16|q8_0|q6_k|q5_k)", re.IGNORECASE)
@@ -132,20 +135,25 @@ def _no_longer(sheet: FactSheet, load: Load | None, figures: Shortage) -> None:
         or used < BIG
     ):
         return
-    card = use.gpus[0]
-    if card.total is None or card.free is None:
-        return
-    room = min(card.total, card.free + own_memory(sheet.reading))
-    if (
-        figures.fits(room) is False
-        or (figures.fits(room) is None and card.total - room > used // 2)
-        or figures.fits(figures.free) is True
-    ):
+    card, room = use.gpus[0], room_now(sheet.reading)
+    if card.total is None or room is None or figures.fits(figures.free) is True:
         return
     text = f"{human(used)} of the card were in use by others when the model was loaded; now {human(room)} are free for it"
-    sheet.record(
-        "vram.no_longer", True, text, load.free_at, sheet.reading.smi[0].memory_at if sheet.reading.smi else None, of=load
-    )
+    at = load.free_at, sheet.reading.smi[0].memory_at if sheet.reading.smi else None
+    if figures.fits(room) is False:
+        forecast = predict(sheet.reading, room)
+        if forecast is not None and load.result is not None and forecast.least >= load.result[0] + _WORTH_A_RELOAD:
+            more = f"{text}: {forecast.least} of {load.result[1]} layers fit, {load.result[0]} are loaded"
+            sheet.record("vram.partly_free", True, more, *at, of=load)
+    elif figures.fits(room) or card.total - room <= used // 2:
+        sheet.record("vram.no_longer", True, text, *at, of=load)
+
+
+def room_now(reading: Reading) -> int | None:
+    """Return the memory that a new load would find on the only card of a live host."""
+    use = reading.evidence.use
+    card = use.gpus[0] if use is not None and len(use.gpus) == 1 else None
+    return min(card.total, card.free + own_memory(reading)) if card is not None and card.total and card.free is not None else None
 
 
 def context_refused(sheet: FactSheet) -> None:
@@ -158,7 +166,10 @@ def context_refused(sheet: FactSheet) -> None:
 
 def taken_by_others(sheet: FactSheet, used: int, words: str) -> str:
     """Return that others use the card, with the largest of them, and the figures in words."""
+    room, free = room_now(sheet.reading), sheet.figures.free
     text = f"{human(used)} of the card are in use by others; {words}"
+    if room is not None and free is not None and room - free >= BIG // 2:
+        text = f"{human(used)} of the card were in use by others when the model was loaded ({words}); now {human(room)} are free for it"
     known = [(item.name, item.memory) for item in sheet.reading.processes if item.memory]
     known += [
         (f"{one.name} (pid {one.pid}, a runner without a server)", one.vram)
@@ -256,7 +267,12 @@ def _listed_together(reading: Reading) -> list[PsRow]:
 def grown(sheet: FactSheet) -> None:
     """Compare a file's size with what people say the loaded model takes."""
     match = _GROWN.search(sheet.reading.prose)
-    if match is not None and not sheet.holds("slots.many"):
-        file, taken = float(match[1]), float(match[2])
+    if match is None:
+        return
+    file, taken = float(match[1]), float(match[2])
+    if sheet.holds("slots.many"):
+        text = f"it takes {taken:g} GB, its file {file:g} GB: the rest is the slots' context"
+        sheet.record("slots.sized", taken > 2 * file or None, text, Quote("text", match[0]))
+    else:
         text = f"it takes {taken:g} GB, its file {file:g} GB: the rest is context"
         sheet.record("size.mostly_cache", taken > 2 * file or None, text, Quote("text", match[0]))

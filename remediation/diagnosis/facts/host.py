@@ -273,7 +273,7 @@ def _engine(sheet: FactSheet) -> None:
     )
     sheet.record(
         "toolkit.speaks",
-        (speaks is not None) or None,
+        (speaks is not None and not (speaks.key == "container_cli" and sheet.holds("seen.toolkit_hook_missing"))) or None,
         "the toolkit prints the message itself, so it is installed",
         speaks.at if speaks else None,
     )

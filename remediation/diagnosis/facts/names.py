@@ -35,6 +35,7 @@ request.inherited: llama-server took the number of layers from its environment
 request.unexplained: fewer layers than fit were loaded, and no request is known
 request.fails: a request to the loaded model failed
 ask.small: a client or Modelfile names a small num_gpu
+ask.several: the small num_gpu is more than one layer
 ask.large: a client or Modelfile names a large num_gpu
 ask.contexts_differ: several values of num_ctx are requested
 ask.options_differ: requests for one model differ in options of the load
@@ -85,6 +86,7 @@ vram.taken_at_start: much of the card was in use when the server started
 vram.spare: memory stays free next to the loaded model
 vram.no_context: no context could be made on the card because memory is short
 vram.no_longer: memory that was in use at the load is free again
+vram.partly_free: part of the memory that was in use at the load is free again, and more layers fit
 vram.foreseen: the model is not loaded, and others hold what it would need
 vram.os_overhead: Windows keeps a gigabyte or more of the card for itself
 room.others_decide: all layers would fit an empty card, others hold what they need

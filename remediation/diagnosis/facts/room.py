@@ -13,7 +13,7 @@ from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.facts.compared import compare
 from remediation.diagnosis.facts.holders import BIG
 from remediation.diagnosis.facts.run import worst_row
-from remediation.diagnosis.memory.parameters import billions_named, usual_weights
+from remediation.diagnosis.memory.parameters import billions_named, several_named, usual_weights
 from remediation.diagnosis.memory.prediction import need_with
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT, FIT_MARGIN
 from remediation.diagnosis.readers.logs import Load
@@ -55,6 +55,8 @@ def derive_room(sheet: FactSheet) -> None:
     _slots_and_context(sheet)
     holders.other_models(sheet)
     holders.context_refused(sheet)
+    if sheet.holds("place.whole") and sheet.holds("slots.many"):
+        holders.grown(sheet)
     if load is not None and load.short and sheet.holds("backend.live") is False and sheet.holds("discovery.empty"):
         return
     bound = sheet.holds("request.few", "request.inherited")
@@ -425,7 +427,8 @@ def _sizes(sheet: FactSheet) -> None:  # noqa: C901 - one branch per kind of fig
             f"it takes {human(whole_size)}, its file {human(file_size)}: the rest is context",
             row.at if row else None,
         )
-    if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _BITS_FLOOR > total:
+    open_which = not names and several_named(reading.prose)
+    if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _BITS_FLOOR > total and not open_which:
         text = f"{billions:g} billion parameters need at least {human(int(billions * 1e9 * _BITS_FLOOR))}, the card has {human(total)}"
         sheet.record("size.exceeds_card", True, text, *_quotes(sheet)[-1:])
     if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _USUAL_BYTES > total * 0.9:

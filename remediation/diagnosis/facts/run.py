@@ -249,6 +249,7 @@ def _requests(sheet: FactSheet) -> None:
             ignored = load is not None and (load.requested == -1 or (load.requested is not None and load.requested != value))
             if met and not ignored:
                 sheet.record("ask.small", True, f"num_gpu {value} is requested: it counts layers, not GPUs", option.at)
+                sheet.record("ask.several", (value > 1) or None, f"num_gpu {value} is requested", option.at)
         else:
             sheet.record("ask.large", True, f"num_gpu {value} forces layers, even if they do not fit", option.at)
     setting = reading.setting("LLAMA_ARG_N_GPU_LAYERS")

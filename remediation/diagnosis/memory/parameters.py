@@ -24,6 +24,12 @@ def billions_named(text: str) -> float:
     return billions or next((float(known) for pattern, known in _KNOWN if pattern.search(text)), 0.0)
 
 
+def several_named(text: str) -> bool:
+    """Whether a text names models of clearly different numbers of parameters."""
+    named = {float(match) for match in _BILLIONS.findall(text)}
+    return bool(named) and max(named) > 2 * min(named)
+
+
 def usual_weights(name: str) -> int | None:
     """Return the approximate size of the weights by the parameters in the model's name, None if it has none."""
     experts = _EXPERTS.search(name)

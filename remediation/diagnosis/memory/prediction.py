@@ -42,11 +42,15 @@ class Forecast:
         return max(self.most - self.fit.layers, self.fit.layers - self.least) <= 1
 
 
-def predict(reading: Reading) -> Forecast | None:
-    """Return the forecast for the incident's load; None if model, release or free VRAM is unknown (or several cards share it)."""
+def predict(reading: Reading, room: int | None = None) -> Forecast | None:
+    """Return the forecast for the incident's load, or for a load into `room`.
+
+    It is None if model, release or free VRAM is unknown (or several cards share it).
+    """
     model = model_metadata(reading)
     figures = shortage(reading)
     free = figures.free if figures.load is not None and figures.load.free else _card_free(reading)
+    free = free if room is None else room
     if free is None or figures.cards > 1 or _fit_off(reading):
         return None
     if model is None or model.architecture not in DENSE or (figures.load is not None and figures.load.engine_new):

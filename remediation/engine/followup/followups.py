@@ -79,9 +79,9 @@ def undo_run(record: RunRecord, request: RunRequest, ports: Ports, open_host: Op
     Undoing is a run with its own journal. Changes that cannot be undone are listed first. Raises `UsageError` if the run
     changed nothing.
     """
-    request = dataclasses.replace(request, inventory=with_added_hosts(request.inventory, record.events))
-    selected = set(request.inventory.select("all", request.limit))
     with intact(f"run {record.run}", f"see remediate show {record.run}, and restore manually what it changed"):
+        request = dataclasses.replace(request, inventory=with_added_hosts(request.inventory, record.events))
+        selected = set(request.inventory.select("all", request.limit))
         plan = undo_plan(record.events, wanted=selected.__contains__, task=task)
     if not plan.steps and not plan.lasting:
         of = f" in the task {task!r}" if task else ""

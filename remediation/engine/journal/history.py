@@ -11,6 +11,7 @@ from typing import Any
 
 from remediation.engine.journal.journal import EVENTS, FILES, HEADER, JournalError, read_events, read_lines, runs_folder
 from remediation.engine.journal.run_lock import Fate, holder_of, is_running
+from remediation.model.change import measures
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.event import Event
 from remediation.model.files import read_text
@@ -94,7 +95,7 @@ class RunRecord:
             "command": str(self.header.get("command") or ""),
             "check": bool(self.header.get("check")),
             "hosts": [str(host) for host in hosts] if isinstance(hosts, list) else [],
-            "changes": sum(bool(event.data.get("applied")) for event in ended),
+            "changes": sum(bool(event.data.get("applied")) and not measures(event.data) for event in ended),
             "state": state,
             "exit_code": _number(end.data.get("exit_code")) if end else None,
             "seconds": _number(end.data.get("seconds")) if end else None,

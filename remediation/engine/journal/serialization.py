@@ -62,6 +62,7 @@ def change_to_json(change: Change) -> ChangeData:
         diff=change.diff,
         undo=call_to_json(change.undo) if change.undo else None,
         asks=change.asks,
+        measures=change.measures,
         data=dict(change.data),
     )
 
@@ -80,6 +81,7 @@ def change_from_json(value: Mapping[str, Any]) -> Change:
         diff=str(value.get("diff") or ""),
         data=dict(value.get("data") or {}),
         asks=str(value.get("asks") or ""),
+        measures=bool(value.get("measures")),
     )
 
 

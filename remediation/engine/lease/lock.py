@@ -128,7 +128,7 @@ class HostLock:
     def take(
         self, *, wait: float = 0.0, notify: Callable[[str], None] = _ignore, ports: Ports | None = None
     ) -> None:  # fmt: skip
-        """Take the lease, waiting at most `wait` seconds for its holder. `tell` receives the holder and any take-over.
+        """Take the lease, waiting at most `wait` seconds for its holder. `notify` receives the holder and any take-over.
 
         A run of this machine that is certainly dead holds nothing, unless it died during a change on this host: that change
         may still be running, so its lease is waited for, at most a minute. Raises `LockHeld` with the holder's name, and

@@ -45,16 +45,18 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     try:
         if len(site.included) >= DEEPEST:
             raise UsageError(f"{site.task.action}: includes are nested more than {DEEPEST} levels deep", place=site.place)
-        for inner in _items(dataclasses.replace(site, included=(*site.included, _include_vars(site)))):
+        found, unmet = _items(dataclasses.replace(site, included=(*site.included, _include_vars(site))))
+        for inner in found:
             unmet = false_condition(inner, inner.scope())
             if unmet is None:
                 files.append(_file(inner))
             elif site.task.loop is not None and not recorded:
                 _emit_skipped(inner, str(inner.loop["ansible_loop_var"]))
             endings.append(_ending(inner, unmet))
-        ending = (
-            endings[0] if site.task.loop is None else together(endings) if endings else TaskResult(Outcome.SKIPPED, dict(_EMPTY))
-        )
+        if endings:
+            ending = endings[0] if site.task.loop is None else together(endings)
+        else:
+            ending = TaskResult(Outcome.SKIPPED, dict(_EMPTY)) if unmet is None else _skipped(site, unmet)
     except RemediationError as error:
         failed = refused_result(error)
         ending = TaskResult(Outcome.FAILED, registered(failed), failed.reason, failed.next_step)
@@ -100,10 +102,14 @@ def _emit_skipped(site: TaskContext, variable: str) -> None:
 def _ending(site: TaskContext, unmet: Any) -> TaskResult:
     """Return the result of an include without a loop, or of one item; `unmet` is the condition that is false, or None."""
     if unmet is not None:
-        skipped = {"skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
-        return TaskResult(Outcome.SKIPPED, {"changed": False, **skipped, **site.loop}, UNMET)
+        return _skipped(site, unmet)
     names = _included(site)
     return TaskResult(Outcome.OK, {**names, **site.loop} if site.task.loop is not None else {"changed": False, **names})
+
+
+def _skipped(site: TaskContext, unmet: Any) -> TaskResult:
+    skipped = {"skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
+    return TaskResult(Outcome.SKIPPED, {"changed": False, **skipped, **site.loop}, UNMET)
 
 
 def _included(site: TaskContext) -> dict[str, Any]:
@@ -121,17 +127,19 @@ def _named(site: TaskContext) -> str:
     return str(next((given[name] for name in ("file", "name", "role") if given.get(name)), ""))
 
 
-def _items(site: TaskContext) -> list[TaskContext]:
+def _items(site: TaskContext) -> tuple[list[TaskContext], Any]:
+    """Return the items of an include; none, and the false condition, if an invalid loop is not needed. Raises `RemediationError`."""
     loop = site.task.loop
     if loop is None:
-        return [dataclasses.replace(site, path=f"{site.path}/0")]
+        return [dataclasses.replace(site, path=f"{site.path}/0")], None
     try:
         loop, items = with_names(loop, site.scope()), items_of(loop, site.scope())
     except RemediationError:
-        if false_condition(site, site.scope()) is not None:
-            return []
+        unmet = false_condition(site, site.scope())
+        if unmet is not None:
+            return [], unmet
         raise
-    return [site.item(number, names_of(loop, number, items)) for number in range(len(items))]
+    return [site.item(number, names_of(loop, number, items)) for number in range(len(items))], None
 
 
 _EMPTY = {"changed": False, "results": [], "skipped": True, "skipped_reason": "No items in the list"}

@@ -7,7 +7,7 @@ sent again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from remediation.model.errors import (
     NotApplicable,
     OutcomeUnknown,
     RemediationError,
+    Undecided,
     Unreachable,
 )
 from remediation.model.event_data import ChangeEndData, ChangeStartData, PlannedData
@@ -59,11 +60,18 @@ def execute_step(call: StepCall, context: StepContext) -> Result:
     except NotApplicable as error:
         return replace(attempt.end(Outcome.SKIPPED, error.message), applies=False)
     except HostError as error:
-        if context.policy.check and context.memory.pending and type(error) in {CallFailed, DeadlineExceeded}:
+        if context.policy.check and _may_be_cured(error, context.memory.pending):
             return attempt.end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {error.message}")
         return attempt.end(outcome_of(error), error.message, next_step=error.next_step)
     except RemediationError as error:
         return attempt.end(Outcome.FAILED, error.message, next_step=error.next_step)
+
+
+def _may_be_cured(error: HostError, pending: Sequence[Change]) -> bool:
+    """Whether changes that check mode has only predicted may take the error away, such as the pull of a model that is not stored."""
+    if isinstance(error, Undecided):
+        return any(change.subject and change.subject in error.message for change in pending)
+    return bool(pending) and type(error) in {CallFailed, DeadlineExceeded}
 
 
 @dataclass(slots=True)
@@ -167,6 +175,8 @@ class Attempt:
 
     def _predict(self, observation: Observation) -> Result:
         memory = self.context.memory
+        if all(change.measures for change in observation.plan):
+            return self.end(Outcome.SKIPPED, f"{observation.text}; check mode measures nothing", observation)
         for offset, change in enumerate(observation.plan):
             self.context.emit("change_planned", **self._planned(memory.changes + offset, change))
         lack = missing(observation.plan, self.context, self.step.name)
@@ -216,7 +226,7 @@ class Attempt:
 
     def _left_out(self, observation: Observation) -> Result:
         names = ", ".join(item.summary for item in observation.plan)
-        return self.end(Outcome.CHANGED if self.done else Outcome.SKIPPED, f"excluded by the user: {names}", observation)
+        return self.end(Outcome.CHANGED if self._has_changed else Outcome.SKIPPED, f"excluded by the user: {names}", observation)
 
     def _check_risk(self, observation: Observation) -> Refusal | None:
         new = [
@@ -331,7 +341,7 @@ class Attempt:
         doubt = confirm(self.step, self.context, observation) if self.context.memory.changes else ""
         if doubt:
             return self.end(Outcome.UNVERIFIED, f"{observation.text}; {doubt}", observation)
-        result = self.end(Outcome.CHANGED if self.done else Outcome.OK, observation.text, observation)
+        result = self.end(Outcome.CHANGED if self._has_changed else Outcome.OK, observation.text, observation)
         return replace(result, ruled_out=tuple(self.step.rules_out(observation.seen)))
 
     def _no_plan(self, observation: Observation) -> Result:
@@ -344,11 +354,17 @@ class Attempt:
 
     def _unverified(self, observation: Observation) -> Result:
         left = f"; remaining: {', '.join(item.summary for item in observation.plan)}" if observation.plan else ""
-        number = len(self.sent) or len(self.done)
-        reason = f"not met after {plural(number, 'change')}: {observation.text}{left}"
+        number = (len(self.sent) or len(self.done)) - sum(change.measures for change in self.done)
+        text = f"{observation.text}{left}"
+        reason = f"not met after {plural(number, 'change')}: {text}" if number else f"not met: {text}"
         return self.end(
             Outcome.UNVERIFIED, reason, observation, next_step="" if observation.plan else self.step.advice(observation.seen)
         )
+
+    @property
+    def _has_changed(self) -> bool:
+        """Whether something was changed, not only measured."""
+        return any(not change.measures for change in self.done)
 
     def _refused(self, refusal: Refusal, observation: Observation) -> Result:
         return self.end(Outcome.BLOCKED, refusal.reason, observation, next_step=refusal.next_step)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from remediation.connections.calls import Completed, Failed, Probe, Run
+from remediation.connections.posix.sudo import SECURE_PATH
 from remediation.facets.checked import checked
 from remediation.facets.gpu import nvidia_smi, sampling, wddm
 from remediation.facets.machine import processes
@@ -68,7 +69,7 @@ class PosixGpu:
             reply = self._snapshot.fetch(first)[0]
         fields = nvidia_smi.FIELDS if first is USE_RUN else nvidia_smi.FALLBACK
         if isinstance(reply, Failed) and reply.kind == "not-found":
-            raise CallFailed("nvidia-smi is not installed", host=self._snapshot.host, next_step=NO_DRIVER)
+            raise _not_found(reply.message, self._snapshot.host)
         if isinstance(reply, Completed) and reply.rc != 0:
             raise refused_devices(reply.rc, reply.text.strip(), self._snapshot.host)
         gpus = nvidia_smi.gpus(self._snapshot.completed(reply, "querying the GPU").text, fields, self._snapshot.host)
@@ -130,6 +131,13 @@ def use_from_apps(gpus: tuple[Gpu, ...], apps: tuple[nvidia_smi.App, ...], runni
             why_unreliable=wddm.contradiction(total, used),
         )
     return GpuUse(gpus, holders)
+
+
+def _not_found(message: str, host: str) -> CallFailed:
+    """Return the error for an nvidia-smi that is not installed, or not where sudo looks, as with that of WSL in /usr/lib/wsl/lib."""
+    if SECURE_PATH in message:
+        return CallFailed(message, host=host, next_step="add the folder of nvidia-smi to secure_path (sudo visudo)")
+    return CallFailed("nvidia-smi is not installed", host=host, next_step=NO_DRIVER)
 
 
 def absent(value: Mapping[str, Any], host: str) -> CallFailed:

@@ -94,7 +94,7 @@ def pull_advice(message: str) -> str:
         return "check the model's name and tag"
     if "digest mismatch" in low:
         return "pull again: the broken download was deleted"
-    return ""
+    return "look at what keeps the server from the model's registry (network, proxy, name resolution), then run this again"
 
 
 def create_body(version: str, model: str, source: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

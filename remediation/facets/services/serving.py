@@ -209,7 +209,7 @@ def from_script(text: str, endpoint: str = "") -> Serving:
     port = addressed_port(endpoint)
     other = {one.pid: known for one in native if port is not None and (known := _own_port(one)) is not None and known != port}
     candidates = [one for one in native if one.pid not in other]
-    if port is not None and native and not candidates:
+    if port is not None and native and not candidates and not any(_is_stopped_at(one, port) for one in units):
         first = native[0]
         elsewhere = Elsewhere(port, other[first.pid], f"the process {first.pid} of {first.user}")
         return Serving(Manager.NOTHING, others=tuple(native), wsl=wsl, elsewhere=elsewhere)
@@ -228,6 +228,11 @@ def from_script(text: str, endpoint: str = "") -> Serving:
     given = process.environment or {}
     settings = tuple(SourcedSetting(name, value, "the environment of the process", wins=True) for name, value in given.items())
     return Serving(Manager.PROCESS, process=process, others=others, wsl=wsl, settings=settings)
+
+
+def _is_stopped_at(unit: ServiceUnit, port: int) -> bool:
+    """Whether a unit would serve at the port, and does not run: it is the server that is missing there."""
+    return not unit.pid and unit.state != "active" and listening_port(unit.environment.get("OLLAMA_HOST", "")) == port
 
 
 def _own_port(process: ServerProcess) -> int | None:

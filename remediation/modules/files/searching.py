@@ -222,8 +222,10 @@ def _walked(folder: str, inside: Sequence[Mapping[str, Any]]) -> Iterator[Mappin
     while waiting:
         here, below = waiting.pop()
         entries = by_parent.get(here, [])
-        folders = [each for each in entries if each["isdir"] or str(each["path"]) in by_parent]
-        yield from ({**each, "below": below} for each in entries if each not in folders)
+        folders, others = list[Mapping[str, Any]](), list[Mapping[str, Any]]()
+        for each in entries:
+            (folders if each["isdir"] or str(each["path"]) in by_parent else others).append(each)
+        yield from ({**each, "below": below} for each in others)
         yield from ({**each, "below": below} for each in folders)
         waiting += [(str(each["path"]), below + 1) for each in reversed(folders)]
 

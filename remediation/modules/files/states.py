@@ -207,6 +207,9 @@ class FileState(FileModule):
     def _touch(self, path: str, now: FileStatus | None, task: ModuleTask) -> ActionResult:
         """Create a file, or set its times, by default to now."""
         results: list[Result] = []
+        folder = parent_of(path, windows=task.windows)
+        if now is None and folder and not task.check() and task.reader().files.status(folder, follow=True) is None:
+            return failed_result("Error, could not touch target.", "create its folder first: state: directory", path=path)
         commands = self._times(path, now, task)
         if isinstance(commands, str):
             return failed_result(commands)

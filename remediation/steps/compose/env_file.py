@@ -11,7 +11,7 @@ from pydantic import field_validator
 
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
-from remediation.model.errors import CallFailed
+from remediation.model.errors import CallFailed, NotApplicable
 from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.environment import backup_of, digest
@@ -151,6 +151,9 @@ class ServiceRecreated(Step[Service]):
         known = host.compose.config(project).get("services") or {}
         target = host.target().application
         name = self.service or (str(target.value) if target is not None else "")
+        served = host.target().service
+        if not name and served is not None and set(known) == {str(served.value)}:
+            raise NotApplicable(f"does not apply, because the project has no service but {served.value}", host=host.name)
         if name not in known:
             raise CallFailed(
                 f"the project has no service {name!r}; it has {', '.join(known) or 'none'}" if name

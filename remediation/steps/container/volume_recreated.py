@@ -158,6 +158,16 @@ class VolumeRecreated(Step[VolumeState]):
             parts.append(f"different from the record: {', '.join(differing)}; the record {seen.path} is kept")
         return "; ".join(parts)
 
+    def advice(self, seen: VolumeState) -> str:
+        """Return what to do where the registry's models are not the recorded ones. Pulling them again changes nothing."""
+        names = seen.differing if seen.fresh else []
+        if not names:
+            return ""
+        return (
+            f"compare {', '.join(names)} with what you need: the registry has another version than the volume had. To keep it, remove"
+            f" {seen.path}; else restore the former version from a backup"
+        )
+
     def values(self, seen: VolumeState) -> dict[str, Any]:
         record = seen.known
         before = {one.name: one.digest for one in record.models} if record is not None else {}

@@ -73,7 +73,11 @@ class ModelResponds(Step[Answers]):
 
     def plan(self, seen: Answers) -> Iterator[Change]:
         for number in range(len(seen.answers) + 1, self.samples + 1):
-            yield Change(f"ask {seen.model} for {plural(self.tokens, 'token')} ({number} of {self.samples})", subject=seen.model)
+            yield Change(
+                f"ask {seen.model} for {plural(self.tokens, 'token')} ({number} of {self.samples})",
+                subject=seen.model,
+                measures=True,
+            )
 
     def apply(self, host: Writer, change: Change) -> None:
         """Use the runner's context size, so that the model is not reloaded."""

@@ -250,7 +250,8 @@ def type_name(value: object) -> str:
     """Return the name of a value's type, under Ansible's name for an undefined value."""
     if isinstance(value, Undefined):
         return "UndefinedMarker"
-    return type(materialised(value)).__name__
+    whole = isinstance(value, range) or type(value) is tuple
+    return type(value if whole else materialised(value)).__name__
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {

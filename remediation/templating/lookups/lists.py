@@ -25,7 +25,7 @@ FIELDS = ("start", "end", "count", "stride", "format")
 def sequence(terms: Sequence[Any], names: object, options: Mapping[str, Any]) -> list[Any]:
     """Return the numbers of all `terms`. Raises `TemplateError` for an invalid term."""
     values: list[str] = []
-    for term in map(str, terms) if terms else [""]:
+    for term in map(str, terms) if terms or not options else [""]:
         known = dict(options)
         short = SHORT.match(term.strip())
         if short is not None:
@@ -141,7 +141,7 @@ def _fileglob(terms: Sequence[Any], names: LookupContext, options: Mapping[str, 
     return found
 
 
-def file_text(kind: str, name: str, names: LookupContext, subfolder: str) -> tuple[Path, str]:
+def file_text(kind: str, name: str, names: LookupContext, subfolder: str, encoding: str = "utf-8") -> tuple[Path, str]:
     """Return the path and text of a lookup's file. Raises `TemplateError`."""
     path = found_in(name, folders(names, subfolder))
     if path is None:
@@ -149,9 +149,10 @@ def file_text(kind: str, name: str, names: LookupContext, subfolder: str) -> tup
             f"lookup({kind!r}): no file {name!r}", next_step=f"put it in the playbook's folder or in {subfolder}/"
         )
     try:
-        return path, read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        return path, read_text(path, encoding=encoding)
+    except (OSError, UnicodeDecodeError, LookupError) as error:
+        unknown = f"not {encoding.upper()} text" if isinstance(error, UnicodeDecodeError) else f"unknown encoding {encoding!r}"
+        reason = error.strerror if isinstance(error, OSError) else unknown
         raise TemplateError(f"lookup({kind!r}): cannot read {path}: {reason}") from None
 
 

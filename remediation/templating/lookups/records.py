@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import csv
 import random
+import re
 import string
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,15 +26,27 @@ def _options(kind: str, term: str, known: Mapping[str, Any], names: Sequence[str
     """Return a term without its ``name=value`` words, and the options with them. Raises `TemplateError` for an unknown name."""
     words: list[str] = []
     found = dict(known)
-    for word in term.split():
+    for word in _WORDS.findall(term):
         name, equals, value = word.partition("=")
         if equals and name in names:
-            found[name] = value
+            found[name] = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
         elif equals and words and name.isidentifier():
             raise TemplateError(f"lookup({kind!r}): unknown option {name!r}; use {', '.join(names)}")
         else:
             words.append(word)
     return " ".join(words), found
+
+
+_WORDS = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*'|["'])+""")
+"""Words, in which quoted parts may contain spaces."""
+
+
+def _key(kind: str, term: str, known: Mapping[str, Any], names: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return the key that a term looks up, and the options. Raises `TemplateError` for a term without a key."""
+    key, given = _options(kind, term, known, names)
+    if not key:
+        raise TemplateError(f"lookup({kind!r}): Search key is required but was not found in {term!r}")
+    return key, given
 
 
 def _whole(kind: str, given: Mapping[str, Any], name: str, default: int) -> int:
@@ -47,52 +60,70 @@ def _whole(kind: str, given: Mapping[str, Any], name: str, default: int) -> int:
 def csvfile(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     """Return a column of the row whose first cell is the term."""
     values: list[Any] = []
+    if not terms:
+        raise TemplateError("lookup('csvfile'): Search key is required but was not found")
     for term in map(str, terms):
-        key, given = _options("csvfile", term, options, ("file", "delimiter", "col", "keycol", "default", "encoding"))
-        _, text = file_text("csvfile", str(given.get("file", "ansible.csv")), names, "files")
+        key, given = _key("csvfile", term, options, ("file", "delimiter", "col", "keycol", "default", "encoding"))
+        _, text = file_text("csvfile", str(given.get("file", "ansible.csv")), names, "files", str(given.get("encoding", "utf-8")))
         delimiter = {"TAB": "\t", "t": "\t"}.get(str(given.get("delimiter", "TAB")), str(given.get("delimiter", "TAB")))
         if len(delimiter) != 1:
             raise TemplateError(f"lookup('csvfile'): delimiter must be one character or TAB, not {delimiter!r}")
         column, key_column = _whole("csvfile", given, "col", 1), _whole("csvfile", given, "keycol", 0)
         rows = (row for row in csv.reader(text.splitlines(), delimiter=delimiter) if len(row) > max(column, key_column))
         value = next((row[column] for row in rows if row[key_column] == key), given.get("default"))
-        values += [] if value is None else [value]
+        values += value if isinstance(value, list) else [] if value is None else [value]
     return values
+
+
+INI_OPTIONS = (
+    "type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_no_value", "allow_none", "interpolation",
+)  # fmt: skip
 
 
 def ini(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     """Return a key's value in a section of an INI or properties file."""
     values: list[Any] = []
     for term in map(str, terms):
-        key, given = _options(
-            "ini", term, options, ("type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_no_value")
-        )
-        path, text = file_text("ini", str(given.get("file", "ansible.ini")), names, "files")
-        section = str(given.get("section", "global"))
-        if given.get("type") == "properties":
-            text, section = f"[java_properties]\n{text}", "java_properties"
-        parser = configparser.ConfigParser(
-            interpolation=None, allow_no_value=to_bool(given.get("allow_no_value", False)), strict=False
-        )
-        if to_bool(given.get("case_sensitive", False)):
-            parser.optionxform = str  # type: ignore[assignment,method-assign]
+        key, given = _key("ini", term, options, INI_OPTIONS)
         try:
-            parser.read_string(text, source=str(path))
-        except configparser.ParsingError as error:
-            lines = (
-                [error.lineno]
-                if isinstance(error, configparser.MissingSectionHeaderError)
-                else [line for line, _ in error.errors]
-            )
-            line = lines[0] - (given.get("type") == "properties")
-            # without the line's text, which may be a password
-            raise TemplateError(f"lookup('ini'): {path}:{line}: expected [section], key=value or a comment") from None
-        if to_bool(given.get("re", False)):
-            there = parser.items(section) if parser.has_section(section) else ()
-            values += [value for name, value in there if patterns.groups("match", key, 0, name)]
-        else:
-            values.append(parser.get(section, key, fallback=given.get("default", "")))
+            values += _ini_values(key, given, names)
+        except configparser.DuplicateOptionError as error:
+            raise TemplateError(f"lookup('ini'): Duplicate option in {given.get('file')!r}: {error.option}") from None
+        except configparser.NoSectionError as error:
+            raise TemplateError(f"lookup('ini'): No section {error.section!r} in {given.get('file')!r}") from None
+        except configparser.InterpolationError as error:
+            raise TemplateError(f"lookup('ini'): cannot interpolate {error.option}; set interpolation=false") from None
+        except configparser.DuplicateSectionError as error:
+            raise TemplateError(f"lookup('ini'): {given.get('file')} has the section {error.section!r} twice") from None
     return values
+
+
+def _ini_values(key: str, given: Mapping[str, Any], names: LookupContext) -> list[Any]:
+    """Return the values of a key, or of all keys that match it. Raises `TemplateError` and the parser's errors."""
+    path, text = file_text("ini", str(given.get("file", "ansible.ini")), names, "files", str(given.get("encoding", "utf-8")))
+    section = str(given.get("section", "global"))
+    if given.get("type") == "properties":
+        text, section = f"[java_properties]\n{text}", "java_properties"
+    parser = configparser.ConfigParser(
+        interpolation=configparser.BasicInterpolation() if to_bool(given.get("interpolation", True)) else None,
+        allow_no_value=to_bool(given.get("allow_no_value", given.get("allow_none", False))),
+    )
+    if to_bool(given.get("case_sensitive", False)):
+        parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(text, source=str(path))
+    except configparser.ParsingError as error:
+        line = error.lineno if isinstance(error, configparser.MissingSectionHeaderError) else error.errors[0][0]
+        line -= given.get("type") == "properties"
+        # without the line's text, which may be a password
+        raise TemplateError(f"lookup('ini'): {path}:{line}: expected [section], key=value or a comment") from None
+    if to_bool(given.get("re", False)):
+        return [value for name, value in parser.items(section) if patterns.groups("match", key, 0, name)]
+    try:
+        value = parser.get(section, key)
+    except configparser.NoOptionError:
+        value = given.get("default", "")
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def inventory_hostnames(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from remediation.cli.checks.preflight import server_checks
-from remediation.model.errors import CallFailed
+from remediation.cli.checks.preflight import run_check, server_checks
+from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
 from remediation.model.facts import Elsewhere, Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
 from tests.engine.fakes.host import FakeReader, World
 
@@ -90,3 +90,22 @@ def test_a_server_at_another_port_than_the_addressed_one_is_named_with_what_to_d
     found = checks(Serving(Manager.NOTHING, elsewhere=Elsewhere(11500, 11434, "the process 812 of maria")))["server"]
     assert found[:2] == (None, "no Ollama server was found here at port 11500; the process 812 of maria listens at port 11434")
     assert found[2].startswith("set endpoint: http://127.0.0.1:11434")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "cure"),
+    [
+        ("GPU", DeadlineExceeded("nvidia-smi did not end within 30 s"), "look for the driver's messages"),
+        ("Docker engine", DeadlineExceeded("docker did not end within 30 s"), "restart the engine"),
+        ("GPU", DeadlineExceeded("late", next_step="its own advice"), "its own advice"),
+        ("GPU", CallFailed("refused"), ""),
+    ],
+)
+def test_a_program_that_hangs_comes_with_its_cure(name: str, error: HostError, cure: str) -> None:
+    def asks(_: object) -> Any:
+        raise error
+
+    (found,) = run_check(name, asks, FakeReader(World()))
+    assert (found.ok, found.text, bool(found.blocks)) == (False, error.message, True)
+    assert found.cure.startswith(cure)
+    assert bool(found.cure) == bool(cure)

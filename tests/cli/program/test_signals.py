@@ -213,7 +213,7 @@ def test_what_only_looks_ends_by_a_signal_too(tmp_path: Path, environment: dict[
 
 
 def _programs() -> list[str]:
-    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return subprocess.run(["ps", "-wweo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def _leases(folder: Path) -> list[float]:

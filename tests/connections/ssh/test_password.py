@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -41,7 +42,9 @@ class Door(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         def answer() -> None:
-            channel.sendall(" ".join(self.tried).encode())
+            (mark,) = re.findall(rb"echo ([0-9a-f]{32}) ", command)[:1]  # a shell writes this line first
+            channel.sendall_stderr(mark + b" 1\n")
+            channel.sendall(mark + b"\n" + " ".join(self.tried).encode())
             channel.send_exit_status(0)
             channel.close()
 

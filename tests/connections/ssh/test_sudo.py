@@ -12,7 +12,8 @@ import pytest
 
 from remediation.connections.calls import Completed, Failed, FileContent, ReadFile, Run, WriteFile
 from remediation.connections.guard import Guard
-from remediation.connections.posix.sudo import refusal_cure
+from remediation.connections.posix.sudo import refusal_cure, sudo
+from remediation.connections.settings import Become
 from tests.connections.conftest import opened
 from tests.connections.sshd import Sshd
 from tests.support.parts import need_program
@@ -74,6 +75,29 @@ def test_a_refused_sudo_is_not_repeated_because_each_attempt_counts_as_a_failed_
     assert len(attempts) == (1 if cure else 6)
 
 
+LECTURE = "We trust you have received the usual lecture from the local System Administrator.\n    #1) Respect the privacy of others.\n\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        (
+            "{prompt}Sorry, try again.\n{prompt}sudo: 2 incorrect password attempts\n",
+            "Sorry, try again. sudo: 2 incorrect password attempts",
+        ),
+        ("{prompt}\nme is not in the sudoers file.\n", "me is not in the sudoers file."),
+        ("Kennwort: \nSorry, try again.\n", f"{' '.join(LECTURE.split())} Kennwort: Sorry, try again."),  # passprompt_override
+    ],
+)
+def test_the_lecture_of_the_first_sudo_is_neither_the_reason_nor_the_programs_output(after: str, message: str) -> None:
+    started = sudo(Become("root", "pw"), ("id",), {})
+    prompt = started.argv[started.argv.index("-p") + 1]
+    refused = started.reply(Completed(1, b"", (LECTURE + after.format(prompt=prompt)).encode()))
+    assert refused == Failed("denied", f"sudo refused: {message}")
+    noise = f"{LECTURE}{prompt}sudo: unable to resolve host gpu-01\n{started.mark}\nits own words\n".encode()
+    assert started.reply(Completed(0, b"", noise)) == Completed(0, b"", b"its own words\n")
+
+
 ROOT_ONLY = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="becoming another user without a password takes root"
 )
@@ -100,6 +124,17 @@ def folder() -> Iterator[Path]:
     with public_folder() as made:
         made.chmod(0o777)
         yield made
+
+
+@ROOT_ONLY
+def test_a_program_that_is_not_on_sudos_path_is_missing(raised: Raised) -> None:
+    missing, failed = raised().exchange(
+        [Run(("no-such-program", "x")), Run(("sh", "-c", "echo exec: x: not found >&2; exit 127"))]
+    )
+    assert missing == Failed(
+        "not-found", "no-such-program is not on the PATH that sudo sets (secure_path in sudoers)", "no-such-program"
+    )
+    assert failed == Completed(127, b"", b"exec: x: not found\n")
 
 
 @ROOT_ONLY

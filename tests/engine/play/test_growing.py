@@ -16,6 +16,7 @@ from remediation.engine.play.context.run_request import RunRequest
 from remediation.facets.host_factory import open_host
 from remediation.inventory.load import load_inventory
 from remediation.model.errors import InputError, UsageError
+from remediation.model.event import Event
 from remediation.playbook.load import load_playbook
 from tests.playbook.running import Ran, run
 
@@ -120,3 +121,21 @@ def test_undo_reaches_a_host_that_the_run_added(tmp_path: Path) -> None:
     added = with_added_hosts(request.inventory, record.events)
     assert added.select("late") == ("new1", "new2")
     assert next(dict(layer) for layer in added.layers("new2")) == {"ansible_connection": "local", "x": "{{ y }}"}
+
+
+@pytest.mark.parametrize("added", [{"host_name": "odd"}, {"host_name": "odd", "groups": 3, "host_vars": {}}, None])
+def test_undo_of_a_run_whose_added_host_is_damaged_in_the_journal_says_so(tmp_path: Path, added: object) -> None:
+    journal = Journal.create({"started": 1.0}, {}, root=tmp_path / "runs")
+    ran(tmp_path, GROWING, sinks=[journal.write])
+    result = {"add_host": added} if added is not None else None
+    journal.write(Event("task_result", 2.0, host="a", data={"action": "add_host", "result": result}))
+    journal.close()
+    request = RunRequest(
+        command="undo",
+        playbook=load_playbook(tmp_path / "play.yml"),
+        inventory=load_inventory([tmp_path / "hosts.yml"]),
+        run="8b12",
+        policy=Policy(run_started=time.time()),
+    )
+    with pytest.raises(UsageError, match=f"run {journal.run} (is damaged|changed nothing)"):
+        undo_run(find_run(journal.run, tmp_path / "runs"), request, Ports(emit=Emitter([])), open_host)

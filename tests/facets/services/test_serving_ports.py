@@ -60,6 +60,16 @@ def test_a_server_at_another_port_than_the_addressed_one_is_not_it() -> None:
     assert (found.process.pid if found.process else None, found.elsewhere) == (5, None)
 
 
+def test_a_stopped_unit_of_the_addressed_port_is_what_is_missing_there() -> None:
+    stopped = (
+        SCRIPT.partition("unit ")[2].replace("MainPID=77", "MainPID=0").replace("ActiveState=active", "ActiveState=inactive")
+    )
+    found = from_script(f"{BY_HAND}unit {stopped}", "http://127.0.0.1:11500")
+    assert (found.manager, found.name, found.process, found.elsewhere) == (Manager.SYSTEMD, "llm.service", None, None)
+    assert [one.pid for one in found.others] == [5]
+    assert from_script(f"{BY_HAND}unit {stopped}", "http://127.0.0.1:11600").elsewhere is not None
+
+
 def test_the_log_of_another_server_is_not_read() -> None:
     journal = 'time=x level=INFO msg="Listening on 127.0.0.1:11500 (version 0.13.5)"\n'
 

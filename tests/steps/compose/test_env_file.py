@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from remediation.engine.journal.serialization import build
 from remediation.model.change import StepCall
 from remediation.model.errors import CallFailed, UsageError
 from remediation.model.outcome import Outcome
+from remediation.model.text.yaml_limits import FASTEST
 from remediation.steps.registry import registry
 from tests.engine.fakes.examples import (
     FOLDER,
@@ -109,3 +111,18 @@ def test_always_recreates_once_per_run() -> None:
     world = stack()
     assert run(world, "service.recreated", {"service": "api", "always": True}).outcome is Outcome.CHANGED
     assert run(world, "service.recreated", {"service": "api", "always": True}).outcome is Outcome.OK
+
+
+def test_a_project_of_ollama_alone_has_no_application_to_recreate() -> None:
+    world = stack()
+    world.variables["service"] = "ollama"
+    path = next(path for path in world.texts if path.endswith("compose.yml"))
+    services = yaml.load(world.texts[path], Loader=FASTEST)["services"]
+    world.texts[path] = yaml.dump({"services": {"ollama": services["ollama"]}}).encode()
+    del world.containers["ai-native-api"]
+    result = run(world, "service.recreated")
+    assert (result.outcome, result.applies, result.reason) == (
+        Outcome.SKIPPED,
+        False,
+        "does not apply, because the project has no service but ollama",
+    )

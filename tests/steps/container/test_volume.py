@@ -172,6 +172,7 @@ def test_what_differs_afterwards_is_said_and_the_record_stays() -> None:
     result = run(world, "volume.recreated")
     assert result.outcome is Outcome.UNVERIFIED
     assert f"different from the record: {MODEL}" in result.reason
+    assert result.next_step.startswith(f"compare {MODEL} with what you need: the registry has another version")
     assert [path for path in world.texts if "remediation-volume" in path]
 
 

@@ -207,13 +207,15 @@ def test_large_parameters_are_read_as_the_server_prints_them() -> None:
 def test_answers_are_judged_warm_and_by_their_rate() -> None:
     world = stack()
     result = run(world, "model.responds", {"samples": 3, "within": 5})
-    assert result.outcome is Outcome.CHANGED
+    assert result.outcome is Outcome.OK  # a measurement is no change
+    assert (len(result.changes), all(change.measures for change in result.changes)) == (3, True)
     assert result.values["cold"] == pytest.approx(3.0)
     assert result.values["tokens_per_second"] == pytest.approx(40.0)
     assert result.values["warm"] == pytest.approx(1.35)
     world.eval_rate = 2.0
     slow = run(world, "model.responds", {"samples": 2, "within": 5})
     assert slow.outcome is Outcome.UNVERIFIED
+    assert slow.reason.startswith("not met: 50 tokens in ")
     assert "limit 5 s" in slow.reason
 
 

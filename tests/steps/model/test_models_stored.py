@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.model.change import Risk
+from remediation.engine.step.executor import execute_step
+from remediation.model.change import Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Executed
 from remediation.model.outcome import Outcome
@@ -18,7 +19,7 @@ from tests.engine.fakes.examples import (
 )
 from tests.engine.fakes.host import GIB, MIB, MODEL
 from tests.engine.fakes.world import Stored, blob_path
-from tests.steps.running import run, seen, summaries, undo
+from tests.steps.running import ALLOWED, bench, run, seen, summaries, undo
 
 
 def test_a_model_is_pulled_and_can_be_taken_away_again() -> None:
@@ -28,6 +29,16 @@ def test_a_model_is_pulled_and_can_be_taken_away_again() -> None:
     assert summaries(result) == ["pull phi3:3.8b (2.0 GiB)"]
     assert undo(world, result.changes[0]).outcome is Outcome.CHANGED
     assert "phi3:3.8b" not in world.models
+
+
+def test_a_goal_for_a_model_whose_pull_is_predicted_is_not_judged() -> None:
+    world = stored()
+    world.registry["phi3:3.8b"] = manifest("phi3:3.8b", "sha256:" + "b" * 64, size=2 * GIB)
+    context = bench(world).context(check=True, **ALLOWED)
+    assert execute_step(StepCall("model.present", {"model": "phi3:3.8b"}), context).outcome is Outcome.WOULD_CHANGE
+    goal = execute_step(StepCall("model.offloaded", {"model": "phi3:3.8b"}), context)
+    assert (goal.outcome, goal.reason.partition(":")[0]) == (Outcome.SKIPPED, "unknown until the changes above are made")
+    assert execute_step(StepCall("model.offloaded", {"model": "other:7b"}), context).outcome is Outcome.FAILED
 
 
 def test_a_pull_that_was_interrupted_goes_on() -> None:

@@ -85,8 +85,8 @@ class _V096(Release):
 
     def sizes(self, load: Load) -> Iterator[Line]:
         wish = load.wish
-        asked = wish.num_gpu if wish.num_gpu >= 0 else load.plan.estimated
-        layers = f" --n-gpu-layers {asked}" if wish.num_gpu >= 0 or asked else ""
+        requested = wish.num_gpu if wish.num_gpu >= 0 else load.plan.estimated
+        layers = f" --n-gpu-layers {requested}" if wish.num_gpu >= 0 or requested else ""
         mapped = "" if load.plan.estimated else " --no-mmap"
         command = (
             f"{self.bin} runner --model {load.path} --ctx-size {wish.context} --batch-size {wish.batch}{layers} --threads 8{mapped}"

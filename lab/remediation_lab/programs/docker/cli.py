@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from remediation_lab.programs import MISSING, Call, Done, failed, said
+from remediation_lab.programs import MISSING, Call, Done, failed, printed
 from remediation_lab.programs.docker import compose, containers, desktop, records, stats, versions
 from remediation_lab.programs.docker import info as about
 from remediation_lab.programs.docker.arguments import Usage, parse
@@ -39,7 +39,7 @@ def docker(machine: Machine, call: Call) -> Done:
 def _run(machine: Machine, call: Call) -> Done:
     given = parse(call.argv[1:], values=_GLOBAL, switches="debug D tls tlsverify version v", stop=True)
     if given.has("version", "v"):
-        return said(f"Docker version {machine.state.engine.version}, build bde2b89\n")
+        return printed(f"Docker version {machine.state.engine.version}, build bde2b89\n")
     context = given.one("context", "c")
     if context and context not in {"default", "desktop-linux"}:
         missing = "open C:\\Users\\ops\\.docker\\contexts\\meta: The system cannot find the path specified."
@@ -47,7 +47,7 @@ def _run(machine: Machine, call: Call) -> Done:
         return failed(f"Failed to initialize: {text}")
     words = given.rest
     if not words:
-        return said("\nUsage:  docker [OPTIONS] COMMAND\n\nA self-sufficient runtime for containers\n")
+        return printed("\nUsage:  docker [OPTIONS] COMMAND\n\nA self-sufficient runtime for containers\n")
     if words[0] == "compose":
         return compose.compose(machine, replace(call, argv=("docker-compose", *words[1:])))
     name, rest = (" ".join(words[:2]), words[2:]) if words[0] in _GROUPS else (words[0], words[1:])
@@ -116,7 +116,7 @@ def _context(_: Machine, __: Call, words: list[str]) -> Done:
             ("desktop-linux", "Docker Desktop", "npipe:////./pipe/dockerDesktopLinuxEngine"),
         )
     ]
-    return said(
+    return printed(
         rows(
             style,
             found,
@@ -126,13 +126,13 @@ def _context(_: Machine, __: Call, words: list[str]) -> Done:
 
 
 def _context_show(_: Machine, __: Call, ___: list[str]) -> Done:
-    return said("desktop-linux\n")
+    return printed("desktop-linux\n")
 
 
 def _volumes(machine: Machine, _: Call, words: list[str]) -> Done:
     given = parse(words, values="format filter f", switches="quiet q")
     if given.has("quiet", "q"):
-        return said("".join(f"{each.name}\n" for each in machine.state.volumes))
+        return printed("".join(f"{each.name}\n" for each in machine.state.volumes))
     found = [
         {
             "Availability": "N/A", "Driver": "local", "Group": "N/A", "Labels": ",".join(f"{key}={value}" for key, value in each.labels.items()),
@@ -141,7 +141,7 @@ def _volumes(machine: Machine, _: Call, words: list[str]) -> Done:
         }
         for each in machine.state.volumes
     ]  # fmt: skip
-    return said(rows(given.one("format"), found, (("DRIVER", "Driver"), ("VOLUME NAME", "Name"))))
+    return printed(rows(given.one("format"), found, (("DRIVER", "Driver"), ("VOLUME NAME", "Name"))))
 
 
 def _volume_inspect(machine: Machine, _: Call, words: list[str]) -> Done:
@@ -175,7 +175,7 @@ def _volume_remove(machine: Machine, _: Call, words: list[str]) -> Done:
             return failed(f"Error response from daemon: get {name}: no such volume", stdout=out)
         machine.state.wrote(f"volume rm {name}")
         out += f"{name}\n"
-    return said(out)
+    return printed(out)
 
 
 def _volume_create(machine: Machine, _: Call, words: list[str]) -> Done:
@@ -184,7 +184,7 @@ def _volume_create(machine: Machine, _: Call, words: list[str]) -> Done:
     name = given.rest[0] if given.rest else records.image_id(str(machine.clock.now())).removeprefix("sha256:")
     if machine.engine.volume(name, labels):
         machine.state.wrote(f"volume create {name}")
-    return said(f"{name}\n")
+    return printed(f"{name}\n")
 
 
 def _images(machine: Machine, __: Call, words: list[str]) -> Done:
@@ -201,9 +201,9 @@ def _images(machine: Machine, __: Call, words: list[str]) -> Done:
             }
         )  # fmt: skip
     if given.has("quiet", "q"):
-        return said("".join(f"{each['ID']}\n" for each in found))
+        return printed("".join(f"{each['ID']}\n" for each in found))
     columns = (("REPOSITORY", "Repository"), ("TAG", "Tag"), ("IMAGE ID", "ID"), ("CREATED", "CreatedSince"), ("SIZE", "Size"))
-    return said(rows(given.one("format"), found, columns))
+    return printed(rows(given.one("format"), found, columns))
 
 
 _GROUPS = frozenset({"volume", "context", "container", "image", "network", "system"})

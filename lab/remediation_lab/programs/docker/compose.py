@@ -11,7 +11,7 @@ import yaml
 
 from remediation_lab.compose.interpolate import dotenv
 from remediation_lab.compose.project import ComposeError, Project, fingerprint, load
-from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs import Call, Done, failed, printed
 from remediation_lab.programs.docker import bringing, building, records
 from remediation_lab.programs.docker import info as about
 from remediation_lab.programs.docker.arguments import Given, Usage, parse
@@ -43,7 +43,7 @@ def compose(machine: Machine, call: Call) -> Done:
 def _run(machine: Machine, call: Call) -> Done:
     given = parse(call.argv[1:], values=_GLOBAL, switches="dry-run compatibility all-resources version v", stop=True, rc=1)
     if not given.rest:
-        return said("\nUsage:  docker compose [OPTIONS] COMMAND\n\nDefine and run multi-container applications with Docker\n")
+        return printed("\nUsage:  docker compose [OPTIONS] COMMAND\n\nDefine and run multi-container applications with Docker\n")
     name, words = given.rest[0], given.rest[1:]
     if name == "version":
         return _version(machine, words)
@@ -93,8 +93,10 @@ def _version(machine: Machine, words: list[str]) -> Done:
     given = parse(words, values="format f", switches="short", rc=1)
     version = machine.state.engine.compose
     if given.has("short"):
-        return said(f"{version}\n")
-    return said(f'{{"version":"v{version}"}}\n' if given.one("format", "f") == "json" else f"Docker Compose version v{version}\n")
+        return printed(f"{version}\n")
+    return printed(
+        f'{{"version":"v{version}"}}\n' if given.one("format", "f") == "json" else f"Docker Compose version v{version}\n"
+    )
 
 
 def _ls(machine: Machine, words: list[str]) -> Done:
@@ -111,8 +113,8 @@ def _ls(machine: Machine, words: list[str]) -> Done:
             {"Name": name, "Status": status, "ConfigFiles": members[0].labels.get("com.docker.compose.project.config_files", "")}
         )
     if given.one("format") == "json":
-        return said(compact(found) + "\n")
-    return said(rows("", found, (("NAME", "Name"), ("STATUS", "Status"), ("CONFIG FILES", "ConfigFiles"))))
+        return printed(compact(found) + "\n")
+    return printed(rows("", found, (("NAME", "Name"), ("STATUS", "Status"), ("CONFIG FILES", "ConfigFiles"))))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -125,13 +127,13 @@ class _Dumper(yaml.SafeDumper):
 def _config(_: Machine, project: Project, words: list[str], __: Given) -> Done:
     given = parse(words, values="format hash output o", switches="services volumes images quiet q no-interpolate profiles", rc=1)
     if given.has("quiet", "q"):
-        return said("")
+        return printed("")
     listed = _listed(project, given)
     if listed is not None:
-        return said("".join(f"{line}\n" for line in listed))
+        return printed("".join(f"{line}\n" for line in listed))
     if given.one("format", default="yaml") == "json":
-        return said(json.dumps(project.to_json(), indent=2, ensure_ascii=False))
-    return said(yaml.dump(_sparse(project.to_json()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))
+        return printed(json.dumps(project.to_json(), indent=2, ensure_ascii=False))
+    return printed(yaml.dump(_sparse(project.to_json()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))
 
 
 def _listed(project: Project, given: Given) -> list[str] | None:
@@ -182,10 +184,10 @@ def _ps(machine: Machine, project: Project, words: list[str], _: Given) -> Done:
     found = [each for each in _members(machine, project, given.rest) if each.running or given.has("all", "a")]
     found.sort(key=lambda each: each.name)
     if given.has("quiet", "q"):
-        return said("".join(f"{each.id}\n" for each in found))
+        return printed("".join(f"{each.id}\n" for each in found))
     if given.has("services"):
-        return said("".join(f"{each.labels['com.docker.compose.service']}\n" for each in found))
-    return said(rows(given.one("format"), [records.compose_ps(machine, each) for each in found], _PS))
+        return printed("".join(f"{each.labels['com.docker.compose.service']}\n" for each in found))
+    return printed(rows(given.one("format"), [records.compose_ps(machine, each) for each in found], _PS))
 
 
 def _logs(machine: Machine, project: Project, words: list[str], _: Given) -> Done:
@@ -196,7 +198,7 @@ def _logs(machine: Machine, project: Project, words: list[str], _: Given) -> Don
     for each in members:
         prefix = "" if given.has("no-log-prefix") else f"{each.name.ljust(width)}  | "
         out += "".join(f"{prefix}{line}\n" for _, _, line in log_lines(each, given, machine.clock.now()))
-    return said(out)
+    return printed(out)
 
 
 def _images(machine: Machine, project: Project, words: list[str], _: Given) -> Done:
@@ -208,7 +210,7 @@ def _images(machine: Machine, project: Project, words: list[str], _: Given) -> D
         }
         for each in _members(machine, project, given.rest)
     ]  # fmt: skip
-    return said(compact(found) + "\n" if given.one("format") == "json" else "".join(f"{each['ID'][7:19]}\n" for each in found))
+    return printed(compact(found) + "\n" if given.one("format") == "json" else "".join(f"{each['ID'][7:19]}\n" for each in found))
 
 
 Command = Callable[["Machine", Project, list[str], Given], Done]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs import Call, Done, failed, printed
 from remediation_lab.programs.docker import inside, records
 from remediation_lab.programs.docker.arguments import Given, Usage, parse
 from remediation_lab.programs.docker.formats import instant, pretty, rows, template
@@ -32,8 +32,8 @@ def ps(machine: Machine, _: Call, words: list[str]) -> Done:
     found.sort(key=lambda each: -each.created)
     full = given.has("no-trunc")
     if given.has("quiet", "q"):
-        return said("".join(f"{each.id if full else each.id[:12]}\n" for each in found))
-    return said(rows(given.one("format"), [records.ps(machine, each, full=full) for each in found], _COLUMNS))
+        return printed("".join(f"{each.id if full else each.id[:12]}\n" for each in found))
+    return printed(rows(given.one("format"), [records.ps(machine, each, full=full) for each in found], _COLUMNS))
 
 
 def _passes(container: Container, rule: str) -> bool:
@@ -129,7 +129,7 @@ def port(machine: Machine, _: Call, words: list[str]) -> Done:
         for name, hosts in bound.items()
         for each in hosts or ()
     ]
-    return said("".join(lines))
+    return printed("".join(lines))
 
 
 def _each(machine: Machine, words: list[str], what: str, flags: str = "") -> list[Container]:
@@ -147,7 +147,7 @@ def _change(machine: Machine, words: list[str], what: str, change: Callable[[Con
     with machine.engine.turn:
         for each in found:
             change(each)
-    return said("".join(f"{each.name}\n" for each in found))
+    return printed("".join(f"{each.name}\n" for each in found))
 
 
 def start(machine: Machine, _: Call, words: list[str]) -> Done:
@@ -175,7 +175,7 @@ def kill(machine: Machine, _: Call, words: list[str]) -> Done:
                     f"Error response from daemon: cannot kill container: {each.name}: container {each.id} is not running"
                 )
             machine.engine.stop(each, code=137)
-    return said("".join(f"{each.name}\n" for each in found))
+    return printed("".join(f"{each.name}\n" for each in found))
 
 
 def remove(machine: Machine, _: Call, words: list[str]) -> Done:
@@ -189,7 +189,7 @@ def remove(machine: Machine, _: Call, words: list[str]) -> Done:
                 return failed(f"Error response from daemon: {text}")
             machine.engine.stop(each, code=137)
             machine.engine.remove(each)
-    return said("".join(f"{each.name}\n" for each in found))
+    return printed("".join(f"{each.name}\n" for each in found))
 
 
 def run(machine: Machine, _: Call, words: list[str]) -> Done:
@@ -206,6 +206,6 @@ def run(machine: Machine, _: Call, words: list[str]) -> Done:
         return failed("docker: the lab runs the script copy in a one-off container, nothing else", rc=125)
     machine.state.wrote(f"copy volume {mounts['/from']} {mounts['/to']}")
     try:
-        return said(f"{machine.engine.copy(mounts['/from'], mounts['/to'], rest[3:])}\n")
+        return printed(f"{machine.engine.copy(mounts['/from'], mounts['/to'], rest[3:])}\n")
     except Refusal as refusal:
         return failed(refusal.message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remediation_lab.programs import Call, Done, failed, said
+from remediation_lab.programs import Call, Done, failed, printed
 from remediation_lab.programs.docker.arguments import parse
 from remediation_lab.programs.docker.formats import compact
 from remediation_lab.wire import Refusal
@@ -22,7 +22,7 @@ def desktop(machine: Machine, call: Call, words: list[str]) -> Done:
     if name == "status":
         return _status(machine, given.one("format"))
     if name == "version":
-        return said(f"{machine.state.engine.desktop}\n")
+        return printed(f"{machine.state.engine.desktop}\n")
     if name not in {"start", "stop", "restart"}:
         return failed(f"unknown docker command: desktop {name}")
     if call.session == 0:
@@ -35,11 +35,11 @@ def desktop(machine: Machine, call: Call, words: list[str]) -> Done:
         machine.desktop.start()
         if not given.has("detach", "d"):
             machine.desktop.wait(until=call.deadline)
-    return said("")
+    return printed("")
 
 
 def _status(machine: Machine, style: str) -> Done:
     state = machine.desktop.state()
     if style == "json":
-        return said(compact({"Status": state, "SessionID": "5e6c2a31-4bb0-4c39-9a2f-6f0e8f3b9d10"}) + "\n")
-    return said(f"Name                Value\nStatus              {state}\n")
+        return printed(compact({"Status": state, "SessionID": "5e6c2a31-4bb0-4c39-9a2f-6f0e8f3b9d10"}) + "\n")
+    return printed(f"Name                Value\nStatus              {state}\n")

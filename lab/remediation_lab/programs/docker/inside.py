@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from remediation_lab.ollama import shelf
-from remediation_lab.programs import Call, Done, failed, nvidia_smi, said
+from remediation_lab.programs import Call, Done, failed, nvidia_smi, printed
 from remediation_lab.programs.docker.ollama_cli import ollama
 from remediation_lab.world.state import Container
 
@@ -40,7 +40,7 @@ def execute(machine: Machine, container: Container, words: Sequence[str]) -> Don
 
 def _env(_: Machine, container: Container, __: Sequence[str]) -> Done:
     values = {"PATH": "", "HOSTNAME": container.id[:12], **container.environment, "HOME": "/root"}
-    return said("".join(f"{key}={value}\n" for key, value in values.items()))
+    return printed("".join(f"{key}={value}\n" for key, value in values.items()))
 
 
 def _files(machine: Machine, container: Container) -> dict[str, shelf.File]:
@@ -70,7 +70,7 @@ def _sha256sum(machine: Machine, container: Container, words: Sequence[str]) -> 
             return _missing("sha256sum", path)
         machine.clock.sleep(found[path].size / machine.state.disk)
         out += f"{found[path].sha256}  {path}\n"
-    return said(out)
+    return printed(out)
 
 
 def _ls(machine: Machine, container: Container, words: Sequence[str]) -> Done:
@@ -96,7 +96,7 @@ def _ls(machine: Machine, container: Container, words: Sequence[str]) -> Done:
         for name in sorted({*entries, *folders}):
             kind, size = ("drwxr-xr-x 2", 4096) if name in folders else ("-rw-r--r-- 1", entries[name])
             out += f"{kind} 0 0 {size:>12} {stamp} {name}\n" if "l" in flags else f"{name}\n"
-    return said(out)
+    return printed(out)
 
 
 def _below(found: Mapping[str, shelf.File], folder: str) -> list[str]:
@@ -112,7 +112,7 @@ def _parents(path: str) -> list[str]:
 
 
 def _mkdir(_: Machine, __: Container, ___: Sequence[str]) -> Done:
-    return said("")  # a folder exists as soon as it holds a file
+    return printed("")  # a folder exists as soon as it holds a file
 
 
 def _mv(machine: Machine, container: Container, words: Sequence[str]) -> Done:
@@ -127,7 +127,7 @@ def _mv(machine: Machine, container: Container, words: Sequence[str]) -> Done:
     except ValueError:
         return failed(f"mv: cannot move '{source}' to '{target}': Operation not permitted")
     machine.state.wrote(f"mv {posixpath.basename(posixpath.dirname(target))}")
-    return said("")
+    return printed("")
 
 
 def _rm(machine: Machine, container: Container, words: Sequence[str]) -> Done:
@@ -141,18 +141,18 @@ def _rm(machine: Machine, container: Container, words: Sequence[str]) -> Done:
         except FileNotFoundError:
             if "-f" not in words:
                 return failed(f"rm: cannot remove '{path}': No such file or directory")
-    return said("")
+    return printed("")
 
 
 def _df(machine: Machine, _: Container, words: Sequence[str]) -> Done:
     state, path = machine.state, [word for word in words if not word.startswith("-")][-1:] or ["/"]
     total, free = state.disk_total // 1024, state.disk_free // 1024
     head = "Filesystem     1024-blocks      Used Available Capacity Mounted on"
-    return said(f"{head}\n/dev/sdd {total:>20} {total - free:>9} {free:>9} {100 - 100 * free // total:>7}% {path[0]}\n")
+    return printed(f"{head}\n/dev/sdd {total:>20} {total - free:>9} {free:>9} {100 - 100 * free // total:>7}% {path[0]}\n")
 
 
 def _find(_: Machine, __: Container, ___: Sequence[str]) -> Done:
-    return said("")  # /tmp is empty
+    return printed("")  # /tmp is empty
 
 
 PROGRAMS: Mapping[str, Program] = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from remediation_lab.ollama.server import OllamaServer
-from remediation_lab.programs import Done, failed, said
+from remediation_lab.programs import Done, failed, printed
 from remediation_lab.programs.docker.formats import table
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ def ollama(_: Machine, server: OllamaServer, words: Sequence[str]) -> Done:
     """Run one of the client's commands."""
     match list(words):
         case ["--version"] | ["-v"]:
-            return said(f"ollama version is {_ask(server, '/api/version')['version']}\n")
+            return printed(f"ollama version is {_ask(server, '/api/version')['version']}\n")
         case ["ps"]:
-            return said(_ps(_ask(server, "/api/ps")["models"]))
+            return printed(_ps(_ask(server, "/api/ps")["models"]))
         case ["list"] | ["ls"]:
-            return said(_list(_ask(server, "/api/tags")["models"]))
+            return printed(_list(_ask(server, "/api/tags")["models"]))
         case ["show", "--modelfile", model] | ["show", model, "--modelfile"]:
             shown = _ask(server, "/api/show", {"model": model})
-            return failed(f"Error: {shown['error']}") if "error" in shown else said(shown["modelfile"])
+            return failed(f"Error: {shown['error']}") if "error" in shown else printed(shown["modelfile"])
         case ["stop", model]:
             answer = _ask(server, "/api/generate", {"model": model, "keep_alive": 0})
-            return failed(f"Error: {answer['error']}") if "error" in answer else said("")
+            return failed(f"Error: {answer['error']}") if "error" in answer else printed("")
         case _:
             return failed(f'Error: unknown command "{words[0] if words else ""}" for "ollama"')
 

@@ -96,8 +96,8 @@ def shown_labels(container: Container) -> dict[str, str]:
 def _ordered(container: Container) -> dict[str, str]:
     # the engine lists the requested variables first, then those of the image
     own = IMAGE_ENVIRONMENT if is_ollama(container.image) else {}
-    asked = {key: value for key, value in container.environment.items() if own.get(key) != value}
-    return {**asked, **container.environment}
+    own_values = {key: value for key, value in container.environment.items() if own.get(key) != value}
+    return {**own_values, **container.environment}
 
 
 def _resources(container: Container, kind: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from remediation_lab.programs import Call, Done, said
+from remediation_lab.programs import Call, Done, printed
 from remediation_lab.programs.docker.arguments import Usage, parse
 from remediation_lab.programs.docker.formats import rows
 from remediation_lab.world.state import MIB, Container
@@ -26,7 +26,7 @@ def stats(machine: Machine, _: Call, words: list[str]) -> Done:
     if not given.has("no-stream"):
         raise Usage("the lab prints one sample: add --no-stream", 1)
     found = [machine.engine.find(name) for name in given.rest] or [each for each in machine.state.containers if each.running]
-    return said(rows(given.one("format"), [_row(machine, each) for each in found], _COLUMNS))
+    return printed(rows(given.one("format"), [_row(machine, each) for each in found], _COLUMNS))
 
 
 def _row(machine: Machine, container: Container) -> dict[str, Any]:

@@ -127,23 +127,23 @@ def candidates(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> l
     last = before[-1] if before else ""
     option = _option(context, last)
     if option is not None and option.takes_value:
-        return _completed(str(option.names[0]), before, current)
+        return _completed(task, str(option.names[0]), before, current)
     if current.startswith("--") and "=" in current:
         flag, _, value = current.partition("=")
         option = _option(context, flag)
-        found = _completed(str(option.names[0]), before, value) if option is not None and option.takes_value else []
+        found = _completed(task, str(option.names[0]), before, value) if option is not None and option.takes_value else []
         return [f"{flag}={each}" for each in found]
     if current.startswith("-"):
         return _fitting((flag for flag in context.flag_names() if flag.startswith("--")), current)
     given = sum(1 for index, word in enumerate(before) if not word.startswith("-") and not _is_value(before, index, context))
     if given < len(context.positional_args):
-        return _completed(str(context.positional_args[given].name), before, current)
+        return _completed(task, str(context.positional_args[given].name), before, current)
     return []
 
 
-def _completed(name: str, before: Sequence[str], current: str) -> list[str]:
+def _completed(task: str, name: str, before: Sequence[str], current: str) -> list[str]:
     """Return the values of an option or argument that begin as typed; those of a pattern, for the last of its parts."""
-    values = list(_values(name, before))
+    values = list(_values(task, name, before))
     found = _fitting(values, current)
     if found or name not in PATTERNS:
         return found
@@ -168,15 +168,21 @@ def _fitting(words: Iterable[str], current: str) -> list[str]:
     return sorted({word for word in words if word.startswith(current)})
 
 
-def _values(name: str, before: Sequence[str]) -> Iterable[str]:
-    """Return the values of an option or argument; an inventory that cannot be read has none."""
+def _values(task: str, name: str, before: Sequence[str]) -> Iterable[str]:
+    """Return the values of an option or argument; an inventory that cannot be read has none.
+
+    A plugin knows those of its own commands: the hosts of ``lab.fault`` are the lab's, not the inventory's.
+    """
     from remediation.cli.plugins import plugins
     from remediation.inventory.script import at_most
 
     with suppress(RemediationError, OSError), at_most(PATIENCE):
+        prefix, _, command = task.rpartition(".")
+        own = plugins()[prefix].completions.get(f"{command} {name}") if prefix else None
+        if own is not None:
+            return list(own())
         if name in _SOURCES:
             return list(_SOURCES[name](before))
-        return [value for plugin in plugins().values() for value in plugin.completions.get(name, tuple)()]
     return ()
 
 

@@ -1,4 +1,4 @@
-"""``init``: writes a small project that runs at once: an inventory, its group variables, a playbook and a .gitignore."""
+"""``init``: writes a small project that runs at once: ansible.cfg, an inventory, its group variables, a playbook and a .gitignore."""
 
 from __future__ import annotations
 
@@ -68,6 +68,12 @@ _PLAYBOOK = """\
               - model.reloaded: {}
 """
 
+_CONFIG = """\
+# Read by remediate and by Ansible in this folder. Both ignore it where every user may write to the folder.
+[defaults]
+inventory = inventory/hosts.yml
+"""
+
 _IGNORED = """\
 # Secrets and results do not belong in the repository.
 .vault-password
@@ -87,7 +93,7 @@ plan.json
     ),
 )
 def init(options: Init) -> int:
-    """Write a small project into a folder: inventory, group variables, playbook and .gitignore. Overwrites nothing."""
+    """Write a small project into a folder: ansible.cfg, inventory, group variables, playbook and .gitignore. Overwrites nothing."""
     folder = Path(options.folder)
     files = starter_files(options.connection or (SSH if options.host else LOCAL), options.host)
     if folder.exists() and not folder.is_dir():
@@ -98,10 +104,7 @@ def init(options: Init) -> int:
     write_files(folder, files)
     sys.stdout.writelines(f"wrote {folder / name}\n" for name in files)
     where = "" if folder.resolve() == Path.cwd() else f"cd {folder}\n  "
-    sys.stdout.write(
-        f"next:\n  {where}remediate doctor --inventory hosts\n  remediate lint site --inventory hosts\n"
-        "  remediate play site --inventory hosts --check\n"
-    )
+    sys.stdout.write(f"next:\n  {where}remediate doctor\n  remediate lint site\n  remediate play site --check\n")
     return 0
 
 
@@ -143,6 +146,7 @@ def starter_files(connection: str, hosts: tuple[str, ...] = ()) -> dict[str, str
         )
     named = hosts or ((THIS_MACHINE,) if connection == LOCAL else ("dev-01.example",))
     return {
+        "ansible.cfg": _CONFIG,
         "inventory/hosts.yml": _HOSTS.format(hosts="".join(f"    {host}:\n" for host in dict.fromkeys(named))),
         "inventory/group_vars/gpu.yml": _VARIABLES[connection] + _MODEL,
         "playbooks/site.yml": _PLAYBOOK,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
@@ -17,6 +17,8 @@ from remediation.model.text.visible import visible_json
 from remediation.model.translation import gettext, ngettext
 
 if TYPE_CHECKING:
+    from rich.live import Live
+
     from remediation.report.gpus import Sample
 
 EVERY = 2.0
@@ -98,6 +100,17 @@ def _shower(options: Monitor, names: Sequence[str], every: float, stack: ExitSta
     return _live(names, every, stack)
 
 
+@contextmanager
+def _until_closed(live: Live) -> Iterator[Live]:
+    """Start a live display, and end it; a closed terminal does not hide the signal that it sent."""
+    live.start()
+    try:
+        yield live
+    finally:
+        with suppress(OSError):
+            live.stop()
+
+
 def _live(names: Sequence[str], every: float, stack: ExitStack) -> Show:
     from rich.console import Console, Group
     from rich.live import Live
@@ -108,7 +121,9 @@ def _live(names: Sequence[str], every: float, stack: ExitStack) -> Show:
     from remediation.report.text import STYLES
 
     console = Console(file=unwrapped(sys.stdout), highlight=False)
-    live = stack.enter_context(Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False))
+    live = stack.enter_context(
+        _until_closed(Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False))
+    )
     mask = current_masker()
     history = SampleHistory(names, every)
 

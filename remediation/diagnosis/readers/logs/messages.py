@@ -236,6 +236,8 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("runner_missing", "virus", "(?:virus or potentially unwanted software)"),
     ("libcuda_missing", "libcuda", r"(?:does not|doesn't|do not|not|no|missing|without|lacks?) (?:show |contain |have |hold |list |find |any )?libcuda\b"),
     ("libcuda_missing", "libcuda.so", r"libcuda\.so[.\d]*:? (?:cannot open shared object|not found|no such)|failed to load[^\n]*libcuda\.so"),
+    ("libcuda_missing", "libcuda.so", r"(?:cannot|can't|could not|couldn't|unable to|failed to) (?:dynamically )?(?:load|open|find|locate) (?:the )?(?:library |shared library )?['\"`]?libcuda\.so"),
+    ("libcuda_missing", "dynamically load cuda", r"(?:could not|cannot|failed to) dynamically load cuda"),
     ("library_missing", "cannot open shared object", r"(lib(?:ggml|cudart|cublas|cublasLt|hip|rocblas|hipblas|nvrtc|amdhip)[\w.-]*)[^\n]{0,20}: cannot open shared object"),
     ("runtime_unfound", "=> not found", r"lib(?:cudart|cublas|cublasLt|nvrtc|cudnn|cufft|curand|hipblas|hipblaslt|rocblas|amdhip64|nvJitLink)\b\S{0,20} => not found"),
     ("runtime_unfound", "loading shared libraries", r"error while loading shared libraries: lib(?:cudart|cublas|cublasLt|nvrtc|cudnn|cufft|hipblas|hipblaslt|rocblas|amdhip64)\S{0,20}: cannot open"),

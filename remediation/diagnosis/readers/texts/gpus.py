@@ -40,11 +40,22 @@ _CAPABILITIES: tuple[tuple[float, str], ...] = (
 _STATED = re.compile(r"capability[^\d\n]{0,40}(\d{1,2}\.\d)\b|capability sm_(\d{2,3})\b", re.IGNORECASE)
 # GB of dedicated memory by model, where each model was sold with one size only
 _SIZES: tuple[tuple[str, int], ...] = (
-    ("5090", 32), ("5080", 16), ("5070 ti", 16), ("5070", 12), ("4090", 24), ("4080", 16), ("4070 ti super", 16), ("4070", 12),
-    ("3090", 24), ("3080 ti", 12), ("3070", 8), ("3060 ti", 8), ("2080 ti", 11), ("2080", 8), ("2070", 8), ("1080 ti", 11), ("1080", 8),
-    ("1070", 8), ("1660", 6), ("1650", 4), ("1050 ti", 4), ("a6000", 48), ("a5000", 24), ("a4000", 16), ("l40", 48), ("l4", 24),
-    ("a10g", 24), ("a10", 24), ("a30", 24), ("t4", 16), ("p40", 24), ("p100", 16), ("7900 xtx", 24), ("7900 xt", 20), ("6800", 16), ("6700 xt", 12),
+    ("rtx pro 6000", 96), ("6000 ada", 48), ("5000 ada", 32), ("4000 ada", 20), ("titan rtx", 24), ("titan [xv]", 12), ("titan xp", 12),
+    ("5090", 32), ("5080", 16), ("5070 ti", 16), ("5070", 12), ("4090", 24), ("4080", 16), ("4070 ti super", 16), ("4070", 12), ("4060(?! ?ti)", 8),
+    ("3090", 24), ("3080 ti", 12), ("3080", 10), ("3070", 8), ("3060 ti", 8), ("3060", 12), ("2080 ti", 11), ("2080", 8), ("2070", 8), ("2060(?! super)", 6),
+    ("1080 ti", 11), ("1080", 8), ("1070", 8), ("1660", 6), ("1650", 4), ("1050 ti", 4), ("980 ti", 6), ("980", 4), ("970", 4),
+    ("a6000", 48), ("a5000", 24), ("a4500", 20), ("a4000", 16), ("l40s?", 48), ("l4", 24), ("a40", 48), ("a10g", 24), ("a10", 24), ("a30", 24), ("a2", 16),
+    ("t4", 16), ("p40", 24), ("p100", 16), ("p4", 8), ("m60", 8), ("m10", 8), ("k80", 12),
+    ("7900 xtx", 24), ("7900 xt", 20), ("7900 gre", 16), ("7800 xt", 16), ("7700 xt", 12), ("7600 xt", 16), ("7600", 8), ("9070", 16), ("6950 xt", 16), ("6900 xt", 16),
+    ("6800", 16), ("6750 xt", 12), ("6700 xt", 12), ("6650 xt", 8), ("6600", 8), ("5700", 8), ("radeon vii", 16), ("arc b580", 12), ("arc a750", 8), ("arc a380", 6),
 )  # fmt: skip
+
+# the cards of laptops, some of which have less than those of desktops
+_LAPTOP_SIZES: tuple[tuple[str, int], ...] = (
+    ("5090", 24), ("5080", 16), ("5070 ti", 12), ("5070", 8), ("5060", 8), ("4090", 16), ("4080", 12), ("4070", 8), ("4060", 8), ("4050", 6),
+    ("3080 ti", 16), ("3070", 8), ("3060", 6), ("3050 ti", 4), ("2080", 8), ("2070", 8), ("2060", 6), ("1660", 6), ("1650", 4), ("1050 ti", 4),
+)  # fmt: skip
+_LAPTOP = r"[^\n,;|]{0,24}(?:laptop|mobile|max-?q|notebook)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +92,7 @@ def read_gpu(text: str | None) -> GpuText:
     count = _COUNT.search(text)
     memory = next((size for size in sizes if size >= GIB), None)
     if memory is None:
-        low = text.lower()
-        memory = next((size * GIB for name, size in _SIZES if re.search(rf"\b{name}\b", low)), None)
+        memory = _by_name(text.lower())
     return GpuText(
         nvidia=bool(_NVIDIA.search(text)),
         amd=bool(_AMD.search(text)),
@@ -94,6 +104,13 @@ def read_gpu(text: str | None) -> GpuText:
         count=int(count[1]) if count else 1,
         available_only="available" in text.lower() or "free" in text.lower(),
     )
+
+
+def _by_name(low: str) -> int | None:
+    """Return the memory of the first card named in a text, None where its model was sold with several sizes."""
+    laptop = [(name, size) for name, size in _LAPTOP_SIZES if re.search(rf"\b{name}(?: ?super)?\b{_LAPTOP}", low)]
+    known = laptop or [(name, size) for name, size in _SIZES if re.search(rf"\b{name}\b(?!{_LAPTOP})", low)]
+    return known[0][1] * GIB if known else None
 
 
 def capability(text: str) -> float | None:

@@ -19,7 +19,7 @@ from remediation.modules.contract import Action, Module, module_args
 from remediation.modules.refusals import parameter_refusal
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import action_model
-from remediation.playbook.parameters import WHOLE
+from remediation.playbook.parameters import DEFAULTS, WHOLE
 from remediation.templating.errors import TemplateError
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
@@ -96,14 +96,20 @@ def _refusal(error: Mapping[str, Any]) -> str:
 
 
 def _spread(site: TaskContext, scope: Scope) -> Mapping[Any, Any]:
-    """Return the parameters of a task with those of a template for all of them, which rank below. Raises `UsageError`."""
+    """Return the parameters of a task with its defaults and those of a template for all of them, which rank below.
+
+    Raises `UsageError`.
+    """
     written: Mapping[Any, Any] = site.task.arguments
-    if WHOLE not in written:
-        return written
-    value: Any = scope.render(written[WHOLE])
-    if not isinstance(value, Mapping):
-        raise UsageError(f"args: expected a mapping of parameters, got {type(value).__name__}", place=place_of(written[WHOLE]))
-    return {**value, **{key: each for key, each in written.items() if key != WHOLE}}
+    found: dict[Any, Any] = {}
+    for key in (DEFAULTS, WHOLE):
+        value: Any = written.get(key, {})
+        if isinstance(value, str):
+            value = scope.render(value)
+        if not isinstance(value, Mapping):
+            raise UsageError(f"args: expected a mapping of parameters, got {type(value).__name__}", place=place_of(written[key]))
+        found |= value
+    return {**found, **{key: each for key, each in written.items() if key not in {DEFAULTS, WHOLE}}} if found else written
 
 
 def action_parameters(site: TaskContext, scope: Scope) -> Action:

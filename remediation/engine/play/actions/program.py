@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -23,6 +24,8 @@ from remediation.model.event_data import ChangeEndData, ChangeStartData, Planned
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Program
 from remediation.modules.result import ActionResult
+from remediation.templating.errors import UndefinedVariable
+from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.secret import revealed
 
@@ -47,7 +50,10 @@ def run_as_change(program: Program, site: TaskContext, opened: Opened) -> Action
     if acted.values.get("cmd") == "":  # not started: Ansible returns the command line as text, without times
         text = shlex.join(program.cmd) if isinstance(program.cmd, list) else program.cmd
         return replace(acted, values={**acted.values, "cmd": text})
-    start, end = (datetime.fromtimestamp(moment, tz=timezone.utc) for moment in (begun, clock.now()))
+    # local times without an offset, which playbooks parse with to_datetime
+    start, end = (
+        datetime.fromtimestamp(moment, tz=timezone.utc).astimezone().replace(tzinfo=None) for moment in (begun, clock.now())
+    )
     when = {"start": str(start), "end": str(end), "delta": str(end - start)}
     return replace(acted, values={"cmd": program.cmd, **acted.values, **when})
 
@@ -67,19 +73,30 @@ def _change(program: Program, site: TaskContext) -> Change:
     return Change(f"run {shown}", subject=shown, risk=max(program.risk, task_risk(site)))
 
 
-def environment_of(site: TaskContext, scope: Scope) -> dict[str, str]:
-    """Return the task's environment; inner levels take precedence."""
+def environment_of(site: TaskContext, scope: Scope, *, gathering: bool = False) -> dict[str, str]:
+    """Return the task's environment; inner levels take precedence.
+
+    While facts are gathered, values with undefined variables are left out: they may need the facts (``ansible_env``).
+    """
     found: dict[str, str] = {}
     for level in site.settings.environment:
-        value = scope.render(level)
+        value = _defined(level, scope) if gathering and isinstance(level, Mapping) else scope.render(level)
         for part in value if isinstance(value, list) else [value]:
-            if part is None:
+            if part is None or part is OMIT:
                 continue
             if not isinstance(part, Mapping):
                 raise UsageError(f"environment: expected a mapping, got {part!r}", place=site.place)
             site.learn(part)
             found |= {str(name): str(revealed(item)) for name, item in part.items()}
     return found
+
+
+def _defined(level: Mapping[Any, Any], scope: Scope) -> dict[Any, Any]:
+    known = {}
+    for name, value in level.items():
+        with suppress(UndefinedVariable):
+            known[name] = scope.render(value)
+    return {name: value for name, value in known.items() if value is not OMIT}
 
 
 def valid_environment(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:

@@ -42,7 +42,7 @@ def facts_of_host(given: SetupFacts, site: TaskContext, scope: Scope) -> dict[st
         fact_path=given.fact_path or "",
         endpoint=endpoint,
         timeout=given.gather_timeout,
-        environment=valid_environment(environment_of(site, scope), site, opened),
+        environment=valid_environment(environment_of(site, scope, gathering=True), site, opened),
     )
     site.learn(found)
     facts: Mapping[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,16 +35,37 @@ def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
     if given.verbosity > site.play.stage.request.verbosity:
         return ActionResult(Outcome.SKIPPED, {"skipped_reason": "Verbosity threshold not met."}, "shown only with more -v")
     if given.var is not None:
+        name = _name_to_show(given.var, site, scope)
         try:
-            value = scope.render(given.var) if has_template(given.var) else scope.expression(str(given.var), site.place)
+            value = scope.expression(name, site.place)
         except UndefinedVariable as error:  # showing an undefined variable is not an error
-            known = given.var in scope and given.var.isidentifier()
-            value = _shown(scope.raw(str(given.var)), scope) if known else _undefined(error)
+            known = name in scope and name.isidentifier()
+            value = _shown(scope.raw(name), scope) if known else _undefined(error)
             message = _undefined(error).removeprefix("<< ").removesuffix(" >>")
             warned = {} if known else {"warnings": [f"Encountered 1 template error.\n{message}"]}
-            return ActionResult(values={str(given.var): value, **warned})
-        return ActionResult(values={str(given.var): value})
+            return ActionResult(values={name: value, **warned})
+        return ActionResult(values={name: value})
     return ActionResult(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
+
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_PART = re.compile(r"""\.\w+|\[(?:-?\d+|'[^']*'|"[^"]*")\]""")
+"""An attribute or item after a name."""
+
+
+def _name_to_show(var: Any, site: TaskContext, scope: Scope) -> str:
+    """Return the expression that ``var`` is. A template gives the name of a variable: another text may be a command's output.
+
+    Raises `UsageError` for a template of anything else, as Ansible fails the task.
+    """
+    if not has_template(var):
+        return str(var)
+    value = scope.render(var)
+    name = value if isinstance(value, str) else ""
+    head = _NAME.match(name)
+    if head is None or _PART.sub("", name[head.end() :]):
+        raise UsageError("debug: var: expected the name of a variable", next_step="use msg: to print a value", place=site.place)
+    return name
 
 
 def _shown(value: Any, scope: Scope) -> Any:
@@ -69,7 +91,7 @@ def fail(given: Fail, site: TaskContext, scope: Scope) -> ActionResult:
 
 def assert_(given: Assert, site: TaskContext, scope: Scope) -> ActionResult:
     """Fail at the first condition that is false."""
-    for condition in given.that if isinstance(given.that, list) else [given.that]:
+    for condition in scope.conditions(given.that):
         if not scope.condition(condition, site.place):
             message = "Assertion failed" if given.fail_msg is None else given.fail_msg
             reason = f"{message} ({condition})" if given.fail_msg is None else str(message)

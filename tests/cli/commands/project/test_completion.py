@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -29,6 +30,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "playbooks").mkdir()
     (tmp_path / "playbooks/site.yml").write_text("[]", encoding="utf-8")
     (tmp_path / "state/remediation/runs/7f3a").mkdir(parents=True)
+    (tmp_path / "state/remediation/lab").mkdir()
+    lab = {"world": "wsl", "user": "ops", "scale": 1, "hosts": [{"name": "wsl-07"}, {"name": "wsl-08"}]}
+    (tmp_path / "state/remediation/lab/lab.json").write_text(json.dumps(lab), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path
@@ -49,7 +53,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["steps", "--name", "vram.f"], ["vram.free"]),
         (["diagnose", "--fail-on", "driver"], ["driver_lost", "driver_too_old"]),
         (["explain", "other-gpu"], ["other-gpu-processes-hold-vram"]),
-        (["lab.fault", "laptop-07", "num-gpu-1-m"], ["num-gpu-1-model"]),
+        (["lab.fault", "w"], ["wsl-07", "wsl-08"]),
+        (["lab.fault", "l"], []),  # not localhost, a host of the inventory that is the default
+        (["lab.fault", "wsl-07", "num-gpu-1-m"], ["num-gpu-1-model"]),
+        (["lab.start", "--world", "w"], ["wsl"]),
         (["fix-offload", "--inventory=fleet", "--limit", "dev"], ["dev-01", "dev-02"]),
         (["fix-offload", "-i", "fleet", "--limit=dev"], ["--limit=dev-01", "--limit=dev-02"]),
         (["fix-offload", "-i", "fleet", "--limit", "gpu,!dev"], ["gpu,!dev-01", "gpu,!dev-02"]),

@@ -54,9 +54,9 @@ def test_help_shows_the_examples(remediate: Remediate) -> None:
 def test_a_new_project_lints_clean(remediate: Remediate, tmp_path: Path, connection: str) -> None:
     done = remediate("init", "fleet", "--connection", connection)
     assert (done.returncode, done.stderr) == (0, "")
-    linted = remediate("lint", "site", "--inventory", "hosts", cwd=tmp_path / "fleet")
+    linted = remediate("lint", "site", cwd=tmp_path / "fleet")
     assert (linted.returncode, linted.stdout) == (0, "playbooks/site.yml: no errors, 0 pieces of advice\n")
-    listed = json.loads(remediate("hosts", "--inventory", "hosts", "--json", cwd=tmp_path / "fleet").stdout)
+    listed = json.loads(remediate("hosts", "--json", cwd=tmp_path / "fleet").stdout)
     assert [(host["connection"], host["groups"]) for host in listed["hosts"]] == [(connection, ["gpu"])]
     assert (tmp_path / "fleet" / ".gitignore").is_file()
 
