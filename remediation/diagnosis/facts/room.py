@@ -102,11 +102,8 @@ def _decides(sheet: FactSheet, used: int | None) -> None:  # noqa: C901 - the co
     )
     if not short and not sheet.holds("load.died"):
         return
-    room, at, length = (
-        figures.free if figures.free is not None else figures.empty_card,
-        _quotes(sheet),
-        figures.context or DEFAULT_CONTEXT,
-    )
+    room = figures.free if figures.free is not None else figures.empty_card
+    at, length = _quotes(sheet), figures.context or DEFAULT_CONTEXT
     now, words = figures.fits(room), sheet.words
     if now and figures.free is None:
         now = None  # it would fit an empty card; the memory in use is unknown
