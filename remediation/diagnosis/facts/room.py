@@ -27,8 +27,7 @@ _NOTICEABLE = 64 * MIB
 _LEAST = int(1.8 * GIB)
 _SEVERAL = 6
 """So many layers have to fit before their absence says that the card was not used."""
-_LONG, _VERY_LONG = 16384, 32768
-_MANY, _VERY_MANY = 3, 8
+_LONG, _VERY_LONG, _MANY, _VERY_MANY = 16384, 32768, 3, 8
 _BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (about 3.6 bits)
 _USUAL_BYTES = 0.58  # bytes per parameter at the default quantisation (about 4.6 bits)
 _ROOMY = 0.8
