@@ -41,7 +41,7 @@ class Sink(Protocol):
         """Add a chunk."""
 
 
-class _Output:
+class _MarkedOutput:
     """The output of a program: what stands before the mark was printed by the login's start files, such as a greeting."""
 
     def __init__(self, kept: Gathered, mark: str, on_chunk: OnChunk | None) -> None:
@@ -97,7 +97,7 @@ def execute_command(
     mark = secrets.token_hex(16)
     deadline = time.monotonic() + timeout
     out, err = Gathered("stdout", most, finish=finish), Gathered("stderr", finish=finish)
-    program = _Output(out, mark, on_chunk)
+    program = _MarkedOutput(out, mark, on_chunk)
     try:
         channel = transport.open_session(timeout=min(timeout, 30.0))
     except (paramiko.SSHException, EOFError, OSError) as error:

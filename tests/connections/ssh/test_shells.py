@@ -9,7 +9,7 @@ import pytest
 
 from remediation.connections.bounded import Gathered
 from remediation.connections.calls import Completed, Failed, Run
-from remediation.connections.ssh.commands import _Output, _quoted
+from remediation.connections.ssh.commands import _MarkedOutput, _quoted
 from tests.connections.conftest import opened
 from tests.connections.sshd import sshd
 from tests.support.parts import need_program
@@ -61,7 +61,7 @@ def test_what_the_start_files_print_is_no_output_of_a_program(tmp_path: Path) ->
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_the_mark_is_found_wherever_the_chunks_end(cut: int) -> None:
     kept, heard = Gathered("stdout"), bytearray()
-    output = _Output(kept, "mark", heard.extend)
+    output = _MarkedOutput(kept, "mark", heard.extend)
     text = b"hello\nmark\nown mark\n"
     for start in range(0, len(text), cut):
         output.take(text[start : start + cut])
