@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from remediation.diagnosis.advice.began import undo
 from remediation.diagnosis.advice.cures import cure_of, likely_cures
 from remediation.diagnosis.advice.missing import to_collect
+from remediation.diagnosis.advice.reversals import reversal
 from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.advice.settings import judge_settings
 from remediation.diagnosis.evidence import Evidence
@@ -142,7 +142,7 @@ def _likely(findings: Sequence[Finding], collect: Sequence[str], facts: Facts, r
     first, *others = map(_ended, candidates[:_CANDIDATES] or [likely_cures(facts, reading)])
     both = bool(others) and "\n" not in first and len(first) + len(others[0]) < _LONG
     cure = f"{first} If that changes nothing: {others[0]}" if both else first
-    undoing = undo(cure, facts) if "\n" not in cure else ""
+    undoing = reversal(cure, facts) if "\n" not in cure else ""
     return _decided(f"{cure} {undoing}." if undoing else cure, collect)
 
 
@@ -154,7 +154,7 @@ def _uncertain(findings: Sequence[Finding], collect: Sequence[str], facts: Facts
     open_ = first.confidence < _SURE and not facts.holds("on.live") and "\n" not in cure
     if second is not None and second.cure and open_ and len(cure) + len(second.cure) < _LONG:
         cure = f"{_ended(cure)} If that changes nothing: {second.cure}"
-    if (undoing := undo(cure, facts)) and "\n" not in cure:
+    if (undoing := reversal(cure, facts)) and "\n" not in cure:
         cure = f"{_ended(cure)} {undoing}."
     return _decided(cure, collect) if first.confidence < _SURE else cure
 

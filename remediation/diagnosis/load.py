@@ -14,6 +14,7 @@ from remediation.diagnosis.decoding import UNPACKED, decoded, is_packed, refuse_
 from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
 from remediation.diagnosis.pasted import parts
 from remediation.diagnosis.readers.logs import condense_file
+from remediation.diagnosis.readers.texts.carriers import plain_text
 from remediation.diagnosis.untrusted import load_yaml, parse_json
 from remediation.model.errors import UsageError
 from remediation.model.text.shape import ODD, explain_error
@@ -173,8 +174,8 @@ def _of_text(text: str, name: str) -> Evidence:
             return of_incident(incident)
         if incident is None and _INCIDENT.search(text, 0, _HEAD):
             note = f"{name}: this looks like an incident file, but is no valid YAML; it was read as plain text"
-            return Evidence(pieces=tuple(_pieces(text, name)), skipped=(note,))
-    return Evidence(pieces=tuple(_pieces(text, name)))
+            return Evidence(pieces=tuple(_pieces(plain_text(text), name)), skipped=(note,))
+    return Evidence(pieces=tuple(_pieces(plain_text(text), name)))
 
 
 def _pieces(text: str, name: str) -> Iterator[Piece]:
@@ -215,7 +216,7 @@ def of_incident(data: Mapping[str, Any]) -> Evidence:
     for number, item in enumerate(items if isinstance(items, list) else [], start=1):
         text = item.get("text") if isinstance(item, Mapping) else None
         if isinstance(item, Mapping) and isinstance(text, (str, int, float)):
-            pieces.append({"kind": item.get("kind", "other"), "text": str(text), "name": item.get("name", "")})
+            pieces.append({"kind": item.get("kind", "other"), "text": plain_text(str(text)), "name": item.get("name", "")})
         elif text is None:
             skipped.append(f"item {number} of the evidence has no text")
         else:

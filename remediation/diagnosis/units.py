@@ -10,6 +10,21 @@ _FACTORS = {
     "": 1, "b": 1, "k": KIB, "ki": KIB, "mi": MIB, "gi": GIB, "ti": 1024 * GIB, "kb": 1000, "kib": KIB, "m": MIB, "mb": 1000**2, "mib": MIB,
     "g": GIB, "gb": 1000**3, "gib": GIB, "t": 1024 * GIB, "tb": 1000**4, "tib": 1024 * GIB,
 }  # fmt: skip
+_OF_OTHER_LANGUAGES = re.compile(r"(?<=\d)( ?)(?:([GM])(?:o|io)\b(?! to\b)|([Г\u041c])(?:[бБ]|иБ|байт)\b)")
+_LETTERS = {"Г": "G", "\u041c": "M"}
+_BEFORE_SCRIPT = re.compile(r"(?<=[0-9A-Za-z])(?=[\u3040-\u30ff\u4e00-\u9fff])")
+_THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})[., ](\d{3})(?= ?M(?:i?B)\b)")
+_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}),(\d{1,2})(?= ?[GM]i?B\b)")
+
+
+def plain_sizes(text: str) -> str:
+    """Return a text with its sizes as English writes them: "12 288 Mo" is 12288 MB, "23,6 GB" 23.6 GB, "24 ГБ" and "24GB显存" 24 GB."""
+    if not text.isascii():
+        text = _BEFORE_SCRIPT.sub(" ", text)
+    text = _OF_OTHER_LANGUAGES.sub(lambda match: f"{match[1]}{match[2] or _LETTERS[match[3]]}B", text)
+    return _DECIMAL_COMMA.sub(r"\1.\2", _THOUSANDS.sub(r"\1\2", text))
+
+
 _SIZE = re.compile(r"(-?\d+(?:[.,]\d+)?)\s*([kmgt]i?b?|b)?\b", re.IGNORECASE)
 
 

@@ -66,7 +66,7 @@ class Change:
     - ``undo``: the step that reverts the change.
     - ``asks``: why the change needs the user's explicit consent, such as closing a program with a window, in words ("closes a
       window of chrome.exe").
-    - ``measures``: the host is only asked for figures. It is journaled like a change, and counts as none.
+    - ``measures``: only figures are read. It is journaled like a change, and does not count as one.
     """
 
     summary: str

@@ -128,7 +128,7 @@ def _host_facts(page: HostView, event: Event) -> list[Line]:
     page.works(event, gettext("gathered host facts"))
     facts = event.data.get("facts") or {}
     if isinstance(facts, Mapping):
-        facts = " · ".join(str(facts[part]) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
+        facts = " · ".join(translated(str(facts[part])) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
     lines = [Line(facts, lead=f"{page.host}  ", style="head")]
     target = event.data.get("target") or {}
     shown = [(part, target[part]) for part in TARGET_PARTS if target.get(part)]

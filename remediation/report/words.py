@@ -54,7 +54,17 @@ WORDS = (
     translatable("answers"),
     translatable("partly on the CPU"),
     translatable("no GPU"),
+    translatable("held - {seen}"),
+    translatable("NOT HELD - {seen}"),
+    translatable("before, driver: {point}"),
+    translatable("before, room: {point}"),
+    translatable("at the start, settings: {point}"),
+    translatable("at the start, running settings: {point}"),
+    translatable("at the start, GPU in the container: {point}"),
+    translatable("afterwards, layers: {point}"),
+    translatable("afterwards, speed: {point}"),
     translatable("no Ollama"),
+    translatable("Ollama {version} in {container}"),
     translatable("Conditional result was False"),
 )
 """Every value that a report looks up with a variable: the script that collects messages finds them here."""

@@ -6,18 +6,20 @@ import re
 from io import StringIO
 
 import pytest
+import yaml
 
 from remediation.diagnosis.facts.names import FACTS
 from remediation.diagnosis.facts.words import WORDS
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.explain import condition, explained
 from remediation.model.event import Event
-from remediation.model.translation import gettext, speaking
+from remediation.model.translation import gettext, speaking, translated
 from remediation.report.diagnosis import diagnosis_lines
 from remediation.report.html import html
 from remediation.report.json_lines import JsonLines
 from remediation.report.junit import junit
 from remediation.report.terminal import PlainScreen, Terminal
+from tests.cli.started import ROOT
 
 DIAGNOSIS = {
     "findings": [
@@ -66,6 +68,43 @@ def test_the_terminal_is_spanish_without_english_remains() -> None:
                  "siguiente: permítelo con --max-risk disruptive", "bloqueado", "salida 5"):  # fmt: skip
         assert part in text
     assert not re.findall(r"\b(?:the|layers on|blocked|allow|close|exit|with)\b", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Ollama 0.13.5 in ai-native-ollama", "Ollama 0.13.5 en ai-native-ollama"),
+        ("the container has no device request", "el contenedor no tiene ninguna petición de dispositivos"),
+        (
+            "not closed: a.exe 1 GiB (protected: it belongs to the system, Docker or Ollama), b.exe 2 GiB (protected: it belongs to root)",
+            "no se cierran: a.exe 1 GiB (protegidos: es del sistema, de Docker o de Ollama), b.exe 2 GiB (protegidos: es de root)",
+        ),
+        (
+            (
+                "A=1 (read by no Ollama release; OLLAMA_GPU_OVERHEAD (to v0.24) or LLAMA_ARG_FIT_TARGET (from v0.30) reserve memory, and reserve only), "
+                "B=2 (read by no Ollama release; num_gpu is an option of requests and Modelfiles)"
+            ),
+            (
+                "A=1 (ninguna versión de Ollama lo lee; OLLAMA_GPU_OVERHEAD (hasta v0.24) o LLAMA_ARG_FIT_TARGET (desde v0.30) reservan memoria, "
+                "y solo eso), B=2 (ninguna versión de Ollama lo lee; num_gpu es una opción de peticiones y Modelfiles)"
+            ),
+        ),
+        ("afterwards, speed: NOT HELD - not met", "después, velocidad: NO SE CUMPLE - no se cumple"),
+    ],
+)
+def test_a_list_whose_remarks_have_lists_is_read_by_its_brackets(text: str, wanted: str) -> None:
+    with speaking("es"):
+        assert translated(text) == wanted
+
+
+def test_the_points_of_verify_are_spanish() -> None:
+    playbook = yaml.safe_load((ROOT / "playbooks" / "verify.yml").read_text("utf-8"))
+    points = [point for play in playbook for task in play["tasks"] for point in task.get("vars", {}).get("points", ())]
+    assert points
+    with speaking("es"):
+        for point in points:
+            text = f"{point['when']}, {point['what']}: held - x"
+            assert not translated(text).startswith(point["when"]), text
 
 
 def test_the_page_names_its_language_and_quotes_stay() -> None:

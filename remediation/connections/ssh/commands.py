@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from typing import Protocol
 
 import paramiko
 
@@ -25,10 +26,44 @@ _QUOTED = re.compile(r"(['\\])")
 _ODD = {"'": '"\'"', "\\": '"\\\\"'}
 _QUIET = 0.5
 """Seconds to wait for the channel to close after the program has ended. Its child processes may keep it open."""
+_GREETING = 2000
+"""Bytes of what a login's start files print that are kept, to name it if no program runs."""
 _FIRST_WORD = 5.0
 """Seconds to wait for the process group of a program that is being started."""
 _AT_ONCE = 30_000
 """Bytes of stdin written without a thread: sshd's window is larger."""
+
+
+class Sink(Protocol):
+    """Takes the chunks of a stream."""
+
+    def take(self, piece: bytes) -> None:
+        """Add a chunk."""
+
+
+class _MarkedOutput:
+    """The output of a program: what stands before the mark was printed by the login's start files, such as a greeting."""
+
+    def __init__(self, kept: Gathered, mark: str, on_chunk: OnChunk | None) -> None:
+        self._kept, self._sign, self._on_chunk = kept, f"{mark}\n".encode(), on_chunk
+        self._open = b""
+        self.before = b""
+        self._marked = False
+
+    def take(self, piece: bytes) -> None:
+        """Add a chunk of stdout."""
+        if not self._marked:
+            self._open += piece
+            noise, sign, piece = self._open.partition(self._sign)
+            self.before = (self.before or noise)[:_GREETING]
+            if not sign:
+                self._open = noise[-len(self._sign) :]
+                return
+            self._marked = True
+        if piece:
+            self._kept.take(piece)
+            if self._on_chunk is not None:
+                self._on_chunk(piece)
 
 
 class ConnectionLost(Exception):
@@ -62,6 +97,7 @@ def execute_command(
     mark = secrets.token_hex(16)
     deadline = time.monotonic() + timeout
     out, err = Gathered("stdout", most, finish=finish), Gathered("stderr", finish=finish)
+    program = _MarkedOutput(out, mark, on_chunk)
     try:
         channel = transport.open_session(timeout=min(timeout, 30.0))
     except (paramiko.SSHException, EOFError, OSError) as error:
@@ -71,7 +107,7 @@ def execute_command(
             with watchdog(timeout, channel.close) as dog:  # a server may never answer the request
                 channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in (env or {}) else argv[0]))
             try:
-                code = _pump(channel, started.head + stdin, deadline, (out, err), on_chunk)
+                code = _pump(channel, started.head + stdin, deadline, (program, err))
             except KeyboardInterrupt:
                 _wait_for_mark(channel, mark, err)
                 raise
@@ -86,7 +122,7 @@ def execute_command(
     if code is None:
         raise ProgramTimeout(_group(marked))
     if not marked:
-        return Failed("denied", _no_shell(code, rest or out.so_far))
+        return Failed("denied", _no_shell(code, rest or program.before))
     if marked[1:] == ["folder"]:
         return Failed("not-found", f"there is no folder {cwd}", cwd or "")
     if marked[1:] == ["program"]:
@@ -96,14 +132,14 @@ def execute_command(
 
 
 def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> str:
-    """Return a script for the login's shell: prints its process group, looks for `program`, and runs `argv`, never as a builtin.
+    """Return a script for the login's shell: marks the beginning of both streams, prints its process group, looks for `program`, and runs `argv`, never as a builtin.
 
     The shell may be fish, so ``sh`` takes its place and runs the rest. That does not use exec: a shell reports the number of a
     signal that ended the program, sshd only that there was one.
     """
     go = f"cd {shlex.quote(cwd)} 2>/dev/null || {{ echo {mark} folder >&2; exit 127; }}; " if cwd else ""
     look = f"command -v {shlex.quote(program)} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; " if program else ""
-    script = f"echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
+    script = f"echo {mark}; echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
     return " ".join(("exec", "sh", "-c", _quoted(script)))
 
 
@@ -127,20 +163,20 @@ def _group(marked: list[str]) -> int | None:
 
 
 def _split_at_mark(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]:
-    """Extract the words after the mark from stderr."""
+    """Extract the words after the mark from stderr, and drop what the login's start files printed before it."""
     words: list[str] = []
     rest, at, sign = bytearray(), 0, mark.encode() + b" "
     while (found := err.find(sign, at)) >= 0:
         end = err.find(b"\n", found) + 1 or len(err)
         words.append(err[found + len(sign) : end].decode("ascii", "replace").strip())
-        rest += err[at:found]
+        rest += err[at:found] if at else b""
         at = end
     return words, bytes(rest + err[at:])
 
 
 def _pump(
-    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Gathered, Gathered], on_chunk: OnChunk | None
-) -> int | None:
+    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Sink, Gathered]
+) -> int | None:  # fmt: skip
     """Return the exit code, or None after the deadline."""
     ready = threading.Event()
     # paramiko sets these events on data and at the end: no polling and no file descriptors
@@ -153,7 +189,7 @@ def _pump(
     ended: float | None = None
     while True:
         ready.clear()
-        received, now = _gather(channel, *streams, on_chunk), time.monotonic()
+        received, now = _gather(channel, *streams), time.monotonic()
         if received:
             ended = None
             if now >= deadline:
@@ -183,15 +219,12 @@ def _wait_for_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
             ready.wait(left)
 
 
-def _gather(channel: paramiko.Channel, out: Gathered, err: Gathered, on_chunk: OnChunk | None = None) -> bool:
+def _gather(channel: paramiko.Channel, out: Sink, err: Gathered) -> bool:
     """Read a chunk of each stream. Returns whether there was any."""
     received = False
     if channel.recv_ready():
         received = True
-        piece = channel.recv(_BLOCK)
-        out.take(piece)
-        if on_chunk is not None and piece:
-            on_chunk(piece)
+        out.take(channel.recv(_BLOCK))
     if channel.recv_stderr_ready():
         received = True
         err.take(channel.recv_stderr(_BLOCK))

@@ -109,9 +109,6 @@ def programs(sheet: FactSheet) -> None:
                 f"{human(spare)} of the card stay free next to the loaded model",
                 smi.memory_at,
             )
-    code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
-    if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:
-        sheet.record("vram.no_context", True, "no context could be created on the card because memory is short", code.hit.at)
     hit = reading.hit("os_overhead")
     amount = hit.groups[0] if hit is not None and hit.groups else ""
     sheet.record(
@@ -157,6 +154,14 @@ def room_now(reading: Reading) -> int | None:
     use = reading.evidence.use
     card = use.gpus[0] if use is not None and len(use.gpus) == 1 else None
     return min(card.total, card.free + own_memory(reading)) if card is not None and card.total and card.free is not None else None
+
+
+def context_refused(sheet: FactSheet) -> None:
+    """Record that the card had no memory left for a context when the server looked for it, whatever was loaded afterwards."""
+    reading = sheet.reading
+    code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
+    if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:
+        sheet.record("vram.no_context", True, "no context could be created on the card because memory is short", code.hit.at)
 
 
 def taken_by_others(sheet: FactSheet, used: int, words: str) -> str:

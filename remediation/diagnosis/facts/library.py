@@ -68,6 +68,8 @@ def derive_library(sheet: FactSheet) -> None:
     device = reading.setting("LLAMA_ARG_DEVICE")
     if device is not None and device.value.lower() == "none":
         sheet.record("device.none", True, "LLAMA_ARG_DEVICE=none takes all devices away", device.at)
+    # facts/ollama 2.1: from v0.12.4 on the runners' libraries look for cards
+    sheet.record("release.probes_itself", at_least(reading.version, "0.12.4") is False or None)
     vulkan = reading.setting("OLLAMA_VULKAN")
     sheet.record("vulkan.on", (vulkan is not None and vulkan.value.lower() in {"1", "true"}) or None)
     sheet.record("vulkan.default", at_least(reading.version, "0.30.0"))

@@ -43,6 +43,8 @@ ask.computed_context: a client computes num_ctx again for each request
 result.one_layer: exactly one layer was placed
 server.silent: the server gives no answer
 server.older_than_client: a server of an earlier release answers than the one that is installed
+release.probes_itself: the server of this release asks the driver for cards itself, without its GPU libraries
+card.kept_other: discovery kept integrated graphics by Vulkan and left out the NVIDIA card
 server.at_boot: the server was started within two minutes of the machine's start
 server.absent: a host was looked at, and no server answers
 server.unit_stopped: the systemd unit of the server is stopped, and no server answers

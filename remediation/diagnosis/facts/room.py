@@ -27,8 +27,7 @@ _NOTICEABLE = 64 * MIB
 _LEAST = int(1.8 * GIB)
 _SEVERAL = 6
 """So many layers have to fit before their absence says that the card was not used."""
-_LONG, _VERY_LONG = 16384, 32768
-_MANY, _VERY_MANY = 3, 8
+_LONG, _VERY_LONG, _MANY, _VERY_MANY = 16384, 32768, 3, 8
 _BITS_FLOOR = 0.45  # bytes per parameter of the hardest common quantisation (about 3.6 bits)
 _USUAL_BYTES = 0.58  # bytes per parameter at the default quantisation (about 4.6 bits)
 _ROOMY = 0.8
@@ -54,6 +53,7 @@ def derive_room(sheet: FactSheet) -> None:
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     _slots_and_context(sheet)
     holders.other_models(sheet)
+    holders.context_refused(sheet)
     if sheet.holds("place.whole") and sheet.holds("slots.many"):
         holders.grown(sheet)
     if load is not None and load.short and sheet.holds("backend.live") is False and sheet.holds("discovery.empty"):
@@ -102,11 +102,8 @@ def _decides(sheet: FactSheet, used: int | None) -> None:  # noqa: C901 - the co
     )
     if not short and not sheet.holds("load.died"):
         return
-    room, at, length = (
-        figures.free if figures.free is not None else figures.empty_card,
-        _quotes(sheet),
-        figures.context or DEFAULT_CONTEXT,
-    )
+    room = figures.free if figures.free is not None else figures.empty_card
+    at, length = _quotes(sheet), figures.context or DEFAULT_CONTEXT
     now, words = figures.fits(room), sheet.words
     if now and figures.free is None:
         now = None  # it would fit an empty card; the memory in use is unknown

@@ -25,6 +25,7 @@ from remediation.model.text.digits import is_whole
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.model.text.words import plural, verb
 
+_INTEGRATED = re.compile(r"intel|\b(?:uhd|iris|xe) graphics|radeon\(tm\) graphics|radeon graphics|\b[678]\d0m\b", re.IGNORECASE)
 _SMALL = 16
 """Models have more layers than this, so such a request does not mean all layers."""
 _BESIDE = _HALF = 0.5
@@ -85,6 +86,9 @@ def _discovery(sheet: FactSheet) -> None:
     if reading.gpu_devices:
         one = reading.gpu_devices[0]
         sheet.record("card.kept", True, f"discovery lists {one.name or one.library}", one.at)
+        if reading.gpu.nvidia and all(each.library == "vulkan" and _INTEGRATED.search(each.name) for each in reading.gpu_devices):
+            text = f"discovery lists {one.name} alone, and the machine has an NVIDIA card"
+            sheet.record("card.kept_other", True, text, one.at)
     elif reading.cpu_device is not None or no_gpu is not None:
         at = no_gpu.at if no_gpu else reading.cpu_device.at if reading.cpu_device else None
         sheet.record("card.kept", False, "the server found no GPU", at, of=no_gpu)
@@ -98,7 +102,8 @@ def _discovery(sheet: FactSheet) -> None:
         or any(row.gpu for row in reading.ps)
     )
     absent = sheet.holds("discovery.empty") and (load is None or load.library in {"", "cpu"})
-    sheet.record("card.none_there", (absent and not live) or None)
+    found = reading.hit("device_context") is not None  # the driver lists the card, and gives no context on it
+    sheet.record("card.none_there", (absent and not live and not found) or None)
     sheet.record("backend.live", False if absent and not live else True if live else None)
 
 

@@ -97,6 +97,29 @@ _JOINTS = {" and ", " or "}
 _EDGES = " .,;:()"
 
 
+def _outside(text: str, separator: str) -> list[str]:
+    """Split a text at the separators outside brackets; at all of them if its brackets are not balanced."""
+    if not _is_balanced(text):
+        return text.split(separator)
+    parts, at, level = [], 0, 0
+    for found in re.finditer(rf"[()]|{re.escape(separator)}", text):
+        level += {"(": 1, ")": -1}.get(found[0], 0)
+        if not level and found[0] == separator:
+            parts.append(text[at : found.start()])
+            at = found.end()
+    return [*parts, text[at:]]
+
+
+def _is_balanced(text: str) -> bool:
+    """Return whether each closing bracket has its opening one before it, and the reverse."""
+    level = 0
+    for bracket in re.findall("[()]", text):
+        level += 1 if bracket == "(" else -1
+        if level < 0:
+            return False
+    return not level
+
+
 class TextReading(NamedTuple):
     """A translation, how many letters of the English text belong to messages, and how many of them to the outermost one."""
 
@@ -210,7 +233,7 @@ class MessageCatalogue:
     def _with_remark(self, text: str, depth: int) -> Iterator[TextReading]:
         """Read ``message (remark)`` as two texts."""
         head, bracket, remark = text.partition(" (")
-        if bracket and remark.endswith(")"):
+        if bracket and remark.endswith(")") and _is_balanced(remark[:-1]):
             parts = self._read(head, depth - 1), self._read(remark[:-1], depth - 1)
             yield TextReading(f"{parts[0].text} ({parts[1].text})", sum(part.understood for part in parts), _PARTS)
 
@@ -218,7 +241,11 @@ class MessageCatalogue:
         for separator in separators:
             if separator not in text:
                 continue
-            parts = text.split(separator, 1 if separator == ": " else -1)
+            parts = _outside(text, separator)
+            if separator == ": ":
+                parts = [parts[0], separator.join(parts[1:])] if len(parts) > 1 else parts
+            if len(parts) == 1:
+                continue
             joint = separator
             if separator in _JOINTS:
                 if any(" " in part for part in parts):
@@ -249,9 +276,10 @@ class MessageCatalogue:
             count = int(values.get(_COUNT, 1))
             text = self._translations.ngettext(*self._counted[template.message], count)
         understood = template.length + sum(value.understood for value in shown.values())
-        return TextReading(
-            text.format(verb="", **{name: value.text for name, value in shown.items()}), understood, template.length
-        )
+        first = "" if template.texts[0] else values[template.names[0]]
+        # a value that begins the text and has two clauses is rather the clause before the message
+        outer = 0 if ": " in first or " - " in first else template.length
+        return TextReading(text.format(verb="", **{name: value.text for name, value in shown.items()}), understood, outer)
 
 
 @lru_cache(maxsize=1)

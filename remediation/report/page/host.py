@@ -56,7 +56,9 @@ class HostPart:
 
     def _host_facts(self, data: Mapping[str, Any]) -> None:
         facts = data.get("facts") or {}
-        self.facts = " · ".join(str(facts[part]) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
+        self.facts = " · ".join(
+            translated(str(facts[part])) for part in ("system", "gpus", "engine", "ollama") if facts.get(part)
+        )
         found = data.get("target") or {}
         self.target = [
             {

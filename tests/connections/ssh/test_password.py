@@ -44,7 +44,7 @@ class Door(paramiko.ServerInterface):
         def answer() -> None:
             (mark,) = re.findall(rb"echo ([0-9a-f]{32}) ", command)[:1]  # a shell writes this line first
             channel.sendall_stderr(mark + b" 1\n")
-            channel.sendall(" ".join(self.tried).encode())
+            channel.sendall(mark + b"\n" + " ".join(self.tried).encode())
             channel.send_exit_status(0)
             channel.close()
 

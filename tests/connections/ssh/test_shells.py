@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from remediation.connections.bounded import Gathered
 from remediation.connections.calls import Completed, Failed, Run
-from remediation.connections.ssh.commands import _quoted
+from remediation.connections.ssh.commands import _MarkedOutput, _quoted
 from tests.connections.conftest import opened
 from tests.connections.sshd import sshd
 from tests.support.parts import need_program
@@ -41,6 +42,30 @@ def test_programs_run_whatever_the_shell_of_the_login_is(tmp_path: Path, shell: 
     assert isinstance(third, Failed)
     assert isinstance(fourth, Failed)
     assert (third.missing, fourth.missing) == ("no-such-program", "/no/such/folder")
+
+
+def test_what_the_start_files_print_is_no_output_of_a_program(tmp_path: Path) -> None:
+    greeting = 'echo Welcome to gpu-01; seq 40000; echo "3 updates" >&2; exec sh -c "$SSH_ORIGINAL_COMMAND"'
+    with sshd(tmp_path / "sshd", f"ForceCommand {greeting}") as server:
+        guard = opened(server.variables())
+        who, both, large, nothing = guard.exchange([
+            Run(("printf", "lena")), Run(("sh", "-c", "echo out; echo err >&2; exit 3")), Run(("head", "-c", "300000", "/dev/zero")), Run(("true",)),
+        ])  # fmt: skip
+        guard.close()
+    assert who == Completed(0, b"lena", b"")
+    assert both == Completed(3, b"out\n", b"err\n")
+    assert large == Completed(0, bytes(300000), b"")
+    assert nothing == Completed(0, b"", b"")
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_the_mark_is_found_wherever_the_chunks_end(cut: int) -> None:
+    kept, heard = Gathered("stdout"), bytearray()
+    output = _MarkedOutput(kept, "mark", heard.extend)
+    text = b"hello\nmark\nown mark\n"
+    for start in range(0, len(text), cut):
+        output.take(text[start : start + cut])
+    assert (kept.content(), bytes(heard)) == (b"own mark\n", b"own mark\n")
 
 
 @pytest.mark.parametrize(

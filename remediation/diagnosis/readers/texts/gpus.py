@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from remediation.diagnosis.units import GIB, MIB
+from remediation.diagnosis.units import GIB, MIB, plain_sizes
 
 _COUNT = re.compile(r"\b(\d{1,2})\s*(?:x|\u00d7)\s*(?=[A-Za-z0-9])", re.IGNORECASE)
 _MEMORY = re.compile(r"(\d{1,3}(?:\.\d+)?|\d{4,6})\s?(GiB|GB|G|MiB|MB)\b", re.IGNORECASE)
@@ -87,6 +87,7 @@ def read_gpu(text: str | None) -> GpuText:
     """Return what a description of the hardware says."""
     if not text:
         return GpuText()
+    text = plain_sizes(text)
     sizes = [_bytes(match[1], match[2]) for match in _MEMORY.finditer(text)]
     count = _COUNT.search(text)
     memory = next((size for size in sizes if size >= GIB), None)
@@ -128,7 +129,7 @@ _CARD_SIZE = re.compile(
 
 def card_size(text: str) -> int | None:
     """Return the memory of a card that a sentence names as such ("a 24 GiB card"), None where none does."""
-    match = _CARD_SIZE.search(text)
+    match = _CARD_SIZE.search(plain_sizes(text))
     return _bytes(match[1], match[2]) if match else None
 
 

@@ -48,7 +48,9 @@ def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
     return ActionResult(values={"msg": given.msg if "msg" in given.model_fields_set else GREETING})
 
 
-_A_NAME = re.compile(r"""[A-Za-z_]\w*(?:\.\w+|\[(?:-?\d+|'[^']*'|"[^"]*")\])*""")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_PART = re.compile(r"""\.\w+|\[(?:-?\d+|'[^']*'|"[^"]*")\]""")
+"""An attribute or item after a name."""
 
 
 def _name_to_show(var: Any, site: TaskContext, scope: Scope) -> str:
@@ -58,8 +60,10 @@ def _name_to_show(var: Any, site: TaskContext, scope: Scope) -> str:
     """
     if not has_template(var):
         return str(var)
-    name = scope.render(var)
-    if not isinstance(name, str) or not _A_NAME.fullmatch(name):
+    value = scope.render(var)
+    name = value if isinstance(value, str) else ""
+    head = _NAME.match(name)
+    if head is None or _PART.sub("", name[head.end() :]):
         raise UsageError("debug: var: expected the name of a variable", next_step="use msg: to print a value", place=site.place)
     return name
 

@@ -41,8 +41,10 @@ def look_once(site: TaskContext, opened: Opened) -> Reader | None:
         ahead()
     facts = {name: text for name, read in _FACTS.items() if (text := _answer(reader, read))}
     target = _target(reader)
-    if facts.get("ollama") and "container" in target:
-        facts["ollama"] += f" in {target['container']['value']}"
+    version = facts.get("ollama")
+    if version:
+        container = target["container"]["value"] if "container" in target else ""
+        facts["ollama"] = f"Ollama {version} in {container}" if container else f"Ollama {version}"
     site.play.stage.emit(
         "host_facts",
         host=host.name,
@@ -117,7 +119,7 @@ def _engine(reader: Reader) -> str:
 
 
 def _ollama(reader: Reader) -> str:
-    return f"Ollama {reader.ollama.version()}"
+    return reader.ollama.version()
 
 
 _FACTS: dict[str, Callable[[Reader], str]] = {"system": _system, "gpus": _gpus, "engine": _engine, "ollama": _ollama}

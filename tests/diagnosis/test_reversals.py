@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.diagnosis.advice.began import undo
+from remediation.diagnosis.advice.reversals import reversal
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.facts.base import Fact, Facts
@@ -24,8 +24,8 @@ def of_facts(*names: str) -> Facts:
     ],
 )
 def test_a_cure_says_how_to_undo_the_change_with_which_the_fault_began(fact: str, cure: str, says: str) -> None:
-    assert says in undo(cure, of_facts(fact))
-    assert undo(cure, of_facts()) == ""
+    assert says in reversal(cure, of_facts(fact))
+    assert reversal(cure, of_facts()) == ""
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_cure_says_how_to_undo_the_change_with_which_the_fault_began(fact: str
     ],
 )
 def test_a_cure_that_names_it_is_left_alone(fact: str, cure: str) -> None:
-    assert undo(cure, of_facts(fact)) == ""
+    assert reversal(cure, of_facts(fact)) == ""
 
 
 def cures(symptom: str, *texts: str) -> str:
