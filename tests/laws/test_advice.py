@@ -11,7 +11,7 @@ from remediation.diagnosis.advice.cures import cure_of, likely_cures
 from remediation.diagnosis.advice.missing import to_collect
 from remediation.diagnosis.diagnose import derive
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.facts.run import how_to_restart
+from remediation.diagnosis.facts.run.ends import how_to_restart
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import value
 from remediation.diagnosis.readers.reading import Reading, read_evidence

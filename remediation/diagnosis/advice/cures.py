@@ -9,8 +9,9 @@ from enum import Enum
 from remediation.diagnosis.advice.lost_device import lasting_cure
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.facts.base import Facts
-from remediation.diagnosis.facts.host import VISIBILITY, driver_of_card, image_driver
-from remediation.diagnosis.facts.run import how_to_restart
+from remediation.diagnosis.facts.host.driver import driver_of_card, image_driver
+from remediation.diagnosis.facts.host.visibility import VISIBILITY
+from remediation.diagnosis.facts.run.ends import how_to_restart
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import Entry, LikelyCures, value
 from remediation.diagnosis.readers.reading import Reading

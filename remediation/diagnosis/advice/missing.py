@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from remediation.diagnosis.facts.base import Facts
-from remediation.diagnosis.facts.run import how_to_restart
+from remediation.diagnosis.facts.run.ends import how_to_restart
 from remediation.diagnosis.readers.coverage import Gap, Lacks
 from remediation.diagnosis.readers.reading import Reading
 from remediation.model.facts import Manager

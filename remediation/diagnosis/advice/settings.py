@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remediation.diagnosis.facts.host import quoted_value
+from remediation.diagnosis.facts.host.visibility import quoted_value
 from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Setting

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import FactSheet
-from remediation.diagnosis.facts.run import worst_row
+from remediation.diagnosis.facts.run.placement import worst_row
 from remediation.diagnosis.memory.prediction import own_memory, predict
 from remediation.diagnosis.memory.shortage import Shortage
 from remediation.diagnosis.readers.codes import OUT_OF_MEMORY
