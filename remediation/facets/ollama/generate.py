@@ -26,6 +26,7 @@ from remediation.model.text.words import plural
 _OK = 200
 _NANO = 1e9
 _EVERY = 0.2
+_TICK = 0.03  # seconds; /proc/stat counts hundredths of a second
 WHAT = "querying the model"
 CUT_OFF = "cut off"
 """The ``done_reason`` of an answer that timed out or broke off. Its figures cover the tokens received until then."""
@@ -199,6 +200,9 @@ class Sampler(threading.Thread):
                 self.gpu.append(float(busy))
             now = cpu_times()
             share = cpu_share(before, now)
+            if share is None and over and not self.cpu and now is not None:  # the request took less than a tick of the clock
+                time.sleep(_TICK)
+                share = cpu_share(before, cpu_times())
             if share is not None:
                 self.cpu.append(share)
             before = now

@@ -29,7 +29,7 @@ def intersect(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
     first, second = list(value), list(other)
     if _are_integers(first, second):
         return list(set(first) & set(second))
-    return unique(item for item in first if item in second)
+    return unique((item for item in first if item in second), case_sensitive=True)
 
 
 def difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
@@ -37,7 +37,7 @@ def difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
     first, second = list(value), list(other)
     if _are_integers(first, second):
         return list(set(first) - set(second))
-    return unique(item for item in first if item not in second)
+    return unique((item for item in first if item not in second), case_sensitive=True)
 
 
 def symmetric_difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
@@ -45,7 +45,7 @@ def symmetric_difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any
     first, second = list(value), list(other)
     if _are_integers(first, second):
         return list(set(first) ^ set(second))
-    return unique([*difference(first, second), *difference(second, first)])
+    return unique([*difference(first, second), *difference(second, first)], case_sensitive=True)
 
 
 def union(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
@@ -53,7 +53,7 @@ def union(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
     first, second = list(value), list(other)
     if _are_integers(first, second):
         return list(set(first) | set(second))
-    return unique([*first, *second])
+    return unique([*first, *second], case_sensitive=True)
 
 
 def _are_integers(*lists: list[Any]) -> bool:
