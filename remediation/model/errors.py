@@ -75,7 +75,7 @@ class UsageError(RemediationError):
 
 
 class ParameterError(UsageError):
-    """Invalid parameters of a task; ``said`` is the message that the task's result has, if it is another one."""
+    """Invalid parameters of a task; ``ansible_message`` is the message that the task's result has, if it is another one."""
 
     def __init__(self, message: str, ansible_message: str = "", *, next_step: str = "", place: Place | None = None) -> None:
         super().__init__(message, next_step=next_step, place=place)

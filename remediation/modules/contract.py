@@ -41,7 +41,7 @@ PATHS = frozenset({"chdir", "creates", "dest", "dir", "file", "path", "removes",
 
 
 class UnfitError(ValueError):
-    """A parameter or a combination of parameters is refused; ``said`` is Ansible's message for it."""
+    """A parameter or a combination of parameters is refused; ``ansible_message`` is Ansible's message for it."""
 
     def __init__(self, message: str, ansible_message: str) -> None:
         super().__init__(message)

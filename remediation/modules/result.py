@@ -13,8 +13,8 @@ from remediation.model.outcome import Outcome, Result
 class ActionResult:
     """The result of one attempt at a task, before the task's own conditions are evaluated.
 
-    ``values`` go into the registered result, ``facts``, ``included`` and ``gathered`` into the host's variables; ``told`` holds the
-    changes of a step.
+    ``values`` go into the registered result, ``facts``, ``included`` and ``gathered`` into the host's variables; ``step_result``
+    holds the changes of a step.
     """
 
     outcome: Outcome = Outcome.OK

@@ -70,7 +70,7 @@ class RunSegment:
     """Continue a host's walk with ``answer``, or begin it with the host's ``state``.
 
     ``last`` is whether this is the host's last play. ``others`` are the states of other hosts that changed, for templates that read
-    them, ``failures`` are those of the wave's tasks, and ``gone`` the hosts that left the play.
+    them, ``failures`` are those of the wave's tasks, and ``excluded`` the hosts that left the play.
     """
 
     host: str

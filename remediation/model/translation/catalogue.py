@@ -98,7 +98,7 @@ _EDGES = " .,;:()"
 
 
 def _outside(text: str, separator: str) -> list[str]:
-    """Split a text at the separators outside brackets; at all of them if its brackets are not balanced."""
+    """Split a text at the separators outside brackets, or at each separator if its brackets are not balanced."""
     if not _is_balanced(text):
         return text.split(separator)
     parts, at, level = [], 0, 0

@@ -48,7 +48,7 @@ def parse_daemon_file(daemon: DaemonFacts, host: str) -> dict[str, Any]:
 
 
 def changed_keys(keys: Mapping[str, Any], put: Mapping[str, Any], removed: Sequence[str]) -> dict[str, Any]:
-    """Return the keys with `put` added and `gone` removed. Mappings are merged, so that other runtimes and features are kept.
+    """Return the keys with `put` added and `removed` left out. Mappings are merged, so that other runtimes and features are kept.
 
     A name with a dot (``features.cdi``) removes a key inside a mapping.
     """
