@@ -247,6 +247,7 @@ visible.chosen: a visibility variable chooses among the cards
 limit.set: the container has a memory limit
 limit.none: the container has no memory limit
 ram.ended: system memory ended the load
+ram.little: next to none of the machine's memory is available
 ram.refused: the server refused the load because system memory is short
 release.blind_to_limit: the release does not see a container's memory limit
 release.default_by_vram: the release picks the default context by the card's memory

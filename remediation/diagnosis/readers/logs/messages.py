@@ -397,7 +397,7 @@ MESSAGES: tuple[tuple[str, ...], ...] = (
     ("pull_failed", "max retries exceeded", r"max retries exceeded(?! with url)"),
     ("server_refused", "refused", r"(?:127\.0\.0\.1|localhost|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal|\bollama|\b\d{1,3}(?:\.\d{1,3}){3})['\"]?(?:, ?port=|:)11434\b[^\n]{0,300}refused|refused[^\n]{0,120}:11434\b"),
     ("server_refused", "retries exceeded with url", r"retries exceeded with url: ?/(?:api|v1)/"),
-    ("server_refused", "11434", r"11434\b[^\n]{0,300}(?:timed? ?out|no route to host|name or service not known|name resolution|network is unreachable)|(?:econnrefused|enotfound|etimedout|ehostunreach)[^\n]{0,80}:11434\b"),
+    ("server_refused", "11434", r"11434\b[^\n]{0,300}(?:timed out|(?<!load_)timeout|no route to host|name or service not known|name resolution|network is unreachable)|(?:econnrefused|enotfound|etimedout|ehostunreach)[^\n]{0,80}:11434\b"),
     ("server_refused", "cannot connect to host", r"cannot connect to host \S{1,80}:11434\b"),
     ("pull_failed", "pull", r"pull[^\n]{0,120}(?:: EOF|i/o timeout|TLS handshake|no such host|connection (?:reset|refused)|certificate)"),
     ("data_invalid", "unexpectedly", r"(?:model )?(?:data|blob)[^\n]{0,40}unexpectedly"),
