@@ -14,7 +14,7 @@ from remediation.playbook.actions import action_model, action_names, is_action, 
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
 from remediation.playbook.errors import meant, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, handed_down, key_place, shown_value, texts_of, value_place
+from remediation.playbook.load_context import Loading, handed_down, key_place, name_of, shown_value, texts_of, value_place
 from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
 from remediation.playbook.parameters import DEFAULTS, WHOLE, check_parameters, given_parameters
 from remediation.playbook.roles import RoleUse, read_role
@@ -28,6 +28,7 @@ INCLUDE_ROLE = "include_role"
 INCLUDES = frozenset({INCLUDE, INCLUDE_ROLE})
 STRICT = frozenset({IMPORT_ROLE, INCLUDE, INCLUDE_ROLE, "meta"})
 """Actions whose parameters are checked when a playbook is loaded, also if the task may fail: they decide what is run."""
+BLOCK_PARTS = ("block", "rescue", "always")
 LADDER = "ladder"
 BACKGROUND = frozenset({"command", "script", "shell"})
 """Modules whose program can run in the background (``poll: 0``)."""
@@ -89,16 +90,16 @@ class TaskReader:
 
     def _block(self, raw: Mapping[Any, Any], outer: TaskSettings, path: str, place: Place | None) -> Block:
         self._loading.expect(raw, keywords.BLOCK, "a block")
+        for part in (name for name in BLOCK_PARTS if raw.get(name, ()) is None):
+            self._problems.add(f"{part}: expected a list of tasks, got nothing", key_place(raw, part))
         settings = handed_down(outer, raw)
-        self._check_templates({name: raw[name] for name in raw if name not in {"block", "rescue", "always"}}, settings)
-        inside = {"block": replace(settings, rescued=True)} if raw.get("rescue") else {}
+        self._check_templates({name: raw[name] for name in raw if name not in BLOCK_PARTS}, settings)
+        guarded = replace(settings, rescued=bool(raw.get("rescue")) or settings.rescued)
         parts = {
-            part: self.nodes(raw.get(part), inside.get(part, settings), f"{path}/{part}.", value_place(raw, part))
-            for part in ("block", "rescue", "always")
+            part: self.nodes(raw.get(part), guarded if part == "block" else settings, f"{path}/{part}.", value_place(raw, part))
+            for part in BLOCK_PARTS
         }
-        return Block(
-            str(raw.get("name") or ""), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place
-        )  # fmt: skip
+        return Block(name_of(raw), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place)
 
     def _action(self, raw: Mapping[Any, Any], place: Place | None) -> str | None:
         """Return the key with the task's step or action. Adds a problem for each other unknown key."""
@@ -157,7 +158,7 @@ class TaskReader:
         if file is None:
             return None
         nodes = self._loading_below(file, settings, path, at)
-        return Block(str(raw.get("name") or ""), path, nodes, settings=settings, place=place)
+        return Block(name_of(raw), path, nodes, settings=settings, place=place)
 
     def _loading_below(self, file: Path, settings: TaskSettings, path: str, place: Place | None) -> tuple[Node, ...]:
         with self._loading.within(file, place) as allowed:
@@ -189,7 +190,7 @@ class TaskReader:
         if given.get("public") is not False:
             self._loading.roles.append(found.role)
         self._loading.handlers += found.handlers
-        return Block(str(raw.get("name") or ""), path, found.nodes, settings=settings, place=place)
+        return Block(name_of(raw), path, found.nodes, settings=settings, place=place)
 
     def _task(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Task:
         action = key if key == LADDER else plain_name(key)
@@ -201,7 +202,7 @@ class TaskReader:
         self._check_templates(own, settings)
         self._check_templates(_given(raw[key], action), settings, {"that"} if action == "assert" else ())
         task = Task(
-            name=str(raw.get("name") or ""),
+            name=name_of(raw),
             action=action,
             spelling=key,
             arguments=raw[key],
@@ -304,8 +305,7 @@ class TaskReader:
             if not expected or action in STRICT:  # else the task fails, as in Ansible
                 check_parameters(model, action, values, place, self._problems)
             return values
-        values = self.parameters(key, raw[key], place)
-        return _over_defaults(defaults, values)
+        return _over_defaults(defaults, self.parameters(key, raw[key], place))
 
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
         """Return a step's parameters, checked unless they are templates."""

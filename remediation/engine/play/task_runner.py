@@ -23,8 +23,9 @@ from remediation.model.secrets.masking import no_log
 from remediation.model.text.words import plural
 from remediation.modules.result import ActionResult
 from remediation.playbook.model import Loop
-from remediation.templating.errors import TemplateError
+from remediation.templating.errors import TemplateError, UndefinedVariable
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import has_template
 
 Act = Callable[[TaskContext, Scope], ActionResult]
 """Runs a task's action once; may raise `RemediationError`."""
@@ -40,7 +41,7 @@ UNMET = "Conditional result was False"
 
 
 def run_task(site: TaskContext, act: Act, notify: Notify) -> TaskResult:
-    """Run the task and emit its events. Raises `RemediationError` only if `notify` does, for an unknown handler."""
+    """Run the task and emit its events. Raises `RemediationError` for an invalid ``throttle``, and if `notify` finds no handler."""
     if site.host.recorded(site.path) is None:
         site.emit("task_start", **TaskStartData(path=site.path))
     with _throttled(site):
@@ -52,10 +53,7 @@ def run_task(site: TaskContext, act: Act, notify: Notify) -> TaskResult:
 
 
 def _throttled(site: TaskContext) -> Any:
-    try:
-        most = int(site.number(site.settings.throttle, 0))
-    except RemediationError:
-        most = 0
+    most = int(site.number(site.settings.throttle, 0))
     return site.play.stage.throttle(site.task.path, most) if most > 0 else nullcontext()
 
 
@@ -89,7 +87,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
             if _ends_loop(inner, ending):
                 break
             pause(inner, loop.pause, last=number == len(items) - 1)
-    except RemediationError as error:  # an invalid pause or break_when
+    except RemediationError as error:  # an invalid label, pause or break_when
         failed = _ignoring(site, _ending(site, _refused(error)))
         return dataclasses.replace(failed, result={**failed.result, "results": [dict(each.result) for each in endings]})
     return together(endings)
@@ -99,11 +97,28 @@ def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskRes
     """Run one item of a loop and emit its events."""
     if site.host.recorded(inner.path, site.masked(item)) is None:
         inner.emit("task_start", **TaskStartData(path=inner.path, item=shown_result(site, item)))
-    ending = _ignoring(inner, run_item(inner, act))
+    ending = _ignoring(inner, _labelled(inner, run_item(inner, act)))
     result = {**ending.result, **inner.loop}
     ending = dataclasses.replace(ending, result=result, notify=_wanted(inner, ending))
     _set(inner, ending)
     emit_task_end(inner, ending, item=item, looped=True)
+    return ending
+
+
+def _labelled(site: TaskContext, ending: TaskResult) -> TaskResult:
+    """Return the result of an item; it fails if the loop's label is undefined for it. Raises `RemediationError` for another error."""
+    label = site.task.loop.label if site.task.loop else None
+    if not has_template(label):
+        return ending
+    try:
+        site.scope({site.task.register: ending.result} if site.task.register else None).render(label)
+    except UndefinedVariable as error:
+        failed = refused_result(error)
+        result = {**ending.result, "failed": True, "msg": f"loop_control.label: {failed.reason}"}
+        outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+        return dataclasses.replace(
+            ending, outcome=outcome, result={**result, **outcome_key(result, outcome)}, reason=result["msg"]
+        )
     return ending
 
 
