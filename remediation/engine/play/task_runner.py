@@ -150,12 +150,13 @@ def together(endings: Sequence[TaskResult]) -> TaskResult:
         outcome = Outcome.SKIPPED
     else:
         outcome = next((word for word in (Outcome.WOULD_CHANGE, Outcome.CHANGED) if word in outcomes), Outcome.OK)
+    failed = any(result.get("failed") for result in results)  # an unreachable item has not failed
     result: dict[str, Any] = {
         "results": results,
         "changed": any(ending.changed for ending in endings),
-        **({"failed": True} if bad or any(result.get("failed") for result in results) else {}),
+        **({"failed": True} if failed else {}),
         "skipped": skipped,
-        "msg": "One or more items failed" if bad else ("All items skipped" if skipped else "All items completed"),
+        "msg": "One or more items failed" if failed else ("All items skipped" if skipped else "All items completed"),
         **outcome_key(next((each for each in results if "outcome" in each), {}), outcome),
         **({"unreachable": True} if outcome is Outcome.UNREACHABLE else {}),
     }
