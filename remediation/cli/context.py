@@ -138,7 +138,7 @@ class Session:
     @contextmanager
     def looked_at(self, host: str, *, check: bool = True, note: Callable[[str], None] | None = None) -> Iterator[HostAccess]:
         """Yield a host that is opened for one reading, and close it. Its notes go to standard error, or to `note`."""
-        access = self._opened(host, check=check, note=note)
+        access = self._open_host(host, check=check, note=note)
         try:
             yield access
         finally:
@@ -152,7 +152,7 @@ class Session:
 
         def access(name: str) -> HostAccess:
             if name not in opened:
-                opened[name] = self._opened(name, check=True)
+                opened[name] = self._open_host(name, check=True)
             return opened[name]
 
         try:
@@ -163,7 +163,7 @@ class Session:
         finally:
             finish(each.close for each in opened.values() if self.looks.forget(each))
 
-    def _opened(self, host: str, *, check: bool, note: Callable[[str], None] | None = None) -> HostAccess:
+    def _open_host(self, host: str, *, check: bool, note: Callable[[str], None] | None = None) -> HostAccess:
         access = self.open(host, self.variables(host), check=check, note=note or self.warn)
         self.looks.add(host, access)
         return access
@@ -216,7 +216,7 @@ def open_session(options: HostOptions, *, playbook: Path | None = None) -> Itera
 
     masker = current_masker()
     masker.add(*secrets_of_environment(os.environ))
-    decrypt = _noting(vault_of(options.vault_password_file), masker)
+    decrypt = _masking_decrypt(vault_of(options.vault_password_file), masker)
     inventory = read_inventory(options, playbook=playbook, decrypt=decrypt)
     if inventory.lab is not None:
         inventory = _with_lab(inventory, inventory.lab)
@@ -262,7 +262,7 @@ def _tape(name: str | None, masker: Masker) -> Cassette | None:
     return Cassette(path, masker)
 
 
-def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:
+def _masking_decrypt(decrypt: Decrypt, masker: Masker) -> Decrypt:
     """Return `decrypt` with every decrypted text masked from then on."""
 
     def note(text: str) -> str:

@@ -220,7 +220,7 @@ def execute_run(
         style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=TASKS)
         report = stack.enter_context(reporting(stream, style, earlier=earlier, crashed=crashed))
         for listener in listening:
-            stack.callback(_written, listener, header, crashed)
+            stack.callback(_write_file, listener, header, crashed)
         cancelled = Cancellation()
         stack.enter_context(cancelled.on_interrupt(partial(_print_interrupt, _interrupt_text(log.run))))
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
@@ -247,7 +247,7 @@ def execute_run(
         return summary.exit_code
 
 
-def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) -> None:
+def _write_file(listener: Listener, header: Mapping[str, Any], crashed: Crashed) -> None:
     """Let a listener write its file; an internal error is reported and loses only that file."""
     try:
         with contained("report", crashed):

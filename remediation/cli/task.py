@@ -83,7 +83,7 @@ def task(declared: PluginCommand) -> OptionTask:
     """Create a task from a declared command."""
 
     def body(context: Context, **values: Any) -> None:
-        code = guarded(lambda: _spoken(declared, _read(declared.options, context, values, changes=declared.changes)))
+        code = guarded(lambda: _run_in_language(declared, _read(declared.options, context, values, changes=declared.changes)))
         if code:
             raise Exit(code=code)
 
@@ -93,13 +93,13 @@ def task(declared: PluginCommand) -> OptionTask:
     return OptionTask(body, declared.options, declared.name, declared.examples)
 
 
-def _spoken(declared: PluginCommand, options: Any) -> int:
+def _run_in_language(declared: PluginCommand, options: Any) -> int:
     """Run a command in the language that its options or the locale name."""
     set_language_option(getattr(options, "lang", None))
-    return _logged(declared, options)
+    return _run_with_log(declared, options)
 
 
-def _logged(declared: PluginCommand, options: Any) -> int:
+def _run_with_log(declared: PluginCommand, options: Any) -> int:
     """Run a command, with a log where its options name a file."""
     name, level = getattr(options, "log_file", None), getattr(options, "log_level", None)
     if name is None and level is None:

@@ -75,13 +75,13 @@ def redacted(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
         services=clean(evidence.services),
         connections=clean(evidence.connections),
         use=use,
-        serving=_serving(evidence.serving, clean) if evidence.serving is not None else None,
+        serving=_redact_serving(evidence.serving, clean) if evidence.serving is not None else None,
         system=system,
         skipped=tuple(clean(item) for item in evidence.skipped),
     )
 
 
-def _serving(serving: Serving, clean: Callable[[Any], Any]) -> Serving:
+def _redact_serving(serving: Serving, clean: Callable[[Any], Any]) -> Serving:
     """Return what serves Ollama without the people, secrets and home paths in its processes, settings and unit files."""
 
     def process(one: ServerProcess) -> ServerProcess:

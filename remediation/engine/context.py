@@ -143,7 +143,7 @@ class Selected(str, Enum):
     UNPLANNED = "unplanned"
 
 
-def _everything(host: str, path: str, change: Change) -> Selected:
+def _select_all(host: str, path: str, change: Change) -> Selected:
     return Selected.PLANNED
 
 
@@ -170,7 +170,7 @@ def nothing_proven(host: Reader | None = None) -> Diagnosis:
     return Diagnosis()
 
 
-def _not_cancelled() -> bool:
+def _never_cancelled() -> bool:
     return False
 
 
@@ -193,12 +193,12 @@ class Ports:
     prompt: Prompt = field(default_factory=NoPrompt)
     diagnose: Callable[[Reader], Diagnosis] = nothing_proven
     measure: MeasurePort = measure_figures
-    cancelled: Callable[[], bool] = _not_cancelled
+    cancelled: Callable[[], bool] = _never_cancelled
     wait: Callable[[float], object] = time.sleep
     crashed: Crashed = unrecorded
     steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
     asking: Lock = field(default_factory=Lock)
-    select: Callable[[str, str, Change], Selected] = _everything
+    select: Callable[[str, str, Change], Selected] = _select_all
     mask: Masker = field(default_factory=Masker)
 
 
@@ -263,7 +263,7 @@ class HostMemory:
         )
 
 
-def _unlocked(seconds: float) -> None:
+def _no_lock(seconds: float) -> None:
     """Do nothing: check mode takes no lease."""
 
 
@@ -290,7 +290,7 @@ class StepContext:
     task: str = ""
     path: str = ""
     timeout: float | None = None
-    hold: Callable[[float], None] = _unlocked
+    hold: Callable[[float], None] = _no_lock
     snapshot: Reader | None = None
 
     def emit(self, kind: str, **data: Any) -> None:

@@ -108,7 +108,9 @@ class Inventory:
 
     def allowed(self, limit: str) -> tuple[str, ...]:
         """Return the hosts of ``--limit``; ``@FILE`` lists names in a file. Raises `UsageError` with the nearest name."""
-        parts = [inner for part in split_pattern(limit) for inner in (_listed(part[1:]) if part.startswith("@") else [part])]
+        parts = [
+            inner for part in split_pattern(limit) for inner in (_read_host_list(part[1:]) if part.startswith("@") else [part])
+        ]
         found = match_hosts(parts, self.named, self.groups, IMPLICIT)
         if found.hosts or not found.nothing:
             return found.hosts
@@ -161,7 +163,7 @@ class Inventory:
     def magic(self, host: str) -> dict[str, Any]:
         """Return the magic variables of a host."""
         place = self.places.get(host)
-        file = _resolved(place.file) if place else None
+        file = _resolve(place.file) if place else None
         return {
             "ansible_host": host,
             "inventory_hostname": host,
@@ -275,7 +277,7 @@ class Inventory:
 
 
 @lru_cache(maxsize=256)
-def _resolved(name: str) -> Path:
+def _resolve(name: str) -> Path:
     return Path(name).resolve()
 
 
@@ -284,7 +286,7 @@ def _all(files: Files) -> Iterator[list[Table]]:
     yield from files.hosts.values()
 
 
-def _listed(name: str) -> list[str]:
+def _read_host_list(name: str) -> list[str]:
     try:
         lines = read_text(Path(name).expanduser()).splitlines()
     except (OSError, UnicodeDecodeError) as error:

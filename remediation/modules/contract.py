@@ -197,7 +197,7 @@ class Module(Action, ABC):
         if not isinstance(given, Mapping):
             return given
         return {
-            cls.aliases.get(str(name), str(name)): _fitting(cls, cls.aliases.get(str(name), str(name)), value)
+            cls.aliases.get(str(name), str(name)): _coerce(cls, cls.aliases.get(str(name), str(name)), value)
             for name, value in given.items()
         }
 
@@ -223,7 +223,7 @@ def _shown_argument(name: str, value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _fitting(cls: type[Module], name: str, value: Any) -> Any:
+def _coerce(cls: type[Module], name: str, value: Any) -> Any:
     field_ = cls.model_fields.get(name) or next((each for each in cls.model_fields.values() if each.alias == name), None)
     if field_ is None or not isinstance(value, (str, bool, int, float)):
         return value

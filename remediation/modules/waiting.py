@@ -145,12 +145,12 @@ class Reboot(Module):
         if result.outcome is Outcome.CHANGED:
             if self.post_reboot_delay:
                 task.wait(self.post_reboot_delay)
-            if self.test_command is not None and not self._tested(task):
+            if self.test_command is not None and not self._wait_for_test(task):
                 return failed_result(f"{self.test_command} did not succeed after the restart", rebooted=True)
         elapsed = 0 if task.check() else int(task.clock.monotonic() - begun)
         return as_action(result, {"elapsed": elapsed, "rebooted": True})
 
-    def _tested(self, task: ModuleTask) -> bool:
+    def _wait_for_test(self, task: ModuleTask) -> bool:
         """Run the test command until it succeeds or the time is over."""
         until = task.clock.monotonic() + self.reboot_timeout
         words = ("powershell", "-NoProfile", "-NonInteractive", "-Command") if task.windows else ("sh", "-c")

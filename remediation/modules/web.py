@@ -146,9 +146,9 @@ class Uri(HttpModule):
         if task.check():
             return skipped_result(_CHECKED)
         if self.creates is not None and path_exists(task, self.creates):
-            return _skipped(f"skipped, since '{self.creates}' exists")
+            return _skipped_download(f"skipped, since '{self.creates}' exists")
         if self.removes is not None and not path_exists(task, self.removes):
-            return _skipped(f"skipped, since '{self.removes}' does not exist")
+            return _skipped_download(f"skipped, since '{self.removes}' does not exist")
         method = self.method.upper()
         if not re.match(r"https?://", self.url):
             return failed_result(f"unknown url type: {self.url}")
@@ -159,9 +159,9 @@ class Uri(HttpModule):
         argv = ("curl.exe" if task.windows else "curl", "--disable", "--config", "-")
         data = config_text(settings)
         if method in _READS:
-            return self._answered(task.read(Run(argv, data, timeout=self.timeout + 5.0))[0], task)
+            return self._parse_answer(task.read(Run(argv, data, timeout=self.timeout + 5.0))[0], task)
         shown = task.masked(f"{method} {masked(self.url)}")
-        program = Program(argv, None, shown, data, strip=False, outcome=lambda reply: self._answered(reply, task))
+        program = Program(argv, None, shown, data, strip=False, outcome=lambda reply: self._parse_answer(reply, task))
         return replace(task.execute(program), step_result=None)  # as in Ansible, a request counts as a change only with `dest`
 
     def _body(self, task: ModuleTask) -> list[tuple[str, str | None]]:
@@ -216,7 +216,7 @@ class Uri(HttpModule):
             raise ParameterError(f"uri: body: {problem}", f"failed to parse body as form-multipart: {problem}")
         return [("data-raw", text), ("header", f"Content-Type: {kind}")]
 
-    def _answered(self, reply: Reply, task: ModuleTask) -> ActionResult:
+    def _parse_answer(self, reply: Reply, task: ModuleTask) -> ActionResult:
         """Return the module's result from what curl printed."""
         if not isinstance(reply, Completed):
             return failed_result(f"uri: {getattr(reply, 'message', 'no answer')}", "install curl on the host")
@@ -232,7 +232,7 @@ class Uri(HttpModule):
         headers, content = _headers(whole[:size]), whole[size:]
         text = content.decode(errors="replace")
         values: dict[str, Any] = {
-            **_joined(headers), **_cookies(headers), "status": status, "url": fields[4],
+            **_join_headers(headers), **_cookies(headers), "status": status, "url": fields[4],
             "redirected": redirects > 0, "elapsed": int(seconds), "msg": f"OK ({_length(headers, content)} bytes)",
         }  # fmt: skip
         kind = str(values.get("content_type", "")).partition(";")[0].strip()
@@ -249,9 +249,9 @@ class Uri(HttpModule):
             return failed_result(msg, **{**values, **content_of, "msg": msg})
         if self.return_content:
             values["content"] = text
-        return done_result(changed=False, **values) if self.dest is None else self._saved(content, values, task)
+        return done_result(changed=False, **values) if self.dest is None else self._save_content(content, values, task)
 
-    def _saved(self, content: bytes, values: dict[str, Any], task: ModuleTask) -> ActionResult:
+    def _save_content(self, content: bytes, values: dict[str, Any], task: ModuleTask) -> ActionResult:
         path = expanded_path(task, self.dest or "")
         status = task.reader().files.status(path, follow=True)
         if status is not None and status.kind == "directory":
@@ -262,7 +262,7 @@ class Uri(HttpModule):
         return as_action(result, {**values, "path": path, **result.values})
 
 
-def _skipped(message: str) -> ActionResult:
+def _skipped_download(message: str) -> ActionResult:
     return done_result(changed=False, stdout=message, stdout_lines=[message])
 
 
@@ -314,7 +314,7 @@ class GetUrl(HttpModule, FileModule):
         elif task.check():
             return done_result(changed=True, check=True, **values, msg="the file would be downloaded")
         else:
-            acted = self._downloaded(path, algorithm, wanted, task, newer=status is not None and not self.force and not wanted)
+            acted = self._download(path, algorithm, wanted, task, newer=status is not None and not self.force and not wanted)
             if acted.outcome.bad:
                 return replace(acted, values={**values, "changed": False, **acted.values})
             old = status.checksum if status is not None and algorithm in {"", "sha1"} else None
@@ -353,7 +353,7 @@ class GetUrl(HttpModule, FileModule):
             raise UsageError(f"get_url: {wanted} has no sum of {name}")
         return algorithm.lower(), found.lower()
 
-    def _downloaded(self, path: str, algorithm: str, wanted: str, task: ModuleTask, *, newer: bool) -> ActionResult:
+    def _download(self, path: str, algorithm: str, wanted: str, task: ModuleTask, *, newer: bool) -> ActionResult:
         backup = backup_name(path, windows=False) if self.backup else ""
         given = [
             *self.settings(self.url, "GET", task.limit(3600.0), "all"),
@@ -443,7 +443,7 @@ def _cookies(headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def _joined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _join_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return headers by name; the values of one that is repeated are separated by commas."""
     found: dict[str, list[str]] = {}
     for name, value in headers:

@@ -83,8 +83,8 @@ def lint_playbook(
             found += _missing_file(task, play, playbook)
             found += _missing_role(task, playbook)
     found += _unknown_hosts(playbook, inventory) if inventory is not None else ()
-    found += _unused(names)
-    found += _undefined(names, known)
+    found += _unused_names(names)
+    found += _undefined_names(names, known)
     unique = dict.fromkeys(found)
     return sorted(unique, key=lambda item: (item.place.file, item.place.line) if item.place else ("", 0))
 
@@ -209,13 +209,13 @@ def _unknown_hosts(playbook: Playbook, inventory: Inventory) -> Iterator[LintWar
             return  # later plays may run on hosts and groups that this one adds
 
 
-def _unused(names: UsedNames) -> Iterator[LintWarning]:
+def _unused_names(names: UsedNames) -> Iterator[LintWarning]:
     for name, place in names.defined.items():
         if name not in names.used and name not in FOR_HOSTS and not name.startswith("ansible_"):
             yield LintWarning("unused-variable", f"the variable {name!r} is not used in this playbook", place)
 
 
-def _undefined(names: UsedNames, known: Iterable[str]) -> Iterator[LintWarning]:
+def _undefined_names(names: UsedNames, known: Iterable[str]) -> Iterator[LintWarning]:
     there = {*names.defined, *names.given, *known, *FOR_HOSTS}
     if names.open_ended:  # more variables come from files whose names are not known yet
         return

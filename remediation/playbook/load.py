@@ -122,10 +122,10 @@ class _Plays:
                 problems.add(f"expected a play (a mapping), got {shown_value(raw)}", where(raw, top))
                 continue
             key = next((key for key in raw if isinstance(key, str) and plain_name(key) == IMPORT), None)
-            plays += [self._play(raw, index)] if key is None else self._imported(raw, key, index)
+            plays += [self._play(raw, index)] if key is None else self._import_plays(raw, key, index)
         return plays
 
-    def _imported(self, raw: Mapping[Any, Any], key: str, index: int) -> list[Play]:
+    def _import_plays(self, raw: Mapping[Any, Any], key: str, index: int) -> list[Play]:
         loading, at = self.loading, value_place(raw, key) or Place(str(self.path), 1, 1)
         for name in raw:
             if name != key and name not in keywords.IMPORT_PLAYBOOK:

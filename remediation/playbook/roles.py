@@ -148,7 +148,7 @@ def _read(
     use: RoleUse, folder: Path, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
 ) -> LoadedRole | None:
     if folder.is_file():
-        return _shipped(use, folder, reader, loading, settings, path)
+        return _shipped_role(use, folder, reader, loading, settings, path)
     role = Role(
         use.name, folder, _variables(folder, "defaults", use, loading, place), _variables(folder, "vars", use, loading, place),
         use.given, use.params, use.parents, inside=use.inside,
@@ -202,7 +202,7 @@ def _validation(
     return reader.nodes([task], settings, f"{path}/spec.", where(spec, place))
 
 
-def _shipped(
+def _shipped_role(
     use: RoleUse, file: Path, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str
 ) -> LoadedRole | None:
     """Return a shipped playbook as a role: the variables of its plays are defaults."""
@@ -232,7 +232,7 @@ def _nodes(
 ) -> tuple[Node, ...]:  # fmt: skip
     files = role_files(folder, part, use.file(part))
     if not files:
-        _missing(folder, part, use, loading, place)
+        _refuse_missing(folder, part, use, loading, place)
         return ()
     with loading.within(files[0], place) as allowed:
         if not allowed:
@@ -246,7 +246,7 @@ def _nodes(
 def _variables(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> Mapping[str, Any]:
     files = role_files(folder, part, use.file(part))
     if not files:
-        _missing(folder, part, use, loading, place)
+        _refuse_missing(folder, part, use, loading, place)
     found: list[Mapping[Any, Any]] = []
     for file in files:
         content = loading.read(file, place)
@@ -260,7 +260,7 @@ def _variables(folder: Path, part: str, use: RoleUse, loading: Loading, place: P
     return {name: value for table in found for name, value in table.items()}
 
 
-def _missing(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> None:
+def _refuse_missing(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> None:
     if part in use.files:
         loading.problems.add(f"the role {use.name!r} has no file {use.files[part]!r} in {folder / part}", place)
 

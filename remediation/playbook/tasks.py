@@ -74,7 +74,7 @@ class TaskReader:
             if stray in raw:
                 self._problems.add(f"{stray} belongs to a block, and this task has none", key_place(raw, stray))
                 return None
-        raw = _spelled_out(raw)
+        raw = _expand_action(raw)
         action = self._action(raw, place)
         if action is None:
             return None
@@ -156,10 +156,10 @@ class TaskReader:
         file = self._loading.find(named, self._folder, at, names={**self._names, **names}, roots=roots)
         if file is None:
             return None
-        nodes = self._loading_below(file, settings, path, at)
+        nodes = self._load_below(file, settings, path, at)
         return Block(str(raw.get("name") or ""), path, nodes, settings=settings, place=place)
 
-    def _loading_below(self, file: Path, settings: TaskSettings, path: str, place: Place | None) -> tuple[Node, ...]:
+    def _load_below(self, file: Path, settings: TaskSettings, path: str, place: Place | None) -> tuple[Node, ...]:
         with self._loading.within(file, place) as allowed:
             if not allowed:
                 return ()
@@ -197,9 +197,9 @@ class TaskReader:
         what = action if action in INCLUDES else "a task"
         own = {name: value for name, value in raw.items() if name in keywords.TASK}
         self._loading.expect(_part(raw, own), kinds, what)
-        settings = self._limited(raw, action, handed_down(outer, own))
+        settings = self._async_settings(raw, action, handed_down(outer, own))
         self._check_templates(own, settings)
-        self._check_templates(_given(raw[key], action), settings, {"that"} if action == "assert" else ())
+        self._check_templates(_goal_parameters(raw[key], action), settings, {"that"} if action == "assert" else ())
         task = Task(
             name=str(raw.get("name") or ""),
             action=action,
@@ -208,7 +208,7 @@ class TaskReader:
             path=path,
             settings=settings,
             outer=outer,
-            inner=self._applied(raw, key, outer) if action in INCLUDES else None,
+            inner=self._apply_settings(raw, key, outer) if action in INCLUDES else None,
             place=place,
             folder=self._folder,
             loop=self._loop(raw),
@@ -232,7 +232,7 @@ class TaskReader:
             return replace(task, ladder=read_ladder(raw[key], self, self._loading, task, value_place(raw, key)))
         return replace(task, arguments=self._arguments(raw, key, action, settings))
 
-    def _limited(self, raw: Mapping[Any, Any], action: str, settings: TaskSettings) -> TaskSettings:
+    def _async_settings(self, raw: Mapping[Any, Any], action: str, settings: TaskSettings) -> TaskSettings:
         """Return the settings of a task with ``async``: its seconds are a time limit, unless it runs in the background (``poll: 0``)."""
         if raw.get("async") is None:
             return settings
@@ -258,7 +258,7 @@ class TaskReader:
                 if wrong:
                     self._problems.add(f"{name}: {wrong}", text.place)
 
-    def _applied(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings) -> TaskSettings | None:
+    def _apply_settings(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings) -> TaskSettings | None:
         """Return the settings for the tasks of an include with ``apply``."""
         given = [part for part in (raw[key], raw.get("args")) if isinstance(part, Mapping) and part.get("apply") is not None]
         if not given:
@@ -290,9 +290,9 @@ class TaskReader:
             if len(self._problems.found) > known:
                 return values
             if isinstance(raw.get("args"), Mapping):
-                values = _merged(raw["args"], values)
+                values = _merge_tables(raw["args"], values)
             elif has_template(raw.get("args")):
-                values = _merged(Table({WHOLE: raw["args"]}, place), values)
+                values = _merge_tables(Table({WHOLE: raw["args"]}, place), values)
             values = _over_defaults(defaults, values)
             for internal in (name for name in values if str(name).startswith("_ansible_")):
                 self._problems.add(
@@ -344,7 +344,7 @@ class TaskReader:
 ACTION, LOCAL_ACTION = "action", "local_action"
 
 
-def _spelled_out(raw: Mapping[Any, Any]) -> Mapping[Any, Any]:
+def _expand_action(raw: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Return a task with ``action: NAME ...`` or ``local_action`` written as ``NAME: ...``."""
     key = next((key for key in (ACTION, LOCAL_ACTION) if key in raw), None)
     if key is None or not isinstance(raw, Table):
@@ -383,7 +383,7 @@ def _part(raw: Mapping[Any, Any], items: Mapping[Any, Any]) -> Mapping[Any, Any]
     return Table(items, raw.place, raw.key_places, raw.value_places) if isinstance(raw, Table) else items
 
 
-def _given(raw: Any, action: str) -> Mapping[Any, Any]:
+def _goal_parameters(raw: Any, action: str) -> Mapping[Any, Any]:
     if action == LADDER:  # the tasks of rungs are read separately
         return {"goal": raw.get("goal")} if isinstance(raw, Mapping) else {}
     return raw if isinstance(raw, Mapping) else {action: raw}
@@ -405,11 +405,11 @@ def _over_defaults(defaults: Any, values: Mapping[Any, Any]) -> Mapping[Any, Any
     if not defaults:
         return values
     if WHOLE in values or not isinstance(defaults, Mapping):
-        return _merged(values, Table({DEFAULTS: defaults}))
-    return _merged(defaults, values)
+        return _merge_tables(values, Table({DEFAULTS: defaults}))
+    return _merge_tables(defaults, values)
 
 
-def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, Any]:
+def _merge_tables(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, Any]:
     both = {**weak, **strong}
     tables = [item for item in (weak, strong) if isinstance(item, Table)]
     keys = {key: place for table in tables for key, place in table.key_places.items()}
@@ -434,7 +434,7 @@ def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, plac
     rungs = raw.get("rungs") if isinstance(raw.get("rungs"), list) else []
     calls = [_call(item, reader, loading, value_place(raw, "goal")) for item in goal or ()]
     found = [_rung(item, reader, loading, task, number) for number, item in enumerate(rungs or ())]
-    _named_once(found, loading)
+    _refuse_repeated_names(found, loading)
     return LadderNode(tuple(call for call in calls if call), tuple(rung for rung in found if rung))
 
 
@@ -492,7 +492,7 @@ def _mechanisms() -> list[str]:
     return list(knowledge().mechanisms)
 
 
-def _named_once(rungs: list[RungNode | None], loading: Loading) -> None:
+def _refuse_repeated_names(rungs: list[RungNode | None], loading: Loading) -> None:
     seen: set[str] = set()
     for rung in rungs:
         if rung and rung.name in seen:

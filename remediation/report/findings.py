@@ -52,7 +52,7 @@ def findings(page: FindingsView, event: Event) -> list[Line]:
     ):
         head = f"{item['cause']} {float(item['confidence']):.2f}"
         label = gettext("found") if item is found[0] else ""
-        lines.append(_named(label, head, translated(str(item.get("because", "")))))
+        lines.append(_label_line(label, head, translated(str(item.get("because", "")))))
         quotes = item.get("quotes") or []
         lines += [_quote(quote) for quote in (quotes if page.verbose else quotes[:2])]
         if item is found[0] and item.get("mechanism"):
@@ -77,7 +77,7 @@ def _news(need: str, page: FindingsView) -> str:
     return fresh
 
 
-def _named(label: str, name: str, text: str, style: str = "") -> Line:
+def _label_line(label: str, name: str, text: str, style: str = "") -> Line:
     line = labelled(label, text, style=style)
     return Line(text, lead=f"{line.lead}{name:{NAME}}" if len(name) < NAME else f"{line.lead}{name}  ", style=style)
 
@@ -96,5 +96,5 @@ def _settings(settings: Sequence[Mapping[str, Any]]) -> list[Line]:
         for because, names in reasons.items():
             left = f" ({gettext('left alone')})" if verdict == "dead" else ""
             text = f"{', '.join(names)}: {translated(because)}{left}"
-            lines.append(_named("", gettext("{verdict} settings", verdict=gettext(verdict)), text))
+            lines.append(_label_line("", gettext("{verdict} settings", verdict=gettext(verdict)), text))
     return lines

@@ -37,7 +37,7 @@ def to_do(pages: Iterable[HostView]) -> list[Line]:
     lines = []
     for step, members in by_next_step(pages).items():
         first, *rest = translated(step).split("\n")
-        lines.append(Line(f"{_named(members)}: {first}", lead=f"{gettext('next'):{_LEAD}}"))
+        lines.append(Line(f"{_host_names(members)}: {first}", lead=f"{gettext('next'):{_LEAD}}"))
         lines += [Line(row, lead=" " * _LEAD, verbatim=True, whole=True) for row in rest]
     return lines
 
@@ -75,9 +75,9 @@ def _attention(members: list[HostView]) -> str:
     if len(members) == 1:
         (page,) = members
         return f" ({page.host}: {shortened(page.reason_to_show, _REASON)})" if page.reason else f" ({page.host})"
-    return f" ({_named(members)})"
+    return f" ({_host_names(members)})"
 
 
-def _named(members: list[HostView]) -> str:
+def _host_names(members: list[HostView]) -> str:
     names = ", ".join(page.host for page in members[:_NAMED])
     return f"{names}, ..." if len(members) > _NAMED else names

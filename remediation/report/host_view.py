@@ -186,13 +186,13 @@ def _rung_start(page: HostView, event: Event) -> list[Line]:
     if predicted:
         shown = predicted if isinstance(predicted, str) else layers(predicted)
         notes.append(gettext("predicted {layers}", layers=shown))
-        page.predicted = _predicted(shown, stops=event.data.get("stops", True))
+        page.predicted = _predicted_layers(shown, stops=event.data.get("stops", True))
     would = str(event.data.get("would") or "change")
     end = "" if would == "change" else f": {translated(f'would {would}')}"
     return [labelled(gettext("would try"), f"{rung} ({', '.join(note for note in notes if note)}){end}")]
 
 
-def _predicted(shown: str, *, stops: bool) -> str:
+def _predicted_layers(shown: str, *, stops: bool) -> str:
     return gettext("{layers} layers", layers=shown) if stops else gettext("{layers} layers, short of the goal", layers=shown)
 
 
@@ -206,7 +206,7 @@ def _rung_end(page: HostView, event: Event) -> list[Line]:
     return []
 
 
-def _rung_skipped(page: HostView, event: Event) -> list[Line]:
+def _skipped_rung_lines(page: HostView, event: Event) -> list[Line]:
     if not page.verbose and not page.check:
         return []
     rung, reason = (translated(str(event.data.get(key))) for key in ("rung", "reason"))
@@ -315,7 +315,7 @@ def _task_start(page: HostView, event: Event) -> list[Line]:
     return []
 
 
-def _printed(event: Event) -> list[Line]:
+def _debug_lines(event: Event) -> list[Line]:
     """Return the output of a ``debug`` task, which is shown even without ``verbose``."""
     value = event.data.get("msg")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -330,7 +330,7 @@ def _task_result(page: HostView, event: Event) -> list[Line]:
         if page.verbose:
             text = f"{translated(event.task)}: {gettext(outcome)}" + (f", {translated(reason)}" if reason else "")
             return [Line(text, lead=f"  {MARKS.get(outcome, '·')} ")]
-        return _printed(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
+        return _debug_lines(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
     known, next_step = reason in page.printed, str(event.data.get("next_step") or "")
     page.next_step = "" if event.data.get("ignored") else next_step
     ignored = f" ({gettext('ignored')})" if event.data.get("ignored") else ""
@@ -385,7 +385,7 @@ _REACTIONS: dict[str, Callable[[HostView, Event], list[Line]]] = {
     "findings": findings,
     "rung_start": _rung_start,
     "rung_end": _rung_end,
-    "rung_skipped": _rung_skipped,
+    "rung_skipped": _skipped_rung_lines,
     "change_planned": _change_planned,
     "change_start": _change_start,
     "change_progress": _change_progress,

@@ -89,7 +89,7 @@ def as_secret(result: Any) -> Any:
     return [as_secret(item) for item in result] if isinstance(result, (list, tuple, GeneratorType)) else result
 
 
-def _missing(name: str, values: Iterable[Any]) -> Undefined | None:
+def _find_undefined(name: str, values: Iterable[Any]) -> Undefined | None:
     """Return the first undefined value, None if there is none or the filter or test accepts it."""
     return None if name in UNDEFINED_TOO else next((value for value in values if isinstance(value, Undefined)), None)
 
@@ -99,7 +99,7 @@ def seeing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:
-        missing = _missing(name, chain(values, named.values()))
+        missing = _find_undefined(name, chain(values, named.values()))
         if missing is not None:
             return missing
         return function(*values, **named) if function is is_secret else plainly(function, values, named)
@@ -113,7 +113,7 @@ def hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:
-        missing = _missing(name, chain(values[first:], named.values()))
+        missing = _find_undefined(name, chain(values[first:], named.values()))
         if missing is not None:
             return missing
         if values[first:]:
@@ -205,10 +205,10 @@ class BoundedLexer(Lexer):
         self, stream: Iterable[tuple[int, str, str]], name: str | None = None, filename: str | None = None
     ) -> Iterator[Token]:
         """Yield the tokens with their values."""
-        return super().wrap(map(self._bounded, stream), name, filename)
+        return super().wrap(map(self._check_bound, stream), name, filename)
 
     @staticmethod
-    def _bounded(token: tuple[int, str, str]) -> tuple[int, str, str]:
+    def _check_bound(token: tuple[int, str, str]) -> tuple[int, str, str]:
         lineno, kind, text = token
         if kind == "integer" and len(text) > LONGEST_NUMBER:
             raise TemplateSyntaxError(f"a number has at most {LONGEST_NUMBER:,} digits", lineno)
@@ -246,7 +246,7 @@ class LazyTemplate(Template):
 
 
 @pass_context
-def _rendered(context: Context, text: str) -> Any:
+def _render(context: Context, text: str) -> Any:
     return compiled(text)(context.parent)
 
 
@@ -265,7 +265,7 @@ class Environment(ImmutableSandboxedEnvironment):
         # nothing is evaluated at compile time: evaluation counts against the evaluating template's budget
         super().__init__(undefined=Missing, keep_trailing_newline=True, trim_blocks=True, cache_size=0, optimized=False)
         self.filters.update(qualified({name: hiding(name, each) for name, each in {**self.filters, **FILTERS}.items()}))
-        self.filters["_rendered"] = _rendered
+        self.filters["_render"] = _render
         tests: dict[str, Any] = {**self.tests, **TESTS, "vault_encrypted": is_secret}
         self.tests.update(qualified({name: seeing(name, function) for name, function in tests.items()}))
         self.globals |= {"now": now, "undef": self._undef}
@@ -369,9 +369,9 @@ def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return the template `text` as a function of a mapping of names. Raises Jinja's TemplateSyntaxError."""
     source = _with_backslashes(text)
     if not source.endswith("\n"):
-        return _compiled(source)
+        return _compile_format(source)
     ends = len(source) - len(source.rstrip("\n"))
-    evaluate = _compiled(source[:-1])
+    evaluate = _compile_format(source[:-1])
 
     def ended(names: Mapping[str, Any]) -> Any:
         """Return the value; a text keeps the newlines at its end, another type than text has none, as in Ansible."""
@@ -417,13 +417,13 @@ def _simple(text: str) -> list[str] | None:
     return None if hard or any(name in _WORDS for name in parts[1::2]) else parts
 
 
-def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
+def _compile_format(text: str) -> Callable[[Mapping[str, Any]], Any]:
     parts = _simple(text)
     if parts is not None:  # most templates; compiling one takes longer than evaluating it a hundred times
 
         def fill(names: Mapping[str, Any]) -> Any:
             with BUDGET.opened():
-                return concat(_looked_up(part, names) if index % 2 else part for index, part in enumerate(parts) if part)
+                return concat(_look_up(part, names) if index % 2 else part for index, part in enumerate(parts) if part)
 
         return fill
     template = compiled_template(text)
@@ -436,17 +436,17 @@ def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     return render
 
 
-def _looked_up(name: str, names: Mapping[str, Any]) -> Any:
+def _look_up(name: str, names: Mapping[str, Any]) -> Any:
     return names[name] if name in names else ENVIRONMENT.undefined(name=name)
 
 
 @lru_cache(maxsize=4096)
 def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return the expression `text` (without braces) as a function of names. Raises Jinja's TemplateSyntaxError."""
-    return _compiled("{{" + _with_templates(_checked(text)) + "}}")
+    return _compile_format("{{" + _with_templates(_check(text)) + "}}")
 
 
-def _checked(text: str) -> str:
+def _check(text: str) -> str:
     ENVIRONMENT.compile_expression(text)  # rejects text that closes the braces
     return f" {text} "
 
@@ -456,7 +456,7 @@ def _with_templates(text: str) -> str:
     if not looks_like_template(text):
         return text
     tokens = [(kind, value) for _line, kind, value in ENVIRONMENT.lex("{{" + text + "}}")][1:-1]
-    return "".join(f"({value}|_rendered)" if kind == "string" and looks_like_template(value) else value for kind, value in tokens)
+    return "".join(f"({value}|_render)" if kind == "string" and looks_like_template(value) else value for kind, value in tokens)
 
 
 def source_of(name: str, names: Any) -> str:

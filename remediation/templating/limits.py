@@ -132,7 +132,7 @@ def check_method(owner: object, name: str, values: tuple[Any, ...]) -> None:
     if name == "replace" and len(values) > 1:
         _check_replacement(owner, values[0], values[1])
     if name == "join" and values:
-        _check_joined(owner, values[0])
+        _check_join(owner, values[0])
     if name == "translate" and values and isinstance(values[0], Mapping):
         affordable(len(owner) * max(map(_length, values[0].values()), default=1), name)
 
@@ -153,7 +153,7 @@ def check_filter(name: str, values: tuple[Any, ...], named: Mapping[str, Any]) -
     elif name == "replace" and len(values) > 2:
         _check_replacement(values[0], values[1], values[2])
     elif name == "join" and given:
-        _check_joined(given[0], values[0])
+        _check_join(given[0], values[0])
 
 
 def _count(given: tuple[Any, ...], default: int) -> int:
@@ -178,7 +178,7 @@ def _check_replacement(text: Any, old: Any, new: Any) -> None:
         affordable(len(text) + text.count(old) * len(new), "replace")
 
 
-def _check_joined(text: Any, parts: Any) -> None:
+def _check_join(text: Any, parts: Any) -> None:
     if isinstance(parts, (list, tuple, str)):
         affordable(len(parts) * _length(text) + sum(map(_length, parts)), "join")
 

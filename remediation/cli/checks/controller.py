@@ -86,7 +86,7 @@ def warnings(settings: Iterable[ConnectionSettings]) -> Iterator[Check]:
         for text in each.warnings:
             by_reason.setdefault(text.removeprefix(f"{each.name}: "), []).append(each.name)
     for reason, names in by_reason.items():
-        yield worth_knowing("connections", f"{_listed(names)}: {reason}")
+        yield worth_knowing("connections", f"{_join_names(names)}: {reason}")
 
 
 def key_files(settings: Iterable[ConnectionSettings]) -> Iterator[Check]:
@@ -97,7 +97,7 @@ def key_files(settings: Iterable[ConnectionSettings]) -> Iterator[Check]:
             users.setdefault((variable, name), []).append(each.name)
     for (variable, name), hosts in users.items():
         path = Path(name).expanduser()
-        named = f"{variable} of {_listed(hosts)}: {path}"
+        named = f"{variable} of {_join_names(hosts)}: {path}"
         if not path.is_file():
             yield lacking("keys", f"{named} does not exist", "the login there", f"create the file, or mend {variable}")
         elif not os.access(path, os.R_OK):
@@ -125,6 +125,6 @@ def _files(settings: ConnectionSettings) -> dict[str, str]:
     return {name: path for name, path in found.items() if path}
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

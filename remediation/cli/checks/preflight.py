@@ -73,7 +73,7 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
     checks += _session(session, settings)
     for name, checker in _FACETS.items():
         checks += run_check(name, checker, reader)
-    checks += _prepared(access, reader, session, settings)
+    checks += _unreported_checks(access, reader, session, settings)
     checks += _notes(access)
     code = 2 if any(check.ok is False for check in checks) else 0
     return Preflight(host, tuple(checks), code)
@@ -157,7 +157,7 @@ def run_check(name: str, check: Callable[[Reader], Iterator[Check]], reader: Rea
         return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step or hanging)]
 
 
-def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
+def _unreported_checks(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
     """Check what no facet reports: quotas, counters, Docker Desktop, Compose, WSL, the container toolkit."""
     look = Snapshot(lambda: access.connection)
     config = reader.variables.get("docker_config")

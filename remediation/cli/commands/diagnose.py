@@ -102,12 +102,12 @@ def _from_evidence(options: Diagnose) -> list[Incident]:
             for host, text in evidence_in(Path(argument)):
                 with refusing(f"{argument}: {host}"):
                     evidence = _about(model, load_evidence("-", stdin=partial(str, text)))
-                    found.append(_diagnosed(f"{argument}: {host}", evidence))
+                    found.append(_diagnose_evidence(f"{argument}: {host}", evidence))
             continue
         name = "stdin" if argument == "-" else argument
         evidence = _about(model, load_evidence(argument))
         with refusing(name):
-            found.append(_diagnosed(name, evidence))
+            found.append(_diagnose_evidence(name, evidence))
     return found
 
 
@@ -123,7 +123,7 @@ def _from_hosts(options: Diagnose) -> list[Incident]:
     with open_session(options) as hosts:
         if options.executor not in {None, LOCAL}:
             return _from_workers(options, hosts, probe)
-        return list(hosts.each(lambda name: _looked_at(name, hosts, probe), _failed, hosts.selected()))
+        return list(hosts.each(lambda name: _diagnose_host(name, hosts, probe), _failed_incident, hosts.selected()))
 
 
 def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> list[Incident]:
@@ -144,7 +144,7 @@ def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> lis
     incidents = []
     for name, result in zip(names, found, strict=True):
         if isinstance(result, RemediationError):
-            incidents.append(_failed(name, result))
+            incidents.append(_failed_incident(name, result))
             continue
         incident, notes = result
         for note in notes:
@@ -161,7 +161,7 @@ def looked_at_on_worker(
 
     session = SentSession.of(variables, mask)
     try:
-        return _looked_at(name, session, probe), session.notes
+        return _diagnose_host(name, session, probe), session.notes
     finally:
         session.looks.end()
 
@@ -176,7 +176,7 @@ def _probe_seconds(text: str | None) -> float | None:
     return limit
 
 
-def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
+def _diagnose_host(name: str, hosts: Session, probe: float | None) -> Incident:
     """Read one host, and probe its loaded model if `probe` seconds are given.
 
     An error of the host becomes its result. The connection refuses writes while causes are diagnosed.
@@ -187,27 +187,27 @@ def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
         evidence = collect(access.reader)
         if reason := nothing_read(evidence):
             raise CallFailed(reason, host=name, next_step=f"remediate check-host --limit {name}")
-    judged = _noted(_diagnosed(name, evidence), access)
+    judged = _add_notes(_diagnose_evidence(name, evidence), access)
     if probe is None:
         return judged
     from remediation.cli.commands.probe_figures import probe_figures, with_answer
 
     figures = probe_figures(name, hosts, evidence, judged.found["offloaded"], probe)
     answered = with_answer(evidence, figures)
-    judged = judged if answered is evidence else _noted(_diagnosed(name, answered), access)
+    judged = judged if answered is evidence else _add_notes(_diagnose_evidence(name, answered), access)
     return dataclasses.replace(judged, found={**judged.found, "measured": figures})
 
 
-def _noted(judged: Incident, access: HostAccess) -> Incident:
+def _add_notes(judged: Incident, access: HostAccess) -> Incident:
     """Return a diagnosis with the connection's notes, as in the ``--json`` document."""
     return dataclasses.replace(judged, found={**judged.found, "connection": list(access.notes)})
 
 
-def _failed(name: str, error: RemediationError) -> Incident:
+def _failed_incident(name: str, error: RemediationError) -> Incident:
     return Incident(name, {"findings": [], "offloaded": None, "predicted": None, "target": None}, error=error)
 
 
-def _diagnosed(name: str, evidence: Evidence) -> Incident:
+def _diagnose_evidence(name: str, evidence: Evidence) -> Incident:
     from remediation.diagnosis.diagnose import diagnose as find_causes
     from remediation.diagnosis.diagnose import to_json
 
@@ -232,7 +232,7 @@ def _as_file_name(name: str) -> str:
     return kept.strip(".-") or "incident"
 
 
-def _unchecked(name: str, error: RemediationError) -> str:
+def _failure_line(name: str, error: RemediationError) -> str:
     return f"{name}  {gettext('could not be checked: {reason}', reason=translated(error.message).removeprefix(f'{name}: '))}"
 
 
@@ -250,7 +250,7 @@ def _print(incidents: list[Incident], options: Diagnose) -> None:
         if number:
             sys.stdout.write("\n")
         if one.error:
-            sys.stdout.write(f"{visible_line(_unchecked(one.name, one.error))}\n")
+            sys.stdout.write(f"{visible_line(_failure_line(one.name, one.error))}\n")
             sys.stderr.write(f"{one.name}: {error_text(one.error).removeprefix(f'{one.name}: ')}\n")
             continue
         for line in diagnosis_lines(one.name, one.found, target=one.found.get("target") or "", verbose=options.verbose):

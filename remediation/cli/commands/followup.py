@@ -119,11 +119,11 @@ def apply_saved_plan(options: Apply, stream: TextIO) -> int:
     with open_session(run_options, playbook=path) as hosts:
         need_secrets(plan.header, f"the plan {options.plan}", hosts)
         request = request_of("apply", run_options, hosts, path)
-        go = partial(_applied, plan, options.only)
+        go = partial(_apply_hosts, plan, options.only)
         return execute_run(request, hosts, run_options, stream, listening=report_listeners(run_options), go=go)
 
 
-def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:
+def _apply_hosts(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:
     return apply_plan(plan, *rest, only=only)
 
 

@@ -159,7 +159,7 @@ def _value(scope: Scope, name: str) -> Any:
 
 def _origin_json(origin: Origin, scope: Scope | None = None) -> dict[str, Any]:
     return {
-        "value": _shown(origin, scope),
+        "value": _printable(origin, scope),
         "file": origin.place.file if origin.place else None,
         "line": origin.place.line if origin.place else None,
         "from": origin.rank,
@@ -172,11 +172,11 @@ def _row(origin: Origin, scope: Scope | None = None) -> str:
 
     from remediation.report.text import shortened
 
-    text = yaml.safe_dump(_shown(origin, scope), default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False)
+    text = yaml.safe_dump(_printable(origin, scope), default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False)
     return shortened(text.removesuffix("...\n").strip(), MOST)
 
 
-def _shown(origin: Origin, scope: Scope | None) -> Any:
+def _printable(origin: Origin, scope: Scope | None) -> Any:
     """Return the printable form of a value: evaluated if a scope is given, with secrets masked."""
     from remediation.templating.yaml.secret import masked
 

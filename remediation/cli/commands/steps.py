@@ -28,7 +28,7 @@ def steps(options: Steps) -> int:
         hint = f"; did you mean {close!r}?" if close else ""
         raise UsageError(f"unknown step {options.name!r}{hint}", next_step="remediate steps lists all steps")
     chosen = [known[options.name]] if options.name else list(known.values())
-    described = [_described(cls) for cls in chosen]
+    described = [_describe_step(cls) for cls in chosen]
     if options.json:
         sys.stdout.write(document(described[0] if options.name else described))
     else:
@@ -75,7 +75,7 @@ def explain(options: Explain) -> int:
     return 0
 
 
-def _described(cls: type[Any]) -> dict[str, Any]:
+def _describe_step(cls: type[Any]) -> dict[str, Any]:
     schema = cls.model_json_schema()
     wanted = set(schema.get("required", ()))
     parameters = {

@@ -190,7 +190,7 @@ class WorkerConnection:
         """Yield the calls that share a request, and each call that needs several requests."""
         waiting: list[Prepared] = []
         for call in calls:
-            small = self._prepared(call)
+            small = self._prepare(call)
             if waiting and (
                 small is None or sum(protocol.weight(each.call) for each in waiting) + protocol.weight(call) > protocol.LINE
             ):
@@ -210,7 +210,7 @@ class WorkerConnection:
             self._session = None
             self._channel.close()
 
-    def _prepared(self, call: Call) -> Prepared | None:
+    def _prepare(self, call: Call) -> Prepared | None:
         """Return `call` with its request, or None if it needs several."""
         if isinstance(call, Run):
             if call.timeout > protocol.LONGEST or len(call.stdin) > protocol.SLICE:
@@ -234,7 +234,7 @@ class WorkerConnection:
         if answers[0].get("error", {}).get("kind") == protocol.UNREAD:
             self._scripts.forget()
             if len(calls) > 1:  # one of them is unreadable; the others are carried out
-                alone = [small for call in calls if (small := self._prepared(call))]
+                alone = [small for call in calls if (small := self._prepare(call))]
                 return [
                     reply
                     for each in alone
@@ -247,7 +247,7 @@ class WorkerConnection:
         ]
         if again:
             self._scripts.forget()
-            sent = [self._prepared(calls[index]) for index in again]
+            sent = [self._prepare(calls[index]) for index in again]
             fresh = self._ask([each.request for each in sent if each], [calls[index] for index in again], calls[again[0]].timeout)
             for index, answer in zip(again, fresh, strict=True):
                 answers[index] = answer
@@ -263,9 +263,9 @@ class WorkerConnection:
             return Failed("error", f"{name_of(call)}: {exceeded.message}")
 
     def _in_parts(self, call: Run | WriteFile) -> Reply:
-        return self._detached(call) if isinstance(call, Run) else chunks.write_in_chunks(self._ask, call)
+        return self._run_detached_call(call) if isinstance(call, Run) else chunks.write_in_chunks(self._ask, call)
 
-    def _detached(self, call: Run) -> Reply:
+    def _run_detached_call(self, call: Run) -> Reply:
         if self._session is None and not self._one_call_each:
             self._ask([], [call], protocol.LONGEST, writes=False)  # the greeting decides how the host answers
         if self._one_call_each:
@@ -281,13 +281,13 @@ class WorkerConnection:
         writes = any(call.writes for call in calls) if writes is None else writes
         what = ", ".join(dict.fromkeys(name_of(call) for call in calls))
         if writes and self._is_idle() and not self._still_answers():
-            wanted = self._resent(wanted, calls)
+            wanted = self._repeat_requests(wanted, calls)
         limit = self._clock.monotonic() + self._opening + timeout + GRACE
         doubted, pause, listeners = False, _PAUSES[0], protocol.chunk_listeners(calls)
         for attempt in range(_TRIES):
             self._clock.sleep(pause)
             try:
-                session = self._started(limit)
+                session = self._start_session(limit)
                 if not wanted:
                     return []  # to start the worker was all
                 self.round_trips += 1
@@ -315,7 +315,7 @@ class WorkerConnection:
             else:
                 self._last_answer = self._clock.monotonic()
                 return replies
-            wanted = self._resent(wanted, calls)
+            wanted = self._repeat_requests(wanted, calls)
         raise AssertionError  # the last attempt returns or raises
 
     def _is_idle(self) -> bool:
@@ -335,7 +335,7 @@ class WorkerConnection:
             raise
         return True
 
-    def _started(self, limit: float) -> WorkerSession | None:
+    def _start_session(self, limit: float) -> WorkerSession | None:
         """Return the worker session, starting it if needed, or None if each call starts its own process."""
         if self._closed:
             raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
@@ -377,12 +377,12 @@ class WorkerConnection:
         self._scripts.forget()
         self._channel.close()
 
-    def _resent(self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call]) -> Sequence[dict[str, Any]]:
+    def _repeat_requests(self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call]) -> Sequence[dict[str, Any]]:
         """Return the request for a new worker, which has no scripts: probes are sent with their text."""
         if len(wanted) != len(calls):
             return wanted
         return [
-            (small.request if each["op"] == "probe" and (small := self._prepared(call)) is not None else each)
+            (small.request if each["op"] == "probe" and (small := self._prepare(call)) is not None else each)
             for each, call in zip(wanted, calls, strict=True)
         ]
 

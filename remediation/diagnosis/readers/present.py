@@ -199,7 +199,7 @@ class Present:
 
     def _holds(self, hit: Hit, shown: Load | None, first: int) -> bool:
         if hit.server < first:
-            return hit.key in _FATAL and hit.server == self._before(first) and not self._loaded_since(first)
+            return hit.key in _FATAL and hit.server == self._before(first) and not self._has_loaded_since(first)
         of = _class_of(hit.key)
         if self.live and of is not None and of is not _OF_THE_CARD and self._of_another_model(hit):
             return False
@@ -223,7 +223,7 @@ class Present:
     def _before(self, server: int) -> int:
         return max((hit.server for hit in self.log.hits if hit.server < server), default=-1)
 
-    def _loaded_since(self, server: int) -> bool:
+    def _has_loaded_since(self, server: int) -> bool:
         return any(load.server >= server and load.result is not None for load in self.log.loads)
 
     def _owner(self, hit: Hit) -> Load | None:

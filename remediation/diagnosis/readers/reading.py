@@ -239,7 +239,7 @@ class Reading:
 
 def read_evidence(evidence: Evidence) -> Reading:
     """Read all pieces and structured parts of `evidence`; no line and no number of it is longer than one may be."""
-    evidence = _bounded(evidence)
+    evidence = _bound_lines(evidence)
     ps: list[PsRow] = []
     smi: list[SmiReading] = []
     requested_options: list[RequestedOption] = []
@@ -249,7 +249,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     bodies: list[Body] = []
     logs: list[LogReading] = []
     foreign, live = "", is_live(evidence)
-    for label, piece in _labelled(evidence):
+    for label, piece in _label_pieces(evidence):
         log = read_cached(piece.text, name=label, kind=piece.kind)
         if live and piece.kind == "server_log" and (other := another_server(log, evidence)):
             foreign = other
@@ -270,7 +270,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     state = (evidence.container or {}).get("State")
     if isinstance(state, Mapping):
         logs.append(read_log(json.dumps(state, indent=1), name="container State", kind="docker_inspect"))
-    _structured(evidence, ps, smi, requested_options, docker)
+    _add_structured(evidence, ps, smi, requested_options, docker)
     declared += _container_settings(evidence)
     declared += _settings_of_starter(evidence)
     listed = [d.name for log in logs for d in log.devices if d.is_gpu] + [name for one in smi for name in one.names]
@@ -297,21 +297,21 @@ def read_evidence(evidence: Evidence) -> Reading:
     )
 
 
-def _bounded(evidence: Evidence) -> Evidence:
+def _bound_lines(evidence: Evidence) -> Evidence:
     return dataclasses.replace(
         evidence,
         symptom=bounded_lines(evidence.symptom) if evidence.symptom else evidence.symptom,
         gpu=bounded_lines(evidence.gpu) if evidence.gpu else evidence.gpu,
-        pieces=tuple(dataclasses.replace(piece, text=_gathered(bounded_lines(piece.text))) for piece in evidence.pieces),
+        pieces=tuple(dataclasses.replace(piece, text=_rejoin_small(bounded_lines(piece.text))) for piece in evidence.pieces),
         compose_files={path: bounded_lines(text) for path, text in evidence.compose_files.items()},
     )
 
 
-def _gathered(text: str) -> str:
+def _rejoin_small(text: str) -> str:
     return rejoined(text) if len(text) < _SMALL else text
 
 
-def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
+def _label_pieces(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
     """Yield the pieces and the symptom, which may quote a message, each with a unique name for quotes."""
     seen: dict[str, int] = {}
     symptom = (Piece("other", evidence.symptom, "symptom"),) if evidence.symptom else ()
@@ -347,7 +347,7 @@ def _card(card: Gpu) -> str:
     return f"{card.name}: {human(card.used)} of {human(card.total)} used"
 
 
-def _structured(
+def _add_structured(
     evidence: Evidence,
     ps: list[PsRow],
     smi: list[SmiReading],

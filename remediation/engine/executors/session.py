@@ -214,7 +214,7 @@ class RemoteSession:
 
     def _take(self, message: object) -> None:
         if isinstance(message, Answer):
-            self._answered(message)
+            self._on_answer(message)
         elif isinstance(message, Begin):
             self._run = _Run(self._new_runner(message))
         elif isinstance(message, Cancel):
@@ -250,7 +250,7 @@ class RemoteSession:
             diagnose=self._diagnose,
             cancelled=self._cancelled,
             wait=self._cancelled.wait,
-            crashed=self._crashed,
+            crashed=self._crash_text,
             steps=self._steps,
             select=message.select,
             mask=self.mask,
@@ -293,7 +293,7 @@ class RemoteSession:
         self._put(WorkerRequest(number, kind, arguments))
         return future.result()
 
-    def _answered(self, message: Answer) -> None:
+    def _on_answer(self, message: Answer) -> None:
         if not message.number:  # an event that was not waited for could not be written
             self._unwritten = message.error.error() if message.error else None
             return
@@ -306,7 +306,7 @@ class RemoteSession:
         else:
             future.set_result(message.value)
 
-    def _crashed(self, host: str, error: BaseException) -> str:
+    def _crash_text(self, host: str, error: BaseException) -> str:
         try:
             return str(self._request("crashed", host, str(self.mask(summary(error))), self._traceback(error)))
         except RemediationError:
@@ -343,7 +343,7 @@ class RemoteSession:
         except RemediationError as raised:
             error = SentError(raised, self.mask)
         except BaseException as raised:  # noqa: BLE001 - it belongs to the run
-            error = SentError(InternalError(self._crashed(message.host, raised)), self.mask)
+            error = SentError(InternalError(self._crash_text(message.host, raised)), self.mask)
         if stop is None:
             run.walks.pop(message.host, None)
         failures = {path: each for path, each in together.failures.items() if path not in before}
@@ -352,7 +352,7 @@ class RemoteSession:
         try:
             parcel = sendable(stopped, found)
         except NOT_SENT as unsent:
-            reason = InternalError(self._crashed(message.host, unsent))
+            reason = InternalError(self._crash_text(message.host, unsent))
             parcel = sendable(replace(stopped, stop=None, failures={}, error=SentError(reason, self.mask)), found)
         self.outbox.put(parcel)
 

@@ -66,7 +66,7 @@ class Undoer:
             self.stage.emit("note", host=item.host, play=self.title, task=item.task, **NoteData(text=text, level="warning"))
         try:
             if self.plan.hosts:
-                run_walks({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}, self.request.forks)
+                run_walks({name: self._undo_host(self.stage.host(name)) for name in self.plan.hosts}, self.request.forks)
         except KeyboardInterrupt:
             self.stage.opened.close(hasty=True)
             raise
@@ -77,7 +77,7 @@ class Undoer:
             self.stage.emit("host_end", host=name, **HostEndData(outcome=str(state.outcome), reason=state.reason))
         return self._summary(self.ports.clock.now() - begun)
 
-    def _guarded(self, state: HostState) -> Generator[Any, Any, None]:
+    def _undo_host(self, state: HostState) -> Generator[Any, Any, None]:
         """Undo one host's changes; an internal error ends the host."""
         try:
             with contained(state.name, self.ports.crashed):

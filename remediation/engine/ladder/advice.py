@@ -46,15 +46,15 @@ def advise(ending: LadderEnding) -> Advice:
     """Return the one thing that the user should do next."""
     sure = proven(ending.diagnosis)
     if sure:
-        return _of_confirmed(ending, sure)
+        return _confirmed_advice(ending, sure)
     if ending.goal_advice or ending.goal_next:
         return Advice(ending.goal_advice or ending.goal_next)
     return next(_guesses(ending), Advice(""))
 
 
-def _of_confirmed(ending: LadderEnding, found: Sequence[Finding]) -> Advice:
+def _confirmed_advice(ending: LadderEnding, found: Sequence[Finding]) -> Advice:
     for finding in found:
-        for rung, result in _tried(ending, finding):
+        for rung, result in _tried_rungs(ending, finding):
             if result.outcome.bad and result.next_step:
                 blocked = result.outcome is Outcome.BLOCKED
                 return Advice(result.next_step, (rung.name, result) if blocked else None)
@@ -62,7 +62,7 @@ def _of_confirmed(ending: LadderEnding, found: Sequence[Finding]) -> Advice:
     return Advice(next(cures, ending.goal_advice or ending.goal_next))
 
 
-def _tried(ending: LadderEnding, finding: Finding) -> Iterator[tuple[Rung, Result]]:
+def _tried_rungs(ending: LadderEnding, finding: Finding) -> Iterator[tuple[Rung, Result]]:
     """Yield the rungs that treat the finding and were tried, with their results."""
     by_name = {rung.name: rung for rung in ending.rungs}
     for name, result in ending.tried.items():

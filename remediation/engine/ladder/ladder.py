@@ -112,7 +112,7 @@ class LadderRun:
                 return self._met(goal)
             if result.changes:
                 self.diagnose()
-            self._exclude(self._lasting(result.ruled_out, changed=bool(result.changes)))
+            self._exclude(self._lasting_exclusions(result.ruled_out, changed=bool(result.changes)))
         outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
         return replace(self.end(outcome, f"interrupted; {goal.text}", goal), interrupted=True)
 
@@ -218,9 +218,9 @@ class LadderRun:
             self.absent[rung.name] = reason
             self.skip(rung, reason)
             return True
-        return self._exclude(self._lasting(self.foresee(rung).ruled_out, changed=bool(self.foresee(rung).changes)))
+        return self._exclude(self._lasting_exclusions(self.foresee(rung).ruled_out, changed=bool(self.foresee(rung).changes)))
 
-    def _lasting(self, found: Sequence[RuledOut], *, changed: bool) -> Sequence[RuledOut]:
+    def _lasting_exclusions(self, found: Sequence[RuledOut], *, changed: bool) -> Sequence[RuledOut]:
         """Return the part of `found` that still holds: all of it if nothing changed, otherwise the permanent exclusions."""
         return [item for item in found if item.cause.excluded_for_good or not changed]
 
@@ -371,7 +371,7 @@ def _preview(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool
     failing = foresight.bad
     carried_out = refusal is None and failing is None and bool(foresight.changes)
     stops = carried_out and foresight.meets(climb.ladder.current_goal(), climb.context)
-    shown = RungForesight(stops=stops, would=_would(foresight, blocked=refusal is not None))
+    shown = RungForesight(stops=stops, would=_predicted_verb(foresight, blocked=refusal is not None))
     if carried_out and foresight.predicted:
         shown["predicted"] = foresight.predicted
     climb.start(choice, shown)
@@ -387,7 +387,7 @@ def _preview(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool
     return stops and failing is None
 
 
-def _would(foresight: Foresight, *, blocked: bool) -> str:
+def _predicted_verb(foresight: Foresight, *, blocked: bool) -> str:
     if blocked:
         return "be blocked"
     if foresight.bad is not None:

@@ -99,7 +99,7 @@ def arrange(
         else:
             groups[bool(confirmed(rung, diagnosis))].append(rung)
     if causes and not treated(causes[0], (*rungs, *(rung for rung, _ in tried))):
-        reason = f"{_named(causes[0])} is confirmed, but no rung treats it"
+        reason = f"{_finding_text(causes[0])} is confirmed, but no rung treats it"
         return RungOrder((), (*left, *(SkippedRung(rung, reason) for group in groups.values() for rung in group)))
     if causes:
         done = [changed for rung, changed in tried if confirmed(rung, diagnosis)] if not groups[True] else []
@@ -108,12 +108,14 @@ def arrange(
             for rung in groups[False]
             # last resorts reach this point only if the user allowed them; that does not cover deleting data on a suspicion
             if (
-                done and _suspected(rung, diagnosis) and risk_of(rung) is not Risk.DESTRUCTIVE
+                done and _is_suspected(rung, diagnosis) and risk_of(rung) is not Risk.DESTRUCTIVE
                 if rung.last_resort
                 else any(done) and safe(rung)
             )
         ]
-        left += [SkippedRung(rung, f"not confirmed, but {_named(causes[0])} is") for rung in groups[False] if rung not in kept]
+        left += [
+            SkippedRung(rung, f"not confirmed, but {_finding_text(causes[0])} is") for rung in groups[False] if rung not in kept
+        ]
         groups[False] = kept
     choices: list[RungChoice] = []
     for sure, group in groups.items():
@@ -127,8 +129,8 @@ def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> SkippedR
     """Return why `rung` is skipped regardless of the others, None if it may be tried."""
     excluded = [cause for cause in rung.treats if diagnosis.rules_out(cause)]
     if rung.treats and len(excluded) == len(rung.treats):
-        return SkippedRung(rung, "; ".join(_ruled_out(excluded, diagnosis)))
-    if rung.last_resort and _only_mechanisms(rung) and not _suspected(rung, diagnosis):
+        return SkippedRung(rung, "; ".join(_exclusion_reasons(excluded, diagnosis)))
+    if rung.last_resort and _only_mechanisms(rung) and not _is_suspected(rung, diagnosis):
         return SkippedRung(rung, f"no evidence of {' or '.join(rung.treats)}")
     if rung.last_resort and not last_resort and not confirmed(rung, diagnosis):
         causes = " and ".join(map(str, rung.treats))
@@ -145,7 +147,7 @@ def _only_mechanisms(rung: Rung) -> bool:
     return bool(rung.treats) and causes.isdisjoint(rung.treats)
 
 
-def _ruled_out(causes: Sequence[str], diagnosis: Diagnosis) -> list[str]:
+def _exclusion_reasons(causes: Sequence[str], diagnosis: Diagnosis) -> list[str]:
     reasons: dict[str, str] = {item.cause: item.because for item in diagnosis.ruled_out}
     return [f"{cause} is ruled out ({reasons[cause]})" for cause in causes]
 
@@ -156,7 +158,7 @@ def confirmed(rung: Rung, diagnosis: Diagnosis) -> list[str]:
     return [f"{cause} {confidence:.2f}" for cause, confidence in sure.items() if confidence >= CONFIRMED]
 
 
-def _suspected(rung: Rung, diagnosis: Diagnosis) -> bool:
+def _is_suspected(rung: Rung, diagnosis: Diagnosis) -> bool:
     """Return whether a cause that `rung` treats was found."""
     return any(diagnosis.confidence(cause) > 0 for cause in rung.treats)
 
@@ -171,7 +173,7 @@ def names_finding(finding: Finding, rung: Rung) -> bool:
     return finding.cause in rung.treats or (bool(finding.mechanism) and finding.mechanism in rung.treats)
 
 
-def _named(finding: Finding) -> str:
+def _finding_text(finding: Finding) -> str:
     return f"{finding.cause} {finding.confidence:.2f}"
 
 

@@ -51,7 +51,7 @@ class Handlers:
         for name in names:
             if name in self._host.notified:
                 continue
-            if not any(self._answering(name, site)):
+            if not any(self._matching_handlers(name, site)):
                 known = [known for task in self._tasks() for known in (str(task.name), *task.listen) if known]
                 raise UnknownHandler(
                     f"unknown handler {name!r}{meant(name, known)}",
@@ -75,7 +75,7 @@ class Handlers:
         """Return the paths of the handlers to run: those of earlier notifications, and of those since."""
         notified = dict(self._host.notified)
         self._host.notified.clear()
-        found = [path for name, site in notified.items() for path in self._answering(name, site)]
+        found = [path for name, site in notified.items() for path in self._matching_handlers(name, site)]
         self._owed += [path for path in dict.fromkeys(found) if path not in self._owed]
         return self._owed
 
@@ -88,7 +88,7 @@ class Handlers:
                     self.failure = failure
                     raise
 
-    def _answering(self, name: str, site: TaskContext) -> Iterator[str]:
+    def _matching_handlers(self, name: str, site: TaskContext) -> Iterator[str]:
         """Yield the paths of the handler with this name and of those that listen to it.
 
         Of handlers with one name, the last role or the play counts, and in it the first handler.

@@ -118,7 +118,7 @@ class HostRunner:
     def _block(self, block: Block, included: Sequence[Layer]) -> Walk:
         try:
             if block.rescue:
-                yield from self._guarded(block, included)
+                yield from self._run_guarded(block, included)
             else:
                 yield from self.nodes(block.block, included)
         except TaskFailed as failure:
@@ -131,7 +131,7 @@ class HostRunner:
             return
         yield from self.nodes(block.always, included)
 
-    def _guarded(self, block: Block, included: Sequence[Layer]) -> Walk:
+    def _run_guarded(self, block: Block, included: Sequence[Layer]) -> Walk:
         try:
             with self.counting.rescuable():
                 yield from self.nodes(block.block, included)
@@ -157,7 +157,7 @@ class HostRunner:
         if before:
             yield Meeting(f"{site.path}<")
         try:
-            with self._errors_counted(site):
+            with self._errors_as_results(site):
                 if task.action == "meta":
                     yield from self.metas.run(site)
                 elif task.action in INCLUDES:
@@ -190,7 +190,7 @@ class HostRunner:
         return not stage.request.step or self.results is not None or stage.agreed(task)
 
     @contextmanager
-    def _errors_counted(self, site: TaskContext) -> Iterator[None]:
+    def _errors_as_results(self, site: TaskContext) -> Iterator[None]:
         """Turn an invalid keyword or an internal error into the result of the task."""
         task = site.task
         try:
@@ -250,10 +250,10 @@ class HostRunner:
         if once:
             yield LeaderResult(ending)
         for file in files:
-            yield from self._included(file, site)
+            yield from self._run_included(file, site)
         self.counting.count_include(site.task, ending, len(files))
 
-    def _included(self, file: IncludedFile, site: TaskContext) -> Walk:
+    def _run_included(self, file: IncludedFile, site: TaskContext) -> Walk:
         self.host.recap.ok += 1
         self.handlers.add(file.handlers, (*site.included, file.vars))
         self.host.roles += [role for role in file.roles if role not in self.host.roles]

@@ -38,7 +38,7 @@ class CommandCompose:
 
     def config(self, project: ComposeProject) -> Mapping[str, Any]:
         """Return the resolved definition."""
-        done = self._ended(self._snapshot.fetch(self.config_run(project))[0], project)
+        done = self._check_ended(self._snapshot.fetch(self.config_run(project))[0], project)
         try:
             found: dict[str, Any] = load_json(done.text)
         except ValueError as error:
@@ -48,12 +48,12 @@ class CommandCompose:
     def warnings(self, project: ComposeProject) -> Sequence[str]:
         """Return Compose's warnings about the project."""
         return warned(
-            self._ended(self._snapshot.fetch(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
+            self._check_ended(self._snapshot.fetch(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
         )
 
     def stale(self, project: ComposeProject) -> Sequence[str]:
         """Return the services without a container, or with one that differs from the definition."""
-        wanted = hashes(self._ended(self._snapshot.fetch(self.hash_run(project))[0], project).text)
+        wanted = hashes(self._check_ended(self._snapshot.fetch(self.hash_run(project))[0], project).text)
         running: dict[str, set[str]] = {}
         for each in self._containers():
             labels = each.labels
@@ -67,7 +67,7 @@ class CommandCompose:
         head = ("docker", "compose", "--project-name", project.name, "--project-directory", project.working_dir, *files)
         return Run((*head, *words), timeout=timeout, writes=writes, cwd=project.working_dir or None, env=self._environment)
 
-    def _ended(self, reply: Reply, project: ComposeProject) -> Completed:
+    def _check_ended(self, reply: Reply, project: ComposeProject) -> Completed:
         what = f"Compose project {project.name}"
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed(f"{what}: {reply.message}", host=self._snapshot.host, next_step=NOT_INSTALLED)
@@ -111,7 +111,7 @@ class CommandComposeWriter(CommandCompose):
         self._change(project, timeout, "down")
 
     def _change(self, project: ComposeProject, timeout: float, *words: str) -> None:
-        self._ended(self._snapshot.write(self._run(project, *words, timeout=timeout, writes=True)), project)
+        self._check_ended(self._snapshot.write(self._run(project, *words, timeout=timeout, writes=True)), project)
 
 
 def warned(stderr: str) -> tuple[str, ...]:

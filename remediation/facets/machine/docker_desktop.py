@@ -58,7 +58,7 @@ def described(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
     started = [float(each["CreationDate"]) for each in value["Processes"] if program(each) == _BACKEND and each["CreationDate"]]
     return DockerDesktop(
         version=str(value["Version"] or ""),
-        state=_unseen(answers=answers)
+        state=_unreported_state(answers=answers)
         if "Processes" in refused
         else _state(bool(value["Processes"]), started, float(value["Now"]), answers=answers),
         started=min(started, default=None),
@@ -80,7 +80,7 @@ def _state(there: bool, started: Sequence[float], now: float, *, answers: bool) 
     return "starting" if now - min(started) < _START_SECONDS else "unknown"
 
 
-def _unseen(*, answers: bool) -> str:
+def _unreported_state(*, answers: bool) -> str:
     """Return the state if Windows does not report the processes."""
     return "running" if answers else "unknown"
 
@@ -173,7 +173,7 @@ class DesktopControl:
         """Write settings to its file and return the path of the backup."""
         self._snapshot.invalidate()
         value = self._snapshot.probe(STATE_PROBE, "querying Docker Desktop")
-        if self._running(value):
+        if self._running_processes(value):
             raise Blocked(
                 "Docker Desktop is running and would overwrite its settings",
                 host=self._snapshot.host,
@@ -194,9 +194,9 @@ class DesktopControl:
 
     def _processes(self) -> Sequence[Mapping[str, Any]]:
         self._snapshot.invalidate()
-        return self._running(self._snapshot.probe(STATE_PROBE, "querying Docker Desktop"))
+        return self._running_processes(self._snapshot.probe(STATE_PROBE, "querying Docker Desktop"))
 
-    def _running(self, value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    def _running_processes(self, value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return Docker Desktop's processes. Raises if Windows does not report them, because it may be running."""
         reason = problems(value).get("Processes")
         if reason is not None:

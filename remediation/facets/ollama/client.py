@@ -229,7 +229,7 @@ class OllamaByHttp:
 
     def _json(self, call: Http, status: int, body: bytes) -> Any:
         try:
-            value = _loaded(body) if body else {}
+            value = _parse_json(body) if body else {}
         except ValueError:
             value = None
         error = value.get("error") if isinstance(value, dict) else None
@@ -254,7 +254,7 @@ class OllamaByHttp:
 
 
 @lru_cache(maxsize=1024)
-def _loaded(body: bytes) -> Any:
+def _parse_json(body: bytes) -> Any:
     """Parse JSON for reading only. Cached, because a model's metadata is long and the same in every snapshot."""
     return load_json(body)
 

@@ -34,7 +34,7 @@ class WinPowershell(Module):
     executable: str | None = Field(None, description="accepted for compatibility; the session's PowerShell is used")
 
     @model_validator(mode="after")
-    def _one_script(self) -> WinPowershell:
+    def _check_script(self) -> WinPowershell:
         if (self.script is None) == (self.path is None):
             raise ValueError("expected either script or path")
         return self

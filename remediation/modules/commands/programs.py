@@ -82,7 +82,7 @@ class ProgramModule(Module):
 
     def foreseen(self, program: Program) -> ActionResult:
         """Return the result of check mode."""
-        values = {"cmd": program.cmd, "rc": 0, **_nothing(), "msg": _CHECKED}
+        values = {"cmd": program.cmd, "rc": 0, **_empty_result(), "msg": _CHECKED}
         if self.creates is not None or self.removes is not None:
             return done_result(changed=True, check=True, **values)
         return skipped_result("check mode: a command is not run", **values)
@@ -98,10 +98,17 @@ class ProgramModule(Module):
     def left_out(self, why: str, task: ModuleTask) -> ActionResult:
         """Return the result of a program that need not run."""
         message = f"skipped, since {why}"
-        msg = f"{'Would' if task.check() else 'Did'} not run command since {_quoted(why)}"
+        msg = f"{'Would' if task.check() else 'Did'} not run command since {_quote_path(why)}"
         return done_result(
             changed=False,
-            **{**_nothing(), "cmd": self.program(task).cmd, "rc": 0, "stdout": message, "stdout_lines": [message], "msg": msg},
+            **{
+                **_empty_result(),
+                "cmd": self.program(task).cmd,
+                "rc": 0,
+                "stdout": message,
+                "stdout_lines": [message],
+                "msg": msg,
+            },
         )
 
 
@@ -169,7 +176,7 @@ class Command(WithInput):
         environment = task.environment()
         known = {**os.environ, **environment} if task.local else environment
         texts = [str(revealed(word)) for word in words]
-        arguments = tuple(_filled(text, known) for text in texts) if self.expand_argument_vars else tuple(texts)
+        arguments = tuple(_expand_variables(text, known) for text in texts) if self.expand_argument_vars else tuple(texts)
         if not arguments:
             raise UsageError("command: no program given")
         shown = task.masked(shlex.join(map(str, words)))
@@ -361,12 +368,12 @@ def wrong_platform(name: str, instead: str, task: ModuleTask) -> ActionResult:
     return failed_result(f"{task.host} is {kind}, which {name} does not support", f"use {instead}")
 
 
-def _nothing() -> Mapping[str, Any]:
+def _empty_result() -> Mapping[str, Any]:
     empty: Mapping[str, Any] = {"stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": []}
     return {**empty, "start": None, "end": None, "delta": None}
 
 
-def _quoted(reason: str) -> str:
+def _quote_path(reason: str) -> str:
     """Return a reason with its path quoted, as in Ansible's message."""
     for end in (" does not exist", " exists"):
         if reason.endswith(end):
@@ -387,7 +394,7 @@ def _split(text: str, *, windows: bool) -> list[str]:
         raise UsageError(f"command: {error} in {text!r}") from None
 
 
-def _filled(word: str, known: Mapping[str, str]) -> str:
+def _expand_variables(word: str, known: Mapping[str, str]) -> str:
     """Return an argument with ``$NAME`` replaced from the environment; unknown names stay."""
     filled = _VARIABLE.sub(lambda match: known.get(match[1] or match[2], match[0]), word)
     home = known.get("HOME", "")

@@ -77,7 +77,7 @@ class Copied(FileModule):
             return done_result(changed=False, dest=path, src=source)
         if status is None and (problem := self._folder(task, path, content, into=into, results=results)) is not None:
             return problem
-        return self._written(task, path, content, status, results, source=source, secret=secret, mode=mode)
+        return self._write_content(task, path, content, status, results, source=source, secret=secret, mode=mode)
 
     def _folder(self, task: ModuleTask, path: str, content: bytes, *, into: bool, results: list[Result]) -> ActionResult | None:
         """Create the file's folder if ``dest`` names it, and return why it cannot be used, None if it can."""
@@ -91,7 +91,7 @@ class Copied(FileModule):
         results.append(task.reach(call))
         return as_action(results[-1], {}) if results[-1].outcome.bad else None
 
-    def _written(
+    def _write_content(
         self, task: ModuleTask, path: str, content: bytes, status: FileStatus | None, results: list[Result], *,
         source: str, secret: bool, mode: int | None,
     ) -> ActionResult:  # fmt: skip
@@ -106,7 +106,7 @@ class Copied(FileModule):
         rewritten = status is None or status.checksum != sha1_of(content)
         values = self._values(path, content, placed, source, rewritten=rewritten or bool(results))
         if not self.on_host and (rewritten or task.diff() or not task.check()):
-            after = _shown_text(content) if rewritten and task.diff() and not secret else None
+            after = _displayable_text(content) if rewritten and task.diff() and not secret else None
             values["diff"] = [] if after is None else [text_diff(path, placed, after, source or path)]
             if task.diff() and not rewritten:
                 values["diff"] = attribute_difference(path, "file", status, attributes)
@@ -322,7 +322,7 @@ def _walk(folder: Path, *, follow: bool) -> Iterator[Path]:
         yield from (Path(root) / name for name in sorted(files))
 
 
-def _shown_text(content: bytes) -> str | None:
+def _displayable_text(content: bytes) -> str | None:
     if b"\0" in content or len(content) > 104_448:
         return None
     try:

@@ -169,7 +169,7 @@ class Lineinfile(FileEdit):
     def edited(self, content: bytes | None) -> Edit:
         """Return the file with the line set or removed."""
         lines = _unix_lines(content or b"")
-        return self._removed(lines) if self.state == "absent" else self._set(lines)
+        return self._remove_lines(lines) if self.state == "absent" else self._set(lines)
 
     def _matches(self, line: bytes) -> re.Match[bytes] | bool | None:
         if self.regexp is not None:
@@ -186,7 +186,7 @@ class Lineinfile(FileEdit):
         name, hint = ("regular expression", _CARET) if self.regexp == "" else ("search string", "")
         return replace(acted, values={**acted.values, "warnings": [f"The {name} is an empty string, {_EVERY}{hint}"]})
 
-    def _removed(self, lines: list[bytes]) -> Edit:
+    def _remove_lines(self, lines: list[bytes]) -> Edit:
         wanted = (self.line or "").encode()
         by_line = self.regexp is None and self.search_string is None
         kept = [each for each in lines if not (each.rstrip(b"\r\n") == wanted if by_line else self._matches(each))]
@@ -211,7 +211,7 @@ class Lineinfile(FileEdit):
             return Edit(b"".join(lines), "line replaced")
         if self.backrefs:
             return Edit(b"".join(lines), "")
-        return self._inserted(lines, line, inserting)
+        return self._insert_line(lines, line, inserting)
 
     def _found(self, lines: list[bytes]) -> tuple[int, re.Match[bytes] | bool | None]:
         """Return the number of the line to replace, and its match."""
@@ -238,7 +238,7 @@ class Lineinfile(FileEdit):
                     break
         return at, inserting, exact
 
-    def _inserted(self, lines: list[bytes], line: bytes, inserting: int) -> Edit:
+    def _insert_line(self, lines: list[bytes], line: bytes, inserting: int) -> Edit:
         new = line + b"\n"
         if "BOF" in {self.insertbefore, self.insertafter}:
             return Edit(b"".join([new, *lines]), "line added")

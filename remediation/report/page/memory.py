@@ -25,7 +25,7 @@ def memory_picture(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] |
     known = {label: found for label in ("before", "after") if (found := (figures.get(label) or {}).get("memory"))}
     if not known:
         return None
-    names = _named(list(known.values()))
+    names = _color_programs(list(known.values()))
     rows = {label: _parts(found, names) for label, found in known.items()}
     legend: dict[tuple[str, str], dict[str, str]] = {}
     for label, parts in rows.items():
@@ -47,7 +47,7 @@ def _bar(label: str, parts: Sequence[Part], total: float) -> dict[str, str | Mar
     return {"label": gettext(label), "chart": stacked(parts, total, title)}
 
 
-def _named(every: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _color_programs(every: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the programs that have a part of their own, with their colours: the largest of all measurements."""
     largest: dict[str, float] = {}
     for found in every:

@@ -90,21 +90,21 @@ def labels_of(project: ComposeProject, path: str, source: str) -> dict[str, str]
 def known_project(host: Reader) -> ComposeProject:
     """Return the target's project or, if its containers were removed on the way, the project named by the second volume."""
     try:
-        left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted(host)
+        left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted_project(host)
     except NO_ANSWER:
         resolve_project(host)  # without an engine, report the failure of the normal lookup
         raise
     try:
         found = resolve_project(host)
     except (*NO_ANSWER, NotApplicable):
-        left = left or _interrupted(host)
+        left = left or _interrupted_project(host)
         if left is None:
             raise
         return left
     return found if left is None or host.variables.get("container") else left
 
 
-def _interrupted(host: Reader) -> ComposeProject | None:
+def _interrupted_project(host: Reader) -> ComposeProject | None:
     """Return the project of an unfinished recreation whose containers do not exist, if there is exactly one."""
     found: dict[str, ComposeProject] = {}
     for volume in host.engine.volumes():
@@ -114,12 +114,12 @@ def _interrupted(host: Reader) -> ComposeProject | None:
             continue
         files = tuple(volume.labels.get(FILES, "").split(","))
         project = ComposeProject(volume.labels.get(PROJECT, ""), files, volume.labels.get(FOLDER, ""))
-        if not set(record.services) & set(containers_of(_labelled(host, project), project)):
+        if not set(record.services) & set(containers_of(_labelled_containers(host, project), project)):
             found[path] = project
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def _labelled(host: Reader, project: ComposeProject) -> list[Container]:
+def _labelled_containers(host: Reader, project: ComposeProject) -> list[Container]:
     return [each for each in host.engine.containers() if each.labels.get("com.docker.compose.project") == project.name]
 
 

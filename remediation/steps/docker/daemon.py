@@ -89,7 +89,7 @@ class DockerDaemonConfigured(Step[Configured]):
             return
         before, after = seen.daemon.text, daemon_text(seen.wanted)
         names = [f"set {name}" for name in self.set if seen.keys.get(name) != seen.wanted.get(name)]
-        names += [f"remove {name}" for name in self.remove if _held(seen.keys, name)]
+        names += [f"remove {name}" for name in self.remove if _has_key(seen.keys, name)]
         backup = None if before is None else backup_of(seen.daemon.config, before)
         kept = {"made": True} if backup is None else {"backup": backup}
         yield file_change(
@@ -313,7 +313,7 @@ def _start(host: Writer, names: Sequence[str]) -> None:
         host.engine.start(name)
 
 
-def _held(keys: Mapping[str, Any], name: str) -> bool:
+def _has_key(keys: Mapping[str, Any], name: str) -> bool:
     outer, dot, inner = name.partition(".")
     value = keys.get(outer)
     return outer in keys and (not dot or (isinstance(value, Mapping) and inner in value))

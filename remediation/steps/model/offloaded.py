@@ -164,10 +164,10 @@ def unanswered(host: Writer, runner: Runner) -> str:
         return f"it returned no token within {SECONDS:g} s"
     else:
         return ""
-    return _unembedded(host, runner)
+    return _embedding_failure(host, runner)
 
 
-def _unembedded(host: Writer, runner: Runner) -> str:
+def _embedding_failure(host: Writer, runner: Runner) -> str:
     """Request one embedding, as of a model that does not generate. A model whose file is gone gives the same refusal, and no embedding."""
     try:
         host.ollama.embed(runner.model, "Hi", options={"num_ctx": runner.context_length}, timeout=SECONDS)

@@ -47,14 +47,14 @@ class OllamaDebug(Step[Debugging]):
 
     def is_met(self, seen: Debugging) -> bool:
         """Whether the setting is declared and in effect."""
-        return self._declared(seen.declared) and not seen.stale and not seen.silent
+        return self._is_off(seen.declared) and not seen.stale and not seen.silent
 
     def plan(self, seen: Debugging) -> Iterator[Change]:
         if self.is_met(seen):
             return
-        if not self._declared(seen.declared):
+        if not self._is_off(seen.declared):
             yield self._edit(seen.declared)
-        if not self._declared(seen.declared) or seen.stale:
+        if not self._is_off(seen.declared) or seen.stale:
             yield Change(f"recreate {seen.declared.service}", subject=seen.declared.service, data={"up": seen.declared.service})
 
     def _edit(self, seen: Declared) -> Change:
@@ -89,7 +89,7 @@ class OllamaDebug(Step[Debugging]):
     def values(self, seen: Debugging) -> dict[str, Any]:
         return {"debug": seen.declared.resolved.get(NAME)}
 
-    def _declared(self, seen: Declared) -> bool:
+    def _is_off(self, seen: Declared) -> bool:
         value = seen.resolved.get(NAME)
         if not self.on:
             return value is None or value.strip().lower() in _OFF

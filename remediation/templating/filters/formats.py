@@ -34,15 +34,15 @@ def _plainly(value: object) -> str:
 
 def to_yaml(value: Any, default_flow_style: bool | None = None, **options: Any) -> str:
     """Return YAML."""
-    return _dumped(value, default_flow_style=default_flow_style, **options)
+    return _strip_document_end(value, default_flow_style=default_flow_style, **options)
 
 
 def to_nice_yaml(value: Any, indent: int = 4, default_flow_style: bool = False, **options: Any) -> str:
     """Return indented YAML."""
-    return _dumped(value, default_flow_style=default_flow_style, indent=indent, **options)
+    return _strip_document_end(value, default_flow_style=default_flow_style, indent=indent, **options)
 
 
-def _dumped(value: Any, **options: Any) -> str:
+def _strip_document_end(value: Any, **options: Any) -> str:
     text: str = yaml.safe_dump(materialised(value), allow_unicode=True, **options)
     return text.removesuffix("...\n")  # PyYAML's end marker after a lone scalar
 

@@ -58,7 +58,7 @@ def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> An
     """Return the content of a file's text, as `read_yaml` does."""
     vaulted = is_vault(text)
     if vaulted:
-        text = _opened(text, decrypt, Place(str(path), 1, 1))
+        text = _decrypt_text(text, decrypt, Place(str(path), 1, 1))
     return load_text(text, str(path), decrypt=decrypt, secret=vaulted)
 
 
@@ -137,7 +137,7 @@ def problem(message: str, place: Place | None) -> Problem:
     return Problem(message, place, excerpt(place))
 
 
-def _opened(text: str, decrypt: Decrypt | None, place: Place) -> str:
+def _decrypt_text(text: str, decrypt: Decrypt | None, place: Place) -> str:
     if decrypt is None:
         raise InputError((Problem(f"encrypted by Ansible Vault, and no password is known; {NEXT}", place),))
     try:
@@ -278,7 +278,7 @@ class _Reader:
     def vaulted(self, node: yaml.Node) -> Secret | None:
         place = self.place(node)
         try:
-            return Secret(_opened(node.value.strip() + "\n", self.decrypt, place))
+            return Secret(_decrypt_text(node.value.strip() + "\n", self.decrypt, place))
         except InputError as error:
             self.refuse(error.problems[0].message, place)
             return None

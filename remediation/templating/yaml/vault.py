@@ -46,7 +46,7 @@ class Vault:
 
     def __call__(self, text: str) -> str:
         """Return the plain text of `text`, which includes its header line. Raises `VaultError`."""
-        sealed = _parsed(text)
+        sealed = _parse_vault_text(text)
         if not self.passwords:
             raise VaultError("encrypted by Ansible Vault, and no password is known", next_step=NEXT)
         numbered = list(enumerate(self.passwords))
@@ -98,7 +98,7 @@ def is_vault(text: str) -> bool:
     return text.startswith(f"{HEADER};")
 
 
-def _parsed(text: str) -> _VaultText:
+def _parse_vault_text(text: str) -> _VaultText:
     header, *lines = text.strip().splitlines() or [""]
     parts = [part.strip() for part in header.split(";")]
     if parts[0] != HEADER or len(parts) < len(("name", "version", "cipher")):

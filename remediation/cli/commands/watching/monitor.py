@@ -44,7 +44,7 @@ def monitor(options: Monitor) -> int:
 
     until = time.monotonic() + seconds("--for", options.for_, float("inf"))
     with ExitStack() as stack:
-        kept = stack.enter_context(_opened(options.record)) if options.record else None
+        kept = stack.enter_context(_open_record(options.record)) if options.record else None
         hosts = stack.enter_context(open_session(replace(options, record=None)))
         names = hosts.selected()
         every = max(0.1, seconds("--every", options.every, interval(len(names))))
@@ -70,7 +70,7 @@ def interval(count: int) -> float:
     return max(EVERY, count * PER_HOST)
 
 
-def _opened(name: str) -> TextIO:
+def _open_record(name: str) -> TextIO:
     """Open the file of ``--record``. Raises `UsageError` before any host is contacted."""
     from remediation.cli.outputs import writable
 

@@ -12,7 +12,7 @@ from remediation.diagnosis.versions import at_least
 from remediation.model.text.digits import is_whole
 
 
-def _sized_for_slots(sheet: FactSheet) -> None:
+def _record_size_for_slots(sheet: FactSheet) -> None:
     """Compare the listed size with what the declared slots need, where no load shows them: one slot would fit the card."""
     reading, figures, setting = sheet.reading, sheet.figures, sheet.reading.setting("OLLAMA_NUM_PARALLEL")
     row = worst_row(reading)
@@ -37,7 +37,7 @@ def derive_slots(sheet: FactSheet) -> None:
         sheet.record("slots.one", True, "one slot")
     sheet.record("slots.many", (figures.parallel >= MANY) or None, text, at)
     sheet.record("slots.very_many", (figures.parallel >= VERY_MANY) or None, text, at)
-    _sized_for_slots(sheet)
+    _record_size_for_slots(sheet)
     length, refused = figures.context, reading.hit("ram_refused")
     huge = (length or 0) * figures.parallel >= VERY_LONG
     sheet.record("cache.huge", (refused is not None and huge) or None, text, refused.at if refused else None)

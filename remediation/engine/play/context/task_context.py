@@ -144,7 +144,9 @@ class TaskContext:
             return rendered(scope)
 
         rights = self.rights()
-        found = stage.opened.open(self.host.name, name, variables, check=self.check(), rights=rights, chosen=self._chosen())
+        found = stage.opened.open(
+            self.host.name, name, variables, check=self.check(), rights=rights, chosen=self._connection_variables()
+        )
         if "ansible_become" in rights and found.access.connection.platform == "windows":
             sentence = f"{name}: become is not supported on Windows: the login's own rights apply"
             raise Blocked(sentence, host=name, next_step="use a login that is an administrator, and become: false for this host")
@@ -153,7 +155,7 @@ class TaskContext:
         self.report_notes()
         return found
 
-    def _chosen(self) -> Sequence[tuple[str, Any]]:
+    def _connection_variables(self) -> Sequence[tuple[str, Any]]:
         """Return the connection variables that a play, task or fact sets: with other values it is another connection."""
         names = self.variables.connection_names(self.settings, included=self.included)
         if not names:
@@ -181,7 +183,7 @@ class TaskContext:
     def hold(self, opened: Opened) -> Callable[[float], None]:
         """Take the host's lease, and return the function that renews it before each change. Check mode takes none."""
         if self.check():
-            return _unlocked
+            return _no_lock
         try:
             return self.play.stage.opened.lease(opened, self.note)
         except LockHeld:
@@ -195,7 +197,7 @@ class TaskContext:
             opened.name,
             opened.access,
             self.policy(),
-            dataclasses.replace(self.play.stage.ports, emit=self._listening),
+            dataclasses.replace(self.play.stage.ports, emit=self._emit_recorded),
             self.host.memory if own else HostMemory(),
             self.play.title,
             self.title(),
@@ -229,7 +231,7 @@ class TaskContext:
         if state is not None:
             state.memory.seen = None
 
-    def _listening(self, event: Event) -> None:
+    def _emit_recorded(self, event: Event) -> None:
         """Pass an event on. Remember the layers of the latest goal for the figures, and add the become settings to a change."""
         if event.kind == "goal":
             layers = event.data.get("values", {}).get("layers")
@@ -300,5 +302,5 @@ _OF_KEYWORDS = {
 """Connection variables, and the keywords that set them for hosts that do not."""
 
 
-def _unlocked(seconds: float) -> None:
+def _no_lock(seconds: float) -> None:
     """Do nothing: check mode takes no lease."""
