@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from remediation.cli.extra_vars import extra_variables
 from remediation.cli.resources import INVENTORY, find_resource, names
 from remediation.cli.stdio import current_masker
-from remediation.engine.internal_errors import CrashLog, contained, errors_folder
+from remediation.engine.internal_errors import CrashLog, contain_errors, errors_folder
 from remediation.engine.workers import PARTING, finish, gather
 from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.check import misspelt
@@ -179,7 +179,7 @@ class Session:
 
         def one(name: str) -> T:
             try:
-                with contained(name, crashed):
+                with contain_errors(name, crashed):
                     return work(name)
             except RemediationError as error:
                 return failed(name, error)

@@ -13,7 +13,7 @@ from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import visible_json
 from remediation.model.text.yaml_limits import UNREADABLE, plain_documents
 from remediation.templating.yaml.loader import Decrypt, read_content
-from remediation.templating.yaml.located import Table, Text, plain, trusted
+from remediation.templating.yaml.located import Table, Text, mark_trusted, plain
 
 FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
 
@@ -59,7 +59,7 @@ def _one(text: str, decrypt: Decrypt | None) -> Table:
     if text.startswith("@"):
         return _file(text[1:], decrypt)
     if text.lstrip().startswith("{"):
-        return Table(trusted(_parse_mapping(text)))
+        return Table(mark_trusted(_parse_mapping(text)))
     pairs = [word.partition("=") for word in _words(text)]
     for name, equals, _ in pairs:
         if not equals or not name.isidentifier():

@@ -47,7 +47,7 @@ def is_packed(head: bytes) -> bool:
     return head.startswith(tuple(_PACKED))
 
 
-def decoded(content: bytes, name: str) -> str:
+def decode_text(content: bytes, name: str) -> str:
     """Return a file's text: UTF-16 if it has a byte order mark or reads like it (PowerShell's ``>``), else UTF-8.
 
     Raises `UsageError` if the file is empty, damaged or no text. `name` is what the error calls it.

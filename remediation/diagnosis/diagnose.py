@@ -14,14 +14,14 @@ from remediation.diagnosis.advice.reversals import reversal
 from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.advice.settings import judge_settings
 from remediation.diagnosis.evidence import Evidence
-from remediation.diagnosis.facts.base import Fact, Facts, FactSheet, seen_name
+from remediation.diagnosis.facts.base import Fact, Facts, FactSheet, seen_fact_name
 from remediation.diagnosis.facts.host import derive_host
 from remediation.diagnosis.facts.room import derive_room
 from remediation.diagnosis.facts.run import derive_run
 from remediation.diagnosis.facts.words import derive_words
 from remediation.diagnosis.knowledge.schema import facts_of
 from remediation.diagnosis.memory.prediction import predict
-from remediation.diagnosis.readers.coverage import Gap, Lacks, gap_of, unassigned
+from remediation.diagnosis.readers.coverage import Gap, Lacks, gap_of, unassigned_reason
 from remediation.diagnosis.readers.logs.messages import SAYS
 from remediation.diagnosis.readers.logs.scan import SEEN
 from remediation.diagnosis.readers.reading import Reading, read_evidence
@@ -113,7 +113,7 @@ def judge(reading: Reading) -> Diagnosis:
                 (
                     *reading.evidence.skipped,
                     gap.state if gap is not None and named else "",
-                    unassigned(reading),
+                    unassigned_reason(reading),
                     *_other_models(reading.evidence),
                 ),
             )
@@ -293,7 +293,9 @@ def derive(reading: Reading) -> Facts:
     sheet = FactSheet(reading)
     for hit in reading.hits:
         seen = hit.key.startswith(SEEN)
-        sheet.record(seen_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, SAYS.get(hit.key, ""), hit.at, of=hit)
+        sheet.record(
+            seen_fact_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, SAYS.get(hit.key, ""), hit.at, of=hit
+        )
     for _ in derive_words(sheet):
         pass
     derive_run(sheet)

@@ -51,7 +51,7 @@ def _tail(path: str) -> str:
     return kept[0] if kept else "/…"
 
 
-def redacted(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
+def redact(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
     """Return the evidence without user names, tokens and home paths; what a diagnosis needs stays."""
     names = tuple({*users, *_owners(evidence), *_homes(evidence)})
 
@@ -172,7 +172,7 @@ def _walk(value: Any, clean: Callable[[str], str]) -> Any:
 
 def save(evidence: Evidence, path: Path, *, users: tuple[str, ...] = ()) -> None:
     """Write `evidence` as the record that ``--evidence`` reads; only its owner may read the file. Raises `UsageError`."""
-    text = visible_json(redacted(evidence, users=users).to_json(), indent=1)
+    text = visible_json(redact(evidence, users=users).to_json(), indent=1)
     try:
         write_private(path, f"{text}\n")
     except OSError as error:

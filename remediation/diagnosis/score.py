@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 
-from remediation.diagnosis.facts.base import Fact, Facts, seen_name
+from remediation.diagnosis.facts.base import Fact, Facts, seen_fact_name
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import Entry, facts_of, value
 from remediation.model.finding import Cause, RuledOut
@@ -199,7 +199,7 @@ def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], rule
     if out is not None:
         return Speaking(entry, why=out)
     against = len(set(_true(entry, entry.against, facts, without)))
-    seen = seen_name(entry.id)
+    seen = seen_fact_name(entry.id)
     noticed = (seen,) if facts.holds(seen) and (entry.id, seen) not in without else ()
     decides = not entry.hint and not against
     proven = tuple(dict.fromkeys((*_true(entry, entry.proves, facts, without), *(noticed if decides else ()))))

@@ -33,7 +33,7 @@ class Refusal:
     next_step: str
 
 
-def missing(plan: Iterable[Change], context: StepContext, purpose: str = "") -> Refusal | None:
+def check_needs(plan: Iterable[Change], context: StepContext, purpose: str = "") -> Refusal | None:
     """Return a refusal for the first unmet need of `plan`, None if all are met.
 
     The host's session is read only if a change has needs; `purpose` (a step's name) fetches it with the step's next observation.
@@ -80,7 +80,7 @@ def _missing_right(need: Need, session: SessionFacts) -> tuple[str, str] | None:
 
 def check_risk(plan: Sequence[Change], context: StepContext, purpose: str = "") -> Refusal | None:
     """Return why `plan` is refused, None if it is approved. Asks the user where the policy allows it."""
-    refusal = missing(plan, context, purpose) or _windows(plan, context) or _risk(plan, context)
+    refusal = check_needs(plan, context, purpose) or _windows(plan, context) or _risk(plan, context)
     names = "; ".join(f"{change.summary} ({change.risk})" for change in plan)
     if refusal is None:
         _log.info("%s: allowed: %s", context.host, names)

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from remediation.engine.benchmark import measure as measure_figures
-from remediation.engine.internal_errors import Crashed, contained, unrecorded
+from remediation.engine.internal_errors import Crashed, contain_errors, crash_sentence
 from remediation.model.change import Change, Risk
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import UsageError
@@ -163,7 +163,7 @@ class MeasurePort(Protocol):
         """Return the figures of a ``measurement`` event."""
 
 
-def nothing_proven(host: Reader | None = None) -> Diagnosis:
+def empty_diagnosis(host: Reader | None = None) -> Diagnosis:
     """Return a diagnosis without findings."""
     from remediation.model.finding import Diagnosis
 
@@ -191,11 +191,11 @@ class Ports:
     emit: Callable[[Event], None]
     clock: Clock = field(default_factory=SystemClock)
     prompt: Prompt = field(default_factory=NoPrompt)
-    diagnose: Callable[[Reader], Diagnosis] = nothing_proven
+    diagnose: Callable[[Reader], Diagnosis] = empty_diagnosis
     measure: MeasurePort = measure_figures
     cancelled: Callable[[], bool] = _never_cancelled
     wait: Callable[[float], object] = time.sleep
-    crashed: Crashed = unrecorded
+    crashed: Crashed = crash_sentence
     steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
     asking: Lock = field(default_factory=Lock)
     select: Callable[[str, str, Change], Selected] = _select_all
@@ -303,7 +303,7 @@ class StepContext:
 
     def contained(self) -> AbstractContextManager[None]:
         """Turn an internal error into an `InternalError` of this host."""
-        return contained(self.host, self.ports.crashed)
+        return contain_errors(self.host, self.ports.crashed)
 
     def rehearsal(self, snapshot: Reader | None = None) -> StepContext:
         """Return the same task in check mode without events: predicts what a rung would do, from one `snapshot`."""

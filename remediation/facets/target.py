@@ -107,7 +107,7 @@ class Finder:
         first = self._at(NATIVE, f"at port {PORT} of the host")
         if first is not None and not first.source[-1:].isdigit():  # an HTTP error ends with its number
             return first
-        url = addressed(read_serving(self.snapshot, anywhere=True))
+        url = server_address(read_serving(self.snapshot, anywhere=True))
         found = self._at(url, "at the address in its environment") if url and url != NATIVE else None
         if found is not None or first is not None:
             return found or first
@@ -225,7 +225,7 @@ class Finder:
         return loaded, None if stored is None else tuple(each.name for each in stored)
 
 
-def addressed(serving: Serving) -> str:
+def server_address(serving: Serving) -> str:
     """Return the address that a native server's OLLAMA_HOST names, as reached from its host, or ""."""
     environment = {**serving.declared, **((serving.process.environment if serving.process is not None else None) or {})}
     named = environment.get("OLLAMA_HOST", "").strip().strip("\"'")

@@ -12,7 +12,7 @@ from typing import Any
 from remediation.inventory.patterns import Matched, match_hosts, split_pattern
 from remediation.model.errors import Place, UsageError
 from remediation.model.files import read_text
-from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.loader import suggestion
 from remediation.templating.yaml.located import Table
 
 ALL, UNGROUPED = "all", "ungrouped"
@@ -115,7 +115,7 @@ class Inventory:
         if found.hosts or not found.nothing:
             return found.hosts
         part = found.nothing[0]
-        hint = meant(part, [*self.hosts, *self.groups])
+        hint = suggestion(part, [*self.hosts, *self.groups])
         raise UsageError(f"--limit {limit}: no host or group matches {part!r}{hint}", next_step="remediate hosts lists them")
 
     def check_limit(self, limit: str) -> None:

@@ -14,7 +14,7 @@ LONGEST = 20
 """Highest number of digits of a range's ends."""
 
 
-def expanded(name: str) -> Iterator[str]:
+def expand_range(name: str) -> Iterator[str]:
     """Yield the names that `name` expands to; without a range, itself. Raises ValueError with the reason."""
     count = math.prod(_length(part[1], part[2]) for part in RANGE.finditer(name))
     if count > MOST:

@@ -19,13 +19,13 @@ from remediation.model.change import StepCall
 from remediation.model.errors import ParameterError, UsageError
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Duration, Module, ModuleTask, Program, UnfitError
-from remediation.modules.files.attributes import FileModule, backup_name, expanded_path
+from remediation.modules.files.attributes import FileModule, backup_name, expand_path
 from remediation.modules.files.placing import STEP, as_action, merged_results
 from remediation.modules.multipart import multipart_body
 from remediation.modules.paths import joined_path, not_found, path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
 from remediation.steps.host.file_managed import mode_text
-from remediation.templating.yaml.secret import masked, revealed
+from remediation.templating.yaml.secret import masked, reveal
 
 _MARK = b"\x1e"
 _FIGURES = "%{http_code} %{size_header} %{num_redirects} %{time_total} %{url_effective}"
@@ -80,10 +80,10 @@ class HttpModule(Module):
         ]  # fmt: skip
         if redirects in {"all", "yes"} or (redirects in {"safe", "urllib2"} and method in _READS):
             given += [("location", None), ("max-redirs", "10")]
-        given += [("header", f"{name}: {revealed(value)}") for name, value in self.headers.items()]
+        given += [("header", f"{name}: {reveal(value)}") for name, value in self.headers.items()]
         if self.url_username is not None:
             given += [
-                ("user", f"{self.url_username}:{revealed(self.url_password) or ''}"),
+                ("user", f"{self.url_username}:{reveal(self.url_password) or ''}"),
                 ("basic" if self.force_basic_auth else "anyauth", None),
             ]
         given += [
@@ -167,7 +167,7 @@ class Uri(HttpModule):
     def _body(self, task: ModuleTask) -> list[tuple[str, str | None]]:
         named = {name.lower() for name in self.headers}
         if self.src is not None and self.remote_src:
-            return [("data-binary", f"@{expanded_path(task, self.src)}")]
+            return [("data-binary", f"@{expand_path(task, self.src)}")]
         if self.src is not None:
             found = task.find(self.src, "files")
             if found is None:
@@ -175,12 +175,12 @@ class Uri(HttpModule):
             return [("data-raw", found.read_text(encoding="utf-8"))]
         if self.body is None:
             return []
-        body = revealed(self.body)
+        body = reveal(self.body)
         if self.body_format == "form-multipart":
             return self._form(body, task)
         if self.body_format == "json":
             text = (
-                body if isinstance(body, str) and _is_json(body) else json.dumps(body, default=lambda value: str(revealed(value)))
+                body if isinstance(body, str) and _is_json(body) else json.dumps(body, default=lambda value: str(reveal(value)))
             )
         elif self.body_format == "form-urlencoded" and not isinstance(body, str):
             text = urlencode(_pairs(body), doseq=True)
@@ -195,7 +195,7 @@ class Uri(HttpModule):
 
         def content_of(name: str) -> bytes:
             if self.remote_src:
-                reply = task.read(ReadFile(expanded_path(task, name)))[0]
+                reply = task.read(ReadFile(expand_path(task, name)))[0]
                 if isinstance(reply, FileContent) and not (reply.missing or reply.truncated):
                     return reply.content
                 raise UsageError(f"uri: {name} cannot be read on {task.host}, or is larger than 4 MB")
@@ -252,7 +252,7 @@ class Uri(HttpModule):
         return done_result(changed=False, **values) if self.dest is None else self._save_content(content, values, task)
 
     def _save_content(self, content: bytes, values: dict[str, Any], task: ModuleTask) -> ActionResult:
-        path = expanded_path(task, self.dest or "")
+        path = expand_path(task, self.dest or "")
         status = task.reader().files.status(path, follow=True)
         if status is not None and status.kind == "directory":
             path = joined_path(path, self.url.rstrip("/").rpartition("/")[2] or "index.html", windows=task.windows)
@@ -299,7 +299,7 @@ class GetUrl(HttpModule, FileModule):
             return failed_result(
                 f"{task.host} is a Windows host, which get_url does not support", "use win_uri with dest, or win_powershell"
             )
-        path, files = expanded_path(task, self.dest), task.reader().files
+        path, files = expand_path(task, self.dest), task.reader().files
         algorithm, wanted = self._sum(task)
         status = files.status(path, follow=True, algorithm=algorithm or "sha1")
         if status is not None and status.kind == "directory":

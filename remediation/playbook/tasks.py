@@ -12,9 +12,9 @@ from remediation.model.errors import Place
 from remediation.playbook import keywords
 from remediation.playbook.actions import action_model, action_names, is_action, plain_name
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
-from remediation.playbook.errors import meant, where
+from remediation.playbook.errors import suggestion, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, handed_down, key_place, shown_value, texts_of, value_place
+from remediation.playbook.load_context import Loading, apply_keywords, displayed_value, key_place, texts_of, value_place
 from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
 from remediation.playbook.parameters import DEFAULTS, WHOLE, check_parameters, given_parameters
 from remediation.playbook.roles import RoleUse, read_role
@@ -54,7 +54,7 @@ class TaskReader:
         if raw is None:
             return ()
         if not isinstance(raw, list):
-            self._problems.add(f"expected a list of tasks, got {shown_value(raw)}", where(raw, place))
+            self._problems.add(f"expected a list of tasks, got {displayed_value(raw)}", where(raw, place))
             return ()
         places = raw.places if isinstance(raw, Rows) and len(raw.places) == len(raw) else [where(raw, place)] * len(raw)
         found = [self.node(item, outer, f"{prefix}{number}", places[number]) for number, item in enumerate(raw)]
@@ -63,7 +63,7 @@ class TaskReader:
     def node(self, raw: Any, outer: TaskSettings, path: str, place: Place | None) -> Node | None:
         """Return a task or block. If it is invalid, adds a problem and returns None."""
         if not isinstance(raw, Mapping):
-            self._problems.add(f"expected a task (a mapping), got {shown_value(raw)}", where(raw, place))
+            self._problems.add(f"expected a task (a mapping), got {displayed_value(raw)}", where(raw, place))
             return None
         place = where(raw, place)
         if "block" in raw:
@@ -89,7 +89,7 @@ class TaskReader:
 
     def _block(self, raw: Mapping[Any, Any], outer: TaskSettings, path: str, place: Place | None) -> Block:
         self._loading.expect(raw, keywords.BLOCK, "a block")
-        settings = handed_down(outer, raw)
+        settings = apply_keywords(outer, raw)
         self._check_templates({name: raw[name] for name in raw if name not in {"block", "rescue", "always"}}, settings)
         inside = {"block": replace(settings, rescued=True)} if raw.get("rescue") else {}
         parts = {
@@ -111,7 +111,7 @@ class TaskReader:
             return None
         if not known and strange:
             # assume that the step is an Ansible module, or a key that is not a misspelled keyword
-            near = [key for key in strange if "." not in str(key) and (str(key) in KEYWORDS or meant(key, keywords.TASK))]
+            near = [key for key in strange if "." not in str(key) and (str(key) in KEYWORDS or suggestion(key, keywords.TASK))]
             modules = [key for key in strange if module_instead(str(key))]
             wrong = next((key for key in (*modules, *strange) if key in modules or key not in near), None)
             if wrong is not None:
@@ -150,7 +150,7 @@ class TaskReader:
         if not isinstance(named, str) or not named.strip():
             self._problems.add(f"{IMPORT}: expected a file name", at)
             return None
-        settings = handed_down(outer, raw)
+        settings = apply_keywords(outer, raw)
         names = {name: value for level in settings.vars for name, value in level.items()}
         roots = tuple(root / "tasks" for root in settings.role.roots) if settings.role else ()
         file = self._loading.find(named, self._folder, at, names={**self._names, **names}, roots=roots)
@@ -173,7 +173,7 @@ class TaskReader:
         name = given.get("name") or given.get("role")
         if not name:
             return None
-        settings = handed_down(outer, raw)
+        settings = apply_keywords(outer, raw)
         names = {known: value for level in settings.vars for known, value in level.items()}
         text = self._loading.early_text(name, {**self._names, **names})
         if has_template(text):
@@ -197,7 +197,7 @@ class TaskReader:
         what = action if action in INCLUDES else "a task"
         own = {name: value for name, value in raw.items() if name in keywords.TASK}
         self._loading.expect(_part(raw, own), kinds, what)
-        settings = self._async_settings(raw, action, handed_down(outer, own))
+        settings = self._async_settings(raw, action, apply_keywords(outer, own))
         self._check_templates(own, settings)
         self._check_templates(_goal_parameters(raw[key], action), settings, {"that"} if action == "assert" else ())
         task = Task(
@@ -265,10 +265,12 @@ class TaskReader:
             return None
         apply = given[0]["apply"]
         if not isinstance(apply, Mapping):
-            self._problems.add(f"apply: expected a mapping of keywords, got {shown_value(apply)}", value_place(given[0], "apply"))
+            self._problems.add(
+                f"apply: expected a mapping of keywords, got {displayed_value(apply)}", value_place(given[0], "apply")
+            )
             return None
         self._loading.expect(apply, keywords.APPLY, "apply")
-        settings = handed_down(outer, apply)
+        settings = apply_keywords(outer, apply)
         self._check_templates(apply, settings)
         return settings
 
@@ -310,7 +312,7 @@ class TaskReader:
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
         """Return a step's parameters, checked unless they are templates."""
         if raw is not None and not isinstance(raw, Mapping):
-            self._problems.add(f"{name}: expected a mapping of parameters, got {shown_value(raw)}", where(raw, place))
+            self._problems.add(f"{name}: expected a mapping of parameters, got {displayed_value(raw)}", where(raw, place))
             return {}
         values = Table({}, place) if raw is None else raw
         check_parameters(self._loading.steps()[name], name, values, place, self._problems)
@@ -424,7 +426,7 @@ UNFIT = frozenset({"add_host", "group_by", "meta"})
 def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, place: Place | None) -> LadderNode | None:
     """Return the ladder of a task. If it is invalid, adds a problem and returns None."""
     if not isinstance(raw, Mapping):
-        loading.problems.add(f"ladder: expected a mapping of goal and rungs, got {shown_value(raw)}", place)
+        loading.problems.add(f"ladder: expected a mapping of goal and rungs, got {displayed_value(raw)}", place)
         return None
     loading.expect(raw, keywords.LADDER, "a ladder")
     for name in keywords.LADDER:
@@ -440,7 +442,7 @@ def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, plac
 
 def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -> Call | None:
     if not isinstance(raw, Mapping) or len(raw) != 1:
-        loading.problems.add(f"expected a goal (a step with its parameters), got {shown_value(raw)}", where(raw, place))
+        loading.problems.add(f"expected a goal (a step with its parameters), got {displayed_value(raw)}", where(raw, place))
         return None
     ((name, parameters),) = raw.items()
     steps = loading.steps()
@@ -453,7 +455,7 @@ def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -
 def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: int) -> RungNode | None:
     if not isinstance(raw, Mapping):
         loading.problems.add(
-            f"expected a rung (a mapping of name, treats and tasks), got {shown_value(raw)}", where(raw, task.place)
+            f"expected a rung (a mapping of name, treats and tasks), got {displayed_value(raw)}", where(raw, task.place)
         )
         return None
     from remediation.model.finding import Cause

@@ -7,7 +7,7 @@ from typing import Any
 
 from remediation.model.translation import gettext, translated
 from remediation.report.formatting import UNKNOWN, before_after, layers, sentences, table
-from remediation.report.text import Line, shortened
+from remediation.report.text import Line, shorten
 
 NAME = 32
 INDENT = 3
@@ -123,7 +123,7 @@ def _finding(finding: Mapping[str, Any], *, verbose: bool) -> list[Line]:
 
 def _quote_text(quote: Mapping[str, Any], *, verbose: bool) -> str:
     text = f"{quote['where']}  {quote['text']}"
-    return text if verbose else shortened(text, QUOTE)
+    return text if verbose else shorten(text, QUOTE)
 
 
 def _part(label: str, text: str, *, indent: int = INDENT, most: int = 0) -> Line:

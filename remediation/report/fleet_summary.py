@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from remediation.model.translation import gettext, translated
 from remediation.report.host_view import BAD, HostView
-from remediation.report.text import Line, shortened
+from remediation.report.text import Line, shorten
 
 _LEAD = 10
 """Columns of the label."""
@@ -74,7 +74,7 @@ def _attention(members: list[HostView]) -> str:
         return ""
     if len(members) == 1:
         (page,) = members
-        return f" ({page.host}: {shortened(page.reason_to_show, _REASON)})" if page.reason else f" ({page.host})"
+        return f" ({page.host}: {shorten(page.reason_to_show, _REASON)})" if page.reason else f" ({page.host})"
     return f" ({_host_names(members)})"
 
 

@@ -1,7 +1,7 @@
 """Limits on the size of a template's results: exceeding them is an error instead of exhausted memory or a hang.
 
 `BUDGET` counts the results of all operations of one template, so a list of long texts costs the sum of their lengths.
-Operations with large results are checked beforehand (`check_filter`, `check_method`, `multiplied`, `raised`).
+Operations with large results are checked beforehand (`check_filter`, `check_method`, `multiply`, `power`).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def affordable(size: int, what: str) -> None:
         raise too_much(what)
 
 
-def multiplied(left: Any, right: Any) -> Any:
+def multiply(left: Any, right: Any) -> Any:
     """Return ``left * right`` within the budget."""
     for value, times in ((left, right), (right, left)):
         if isinstance(value, (str, bytes, list, tuple)) and isinstance(times, int):
@@ -93,7 +93,7 @@ def multiplied(left: Any, right: Any) -> Any:
     return left * right
 
 
-def raised(left: Any, right: Any) -> Any:
+def power(left: Any, right: Any) -> Any:
     """Return ``left ** right`` within the budget."""
     if isinstance(left, int) and isinstance(right, int) and right > 1 and (left.bit_length() - 1) * right > _MOST_BITS:
         raise TemplateError(f"**: a number has at most {MOST_DIGITS:,} digits")

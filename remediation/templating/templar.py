@@ -12,11 +12,11 @@ import jinja2
 
 from remediation.model.errors import Place, RemediationError
 from remediation.model.secrets.names import is_password
-from remediation.templating.environment import ENVIRONMENT, compiled, expression
+from remediation.templating.environment import ENVIRONMENT, compile_text, expression
 from remediation.templating.errors import ConditionError, TemplateError, UndefinedVariable
-from remediation.templating.lazy import OMIT, lazily, materialised
+from remediation.templating.lazy import OMIT, lazily, materialize
 from remediation.templating.lookups.single import LOOKUPS, Lookup, query
-from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.loader import suggestion
 from remediation.templating.yaml.located import Rows, Table, Text, place_of
 from remediation.templating.yaml.secret import Secret
 
@@ -105,7 +105,7 @@ class Scope(Mapping[str, Any]):
         """Return `value` as built-in types with all templates evaluated. Raises `TemplateError` with its position."""
         if isinstance(value, Text) and value.template:
             result = _call_guarded(partial(_evaluate_text, str(value)), self, value, value.place)
-            return _call_guarded(lambda _names: materialised(result), self, value, value.place)
+            return _call_guarded(lambda _names: materialize(result), self, value, value.place)
         if isinstance(value, str):
             return str(value)
         if isinstance(value, (Table, dict)):
@@ -121,7 +121,7 @@ class Scope(Mapping[str, Any]):
         """Return the value of an expression without braces. Raises `TemplateError`."""
         place = place or place_of(text)
         value = _call_guarded(lambda names: expression(str(text))(names), self, text, place)  # noqa: PLW0108 - compiling can fail too
-        return _call_guarded(lambda _names: materialised(value), self, text, place)
+        return _call_guarded(lambda _names: materialize(value), self, text, place)
 
     def conditions(self, value: Any) -> Sequence[Any]:
         """Return the conditions that a value of ``assert`` has, which may be a template of a variable with a list of them."""
@@ -186,7 +186,7 @@ def _carrier(origin: UndefinedVariable) -> type[jinja2.UndefinedError]:
 
 def _evaluate_text(text: str, names: Mapping[str, Any]) -> Any:
     """Return the value of a template; compiling it can fail too."""
-    return compiled(text)(names)
+    return compile_text(text)(names)
 
 
 def _call_guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: object, place: Place | None) -> Any:
@@ -230,13 +230,13 @@ _UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
 def _nearest(message: str | None, names: Scope) -> str:
     """Return a suggestion for an undefined variable from its error message."""
     found = _UNDEFINED.match(message or "")
-    return meant(found[1], names).removeprefix("; ") if found else ""
+    return suggestion(found[1], names).removeprefix("; ") if found else ""
 
 
 def flaw(text: Text, *, bare: bool = False) -> str:
     """Return the syntax error of a template, "" if it has none. `bare`: an expression without braces."""
     try:
-        (expression if bare and not only_template(text) else compiled)(str(text))
+        (expression if bare and not only_template(text) else compile_text)(str(text))
     except jinja2.TemplateSyntaxError as error:
         return _invalid(error, text)
     except jinja2.TemplateError:

@@ -108,7 +108,7 @@ def bundle_of(record: RunRecord) -> bytes:
         "run.html": html(events),
         "journal.jsonl": "".join(f"{visible_json(event.to_json())}\n" for event in events),
         "versions.json": json.dumps(removal.value(_versions(record)), indent=2) + "\n",
-        **{f"{EVIDENCE}{host}.txt": text for host, text in quoted_in(events).items()},
+        **{f"{EVIDENCE}{host}.txt": text for host, text in quoted_lines(events).items()},
         **{f"{EVIDENCE}{removal.text(host)}.json": removal.text(text) for host, text in kept_evidence(record.folder)},
     }
     recording = _find_cassette(record)
@@ -121,7 +121,7 @@ def bundle_of(record: RunRecord) -> bytes:
     return packed.getvalue()
 
 
-def quoted_in(events: Sequence[Event]) -> dict[str, str]:
+def quoted_lines(events: Sequence[Event]) -> dict[str, str]:
     """Return the lines that the first diagnosis of each host quoted, as text per host."""
     found: dict[str, str] = {}
     for event in events:

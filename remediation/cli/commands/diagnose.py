@@ -90,7 +90,7 @@ def _names(found: dict[str, Any], causes: frozenset[str]) -> bool:
 def _from_evidence(options: Diagnose) -> list[Incident]:
     from remediation.cli.bundle.read import evidence_in, is_bundle
     from remediation.cli.extra_vars import extra_variables
-    from remediation.diagnosis.load import load_evidence, refusing
+    from remediation.diagnosis.load import as_input_errors, load_evidence
 
     if options.inventory or options.limit:
         given = "--inventory" if options.inventory else "--limit"
@@ -100,13 +100,13 @@ def _from_evidence(options: Diagnose) -> list[Incident]:
     for argument in options.evidence:
         if is_bundle(argument):
             for host, text in evidence_in(Path(argument)):
-                with refusing(f"{argument}: {host}"):
+                with as_input_errors(f"{argument}: {host}"):
                     evidence = _about(model, load_evidence("-", stdin=partial(str, text)))
                     found.append(_diagnose_evidence(f"{argument}: {host}", evidence))
             continue
         name = "stdin" if argument == "-" else argument
         evidence = _about(model, load_evidence(argument))
-        with refusing(name):
+        with as_input_errors(name):
             found.append(_diagnose_evidence(name, evidence))
     return found
 
@@ -129,7 +129,7 @@ def _from_hosts(options: Diagnose) -> list[Incident]:
 def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> list[Incident]:
     """Read the hosts on the workers of a cluster."""
     from remediation.cli.context import MOST_AT_ONCE
-    from remediation.cli.spread.executor import opened_cluster
+    from remediation.cli.spread.executor import open_cluster
     from remediation.connections.settings import LOCAL_NAMES
     from remediation.engine.executors.refusals import has_secret, refuse_local
     from remediation.engine.executors.work import WorkQueue
@@ -138,8 +138,8 @@ def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> lis
     variables = {name: hosts.variables(name) for name in names}
     for name in names:
         refuse_local(name, str(variables[name].get("ansible_connection", "local" if name in LOCAL_NAMES else "")))
-    with opened_cluster(options, secret=any(map(has_secret, variables.values()))) as cluster:
-        queue = WorkQueue(cluster, hosts.masker, looked_at_on_worker, MOST_AT_ONCE)
+    with open_cluster(options, secret=any(map(has_secret, variables.values()))) as cluster:
+        queue = WorkQueue(cluster, hosts.masker, diagnose_on_worker, MOST_AT_ONCE)
         found = queue.results([(name, variables[name], probe) for name in names])
     incidents = []
     for name, result in zip(names, found, strict=True):
@@ -153,7 +153,7 @@ def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> lis
     return incidents
 
 
-def looked_at_on_worker(
+def diagnose_on_worker(
     mask: Masker, name: str, variables: Mapping[str, Any], probe: float | None
 ) -> tuple[Incident, list[str]]:  # fmt: skip
     """Read one host on a worker; return the incident and the connection's notes."""

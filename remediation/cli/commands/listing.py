@@ -21,7 +21,7 @@ from remediation.playbook.load import load_playbook
 from remediation.playbook.model import Play, tasks_of
 
 
-def listing(options: Options, stream: TextIO) -> int:
+def list_selection(options: Options, stream: TextIO) -> int:
     """List what the options select, play by play.
 
     Raises `InputError` and `UsageError`, as the run would before its first host.

@@ -48,7 +48,7 @@ def explain(options: Explain) -> int:
     import difflib
 
     from remediation.diagnosis.knowledge import knowledge
-    from remediation.diagnosis.knowledge.explain import explained
+    from remediation.diagnosis.knowledge.explain import explain_rows
     from remediation.model.errors import UsageError
     from remediation.model.translation import gettext, translated
     from remediation.report.json_lines import document
@@ -67,7 +67,7 @@ def explain(options: Explain) -> int:
         sys.stdout.write(document(entry.model_dump(mode="json", by_alias=True)))
         return 0
     lines = [Line(translated(entry.title), lead=f"{entry.id}  ")]
-    for heading, rows in explained(entry):
+    for heading, rows in explain_rows(entry):
         if heading != "what":
             shown = gettext(heading)
             lines += [Line(row, lead=f"  {shown if not number else '':22}") for number, row in enumerate(rows)]

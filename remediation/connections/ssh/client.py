@@ -216,7 +216,7 @@ class _Socket(socket.socket):
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """Receive up to `size` bytes."""
         if size > limits.SSH_PACKET:
-            raise OSError(errno.EMSGSIZE, limits.exceeded("a packet of the SSH server", limits.SSH_PACKET))
+            raise OSError(errno.EMSGSIZE, limits.exceeded_text("a packet of the SSH server", limits.SSH_PACKET))
         return super().recv(size, flags)
 
 

@@ -84,7 +84,7 @@ def run_detached(send: SendRequest, call: Run, clock: Clock) -> Reply:
         request = {"op": "poll", "job": status["job"], "wait": max(0.0, min(_POLL, left)), "last": left <= _POLL}
         if rest:
             # such a poll returns as soon as the chunk is accepted
-            request |= {"stdin": protocol.encoded(rest[0]), "more": len(rest) > 1, "last": left <= 0}
+            request |= {"stdin": protocol.encode_base64(rest[0]), "more": len(rest) > 1, "last": left <= 0}
         # output up to a lost poll is lost with it, so polls are never repeated
         status = {"job": status["job"], **send([request], [call], _POLL, again=False)[0]}
         if rest and status.get("fed"):
@@ -100,7 +100,7 @@ class _Output:
     def take(self, status: Mapping[str, Any]) -> None:
         """Add new output. Raises `LimitExceeded`."""
         for name, gathered in self._streams.items():
-            gathered.take(protocol.content(status, name))
+            gathered.take(protocol.decode_base64(status, name))
         if (over := self._streams.get(str(status.get("over")))) is not None:
             over.overflow()
 
@@ -215,14 +215,14 @@ class WorkerConnection:
         if isinstance(call, Run):
             if call.timeout > protocol.LONGEST or len(call.stdin) > protocol.SLICE:
                 return None
-            return Prepared(call, protocol.run_request(call), protocol.completed)
+            return Prepared(call, protocol.run_request(call), protocol.parse_completed)
         if isinstance(call, Probe):
             return Prepared(call, self._scripts.probe(call.name, call.data, call.timeout), protocol.probe_reply)
         if isinstance(call, Http):
             request = self._scripts.probe("http", protocol.http(call), call.timeout, server_of(call))
-            return Prepared(call, request, protocol.answering(call))
+            return Prepared(call, request, protocol.reply_reader(call))
         if isinstance(call, ReadFile):
-            return Prepared(call, protocol.read_request(call), chunks.reading(self._ask, call))
+            return Prepared(call, protocol.read_request(call), chunks.chunk_reader(self._ask, call))
         if len(call.content) > protocol.SLICE:
             return None
         digest = hashlib.sha256(call.content).hexdigest()
@@ -270,7 +270,7 @@ class WorkerConnection:
             self._ask([], [call], protocol.LONGEST, writes=False)  # the greeting decides how the host answers
         if self._one_call_each:
             # programs do not outlive the process of their call, so wait for the program
-            return protocol.completed(self._ask([protocol.run_request(call)], [call], call.timeout)[0])
+            return protocol.parse_completed(self._ask([protocol.run_request(call)], [call], call.timeout)[0])
         return run_detached(self._ask, call, self._clock)
 
     def _ask(

@@ -67,7 +67,7 @@ class Frames:
                 yield frame
         self._seen = len(self._rest)
         if self._seen > limits.FRAME:
-            raise LimitExceeded(limits.exceeded("a line of the worker", limits.FRAME))
+            raise LimitExceeded(limits.exceeded_text("a line of the worker", limits.FRAME))
 
     def _frame(self, line: bytes) -> dict[str, Any] | None:
         # other output without a line end may precede the nonce on the same line

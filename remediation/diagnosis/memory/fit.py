@@ -63,7 +63,7 @@ def _share(layers: int, total: int) -> str:
     return f"all {total} layers" if layers == total else f"{layers} of {total} layers"
 
 
-def needed_for_all(
+def vram_for_all_layers(
     model: ModelMetadata,
     *,
     context: int,

@@ -79,7 +79,7 @@ def _of_text(reading: Reading, model: str) -> Gap | None:
     return None
 
 
-def unassigned(reading: Reading) -> str:
+def unassigned_reason(reading: Reading) -> str:
     """Return why it is open which load of a pasted log is of the model in question, "" where it is known or there is one file only."""
     evidence = reading.evidence
     files = {blob_in(load.model) for load in reading.loads} - {""}

@@ -12,7 +12,7 @@ from functools import cached_property
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.readers.codes import CudaCode, read_codes
 from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request, read_cached, read_log
-from remediation.diagnosis.readers.logs.lines import rejoined
+from remediation.diagnosis.readers.logs.lines import rejoin_fields
 from remediation.diagnosis.readers.logs.scan import Hit
 from remediation.diagnosis.readers.present import Present, another_server, is_absent, is_live, model_blob, other_blobs
 from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
@@ -30,7 +30,7 @@ from remediation.diagnosis.readers.texts.requested_options import (
 from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.readers.texts.speed import Speed, read_speed
 from remediation.diagnosis.units import human
-from remediation.diagnosis.untrusted import bounded_lines
+from remediation.diagnosis.untrusted import bound_line_lengths
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.facets.ollama.client import same_name
 from remediation.model.facts import Gpu
@@ -300,15 +300,15 @@ def read_evidence(evidence: Evidence) -> Reading:
 def _bound_lines(evidence: Evidence) -> Evidence:
     return dataclasses.replace(
         evidence,
-        symptom=bounded_lines(evidence.symptom) if evidence.symptom else evidence.symptom,
-        gpu=bounded_lines(evidence.gpu) if evidence.gpu else evidence.gpu,
-        pieces=tuple(dataclasses.replace(piece, text=_rejoin_small(bounded_lines(piece.text))) for piece in evidence.pieces),
-        compose_files={path: bounded_lines(text) for path, text in evidence.compose_files.items()},
+        symptom=bound_line_lengths(evidence.symptom) if evidence.symptom else evidence.symptom,
+        gpu=bound_line_lengths(evidence.gpu) if evidence.gpu else evidence.gpu,
+        pieces=tuple(dataclasses.replace(piece, text=_rejoin_small(bound_line_lengths(piece.text))) for piece in evidence.pieces),
+        compose_files={path: bound_line_lengths(text) for path, text in evidence.compose_files.items()},
     )
 
 
 def _rejoin_small(text: str) -> str:
-    return rejoined(text) if len(text) < _SMALL else text
+    return rejoin_fields(text) if len(text) < _SMALL else text
 
 
 def _label_pieces(evidence: Evidence) -> Iterator[tuple[str, Piece]]:

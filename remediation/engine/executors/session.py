@@ -42,7 +42,7 @@ from remediation.engine.executors.messages import (
     restore_state,
     sendable,
 )
-from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, packed, unpacked
+from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, pack, unpack
 from remediation.engine.internal_errors import InternalError, summary
 from remediation.engine.interrupt import Cancellation
 from remediation.engine.journal.journal import DURABLE, JournalError
@@ -202,7 +202,7 @@ class RemoteSession:
     def _serve(self) -> None:
         while (parcel := self._inbox.get()) is not None:
             try:
-                self._take(unpacked(parcel, self.mask))
+                self._take(unpack(parcel, self.mask))
             except Exception as error:  # noqa: BLE001 - one message must not end the session
                 self._put(WorkerRequest(0, "crashed", ("worker", self.mask.text(summary(error)), self._traceback(error))))
 
@@ -271,7 +271,7 @@ class RemoteSession:
     # what a walk needs of the controller
 
     def _put(self, message: object) -> None:
-        self.outbox.put(packed(message))
+        self.outbox.put(pack(message))
 
     def _emit(self, event: Event) -> None:
         masked = replace(event, task=self.mask(event.task), data=self.mask(event.data))
@@ -322,14 +322,14 @@ class RemoteSession:
     def _diagnose(self, host: Reader) -> Diagnosis:
         from remediation.diagnosis.collect import collect
         from remediation.diagnosis.diagnose import diagnose
-        from remediation.diagnosis.redaction import redacted
+        from remediation.diagnosis.redaction import redact
         from remediation.model.text.visible import visible_json
 
         evidence = collect(host)
         run = self._run
         if run is not None and evidence.host and evidence.host not in run.kept:
             run.kept.add(evidence.host)
-            self._put(HostReadings(evidence.host, self.mask.text(visible_json(redacted(evidence).to_json()))))
+            self._put(HostReadings(evidence.host, self.mask.text(visible_json(redact(evidence).to_json()))))
         return diagnose(evidence)
 
     # work

@@ -8,7 +8,7 @@ from typing import Any
 from remediation.engine.context import Ports
 from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
 from remediation.engine.followup.undo import Undoing, UndoPlan, undo_calls
-from remediation.engine.internal_errors import contained
+from remediation.engine.internal_errors import contain_errors
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.journal.serialization import result_to_json
 from remediation.engine.lease.lock import claim
@@ -80,7 +80,7 @@ class Undoer:
     def _undo_host(self, state: HostState) -> Generator[Any, Any, None]:
         """Undo one host's changes; an internal error ends the host."""
         try:
-            with contained(state.name, self.ports.crashed):
+            with contain_errors(state.name, self.ports.crashed):
                 yield from self._walk(state)
         except JournalError:
             raise

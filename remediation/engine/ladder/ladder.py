@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.approval import check_risk
-from remediation.engine.context import StepContext, nothing_proven, under
+from remediation.engine.context import StepContext, empty_diagnosis, under
 from remediation.engine.journal.serialization import build, change_to_json
-from remediation.engine.ladder.advice import LadderEnding, advise, summarize, untreated
+from remediation.engine.ladder.advice import LadderEnding, advise, summarize, untreated_causes
 from remediation.engine.ladder.goal import GoalObservation, observe_goal, probe_goal
 from remediation.engine.ladder.preview import Foresight, foresee
-from remediation.engine.ladder.rung_order import Rung, RungChoice, RungOrder, SkippedRung, arrange, left_out, proven
+from remediation.engine.ladder.rung_order import Rung, RungChoice, RungOrder, SkippedRung, arrange, left_out, proven_findings
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import HostError, RemediationError
@@ -79,7 +79,7 @@ class LadderRun:
     done: list[Change] = field(default_factory=list)
     tried: dict[str, Result] = field(default_factory=dict)
     emitted: set[tuple[str, str]] = field(default_factory=set)
-    diagnosis: Diagnosis = field(default_factory=nothing_proven)
+    diagnosis: Diagnosis = field(default_factory=empty_diagnosis)
     excluded: dict[Cause, RuledOut] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     left: tuple[SkippedRung, ...] = ()
@@ -305,7 +305,7 @@ class LadderRun:
             return self.end(Outcome.BLOCKED, reason, goal, next_step=advice.next_step)
         if self.tried:
             return self.end(Outcome.UNVERIFIED, f"{goal.text} after {summarize(self.tried)}", goal, next_step=advice.next_step)
-        why = untreated(self.ladder.rungs, self.absent, self.diagnosis)
+        why = untreated_causes(self.ladder.rungs, self.absent, self.diagnosis)
         return self.end(Outcome.FAILED, "; ".join(filter(None, (goal.text, why))), goal, next_step=advice.next_step)
 
     def _destroys(self, rung: Rung) -> bool:
@@ -330,7 +330,7 @@ class LadderRun:
 def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
     """Return what a run of this ladder would do."""
     climb.diagnose()
-    if goal.state is None and not proven(climb.diagnosis):
+    if goal.state is None and not proven_findings(climb.diagnosis):
         first = ", ".join(change.summary for change in climb.done) or "the model is loaded"
         return climb.end(Outcome.WOULD_CHANGE, f"unknown until {first}: {goal.text}", goal)
     # once a rung is tried the goal is known: its probe failed or was not enough

@@ -11,7 +11,7 @@ from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.control_flow import TaskFailed, UnknownHandler, Walk
-from remediation.playbook.errors import meant
+from remediation.playbook.errors import suggestion
 from remediation.playbook.model import Node, Task, tasks_of
 
 
@@ -54,7 +54,7 @@ class Handlers:
             if not any(self._matching_handlers(name, site)):
                 known = [known for task in self._tasks() for known in (str(task.name), *task.listen) if known]
                 raise UnknownHandler(
-                    f"unknown handler {name!r}{meant(name, known)}",
+                    f"unknown handler {name!r}{suggestion(name, known)}",
                     next_step="define it in the play's handlers, or correct notify",
                     place=site.place,
                 )

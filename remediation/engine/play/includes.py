@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.engine.play.actions import action_parameters
 from remediation.engine.play.context.host_state import TaskResult
-from remediation.engine.play.context.results import jsonable, refused_result, registered
+from remediation.engine.play.context.results import jsonable, refused_result, to_registered
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.loops import items_of, names_of, with_names
@@ -59,7 +59,7 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
             ending = TaskResult(Outcome.SKIPPED, dict(_EMPTY)) if unmet is None else _skipped_include(site, unmet)
     except RemediationError as error:
         failed = refused_result(error)
-        ending = TaskResult(Outcome.FAILED, registered(failed), failed.reason, failed.next_step)
+        ending = TaskResult(Outcome.FAILED, to_registered(failed), failed.reason, failed.next_step)
         ending = dataclasses.replace(ending, ignored=site.switch(site.settings.ignore_errors))
         files = []
     if site.task.register:

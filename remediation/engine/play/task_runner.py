@@ -10,9 +10,9 @@ from itertools import chain
 from typing import Any
 
 from remediation.engine.play.context.host_state import TaskResult
-from remediation.engine.play.context.results import CENSORED, NO_TRACEBACK, jsonable, outcome_key, refused_result, registered
+from remediation.engine.play.context.results import CENSORED, NO_TRACEBACK, jsonable, outcome_key, refused_result, to_registered
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
+from remediation.engine.play.context.task_events import displayed_item, emit_task_end, restored_result
 from remediation.engine.play.control_flow import Interrupted
 from remediation.engine.play.loops import items_of, names_of, with_names
 from remediation.engine.step.attempts import outcome_of
@@ -100,7 +100,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
 def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskResult:
     """Run one item of a loop and emit its events."""
     if site.host.recorded(inner.path, site.masked(item)) is None:
-        inner.emit("task_start", **TaskStartData(path=inner.path, item=shown_result(site, item)))
+        inner.emit("task_start", **TaskStartData(path=inner.path, item=displayed_item(site, item)))
     ending = _apply_ignore_errors(inner, run_item(inner, act))
     result = {**ending.result, **inner.loop}
     ending = dataclasses.replace(ending, result=result, notify=_notify_names(inner, ending))
@@ -187,7 +187,7 @@ def _recorded_result(site: TaskContext) -> TaskResult | None:
     """Return the result that an earlier process of the run recorded, None if the task has to run."""
     item = site.loop.get(site.loop.get("ansible_loop_var", "")) if site.task.loop is not None else None
     known = site.host.recorded(site.path, site.masked(item))
-    return remembered(site, known) if known is not None else None
+    return restored_result(site, known) if known is not None else None
 
 
 def _error_result(error: RemediationError) -> ActionResult:
@@ -270,7 +270,7 @@ def _try_result(site: TaskContext, acted: ActionResult, *, judged: bool = True) 
 
 
 def _without_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
-    result = registered(acted)
+    result = to_registered(acted)
     if acted.outcome is Outcome.TIMED_OUT and (seconds := site.timeout()):
         result["timedout"] = {"period": int(seconds) if seconds.is_integer() else seconds}
     return TaskResult(

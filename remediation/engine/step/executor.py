@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from remediation.engine.approval import Refusal, check_risk, missing, notify_user, predict_refusal
+from remediation.engine.approval import Refusal, check_needs, check_risk, notify_user, predict_refusal
 from remediation.engine.context import SNAPSHOT_TTL, Selected, StepContext
 from remediation.engine.internal_errors import InternalError
 from remediation.engine.journal.serialization import build, change_to_json
@@ -179,7 +179,7 @@ class Attempt:
             return self.end(Outcome.SKIPPED, f"{observation.text}; check mode measures nothing", observation)
         for offset, change in enumerate(observation.plan):
             self.context.emit("change_planned", **self._plan_data(memory.changes + offset, change))
-        lack = missing(observation.plan, self.context, self.step.name)
+        lack = check_needs(observation.plan, self.context, self.step.name)
         if lack is not None:
             return self._end_refused(lack, observation)
         memory.changes += len(observation.plan)

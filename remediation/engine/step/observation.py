@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.context import StepContext, TimedSnapshot
-from remediation.engine.journal.serialization import resolved
+from remediation.engine.journal.serialization import resolve_change
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.event_data import HostClockData
 
@@ -86,7 +86,7 @@ def _evaluate(step: Step[Any], context: StepContext, snapshot: Reader, seen: Any
     state = step.is_met(seen)
     # an earlier process of the run and a saved plan identify a change by its masked summary
     hide = context.ports.mask.text
-    made = () if state else tuple(resolved(change, step) for change in step.plan(seen))
+    made = () if state else tuple(resolve_change(change, step) for change in step.plan(seen))
     plan = tuple(dataclasses.replace(change, summary=hide(change.summary)) for change in made)
     text = step.describe(seen)
     _log.debug("%s: %s is %s (%s), %d changes planned", context.host, step.name, _STATES[state], text, len(plan))

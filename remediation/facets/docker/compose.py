@@ -47,7 +47,7 @@ class CommandCompose:
 
     def warnings(self, project: ComposeProject) -> Sequence[str]:
         """Return Compose's warnings about the project."""
-        return warned(
+        return warnings_in(
             self._check_ended(self._snapshot.fetch(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
         )
 
@@ -72,7 +72,7 @@ class CommandCompose:
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed(f"{what}: {reply.message}", host=self._snapshot.host, next_step=NOT_INSTALLED)
         if isinstance(reply, Completed) and reply.rc != 0:
-            message = complaint(reply)
+            message = error_message(reply)
             raise CallFailed(
                 f"{what}: {message}", host=self._snapshot.host, next_step=advice_on(message), status=reply.rc, output=message
             )
@@ -114,7 +114,7 @@ class CommandComposeWriter(CommandCompose):
         self._check_ended(self._snapshot.write(self._run(project, *words, timeout=timeout, writes=True)), project)
 
 
-def warned(stderr: str) -> tuple[str, ...]:
+def warnings_in(stderr: str) -> tuple[str, ...]:
     """Return the warnings in Compose's output, in order and without duplicates."""
     found = (re.sub(r"\\(.)", r"\1", each) for each in _WARNING.findall(stderr))
     return tuple(dict.fromkeys(found))
@@ -130,7 +130,7 @@ def hashes(text: str) -> dict[str, str]:
     return found
 
 
-def complaint(done: Completed) -> str:
+def error_message(done: Completed) -> str:
     """Return Compose's error message without progress and warnings."""
     lines = done.stderr.decode("utf-8", errors="replace").splitlines()
     kept = [line.strip() for line in lines if line.strip() and not _WARNING.search(line) and not _progress(line)]

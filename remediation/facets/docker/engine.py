@@ -83,7 +83,7 @@ class CommandEngine:
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of both output streams, sorted by time."""
         done = self._check_ended(self._snapshot.fetch(self.log_call(name, tail))[0])
-        return merged_records(done.stdout, done.stderr)
+        return merge_records(done.stdout, done.stderr)
 
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
         """Run a read-only program inside a running container."""
@@ -93,7 +93,7 @@ class CommandEngine:
         if isinstance(reply, Completed) and reply.rc != 0 and reply.stderr.lstrip().startswith((b"Error response", b"Error: ")):
             self._check_ended(reply, f"running {argv[0]} in {name}")
         done = self._check_ended(reply, f"running {argv[0]} in {name}", codes=range(256))
-        return containers.executed(done.rc, done.text, done.stderr.decode("utf-8", errors="replace"))
+        return containers.exec_result(done.rc, done.text, done.stderr.decode("utf-8", errors="replace"))
 
     def stats(self, name: str) -> ContainerStats:
         """Return the resource use of a running container."""
@@ -101,7 +101,7 @@ class CommandEngine:
         if found is None or found.status != "running":
             raise CallFailed(f"container {name} is not running", host=self._snapshot.host)
         done = self._check_ended(self._snapshot.fetch(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
-        seen = containers.printed_stats(_json(done), containers.memory_limit(found))
+        seen = containers.parse_stats(_json(done), containers.memory_limit(found))
         if seen is None:
             raise CallFailed(f"the engine does not report the memory use of {name}", host=self._snapshot.host)
         return seen
@@ -264,7 +264,7 @@ def _containers(text: str) -> tuple[Container, ...]:
     return tuple(containers.container(record) for record in load_json(text))
 
 
-def merged_records(stdout: bytes, stderr: bytes) -> str:
+def merge_records(stdout: bytes, stderr: bytes) -> str:
     """Merge the lines of both streams by timestamp, and remove the timestamps."""
     if not (stdout and stderr):  # a single stream is in order, and most programs use only one
         lines = (stdout or stderr).decode("utf-8", errors="replace").splitlines()

@@ -290,7 +290,7 @@ def _exec_in_container(api: APIClient, name: str, argv: Sequence[str]) -> Execut
         if dog.expired:
             raise TimeoutError
     stdout, stderr = (sink.content().decode("utf-8", errors="replace") for sink in (out, err))
-    return containers.executed(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
+    return containers.exec_result(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
 
 
 def _logs(api: APIClient, name: str, tail: int) -> str:

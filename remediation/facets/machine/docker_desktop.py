@@ -40,7 +40,7 @@ class Desktop:
         value = self.snapshot.probe(STATE_PROBE, "querying Docker Desktop")
         if not value["Installed"] and "Installed" not in problems(value):
             return None
-        return described(value, answers=self._answers())
+        return parse_desktop(value, answers=self._answers())
 
     def _answers(self) -> bool:
         try:
@@ -50,7 +50,7 @@ class Desktop:
         return True
 
 
-def described(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
+def parse_desktop(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
     """Convert the ``desktop`` probe's answer."""
     refused = problems(value)
     if answers or value["Processes"]:
@@ -65,7 +65,7 @@ def described(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
         engine=answers,
         settings_path=str(value["SettingsPath"] or ""),
         settings=_settings(value["Settings"]),
-        locked=locked(value["AdminSettings"]),
+        locked=locked_settings(value["AdminSettings"]),
         problems=refused,
     )
 
@@ -98,7 +98,7 @@ def _settings(text: str | None) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def locked(text: str | None) -> tuple[str, ...]:
+def locked_settings(text: str | None) -> tuple[str, ...]:
     """Return the settings locked by an administrator."""
     return tuple(sorted(name for name, each in _settings(text).items() if isinstance(each, dict) and each.get("locked") is True))
 

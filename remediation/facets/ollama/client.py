@@ -141,7 +141,7 @@ class OllamaByHttp:
         reply = self._answer(call)
         if reply.status == NOT_FOUND:
             return None
-        return shown_model(model, self._json(call, reply.status, reply.body))
+        return parse_model(model, self._json(call, reply.status, reply.body))
 
     def log(self, *, tail: int = 4000) -> str:
         """Return the end of the server's log, from its container or service."""
@@ -282,7 +282,7 @@ def json_entries(value: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
     )
 
 
-def shown_model(model: str, value: Mapping[str, Any]) -> ModelShow:
+def parse_model(model: str, value: Mapping[str, Any]) -> ModelShow:
     """Convert the answer of ``/api/show``."""
     return ModelShow(
         model=model,

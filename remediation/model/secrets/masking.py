@@ -77,7 +77,11 @@ def _escaped_forms(text: str) -> set[str]:
     readable = json.dumps(text, ensure_ascii=False)[1:-1]
     found = {text, as_json, readable, *_representations(text)}
     for form in (as_json, readable):
-        found |= {form.replace("/", "\\/"), _replace_all(form, _GO_ESCAPES), _replace_all(form, _GO_ESCAPES).replace('\\"', "\\u0022")}
+        found |= {
+            form.replace("/", "\\/"),
+            _replace_all(form, _GO_ESCAPES),
+            _replace_all(form, _GO_ESCAPES).replace('\\"', "\\u0022"),
+        }
     found |= {
         text.replace("'", "''"),  # YAML, PowerShell, SQL
         "".join(f"\\{_YAML_ESCAPES[each]}" if each in _YAML_ESCAPES else each for each in text),

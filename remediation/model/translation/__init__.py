@@ -37,7 +37,7 @@ def speak(language: str) -> None:
 
 
 @contextmanager
-def speaking(language: str) -> Iterator[None]:
+def use_language(language: str) -> Iterator[None]:
     """Write in this language within the block."""
     before = _Speech.language
     speak(language)

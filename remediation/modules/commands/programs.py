@@ -23,7 +23,7 @@ from remediation.modules.commands.command_line import split_command
 from remediation.modules.contract import Module, ModuleTask, Program, UnfitError
 from remediation.modules.paths import is_absolute, not_found, path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
-from remediation.templating.yaml.secret import Secret, revealed
+from remediation.templating.yaml.secret import Secret, reveal
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _NO_ENVIRONMENT = "raw module does not support the environment keyword"
@@ -136,7 +136,7 @@ class WithInput(ProgramModule):
         """Return the bytes of standard input."""
         if self.stdin is None:
             return b""
-        text = str(revealed(self.stdin))
+        text = str(reveal(self.stdin))
         return (text + ("\n" if self.stdin_add_newline else "")).encode()
 
 
@@ -175,7 +175,7 @@ class Command(WithInput):
         words: Sequence[Any] = self.argv if self.argv is not None else _split(self.cmd or "", windows=task.windows)
         environment = task.environment()
         known = {**os.environ, **environment} if task.local else environment
-        texts = [str(revealed(word)) for word in words]
+        texts = [str(reveal(word)) for word in words]
         arguments = tuple(_expand_variables(text, known) for text in texts) if self.expand_argument_vars else tuple(texts)
         if not arguments:
             raise UsageError("command: no program given")
@@ -334,7 +334,7 @@ class WinShell(ProgramModule):
     @field_validator("cmd", mode="before")
     @classmethod
     def _no_secret(cls, value: object) -> object:
-        return revealed(value)  # it goes to the host on standard input
+        return reveal(value)  # it goes to the host on standard input
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Run the commands; check mode skips them."""
@@ -342,7 +342,7 @@ class WinShell(ProgramModule):
 
     def program(self, task: ModuleTask) -> Program:
         """Return PowerShell with the commands on its standard input."""
-        data = b"" if self.stdin is None else str(revealed(self.stdin)).encode()
+        data = b"" if self.stdin is None else str(reveal(self.stdin)).encode()
         return powershell_program(self.cmd, task, executable=self.executable, chdir=self.chdir, stdin=data)
 
 

@@ -148,7 +148,7 @@ def backup_name(path: str, *, windows: bool) -> str:
     return f"{path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
 
 
-def expanded_path(task: ModuleTask, path: str) -> str:
+def expand_path(task: ModuleTask, path: str) -> str:
     """Return a path with ``~`` and variables of the host's environment replaced."""
     if task.windows:
         return _program_output(task, ("cmd.exe", "/d", "/c", "echo", path)).strip() if "%" in path else path

@@ -14,7 +14,7 @@ from remediation.model.errors import UsageError
 from remediation.model.facts import FileStatus
 from remediation.model.outcome import Outcome
 from remediation.modules.contract import ModuleTask, UnfitError
-from remediation.modules.files.attributes import FileModule, attribute_text, backup_name, expanded_path
+from remediation.modules.files.attributes import FileModule, attribute_text, backup_name, expand_path
 from remediation.modules.files.placing import Placed, Placement, as_action, place_file, text_diff
 from remediation.modules.result import ActionResult, done_result, failed_result
 
@@ -68,7 +68,7 @@ class FileEdit(FileModule):
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Edit the file."""
-        path, files = expanded_path(task, self.path), task.reader().files
+        path, files = expand_path(task, self.path), task.reader().files
         status = files.status(path, follow=True, algorithm="sha1")
         if status is not None and status.kind == "directory":
             return failed_result(f"Path {path} is a directory !", rc=256)

@@ -16,7 +16,7 @@ from pydantic import Field
 from remediation.connections.calls import Completed, FileContent, ReadFile, Run
 from remediation.facets.machine.file_status import posix_status
 from remediation.modules.contract import Module, ModuleTask
-from remediation.modules.files.attributes import expanded_path, parse_mode
+from remediation.modules.files.attributes import expand_path, parse_mode
 from remediation.modules.result import ActionResult, done_result, failed_result
 
 _RECORD, _FIELD = "\x1e", "\x1f"
@@ -126,7 +126,7 @@ class Find(Module):
                 raise ValueError(msg) from None
 
     def _list_files(self, task: ModuleTask) -> _Found | ActionResult:
-        paths = [expanded_path(task, path) for path in self.paths]
+        paths = [expand_path(task, path) for path in self.paths]
         depth = str(self.depth + 1) if self.recurse and self.depth else "" if self.recurse else "1"
         words = ("sh", "-c", _LIST, "find", "-L" if self.follow else "", depth, _FORMAT, *paths)
         reply = task.read(Run(words, timeout=task.limit(300.0)))[0]

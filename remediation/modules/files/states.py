@@ -18,7 +18,7 @@ from remediation.modules.contract import Module, ModuleTask, Program, UnfitError
 from remediation.modules.files.attributes import (
     FileModule,
     attribute_difference,
-    expanded_path,
+    expand_path,
     is_symbolic,
     parse_mode,
     with_users,
@@ -67,7 +67,7 @@ class FileState(FileModule):
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Make it so."""
-        path, files = expanded_path(task, self.path), task.reader().files
+        path, files = expand_path(task, self.path), task.reader().files
         status = files.status(path)
         if self.state in {"link", "hard", "absent"} or status is None or status.kind != "link" or not self.follow:
             now = status
@@ -268,7 +268,7 @@ class WinFile(Module):
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Make it so."""
-        path = expanded_path(task, self.path)
+        path = expand_path(task, self.path)
         status = task.reader().files.status(path, follow=self.state != "absent")
         state = self.state or ("file" if base_name(path, windows=True) and not path.endswith(("\\", "/")) else "directory")
         if self.state is None and status is not None:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from remediation.model.translation import gettext, ngettext
 from remediation.report.formatting import format_size
-from remediation.report.page.charts import Part, stacked
+from remediation.report.page.charts import Part, stacked_bar
 
 NAMED = 4
 """Programs with a part of their own; the others share one."""
@@ -44,7 +44,7 @@ def memory_picture(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] |
 
 def _bar(label: str, parts: Sequence[Part], total: float) -> dict[str, str | Markup]:
     title = gettext("graphics memory {label}, {size}", label=gettext(label), size=format_size(total))
-    return {"label": gettext(label), "chart": stacked(parts, total, title)}
+    return {"label": gettext(label), "chart": stacked_bar(parts, total, title)}
 
 
 def _color_programs(every: Sequence[Mapping[str, Any]]) -> dict[str, str]:

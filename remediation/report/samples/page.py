@@ -207,10 +207,10 @@ def _series(
     points = [(sample.time, read(sample)) for sample in host.samples]
     if bridge:
         points = [point for point in points if point[1] is not None]
-    return Series(name, thinned(points, span), _TONES[number % len(_TONES)])
+    return Series(name, thin_out(points, span), _TONES[number % len(_TONES)])
 
 
-def thinned(points: Sequence[tuple[float, float | None]], span: tuple[float, float]) -> Sequence[tuple[float, float | None]]:
+def thin_out(points: Sequence[tuple[float, float | None]], span: tuple[float, float]) -> Sequence[tuple[float, float | None]]:
     """Return at most `POINTS` points: of each share of the time the highest, or None if no value is known there."""
     if len(points) <= POINTS:
         return points

@@ -15,7 +15,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
-from remediation.steps.compose.text import ComposeText, YamlEntry, unified
+from remediation.steps.compose.text import ComposeText, YamlEntry, unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.ollama_settings import DEAD, HARMFUL, Judged, cards_of, judge_declared
 from remediation.steps.resolve import resolve_project
@@ -73,7 +73,7 @@ class ComposeEnvironment(Step[Declared]):
         return value
 
     def observe(self, host: Reader) -> Declared:
-        return declared(host, self.service)
+        return read_declared(host, self.service)
 
     def is_met(self, seen: Declared) -> bool:
         return not self._names_to_remove(seen) and not self._values_to_set(seen)
@@ -98,7 +98,7 @@ class ComposeEnvironment(Step[Declared]):
             subject=place.path,
             before={entry.name: entry.value for entry in place.entries if entry.name in removed or entry.name in made},
             after=dict(made),
-            diff=unified(place.path, place.text, text),
+            diff=unified_diff(place.path, place.text, text),
             undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text), "service": seen.service}),
             data={"text": text, "backup": backup, "service": seen.service, "environment": {**removed, **made}},
         )  # fmt: skip
@@ -138,7 +138,7 @@ class ComposeEnvironment(Step[Declared]):
         return {name: value for name, value in self.set.items() if seen.resolved.get(name) != value}
 
 
-def declared(host: Reader, service: str | None) -> Declared:
+def read_declared(host: Reader, service: str | None) -> Declared:
     """Return what the project declares for Ollama's service. Raises `CallFailed` if the files or the service cannot be read."""
     project = resolve_project(host)
     resolved = host.compose.config(project)

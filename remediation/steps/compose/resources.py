@@ -13,7 +13,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.steps.compose.edit import with_value
 from remediation.steps.compose.environment import File, backup_of, digest, home_of, project_files, resolve_service
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_project
 
@@ -90,7 +90,7 @@ class ComposeResources(Step[Resources]):
             f"set {words} for service {seen.service} in {seen.file.path}", subject=seen.file.path,
             before={"memory": seen.memory, "reserve": seen.reserved, "cpus": seen.cpus},
             after={f"{section}.{key}": value for (section, key), value in lacking.items()},
-            diff=unified(seen.file.path, seen.file.text, text),
+            diff=unified_diff(seen.file.path, seen.file.text, text),
             undo=StepCall("file.restored", {"path": seen.file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
             data={"text": text, "backup": backup, "service": seen.service, "environment": {}},
         )  # fmt: skip

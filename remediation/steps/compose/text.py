@@ -111,7 +111,7 @@ class ComposeText:
             file = _get(extends, "file") if isinstance(extends, MappingNode) else None
             if isinstance(file, ScalarNode):
                 found.append(file.value)
-        return [beside(self.path, name) for name in dict.fromkeys(found) if "$" not in name]
+        return [sibling_path(self.path, name) for name in dict.fromkeys(found) if "$" not in name]
 
     def remove(self, service: str, names: Sequence[str]) -> str:
         """Return the text without the named settings of a service."""
@@ -225,13 +225,13 @@ class ComposeText:
         return self.text[:start] + block + self.text[start:]
 
 
-def beside(path: str, name: str) -> str:
+def sibling_path(path: str, name: str) -> str:
     """Resolve `name` relative to the folder of the file at `path`, with the host's path rules."""
     flavour: Any = ntpath if "\\" in path or path[1:2] == ":" else posixpath
     return str(flavour.normpath(flavour.join(flavour.dirname(path), name)))
 
 
-def unified(path: str, before: str, after: str) -> str:
+def unified_diff(path: str, before: str, after: str) -> str:
     """Return a unified diff of a file."""
     # no context lines: they may contain secrets, and diffs are written to the journal
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=0)

@@ -14,7 +14,7 @@ from remediation.model.change import Change, Risk
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, NotApplicable
 from remediation.model.facts import ComposeProject, Container, Volume
 from remediation.steps.compose.stack import containers_of
-from remediation.steps.compose.text import beside
+from remediation.steps.compose.text import sibling_path
 from remediation.steps.container.volume_manifest import ModelRecord, Record
 from remediation.steps.model.present import PULL_TIMEOUT
 from remediation.steps.resolve import resolve_project
@@ -61,7 +61,7 @@ class VolumeState:
 
 def record_path(project: ComposeProject) -> str:
     """Return the path of the record of a project's volume."""
-    return beside(project.files[0], f".remediation-volume-{project.name}.json")
+    return sibling_path(project.files[0], f".remediation-volume-{project.name}.json")
 
 
 def read_record(host: Reader, path: str) -> Record | None:

@@ -11,7 +11,7 @@ from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import CallFailed, HostError, NotApplicable
 from remediation.model.facts import DaemonFacts
 from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.docker.daemon_file import (
     changed_keys,
@@ -248,7 +248,7 @@ def file_change(
     how = _restart_text(running, live=live) if restart else "reload the Docker daemon"
     return Change(
         f"{words}, and {how}", subject=daemon.config, risk=Risk.DISRUPTIVE if restart else Risk.SAFE,
-        diff=unified(daemon.config, daemon.text or "", text or ""), undo=undo,
+        diff=unified_diff(daemon.config, daemon.text or "", text or ""), undo=undo,
         data={"text": text, "backup": backup, "before": daemon.text, "restart": restart, "running": list(running)},
     )  # fmt: skip
 

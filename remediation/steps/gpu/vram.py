@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ByteSize, field_validator
 
-from remediation.diagnosis.runners import freed_by_unloading
+from remediation.diagnosis.runners import vram_freed_by_unloading
 from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
@@ -262,7 +262,7 @@ class VramAtMost(Closing):
         """Read the card and its programs. Memory of Ollama's models is excluded."""
         use = measurable(host)
         total = use.largest
-        free = min(total, use.free + freed_by_unloading(use, _models(host)))
+        free = min(total, use.free + vram_freed_by_unloading(use, _models(host)))
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are unreliable")
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)

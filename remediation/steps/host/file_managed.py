@@ -15,7 +15,7 @@ from pydantic import model_validator
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.facts import FileStatus
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.run_info import pending
 
@@ -194,7 +194,7 @@ class FileManaged(Step[ManagedPath]):
         before, after = _text(seen.content) if seen.status is not None else "", _text(content)
         if self.private or before is None or after is None or (seen.status is not None and seen.status.kind != "file"):
             return ""
-        return unified(self.path, before, after)
+        return unified_diff(self.path, before, after)
 
     def _undo_removal(self, seen: ManagedPath) -> StepCall | None:
         status = seen.status

@@ -15,7 +15,7 @@ from remediation.model.facts import ComposeProject, Container
 from remediation.steps.compose.env_file import dotenv_path, settings_of
 from remediation.steps.compose.environment import digest
 from remediation.steps.compose.stack import containers_of
-from remediation.steps.compose.text import beside, unified
+from remediation.steps.compose.text import sibling_path, unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.ollama.reconfigured import differing_settings
 from remediation.steps.resolve import project_of, resolve_project
@@ -117,7 +117,7 @@ class FileRestored(Step[Restorable]):
             before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
             kept = _undone_path(seen.path, digest(before))
             yield Change(
-                f"remove {seen.path}, which the run created" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
+                f"remove {seen.path}, which the run created" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified_diff(seen.path, before, after), risk=Risk.SAFE,
                 undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
                 data={"kept": kept, "backup": None if seen.made else seen.backup},
             )  # fmt: skip
@@ -197,8 +197,8 @@ def _newest(host: Reader, path: str | None) -> tuple[str, str]:
     for one in paths:
         name = one.replace("\\", "/").rsplit("/", 1)[-1]
         found += [
-            (entry.modified, one, beside(one, entry.name))
-            for entry in host.files.list(beside(one, ".")) or ()
+            (entry.modified, one, sibling_path(one, entry.name))
+            for entry in host.files.list(sibling_path(one, ".")) or ()
             if entry.name.startswith(f"{name}.") and entry.name.endswith(".bak") and not entry.folder
         ]
     if not found:

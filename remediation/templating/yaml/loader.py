@@ -18,7 +18,7 @@ from remediation.model import files
 from remediation.model.errors import InputError, Place, Problem, RemediationError
 from remediation.model.text import yaml_limits
 from remediation.templating.yaml.located import Rows, Table, Text, plain
-from remediation.templating.yaml.secret import Secret, revealed
+from remediation.templating.yaml.secret import Secret, reveal
 from remediation.templating.yaml.vault import NEXT, is_vault
 
 Decrypt = Callable[[str], str]
@@ -123,7 +123,7 @@ LONGEST_NAME = 100
 """Maximum length of the names compared."""
 
 
-def meant(name: object, known: Iterable[str]) -> str:
+def suggestion(name: object, known: Iterable[str]) -> str:
     """Return a "did you mean" clause with the closest known name, "" if none is close."""
     names = {each.lower(): each for each in map(str, known)}
     wanted = str(name).lower()[:LONGEST_NAME]
@@ -233,7 +233,7 @@ class _Reader:
             if key_node.tag == _MERGE:
                 merged += self.merged(value_node, inner)
                 continue
-            key = revealed(self.value(key_node, inner))
+            key = reveal(self.value(key_node, inner))
             if not isinstance(key, (str, int, float, bool, type(None))):
                 template = self.text.startswith("{", key_node.start_mark.index) and self.text.startswith(
                     "{{", key_node.start_mark.index - 1

@@ -18,7 +18,7 @@ from remediation.cli.task import command_task
 from remediation.model.errors import RemediationError, UsageError
 
 WORDS = "REMEDIATION_COMPLETE"
-"""The variable with the command line that is being typed; see `offered`."""
+"""The variable with the command line that is being typed; see `completions`."""
 
 PATIENCE = 3.0
 """Seconds that an inventory's program may take; the shell waits for it."""
@@ -104,7 +104,7 @@ def completion(options: Completion) -> int:
     return 0
 
 
-def offered(shell: str, typed: str, contexts: Mapping[str, ParserContext]) -> list[str]:
+def completions(shell: str, typed: str, contexts: Mapping[str, ParserContext]) -> list[str]:
     """Return what a shell inserts for the incomplete last word of `typed`, the value of `WORDS`.
 
     Bash sends the characters that break words, and the line below them; the other shells send their words, one per line.

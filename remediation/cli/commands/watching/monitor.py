@@ -116,11 +116,11 @@ def _live(names: Sequence[str], every: float, stack: ExitStack) -> Show:
     from rich.live import Live
     from rich.text import Text
 
-    from remediation.cli.stdio import unwrapped
+    from remediation.cli.stdio import unwrap_stream
     from remediation.report.samples.history import SampleHistory
     from remediation.report.text import STYLES
 
-    console = Console(file=unwrapped(sys.stdout), highlight=False)
+    console = Console(file=unwrap_stream(sys.stdout), highlight=False)
     live = stack.enter_context(
         _until_closed(Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False))
     )

@@ -156,7 +156,7 @@ def room_now(reading: Reading) -> int | None:
     return min(card.total, card.free + own_memory(reading)) if card is not None and card.total and card.free is not None else None
 
 
-def context_refused(sheet: FactSheet) -> None:
+def record_context_refusal(sheet: FactSheet) -> None:
     """Record that the card had no memory left for a context when the server looked for it, whatever was loaded afterwards."""
     reading = sheet.reading
     code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
@@ -264,7 +264,7 @@ def _rows_of_one_list(reading: Reading) -> list[PsRow]:
     return best
 
 
-def grown(sheet: FactSheet) -> None:
+def record_growth(sheet: FactSheet) -> None:
     """Compare a file's size with what people say the loaded model takes."""
     match = _GROWN.search(sheet.reading.prose)
     if match is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.facts.room.common import LONG, MANY, VERY_LONG, VERY_MANY
 from remediation.diagnosis.facts.run.placement import worst_row
-from remediation.diagnosis.memory.prediction import need_with
+from remediation.diagnosis.memory.prediction import need_with_slots
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT
 from remediation.diagnosis.units import human
 from remediation.diagnosis.versions import at_least
@@ -18,7 +18,7 @@ def _record_size_for_slots(sheet: FactSheet) -> None:
     row = worst_row(reading)
     if sheet.load is not None or setting is None or row is None or not row.size or not figures.total or figures.parallel < MANY:
         return
-    one, all_slots = need_with(reading, 1), need_with(reading, figures.parallel)
+    one, all_slots = need_with_slots(reading, 1), need_with_slots(reading, figures.parallel)
     if one is None or all_slots is None or one > figures.total or abs(row.size - all_slots) > abs(row.size - one):
         return
     text = (

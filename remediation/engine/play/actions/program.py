@@ -17,7 +17,7 @@ from remediation.engine.context import Selected, StepContext
 from remediation.engine.journal.serialization import change_to_json
 from remediation.engine.play.context.open_hosts import Opened
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.step.attempts import applied_by
+from remediation.engine.step.attempts import was_applied
 from remediation.model.change import Change, Risk
 from remediation.model.errors import HostError, UsageError
 from remediation.model.event_data import ChangeEndData, ChangeStartData, PlannedData
@@ -27,7 +27,7 @@ from remediation.modules.result import ActionResult
 from remediation.templating.errors import UndefinedVariable
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
-from remediation.templating.yaml.secret import revealed
+from remediation.templating.yaml.secret import reveal
 
 LONGEST = 3600.0
 """Default time limit of a program in seconds, if the task has no ``timeout``."""
@@ -87,7 +87,7 @@ def environment_of(site: TaskContext, scope: Scope, *, gathering: bool = False) 
             if not isinstance(part, Mapping):
                 raise UsageError(f"environment: expected a mapping, got {part!r}", place=site.place)
             site.learn(part)
-            found |= {str(name): str(revealed(item)) for name, item in part.items()}
+            found |= {str(name): str(reveal(item)) for name, item in part.items()}
     return found
 
 
@@ -182,7 +182,7 @@ def _run_recorded(change: Change, program: Program, site: TaskContext, context: 
         reply = _send(program, opened, limit)
     except HostError as error:
         seconds = opened.access.clock.monotonic() - begun
-        lost = ChangeEndData(**planned, applied=applied_by(error), error=error.message, effect="", seconds=seconds)
+        lost = ChangeEndData(**planned, applied=was_applied(error), error=error.message, effect="", seconds=seconds)
         context.emit("change_end", **lost)
         raise
     acted = _program_result(reply, program, change)

@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import Any
 
 from remediation.engine.context import HostMemory, Policy, StepContext
-from remediation.engine.internal_errors import contained
+from remediation.engine.internal_errors import contain_errors
 from remediation.engine.lease.lock import LockHeld
 from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.open_hosts import Opened
-from remediation.engine.play.context.results import censored, jsonable
+from remediation.engine.play.context.results import censor, jsonable
 from remediation.engine.play.context.run_state import PlayState
-from remediation.engine.play.context.variables import Layer, TaskVariables, of_task, rendered
+from remediation.engine.play.context.variables import Layer, TaskVariables, of_task, render_all
 from remediation.model.errors import Blocked, Place, RemediationError, UsageError
 from remediation.model.event import Event
 from remediation.model.event_data import NoteData
@@ -137,11 +137,11 @@ class TaskContext:
 
         def variables() -> Mapping[str, Any]:
             if name == self.host.name:
-                return rendered(self.scope())
+                return render_all(self.scope())
             scope = self.variables.delegate_scope(self.settings, name, included=self.included)
             if name not in stage.names and name in LOCALHOST:
-                return {**rendered(scope), "ansible_connection": "local"}
-            return rendered(scope)
+                return {**render_all(scope), "ansible_connection": "local"}
+            return render_all(scope)
 
         rights = self.rights()
         found = stage.opened.open(
@@ -208,7 +208,7 @@ class TaskContext:
 
     def contained(self) -> AbstractContextManager[None]:
         """Turn an internal error into an `InternalError` of this host."""
-        return contained(self.host.name, self.play.stage.ports.crashed)
+        return contain_errors(self.host.name, self.play.stage.ports.crashed)
 
     @property
     def cancelled(self) -> bool:
@@ -240,7 +240,7 @@ class TaskContext:
         if event.kind == "change_start" and (rights := self.rights()):
             event = dataclasses.replace(event, data={**event.data, "rights": rights})  # undo needs them as well
         if self.hidden():
-            event = censored(event)
+            event = censor(event)
         self.play.stage.ports.emit(event)
 
     def title(self) -> str:
