@@ -136,7 +136,9 @@ class Session:
         return open_host(host, variables, check=check, note=note, recorder=self.tape.recorder if self.tape is not None else None)
 
     @contextmanager
-    def looked_at(self, host: str, *, check: bool = True, note: Callable[[str], None] | None = None) -> Iterator[HostAccess]:
+    def open_for_reading(
+        self, host: str, *, check: bool = True, note: Callable[[str], None] | None = None
+    ) -> Iterator[HostAccess]:
         """Yield a host that is opened for one reading, and close it. Its notes go to standard error, or to `note`."""
         access = self._open_host(host, check=check, note=note)
         try:
@@ -146,7 +148,7 @@ class Session:
             access.close()
 
     @contextmanager
-    def kept_open(self) -> Iterator[Callable[[str], HostAccess]]:
+    def open_on_use(self) -> Iterator[Callable[[str], HostAccess]]:
         """Yield a function that opens a host read-only on first use; all hosts are closed in parallel at the end."""
         opened: dict[str, HostAccess] = {}
 
@@ -173,7 +175,7 @@ class Session:
         if self.looks.is_new(text):
             sys.stderr.write(f"{gettext('warning')}: {translated(self.masker.text(text))}\n")
 
-    def contained(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T]) -> Callable[[str], T]:
+    def contain_errors(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T]) -> Callable[[str], T]:
         """Return `work` with its errors turned into results by `failed`; internal errors are saved with their traceback."""
         crashed = CrashLog(errors_folder(), self.masker)
 
@@ -192,7 +194,7 @@ class Session:
         An internal error becomes an error of its host, with the traceback saved. An interrupt closes the hosts being read.
         """
         try:
-            return gather(self.contained(work, failed), names, MOST_AT_ONCE)
+            return gather(self.contain_errors(work, failed), names, MOST_AT_ONCE)
         except KeyboardInterrupt:
             self.looks.end()
             raise

@@ -24,7 +24,7 @@ class SafeStream:
 
     def write(self, text: str) -> int:
         """Write a text; return its length, as streams do."""
-        self.stream.write(visible(self.masker.known(text)))
+        self.stream.write(visible(self.masker.mask_known(text)))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

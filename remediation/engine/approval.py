@@ -182,7 +182,7 @@ def _read_approval(changes: Sequence[Change], context: StepContext) -> bool:
         return False
     question = f"{_summaries(changes)}: this deletes data on {context.host}."
     with context.ports.asking:
-        yes = context.ports.prompt.typed(question, context.host)
+        yes = context.ports.prompt.confirm_typed(question, context.host)
     (memory.consented if yes else memory.refused).update(change.key for change in changes)
     return yes
 

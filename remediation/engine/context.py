@@ -52,7 +52,7 @@ class Prompt(Protocol):
     def confirm(self, question: str, details: Sequence[str] = ()) -> bool:
         """Ask a yes-or-no question under a list of details; any answer but yes is no."""
 
-    def typed(self, question: str, wanted: str) -> bool:
+    def confirm_typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`; any other input is no."""
 
     def line(self, question: str, *, hide: bool = False) -> str:
@@ -68,7 +68,7 @@ class NoPrompt:
         """Return no."""
         return False
 
-    def typed(self, question: str, wanted: str) -> bool:
+    def confirm_typed(self, question: str, wanted: str) -> bool:
         """Return no."""
         return False
 
@@ -301,7 +301,7 @@ class StepContext:
         """Emit a note; ``level`` is ``info`` or ``warning``."""
         self.emit("note", **NoteData(text=text, level=level))
 
-    def contained(self) -> AbstractContextManager[None]:
+    def contain_errors(self) -> AbstractContextManager[None]:
         """Turn an internal error into an `InternalError` of this host."""
         return contain_errors(self.host, self.ports.crashed)
 

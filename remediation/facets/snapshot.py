@@ -129,7 +129,7 @@ class Snapshot:
         return missing
 
     def _send(self, calls: Mapping[str, Call], known: dict[str, Reply]) -> None:
-        known.update(self._silence.known(calls))
+        known.update(self._silence.known_replies(calls))
         unanswered = {key: call for key, call in calls.items() if key not in known}
         replies = self._connect().exchange([self._silence.brief(call) for call in unanswered.values()]) if unanswered else []
         for (key, call), reply in zip(unanswered.items(), replies, strict=True):

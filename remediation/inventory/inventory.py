@@ -99,14 +99,14 @@ class Inventory:
         found = self.match(pattern).hosts
         if limit is None:
             return found
-        allowed = set(self.allowed(limit))
+        allowed = set(self.limit_hosts(limit))
         return tuple(host for host in found if host in allowed)
 
     def match(self, pattern: str | Sequence[str]) -> Matched:
         """Return the hosts that match `pattern`, and its parts without matches. Raises `UsageError`."""
         return match_hosts(split_pattern(pattern), self.named, self.groups, IMPLICIT)
 
-    def allowed(self, limit: str) -> tuple[str, ...]:
+    def limit_hosts(self, limit: str) -> tuple[str, ...]:
         """Return the hosts of ``--limit``; ``@FILE`` lists names in a file. Raises `UsageError` with the nearest name."""
         parts = [
             inner for part in split_pattern(limit) for inner in (_read_host_list(part[1:]) if part.startswith("@") else [part])
@@ -120,13 +120,13 @@ class Inventory:
 
     def check_limit(self, limit: str) -> None:
         """Raise `UsageError` if no part of `limit` matches anything."""
-        self.allowed(limit)
+        self.limit_hosts(limit)
 
     def layers(self, host: str) -> tuple[Layer, ...]:
         """Return a host's variables in Ansible's order, the strongest layer first."""
-        return tuple(ranked.values for ranked in reversed(self.ranked(host)))
+        return tuple(ranked.values for ranked in reversed(self.ranked_variables(host)))
 
-    def ranked(self, host: str) -> list[Ranked]:
+    def ranked_variables(self, host: str) -> list[Ranked]:
         """Return a host's variables with their origins, the weakest first.
 
         Ansible's order: ``vars:`` of all groups in the inventory files, ``group_vars/all``, ``group_vars`` of the other groups, the host's

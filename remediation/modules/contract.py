@@ -160,7 +160,7 @@ class ModuleTask(Protocol):
     def find(self, name: str, folder: str) -> Path | None:
         """Return a file of the playbook: in `folder` (``files``, ``templates``) first, then next to it."""
 
-    def searched(self, name: str, folder: str) -> Sequence[Path]:
+    def search_paths(self, name: str, folder: str) -> Sequence[Path]:
         """Return the paths at which `find` searches a file; none for an absolute name."""
 
     def template(self, path: Path, text: str, *, name: str, destination: str, **settings: Any) -> Any:

@@ -424,7 +424,7 @@ def _compile_format(text: str) -> Callable[[Mapping[str, Any]], Any]:
     if parts is not None:  # most templates; compiling one takes longer than evaluating it a hundred times
 
         def fill(names: Mapping[str, Any]) -> Any:
-            with BUDGET.opened():
+            with BUDGET.outermost():
                 return concat(_look_up(part, names) if index % 2 else part for index, part in enumerate(parts) if part)
 
         return fill
@@ -432,7 +432,7 @@ def _compile_format(text: str) -> Callable[[Mapping[str, Any]], Any]:
 
     def render(names: Mapping[str, Any]) -> Any:
         context = template.new_context(names, shared=True)
-        with BUDGET.opened(names):
+        with BUDGET.outermost(names):
             return concat(template.root_render_func(context))
 
     return render

@@ -40,7 +40,7 @@ class Budget(threading.local):
         self.turns = MOST_TURNS
 
     @contextmanager
-    def opened(self, names: Any = None) -> Iterator[None]:
+    def outermost(self, names: Any = None) -> Iterator[None]:
         """Reset the budget for the outermost template."""
         if not self.depth:
             self.left, self.turns = MOST, MOST_TURNS

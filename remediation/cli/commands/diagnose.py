@@ -183,7 +183,7 @@ def _diagnose_host(name: str, hosts: Session, probe: float | None) -> Incident:
     """
     from remediation.diagnosis.collect import collect, nothing_read
 
-    with hosts.looked_at(name) as access:
+    with hosts.open_for_reading(name) as access:
         evidence = collect(access.reader)
         if reason := nothing_read(evidence):
             raise CallFailed(reason, host=name, next_step=f"remediate check-host --limit {name}")

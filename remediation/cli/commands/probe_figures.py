@@ -33,7 +33,7 @@ def probe_figures(name: str, hosts: Session, evidence: Evidence, layers: Sequenc
             f"not measured: {otherwise}, and a request without that would reload the model", simulated=simulated
         )
     try:
-        with hosts.looked_at(name, check=False) as access:
+        with hosts.open_for_reading(name, check=False) as access:
             reader = access.reader
             before = reader.ollama.running()
             if _leaves(before, reader.system.facts().now):

@@ -32,7 +32,7 @@ def watch_goal(hosts: Session, seconds: float, *, as_json: bool) -> int:
     if not as_json:
         sys.stdout.write(f"{gettext('watching for {time}', time=duration(seconds))}\n")
         sys.stdout.flush()
-    with hosts.kept_open() as access:
+    with hosts.open_on_use() as access:
         watched = hosts.each(lambda name: list(_watch_host(name, access(name), until)), _failure_lines, names)
     fallen = [text for texts in watched for text in texts]
     for text in fallen:

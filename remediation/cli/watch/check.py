@@ -65,7 +65,7 @@ class HostChecks:
         with self._lock:
             known = self._open.get(name)
         if known is None:
-            opening = self._hosts.looked_at(name)
+            opening = self._hosts.open_for_reading(name)
             known = (opening, opening.__enter__())
             with self._lock:
                 self._open[name] = known

@@ -150,7 +150,7 @@ class RemotePrompt:
         """Ask a yes-or-no question."""
         return bool(self.request("confirm", question, tuple(details)))
 
-    def typed(self, question: str, wanted: str) -> bool:
+    def confirm_typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`."""
         return bool(self.request("typed", question, wanted))
 
@@ -432,7 +432,7 @@ class _Run:
             state = stage.host(message.host)
             restore_state(state, message.state)
             later = frozenset() if message.last else frozenset((message.host,))
-            self.walks[message.host] = self.runner.guarded(self.play, state, later, self.together)
+            self.walks[message.host] = self.runner.walk_guarded(self.play, state, later, self.together)
         return self.walks[message.host]
 
 

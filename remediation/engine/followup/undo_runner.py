@@ -107,8 +107,8 @@ class Undoer:
 
     def _undo(self, item: Undoing, site: TaskContext) -> Result:
         try:
-            with site.contained():
-                opened = site.opened()
+            with site.contain_errors():
+                opened = site.open()
                 hold = site.hold(opened)
                 look_once(site, opened)
                 results = undo_calls(UndoPlan((item,), ()), site.context(opened, hold))

@@ -124,7 +124,7 @@ class LadderRun:
         climbed = set(self.context.memory.climbed.get(self.context.path, ()))
         for rung in self.ladder.rungs:
             if rung.name in climbed:
-                self.learned(rung)
+                self.changes_order(rung)
         return [rung for rung in self.ladder.rungs if rung.name not in climbed]
 
     def _restore_progress(self) -> None:
@@ -181,7 +181,7 @@ class LadderRun:
                 tried=self._past(), safe=lambda rung: self.foresee(rung).safe,
             )  # fmt: skip
             sure = [choice.rung for choice in order.choices if choice.confirmed]
-            if not any(self.learned(rung) for rung in sure or [choice.rung for choice in order.choices[:1]]):
+            if not any(self.changes_order(rung) for rung in sure or [choice.rung for choice in order.choices[:1]]):
                 break
         for left in order.left:
             if self._without_container(left.rung):
@@ -211,7 +211,7 @@ class LadderRun:
         ]
         return [(rung, bool(self.done) if result is None else bool(result.changes)) for rung, result in known]
 
-    def learned(self, rung: Rung) -> bool:
+    def changes_order(self, rung: Rung) -> bool:
         """Return whether a dry run of the rung changes the order: it does not apply here, or rules out a cause."""
         reason = self.foresee(rung).inapplicable
         if reason and rung.name not in self.absent:
@@ -296,7 +296,7 @@ class LadderRun:
 
     def not_met(self, goal: GoalObservation) -> Result:
         """Return the result of a ladder that ran out of rungs, with the remaining manual work."""
-        left = [item for item in self.left if item.allowed or not self.learned(item.rung)]
+        left = [item for item in self.left if item.allowed or not self.changes_order(item.rung)]
         known = (goal.advice, goal.next_step)
         advice = advise(LadderEnding(self.ladder.rungs, self.tried, self.diagnosis, left, self._destroys, *known))
         if advice.blocked is not None:
@@ -343,7 +343,7 @@ def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
     carried_out: dict[str, frozenset[str]] = {}
     for choice in choices:
         foresight = climb.foresee(choice.rung)
-        climb.learned(choice.rung)
+        climb.changes_order(choice.rung)
         left = left_out(choice.rung, climb.diagnosis, last_resort=True)
         if foresight.inapplicable or left is not None:
             climb.skip(choice.rung, foresight.inapplicable or (left.reason if left else ""))

@@ -112,7 +112,7 @@ class Handlers:
     def _names(self, task: Task, site: TaskContext) -> tuple[str, ...]:
         name = str(task.name)
         if "{" in name:
-            name = str(TaskContext(site.play, site.host, site.variables, task, path=task.path).rendered_name(task.name))
+            name = str(TaskContext(site.play, site.host, site.variables, task, path=task.path).render_name(task.name))
         role = task.settings.role
         return (name, f"{role.name} : {name}") if role else (name,)
 

@@ -180,27 +180,27 @@ class HostRunner:
     def _tags(self, task: Task, included: Sequence[Layer]) -> frozenset[str]:
         """Return the tags of a task, with their templates rendered where possible."""
         site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
-        return frozenset(name for tag in task.settings.tags for name in site.rendered_tag(tag))
+        return frozenset(name for tag in task.settings.tags for name in site.render_tag(tag))
 
     def _continues(self, task: Task) -> bool:
         """Return whether the user agrees to the task (``--step``). Raises `Interrupted` after Ctrl-C."""
         stage = self.play.stage
         if stage.ports.cancelled():
             raise Interrupted
-        return not stage.request.step or self.results is not None or stage.agreed(task)
+        return not stage.request.step or self.results is not None or stage.confirm_task(task)
 
     @contextmanager
     def _errors_as_results(self, site: TaskContext) -> Iterator[None]:
         """Turn an invalid keyword or an internal error into the result of the task."""
         task = site.task
         try:
-            with site.contained():
+            with site.contain_errors():
                 yield
         except (UnknownHandler, JournalError):
             raise
         except TaskFailed as failure:
             if failure.task is task and task.name:
-                failure.name = site.rendered_name(task.name)
+                failure.name = site.render_name(task.name)
             raise
         except RemediationError as error:
             ending = failed_task(error)
@@ -265,7 +265,7 @@ class HostRunner:
         tasks = next(each.tasks for each in ladder_of(site).rungs if each.name == rung.name)
         before, self.results = self.results, []
         try:
-            with self.counting.aside():
+            with self.counting.uncounted():
                 for _barrier in self.nodes(tasks, site.included):
                     raise AssertionError(rung.name)  # a rung runs on one host: the loader rejects barriers inside rungs
         except (TaskFailed, HostLost, Interrupted):

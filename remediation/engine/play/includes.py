@@ -37,7 +37,7 @@ class IncludedFile:
 
 def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     """Return the included files and the include's result, and emit it if it was skipped or failed; never raises."""
-    recorded = site.host.recorded(site.path) is not None  # by an earlier process of this run
+    recorded = site.host.recorded_result(site.path) is not None  # by an earlier process of this run
     if not recorded:
         site.emit("task_start", **TaskStartData(path=site.path))
     files: list[IncludedFile] = []

@@ -163,13 +163,13 @@ class PlaybookRunner:
             return
         together = Together(stage)
         self.executor.run(
-            Wave(stage, states, later, lambda state: self.guarded(stage, state, later, together), self._emit_host_end)
+            Wave(stage, states, later, lambda state: self.walk_guarded(stage, state, later, together), self._emit_host_end)
         )
         lost = [state for state in states if not state.alive]
         if fatal_share(stage, lost, Scope((self.request.extra, stage.play.vars))):
             self.fatal = True
 
-    def guarded(
+    def walk_guarded(
         self, stage: PlayState, state: HostState, later: AbstractSet[str], together: Together
     ) -> Generator[Any, Any, None]:  # fmt: skip
         """Walk one host through the play, and turn early exits into the host's outcome."""

@@ -36,9 +36,9 @@ class TaskSelection:
             if not host.began:
                 return False
         tags = task.settings.tags
-        return self.tagged(rendered() if any(has_template(tag) for tag in tags) else tags)
+        return self.selects_tags(rendered() if any(has_template(tag) for tag in tags) else tags)
 
-    def tagged(self, tags: frozenset[str]) -> bool:
+    def selects_tags(self, tags: frozenset[str]) -> bool:
         """Return whether a task with these tags is selected."""
         own = tags or UNTAGGED
         return self._has_selected_tag(own) and not self._has_skipped_tag(own)

@@ -32,7 +32,7 @@ def step_action(site: TaskContext, scope: Scope) -> ActionResult:
     site.learn(call.params)
     site.learn_hidden(call.params)
     try:
-        opened = site.opened()
+        opened = site.open()
         hold = site.hold(opened)
         look_once(site, opened)
         return of_result(execute_step(call, site.context(opened, hold)))
@@ -53,7 +53,7 @@ def ladder_action(site: TaskContext, scope: Scope, *, run_rung: RunTasks) -> Act
     )
     ladder = Ladder(_goal(site), rungs, reevaluate=partial(_goal, site))
     try:
-        opened = site.opened()
+        opened = site.open()
         hold = site.hold(opened)
         look_once(site, opened)
         return of_result(run_ladder(ladder, site.context(opened, hold), partial(run_rung, site)))

@@ -41,7 +41,7 @@ UNMET = "Conditional result was False"
 
 def run_task(site: TaskContext, act: Act, notify: Notify) -> TaskResult:
     """Run the task and emit its events. Raises `RemediationError` only if `notify` does, for an unknown handler."""
-    if site.host.recorded(site.path) is None:
+    if site.host.recorded_result(site.path) is None:
         site.emit("task_start", **TaskStartData(path=site.path))
     with _throttle(site):
         ending = (
@@ -99,7 +99,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
 
 def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskResult:
     """Run one item of a loop and emit its events."""
-    if site.host.recorded(inner.path, site.masked(item)) is None:
+    if site.host.recorded_result(inner.path, site.masked(item)) is None:
         inner.emit("task_start", **TaskStartData(path=inner.path, item=displayed_item(site, item)))
     ending = _apply_ignore_errors(inner, run_item(inner, act))
     result = {**ending.result, **inner.loop}
@@ -170,14 +170,14 @@ def run_item(site: TaskContext, act: Act) -> TaskResult:
         ending: TaskResult | None = None
         while ending is None:
             try:
-                with site.contained(), no_log(active=site.hidden()):
+                with site.contain_errors(), no_log(active=site.hidden()):
                     acted = act(site, site.scope())
             except RemediationError as error:
                 if isinstance(error, TemplateError) and error.before_action:
                     raise
                 acted = _error_result(error)
             site.report_notes()  # some appear only after an exchange
-            ending = retries.ended(_try_result(site, retries.counted(acted)))
+            ending = retries.end_try(_try_result(site, retries.count_try(acted)))
     except RemediationError as error:
         return _try_result(site, _error_result(error), judged=False)
     return ending
@@ -186,7 +186,7 @@ def run_item(site: TaskContext, act: Act) -> TaskResult:
 def _recorded_result(site: TaskContext) -> TaskResult | None:
     """Return the result that an earlier process of the run recorded, None if the task has to run."""
     item = site.loop.get(site.loop.get("ansible_loop_var", "")) if site.task.loop is not None else None
-    known = site.host.recorded(site.path, site.masked(item))
+    known = site.host.recorded_result(site.path, site.masked(item))
     return restored_result(site, known) if known is not None else None
 
 
@@ -220,12 +220,12 @@ class Retries:
         tries = max(0, int(site.number(task.retries, TRIES))) + 1 if again else 1
         return cls(site, tries, site.number(task.delay, DELAY) if tries > 1 else 0.0)
 
-    def counted(self, acted: ActionResult) -> ActionResult:
+    def count_try(self, acted: ActionResult) -> ActionResult:
         """Count a try, and return its result with the number."""
         self.made += 1
         return acted if self.tries == 1 else dataclasses.replace(acted, values={**acted.values, "attempts": self.made})
 
-    def ended(self, ending: TaskResult) -> TaskResult | None:
+    def end_try(self, ending: TaskResult) -> TaskResult | None:
         """Return the task's result after a try, or None after the delay before the next one. Raises `RemediationError`."""
         site = self.site
         if self.tries == 1 or ending.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED} or self._met(ending):

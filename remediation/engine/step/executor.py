@@ -55,7 +55,7 @@ def execute_step(call: StepCall, context: StepContext) -> Result:
         return Result(Outcome.FAILED, error.message, next_step=error.next_step)
     attempt = Attempt(step, context, begun=context.access.clock.monotonic())
     try:
-        with context.contained():
+        with context.contain_errors():
             return attempt.run()
     except NotApplicable as error:
         return replace(attempt.end(Outcome.SKIPPED, error.message), applies=False)
@@ -260,7 +260,7 @@ class Attempt:
         self.last, self.deferred_error = change, None
         tried, written = ChangeAttempt(), _write_count(context.access)
         try:
-            with context.contained():
+            with context.contain_errors():
                 with self._defer_error(change, tried):
                     self.step.apply(writer, change)
                 after = self._settle(change, before)

@@ -157,9 +157,9 @@ class OllamaByHttp:
         """Return the layers in a stored model's manifest, or None if it has no manifest."""
         return self._store().blobs(model, verify=verify, timeout=timeout)
 
-    def aside(self) -> Sequence[str]:
+    def quarantined_blobs(self) -> Sequence[str]:
         """Return the digests of the blobs that were moved aside."""
-        return self._store().aside()
+        return self._store().quarantined_blobs()
 
     def registry(self, model: str) -> Manifest | None:
         """Return a model's manifest in its registry, or None if the registry does not have it."""

@@ -264,7 +264,7 @@ class Masker:
             text, lines = without_private_keys(text)
             self._found(lines)
         self._found(header_tokens(text))
-        return without_evident_secrets(self.known(text))
+        return without_evident_secrets(self.mask_known(text))
 
     def _found(self, secrets: Iterable[str]) -> None:
         """Learn secrets that a text shows by their form: the same output is often repeated word by word, or line by line."""
@@ -272,7 +272,7 @@ class Masker:
         if new and len(self._known) < _MOST_FOUND:
             self.add(*new[:_MOST_FOUND])
 
-    def known(self, text: str) -> str:
+    def mask_known(self, text: str) -> str:
         """Return `text` with only the learned secrets masked, not texts that merely look like secrets."""
         if not self._heads or len(text) < SHORTEST:
             return text

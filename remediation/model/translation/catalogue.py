@@ -206,7 +206,7 @@ class MessageCatalogue:
         """Return the translation of a message, or the message."""
         return self._translations.gettext(message) if message else ""
 
-    def counted(self, one: str, many: str, count: int) -> str:
+    def translate_count(self, one: str, many: str, count: int) -> str:
         """Return the translation for a count."""
         return self._translations.ngettext(one, many, count)
 

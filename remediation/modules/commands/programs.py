@@ -78,9 +78,9 @@ class ProgramModule(Module):
         if not task.check():
             return task.execute(program)
         task.foresee(program)
-        return self.foreseen(program)
+        return self.check_mode_result(program)
 
-    def foreseen(self, program: Program) -> ActionResult:
+    def check_mode_result(self, program: Program) -> ActionResult:
         """Return the result of check mode."""
         values = {"cmd": program.cmd, "rc": 0, **_empty_result(), "msg": _CHECKED}
         if self.creates is not None or self.removes is not None:
@@ -278,7 +278,7 @@ class Script(ProgramModule):
             f"{why}, matching {'creates' if self.creates and why == f'{self.creates} exists' else 'removes'} option"
         )
 
-    def foreseen(self, program: Program) -> ActionResult:
+    def check_mode_result(self, program: Program) -> ActionResult:
         """Return the result of check mode."""
         del program
         if self.creates is not None or self.removes is not None:

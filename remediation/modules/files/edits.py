@@ -59,10 +59,10 @@ class FileEdit(FileModule):
         return given
 
     @abstractmethod
-    def edited(self, content: bytes | None) -> Edit | ActionResult:
+    def edit(self, content: bytes | None) -> Edit | ActionResult:
         """Return the file's new content, or the result where there is nothing to edit."""
 
-    def nothing(self, path: str) -> ActionResult | None:
+    def missing_file_result(self, path: str) -> ActionResult | None:
         """Return the result for a file that does not exist, None if it is created."""
         return None if self.create else failed_result(f"Destination {path} does not exist !", rc=257)
 
@@ -72,12 +72,12 @@ class FileEdit(FileModule):
         status = files.status(path, follow=True, algorithm="sha1")
         if status is not None and status.kind == "directory":
             return failed_result(f"Path {path} is a directory !", rc=256)
-        if status is None and (missing := self.nothing(path)) is not None:
+        if status is None and (missing := self.missing_file_result(path)) is not None:
             return missing
         if status is not None and status.size > _MOST:
             return failed_result(f"{path} is larger than {_MOST // 1_000_000} MB", "edit it with command")
         content = files.read(path) if status is not None else None
-        edit = self.edited(content)
+        edit = self.edit(content)
         if isinstance(edit, ActionResult):
             return edit
         changed = edit.content != (content or b"") or (content is None and bool(edit.msg))
@@ -162,11 +162,11 @@ class Lineinfile(FileEdit):
             raise UnfitError(wrong, ansible_message) if ansible_message else ValueError(wrong)
         return self
 
-    def nothing(self, path: str) -> ActionResult | None:
+    def missing_file_result(self, path: str) -> ActionResult | None:
         """Return the result for a file that does not exist."""
-        return done_result(changed=False, msg="file not present") if self.state == "absent" else super().nothing(path)
+        return done_result(changed=False, msg="file not present") if self.state == "absent" else super().missing_file_result(path)
 
-    def edited(self, content: bytes | None) -> Edit:
+    def edit(self, content: bytes | None) -> Edit:
         """Return the file with the line set or removed."""
         lines = _unix_lines(content or b"")
         return self._remove_lines(lines) if self.state == "absent" else self._set(lines)
@@ -279,7 +279,7 @@ class Blockinfile(FileEdit):
             raise ValueError(msg)
         return self
 
-    def nothing(self, path: str) -> ActionResult | None:
+    def missing_file_result(self, path: str) -> ActionResult | None:
         """Return the result for a file that does not exist."""
         if not self.create:
             return failed_result(f"Path {path} does not exist !", rc=257)
@@ -289,7 +289,7 @@ class Blockinfile(FileEdit):
         """Return the result's value for the backup."""
         return {"backup_file": backup} if backup else {}
 
-    def edited(self, content: bytes | None) -> Edit:
+    def edit(self, content: bytes | None) -> Edit:
         """Return the file with the block."""
         lines = _unix_lines(content or b"")
         first, last = ((self.marker.replace("{mark}", word) + "\n").encode() for word in (self.marker_begin, self.marker_end))
@@ -346,7 +346,7 @@ class Replace(FileEdit):
     before: str | None = Field(None, description="regular expression: only what precedes is edited")
     encoding: str = Field("utf-8", description="encoding of the file")
 
-    def nothing(self, path: str) -> ActionResult | None:
+    def missing_file_result(self, path: str) -> ActionResult | None:
         """Return the result for a file that does not exist."""
         return failed_result(f"Path {path} does not exist !", rc=257)
 
@@ -361,7 +361,7 @@ class Replace(FileEdit):
         if task.diff() and edit.msg:
             values["diff"] = text_diff(path, placed, edit.content.decode(errors="replace"))
 
-    def edited(self, content: bytes | None) -> Edit | ActionResult:
+    def edit(self, content: bytes | None) -> Edit | ActionResult:
         """Return the file with the matches replaced."""
         text = (content or b"").decode(self.encoding)
         begin, end = 0, len(text)

@@ -208,10 +208,10 @@ class _Reader:
             self.refuse(f"this value {what}", self.place(node))
             return None
         if node not in self.made:  # an alias shares the value of its anchor, so nine lines cannot become a billion values
-            self.made[node] = self.made_of(node, (*outer, node))
+            self.made[node] = self.construct(node, (*outer, node))
         return self.made[node]
 
-    def made_of(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> Any:
+    def construct(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> Any:
         if not isinstance(node, (yaml.MappingNode, yaml.SequenceNode)):
             return self.scalar(node)
         if node.tag.startswith("!") and node.tag != UNSAFE:

@@ -90,7 +90,7 @@ def _to_hide(node: yaml.ScalarNode, named: bool, mask: Masker) -> bool:
     value = str(node.value)
     if node.tag in _ENCRYPTED or not value:
         return False
-    if mask.known(value) != value:
+    if mask.mask_known(value) != value:
         return True
     plain = node.tag in {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"}
     return named and not plain and not looks_like_template(value)

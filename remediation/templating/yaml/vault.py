@@ -51,7 +51,7 @@ class Vault:
             raise VaultError("encrypted by Ansible Vault, and no password is known", next_step=NEXT)
         numbered = list(enumerate(self.passwords))
         for index, (_, password) in sorted(numbered, key=lambda each: each[1][0] != sealed.label):
-            plain = sealed.opened(self._password(index, password).reveal())
+            plain = sealed.decrypt(self._password(index, password).reveal())
             if plain is not None:
                 return plain
         named = f" (its id is {sealed.label!r})" if sealed.label != DEFAULT_ID else ""
@@ -73,7 +73,7 @@ class _VaultText:
     digest: bytes
     data: bytes
 
-    def opened(self, password: str) -> str | None:
+    def decrypt(self, password: str) -> str | None:
         """Return the plain text, None if the password is wrong. Raises `VaultError` if the content is not text."""
         from cryptography.hazmat.primitives import padding
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes

@@ -69,7 +69,7 @@ def first_host(hosts: Session) -> Check:
 
     name = hosts.selected()[0]
     try:
-        with hosts.looked_at(name, note=lambda _: None) as access:
+        with hosts.open_for_reading(name, note=lambda _: None) as access:
             user = access.reader.desktop.session().user
     except HostError as error:
         return missing_check(

@@ -35,7 +35,7 @@ def facts_of_host(given: SetupFacts, site: TaskContext, scope: Scope) -> dict[st
     words = _texts(given.gather_subset)
     subsets = chosen_subsets(words)
     endpoint = str(scope.render(scope["endpoint"])) if "endpoint" in scope else ""
-    opened = site.opened()
+    opened = site.open()
     found = gather(
         opened.access.connection,
         subsets,

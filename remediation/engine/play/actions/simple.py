@@ -144,7 +144,7 @@ def _inventory_result(values: dict[str, object], *, changed: bool) -> ActionResu
 def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionResult:
     """Measure with the loaded model. A figure that cannot be measured has a reason and does not fail the task."""
     try:
-        opened = site.opened()
+        opened = site.open()
         look_once(site, opened)
         now = site.play.stage.ports.clock.monotonic()
         snapshot = site.host.memory.snapshot(now, max_age=SNAPSHOT_TTL) if opened.name == site.host.name else None

@@ -42,7 +42,7 @@ def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:
 def _wait(given: WaitFor, site: TaskContext) -> ActionResult:
     if given.state == "drained" and given.port is None and given.path is None:
         raise ParameterError("wait_for: state drained requires a port", _NO_PORT, next_step="add port", place=site.place)
-    opened = site.opened()
+    opened = site.open()
     clock, ports = opened.access.clock, site.play.stage.ports
     pattern = _pattern(given, site)
     begun = clock.monotonic()

@@ -78,7 +78,7 @@ class RunState:
         with self._lock:
             return self._throttles.setdefault((path, most), threading.Semaphore(most))
 
-    def agreed(self, task: Task) -> bool:
+    def confirm_task(self, task: Task) -> bool:
         """Return whether the user wants to run a task (``--step``); asked once for all hosts. Raises `UsageError` without a terminal."""
         prompt = self.ports.prompt
         if not prompt.available:

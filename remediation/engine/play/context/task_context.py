@@ -130,7 +130,7 @@ class TaskContext:
         wanted = self.settings.delegate_to
         return str(self.scope().render(wanted)) if wanted is not None else self.host.name
 
-    def opened(self) -> Opened:
+    def open(self) -> Opened:
         """Return the host that runs this task. Raises `RemediationError` if its variables do not describe a connection."""
         stage = self.play.stage
         name = self.delegate()
@@ -206,7 +206,7 @@ class TaskContext:
             hold,
         )
 
-    def contained(self) -> AbstractContextManager[None]:
+    def contain_errors(self) -> AbstractContextManager[None]:
         """Turn an internal error into an `InternalError` of this host."""
         return contain_errors(self.host.name, self.play.stage.ports.crashed)
 
@@ -245,9 +245,9 @@ class TaskContext:
 
     def title(self) -> str:
         """Return the task's name with its templates rendered where possible."""
-        return self.rendered_name(self.task.title)
+        return self.render_name(self.task.title)
 
-    def rendered_name(self, name: str) -> str:
+    def render_name(self, name: str) -> str:
         """Return a name with its templates rendered where possible."""
         if not has_template(name):
             return str(name)
@@ -257,7 +257,7 @@ class TaskContext:
         except RemediationError:
             return str(name)
 
-    def rendered_tag(self, tag: str) -> tuple[str, ...]:
+    def render_tag(self, tag: str) -> tuple[str, ...]:
         """Return the tags of a rendered tag: a template may be a list."""
         if not has_template(tag):
             return (str(tag),)
