@@ -14,7 +14,7 @@ from remediation.playbook.actions import plain_name
 from remediation.playbook.ansible_names import REQUIREMENTS
 from remediation.playbook.errors import Problems, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, apply_keywords, displayed_value, find_file, key_place, value_place
+from remediation.playbook.load_context import Loading, apply_keywords, find_file, key_place, quote_value, value_place
 from remediation.playbook.model import GatherFacts, LoadedTasks, Play, Playbook, TaskSettings
 from remediation.playbook.roles import LoadedRole, RoleUse, read_entry, read_role, runbooks
 from remediation.playbook.tasks import TaskReader
@@ -111,7 +111,7 @@ class _Plays:
             return []
         if not isinstance(content, list):
             if len(problems.found) == before:
-                problems.add(f"expected a list of plays, got {displayed_value(content)}", top)
+                problems.add(f"expected a list of plays, got {quote_value(content)}", top)
             return []
         if not content:
             problems.add("this playbook has no plays", top)
@@ -119,7 +119,7 @@ class _Plays:
         for raw in content:
             index = self.first + len(plays)
             if not isinstance(raw, Mapping):
-                problems.add(f"expected a play (a mapping), got {displayed_value(raw)}", where(raw, top))
+                problems.add(f"expected a play (a mapping), got {quote_value(raw)}", where(raw, top))
                 continue
             key = next((key for key in raw if isinstance(key, str) and plain_name(key) == IMPORT), None)
             plays += [self._play(raw, index)] if key is None else self._import_plays(raw, key, index)
@@ -246,7 +246,7 @@ class _Plays:
             content = self.loading.read(file, place)
             if content is not None and not isinstance(content, Mapping):
                 at = where(content, Place(str(file), 1, 1))
-                self.loading.problems.add(f"expected a mapping of variables, got {displayed_value(content)}", at)
+                self.loading.problems.add(f"expected a mapping of variables, got {quote_value(content)}", at)
 
 
 def _is_requirements(content: Any) -> bool:

@@ -128,7 +128,7 @@ class Loading:
                 continue
             well = kind[1](value) if key in keywords.STATIC else keywords.fits(kind, value)
             if not well:
-                self.problems.add(f"{key}: expected {kind[0]}, got {displayed_value(value)}", value_place(raw, key))
+                self.problems.add(f"{key}: expected {kind[0]}, got {quote_value(value)}", value_place(raw, key))
         method = raw.get("become_method")
         given = isinstance(method, str) and not has_template(method) and method not in keywords.BECOME_METHODS
         if given and keywords.as_switch(raw.get("become", False)):
@@ -165,7 +165,7 @@ def value_place(raw: Mapping[Any, Any], key: object) -> Place | None:
     return raw.value_places.get(key) or key_place(raw, key) if isinstance(raw, Table) else None
 
 
-def displayed_value(value: object) -> str:
+def quote_value(value: object) -> str:
     """Return a value as quoted in messages."""
     kinds = {dict: "a mapping", Table: "a mapping", type(None): "nothing"}
     if type(value) in kinds:

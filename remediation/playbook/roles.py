@@ -12,7 +12,7 @@ from remediation.model.errors import Place
 from remediation.model.files import shipped_folder
 from remediation.playbook import keywords
 from remediation.playbook.errors import where
-from remediation.playbook.load_context import Loading, apply_keywords, displayed_value, value_place
+from remediation.playbook.load_context import Loading, apply_keywords, quote_value, value_place
 from remediation.playbook.model import Block, Node, Role, TaskSettings
 from remediation.templating.yaml.located import Table, plain
 
@@ -80,7 +80,7 @@ def read_entry(
     place = where(raw, place)
     name = next((raw[key] for key in NAMES if raw.get(key)), None) if isinstance(raw, Mapping) else raw
     if not isinstance(name, (str, int)):
-        loading.problems.add(f"expected a role (its name, or a mapping with role: NAME), got {displayed_value(raw)}", place)
+        loading.problems.add(f"expected a role (its name, or a mapping with role: NAME), got {quote_value(raw)}", place)
         return None
     entry = raw if isinstance(raw, Mapping) else {}
     kept = {key: value for key, value in entry.items() if key in keywords.ROLE}
@@ -157,7 +157,7 @@ def _read(
     entries = meta.get("dependencies") if isinstance(meta, Mapping) else None
     before: list[LoadedRole] = []
     if entries is not None and not isinstance(entries, list):
-        loading.problems.add(f"dependencies: expected a list of roles, got {displayed_value(entries)}", where(entries, place))
+        loading.problems.add(f"dependencies: expected a list of roles, got {quote_value(entries)}", where(entries, place))
     elif isinstance(entries, list):
         for number, entry in enumerate(entries):
             at = f"{path}/needs{number}"
@@ -254,7 +254,7 @@ def _variables(folder: Path, part: str, use: RoleUse, loading: Loading, place: P
             found.append(content)
         elif content is not None:
             at = where(content, Place(str(file), 1, 1))
-            loading.problems.add(f"expected a mapping of variables, got {displayed_value(content)}", at)
+            loading.problems.add(f"expected a mapping of variables, got {quote_value(content)}", at)
     if len(found) == 1:
         return found[0]
     return {name: value for table in found for name, value in table.items()}

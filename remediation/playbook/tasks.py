@@ -14,7 +14,7 @@ from remediation.playbook.actions import action_model, action_names, is_action, 
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
 from remediation.playbook.errors import suggestion, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, apply_keywords, displayed_value, key_place, texts_of, value_place
+from remediation.playbook.load_context import Loading, apply_keywords, key_place, quote_value, texts_of, value_place
 from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
 from remediation.playbook.parameters import DEFAULTS, WHOLE, check_parameters, given_parameters
 from remediation.playbook.roles import RoleUse, read_role
@@ -54,7 +54,7 @@ class TaskReader:
         if raw is None:
             return ()
         if not isinstance(raw, list):
-            self._problems.add(f"expected a list of tasks, got {displayed_value(raw)}", where(raw, place))
+            self._problems.add(f"expected a list of tasks, got {quote_value(raw)}", where(raw, place))
             return ()
         places = raw.places if isinstance(raw, Rows) and len(raw.places) == len(raw) else [where(raw, place)] * len(raw)
         found = [self.node(item, outer, f"{prefix}{number}", places[number]) for number, item in enumerate(raw)]
@@ -63,7 +63,7 @@ class TaskReader:
     def node(self, raw: Any, outer: TaskSettings, path: str, place: Place | None) -> Node | None:
         """Return a task or block. If it is invalid, adds a problem and returns None."""
         if not isinstance(raw, Mapping):
-            self._problems.add(f"expected a task (a mapping), got {displayed_value(raw)}", where(raw, place))
+            self._problems.add(f"expected a task (a mapping), got {quote_value(raw)}", where(raw, place))
             return None
         place = where(raw, place)
         if "block" in raw:
@@ -265,9 +265,7 @@ class TaskReader:
             return None
         apply = given[0]["apply"]
         if not isinstance(apply, Mapping):
-            self._problems.add(
-                f"apply: expected a mapping of keywords, got {displayed_value(apply)}", value_place(given[0], "apply")
-            )
+            self._problems.add(f"apply: expected a mapping of keywords, got {quote_value(apply)}", value_place(given[0], "apply"))
             return None
         self._loading.expect(apply, keywords.APPLY, "apply")
         settings = apply_keywords(outer, apply)
@@ -312,7 +310,7 @@ class TaskReader:
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
         """Return a step's parameters, checked unless they are templates."""
         if raw is not None and not isinstance(raw, Mapping):
-            self._problems.add(f"{name}: expected a mapping of parameters, got {displayed_value(raw)}", where(raw, place))
+            self._problems.add(f"{name}: expected a mapping of parameters, got {quote_value(raw)}", where(raw, place))
             return {}
         values = Table({}, place) if raw is None else raw
         check_parameters(self._loading.steps()[name], name, values, place, self._problems)
@@ -426,7 +424,7 @@ UNFIT = frozenset({"add_host", "group_by", "meta"})
 def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, place: Place | None) -> LadderNode | None:
     """Return the ladder of a task. If it is invalid, adds a problem and returns None."""
     if not isinstance(raw, Mapping):
-        loading.problems.add(f"ladder: expected a mapping of goal and rungs, got {displayed_value(raw)}", place)
+        loading.problems.add(f"ladder: expected a mapping of goal and rungs, got {quote_value(raw)}", place)
         return None
     loading.expect(raw, keywords.LADDER, "a ladder")
     for name in keywords.LADDER:
@@ -442,7 +440,7 @@ def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, plac
 
 def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -> Call | None:
     if not isinstance(raw, Mapping) or len(raw) != 1:
-        loading.problems.add(f"expected a goal (a step with its parameters), got {displayed_value(raw)}", where(raw, place))
+        loading.problems.add(f"expected a goal (a step with its parameters), got {quote_value(raw)}", where(raw, place))
         return None
     ((name, parameters),) = raw.items()
     steps = loading.steps()
@@ -455,7 +453,7 @@ def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -
 def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: int) -> RungNode | None:
     if not isinstance(raw, Mapping):
         loading.problems.add(
-            f"expected a rung (a mapping of name, treats and tasks), got {displayed_value(raw)}", where(raw, task.place)
+            f"expected a rung (a mapping of name, treats and tasks), got {quote_value(raw)}", where(raw, task.place)
         )
         return None
     from remediation.model.finding import Cause

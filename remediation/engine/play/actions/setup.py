@@ -30,13 +30,13 @@ def setup(given: SetupFacts, site: TaskContext, scope: Scope) -> ActionResult:
 
 def facts_of_host(given: SetupFacts, site: TaskContext, scope: Scope) -> dict[str, Any]:
     """Return the host's facts with the prefix ``ansible_``. Raises `HostError`, `UsageError`."""
-    from remediation.facets.facts.gathering import chosen_subsets, gather, without_min
+    from remediation.facets.facts.gathering import chosen_subsets, gather_subsets, without_min
 
     words = _texts(given.gather_subset)
     subsets = chosen_subsets(words)
     endpoint = str(scope.render(scope["endpoint"])) if "endpoint" in scope else ""
     opened = site.open()
-    found = gather(
+    found = gather_subsets(
         opened.access.connection,
         subsets,
         fact_path=given.fact_path or "",
