@@ -15,6 +15,7 @@ from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request
 from remediation.diagnosis.readers.logs.lines import rejoined
 from remediation.diagnosis.readers.logs.scan import Hit
 from remediation.diagnosis.readers.present import Present, another_server, is_absent, is_live, model_blob, other_blobs
+from remediation.diagnosis.readers.texts.containers import server_part
 from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
 from remediation.diagnosis.readers.texts.gpus import GpuText, card_size, read_gpu
 from remediation.diagnosis.readers.texts.languages import in_english
@@ -40,11 +41,21 @@ from remediation.model.finding import Quote
 _SMALL = 4_000_000
 _WRITTEN = 100_000
 """Characters at the beginning and at the end of a text in which people's own words are read. What lies between is output."""
+_OF_CONTAINERS = frozenset({"docker_compose", "docker_inspect"})
 _DENIED = re.compile(
     r"(?:\bno|without|lacks?|not have|n't have)(?: an?| any)? (?:dedicated |discrete |supported )?(?:nvidia|amd|geforce|radeon)\b[^.,;\n]{0,20}",
     re.IGNORECASE,
 )
 """Reports of a missing card."""
+_PAST = re.compile(
+    r"\b(?:i|we) (?:have |then )?(?:fixed|repaired|solved|resolved|cured) (?:it|that|this|the)\b(?! (?:by|with|for) (?:a |an )?(?:restart|hour|day|while|reboot))"
+    r"|\bsince then\b[^\n.;]{0,40}\b(?:works?|fine|runs?|ok)\b"
+    r"|\b(?:this|that|these|it) (?:was|were) (?:before|until) (?:i|we|the)\b"
+    r"|\b(?:this|that|it) (?:was|is|comes from|belongs to) (?:of |in |on |from )?(?:another|a different|an older|the old|the other) (?:image|container|machine|host|server|card|model|project)\b"
+    r"|\b(?:card|gpu|disk|memory|module)\b[^\n.;]{0,24}\bwas (?:taken out|removed|replaced|exchanged|swapped)\b",
+    re.IGNORECASE,
+)
+"""Statements that a quoted message no longer holds, or never was about this server."""
 _CONTAINER = re.compile(r"docker|podman|container|compose|kubectl|\bpod\b|kubernetes|unraid|\blxc\b", re.IGNORECASE)
 
 
@@ -68,7 +79,17 @@ class Reading:
     @cached_property
     def hits(self) -> tuple[Hit, ...]:
         """All known messages that still hold."""
-        return tuple(hit for one in self.presents for hit in one.hits(self.shown))
+        found = tuple(hit for one in self.presents for hit in one.hits(self.shown))
+        if not self.repaired:
+            return found
+        logs = {log.name for log in self.logs if log.kind == "server_log"}
+        return tuple(hit for hit in found if hit.at.where.rpartition(":")[0] in logs)
+
+    @cached_property
+    def repaired(self) -> bool:
+        """Whether people say that what they quote is past or of something else, and the server's log shows the card at work."""
+        works = any(log.works for log in self.logs if log.kind == "server_log")
+        return works and _PAST.search(self.prose) is not None
 
     def hit(self, *keys: str) -> Hit | None:
         """Return the first message of one of these kinds."""
@@ -250,7 +271,8 @@ def read_evidence(evidence: Evidence) -> Reading:
     logs: list[LogReading] = []
     foreign, live = "", is_live(evidence)
     for label, piece in _labelled(evidence):
-        log = read_cached(piece.text, name=label, kind=piece.kind)
+        part = server_part(piece.text, piece.kind) if piece.kind in _OF_CONTAINERS else piece.text
+        log = read_cached(part if piece.kind == "docker_inspect" else piece.text, name=label, kind=piece.kind)
         if live and piece.kind == "server_log" and (other := another_server(log, evidence)):
             foreign = other
             continue
@@ -262,10 +284,10 @@ def read_evidence(evidence: Evidence) -> Reading:
             smi.append(seen)
         requested_options += read_requested_options(piece.text, label)
         bodies += read_bodies(piece.text, label)
-        declared += read_settings(piece.text, label)
+        declared += _of_server(read_settings(piece.text, label), part, label)
         if piece.kind != "server_log" and (speed := read_speed(piece.text, label)) is not None:
             speeds.append(speed)
-        if piece.kind != "server_log" and (about := read_docker(piece.text, label)) is not None:
+        if piece.kind != "server_log" and (about := read_docker(part, label)) is not None:
             docker.append(about)
     state = (evidence.container or {}).get("State")
     if isinstance(state, Mapping):
@@ -295,6 +317,12 @@ def read_evidence(evidence: Evidence) -> Reading:
         tuple(bodies),
         foreign,
     )
+
+
+def _of_server(declared: tuple[DeclaredSetting, ...], part: str, label: str) -> Iterator[DeclaredSetting]:
+    """Yield the settings without the variables that hide cards from other containers than the server's."""
+    own = {one.at for one in read_settings(part, label)}
+    return (one for one in declared if one.at in own or not one.name.endswith("VISIBLE_DEVICES"))
 
 
 def _bounded(evidence: Evidence) -> Evidence:

@@ -168,6 +168,8 @@ def _translated(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tone(outcome: str) -> str:
+    if outcome in {"blocked", "unverified"}:  # as in the summary's bars
+        return "warn"
     return "bad" if outcome in BAD else ("good" if outcome in {"ok", "changed"} else "dim")
 
 
