@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from remediation.engine.journal.journal import JournalError
-from remediation.engine.ladder.rung_order import Rung
 from remediation.engine.play.actions import act
-from remediation.engine.play.actions.setup import facts_of_host
+from remediation.engine.play.actions.setup import all_facts
 from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
@@ -41,9 +41,12 @@ from remediation.engine.play.task_runner import Act, false_condition, run_task
 from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
-from remediation.playbook.actions import SetupFacts, is_action
+from remediation.playbook.actions import is_action
 from remediation.playbook.model import Block, GatherFacts, Node, Play, Task
 from remediation.playbook.tasks import INCLUDES
+
+if TYPE_CHECKING:
+    from remediation.engine.ladder.rung_order import Rung
 
 ONCE = frozenset({"add_host", "pause"})
 """Actions that run once for all hosts, as in Ansible."""
@@ -95,7 +98,7 @@ class HostRunner:
         site = TaskContext(self.play, self.host, self.variables, task, path=task.path)
         self.host.gather = None
         if wanted is None or wanted.wanted is None:
-            self.host.gather = lambda: facts_of_host(SetupFacts(), site, site.scope())
+            self.host.gather = lambda: all_facts(site)
         elif site.switch(wanted.wanted):
             yield from self.task(task)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.play.actions import action_parameters
 from remediation.engine.play.context.host_state import TaskResult
@@ -16,11 +16,13 @@ from remediation.engine.play.task_runner import UNMET, false_condition, together
 from remediation.model.errors import InputError, RemediationError, UsageError
 from remediation.model.event_data import TaskResultData, TaskStartData
 from remediation.model.outcome import Outcome
-from remediation.playbook.actions import IncludeRole, IncludeTasks
 from remediation.playbook.load_context import find_file
 from remediation.playbook.model import Node, Role
 from remediation.playbook.roles import RoleUse
 from remediation.playbook.tasks import role_parts
+
+if TYPE_CHECKING:
+    from remediation.playbook.flow_actions.includes import IncludeRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,8 @@ def _include_vars(site: TaskContext) -> Layer:
 
 
 def _file(site: TaskContext) -> IncludedFile:
+    from remediation.playbook.flow_actions.includes import IncludeRole, IncludeTasks
+
     given = action_parameters(site, site.scope())
     # its own vars may be templates with the loop item, which is only in scope here
     names: Layer = {**site.loop, **_include_vars(site)}

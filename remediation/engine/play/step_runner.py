@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from remediation.engine.ladder.ladder import Ladder, run_ladder
-from remediation.engine.ladder.rung_order import Rung
 from remediation.engine.play.context.host_facts import look_once
 from remediation.engine.play.context.results import of_result, refused_result
 from remediation.engine.play.context.task_context import TaskContext
@@ -22,7 +20,10 @@ from remediation.playbook.model import LadderNode, RungNode, tasks_of
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
 
-RunTasks = Callable[[TaskContext, Rung], Sequence[Result]]
+if TYPE_CHECKING:
+    from remediation.engine.ladder.rung_order import Rung
+
+RunTasks = Callable[[TaskContext, "Rung"], Sequence[Result]]
 """Runs the tasks of a rung of the task's ladder as the play would (`remediation.engine.play.host_runner`)."""
 
 
@@ -48,6 +49,9 @@ def evaluate_parameters(given: Mapping[str, Any], scope: Scope) -> dict[str, Any
 
 def ladder_action(site: TaskContext, scope: Scope, *, run_rung: RunTasks) -> ActionResult:
     """Reach the goal of the task's ladder. Raises `RemediationError` if the goal's parameters cannot be evaluated."""
+    from remediation.engine.ladder.ladder import Ladder, run_ladder  # most playbooks have no ladder
+    from remediation.engine.ladder.rung_order import Rung
+
     rungs = tuple(
         Rung(rung.name, rung.treats, last_resort=rung.last_resort, calls=_calls(rung, site)) for rung in ladder_of(site).rungs
     )

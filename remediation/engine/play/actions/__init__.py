@@ -16,7 +16,6 @@ from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.errors import ParameterError, UsageError
 from remediation.modules.contract import Action, Module, module_args
-from remediation.modules.refusals import parameter_refusal
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import action_model
 from remediation.playbook.parameters import DEFAULTS, WHOLE
@@ -124,6 +123,8 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
     try:
         return action_model(name).model_validate(given)
     except ValidationError as error:
+        from remediation.modules.refusals import parameter_refusal
+
         # the value is left out: it may be a secret
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {_refusal({**item})}".lstrip(": ") for item in error.errors())
         ansible_message = parameter_refusal(action_model(name), site.task.spelling, given, error)

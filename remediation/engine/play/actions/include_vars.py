@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
@@ -13,12 +13,14 @@ from remediation.engine.play.context.variables import variables_of
 from remediation.model.errors import InputError, ParameterError, RemediationError
 from remediation.modules.paths import not_found_text, searched_paths
 from remediation.modules.result import ActionResult
-from remediation.playbook.actions import IncludeVars
 from remediation.playbook.load_context import find_file
 from remediation.templating.filters.common import combine
 from remediation.templating.patterns import groups
 from remediation.templating.templar import Scope
 from remediation.templating.template_files import SEARCH_PATH
+
+if TYPE_CHECKING:
+    from remediation.playbook.flow_actions.variables import IncludeVars
 
 ENDINGS = frozenset({".yml", ".yaml", ".json"})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.card_memory import card_memory
 from remediation.engine.context import SNAPSHOT_TTL
@@ -17,11 +17,16 @@ from remediation.model.errors import HostError, UsageError
 from remediation.model.event_data import MeasurementData
 from remediation.model.outcome import Outcome
 from remediation.modules.result import ActionResult
-from remediation.playbook.actions import AddHost, Assert, Debug, Fail, GroupBy, Measure, SetFact
 from remediation.playbook.keywords import is_variable
 from remediation.templating.errors import UndefinedVariable
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import Table, has_template
+
+if TYPE_CHECKING:
+    from remediation.playbook.flow_actions.hosts import AddHost, GroupBy
+    from remediation.playbook.flow_actions.output import Assert, Debug, Fail
+    from remediation.playbook.flow_actions.reading import Measure
+    from remediation.playbook.flow_actions.variables import SetFact
 
 GREETING = "Hello world!"
 

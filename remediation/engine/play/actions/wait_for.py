@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.connections.calls import Failed, FileContent, Http, ReadFile
 from remediation.engine.play.context.open_hosts import Opened
@@ -15,8 +15,10 @@ from remediation.model.errors import HostError, ParameterError, UsageError
 from remediation.model.outcome import Outcome
 from remediation.modules.paths import exists
 from remediation.modules.result import ActionResult
-from remediation.playbook.actions import WaitFor
 from remediation.templating.templar import Scope
+
+if TYPE_CHECKING:
+    from remediation.playbook.flow_actions.waiting import WaitFor
 
 _AT_LEAST = 0.1
 """Seconds for a connection to a port of this machine if `connect_timeout` is 0."""
