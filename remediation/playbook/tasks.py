@@ -14,7 +14,7 @@ from remediation.playbook.actions import action_model, action_names, is_action, 
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
 from remediation.playbook.errors import suggestion, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, apply_keywords, key_place, quote_value, texts_of, value_place
+from remediation.playbook.load_context import LoadContext, apply_keywords, key_place, quote_value, texts_of, value_place
 from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
 from remediation.playbook.parameters import DEFAULTS, WHOLE, check_parameters, given_parameters
 from remediation.playbook.roles import RoleUse, read_role
@@ -38,7 +38,9 @@ CONDITIONS = frozenset({"when", "until", "changed_when", "failed_when"})
 class TaskReader:
     """Reads the tasks of one file in ``folder``. ``names`` are the variables known at load time; ``handlers``: they are handlers."""
 
-    def __init__(self, loading: Loading, folder: Path, names: Mapping[str, Any] | None = None, *, handlers: bool = False) -> None:
+    def __init__(
+        self, loading: LoadContext, folder: Path, names: Mapping[str, Any] | None = None, *, handlers: bool = False
+    ) -> None:
         self._loading = loading
         self._problems = loading.problems
         self._folder = folder
@@ -421,7 +423,7 @@ UNFIT = frozenset({"add_host", "group_by", "meta"})
 """Actions that control the run itself. Inside rungs, the ladder does that."""
 
 
-def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, place: Place | None) -> LadderNode | None:
+def read_ladder(raw: Any, reader: TaskReader, loading: LoadContext, task: Task, place: Place | None) -> LadderNode | None:
     """Return the ladder of a task. If it is invalid, adds a problem and returns None."""
     if not isinstance(raw, Mapping):
         loading.problems.add(f"ladder: expected a mapping of goal and rungs, got {quote_value(raw)}", place)
@@ -438,7 +440,7 @@ def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, plac
     return LadderNode(tuple(call for call in calls if call), tuple(rung for rung in found if rung))
 
 
-def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -> Call | None:
+def _call(raw: Any, reader: TaskReader, loading: LoadContext, place: Place | None) -> Call | None:
     if not isinstance(raw, Mapping) or len(raw) != 1:
         loading.problems.add(f"expected a goal (a step with its parameters), got {quote_value(raw)}", where(raw, place))
         return None
@@ -450,7 +452,7 @@ def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -
     return Call(str(name), reader.parameters(name, parameters, value_place(raw, name)), key_place(raw, name))
 
 
-def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: int) -> RungNode | None:
+def _rung(raw: Any, reader: TaskReader, loading: LoadContext, task: Task, number: int) -> RungNode | None:
     if not isinstance(raw, Mapping):
         loading.problems.add(
             f"expected a rung (a mapping of name, treats and tasks), got {quote_value(raw)}", where(raw, task.place)
@@ -492,7 +494,7 @@ def _mechanisms() -> list[str]:
     return list(knowledge().mechanisms)
 
 
-def _refuse_repeated_names(rungs: list[RungNode | None], loading: Loading) -> None:
+def _refuse_repeated_names(rungs: list[RungNode | None], loading: LoadContext) -> None:
     seen: set[str] = set()
     for rung in rungs:
         if rung and rung.name in seen:

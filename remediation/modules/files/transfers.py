@@ -21,7 +21,7 @@ from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome
 from remediation.modules.contract import Module, ModuleTask, UnfitError
 from remediation.modules.files.attributes import backup_name, expand_path
-from remediation.modules.files.copies import Copied
+from remediation.modules.files.copies import SingleFileModule
 from remediation.modules.files.placing import STEP, Placement, as_action, place_file, sha1_of
 from remediation.modules.files.stats import LARGEST
 from remediation.modules.paths import base_name, joined_path, not_found
@@ -152,7 +152,7 @@ class WinTempfile(Tempfile):
     """Create a temporary file or folder on a Windows host."""
 
 
-class Assemble(Copied):
+class Assemble(SingleFileModule):
     """Put a file on the host that consists of the files of a folder, in the order of their names."""
 
     lacking: ClassVar[Mapping[str, str]] = {"src": _BOTH, "dest": _BOTH}
