@@ -141,7 +141,7 @@ class Copy(SingleFileModule):
     local_follow: bool = Field(default=True, description="follow links in src")
 
     @model_validator(mode="after")
-    def _one_source(self) -> Copy:
+    def _check_source(self) -> Copy:
         if (self.src is None) == (self.content is None):
             ansible_message = "src (or content) is required" if self.src is None else "src and content are mutually exclusive"
             raise UnfitError("expected either src or content", ansible_message)

@@ -51,7 +51,7 @@ class FileEdit(FileModule):
 
     @field_validator("regexp", "after", "before", "insertafter", "insertbefore", check_fields=False)
     @classmethod
-    def _a_pattern(cls, given: str | None) -> str | None:
+    def _check_pattern(cls, given: str | None) -> str | None:
         try:
             re.compile(given or "")
         except re.error as error:

@@ -118,7 +118,7 @@ class Tempfile(Module):
 
     @field_validator("prefix", "suffix")
     @classmethod
-    def _a_name(cls, given: str, info: Any) -> str:
+    def _check_name(cls, given: str, info: Any) -> str:
         if "/" in given:
             ansible_message = f"{info.field_name} must be a valid file name component, got {given!r}"
             raise UnfitError("a name cannot contain /", ansible_message)
@@ -166,7 +166,7 @@ class Assemble(SingleFileModule):
 
     @field_validator("regexp")
     @classmethod
-    def _a_pattern(cls, given: str | None) -> str | None:
+    def _check_pattern(cls, given: str | None) -> str | None:
         try:
             re.compile(given or "")
         except re.error as error:
