@@ -109,12 +109,12 @@ class Gathered:
         """Record that the limit is exceeded."""
         self._over = True
         if not self._finish:
-            raise LimitExceeded(limits.exceeded(self._what, self._most))
+            raise LimitExceeded(limits.exceeded_text(self._what, self._most))
 
     def content(self) -> bytes:
         """Return the complete output. Raises `LimitExceeded`."""
         if self._over:
-            raise LimitExceeded(limits.exceeded(self._what, self._most))
+            raise LimitExceeded(limits.exceeded_text(self._what, self._most))
         return bytes(self.so_far)
 
 

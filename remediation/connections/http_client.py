@@ -130,9 +130,9 @@ def _talk(call: Http, target: str, connection: _Connection, stream: _Bounded, de
         end = block.rfind(b"\n")
         line = line + len(block) if end < 0 else len(block) - end - 1
         if len(received) > most:
-            raise LimitExceeded(limits.exceeded("the answer", most))
+            raise LimitExceeded(limits.exceeded_text("the answer", most))
         if line > limits.LINE:
-            raise LimitExceeded(limits.exceeded("a line of the answer", limits.LINE))
+            raise LimitExceeded(limits.exceeded_text("a line of the answer", limits.LINE))
         notify_listener(call, block)
         if call.stream and first is None and end >= 0:
             first = deadline.elapsed()

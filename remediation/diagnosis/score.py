@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 
-from remediation.diagnosis.facts.base import Fact, Facts, seen_name
+from remediation.diagnosis.facts.base import Fact, Facts, seen_fact_name
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import Entry, facts_of, value
 from remediation.model.finding import Cause, RuledOut
@@ -127,7 +127,7 @@ def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tu
 
 def score(facts: Facts, chosen: Weights | None = None) -> Scores:
     """Return the shares of all causes, and which of them are excluded."""
-    return shares(tally(facts), chosen or weights(), _ruled_out(facts))
+    return shares(tally(facts), chosen or weights(), _find_ruled_out(facts))
 
 
 def stands_out(causes: Sequence[Weighed], unknown: float, facts: Facts) -> bool:
@@ -160,12 +160,12 @@ def shares(tallies: Sequence[Speaking], w: Weights, ruled_out: Sequence[RuledOut
             share = min(share, w.cap)
         elif not any(one.firm for one in group):
             share = min(share, _HEARD)
-        causes.append(Weighed(cause, share, _ordered(group)))
+        causes.append(Weighed(cause, share, _order_group(group)))
     causes.sort(key=lambda one: -one.share)
     return Scores(tuple(causes), tuple(one for one in ruled_out if one.cause not in by_cause), 1.0 / total)
 
 
-def _ordered(group: Sequence[Scored]) -> tuple[Scored, ...]:
+def _order_group(group: Sequence[Scored]) -> tuple[Scored, ...]:
     """Return the mechanisms of a cause, the likeliest first; one that fits many faults comes after one that is proven."""
     named = any(one.proven and not one.entry.general for one in group)
     return tuple(sorted(group, key=lambda one: (named and one.entry.general, -one.score)))
@@ -176,7 +176,7 @@ def _total(one: Speaking, w: Weights) -> float:
     return total + (w.proves + w.more * min(_MOST, len(one.proven) - 1) if one.proven else 0.0)
 
 
-def _ruled_out(facts: Facts) -> list[RuledOut]:
+def _find_ruled_out(facts: Facts) -> list[RuledOut]:
     found = ((cause, _first(entry.ruled_out_by, facts)) for cause, entry in knowledge().causes.items())
     return [RuledOut(cause, fact.text or _title(fact)) for cause, fact in found if fact is not None]
 
@@ -199,7 +199,7 @@ def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], rule
     if out is not None:
         return Speaking(entry, why=out)
     against = len(set(_true(entry, entry.against, facts, without)))
-    seen = seen_name(entry.id)
+    seen = seen_fact_name(entry.id)
     noticed = (seen,) if facts.holds(seen) and (entry.id, seen) not in without else ()
     decides = not entry.hint and not against
     proven = tuple(dict.fromkeys((*_true(entry, entry.proves, facts, without), *(noticed if decides else ()))))

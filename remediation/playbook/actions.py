@@ -93,7 +93,7 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
     for start, word in _spans(text):
         name, equals, value = word.partition("=")  # as it is: backslashes of Windows paths stay
         if equals and name in action.words:
-            found[name] = _unquoted(value)
+            found[name] = _unquote(value)
             rest, end = rest + text[end:start].rstrip(" "), start + len(word)
             if text[end : end + 1] == "\n":  # as in Ansible, the end of the line goes with the word
                 rest, end = rest + (" " if rest and not rest.endswith("\n") else ""), end + 1
@@ -102,11 +102,11 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
 
 
 def _pairs(text: str) -> dict[str, Any]:
-    pairs = [_pair(_decoded(word)) for _, word in _spans(text)]
+    pairs = [_pair(_decode_escapes(word)) for _, word in _spans(text)]
     if not pairs or any(pair is None for pair in pairs):
         msg = f"expected a mapping of parameters, got {text!r}"
         raise ValueError(msg)
-    return {name: _unquoted(value) for name, value in filter(None, pairs)}
+    return {name: _unquote(value) for name, value in filter(None, pairs)}
 
 
 def _pair(word: str) -> tuple[str, str] | None:
@@ -132,7 +132,7 @@ def is_pairs(text: str) -> bool:
         return False
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     return value[1:-1] if quoted else value
 
@@ -140,7 +140,7 @@ def _unquoted(value: str) -> str:
 _ESCAPE = re.compile(r"""\\(?:U[0-9A-Fa-f]{8}|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|N\{[^}]{1,100}\}|[\\'"abfnrtv])""")
 
 
-def _decoded(word: str) -> str:
+def _decode_escapes(word: str) -> str:
     """Return a ``name=value`` with its escapes decoded as in Python, as Ansible does."""
     return _ESCAPE.sub(lambda found: found[0].encode().decode("unicode_escape"), word)
 

@@ -100,7 +100,7 @@ def test_only_yes_is_yes(answer: str, agreed: bool) -> None:
 
 @pytest.mark.parametrize(("answer", "agreed"), [("laptop-07\n", True), ("laptop\n", False), ("y\n", False), ("", False)])
 def test_destroying_needs_the_name_typed_in(answer: str, agreed: bool) -> None:
-    assert TerminalPrompt(Tty(answer), Tty()).typed("remove the volume on laptop-07?", "laptop-07") is agreed
+    assert TerminalPrompt(Tty(answer), Tty()).confirm_typed("remove the volume on laptop-07?", "laptop-07") is agreed
 
 
 def test_there_is_no_prompt_without_a_terminal() -> None:

@@ -185,7 +185,7 @@ def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, o
             ready = pipes.select(max(0.0, min(_GLANCE, deadline - time.monotonic())))
             for key, _ in ready:
                 if key.data is None:
-                    feed = feed[_fed(key.fd, feed) :]
+                    feed = feed[_feed_pipe(key.fd, feed) :]
                 if not (feed if key.data is None else _read_available(key.fd, key.data)):
                     pipes.unregister(key.fileobj)
                     key.fileobj.close()  # type: ignore[union-attr]  # a pipe of this process
@@ -212,7 +212,7 @@ def _register(pipes: selectors.BaseSelector, process: subprocess.Popen[bytes], o
             pipes.register(pipe, events, sink)
 
 
-def _fed(pipe: int, data: memoryview) -> int:
+def _feed_pipe(pipe: int, data: memoryview) -> int:
     """Write some of `data` and return the number of bytes that need no more writing: all, if the program does not read its stdin."""
     try:
         return os.write(pipe, data[:_BLOCK]) if data else 0

@@ -126,7 +126,7 @@ class Sudo:
     def reply(self, done: Completed) -> Reply:
         """Return the program's result, or sudo's refusal."""
         _, found, after = done.stderr.partition(f"{self.mark}\n".encode())
-        if found and done.rc == _NOT_FOUND and self.program and _missing(self.program).search(after):
+        if found and done.rc == _NOT_FOUND and self.program and _not_found_message(self.program).search(after):
             return Failed("not-found", f"{self.program} is not on {SECURE_PATH}", self.program)
         if found:
             return Completed(done.rc, done.stdout, after)  # before it are sudo's lecture, prompt and warnings
@@ -136,7 +136,7 @@ class Sudo:
         return Failed("denied", f"sudo refused: {message or 'no reason given'}")
 
 
-def _missing(program: str) -> re.Pattern[bytes]:
+def _not_found_message(program: str) -> re.Pattern[bytes]:
     """Return the message of dash, bash or BusyBox for a program that `exec` does not find."""
     return re.compile(rb"exec: (?:line \d{1,9}: )?" + re.escape(program.encode("utf-8", "surrogateescape")) + rb": not found")
 

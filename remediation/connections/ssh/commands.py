@@ -140,10 +140,10 @@ def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> st
     go = f"cd {shlex.quote(cwd)} 2>/dev/null || {{ echo {mark} folder >&2; exit 127; }}; " if cwd else ""
     look = f"command -v {shlex.quote(program)} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; " if program else ""
     script = f"echo {mark}; echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
-    return " ".join(("exec", "sh", "-c", _quoted(script)))
+    return " ".join(("exec", "sh", "-c", _quote(script)))
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Return a text as one word of any shell. In fish, unlike in sh, a backslash means something between single quotes."""
     return "".join(_ODD.get(part, f"'{part}'") for part in _QUOTED.split(text) if part)
 

@@ -60,14 +60,14 @@ class Streams:
     def send(self, data: bytes, *, end: bool) -> None:
         """Write to stdin. Raises the errors of `Protocol.send_message`."""
         text = self._send.replace(_END, "true" if end else "false", 1)
-        self._wire.send_message(self._filled(text).replace(_DATA, base64.b64encode(data).decode("ascii"), 1))
+        self._wire.send_message(self._fill(text).replace(_DATA, base64.b64encode(data).decode("ascii"), 1))
 
     def receive(self) -> tuple[bytes, bytes, int, bool]:
         """Return stdout, stderr, the exit code (-1 if there is none yet), and whether the command has ended.
 
         Raises the errors of `Protocol.send_message`, and `xml.etree.ElementTree.ParseError` for an invalid answer.
         """
-        root = ET.fromstring(self._wire.send_message(self._filled(self._receive)))  # noqa: S314 - as in pywinrm
+        root = ET.fromstring(self._wire.send_message(self._fill(self._receive)))  # noqa: S314 - as in pywinrm
         received = {"stdout": bytearray(), "stderr": bytearray()}
         code, done = -1, False
         for node in root.iter():
@@ -93,7 +93,7 @@ class Streams:
         envelope["env:Header"]["w:MaxEnvelopeSize"]["#text"] = str(self._taken)
         return str(xmltodict.unparse({"env:Envelope": {**envelope, "env:Body": body}}))
 
-    def _filled(self, text: str) -> str:
+    def _fill(self, text: str) -> str:
         seconds = f"PT{int(self._wire.operation_timeout_sec)}S"
         return text.replace(_ID, str(uuid.uuid4()), 1).replace(_LIMIT, seconds, 1)
 
@@ -197,7 +197,7 @@ class WinRmChannel:
         """Wait for output. Operation timeouts in between are normal."""
         shell, command = self._shell, self._command
         if self._code is not None or shell is None or command is None:
-            raise self._ended()
+            raise self._process_exited()
         streams = self._streams_of(shell, command)
         while True:
             try:
@@ -213,9 +213,9 @@ class WinRmChannel:
             if stdout:
                 return stdout
             if done:
-                raise self._ended()
+                raise self._process_exited()
 
-    def _ended(self) -> ProcessExited:
+    def _process_exited(self) -> ProcessExited:
         # a process that exceeds its shell's memory limit is ended or fails at any point, without a specific exit code
         step = f"check the host; if the shell's memory limit is reached, {winrm_faults.remedy(winrm_faults.MEMORY)}"
         return ProcessExited(f"PowerShell exited with code {self._code}", step if self._code else "")
@@ -281,13 +281,13 @@ class WinRmChannel:
 
     def _delete(self) -> None:
         shell, self._shell, self._command = self._shell, None, None
-        if shell is not None and not self._deleted(shell):
+        if shell is not None and not self._is_deleted(shell):
             self._left.append(shell)
 
     def _delete_orphaned_shells(self) -> None:
-        self._left = [shell for shell in self._left if not self._deleted(shell)]
+        self._left = [shell for shell in self._left if not self._is_deleted(shell)]
 
-    def _deleted(self, shell: str) -> bool:
+    def _is_deleted(self, shell: str) -> bool:
         if self._doubted:
             return False
         if self._barred or self._protocol is None:

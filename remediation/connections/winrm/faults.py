@@ -139,7 +139,7 @@ NO_CHALLENGE = Fault(Meaning.LOGIN, "the service refused an NTLM login without a
 def read_fault(error: BaseException) -> Fault:
     """Return the fault for `error`."""
     if isinstance(error, Redirected | LimitExceeded):
-        return _confined(error)
+        return _language_mode_fault(error)
     if isinstance(error, WinRMOperationTimeoutError):
         return Fault(Meaning.POLL, "no output within the operation timeout", TIMED_OUT)
     if isinstance(error, AuthenticationError):
@@ -162,7 +162,7 @@ def read_fault(error: BaseException) -> Fault:
     return Fault(Meaning.LOST, "the service's answer is not a WS-Management message")
 
 
-def _confined(error: Redirected | LimitExceeded) -> Fault:
+def _language_mode_fault(error: Redirected | LimitExceeded) -> Fault:
     if isinstance(error, LimitExceeded):
         return Fault(Meaning.EXCEEDED, error.message)
     return Fault(

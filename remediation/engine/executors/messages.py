@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from remediation.engine.context import Selected
-from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, packed
+from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, pack
 from remediation.engine.play.context.host_state import HostState
 from remediation.engine.play.context.results import jsonable
 from remediation.engine.play.context.run_request import RunRequest
@@ -199,9 +199,9 @@ def restore_state(state: HostState, found: Mapping[str, Any]) -> None:
 def sendable(message: Any, state: Mapping[str, Any]) -> Parcel:
     """Return a message as a parcel; variables in its `state` that cannot be sent become text, as in an event."""
     try:
-        return packed(message)
+        return pack(message)
     except NOT_SENT:
-        return packed(replace(message, state={name: _plain(name, value) for name, value in state.items()}))
+        return pack(replace(message, state={name: _plain(name, value) for name, value in state.items()}))
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -212,7 +212,7 @@ def _plain(name: str, value: Any) -> Any:
 
 def _can_be_sent(value: Any) -> bool:
     try:
-        packed(value)
+        pack(value)
     except NOT_SENT:
         return False
     return True

@@ -30,14 +30,14 @@ class PosixLeases:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.folder = ""
-        self._named = _named()
+        self._named = _folder_text()
         self._now = 0.0
 
     def newest(self) -> LeaseSnapshot:
         """Return the newest lease."""
         lines = self._do("look")
         (number, *older) = self._numbers(lines) or [0]
-        shown = self._shown(lines)
+        shown = self._parse_listing(lines)
         return LeaseSnapshot(number, shown.get(number), self._now, tuple(older), self._others(lines))
 
     def make(self, number: int) -> bool:
@@ -55,7 +55,7 @@ class PosixLeases:
                 f"{self._connection.host}: cannot write the lease: its directory {number} in {self.folder} is gone",
                 host=self._connection.host,
             )
-        return Written(max(self._numbers(lines), default=0), self._shown(lines).get(before), self._others(lines))
+        return Written(max(self._numbers(lines), default=0), self._parse_listing(lines).get(before), self._others(lines))
 
     def clear(self, *numbers: int) -> None:
         """Remove directories. A directory of another login is left in place."""
@@ -96,7 +96,7 @@ class PosixLeases:
     def _numbers(lines: Sequence[Line]) -> list[int]:
         return sorted((int(line[1]) for line in lines if line[0] == "entry"), reverse=True)
 
-    def _shown(self, lines: Sequence[Line]) -> dict[int, Lease | None]:
+    def _parse_listing(self, lines: Sequence[Line]) -> dict[int, Lease | None]:
         """Return the leases in our own folder. Raises `CallFailed` for a directory without a valid lease."""
         found: dict[int, Lease | None] = {}
         for word, *rest in lines:
@@ -132,7 +132,7 @@ class PosixLeases:
         return lease if login == _OURS else replace(lease, login=login)
 
 
-def _named() -> str:
+def _folder_text() -> str:
     folder = os.environ.get(FOLDER_VARIABLE) or ""
     if folder and (not folder.startswith("/") or not folder.isprintable() or ".." in folder.split("/")):
         raise UsageError(

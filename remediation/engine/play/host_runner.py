@@ -121,7 +121,7 @@ class HostRunner:
     def _block(self, block: Block, included: Sequence[Layer]) -> Walk:
         try:
             if block.rescue:
-                yield from self._guarded(block, included)
+                yield from self._run_guarded(block, included)
             else:
                 yield from self.nodes(block.block, included)
         except TaskFailed as failure:
@@ -134,7 +134,7 @@ class HostRunner:
             return
         yield from self.nodes(block.always, included)
 
-    def _guarded(self, block: Block, included: Sequence[Layer]) -> Walk:
+    def _run_guarded(self, block: Block, included: Sequence[Layer]) -> Walk:
         try:
             with self.counting.rescuable():
                 yield from self.nodes(block.block, included)
@@ -160,7 +160,7 @@ class HostRunner:
         if before:
             yield Meeting(f"{site.path}<")
         try:
-            with self._errors_counted(site):
+            with self._errors_as_results(site):
                 if task.action == "meta":
                     yield from self.metas.run(site)
                 elif task.action in INCLUDES:
@@ -183,27 +183,27 @@ class HostRunner:
     def _tags(self, task: Task, included: Sequence[Layer]) -> frozenset[str]:
         """Return the tags of a task, with their templates rendered where possible."""
         site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
-        return frozenset(name for tag in task.settings.tags for name in site.rendered_tag(tag))
+        return frozenset(name for tag in task.settings.tags for name in site.render_tag(tag))
 
     def _continues(self, task: Task) -> bool:
         """Return whether the user agrees to the task (``--step``). Raises `Interrupted` after Ctrl-C."""
         stage = self.play.stage
         if stage.ports.cancelled():
             raise Interrupted
-        return not stage.request.step or self.results is not None or stage.agreed(task)
+        return not stage.request.step or self.results is not None or stage.confirm_task(task)
 
     @contextmanager
-    def _errors_counted(self, site: TaskContext) -> Iterator[None]:
+    def _errors_as_results(self, site: TaskContext) -> Iterator[None]:
         """Turn an invalid keyword or an internal error into the result of the task."""
         task = site.task
         try:
-            with site.contained():
+            with site.contain_errors():
                 yield
         except (UnknownHandler, JournalError):
             raise
         except TaskFailed as failure:
             if failure.task is task and task.name:
-                failure.name = site.rendered_name(task.name)
+                failure.name = site.render_name(task.name)
             raise
         except RemediationError as error:
             ending = failed_task(error)
@@ -253,10 +253,10 @@ class HostRunner:
         if once:
             yield LeaderResult(ending)
         for file in files:
-            yield from self._included(file, site)
+            yield from self._run_included(file, site)
         self.counting.count_include(site.task, ending, len(files))
 
-    def _included(self, file: IncludedFile, site: TaskContext) -> Walk:
+    def _run_included(self, file: IncludedFile, site: TaskContext) -> Walk:
         self.host.recap.ok += 1
         self.handlers.add(file.handlers, (*site.included, file.vars))
         self.host.roles += [role for role in file.roles if role not in self.host.roles]
@@ -268,7 +268,7 @@ class HostRunner:
         tasks = next(each.tasks for each in ladder_of(site).rungs if each.name == rung.name)
         before, self.results = self.results, []
         try:
-            with self.counting.aside():
+            with self.counting.uncounted():
                 for _barrier in self.nodes(tasks, site.included):
                     raise AssertionError(rung.name)  # a rung runs on one host: the loader rejects barriers inside rungs
         except (TaskFailed, HostLost, Interrupted):

@@ -58,7 +58,7 @@ class SdkEngine:
     def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
         """Run a read-only program inside a running container."""
         return self._snapshot.memoize(
-            f"exec {name} {list(argv)}", lambda: self._ask(lambda api: _executed(api, name, argv), patience=timeout)
+            f"exec {name} {list(argv)}", lambda: self._ask(lambda api: _exec_in_container(api, name, argv), patience=timeout)
         )
 
     def stats(self, name: str) -> ContainerStats:
@@ -161,7 +161,7 @@ class SdkEngineWriter(SdkEngine):
 
     def execute(self, name: str, argv: Sequence[str]) -> Executed:
         """Run a program that changes something inside a running container."""
-        return self._change(lambda api: _executed(api, name, argv), patience=60.0)
+        return self._change(lambda api: _exec_in_container(api, name, argv), patience=60.0)
 
     def start(self, name: str) -> None:
         """Start a container. A running container is left as it is."""
@@ -276,7 +276,7 @@ def _drop(api: APIClient, name: str) -> None:
         return
 
 
-def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
+def _exec_in_container(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
     from docker.utils import socket as frames
 
     run = str(api.exec_create(name, list(argv))["Id"])
@@ -290,7 +290,7 @@ def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
         if dog.expired:
             raise TimeoutError
     stdout, stderr = (sink.content().decode("utf-8", errors="replace") for sink in (out, err))
-    return containers.executed(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
+    return containers.exec_result(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
 
 
 def _logs(api: APIClient, name: str, tail: int) -> str:

@@ -141,7 +141,7 @@ class OllamaByHttp:
         reply = self._answer(call)
         if reply.status == NOT_FOUND:
             return None
-        return shown_model(model, self._json(call, reply.status, reply.body))
+        return parse_model(model, self._json(call, reply.status, reply.body))
 
     def log(self, *, tail: int = 4000) -> str:
         """Return the end of the server's log, from its container or service."""
@@ -157,9 +157,9 @@ class OllamaByHttp:
         """Return the layers in a stored model's manifest, or None if it has no manifest."""
         return self._store().blobs(model, verify=verify, timeout=timeout)
 
-    def aside(self) -> Sequence[str]:
+    def quarantined_blobs(self) -> Sequence[str]:
         """Return the digests of the blobs that were moved aside."""
-        return self._store().aside()
+        return self._store().quarantined_blobs()
 
     def registry(self, model: str) -> Manifest | None:
         """Return a model's manifest in its registry, or None if the registry does not have it."""
@@ -229,7 +229,7 @@ class OllamaByHttp:
 
     def _json(self, call: Http, status: int, body: bytes) -> Any:
         try:
-            value = _loaded(body) if body else {}
+            value = _parse_json(body) if body else {}
         except ValueError:
             value = None
         error = value.get("error") if isinstance(value, dict) else None
@@ -254,7 +254,7 @@ class OllamaByHttp:
 
 
 @lru_cache(maxsize=1024)
-def _loaded(body: bytes) -> Any:
+def _parse_json(body: bytes) -> Any:
     """Parse JSON for reading only. Cached, because a model's metadata is long and the same in every snapshot."""
     return load_json(body)
 
@@ -282,7 +282,7 @@ def json_entries(value: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
     )
 
 
-def shown_model(model: str, value: Mapping[str, Any]) -> ModelShow:
+def parse_model(model: str, value: Mapping[str, Any]) -> ModelShow:
     """Convert the answer of ``/api/show``."""
     return ModelShow(
         model=model,

@@ -103,7 +103,7 @@ class ModelStore:
             raise CallFailed(f"the store has no blob {digest}")
         self.shelf.move(f"blobs/{name}", f"{_ASIDE}/{name}")
 
-    def aside(self) -> tuple[str, ...]:
+    def quarantined_blobs(self) -> tuple[str, ...]:
         """Return the digests of the blobs that were moved aside."""
         return tuple(f"sha256:{match[1]}" for name in self.shelf.sizes(_ASIDE) if (match := _DIGEST.fullmatch(name)))
 

@@ -62,9 +62,9 @@ def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None
         else None
     )
     differs = status is None or status.checksum != sha1_of(placement.content)
-    if differs and placement.validate is not None and (refused := _validated(placement, task)) is not None:
+    if differs and placement.validate is not None and (refused := _validate(placement, task)) is not None:
         return refused
-    text = None if old is None else _decoded(old)
+    text = None if old is None else _decode(old)
     private = placement.secret or task.hidden() or (text is not None and task.masked(text) != text)
     call = StepCall(
         STEP,
@@ -80,7 +80,7 @@ def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None
     return Placed(task.reach(call), "" if status is None else text, status is not None)
 
 
-def _validated(placement: Placement, task: ModuleTask) -> ActionResult | None:
+def _validate(placement: Placement, task: ModuleTask) -> ActionResult | None:
     """Return the failure of the validation command, None if it accepts the file."""
     words = shlex.split(placement.validate or "")
     reply = task.read(Run(("sh", "-c", _VALIDATE, "validate", *words), placement.content, timeout=task.limit(60.0)))[0]
@@ -98,11 +98,11 @@ def _validated(placement: Placement, task: ModuleTask) -> ActionResult | None:
 
 
 def _content(content: bytes) -> dict[str, Any]:
-    text = _decoded(content)
+    text = _decode(content)
     return {"content": base64.b64encode(content).decode(), "binary": True} if text is None else {"content": text}
 
 
-def _decoded(content: bytes) -> str | None:
+def _decode(content: bytes) -> str | None:
     try:
         return content.decode()
     except UnicodeDecodeError:

@@ -32,7 +32,7 @@ class ImportRole(Action):
     public: bool = Field(default=True, description="whether the play's other tasks see the role's variables")
 
     @model_validator(mode="after")
-    def _named(self) -> ImportRole:
+    def _check_name(self) -> ImportRole:
         if not (self.name or self.role):
             msg = "expected name: ROLE"
             raise ValueError(msg)

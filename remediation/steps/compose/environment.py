@@ -15,7 +15,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
-from remediation.steps.compose.text import ComposeText, YamlEntry, unified
+from remediation.steps.compose.text import ComposeText, YamlEntry, unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.ollama_settings import DEAD, HARMFUL, Judged, cards_of, judge_declared
 from remediation.steps.resolve import resolve_project
@@ -73,13 +73,13 @@ class ComposeEnvironment(Step[Declared]):
         return value
 
     def observe(self, host: Reader) -> Declared:
-        return declared(host, self.service)
+        return read_declared(host, self.service)
 
     def is_met(self, seen: Declared) -> bool:
-        return not self._going(seen) and not self._lacking(seen)
+        return not self._names_to_remove(seen) and not self._values_to_set(seen)
 
     def plan(self, seen: Declared) -> Iterator[Change]:
-        going, lacking = self._going(seen), self._lacking(seen)
+        going, lacking = self._names_to_remove(seen), self._values_to_set(seen)
         for place in seen.files:
             names = [entry.name for entry in place.entries if entry.name in going]
             text = ComposeText(place.path, place.text).remove(seen.service, names) if names else place.text
@@ -98,7 +98,7 @@ class ComposeEnvironment(Step[Declared]):
             subject=place.path,
             before={entry.name: entry.value for entry in place.entries if entry.name in removed or entry.name in made},
             after=dict(made),
-            diff=unified(place.path, place.text, text),
+            diff=unified_diff(place.path, place.text, text),
             undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text), "service": seen.service}),
             data={"text": text, "backup": backup, "service": seen.service, "environment": {**removed, **made}},
         )  # fmt: skip
@@ -107,10 +107,10 @@ class ComposeEnvironment(Step[Declared]):
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
     def describe(self, seen: Declared) -> str:
-        going = self._going(seen)
+        going = self._names_to_remove(seen)
         parts = [f"{one.name}={one.value}: {one.because}" for one in seen.judged if one.name in going]
         parts += [f"{name} is to be removed" for name in self.remove if name in going]
-        parts += [f"{name} must be {value}" for name, value in self._lacking(seen).items()]
+        parts += [f"{name} must be {value}" for name, value in self._values_to_set(seen).items()]
         elsewhere = [name for name in going if all(name not in {entry.name for entry in file.entries} for file in seen.files)]
         if elsewhere:
             parts.append(
@@ -129,16 +129,16 @@ class ComposeEnvironment(Step[Declared]):
             ],
         }
 
-    def _going(self, seen: Declared) -> list[str]:
+    def _names_to_remove(self, seen: Declared) -> list[str]:
         verdicts = {HARMFUL, DEAD} if self.prune else {HARMFUL}
         judged = [one.name for one in seen.judged if one.verdict in verdicts and one.name not in self.set]
         return list(dict.fromkeys([*judged, *(name for name in self.remove if name in seen.resolved and name not in self.set)]))
 
-    def _lacking(self, seen: Declared) -> dict[str, str]:
+    def _values_to_set(self, seen: Declared) -> dict[str, str]:
         return {name: value for name, value in self.set.items() if seen.resolved.get(name) != value}
 
 
-def declared(host: Reader, service: str | None) -> Declared:
+def read_declared(host: Reader, service: str | None) -> Declared:
     """Return what the project declares for Ollama's service. Raises `CallFailed` if the files or the service cannot be read."""
     project = resolve_project(host)
     resolved = host.compose.config(project)

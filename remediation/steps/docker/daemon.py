@@ -11,7 +11,7 @@ from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import CallFailed, HostError, NotApplicable
 from remediation.model.facts import DaemonFacts
 from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.docker.daemon_file import (
     changed_keys,
@@ -89,7 +89,7 @@ class DockerDaemonConfigured(Step[Configured]):
             return
         before, after = seen.daemon.text, daemon_text(seen.wanted)
         names = [f"set {name}" for name in self.set if seen.keys.get(name) != seen.wanted.get(name)]
-        names += [f"remove {name}" for name in self.remove if _held(seen.keys, name)]
+        names += [f"remove {name}" for name in self.remove if _has_key(seen.keys, name)]
         backup = None if before is None else backup_of(seen.daemon.config, before)
         kept = {"made": True} if backup is None else {"backup": backup}
         yield file_change(
@@ -248,7 +248,7 @@ def file_change(
     how = _restart_text(running, live=live) if restart else "reload the Docker daemon"
     return Change(
         f"{words}, and {how}", subject=daemon.config, risk=Risk.DISRUPTIVE if restart else Risk.SAFE,
-        diff=unified(daemon.config, daemon.text or "", text or ""), undo=undo,
+        diff=unified_diff(daemon.config, daemon.text or "", text or ""), undo=undo,
         data={"text": text, "backup": backup, "before": daemon.text, "restart": restart, "running": list(running)},
     )  # fmt: skip
 
@@ -313,7 +313,7 @@ def _start(host: Writer, names: Sequence[str]) -> None:
         host.engine.start(name)
 
 
-def _held(keys: Mapping[str, Any], name: str) -> bool:
+def _has_key(keys: Mapping[str, Any], name: str) -> bool:
     outer, dot, inner = name.partition(".")
     value = keys.get(outer)
     return outer in keys and (not dot or (isinstance(value, Mapping) and inner in value))

@@ -137,7 +137,7 @@ class ModelReloaded(Step[LoadState]):
             return False
         if seen.whole:
             return True
-        if self._crowded(seen):
+        if self._is_crowded(seen):
             return False
         return not seen.spill and (_is_predicted_maximum(seen) or _retry_is_futile(seen))
 
@@ -151,7 +151,7 @@ class ModelReloaded(Step[LoadState]):
                 f"restart {name}: its server hangs in a forced load ({seen.hung_since})",
                 subject=name, risk=Risk.DISRUPTIVE, data={"action": "restart", "container": bool(seen.container)},
             )  # fmt: skip
-        if self._crowded(seen):
+        if self._is_crowded(seen):
             for other in seen.others:
                 yield _unload(other)
         if seen.runner is not None:
@@ -202,7 +202,7 @@ class ModelReloaded(Step[LoadState]):
         parts = [seen.words]
         if not seen.whole and seen.fit is not None:
             parts.append(seen.fit.sentence)
-        if self._crowded(seen):
+        if self._is_crowded(seen):
             parts.append(f"{', '.join(one.model for one in seen.others)} also loaded")
         if seen.best is None and not seen.whole:
             parts.append("the free VRAM is unknown")
@@ -228,7 +228,7 @@ class ModelReloaded(Step[LoadState]):
     def values(self, seen: LoadState) -> dict[str, Any]:
         return layer_values(seen, alone=self.others)
 
-    def _crowded(self, seen: LoadState) -> bool:
+    def _is_crowded(self, seen: LoadState) -> bool:
         """Whether other models use memory that this one needs."""
         if not self.others or not seen.others or seen.whole:
             return False

@@ -41,7 +41,7 @@ def judge_declared(environment: Mapping[str, str], version: Version | None, card
     reading = Reading(Evidence(ollama_version=text), logs=(), declared=declared)
     found = {one.name: Judged(one.name, one.value, one.verdict, one.because) for one in judge_settings(reading)}
     for name in VISIBILITY:
-        if name in environment and _hidden_by(environment[name], cards):
+        if name in environment and _hides_cards(environment[name], cards):
             found.setdefault(name, Judged(name, environment[name], HARMFUL, "it hides every card from the server"))
     return tuple(found[name] for name in environment if name in found)
 
@@ -52,7 +52,7 @@ def hides_the_gpu(environment: Mapping[str, str], version: Version | None, cards
     if library in {"cuda", "gpu", "nvidia", "cublas"} and at_least(version, "0.12.4") is not False:
         return f"OLLAMA_LLM_LIBRARY={library} skips every GPU library: 0 layers"
     for name in VISIBILITY:  # the server prints every variable it knows, unset ones as empty
-        if environment.get(name, "").strip() and _hidden_by(environment[name], cards):
+        if environment.get(name, "").strip() and _hides_cards(environment[name], cards):
             return f"{name}={environment[name]} hides every card: 0 layers"
     return ""
 
@@ -65,7 +65,7 @@ def cards_of(host: Reader) -> int | None:
         return None
 
 
-def _hidden_by(value: str, cards: int | None) -> bool:
+def _hides_cards(value: str, cards: int | None) -> bool:
     text = value.strip().strip("\"'").lower()
     if text in _NOTHING or text.startswith("-1"):
         return True

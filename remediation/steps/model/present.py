@@ -158,12 +158,12 @@ class ModelParameter(Step[Parameters]):
 
     def is_met(self, seen: Parameters) -> bool:
         """Whether each parameter has the requested value. An unset num_gpu counts as -1."""
-        return seen.show is not None and not self._lacking(seen.show)
+        return seen.show is not None and not self._values_to_set(seen.show)
 
     def plan(self, seen: Parameters) -> Iterator[Change]:
         if seen.show is None:
             return
-        lacking = self._lacking(seen.show)
+        lacking = self._values_to_set(seen.show)
         if not lacking:
             return
         before = {name: _number(seen.show.parameters[name]) for name in lacking if name in seen.show.parameters}
@@ -185,7 +185,7 @@ class ModelParameter(Step[Parameters]):
     def values(self, seen: Parameters) -> dict[str, Any]:
         return {"model": seen.model, "parameters": dict(seen.show.parameters) if seen.show else {}}
 
-    def _lacking(self, show: ModelShow) -> Mapping[str, int | float | bool | str]:
+    def _values_to_set(self, show: ModelShow) -> Mapping[str, int | float | bool | str]:
         default = {"num_gpu": "-1"}
         return {
             name: value

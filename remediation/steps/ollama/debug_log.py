@@ -9,9 +9,9 @@ from typing import Any
 from remediation.diagnosis.versions import Version, at_least
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
-from remediation.steps.compose.environment import Declared, backup_of, declared, digest, home_of
+from remediation.steps.compose.environment import Declared, backup_of, digest, home_of, read_declared
 from remediation.steps.compose.stack import silence
-from remediation.steps.compose.text import ComposeText, unified
+from remediation.steps.compose.text import ComposeText, unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_project
 
@@ -41,20 +41,20 @@ class OllamaDebug(Step[Debugging]):
     service: str | None = param("service name; defaults to the service that runs Ollama", default=None, example="ollama")
 
     def observe(self, host: Reader) -> Debugging:
-        seen = declared(host, self.service)
+        seen = read_declared(host, self.service)
         stale = seen.service in host.compose.stale(resolve_project(host))
         return Debugging(seen, stale, silence(host, [seen.service]))
 
     def is_met(self, seen: Debugging) -> bool:
         """Whether the setting is declared and in effect."""
-        return self._declared(seen.declared) and not seen.stale and not seen.silent
+        return self._is_off(seen.declared) and not seen.stale and not seen.silent
 
     def plan(self, seen: Debugging) -> Iterator[Change]:
         if self.is_met(seen):
             return
-        if not self._declared(seen.declared):
+        if not self._is_off(seen.declared):
             yield self._edit(seen.declared)
-        if not self._declared(seen.declared) or seen.stale:
+        if not self._is_off(seen.declared) or seen.stale:
             yield Change(f"recreate {seen.declared.service}", subject=seen.declared.service, data={"up": seen.declared.service})
 
     def _edit(self, seen: Declared) -> Change:
@@ -68,7 +68,7 @@ class OllamaDebug(Step[Debugging]):
         return Change(
             f"{word} {'in' if self.on else 'from'} service {seen.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
             before=seen.resolved.get(NAME), after=str(self._level(seen.version)) if self.on else None,
-            diff=unified(file.path, file.text, text),
+            diff=unified_diff(file.path, file.text, text),
             undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
             data={"text": text, "backup": backup},
         )  # fmt: skip
@@ -89,7 +89,7 @@ class OllamaDebug(Step[Debugging]):
     def values(self, seen: Debugging) -> dict[str, Any]:
         return {"debug": seen.declared.resolved.get(NAME)}
 
-    def _declared(self, seen: Declared) -> bool:
+    def _is_off(self, seen: Declared) -> bool:
         value = seen.resolved.get(NAME)
         if not self.on:
             return value is None or value.strip().lower() in _OFF

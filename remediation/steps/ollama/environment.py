@@ -82,10 +82,14 @@ class OllamaEnvironment(Step[Settings]):
     def is_met(self, seen: Settings) -> bool:
         if isinstance(seen, Declared):
             return self._compose.is_met(seen)
-        return not self._going(seen) and not self._lacking(seen)
+        return not self._names_to_remove(seen) and not self._values_to_set(seen)
 
     def plan(self, seen: Settings) -> Iterator[Change]:
-        yield from self._compose.plan(seen) if isinstance(seen, Declared) else seen.edits(self._going(seen), self._lacking(seen))
+        yield from (
+            self._compose.plan(seen)
+            if isinstance(seen, Declared)
+            else seen.edits(self._names_to_remove(seen), self._values_to_set(seen))
+        )
 
     def apply(self, host: Writer, change: Change) -> None:
         if "values" in change.data or "columns" in change.data:
@@ -105,17 +109,17 @@ class OllamaEnvironment(Step[Settings]):
             host.files.write(change.subject, content, backup=backup)
 
     def advice(self, seen: Settings) -> str:
-        return "" if isinstance(seen, Declared) else seen.by_hand(self._going(seen), self._lacking(seen))
+        return "" if isinstance(seen, Declared) else seen.by_hand(self._names_to_remove(seen), self._values_to_set(seen))
 
     def describe(self, seen: Settings) -> str:
         if isinstance(seen, Declared):
             return self._compose.describe(seen)
-        going = self._going(seen)
+        going = self._names_to_remove(seen)
         parts = [
             f"{one.name}={one.value} (from {seen.source(one.name)}): {one.because}" for one in seen.judged if one.name in going
         ]
         parts += [f"{name} is to be removed" for name in self.remove if name in going]
-        parts += [f"{name} must be {value}{self._from(seen, name)}" for name, value in self._lacking(seen).items()]
+        parts += [f"{name} must be {value}{self._from(seen, name)}" for name, value in self._values_to_set(seen).items()]
         dead = [f"{one.name}={one.value} ({one.because})" for one in seen.judged if one.verdict == DEAD and one.name not in going]
         if dead:
             parts.append(f"ignored by this release, kept: {', '.join(dead)}")
@@ -138,11 +142,11 @@ class OllamaEnvironment(Step[Settings]):
             "sources": [{"name": one.name, "value": one.value, "source": one.source, "wins": one.wins} for one in seen.sources],
         }
 
-    def _going(self, seen: SettingsPlace) -> list[str]:
+    def _names_to_remove(self, seen: SettingsPlace) -> list[str]:
         verdicts = {HARMFUL, DEAD} if self.prune else {HARMFUL}
         judged = [one.name for one in seen.judged if one.verdict in verdicts and one.name not in self.set]
         present = seen.environment
         return list(dict.fromkeys([*judged, *(name for name in self.remove if name in present and name not in self.set)]))
 
-    def _lacking(self, seen: SettingsPlace) -> dict[str, str]:
+    def _values_to_set(self, seen: SettingsPlace) -> dict[str, str]:
         return {name: value for name, value in self.set.items() if seen.environment.get(name) != value}

@@ -94,7 +94,7 @@ class OllamaReconfigured(Step[Stack | Running]):
         if isinstance(seen, Stack):
             return StackUp().describe(seen)
         parts = [
-            f"{name} is {_shown(now)} in the running server and {_shown(then)} in its settings"
+            f"{name} is {_setting_text(now)} in the running server and {_setting_text(then)} in its settings"
             for name, (now, then) in seen.differing.items()
         ]
         if seen.needs_reload:
@@ -144,5 +144,5 @@ def restart_change(serving: Serving, differing: Mapping[str, Any]) -> Change:
     )
 
 
-def _shown(value: str | None) -> str:
+def _setting_text(value: str | None) -> str:
     return "not set" if value is None else value

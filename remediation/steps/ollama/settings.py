@@ -14,7 +14,7 @@ from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import NO_ANSWER, HostError
 from remediation.model.facts import Manager, ServiceUnit, Serving, SourcedSetting, WindowsServer
 from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.model.ollama_settings import Judged, cards_of, judge_declared
 
 APP = "app"
@@ -120,7 +120,7 @@ class UnitSettings(SettingsPlace):
             subject=path,
             before={name: self.unit.environment.get(name) for name in (*removed, *made)},
             after=dict(made),
-            diff=unified(path, before, text),
+            diff=unified_diff(path, before, text),
             needs=None if self.unit.own else needs(Need.ELEVATED),
             undo=StepCall("file.restored", {"path": path, **kept, "expect": digest(text), "unit": self.unit.name}),
             data={

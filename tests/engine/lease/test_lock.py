@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from remediation.connections.posix.local import LocalConnection
-from remediation.engine.internal_errors import unrecorded
+from remediation.engine.internal_errors import crash_sentence
 from remediation.engine.journal.history import holder_state
 from remediation.engine.journal.run_lock import Fate
 from remediation.engine.lease.lock import TTL, WRITING, Claim, HostLock, LockHeld, LockLost, leases_on
@@ -421,7 +421,7 @@ def test_while_a_change_is_in_flight_its_lease_is_renewed_through_a_second_conne
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "lease"))
     clock = SystemClock(200.0)
     first, second = LocalConnection("here"), Second(LocalConnection("here"))
-    keeper = Keeper(unrecorded)
+    keeper = Keeper(crash_sentence)
     held = HostLock("here", leases_on(first), clock, Claim("7f3a", "ana@desk", "play"))
     held.take()
     shared = SharedLock(lock=held, reopen=lambda: second, keeper=keeper)  # type: ignore[arg-type, return-value]  # what is needed of it

@@ -139,7 +139,7 @@ def _read_again(text: str, name: str, kind: str) -> LogReading:
     base = _without_last_polls(text)
     if len(base) > _SHORT:
         return read_log(text, name=name, kind=kind)
-    found = _remembered(base, name, kind)
+    found = _cached_reading(base, name, kind)
     return found if len(base) == len(text) else replace(found, lines=text.count("\n") + (not text.endswith("\n")))
 
 
@@ -156,7 +156,7 @@ def _without_last_polls(text: str) -> str:
     return text[:end]
 
 
-def _remembered(text: str, name: str, kind: str) -> LogReading:
+def _cached_reading(text: str, name: str, kind: str) -> LogReading:
     """Return a reading from the cache; it is found by the text's hash, so that no text stays in memory."""
     key = (hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest(), name, kind)
     with _LOCK:

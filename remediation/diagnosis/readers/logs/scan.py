@@ -100,7 +100,7 @@ def _shape_may_hold(shape: str) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def _held(line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _signs_in_line(line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return the signs in a line, each with what it captured. Cached for the same reason; the time is left out of `line`."""
     low, found = line.lower(), []
     for one in signs():
@@ -133,7 +133,7 @@ class Scanner:
         text = line.partition(" ")[2] if line.startswith("time=") else line
         found = self._known.get(text)
         if found is None:
-            found = _held(text if text is line else f"time= {text}") if _may_hold(text) else ()
+            found = _signs_in_line(text if text is line else f"time= {text}") if _may_hold(text) else ()
             if len(self._known) < _MOST_KNOWN:
                 self._known[text] = found
         for key, groups in found:

@@ -31,7 +31,7 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
     read: list[str] = []
     try:
         for path in _files(given, site, scope):
-            loaded = _loaded(path, site)
+            loaded = _load_variables(path, site)
             found = combine(found, loaded, recursive=True) if given.hash_behaviour == "merge" else {**found, **loaded}
             read.append(str(path.absolute()))
     except RemediationError as error:
@@ -50,7 +50,7 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
     return ActionResult(values={"ansible_included_var_files": read}, included=named)
 
 
-def _loaded(path: Path, site: TaskContext) -> Mapping[str, Any]:
+def _load_variables(path: Path, site: TaskContext) -> Mapping[str, Any]:
     try:
         return variables_of(path, site.play.stage.request.playbook.decrypt)
     except InputError as error:
@@ -78,18 +78,18 @@ def _files(given: IncludeVars, site: TaskContext, scope: Scope) -> list[Path]:
     places = [*own, *(folder / str(given.dir) for folder in folders)]
     for there in places:
         if there.is_dir():
-            return [path for path in _walked(there) if _is_selected(path, there, given, site)]
+            return [path for path in _walk_files(there) if _is_selected(path, there, given, site)]
     ansible_message = f"{(own or [site.task.folder / str(given.dir)])[0].absolute()} directory does not exist"
     raise ParameterError(f"include_vars: no folder {given.dir!r} in {folders[0]}", ansible_message, place=site.place)
 
 
-def _walked(folder: Path) -> Iterator[Path]:
+def _walk_files(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder, then those of its folders, in the order of their names."""
     inner = sorted(folder.iterdir())
     yield from (path for path in inner if path.is_file())
     for path in inner:
         if path.is_dir():
-            yield from _walked(path)
+            yield from _walk_files(path)
 
 
 def _is_selected(path: Path, folder: Path, given: IncludeVars, site: TaskContext) -> bool:

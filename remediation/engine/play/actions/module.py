@@ -66,7 +66,7 @@ class EngineTask:
     @property
     def _opened(self) -> Opened:
         if self._found is None:
-            self._found = self._site.opened()
+            self._found = self._site.open()
         return self._found
 
     @property
@@ -162,7 +162,7 @@ class EngineTask:
         file = find_file(name, tuple(roots), folder, subfolder_first=True)
         return file if file is not None else found_in(name, [place for root in roots for place in (root / folder, root)])
 
-    def searched(self, name: str, folder: str) -> Sequence[Path]:
+    def search_paths(self, name: str, folder: str) -> Sequence[Path]:
         """Return the paths at which `find` searches a file."""
         return searched_paths(name, folder, self._roots())
 

@@ -39,13 +39,13 @@ def all_facts(site: TaskContext) -> dict[str, Any]:
 
 def facts_of_host(given: SetupFacts, site: TaskContext, scope: Scope) -> dict[str, Any]:
     """Return the host's facts with the prefix ``ansible_``. Raises `HostError`, `UsageError`."""
-    from remediation.facets.facts.gathering import chosen_subsets, gathered, without_min
+    from remediation.facets.facts.gathering import chosen_subsets, gather_subsets, without_min
 
     words = _texts(given.gather_subset)
     subsets = chosen_subsets(words)
     endpoint = str(scope.render(scope["endpoint"])) if "endpoint" in scope else ""
-    opened = site.opened()
-    found = gathered(
+    opened = site.open()
+    found = gather_subsets(
         opened.access.connection,
         subsets,
         fact_path=given.fact_path or "",

@@ -36,15 +36,15 @@ def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:
             Outcome.SKIPPED, {"msg": "check mode: no waiting"}, "check mode: no waiting for changes that were not made"
         )
     try:
-        return _waited(given, site)
+        return _wait(given, site)
     except HostError as error:
         return refused_result(error, outcome_of(error))
 
 
-def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
+def _wait(given: WaitFor, site: TaskContext) -> ActionResult:
     if given.state == "drained" and given.port is None and given.path is None:
         raise ParameterError("wait_for: state drained requires a port", _NO_PORT, next_step="add port", place=site.place)
-    opened = site.opened()
+    opened = site.open()
     clock, ports = opened.access.clock, site.play.stage.ports
     pattern = _pattern(given, site)
     begun = clock.monotonic()

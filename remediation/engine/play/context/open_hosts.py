@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from remediation.engine.internal_errors import contained
+from remediation.engine.internal_errors import contain_errors
 from remediation.engine.lease.lock import Claim, HostLock, SameMachine, leases_on
 from remediation.engine.lease.renewal import Keeper, SharedLock
 from remediation.engine.workers import CLOSING, HASTE, PARTING, finish, gather
@@ -157,5 +157,5 @@ class OpenHosts:
             raise Blocked(f"{name}: the run is ending", host=name, next_step="resume the run")
 
     def _quietly(self, work: Callable[[], None]) -> None:
-        with suppress(RemediationError), contained("closing", self.ports.crashed):
+        with suppress(RemediationError), contain_errors("closing", self.ports.crashed):
             work()

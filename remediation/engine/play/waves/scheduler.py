@@ -62,7 +62,7 @@ class Scheduler:
             if failure is None:
                 start(self._next(name, future.result()))
             if not running and failure is None:
-                start(self._meeting())
+                start(self._barrier_hosts())
         if failure is not None:
             raise failure
 
@@ -80,7 +80,7 @@ class Scheduler:
 
     _left_at: Barrier = field(default_factory=lambda: Barrier(""))
 
-    def _meeting(self) -> list[tuple[str, Any]]:
+    def _barrier_hosts(self) -> list[tuple[str, Any]]:
         """Return the leader of the first waiting host's barrier; the other hosts at that task follow. At a meeting, return all of them."""
         first = next((name for name in self.names if name in self.waiting), None)
         if first is None:
