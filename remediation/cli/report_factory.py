@@ -30,7 +30,7 @@ class Report(Protocol):
         """End the live display."""
 
 
-class Reporting:
+class ReportFeed:
     """Passes events to a report, one at a time. If the reader goes away, the report ends but the run continues."""
 
     def __init__(self, report: Report, pause: Callable[[], Pause[None]] = nullcontext, crashed: Crashed = crash_sentence) -> None:
@@ -79,7 +79,7 @@ class Style:
 def reporting(
     stream: TextIO, style: Style, environment: Mapping[str, str] = os.environ, *, earlier: Iterable[Event] = (),
     crashed: Crashed = crash_sentence,
-) -> Iterator[Reporting]:  # fmt: skip
+) -> Iterator[ReportFeed]:  # fmt: skip
     """Open the report that fits `stream` and close it at the end; `earlier` are the run's earlier events."""
     report = _choose(stream, style, environment, earlier, crashed)
     try:
@@ -90,18 +90,18 @@ def reporting(
 
 def _choose(
     stream: TextIO, style: Style, environment: Mapping[str, str], earlier: Iterable[Event], crashed: Crashed
-) -> Reporting:
+) -> ReportFeed:
     if style.json:
         from remediation.report.json_lines import JsonLines
 
-        return Reporting(JsonLines(stream), crashed=crashed)
+        return ReportFeed(JsonLines(stream), crashed=crashed)
     from remediation.report.terminal import Hints, PlainScreen, Terminal
 
     hints = Hints(style.tasks)
     if not stream.isatty() or environment.get("TERM") == "dumb":
         plain = Terminal(PlainScreen(stream), diff=style.diff, verbose=style.verbose, hints=hints)
         plain.recall(earlier)
-        return Reporting(plain, crashed=crashed)
+        return ReportFeed(plain, crashed=crashed)
     from rich.console import Console
 
     from remediation.report.live import LiveScreen
@@ -110,4 +110,4 @@ def _choose(
     terminal = Terminal(screen, diff=style.diff, verbose=style.verbose, hints=hints)
     screen.follow(terminal)
     terminal.recall(earlier)
-    return Reporting(terminal, screen.paused, crashed)
+    return ReportFeed(terminal, screen.paused, crashed)

@@ -25,7 +25,7 @@ from remediation.diagnosis.readers.coverage import Gap, Lacks, gap_of, unassigne
 from remediation.diagnosis.readers.logs.messages import SAYS
 from remediation.diagnosis.readers.logs.scan import SEEN
 from remediation.diagnosis.readers.reading import Reading, read_evidence
-from remediation.diagnosis.score import Scored, Weighed, score, stands_out
+from remediation.diagnosis.score import ScoredMechanism, WeighedCause, score, stands_out
 from remediation.model.facts import Runner
 from remediation.model.finding import Cause, Diagnosis, Finding, Sender
 
@@ -122,7 +122,7 @@ def judge(reading: Reading) -> Diagnosis:
     )
 
 
-def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
+def _finding(weighed: WeighedCause, facts: Facts, reading: Reading) -> Finding:
     """Return a finding with the title and cure of the cause's likeliest mechanism."""
     best, *others = weighed.mechanisms
     supporting = list(_supporting_facts(best, facts))
@@ -185,7 +185,7 @@ def _with_full_stop(cure: str) -> str:
     return cure if not cure or cure.endswith(".") or "\n" in cure else f"{cure}."
 
 
-def _rival(weighed: Weighed) -> Scored | None:
+def _rival(weighed: WeighedCause) -> ScoredMechanism | None:
     """Return the next mechanism of a cause whose mechanism is open: none is proven, and one hint would change their order."""
     best, *others = weighed.mechanisms
     near = not best.proven and bool(others) and best.score - others[0].score < _ONE_HINT and others[0].score > _NOTHING
@@ -198,7 +198,7 @@ def _sentence(title: str, fact: str) -> str:
     return fact if words and len(words & known) >= _SAME_WORDS * len(words) else f"{title}: {fact}" if fact else title
 
 
-def _supporting_facts(best: Scored, facts: Facts) -> list[Fact]:
+def _supporting_facts(best: ScoredMechanism, facts: Facts) -> list[Fact]:
     """Return the facts that support a mechanism: proofs first, then the placement of the model."""
     found = [fact for rule in (*best.proven, *best.supported) for fact in facts_of(rule, facts)]
     return [

@@ -135,7 +135,7 @@ def _seconds(value: object) -> float:
         ) from None
 
 
-class Selected(str, Enum):
+class PlanMembership(str, Enum):
     """Whether a saved plan contains a change."""
 
     PLANNED = "planned"
@@ -143,8 +143,8 @@ class Selected(str, Enum):
     UNPLANNED = "unplanned"
 
 
-def _select_all(host: str, path: str, change: Change) -> Selected:
-    return Selected.PLANNED
+def _select_all(host: str, path: str, change: Change) -> PlanMembership:
+    return PlanMembership.PLANNED
 
 
 class MeasurePort(Protocol):
@@ -198,7 +198,7 @@ class Ports:
     crashed: Crashed = crash_sentence
     steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
     asking: Lock = field(default_factory=Lock)
-    select: Callable[[str, str, Change], Selected] = _select_all
+    select: Callable[[str, str, Change], PlanMembership] = _select_all
     mask: Masker = field(default_factory=Masker)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from remediation.inventory.patterns import Matched, match_hosts, split_pattern
+from remediation.inventory.patterns import PatternMatch, match_hosts, split_pattern
 from remediation.model.errors import Place, UsageError
 from remediation.model.files import read_text
 from remediation.templating.yaml.loader import suggestion
@@ -50,7 +50,7 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedVariables:
     """A mapping of a host's variables, and its origin: ``group windows``, ``host_vars of the inventory``."""
 
     rank: str
@@ -102,7 +102,7 @@ class Inventory:
         allowed = set(self.limit_hosts(limit))
         return tuple(host for host in found if host in allowed)
 
-    def match(self, pattern: str | Sequence[str]) -> Matched:
+    def match(self, pattern: str | Sequence[str]) -> PatternMatch:
         """Return the hosts that match `pattern`, and its parts without matches. Raises `UsageError`."""
         return match_hosts(split_pattern(pattern), self.named, self.groups, IMPLICIT)
 
@@ -126,7 +126,7 @@ class Inventory:
         """Return a host's variables in Ansible's order, the strongest layer first."""
         return tuple(ranked.values for ranked in reversed(self.ranked_variables(host)))
 
-    def ranked_variables(self, host: str) -> list[Ranked]:
+    def ranked_variables(self, host: str) -> list[RankedVariables]:
         """Return a host's variables with their origins, the weakest first.
 
         Ansible's order: ``vars:`` of all groups in the inventory files, ``group_vars/all``, ``group_vars`` of the other groups, the host's
@@ -135,22 +135,24 @@ class Inventory:
         order = self._group_order(host)
         places = [*((files, "the inventory") for files in self.files), *((files, "the playbook") for files in self.play_files)]
         found = [
-            Ranked(f"group {name}", table)
+            RankedVariables(f"group {name}", table)
             for name in (ALL, *order)
             if name in self.groups_by_name
             for table in self.groups_by_name[name].vars
         ]
         for names in ([ALL], order):
             found += [
-                Ranked(f"group_vars of {source}, group {name}", table)
+                RankedVariables(f"group_vars of {source}, group {name}", table)
                 for files, source in places
                 for name in names
                 for table in files.groups.get(name, ())
             ]
         if host in IMPLICIT and host not in self.hosts:
-            found.append(Ranked("implicit localhost", {"ansible_connection": "local"}))
-        found += [Ranked("the host", table) for table in self.own.get(host, ())]
-        found += [Ranked(f"host_vars of {source}", table) for files, source in places for table in files.hosts.get(host, ())]
+            found.append(RankedVariables("implicit localhost", {"ansible_connection": "local"}))
+        found += [RankedVariables("the host", table) for table in self.own.get(host, ())]
+        found += [
+            RankedVariables(f"host_vars of {source}", table) for files, source in places for table in files.hosts.get(host, ())
+        ]
         return found
 
     def tables(self) -> Iterator[Layer]:

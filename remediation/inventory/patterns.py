@@ -21,7 +21,7 @@ NEXT = "write names, groups, group[0:3], web*, ~regex, with : or , between them,
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
+class PatternMatch:
     """The hosts that match a pattern, in its order. ``nothing`` are the parts without a match."""
 
     hosts: tuple[str, ...]
@@ -51,7 +51,7 @@ def split_pattern(pattern: str | Sequence[str]) -> list[str]:
 
 def match_hosts(
     parts: Sequence[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], implicit: Collection[str] = ()
-) -> Matched:
+) -> PatternMatch:
     """Return the hosts that match `parts` together. Raises `UsageError` for an invalid regular expression.
 
     ``implicit`` hosts match only by their exact name.
@@ -68,7 +68,7 @@ def match_hosts(
         for part in (part for part in parts if part[0] == sign):
             those = {*_match_part(part[1:], hosts, groups), *(name for name in implicit if name == part[1:])}
             found = {host: None for host in found if (host in those) is kept}
-    return Matched(tuple(found), tuple(nothing))
+    return PatternMatch(tuple(found), tuple(nothing))
 
 
 def _refuse_brackets(pattern: str) -> None:

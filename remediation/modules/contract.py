@@ -72,7 +72,7 @@ class Action(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _possible_paths(cls, given: Any) -> Any:
+    def _check_paths(cls, given: Any) -> Any:
         """Refuse a path that no system can have; what a host says of it would mislead."""
         for name in PATHS & given.keys() if isinstance(given, Mapping) else ():
             if isinstance(given[name], str) and "\0" in given[name]:

@@ -40,7 +40,7 @@ class Pause(Module):
             raise UnfitError(f"{given!r} is not a number of {info.field_name}", ansible_message) from None
 
     @model_validator(mode="after")
-    def _one_time(self) -> Pause:
+    def _check_time(self) -> Pause:
         if self.seconds is not None and self.minutes is not None:
             raise UnfitError("seconds and minutes are mutually exclusive", "parameters are mutually exclusive: minutes|seconds")
         return self

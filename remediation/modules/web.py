@@ -132,11 +132,11 @@ class Uri(HttpModule):
 
     @field_validator("follow_redirects", mode="before")
     @classmethod
-    def _yes_or_no(cls, given: Any) -> Any:
+    def _check_boolean(cls, given: Any) -> Any:
         return {"True": "yes", "False": "no"}.get(str(given), given)
 
     @model_validator(mode="after")
-    def _one_body(self) -> Uri:
+    def _check_body(self) -> Uri:
         if self.body is not None and self.src is not None:
             raise ValueError("body and src are mutually exclusive")
         return self
@@ -286,7 +286,7 @@ class GetUrl(HttpModule, FileModule):
 
     @field_validator("checksum")
     @classmethod
-    def _a_checksum(cls, given: str | None) -> str | None:
+    def _check_checksum(cls, given: str | None) -> str | None:
         algorithm, colon, wanted = (given or "sha1:-").partition(":")
         if algorithm.lower() not in _ALGORITHMS or not colon or not wanted.strip():
             ansible_message = "The checksum parameter has to be in format <algorithm>:<checksum>"

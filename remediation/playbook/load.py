@@ -14,7 +14,7 @@ from remediation.playbook.actions import plain_name
 from remediation.playbook.ansible_names import REQUIREMENTS
 from remediation.playbook.errors import Problems, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, apply_keywords, find_file, key_place, quote_value, value_place
+from remediation.playbook.load_context import LoadContext, apply_keywords, find_file, key_place, quote_value, value_place
 from remediation.playbook.model import GatherFacts, LoadedTasks, Play, Playbook, TaskSettings
 from remediation.playbook.roles import LoadedRole, RoleUse, read_entry, read_role, runbooks
 from remediation.playbook.tasks import TaskReader
@@ -44,7 +44,7 @@ def load_playbook(
 
     The plays of `also` follow. `extra` are the variables of the command line, which may occur in the names of imports. `decrypt` opens vaults.
     """
-    loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
+    loading = LoadContext(path.parent, steps, extra or {}, decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
     if not path.exists() or path.is_dir():
         raise InputError((Problem(f"there is no playbook {path}"),))
     with loading.within(path, None):
@@ -74,7 +74,9 @@ def load_tasks(
 
     With `use`, they are those of a role, and `path` is the file that names it. `near` is the folder of the play's file.
     """
-    loading = Loading(root, steps, extra or {}, Problems(), decrypt=decrypt, roles_path=roles_path, runbooks=runbooks, near=near)
+    loading = LoadContext(
+        root, steps, extra or {}, Problems(), decrypt=decrypt, roles_path=roles_path, runbooks=runbooks, near=near
+    )
     place = Place(str(path), 1, 1)
     reader = TaskReader(loading, path.parent)
     if use is not None:
@@ -95,7 +97,7 @@ def load_tasks(
 class _Plays:
     """Reads one file of plays. An import passes its when and tags (``outer``), vars (``given``) and first play index (``first``)."""
 
-    loading: Loading
+    loading: LoadContext
     path: Path
     outer: TaskSettings = field(default_factory=TaskSettings)
     given: Mapping[str, Any] = field(default_factory=dict)

@@ -26,7 +26,7 @@ DEEPEST = 60
 
 
 @dataclass(slots=True)
-class Loading:
+class LoadContext:
     """The state of reading a playbook: its problems, the files read, and the variables known before any host."""
 
     root: Path

@@ -12,7 +12,7 @@ from remediation.model.errors import Place
 from remediation.model.files import shipped_folder
 from remediation.playbook import keywords
 from remediation.playbook.errors import where
-from remediation.playbook.load_context import Loading, apply_keywords, quote_value, value_place
+from remediation.playbook.load_context import LoadContext, apply_keywords, quote_value, value_place
 from remediation.playbook.model import Block, Node, Role, TaskSettings
 from remediation.templating.yaml.located import Table, plain
 
@@ -70,7 +70,7 @@ class LoadedRole:
 def read_entry(
     raw: Any,
     reader: FolderReader,
-    loading: Loading,
+    loading: LoadContext,
     outer: TaskSettings,
     path: str,
     place: Place | None,
@@ -111,14 +111,14 @@ def read_entry(
 
 
 def read_role(
-    use: RoleUse, reader: FolderReader, loading: Loading, outer: TaskSettings, path: str, place: Place | None
+    use: RoleUse, reader: FolderReader, loading: LoadContext, outer: TaskSettings, path: str, place: Place | None
 ) -> LoadedRole | None:
     """Return a role that a task imports or includes; None if it cannot be read."""
     folder = _folder(use, loading, place)
     return None if folder is None else _read(use, folder, reader, loading, outer, path, place)
 
 
-def _folder(use: RoleUse, loading: Loading, place: Place | None) -> Path | None:
+def _folder(use: RoleUse, loading: LoadContext, place: Place | None) -> Path | None:
     shipped = runbook(use.name)
     if shipped:
         file = loading.runbook(shipped)
@@ -139,13 +139,13 @@ def _folder(use: RoleUse, loading: Loading, place: Place | None) -> Path | None:
     return found
 
 
-def _repeatable(folder: Path, loading: Loading) -> bool:
+def _repeatable(folder: Path, loading: LoadContext) -> bool:
     meta = _content(folder, "meta", "main", loading, None)
     return isinstance(meta, Mapping) and keywords.as_switch(meta.get("allow_duplicates") or False)
 
 
 def _read(
-    use: RoleUse, folder: Path, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
+    use: RoleUse, folder: Path, reader: FolderReader, loading: LoadContext, settings: TaskSettings, path: str, place: Place | None
 ) -> LoadedRole | None:
     if folder.is_file():
         return _shipped_role(use, folder, reader, loading, settings, path)
@@ -176,7 +176,7 @@ def _read(
 
 
 def _validation(
-    folder: Path, use: RoleUse, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
+    folder: Path, use: RoleUse, reader: FolderReader, loading: LoadContext, settings: TaskSettings, path: str, place: Place | None
 ) -> tuple[Node, ...]:  # fmt: skip
     """Return the task that compares the role's variables with its ``argument_specs``, if it has them for its tasks."""
     entry = use.file("tasks")
@@ -203,7 +203,7 @@ def _validation(
 
 
 def _shipped_role(
-    use: RoleUse, file: Path, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str
+    use: RoleUse, file: Path, reader: FolderReader, loading: LoadContext, settings: TaskSettings, path: str
 ) -> LoadedRole | None:
     """Return a shipped playbook as a role: the variables of its plays are defaults."""
     place = Place(str(file), 1, 1)
@@ -228,7 +228,7 @@ def _shipped_role(
 
 
 def _nodes(
-    folder: Path, part: str, use: RoleUse, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
+    folder: Path, part: str, use: RoleUse, reader: FolderReader, loading: LoadContext, settings: TaskSettings, path: str, place: Place | None
 ) -> tuple[Node, ...]:  # fmt: skip
     files = role_files(folder, part, use.file(part))
     if not files:
@@ -243,7 +243,7 @@ def _nodes(
         )
 
 
-def _variables(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> Mapping[str, Any]:
+def _variables(folder: Path, part: str, use: RoleUse, loading: LoadContext, place: Place | None) -> Mapping[str, Any]:
     files = role_files(folder, part, use.file(part))
     if not files:
         _refuse_missing(folder, part, use, loading, place)
@@ -260,12 +260,12 @@ def _variables(folder: Path, part: str, use: RoleUse, loading: Loading, place: P
     return {name: value for table in found for name, value in table.items()}
 
 
-def _refuse_missing(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> None:
+def _refuse_missing(folder: Path, part: str, use: RoleUse, loading: LoadContext, place: Place | None) -> None:
     if part in use.files:
         loading.problems.add(f"the role {use.name!r} has no file {use.files[part]!r} in {folder / part}", place)
 
 
-def _content(folder: Path, part: str, name: str, loading: Loading, place: Place | None) -> Any:
+def _content(folder: Path, part: str, name: str, loading: LoadContext, place: Place | None) -> Any:
     files = role_files(folder, part, name)
     return loading.read(files[0], place) if files else None
 

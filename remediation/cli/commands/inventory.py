@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from remediation.cli.options import Listing, OneHost
+from remediation.cli.options import ListOptions, OneHost
 from remediation.cli.stdio import current_masker
 from remediation.cli.task import command_task
 from remediation.model.secrets.names import MASK, sounds_secret
@@ -25,13 +25,13 @@ QUIET = frozenset({"env", "file", "vars"})
 
 
 @command_task(
-    Listing,
+    ListOptions,
     examples=(
         "remediate hosts --inventory fleet.yml --graph",
         "remediate hosts --inventory fleet.yml --limit 'gpu:!dev-13'",
     ),
 )
-def hosts(options: Listing) -> int:
+def hosts(options: ListOptions) -> int:
     """List the hosts of the inventory with their connection and groups, or the groups as a tree."""
     from remediation.cli.context import read_inventory, warn_of_misspelt
     from remediation.cli.extra_vars import extra_variables

@@ -66,23 +66,23 @@ def is_environment_name(name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartCommand:
     """How to start a program: its arguments, and the beginning of its stdin."""
 
     argv: tuple[str, ...]
     head: bytes = b""
 
 
-def with_environment(argv: Sequence[str], env: Mapping[str, str]) -> Started:
+def with_environment(argv: Sequence[str], env: Mapping[str, str]) -> StartCommand:
     """Return how to start `argv` with environment variables, which sudo and sshd do not pass on."""
     plain = [f"{name}={value}" for name, value in env.items() if _OF_THE_SHELL.fullmatch(name)]
     words = ("env", *plain, *argv) if plain else tuple(argv)
     given = [f"export {name}={shlex.quote(value)}\n" for name, value in env.items() if not _OF_THE_SHELL.fullmatch(name)]
     if not given:
-        return Started(words)
+        return StartCommand(words)
     mark = f"remediation-{secrets.token_hex(16)}"
     head = f"{''.join(given)}{mark}\n".encode("utf-8", "surrogateescape")
-    return Started(("sh", "-c", _WITH_ENVIRONMENT, mark, *words), head)
+    return StartCommand(("sh", "-c", _WITH_ENVIRONMENT, mark, *words), head)
 
 
 _NOT_FOUND = 127

@@ -19,7 +19,7 @@ from winrm.protocol import Protocol
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.winrm import faults as winrm_faults
 from remediation.connections.winrm import messages as winrm_messages
-from remediation.connections.winrm.faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read_fault
+from remediation.connections.winrm.faults import FAMILIES, SHELL_NOT_FOUND, Fault, FaultKind, read_fault
 from remediation.connections.winrm.messages import SHELL
 from remediation.connections.worker import clixml
 from remediation.connections.worker.transport import (
@@ -303,7 +303,7 @@ class WinRmChannel:
             fault = read_fault(error)
             _log.info("%s: WinRM shell %s was not deleted: %s", self._host, shell, fault.message)
             self._torn = True
-            self._doubted = self._doubted or fault.meaning is Meaning.LOGIN
+            self._doubted = self._doubted or fault.meaning is FaultKind.LOGIN
             return fault.code == SHELL_NOT_FOUND
         return True
 
@@ -325,7 +325,7 @@ class WinRmChannel:
 
     def _do(self, act: Callable[[], T], deadline: float, *, receiving: bool = False) -> T:
         """Send one message, with retries. Raises a `ChannelError`, or `Unreachable` if retries cannot help."""
-        tried: dict[Meaning, int] = {}
+        tried: dict[FaultKind, int] = {}
         while True:
             if self._limit(deadline) <= 0:
                 self._torn = True
@@ -341,7 +341,7 @@ class WinRmChannel:
             else:
                 self._torn, self._known, self._doubted = False, True, False
                 return value
-            if fault.meaning is Meaning.POLL and receiving:
+            if fault.meaning is FaultKind.POLL and receiving:
                 self._torn, self._known = False, True
                 continue
             if self._steady:
@@ -354,13 +354,13 @@ class WinRmChannel:
 
     def _should_resend(self, fault: Fault, count: int) -> bool:
         """Return whether to send the same message again, because it was rejected unread."""
-        if fault.meaning is Meaning.STALE and count == 1:
+        if fault.meaning is FaultKind.STALE and count == 1:
             self._wire.transport.close_session()
             return True
-        if fault.meaning is Meaning.LOGIN and self._known and not self._doubted and count == 1:
+        if fault.meaning is FaultKind.LOGIN and self._known and not self._doubted and count == 1:
             self._wire.transport.close_session()
             return True
-        if fault.meaning is Meaning.BUSY and count <= _BUSY_TRIES:
+        if fault.meaning is FaultKind.BUSY and count <= _BUSY_TRIES:
             self.clock.sleep(_BUSY_PAUSE)
             return True
         return False
@@ -371,19 +371,19 @@ class WinRmChannel:
         final = winrm_faults.FINAL.get(meaning)
         if final is not None:
             self._barred = True
-            self._refused = fault if meaning is Meaning.LOGIN else self._refused
+            self._refused = fault if meaning is FaultKind.LOGIN else self._refused
             return final(self._settings, fault)
         if not self._known:
             permanent_failure = winrm_faults.permanent_failure(self._settings, fault)
             if permanent_failure is not None:
-                self._barred = meaning is Meaning.EXCEEDED  # the server would do it again
+                self._barred = meaning is FaultKind.EXCEEDED  # the server would do it again
                 return permanent_failure
         remedy = winrm_faults.remedy(fault.setting)
-        if meaning is Meaning.TOO_LARGE:
+        if meaning is FaultKind.TOO_LARGE:
             return _TooLarge(fault.message)
-        if meaning is Meaning.REJECTED and not receiving:
+        if meaning is FaultKind.REJECTED and not receiving:
             return _Rejected(f"the WinRM service refused: {fault.message}")
-        unread = {Meaning.REFUSED, Meaning.STALE, Meaning.BUSY, Meaning.NEW_SHELL, Meaning.FULL}
+        unread = {FaultKind.REFUSED, FaultKind.STALE, FaultKind.BUSY, FaultKind.NEW_SHELL, FaultKind.FULL}
         if not receiving and (meaning in unread or not sent):
             return (SessionExpired if fault.code == SHELL_NOT_FOUND else NotDelivered)(fault.message, remedy)
         return DeliveryUnknown(fault.message, remedy)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from remediation.connections.bounded import Gathered
+from remediation.connections.bounded import BoundedOutput
 from remediation.connections.calls import (
     Call,
     Completed,
@@ -95,7 +95,7 @@ class _Output:
     """The output of a program so far."""
 
     def __init__(self, call: Run) -> None:
-        self._streams = {name: Gathered(name, finish=call.writes) for name in ("stdout", "stderr")}
+        self._streams = {name: BoundedOutput(name, finish=call.writes) for name in ("stdout", "stderr")}
 
     def take(self, status: Mapping[str, Any]) -> None:
         """Add new output. Raises `LimitExceeded`."""
@@ -125,7 +125,7 @@ _PAUSES = (0.0, 5.0, 15.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedCall:
     """A call with its request, and the function that reads its reply."""
 
     call: Call
@@ -186,9 +186,9 @@ class WorkerConnection:
             self._scripts.forget()
             self._channel.abandon()
 
-    def _batches(self, calls: Sequence[Call]) -> Iterator[list[Prepared] | Run | WriteFile]:
+    def _batches(self, calls: Sequence[Call]) -> Iterator[list[PreparedCall] | Run | WriteFile]:
         """Yield the calls that share a request, and each call that needs several requests."""
-        waiting: list[Prepared] = []
+        waiting: list[PreparedCall] = []
         for call in calls:
             small = self._prepare(call)
             if waiting and (
@@ -210,25 +210,25 @@ class WorkerConnection:
             self._session = None
             self._channel.close()
 
-    def _prepare(self, call: Call) -> Prepared | None:
+    def _prepare(self, call: Call) -> PreparedCall | None:
         """Return `call` with its request, or None if it needs several."""
         if isinstance(call, Run):
             if call.timeout > protocol.LONGEST or len(call.stdin) > protocol.SLICE:
                 return None
-            return Prepared(call, protocol.run_request(call), protocol.parse_completed)
+            return PreparedCall(call, protocol.run_request(call), protocol.parse_completed)
         if isinstance(call, Probe):
-            return Prepared(call, self._scripts.probe(call.name, call.data, call.timeout), protocol.probe_reply)
+            return PreparedCall(call, self._scripts.probe(call.name, call.data, call.timeout), protocol.probe_reply)
         if isinstance(call, Http):
             request = self._scripts.probe("http", protocol.http(call), call.timeout, server_of(call))
-            return Prepared(call, request, protocol.reply_reader(call))
+            return PreparedCall(call, request, protocol.reply_reader(call))
         if isinstance(call, ReadFile):
-            return Prepared(call, protocol.read_request(call), chunks.chunk_reader(self._ask, call))
+            return PreparedCall(call, protocol.read_request(call), chunks.chunk_reader(self._ask, call))
         if len(call.content) > protocol.SLICE:
             return None
         digest = hashlib.sha256(call.content).hexdigest()
-        return Prepared(call, protocol.write_request(call.path, 0, call.content, digest, call.backup), protocol.wrote)
+        return PreparedCall(call, protocol.write_request(call.path, 0, call.content, digest, call.backup), protocol.wrote)
 
-    def _read(self, batch: Sequence[Prepared], answers: list[dict[str, Any]]) -> list[Reply]:
+    def _read(self, batch: Sequence[PreparedCall], answers: list[dict[str, Any]]) -> list[Reply]:
         """Return the replies in the worker's answers. What it could not read, or has no script for, is sent again."""
         calls = [each.call for each in batch]
         if answers[0].get("error", {}).get("kind") == protocol.UNREAD:

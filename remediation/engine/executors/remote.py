@@ -24,14 +24,14 @@ from remediation.engine.executors.messages import (
     BeginPlay,
     BeginWave,
     Done,
-    Emitted,
     End,
-    Ended,
+    EventMessage,
     GiveBack,
     HostReadings,
-    Learned,
     RunSegment,
+    SecretsMessage,
     SegmentEnd,
+    SessionEnded,
     WorkerRequest,
     portable_state,
     restore_state,
@@ -278,13 +278,13 @@ class RemoteExecutor:
 
     def _take(self, courier: Courier, message: object) -> None:
         worker = next((each for each in self._workers if each.courier is courier), None)
-        if isinstance(message, Ended):
+        if isinstance(message, SessionEnded):
             courier.ended.set()
-        elif isinstance(message, Learned):
+        elif isinstance(message, SecretsMessage):
             self._ports.mask.add(*message.secrets)
-        elif worker is None and not isinstance(message, (Emitted, WorkerRequest)):
+        elif worker is None and not isinstance(message, (EventMessage, WorkerRequest)):
             return
-        elif isinstance(message, Emitted):
+        elif isinstance(message, EventMessage):
             self._emit(message.event, courier, 0)
         elif isinstance(message, WorkerRequest) and message.kind == "emit":
             self._emit(message.arguments[0], courier, message.number)

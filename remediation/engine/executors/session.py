@@ -27,15 +27,15 @@ from remediation.engine.executors.messages import (
     BeginWave,
     Cancel,
     Done,
-    Emitted,
     End,
-    Ended,
+    EventMessage,
     GiveBack,
     HostReadings,
     Know,
-    Learned,
     RunSegment,
+    SecretsMessage,
     SegmentEnd,
+    SessionEnded,
     Work,
     WorkerRequest,
     portable_state,
@@ -169,7 +169,7 @@ class RemoteSession:
         self, open_host: OpenHost | None = None, steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
     ) -> None:  # fmt: skip
         self.outbox = Outbox()
-        self.mask = ReportingMasker(lambda secrets: self._put(Learned(secrets)))
+        self.mask = ReportingMasker(lambda secrets: self._put(SecretsMessage(secrets)))
         self._steps = steps
         self._open = open_host or self._open_any
         self._cancelled = Cancellation()
@@ -280,7 +280,7 @@ class RemoteSession:
         if event.kind in DURABLE:
             self._request("emit", masked)
         else:
-            self._put(Emitted(masked))
+            self._put(EventMessage(masked))
 
     def _request(self, kind: str, *arguments: Any) -> Any:
         """Send a request and return its answer. Raises the controller's error, and `JournalError` if the session ends."""
@@ -385,7 +385,7 @@ class RemoteSession:
         finally:
             self._ended = True
             self._fail_requests()
-            self._put(Ended())
+            self._put(SessionEnded())
             self._pool.abandon()
             self._inbox.put(None)
 

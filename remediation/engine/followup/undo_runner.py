@@ -7,7 +7,7 @@ from typing import Any
 
 from remediation.engine.context import Ports
 from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
-from remediation.engine.followup.undo import Undoing, UndoPlan, undo_calls
+from remediation.engine.followup.undo import ChangeToUndo, UndoPlan, undo_calls
 from remediation.engine.internal_errors import contain_errors
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.journal.serialization import result_to_json
@@ -105,7 +105,7 @@ class Undoer:
                 return
         yield from ()
 
-    def _undo(self, item: Undoing, site: TaskContext) -> Result:
+    def _undo(self, item: ChangeToUndo, site: TaskContext) -> Result:
         try:
             with site.contain_errors():
                 opened = site.open()

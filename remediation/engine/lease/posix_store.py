@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from remediation.connections.calls import Completed, Connection, Failed, Run
 from remediation.connections.posix.sudo import refusal_cure
-from remediation.engine.lease.store import FILE, MOST, Lease, LeaseSnapshot, NotALeaseError, Written, full, parse, unusable
+from remediation.engine.lease.store import FILE, MOST, Lease, LeaseSnapshot, LeaseWrite, NotALeaseError, full, parse, unusable
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, UsageError
 
@@ -47,7 +47,7 @@ class PosixLeases:
         ((word, self.folder, *_),) = self._do("make", str(number), writes=True)
         return word == "made"
 
-    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> LeaseWrite:
         """Write the lease atomically, then list the directories."""
         lines = self._do("write", str(number), str(before), *map(str, clear), stdin=lease.to_json(), writes=True)
         if any(line[0] == "gone" for line in lines):
@@ -55,7 +55,7 @@ class PosixLeases:
                 f"{self._connection.host}: cannot write the lease: its directory {number} in {self.folder} is gone",
                 host=self._connection.host,
             )
-        return Written(max(self._numbers(lines), default=0), self._parse_listing(lines).get(before), self._others(lines))
+        return LeaseWrite(max(self._numbers(lines), default=0), self._parse_listing(lines).get(before), self._others(lines))
 
     def clear(self, *numbers: int) -> None:
         """Remove directories. A directory of another login is left in place."""

@@ -21,12 +21,12 @@ from remediation.engine.play.context.task_events import emit_task_end, failed_ta
 from remediation.engine.play.context.variables import Layer, TaskVariables
 from remediation.engine.play.control_flow import (
     Barrier,
+    CommonBarrier,
     HostFinished,
     HostLost,
     Interrupted,
     LeaderResult,
     LeaderTurn,
-    Meeting,
     RoleEnded,
     TaskFailed,
     UnknownHandler,
@@ -158,7 +158,7 @@ class HostRunner:
         before = self.results is None and self.together.before(task)
         after = self.results is None and not before and task.action not in INCLUDES and self.together.after(site)
         if before:
-            yield Meeting(f"{site.path}<")
+            yield CommonBarrier(f"{site.path}<")
         try:
             with self._errors_as_results(site):
                 if task.action == "meta":
@@ -172,10 +172,10 @@ class HostRunner:
         except (TaskFailed, HostLost) as failure:
             if after:
                 self.together.failed(site, failure.ending, rescued=isinstance(failure, TaskFailed) and self.counting.rescued)
-                yield Meeting(f"{site.path}>")
+                yield CommonBarrier(f"{site.path}>")
             raise
         if before or after:
-            yield Meeting(f"{site.path}>")
+            yield CommonBarrier(f"{site.path}>")
         ending = self.together.failed_for_all(site) if after else None
         if ending is not None:
             raise TaskFailed(task, ending, own=False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.approval import Refusal, check_needs, check_risk, notify_user, predict_refusal
-from remediation.engine.context import SNAPSHOT_TTL, Selected, StepContext
+from remediation.engine.context import SNAPSHOT_TTL, PlanMembership, StepContext
 from remediation.engine.internal_errors import InternalError
 from remediation.engine.journal.serialization import build, change_to_json
 from remediation.engine.step.attempts import ChangeAttempt, PullReporter, outcome_of
@@ -127,7 +127,7 @@ class Attempt:
         return self._next_change(observation)
 
     def _next_change(self, observation: Observation) -> Change | Observation | Result:
-        selected = [item for item in observation.plan if self._selection(item) is not Selected.LEFT_OUT]
+        selected = [item for item in observation.plan if self._selection(item) is not PlanMembership.LEFT_OUT]
         change = next((item for item in selected if self._key(item) not in self.sent), None)
         if change is None and len(selected) < len(observation.plan):
             return self._left_out(observation)
@@ -221,7 +221,7 @@ class Attempt:
             self.context.memory.failed.update({item.key: failed for item in (change, *again)})
         return failed
 
-    def _selection(self, change: Change) -> Selected:
+    def _selection(self, change: Change) -> PlanMembership:
         return self.context.ports.select(self.context.host, self.context.path, change)
 
     def _left_out(self, observation: Observation) -> Result:
@@ -230,11 +230,13 @@ class Attempt:
 
     def _check_risk(self, observation: Observation) -> Refusal | None:
         new = [
-            item for item in observation.plan if item.key not in self.consented and self._selection(item) is not Selected.LEFT_OUT
+            item
+            for item in observation.plan
+            if item.key not in self.consented and self._selection(item) is not PlanMembership.LEFT_OUT
         ]
         if not new:
             return None
-        unplanned = [item.summary for item in new if self._selection(item) is Selected.UNPLANNED]
+        unplanned = [item.summary for item in new if self._selection(item) is PlanMembership.UNPLANNED]
         if unplanned:
             return Refusal(f"stale plan: {', '.join(unplanned)} is not in it", "save a new plan with --check --out")
         refusal = check_risk(new, self.context, self.step.name)

@@ -15,7 +15,7 @@ from remediation.facets.docker import containers, recreation
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+from remediation.model.facts import Container, ContainerStats, EngineFacts, ExecResult, Volume
 from remediation.model.text.json_text import load_json
 
 WHAT = "querying the Docker engine"
@@ -85,11 +85,11 @@ class CommandEngine:
         done = self._check_ended(self._snapshot.fetch(self.log_call(name, tail))[0])
         return merge_records(done.stdout, done.stderr)
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         """Run a read-only program inside a running container."""
         return self._exec_result(self._snapshot.fetch(self._run("exec", name, *argv, timeout=timeout))[0], name, argv)
 
-    def _exec_result(self, reply: Reply, name: str, argv: Sequence[str]) -> Executed:
+    def _exec_result(self, reply: Reply, name: str, argv: Sequence[str]) -> ExecResult:
         if isinstance(reply, Completed) and reply.rc != 0 and reply.stderr.lstrip().startswith((b"Error response", b"Error: ")):
             self._check_ended(reply, f"running {argv[0]} in {name}")
         done = self._check_ended(reply, f"running {argv[0]} in {name}", codes=range(256))
@@ -148,7 +148,7 @@ class CommandEngineWriter(CommandEngine):
             f"restarting {name}",
         )
 
-    def execute(self, name: str, argv: Sequence[str]) -> Executed:
+    def execute(self, name: str, argv: Sequence[str]) -> ExecResult:
         """Run a program that changes something inside a running container."""
         return self._exec_result(self._snapshot.write(self._run("exec", name, *argv, timeout=60.0, writes=True)), name, argv)
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from remediation.connections.bounded import Gathered, watchdog
+from remediation.connections.bounded import BoundedOutput, watchdog
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers, recreation
 from remediation.facets.docker.engine import START, engine_advice
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+from remediation.model.facts import Container, ContainerStats, EngineFacts, ExecResult, Volume
 from remediation.model.limits import LimitExceeded
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SdkEngine:
         """Return the end of both output streams in order."""
         return self._snapshot.memoize(f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail)))
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         """Run a read-only program inside a running container."""
         return self._snapshot.memoize(
             f"exec {name} {list(argv)}", lambda: self._ask(lambda api: _exec_in_container(api, name, argv), patience=timeout)
@@ -159,7 +159,7 @@ class SdkEngineWriter(SdkEngine):
         """Restart a container, which is killed if it does not stop within `timeout` seconds."""
         self._change(lambda api: api.restart(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
 
-    def execute(self, name: str, argv: Sequence[str]) -> Executed:
+    def execute(self, name: str, argv: Sequence[str]) -> ExecResult:
         """Run a program that changes something inside a running container."""
         return self._change(lambda api: _exec_in_container(api, name, argv), patience=60.0)
 
@@ -276,11 +276,11 @@ def _drop(api: APIClient, name: str) -> None:
         return
 
 
-def _exec_in_container(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
+def _exec_in_container(api: APIClient, name: str, argv: Sequence[str]) -> ExecResult:
     from docker.utils import socket as frames
 
     run = str(api.exec_create(name, list(argv))["Id"])
-    out, err = Gathered("stdout"), Gathered("stderr")
+    out, err = BoundedOutput("stdout"), BoundedOutput("stderr")
     stream: Any = api.exec_start(run, socket=True)
     with closing(getattr(stream, "_response", stream)), socket.socket(fileno=os.dup(stream.fileno())) as same:
         # the SDK removes the timeout of such a socket, so a hanging program would block forever

@@ -15,7 +15,7 @@ from remediation.facets.ollama.service_log import ServiceLog
 from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Blob, Container, Executed, Found, Manifest, ModelEntry, ModelShow, Runner, Target
+from remediation.model.facts import Blob, Container, ExecResult, Found, Manifest, ModelEntry, ModelShow, Runner, Target
 from remediation.model.facts.server import restart_advice
 from remediation.model.text.json_text import load_json
 from remediation.model.text.timestamps import parse_timestamp
@@ -45,7 +45,7 @@ class EngineLogs(Protocol):
     def inspect(self, name: str) -> Container | None:
         """Return one container, or None."""
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         """Run a read-only program inside a container."""
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
@@ -59,7 +59,7 @@ class NoLogs:
         """Return None."""
         return None
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         """Raise `CallFailed`."""
         raise CallFailed(f"{argv[0]} cannot run in {name} here (limit {timeout:.0f} s)")
 
@@ -198,7 +198,7 @@ class OllamaByHttp:
                 return place
         raise CallFailed("the folder of Ollama's models was not found", host=self._snapshot.host)
 
-    def _execute(self, name: str, argv: list[str]) -> Executed:
+    def _execute(self, name: str, argv: list[str]) -> ExecResult:
         raise CallFailed(f"{argv[0]} in {name} would change it, which a reader must not do", host=self._snapshot.host)
 
     def _get(self, call: Http) -> Any:

@@ -157,7 +157,7 @@ class Command(WithInput):
         return value
 
     @model_validator(mode="after")
-    def _one_form(self) -> Command:
+    def _check_form(self) -> Command:
         if (self.cmd is None) == (self.argv is None):
             ansible_message = _NO_LINE if self.cmd is None else f"parameters are mutually exclusive: {'|'.join(_LINES)}"
             raise UnfitError("expected either a command line or argv", ansible_message)
@@ -192,7 +192,7 @@ class WinCommand(Command):
 
     @field_validator("output_encoding_override")
     @classmethod
-    def _utf8(cls, value: str | None) -> str | None:
+    def _check_encoding(cls, value: str | None) -> str | None:
         if value is not None and value.lower().replace("-", "") != "utf8":
             msg = "only utf-8 is accepted; convert the output in the program"
             raise ValueError(msg)

@@ -38,7 +38,7 @@ class FileModule(Module):
 
     @field_validator("mode")
     @classmethod
-    def _a_mode(cls, given: Any) -> Any:
+    def _check_mode(cls, given: Any) -> Any:
         if given is not None and given != "preserve":
             try:
                 parse_mode(given, 0, directory=False)
@@ -49,7 +49,7 @@ class FileModule(Module):
 
     @field_validator("validate_with", check_fields=False)
     @classmethod
-    def _a_check(cls, given: str | None) -> str | None:
+    def _check_command(cls, given: str | None) -> str | None:
         if given is not None and "%s" not in given:
             raise UnfitError(f"{given!r} must contain %s, the path of the new file", f"validate must contain %s: {given}")
         return given

@@ -21,7 +21,7 @@ from remediation.modules.contract import ModuleTask, UnfitError
 from remediation.modules.files.attributes import FileModule, attribute_difference, backup_name, expand_path
 from remediation.modules.files.placing import (
     STEP,
-    Placed,
+    PlacedFile,
     Placement,
     as_action,
     merged_results,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from remediation.model.facts import FileStatus
 
 
-class Copied(FileModule):
+class SingleFileModule(FileModule):
     """A module that puts one file on the host."""
 
     dest: str = Field(..., description="path on the host; with a trailing slash, or a folder, the file is put into it")
@@ -119,7 +119,7 @@ class Copied(FileModule):
         """Whether the content is a file of the host."""
         return False
 
-    def _values(self, path: str, content: bytes, placed: Placed, source: str, *, rewritten: bool) -> dict[str, Any]:
+    def _values(self, path: str, content: bytes, placed: PlacedFile, source: str, *, rewritten: bool) -> dict[str, Any]:
         if placed.result.outcome is Outcome.WOULD_CHANGE:
             return {}
         sums = {"md5sum": hashlib.md5(content, usedforsecurity=False).hexdigest(), "src": source}
@@ -127,7 +127,7 @@ class Copied(FileModule):
         return {"dest": path, "checksum": sha1_of(content), **summed, **placed.result.values}
 
 
-class Copy(Copied):
+class Copy(SingleFileModule):
     """Put a file or folder of the playbook, or a text, on the host."""
 
     lacking: ClassVar[Mapping[str, str]] = {"dest": "dest is required"}
@@ -141,7 +141,7 @@ class Copy(Copied):
     local_follow: bool = Field(default=True, description="follow links in src")
 
     @model_validator(mode="after")
-    def _one_source(self) -> Copy:
+    def _check_source(self) -> Copy:
         if (self.src is None) == (self.content is None):
             ansible_message = "src (or content) is required" if self.src is None else "src and content are mutually exclusive"
             raise UnfitError("expected either src or content", ansible_message)
@@ -255,7 +255,7 @@ class Copy(Copied):
 _BOTH = "src and dest are required"
 
 
-class Template(Copied):
+class Template(SingleFileModule):
     """Evaluate a template of the playbook, and put the result on the host."""
 
     newline: ClassVar[str] = "\n"

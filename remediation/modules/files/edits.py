@@ -15,7 +15,7 @@ from remediation.model.facts import FileStatus
 from remediation.model.outcome import Outcome
 from remediation.modules.contract import ModuleTask, UnfitError
 from remediation.modules.files.attributes import FileModule, attribute_text, backup_name, expand_path
-from remediation.modules.files.placing import Placed, Placement, as_action, place_file, text_diff
+from remediation.modules.files.placing import PlacedFile, Placement, as_action, place_file, text_diff
 from remediation.modules.result import ActionResult, done_result, failed_result
 
 _MOST = 4_000_000
@@ -51,7 +51,7 @@ class FileEdit(FileModule):
 
     @field_validator("regexp", "after", "before", "insertafter", "insertbefore", check_fields=False)
     @classmethod
-    def _a_pattern(cls, given: str | None) -> str | None:
+    def _check_pattern(cls, given: str | None) -> str | None:
         try:
             re.compile(given or "")
         except re.error as error:
@@ -103,7 +103,7 @@ class FileEdit(FileModule):
         return as_action(placed.result, values)
 
     def show(
-        self, task: ModuleTask, values: dict[str, Any], placed: Placed, edit: Edit, path: str, wanted: Mapping[str, Any], status: FileStatus | None
+        self, task: ModuleTask, values: dict[str, Any], placed: PlacedFile, edit: Edit, path: str, wanted: Mapping[str, Any], status: FileStatus | None
     ) -> None:  # fmt: skip
         """Add the difference: of the content, and of mode and owner. Without ``--diff`` Ansible returns their headers alone."""
         headers = {"before_header": f"{path} (content)", "after_header": f"{path} (content)"}
@@ -355,7 +355,7 @@ class Replace(FileEdit):
         return {"rc": 0, **({"backup_file": backup} if backup else {})}
 
     def show(
-        self, task: ModuleTask, values: dict[str, Any], placed: Placed, edit: Edit, path: str, wanted: Mapping[str, Any], status: FileStatus | None
+        self, task: ModuleTask, values: dict[str, Any], placed: PlacedFile, edit: Edit, path: str, wanted: Mapping[str, Any], status: FileStatus | None
     ) -> None:  # fmt: skip
         """Add the difference of the content."""
         if task.diff() and edit.msg:

@@ -46,7 +46,7 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedFile:
     """The result of the step, and the file's content before it (None: there was none, or it is large or no text)."""
 
     result: Result
@@ -54,7 +54,7 @@ class Placed:
     existed: bool
 
 
-def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None) -> Placed | ActionResult:
+def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None) -> PlacedFile | ActionResult:
     """Write the file if it differs; `status` is what was at its path. Returns a failure if the validation refuses it."""
     old = (
         task.reader().files.read(placement.path)
@@ -77,7 +77,7 @@ def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None
             "risk_level": str(task.risk()),
         },
     )
-    return Placed(task.reach(call), "" if status is None else text, status is not None)
+    return PlacedFile(task.reach(call), "" if status is None else text, status is not None)
 
 
 def _validate(placement: Placement, task: ModuleTask) -> ActionResult | None:
@@ -139,7 +139,7 @@ def merged_results(results: Sequence[Result]) -> Result:
     return replace(decisive, changes=tuple(change for each in results for change in each.changes))
 
 
-def text_diff(path: str, placed: Placed, after: str, header: str = "") -> dict[str, Any]:
+def text_diff(path: str, placed: PlacedFile, after: str, header: str = "") -> dict[str, Any]:
     """Return a difference in the form of Ansible's results."""
     header_before = {"before_header": path} if placed.existed else {}
     return {**header_before, "before": placed.before or "", "after_header": header or path, "after": after}

@@ -58,7 +58,7 @@ class FileState(FileModule):
     modification_time_format: str = Field(_TIMES, description="form of modification_time")
 
     @model_validator(mode="after")
-    def _below_a_folder(self) -> FileState:
+    def _check_recursion(self) -> FileState:
         if self.recurse and self.state not in {None, "directory"}:
             raise UnfitError("recurse requires state: directory", "recurse option requires state to be 'directory'")
         if self.src and self.state not in {"link", "hard"}:

@@ -21,7 +21,7 @@ from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome
 from remediation.modules.contract import Module, ModuleTask, UnfitError
 from remediation.modules.files.attributes import backup_name, expand_path
-from remediation.modules.files.copies import Copied
+from remediation.modules.files.copies import SingleFileModule
 from remediation.modules.files.placing import STEP, Placement, as_action, place_file, sha1_of
 from remediation.modules.files.stats import LARGEST
 from remediation.modules.paths import base_name, joined_path, not_found
@@ -118,7 +118,7 @@ class Tempfile(Module):
 
     @field_validator("prefix", "suffix")
     @classmethod
-    def _a_name(cls, given: str, info: Any) -> str:
+    def _check_name(cls, given: str, info: Any) -> str:
         if "/" in given:
             ansible_message = f"{info.field_name} must be a valid file name component, got {given!r}"
             raise UnfitError("a name cannot contain /", ansible_message)
@@ -152,7 +152,7 @@ class WinTempfile(Tempfile):
     """Create a temporary file or folder on a Windows host."""
 
 
-class Assemble(Copied):
+class Assemble(SingleFileModule):
     """Put a file on the host that consists of the files of a folder, in the order of their names."""
 
     lacking: ClassVar[Mapping[str, str]] = {"src": _BOTH, "dest": _BOTH}
@@ -166,7 +166,7 @@ class Assemble(Copied):
 
     @field_validator("regexp")
     @classmethod
-    def _a_pattern(cls, given: str | None) -> str | None:
+    def _check_pattern(cls, given: str | None) -> str | None:
         try:
             re.compile(given or "")
         except re.error as error:

@@ -46,6 +46,6 @@ class GroupBy(Action):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_parent(cls, given: Any) -> Any:
+    def _check_parent(cls, given: Any) -> Any:
         one = isinstance(given, Mapping) and isinstance(given.get("parents"), str)
         return {**given, "parents": [given["parents"]]} if one else given

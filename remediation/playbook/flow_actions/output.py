@@ -20,7 +20,7 @@ class Debug(Action):
     verbosity: int = Field(0, description="lowest number of -v at which it is printed")
 
     @model_validator(mode="after")
-    def _one_form(self) -> Debug:
+    def _check_form(self) -> Debug:
         if {"msg", "var"} <= self.model_fields_set:
             msg = "msg and var are mutually exclusive"
             raise ValueError(msg)
@@ -37,7 +37,7 @@ class Assert(Action):
 
     @field_validator("that")
     @classmethod
-    def _a_condition(cls, given: Any) -> Any:
+    def _check_condition(cls, given: Any) -> Any:
         if given is None:
             raise ValueError("is empty; write a condition, or a list of conditions")
         return given

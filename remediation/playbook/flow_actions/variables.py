@@ -35,7 +35,7 @@ class IncludeVars(Action):
     hash_behaviour: Literal["replace", "merge"] | None = Field(None, description="whether mappings are replaced or merged")
 
     @model_validator(mode="after")
-    def _one_source(self) -> IncludeVars:
+    def _check_source(self) -> IncludeVars:
         if (self.file is None) == (self.dir is None):
             ansible_message = (
                 "You are mixing file only and dir only arguments, these are incompatible" if self.file else "no file or dir"

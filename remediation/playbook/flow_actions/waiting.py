@@ -28,7 +28,7 @@ class WaitFor(Action):
     msg: str | None = Field(None, description="message on failure")
 
     @model_validator(mode="after")
-    def _one_subject(self) -> WaitFor:
+    def _check_subject(self) -> WaitFor:
         if self.port is not None and self.path is not None:
             raise UnfitError("port and path are mutually exclusive", "port and path parameter can not both be passed to wait_for")
         if self.path is not None and self.state == "drained":

@@ -48,7 +48,7 @@ class Room:
         return max(0, (self.want or 0) - self.free)
 
 
-class Closing(Step[Room]):
+class CloseProgramsStep(Step[Room]):
     """Base of the steps that close programs to free GPU memory."""
 
     close: tuple[str, ...] = param(
@@ -168,7 +168,7 @@ class Closing(Step[Room]):
 
 
 @step("vram.free", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
-class FreeVram(Closing):
+class FreeVram(CloseProgramsStep):
     """Enough VRAM is free for the model. If not, programs that use VRAM are closed, largest first.
 
     Unless given, the required amount comes from the model's memory requirements. The memory of the model's own runner counts as
@@ -249,7 +249,7 @@ def _signed_size(amount: int) -> str:
 
 
 @step("vram.at_most", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
-class VramAtMost(Closing):
+class VramAtMost(CloseProgramsStep):
     """Programs other than Ollama use at most this much VRAM. If they use more, they are closed, largest first.
 
     Suited to the guide's thresholds (1500, 1000 or 500 MiB before the containers start). To free what a model needs, use

@@ -11,13 +11,13 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change
 from remediation.model.errors import CallFailed, HostError, NotApplicable
 from remediation.model.facts import Manager, Serving
-from remediation.steps.compose.environment import ComposeEnvironment, Declared, check_variable_names, setting_text
+from remediation.steps.compose.environment import ComposeDeclaration, ComposeEnvironment, check_variable_names, setting_text
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.ollama_settings import DEAD, HARMFUL
 from remediation.steps.ollama.settings import SettingsPlace, has_readable_settings, settings_place
 
 _NIX = "/nix/store/"
-Settings = Declared | SettingsPlace
+Settings = ComposeDeclaration | SettingsPlace
 
 
 @step("ollama.environment", settle=5.0, deadline=300.0)
@@ -80,14 +80,14 @@ class OllamaEnvironment(Step[Settings]):
         return NotApplicable(f"does not apply, because {serving.words} has no file of settings", host=host.name)
 
     def is_met(self, seen: Settings) -> bool:
-        if isinstance(seen, Declared):
+        if isinstance(seen, ComposeDeclaration):
             return self._compose.is_met(seen)
         return not self._names_to_remove(seen) and not self._values_to_set(seen)
 
     def plan(self, seen: Settings) -> Iterator[Change]:
         yield from (
             self._compose.plan(seen)
-            if isinstance(seen, Declared)
+            if isinstance(seen, ComposeDeclaration)
             else seen.edits(self._names_to_remove(seen), self._values_to_set(seen))
         )
 
@@ -109,10 +109,12 @@ class OllamaEnvironment(Step[Settings]):
             host.files.write(change.subject, content, backup=backup)
 
     def advice(self, seen: Settings) -> str:
-        return "" if isinstance(seen, Declared) else seen.by_hand(self._names_to_remove(seen), self._values_to_set(seen))
+        return (
+            "" if isinstance(seen, ComposeDeclaration) else seen.by_hand(self._names_to_remove(seen), self._values_to_set(seen))
+        )
 
     def describe(self, seen: Settings) -> str:
-        if isinstance(seen, Declared):
+        if isinstance(seen, ComposeDeclaration):
             return self._compose.describe(seen)
         going = self._names_to_remove(seen)
         parts = [
@@ -132,7 +134,7 @@ class OllamaEnvironment(Step[Settings]):
         return f" ({now} from {seen.source(name)})" if now is not None else ""
 
     def values(self, seen: Settings) -> dict[str, Any]:
-        if isinstance(seen, Declared):
+        if isinstance(seen, ComposeDeclaration):
             return self._compose.values(seen)
         return {
             "service": seen.name,

@@ -15,7 +15,7 @@ from remediation.model.errors import NO_ANSWER, HostError
 from remediation.model.facts import Manager, ServiceUnit, Serving, SourcedSetting, WindowsServer
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.text import unified_diff
-from remediation.steps.model.ollama_settings import Judged, cards_of, judge_declared
+from remediation.steps.model.ollama_settings import JudgedSetting, cards_of, judge_declared
 
 APP = "app"
 """The place of a setting in the database of the Windows app, in `ollama.setting_restored`."""
@@ -31,7 +31,7 @@ class SettingsPlace:
     serving: Serving
     environment: Mapping[str, str]
     sources: Sequence[SourcedSetting]
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedSetting, ...]
 
     @property
     def name(self) -> str:

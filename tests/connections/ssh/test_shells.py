@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections.bounded import Gathered
+from remediation.connections.bounded import BoundedOutput
 from remediation.connections.calls import Completed, Failed, Run
 from remediation.connections.ssh.commands import _MarkedOutput, _quote
 from tests.connections.conftest import opened
@@ -60,7 +60,7 @@ def test_what_the_start_files_print_is_no_output_of_a_program(tmp_path: Path) ->
 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_the_mark_is_found_wherever_the_chunks_end(cut: int) -> None:
-    kept, heard = Gathered("stdout"), bytearray()
+    kept, heard = BoundedOutput("stdout"), bytearray()
     output = _MarkedOutput(kept, "mark", heard.extend)
     text = b"hello\nmark\nown mark\n"
     for start in range(0, len(text), cut):

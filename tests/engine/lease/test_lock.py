@@ -20,7 +20,7 @@ from remediation.engine.journal.run_lock import Fate
 from remediation.engine.lease.lock import TTL, WRITING, Claim, HostLock, LockHeld, LockLost, leases_on
 from remediation.engine.lease.posix_store import FOLDER_VARIABLE
 from remediation.engine.lease.renewal import Keeper, SharedLock
-from remediation.engine.lease.store import Lease, LeaseSnapshot, Written
+from remediation.engine.lease.store import Lease, LeaseSnapshot, LeaseWrite
 from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.clock import SystemClock
@@ -55,11 +55,11 @@ class Directories:
         self.made[number] = None
         return True
 
-    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> LeaseWrite:
         self.made[number] = lease
         newest, old = max(self.made), self.made.get(before)
         self.clear(*clear)
-        return Written(newest, old, self.others())
+        return LeaseWrite(newest, old, self.others())
 
     def clear(self, *numbers: int) -> None:
         for number in numbers:
@@ -294,7 +294,7 @@ class AtTheSameMoment(Directories):
     rival: Lease
     gives_way = False
 
-    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> LeaseWrite:
         self.neighbours[0].made[1] = self.rival
         written = super().write(number, lease, before=before, clear=clear)
         if self.gives_way:

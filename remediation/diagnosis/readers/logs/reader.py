@@ -14,7 +14,7 @@ from functools import lru_cache
 from remediation.diagnosis.readers.logs import common, slog, v0_1, v0_1_33, v0_12_11, v0_30
 from remediation.diagnosis.readers.logs.lines import plain_lines
 from remediation.diagnosis.readers.logs.model import LogReading
-from remediation.diagnosis.readers.logs.scan import Scanner, When
+from remediation.diagnosis.readers.logs.scan import LinePosition, Scanner
 from remediation.diagnosis.readers.logs.state import Handler, State
 from remediation.model.finding import Quote
 
@@ -201,7 +201,7 @@ class _Processes:
 
 def _scan(scanner: Scanner, state: State, name: str, number: int, line: str) -> bool:
     after = bool(state.loads) and state.loads[-1].finished
-    return scanner.scan(name, number, line, When(state.server, state.loaded, after))
+    return scanner.scan(name, number, line, LinePosition(state.server, state.loaded, after))
 
 
 def _read_slog(state: State, line: str, name: str, number: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.connections.calls import Call, Reply
 from remediation.engine.play.actions.program import environment_of, plan_program, run_as_change, task_risk, valid_environment
-from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.open_hosts import OpenedHost
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
@@ -60,11 +60,11 @@ class EngineTask:
 
     def __init__(self, module: Module, site: TaskContext, scope: Scope) -> None:
         self._module, self._site, self._scope = module, site, scope
-        self._found: Opened | None = None
+        self._found: OpenedHost | None = None
         self._reached = 0
 
     @property
-    def _opened(self) -> Opened:
+    def _opened(self) -> OpenedHost:
         if self._found is None:
             self._found = self._site.open()
         return self._found

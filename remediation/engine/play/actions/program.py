@@ -13,9 +13,9 @@ from typing import Any
 from remediation.connections.calls import Call, Completed, Failed, ProbeReply, Reply, Run
 from remediation.connections.posix.sudo import is_environment_name
 from remediation.engine.approval import Refusal, check_risk
-from remediation.engine.context import Selected, StepContext
+from remediation.engine.context import PlanMembership, StepContext
 from remediation.engine.journal.serialization import change_to_json
-from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.open_hosts import OpenedHost
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import was_applied
 from remediation.model.change import Change, Risk
@@ -38,7 +38,7 @@ NOT_STARTED = frozenset({"not-found", "denied", "refused", "not-recorded"})
 SEE = "check on the host whether it was done; it is not repeated"
 
 
-def run_as_change(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
+def run_as_change(program: Program, site: TaskContext, opened: OpenedHost) -> ActionResult:
     """Run `program` and return its result with its times."""
     clock = site.play.stage.ports.clock
     begun = clock.now()
@@ -99,7 +99,7 @@ def _defined_values(level: Mapping[Any, Any], scope: Scope) -> dict[Any, Any]:
     return {name: value for name, value in known.items() if value is not OMIT}
 
 
-def valid_environment(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:
+def valid_environment(environment: Mapping[str, str], site: TaskContext, opened: OpenedHost) -> Mapping[str, str]:
     """Return `environment`. Raises `UsageError` for names and values that the host cannot set."""
     windows = opened.access.connection.platform == "windows"
     for name, value in environment.items():
@@ -114,7 +114,7 @@ def valid_environment(environment: Mapping[str, str], site: TaskContext, opened:
     return environment
 
 
-def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
+def _run(program: Program, site: TaskContext, opened: OpenedHost) -> ActionResult:
     change = _change(program, site)
     hold = site.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _no_lease
     context = site.context(opened, hold)
@@ -123,12 +123,12 @@ def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
         return earlier
     selected = context.ports.select(context.host, context.path, change)
     quiet = site.task.changed_when is False  # the task declares that it changes nothing: nothing to plan or record
-    if selected is Selected.LEFT_OUT:
+    if selected is PlanMembership.LEFT_OUT:
         return ActionResult(
             Outcome.SKIPPED, {"msg": f"excluded by the user: {change.summary}"}, f"excluded by the user: {change.summary}"
         )
     refusal = check_risk([change], context)
-    if selected is Selected.UNPLANNED and not quiet:
+    if selected is PlanMembership.UNPLANNED and not quiet:
         refusal = Refusal(f"stale plan: {change.summary} is not in it", "save a new plan with --check --out")
     if refusal is not None:
         step_result = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
@@ -170,7 +170,7 @@ def _earlier(program: Program, change: Change, context: StepContext, *, repeat: 
     return None
 
 
-def _run_recorded(change: Change, program: Program, site: TaskContext, context: StepContext, opened: Opened) -> ActionResult:
+def _run_recorded(change: Change, program: Program, site: TaskContext, context: StepContext, opened: OpenedHost) -> ActionResult:
     """Run the program, with its start and end in the journal."""
     limit = context.timeout or LONGEST
     index, context.memory.changes = context.memory.changes, context.memory.changes + 1
@@ -218,7 +218,7 @@ def _reply_from_json(data: Mapping[str, Any], program: Program) -> Reply:
     return Completed(int(data["rc"]), str(data["stdout"]).encode(), str(data["stderr"]).encode())
 
 
-def _send(program: Program, opened: Opened, limit: float) -> Reply:
+def _send(program: Program, opened: OpenedHost, limit: float) -> Reply:
     if program.script is not None:
         call: Call = replace(program.script, timeout=limit, writes=True)
     else:

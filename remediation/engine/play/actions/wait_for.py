@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from remediation.connections.calls import Failed, FileContent, Http, ReadFile
-from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.open_hosts import OpenedHost
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
@@ -84,7 +84,7 @@ def _timeout_message(given: WaitFor) -> str:
     return f"Timeout when waiting for {'file ' if given.path is not None else ''}{what}"
 
 
-def _found(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> dict[str, Any]:
+def _found(given: WaitFor, pattern: re.Pattern[str] | None, opened: OpenedHost) -> dict[str, Any]:
     """Return what the result says of the port or path: the path's kind, and the groups of the expression that matched."""
     if given.path is None or given.state in GONE:
         return {"state": "absent"} if given.path is not None else {}
@@ -130,7 +130,7 @@ def _answers(given: WaitFor, pattern: re.Pattern[str] | None) -> bool:
         return False
 
 
-def _condition_holds(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> bool:
+def _condition_holds(given: WaitFor, pattern: re.Pattern[str] | None, opened: OpenedHost) -> bool:
     if given.path is not None:
         reply = opened.access.connection.exchange([ReadFile(given.path, limit=4_000_000 if pattern else 1, tail=True)])[0]
         if pattern is None or not isinstance(reply, FileContent):

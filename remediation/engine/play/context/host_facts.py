@@ -13,7 +13,7 @@ from remediation.model.text.digits import is_whole
 
 if TYPE_CHECKING:
     from remediation.engine.context import HostMemory
-    from remediation.engine.play.context.open_hosts import Opened
+    from remediation.engine.play.context.open_hosts import OpenedHost
     from remediation.engine.play.context.task_context import TaskContext
     from remediation.facets.access import HostAccess
     from remediation.facets.protocols import Reader
@@ -22,7 +22,7 @@ GIB = 1024**3
 FIRST_WINDOWS_11 = 22000
 
 
-def look_once(site: TaskContext, opened: Opened) -> Reader | None:
+def look_once(site: TaskContext, opened: OpenedHost) -> Reader | None:
     """Emit ``host_facts`` of the task's own host the first time, and return the reader used. Raises `Unreachable`.
 
     Readings that fail are left out.

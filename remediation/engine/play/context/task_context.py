@@ -14,7 +14,7 @@ from remediation.engine.context import HostMemory, Policy, StepContext
 from remediation.engine.internal_errors import contain_errors
 from remediation.engine.lease.lock import LockHeld
 from remediation.engine.play.context.host_state import HostState, TaskResult
-from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.open_hosts import OpenedHost
 from remediation.engine.play.context.results import censor, jsonable
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.variables import Layer, TaskVariables, of_task, render_all
@@ -43,7 +43,7 @@ class TaskContext:
     included: tuple[Layer, ...] = ()
     loop: Layer = field(default_factory=dict)
     path: str = ""
-    used: list[Opened] = field(default_factory=list, compare=False)
+    used: list[OpenedHost] = field(default_factory=list, compare=False)
 
     @property
     def settings(self) -> TaskSettings:
@@ -130,7 +130,7 @@ class TaskContext:
         wanted = self.settings.delegate_to
         return str(self.scope().render(wanted)) if wanted is not None else self.host.name
 
-    def open(self) -> Opened:
+    def open(self) -> OpenedHost:
         """Return the host that runs this task. Raises `RemediationError` if its variables do not describe a connection."""
         stage = self.play.stage
         name = self.delegate()
@@ -180,7 +180,7 @@ class TaskContext:
                 found[variable] = self.scope().render(value)
         return {"ansible_become": True, **found} if self.switch(self.settings.become) else found
 
-    def hold(self, opened: Opened) -> Callable[[float], None]:
+    def hold(self, opened: OpenedHost) -> Callable[[float], None]:
         """Take the host's lease, and return the function that renews it before each change. Check mode takes none."""
         if self.check():
             return _no_lock
@@ -190,7 +190,7 @@ class TaskContext:
             self.host.busy = True
             raise
 
-    def context(self, opened: Opened, hold: Callable[[float], None]) -> StepContext:
+    def context(self, opened: OpenedHost, hold: Callable[[float], None]) -> StepContext:
         """Return the context in which a step runs."""
         own = opened.name == self.host.name
         return StepContext(

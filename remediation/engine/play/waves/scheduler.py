@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
-from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn, Meeting, Walk
+from remediation.engine.play.control_flow import Barrier, CommonBarrier, LeaderResult, LeaderTurn, Walk
 from remediation.engine.workers import AWAKE, Workers
 
 Stop: TypeAlias = Barrier | LeaderResult | None
@@ -89,7 +89,7 @@ class Scheduler:
         there = [name for name in self.names if self.waiting.get(name) == barrier]
         for name in there:
             del self.waiting[name]
-        if isinstance(barrier, Meeting):
+        if isinstance(barrier, CommonBarrier):
             return [(name, None) for name in there]
         self.followers[first] = there[1:]
         return [(first, LeaderTurn())]
