@@ -11,12 +11,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remediation.connections.calls import Call, Completed, Failed, Http, HttpReply, Reply, Run
 from remediation.connections.posix.local import LocalConnection
+from remediation.facets.docker import sdk
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama.client import NoLogs, OllamaByHttp, same_name
 from remediation.facets.ollama.service_log import fatal_error
@@ -187,6 +189,44 @@ def test_one_exchange_waits_once_for_a_server_that_hangs(silent: Silent) -> None
     assert [reply.kind for reply in replies if isinstance(reply, Failed)] == ["timeout"] * 3
     assert isinstance(replies[-1], Completed)
     assert len(silent.accepted) == 1
+
+
+def test_an_engine_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/started\n[ "$1" = compose ] && exit 0\nexec sleep 600\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    hints: dict[str, Any] = {}
+    snapshot = Snapshot(lambda: LocalConnection("box"), hints=hints)
+    queries = [Run(("docker", *words), timeout=SHORT) for words in (("ps", "--all"), ("info",), ("version",), ("inspect", "x"))]
+    compose = Run(("docker", "compose", "version"), timeout=30.0)
+    *hung, answered = snapshot.fetch(*queries, compose)
+    assert [reply.kind for reply in hung if isinstance(reply, Failed)] == ["timeout"] * 4
+    assert isinstance(answered, Completed)
+    snapshot.fetch(Run(("docker", "volume", "ls"), timeout=SHORT))
+    assert (tmp_path / "started").read_text().splitlines() == ["ps --all", "compose version"]
+    assert Silence(hints).brief(compose).timeout == BRIEF, "what does not need the engine may hang with its client"
+    assert Silence(hints).brief(replace(compose, env={"DOCKER_HOST": "tcp://other"})).timeout == 30.0
+    assert isinstance(snapshot.fetch(Run(("docker", "ps"), timeout=SHORT, env={"DOCKER_HOST": "x"}))[0], Failed)
+    assert len((tmp_path / "started").read_text().splitlines()) == 3, "another engine is asked"
+
+
+def test_the_sdk_waits_once_for_an_engine_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sdk, "_TIMEOUT", 1)
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(tmp_path / "docker.sock"))
+        engine.listen(8)
+        snapshot = Snapshot(lambda: LocalConnection("box"))
+        reader = sdk.SdkEngine(snapshot, {"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
+        for read in (reader.facts, reader.containers, reader.volumes, lambda: reader.inspect("x")):
+            with pytest.raises(DeadlineExceeded, match="the Docker engine did not answer within"):
+                read()
+        engine.setblocking(False)
+        streams = [engine.accept()[0], engine.accept()[0]]  # one looks whether the engine is there, one asks
+        with pytest.raises(BlockingIOError):
+            engine.accept()
+        for stream in streams:
+            stream.close()
 
 
 def test_requests_that_write_are_never_answered_from_memory() -> None:
