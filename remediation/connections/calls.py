@@ -219,7 +219,7 @@ def in_turn(calls: Sequence[Call], carry_out: Callable[[Call], Reply]) -> list[R
     return replies
 
 
-ENGINE = "the Docker engine"
+ENGINE = "docker-engine"
 _QUERIES = frozenset({"info", "inspect", "ps", "version", "volume"})
 """Subcommands of ``docker`` that wait for nothing but the engine."""
 

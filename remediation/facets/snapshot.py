@@ -282,12 +282,17 @@ class Snapshot:
 
 def _for_a_file(message: str, path: str) -> str:
     """Return the next step for a file that could not be written, by the system's message (also of Windows)."""
+    return disk_advice(message, path) or "check the folder and the login's rights to it"
+
+
+def disk_advice(message: str, path: str) -> str:
+    """Return the next step if the system's message says that the disk of `path` is full or read-only, else ""."""
     low, folder = message.lower(), re.split(r"[\\/][^\\/]*$", path)[0] or path
     if any(each in low for each in _FULL):
         return f"free space on the disk of {folder} (df -h, df -i), then run this again"
     if "read-only file system" in low:
         return f"the file system of {folder} is read-only: remount it for writing, or declare the change where this system builds its files"
-    return "check the folder and the login's rights to it"
+    return ""
 
 
 def is_cheap(call: Call) -> bool:

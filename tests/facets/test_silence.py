@@ -315,6 +315,23 @@ LOG = 'time=x level=INFO source=routes.go:1607 msg="Listening on {} (version 0.1
 
 
 @pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        ("open /srv/models/blobs/sha256-8738: read-only file system", "the file system of /srv/models/blobs is read-only"),
+        ("write /srv/models/blobs/sha256-8738: no space left on device", "free space on the disk of /srv/models/blobs"),
+        ("model 'x' not found", ""),
+    ],
+)
+def test_an_error_of_the_servers_disk_says_what_to_do_about_the_disk(error: str, cure: str) -> None:
+    connection = Answering(http={f"{NATIVE}/api/version": {"error": error}})
+    client = OllamaByHttp(connection.look(), lambda: ollama.at(NATIVE), NoLogs())
+    with pytest.raises(CallFailed) as raised:
+        client.version()
+    assert raised.value.next_step.startswith(cure)
+    assert bool(raised.value.next_step) == bool(cure)
+
+
+@pytest.mark.parametrize(
     ("log", "url"),
     [
         (LOG.format("127.0.0.1:11500"), "http://127.0.0.1:11500"),

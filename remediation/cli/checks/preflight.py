@@ -224,8 +224,9 @@ def _native(reader: Reader) -> bool:
     if attempt(lambda: served_natively(reader)):
         return True
     target, serving = attempt(reader.target), attempt(reader.services.serving)
-    # a native server runs, although it does not answer at the address
-    return target is not None and target.container is None and serving is not None and serving.process is not None
+    # a native server runs, although it does not answer at the address, or its unit is stopped
+    native = serving is not None and (serving.process is not None or serving.unit is not None)
+    return target is not None and target.container is None and native
 
 
 def _engine(reader: Reader) -> Iterator[Check]:
@@ -302,7 +303,7 @@ def _manager(serving: Serving) -> Check:
     unit, process = serving.unit, serving.process
     where = " in WSL" if serving.wsl else ""
     if unit is not None and not unit.pid and unit.state != "active":
-        cure = f"sudo systemctl start {unit.short}; journalctl -u {unit.short} -n 50"
+        cure = f"{unit.how_to_start}; journalctl -u {unit.short} -n 50"
         return lacking("server", f"{serving.words}{where} is {unit.state or 'stopped'}", "model.*", cure)
     if unit is not None and unit.needs_reload:
         text = f"{serving.words}{where}; systemd has not read its changed unit files yet"
