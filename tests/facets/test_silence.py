@@ -297,7 +297,7 @@ def test_a_proxy_without_a_server_is_named_as_one(status: int) -> None:
         ("https://gpu:8443", "Could not establish trust relationship for the SSL/TLS secure channel.", "let the host trust the certificate of gpu:8443"),
         ("https://gpu:8443", "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "set endpoint: http://gpu:8443"),
         ("http://gpu:8443", "GET …: [Errno 104] Connection reset by peer", "set endpoint: https://gpu:8443"),
-        ("http://gpu:8443", "nothing listens at gpu:8443", "start Ollama, or set its address"),
+        ("http://gpu:8443", "nothing listens at gpu:8443", "start Ollama, or set the address at which it listens"),
     ],
 )  # fmt: skip
 def test_a_connection_that_fails_for_tls_says_what_to_do_about_it(url: str, said: str, cure: str) -> None:

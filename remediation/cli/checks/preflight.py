@@ -15,6 +15,7 @@ from remediation.facets.access import HostAccess
 from remediation.facets.machine import readiness
 from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.protocols import Reader
+from remediation.facets.silence import BRIEF
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import DeadlineExceeded, HostError, RemediationError, Unreachable
 from remediation.model.facts import Container, Manager, Serving, SessionFacts
@@ -164,10 +165,14 @@ def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, setting
     environment = {"DOCKER_CONFIG": str(config)} if config else {}
 
     docker_needed = not _native(reader)
+    # a client whose engine hangs often hangs itself, and has been waited for
+    patience = BRIEF if engine_hangs(reader) else readiness.PATIENCE
 
     def windows(_: Reader) -> Iterator[Check]:
         yield from prepared.windows_checks(
-            readiness.windows_readiness(look, environment), remote=settings.kind == "winrm", docker=docker_needed
+            readiness.windows_readiness(look, environment, patience=patience),
+            remote=settings.kind == "winrm",
+            docker=docker_needed,
         )
 
     def desktop(reader: Reader) -> Iterator[Check]:
@@ -177,12 +182,26 @@ def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, setting
         use = attempt(reader.gpu.use)
         gpu = use is not None and bool(use.gpus)
         yield from prepared.posix_checks(
-            readiness.posix_readiness(look, environment), gpu=gpu, elevated=session.elevated, docker=docker_needed
+            readiness.posix_readiness(look, environment, patience=patience),
+            gpu=gpu,
+            elevated=session.elevated,
+            docker=docker_needed,
         )
 
     if settings.platform == "windows":
         return [*run_check("Docker Desktop", desktop, reader), *run_check("preparation", windows, reader)]
     return run_check("preparation", posix, reader)
+
+
+def engine_hangs(reader: Reader) -> bool:
+    """Whether the engine was waited for in vain."""
+    try:
+        reader.engine.facts()
+    except DeadlineExceeded:
+        return True
+    except HostError:
+        pass
+    return False
 
 
 def _system(reader: Reader) -> Iterator[Check]:
@@ -349,7 +368,7 @@ _FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
 }  # fmt: skip
 _HANGING = {
     "GPU": "look for the driver's messages (sudo dmesg | grep -iE 'nvrm|xid'; on Windows the event log, source nvlddmkm), then restart the host: a driver that hangs does not recover",
-    "Docker engine": "restart the engine: sudo systemctl restart docker, or Docker Desktop",
+    "Docker engine": prepared.RESTART_ENGINE,
 }  # fmt: skip
 """What to do about a program that does not end."""
 _BLOCKS = {

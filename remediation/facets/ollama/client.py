@@ -38,7 +38,7 @@ _RESET = re.compile(
 )
 _FILE = re.compile(r"\b(?:open|write|mkdir|create|rename|copy|sync) (\S.*?): ")
 """The file in an error of Go's standard library."""
-START = "start Ollama, or set its address: endpoint: http://127.0.0.1:11434"
+START = "start Ollama, or set the address at which it listens: endpoint: http://HOST:PORT"
 
 
 class EngineLogs(Protocol):
@@ -239,7 +239,7 @@ class OllamaByHttp:
             raise CallFailed(
                 f"a proxy answers at {call.url}, but the server behind it does not (HTTP {status})",
                 host=self._snapshot.host,
-                next_step="start or restart Ollama behind the proxy, or set its address: endpoint: http://127.0.0.1:11434",
+                next_step="start or restart Ollama behind the proxy, or set the address at which it listens: endpoint: http://HOST:PORT",
                 status=status,
             )
         if status != OK or error:

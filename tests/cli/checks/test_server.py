@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from remediation.cli.checks.preflight import run_check, server_checks
+from remediation.cli.checks.preflight import engine_hangs, run_check, server_checks
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
 from remediation.model.facts import Elsewhere, Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
 from tests.engine.fakes.host import FakeReader, World
@@ -115,3 +115,11 @@ def test_a_program_that_hangs_comes_with_its_cure(name: str, error: HostError, c
     assert (found.ok, found.text, bool(found.blocks)) == (False, error.message, True)
     assert found.cure.startswith(cure)
     assert bool(found.cure) == bool(cure)
+
+
+def test_a_client_whose_engine_hangs_is_given_little_time() -> None:
+    world = World()
+    assert not engine_hangs(FakeReader(world))
+    world.fails["engine.facts"] = [DeadlineExceeded("docker did not end within 30 s"), CallFailed("docker is not installed")]
+    assert engine_hangs(FakeReader(world))
+    assert not engine_hangs(FakeReader(world))
