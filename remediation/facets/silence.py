@@ -44,7 +44,7 @@ class Silence:
         self._now = now
         self._here: set[str] = set()
 
-    def known(self, calls: Mapping[str, Call]) -> dict[str, Reply]:
+    def known_replies(self, calls: Mapping[str, Call]) -> dict[str, Reply]:
         """Return the replies of calls that have recently timed out."""
         found: dict[str, Reply] = {}
         for key, call in calls.items():

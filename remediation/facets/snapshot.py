@@ -100,7 +100,7 @@ class Snapshot:
     def fetch(self, *calls: Call) -> list[Reply]:
         """Return one reply per call. Unknown ones are sent in one exchange. A `Failed` reply is returned, not raised."""
         known = self._replies if self._keep else {}
-        missing = self._missing(calls, known)
+        missing = self._unanswered_calls(calls, known)
         wait = self._silence.later(missing)
         for later in (False, True):
             self._send({key: call for key, call in missing.items() if (key in wait) == later}, known)
@@ -108,21 +108,21 @@ class Snapshot:
 
     def carry_out(self, call: Call, send: Callable[[Call], Reply]) -> Reply:
         """Send a call that does not go over the connection, unless it has recently timed out; its reply is not kept."""
-        known = self._silence.known({"": call})
+        known = self._silence.known_replies({"": call})
         return known[""] if known else self._silence.note(call, send(self._silence.brief(call)))
 
     def prefetch(self, *calls: Call) -> None:
         """Send calls whose replies are read later. Calls that wait for a server's first answer are sent with the next exchange."""
         if not self._keep:
             return
-        missing = self._missing(calls, self._replies)
+        missing = self._unanswered_calls(calls, self._replies)
         if not missing:
             return  # the calls that this purpose usually needs are still expected
         wait = self._silence.later(missing)
         self._send({key: call for key, call in missing.items() if key not in wait}, self._replies)
         self._expected = {key: call for key, call in missing.items() if key in wait}
 
-    def _missing(self, calls: Sequence[Call], known: Mapping[str, Reply]) -> dict[str, Call]:
+    def _unanswered_calls(self, calls: Sequence[Call], known: Mapping[str, Reply]) -> dict[str, Call]:
         """Return the calls without a known reply, together with the prefetched ones."""
         requested = {repr(call): call for call in calls}
         if self._purpose:
@@ -134,7 +134,7 @@ class Snapshot:
         return missing
 
     def _send(self, calls: Mapping[str, Call], known: dict[str, Reply]) -> None:
-        known.update(self._silence.known(calls))
+        known.update(self._silence.known_replies(calls))
         unanswered = {key: call for key, call in calls.items() if key not in known}
         replies = self._connect().exchange([self._silence.brief(call) for call in unanswered.values()]) if unanswered else []
         for (key, call), reply in zip(unanswered.items(), replies, strict=True):

@@ -85,7 +85,7 @@ def module_class(name: str) -> type[Module]:
         module, _, cls = MODULES[short].partition(":")
         found: type[Module] = getattr(import_module(f"remediation.modules.{module}"), cls)
         return found
-    return _loaded(name, _others()[name])
+    return _load_module(name, _others()[name])
 
 
 def module_names() -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def _others() -> Mapping[str, Any]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
-def _loaded(name: str, entry: Any) -> type[Module]:
+def _load_module(name: str, entry: Any) -> type[Module]:
     from remediation.modules.contract import Module
 
     where = f"the module {name} of the distribution {entry.dist.name if entry.dist else '(unknown)'}"

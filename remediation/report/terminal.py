@@ -201,7 +201,7 @@ class Terminal:
             parts.append(_done(changed))
         if quiet:
             parts.append(ngettext("{count} host with nothing to do", "{count} hosts with nothing to do", quiet))
-        parts += [_failed(outcome, count) for outcome, count in Counter(page.outcome for page in bad).items()]
+        parts += [_failed_text(outcome, count) for outcome, count in Counter(page.outcome for page in bad).items()]
         changes = sum(page.changes for page in pages)
         if changes:
             destructive = sum(page.risks.count("destructive") for page in pages)
@@ -225,7 +225,7 @@ def _done(changed: list[HostView]) -> str:
     return ngettext("{count} host repaired", "{count} hosts repaired", count)
 
 
-def _failed(outcome: str, count: int) -> str:
+def _failed_text(outcome: str, count: int) -> str:
     """Return how many hosts ended with this outcome."""
     hosts = ngettext("{count} host", "{count} hosts", count)
     return gettext("{hosts} {outcome}", hosts=hosts, outcome=gettext(outcome))

@@ -70,7 +70,7 @@ def _words(entry: Entry | LikelyCures, facts: Facts, reading: Reading) -> str:
     pasted = [*cluster, platform, *(["live-windows"] if platform == "windows" else [])]
     keys = [f"live-{platform}", *native, "live", platform] if runs is not None else pasted
     words = next((entry.on[key] for key in keys if key in entry.on), entry.cure)
-    return _filled(words, facts, reading)
+    return _fill(words, facts, reading)
 
 
 def _runs(evidence: Evidence) -> Runs | None:
@@ -135,7 +135,7 @@ def _of_service(reading: Reading, name: str, value: str | None, line: str) -> st
     return f"{what} the environment of the service {service} ({where}), then run Restart-Service {service}"
 
 
-def _filled(words: str, facts: Facts, reading: Reading) -> str:
+def _fill(words: str, facts: Facts, reading: Reading) -> str:
     """Return the text with ``{names}`` replaced by this host's values."""
     evidence = reading.evidence
     windows = evidence.platform in {"windows", "docker-windows", "wsl"}
@@ -160,7 +160,7 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "start": serving.unit.how_to_start if serving is not None and serving.unit is not None else "sudo systemctl start ollama",
         "distribution": serving.name if serving is not None and serving.guest is not None else "DISTRIBUTION",
         "wslconfig": config.path if config is not None and config.path else "%UserProfile%\\.wslconfig",
-        "lasting": _lasting(reading),
+        "lasting": _lasting_cure_text(reading),
         "cut_off": config.cut_off if config is not None else "",
     }
     text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
@@ -176,7 +176,7 @@ def _override(facts: Facts) -> str:
     )
 
 
-def _lasting(reading: Reading) -> str:
+def _lasting_cure_text(reading: Reading) -> str:
     """Return what keeps the card in the container after a daemon-reload: what this engine can do, else all ways."""
     evidence = reading.evidence
     if evidence.engine is None or evidence.container is None:

@@ -30,6 +30,11 @@ _ENDS = frozenset(
 )  # fmt: skip
 # messages about the card, at discovery or during a load; a later load that puts layers on it shows that it works
 _OF_THE_CARD = frozenset({"bus_error", "cuda_code", "cuda_name", "cuda_text"})
+# about the card or its driver; a later start of the server that keeps the card shows that it answers again
+_OF_THE_DEVICE = _OF_THE_CARD | {
+    "xid", "gpu_lost", "adapter_init", "nvml_unknown", "nvml_mismatch", "nvml_code", "smi_no_driver", "smi_no_devices", "device_context", "uvm_node", "nvml_broken",
+    "cli_not_loaded", "old_driver", "no_nvidia_devices", "gsp", "rpc_timeout", "backend_failed", "no_gpu",
+}  # fmt: skip
 # about a model's file; a later load that reached its layers shows that the file is readable
 STORE = frozenset(
     {"digest_mismatch", "truncated", "bad_magic", "unexpected_eof", "bad_manifest", "blob_missing", "blob_unreadable", "blob_denied", "no_generate", "unloadable",
@@ -54,6 +59,7 @@ _FATAL = frozenset({"gguf_panic", "killed"})
 _APART = 60.0
 """Seconds by which a log's last line has to be older than the server; clocks and buffers differ by less."""
 _AVAILABLE = re.compile(r' available="([\d.]{1,8} [KMG]iB)"')
+_ADDRESS = re.compile(r"\b(?:PCI:|pci_id=)\"?[0-9a-f]{4,8}:([0-9a-f]{2}:[0-9a-f]{2})", re.IGNORECASE)
 _ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 _FROM = re.compile(r"^FROM \S{1,400}", re.MULTILINE)
 _DIGEST = re.compile(r"sha256[-:]([0-9a-f]{12})")
@@ -73,6 +79,7 @@ _SEEN_ENDS = (
     "context-beyond",
 )
 _SEEN_CARD = ("uvm-lost", "gpu.driver_error", "gpu.backend", "driver-does", "cgroup-device")
+_SEEN_DEVICE = ("card-fell-off", "one-card-failed", "driver.", "driver-", "gsp-", "gpu.lost", "nvml.")
 _SEEN_STORE = ("model.", "gguf-", "digest-", "architecture-", "store-")
 
 
@@ -81,6 +88,12 @@ def _class_of(key: str) -> frozenset[str] | None:
     classes = ((_OF_A_LOAD, _SEEN_LOAD), (_ENDS, _SEEN_ENDS), (_OF_THE_CARD, _SEEN_CARD), (STORE, _SEEN_STORE))
     means = key.removeprefix(SEEN)
     return next((keys for keys, seen in classes if (means.startswith(seen) if key.startswith(SEEN) else key in keys)), None)
+
+
+def _is_of_device(key: str) -> bool:
+    """Whether a message is about the card or its driver."""
+    means = key.removeprefix(SEEN)
+    return means.startswith((*_SEEN_CARD, *_SEEN_DEVICE)) if key.startswith(SEEN) else key in _OF_THE_DEVICE
 
 
 def is_live(evidence: Evidence) -> bool:
@@ -199,7 +212,14 @@ class Present:
 
     def _holds(self, hit: Hit, shown: Load | None, first: int) -> bool:
         if hit.server < first:
-            return hit.key in _FATAL and hit.server == self._before(first) and not self._loaded_since(first)
+            return hit.key in _FATAL and hit.server == self._before(first) and not self._has_loaded_since(first)
+        if (
+            hit.server < self.log.server
+            and self.log.keeps_card
+            and _is_of_device(hit.key)
+            and not _of_another_card(hit, self.log)
+        ):
+            return False
         of = _class_of(hit.key)
         if self.live and of is not None and of is not _OF_THE_CARD and self._of_another_model(hit):
             return False
@@ -223,7 +243,7 @@ class Present:
     def _before(self, server: int) -> int:
         return max((hit.server for hit in self.log.hits if hit.server < server), default=-1)
 
-    def _loaded_since(self, server: int) -> bool:
+    def _has_loaded_since(self, server: int) -> bool:
         return any(load.server >= server and load.result is not None for load in self.log.loads)
 
     def _owner(self, hit: Hit) -> Load | None:
@@ -260,6 +280,13 @@ class Present:
 def _has_started(load: Load) -> bool:
     """Whether a line says that a load began; stray lines of a runner open one as well."""
     return any((load.requested_at, load.planned_at, load.command_at, load.failed_at))
+
+
+def _of_another_card(hit: Hit, log: LogReading) -> bool:
+    """Whether a message names a card by its address, and none that the server kept has it: that one is still away."""
+    named = _ADDRESS.search(hit.at.text)
+    kept = {match[1].lower() for device in log.devices if (match := _ADDRESS.search(device.at.text))}
+    return named is not None and bool(kept) and named[1].lower() not in kept
 
 
 def _gone_since(hit: Hit, load: Load | None) -> bool:

@@ -12,9 +12,10 @@ from functools import cached_property
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.readers.codes import CudaCode, read_codes
 from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request, read_cached, read_log
-from remediation.diagnosis.readers.logs.lines import rejoined
+from remediation.diagnosis.readers.logs.lines import rejoin_fields
 from remediation.diagnosis.readers.logs.scan import Hit
 from remediation.diagnosis.readers.present import Present, another_server, is_absent, is_live, model_blob, other_blobs
+from remediation.diagnosis.readers.texts.containers import server_part
 from remediation.diagnosis.readers.texts.docker import DockerReading, read_docker, read_inspect
 from remediation.diagnosis.readers.texts.gpus import GpuText, card_size, read_gpu
 from remediation.diagnosis.readers.texts.languages import in_english
@@ -30,7 +31,7 @@ from remediation.diagnosis.readers.texts.requested_options import (
 from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.readers.texts.speed import Speed, read_speed
 from remediation.diagnosis.units import human
-from remediation.diagnosis.untrusted import bounded_lines
+from remediation.diagnosis.untrusted import bound_line_lengths
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.facets.ollama.client import same_name
 from remediation.model.facts import Gpu
@@ -40,11 +41,21 @@ from remediation.model.finding import Quote
 _SMALL = 4_000_000
 _WRITTEN = 100_000
 """Characters at the beginning and at the end of a text in which people's own words are read. What lies between is output."""
+_OF_CONTAINERS = frozenset({"docker_compose", "docker_inspect"})
 _DENIED = re.compile(
     r"(?:\bno|without|lacks?|not have|n't have)(?: an?| any)? (?:dedicated |discrete |supported )?(?:nvidia|amd|geforce|radeon)\b[^.,;\n]{0,20}",
     re.IGNORECASE,
 )
 """Reports of a missing card."""
+_PAST = re.compile(
+    r"\b(?:i|we) (?:have |then )?(?:fixed|repaired|solved|resolved|cured) (?:it|that|this|the)\b(?! (?:by|with|for) (?:a |an )?(?:restart|hour|day|while|reboot))"
+    r"|\bsince then\b[^\n.;]{0,40}\b(?:works?|fine|runs?|ok)\b"
+    r"|\b(?:this|that|these|it) (?:was|were) (?:before|until) (?:i|we|the)\b"
+    r"|\b(?:this|that|it) (?:was|is|comes from|belongs to) (?:of |in |on |from )?(?:another|a different|an older|the old|the other) (?:image|container|machine|host|server|card|model|project)\b"
+    r"|\b(?:card|gpu|disk|memory|module)\b[^\n.;]{0,24}\bwas (?:taken out|removed|replaced|exchanged|swapped)\b",
+    re.IGNORECASE,
+)
+"""Statements that a quoted message no longer holds, or never was about this server."""
 _CONTAINER = re.compile(r"docker|podman|container|compose|kubectl|\bpod\b|kubernetes|unraid|\blxc\b", re.IGNORECASE)
 
 
@@ -68,7 +79,17 @@ class Reading:
     @cached_property
     def hits(self) -> tuple[Hit, ...]:
         """All known messages that still hold."""
-        return tuple(hit for one in self.presents for hit in one.hits(self.shown))
+        found = tuple(hit for one in self.presents for hit in one.hits(self.shown))
+        if not self.repaired:
+            return found
+        logs = {log.name for log in self.logs if log.kind == "server_log"}
+        return tuple(hit for hit in found if hit.at.where.rpartition(":")[0] in logs)
+
+    @cached_property
+    def repaired(self) -> bool:
+        """Whether people say that what they quote is past or of something else, and the server's log shows the card at work."""
+        works = any(log.works for log in self.logs if log.kind == "server_log")
+        return works and _PAST.search(self.prose) is not None
 
     def hit(self, *keys: str) -> Hit | None:
         """Return the first message of one of these kinds."""
@@ -239,7 +260,7 @@ class Reading:
 
 def read_evidence(evidence: Evidence) -> Reading:
     """Read all pieces and structured parts of `evidence`; no line and no number of it is longer than one may be."""
-    evidence = _bounded(evidence)
+    evidence = _bound_lines(evidence)
     ps: list[PsRow] = []
     smi: list[SmiReading] = []
     requested_options: list[RequestedOption] = []
@@ -249,8 +270,9 @@ def read_evidence(evidence: Evidence) -> Reading:
     bodies: list[Body] = []
     logs: list[LogReading] = []
     foreign, live = "", is_live(evidence)
-    for label, piece in _labelled(evidence):
-        log = read_cached(piece.text, name=label, kind=piece.kind)
+    for label, piece in _label_pieces(evidence):
+        part = server_part(piece.text, piece.kind) if piece.kind in _OF_CONTAINERS else piece.text
+        log = read_cached(part if piece.kind == "docker_inspect" else piece.text, name=label, kind=piece.kind)
         if live and piece.kind == "server_log" and (other := another_server(log, evidence)):
             foreign = other
             continue
@@ -262,15 +284,15 @@ def read_evidence(evidence: Evidence) -> Reading:
             smi.append(seen)
         requested_options += read_requested_options(piece.text, label)
         bodies += read_bodies(piece.text, label)
-        declared += read_settings(piece.text, label)
+        declared += _of_server(read_settings(piece.text, label), part, label)
         if piece.kind != "server_log" and (speed := read_speed(piece.text, label)) is not None:
             speeds.append(speed)
-        if piece.kind != "server_log" and (about := read_docker(piece.text, label)) is not None:
+        if piece.kind != "server_log" and (about := read_docker(part, label)) is not None:
             docker.append(about)
     state = (evidence.container or {}).get("State")
     if isinstance(state, Mapping):
         logs.append(read_log(json.dumps(state, indent=1), name="container State", kind="docker_inspect"))
-    _structured(evidence, ps, smi, requested_options, docker)
+    _add_structured(evidence, ps, smi, requested_options, docker)
     declared += _container_settings(evidence)
     declared += _settings_of_starter(evidence)
     listed = [d.name for log in logs for d in log.devices if d.is_gpu] + [name for one in smi for name in one.names]
@@ -297,21 +319,27 @@ def read_evidence(evidence: Evidence) -> Reading:
     )
 
 
-def _bounded(evidence: Evidence) -> Evidence:
+def _of_server(declared: tuple[DeclaredSetting, ...], part: str, label: str) -> Iterator[DeclaredSetting]:
+    """Yield the settings without the variables that hide cards from other containers than the server's."""
+    own = {one.at for one in read_settings(part, label)}
+    return (one for one in declared if one.at in own or not one.name.endswith("VISIBLE_DEVICES"))
+
+
+def _bound_lines(evidence: Evidence) -> Evidence:
     return dataclasses.replace(
         evidence,
-        symptom=bounded_lines(evidence.symptom) if evidence.symptom else evidence.symptom,
-        gpu=bounded_lines(evidence.gpu) if evidence.gpu else evidence.gpu,
-        pieces=tuple(dataclasses.replace(piece, text=_gathered(bounded_lines(piece.text))) for piece in evidence.pieces),
-        compose_files={path: bounded_lines(text) for path, text in evidence.compose_files.items()},
+        symptom=bound_line_lengths(evidence.symptom) if evidence.symptom else evidence.symptom,
+        gpu=bound_line_lengths(evidence.gpu) if evidence.gpu else evidence.gpu,
+        pieces=tuple(dataclasses.replace(piece, text=_rejoin_small(bound_line_lengths(piece.text))) for piece in evidence.pieces),
+        compose_files={path: bound_line_lengths(text) for path, text in evidence.compose_files.items()},
     )
 
 
-def _gathered(text: str) -> str:
-    return rejoined(text) if len(text) < _SMALL else text
+def _rejoin_small(text: str) -> str:
+    return rejoin_fields(text) if len(text) < _SMALL else text
 
 
-def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
+def _label_pieces(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
     """Yield the pieces and the symptom, which may quote a message, each with a unique name for quotes."""
     seen: dict[str, int] = {}
     symptom = (Piece("other", evidence.symptom, "symptom"),) if evidence.symptom else ()
@@ -347,7 +375,7 @@ def _card(card: Gpu) -> str:
     return f"{card.name}: {human(card.used)} of {human(card.total)} used"
 
 
-def _structured(
+def _add_structured(
     evidence: Evidence,
     ps: list[PsRow],
     smi: list[SmiReading],

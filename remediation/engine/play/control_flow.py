@@ -61,7 +61,7 @@ class Barrier:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting(Barrier):
+class CommonBarrier(Barrier):
     """A barrier without a leader: all hosts that wait at this path continue together."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from remediation.connections.bounded import Gathered, watchdog
+from remediation.connections.bounded import BoundedOutput, watchdog
 from remediation.connections.calls import Call, Completed, Failed, Reply, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers, recreation
@@ -17,7 +17,7 @@ from remediation.facets.docker.engine import START, engine_advice
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+from remediation.model.facts import Container, ContainerStats, EngineFacts, ExecResult, Volume
 from remediation.model.limits import LimitExceeded
 
 if TYPE_CHECKING:
@@ -58,11 +58,12 @@ class SdkEngine:
             f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail), words=("logs", name))
         )
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         """Run a read-only program inside a running container."""
         words = ("exec", name, *argv)
         return self._snapshot.memoize(
-            f"exec {name} {list(argv)}", lambda: self._ask(lambda api: _executed(api, name, argv), words=words, patience=timeout)
+            f"exec {name} {list(argv)}",
+            lambda: self._ask(lambda api: _exec_in_container(api, name, argv), words=words, patience=timeout),
         )
 
     def stats(self, name: str) -> ContainerStats:
@@ -185,9 +186,9 @@ class SdkEngineWriter(SdkEngine):
         """Restart a container, which is killed if it does not stop within `timeout` seconds."""
         self._change(lambda api: api.restart(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
 
-    def execute(self, name: str, argv: Sequence[str]) -> Executed:
+    def execute(self, name: str, argv: Sequence[str]) -> ExecResult:
         """Run a program that changes something inside a running container."""
-        return self._change(lambda api: _executed(api, name, argv), patience=60.0)
+        return self._change(lambda api: _exec_in_container(api, name, argv), patience=60.0)
 
     def start(self, name: str) -> None:
         """Start a container. A running container is left as it is."""
@@ -302,11 +303,11 @@ def _drop(api: APIClient, name: str) -> None:
         return
 
 
-def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
+def _exec_in_container(api: APIClient, name: str, argv: Sequence[str]) -> ExecResult:
     from docker.utils import socket as frames
 
     run = str(api.exec_create(name, list(argv))["Id"])
-    out, err = Gathered("stdout"), Gathered("stderr")
+    out, err = BoundedOutput("stdout"), BoundedOutput("stderr")
     stream: Any = api.exec_start(run, socket=True)
     with closing(getattr(stream, "_response", stream)), socket.socket(fileno=os.dup(stream.fileno())) as same:
         # the SDK removes the timeout of such a socket, so a hanging program would block forever
@@ -316,7 +317,7 @@ def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
         if dog.expired:
             raise TimeoutError
     stdout, stderr = (sink.content().decode("utf-8", errors="replace") for sink in (out, err))
-    return containers.executed(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
+    return containers.exec_result(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
 
 
 def _logs(api: APIClient, name: str, tail: int) -> str:

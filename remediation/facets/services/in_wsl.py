@@ -36,7 +36,7 @@ def read_in_wsl(snapshot: Snapshot) -> Serving | None:
     running = [each for each in found if each.running]
     replies = ask_wsl(snapshot, *_calls(running)) if running else []
     for number, each in enumerate(running):
-        serving = _serving(each, replies[number * len(_CALLS) :][: len(_CALLS)])
+        serving = _parse_serving(each, replies[number * len(_CALLS) :][: len(_CALLS)])
         if serving is not None and serving.guest is not None:
             return replace(serving, guest=replace(serving.guest, config=attempt(lambda: _config(snapshot))))
     stopped = next((each for each in found if not each.running), None)
@@ -57,7 +57,7 @@ def _calls(running: Sequence[WslDistribution]) -> tuple[Run, ...]:
     return tuple(in_distribution(each.name, *words) for each in running for words in _CALLS)
 
 
-def _serving(distribution: WslDistribution, replies: Sequence[Reply]) -> Serving | None:
+def _parse_serving(distribution: WslDistribution, replies: Sequence[Reply]) -> Serving | None:
     shown, files, pids, libraries, memory = (_text(each) for each in replies)
     rows = (line.partition("=") for line in (shown or "").splitlines())
     unit = unit_of(

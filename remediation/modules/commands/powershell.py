@@ -13,7 +13,7 @@ from remediation.modules.commands.programs import Script, wrong_platform
 from remediation.modules.contract import Module, ModuleTask, Program
 from remediation.modules.paths import path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result
-from remediation.templating.yaml.secret import revealed
+from remediation.templating.yaml.secret import reveal
 
 
 class WinPowershell(Module):
@@ -34,7 +34,7 @@ class WinPowershell(Module):
     executable: str | None = Field(None, description="accepted for compatibility; the session's PowerShell is used")
 
     @model_validator(mode="after")
-    def _one_script(self) -> WinPowershell:
+    def _check_script(self) -> WinPowershell:
         if (self.script is None) == (self.path is None):
             raise ValueError("expected either script or path")
         return self
@@ -47,7 +47,7 @@ class WinPowershell(Module):
             return done_result(changed=False, msg=f"skipped, since {self.creates} exists")
         if self.removes is not None and not path_exists(task, self.removes, self.chdir):
             return done_result(changed=False, msg=f"skipped, since {self.removes} does not exist")
-        text = str(revealed(self.script)) if self.script is not None else Script.text_of(self.path or "", task)
+        text = str(reveal(self.script)) if self.script is not None else Script.text_of(self.path or "", task)
         if not text.strip():
             return failed_result("win_powershell: expected a script")
         program = self._program(text, task)
@@ -57,11 +57,11 @@ class WinPowershell(Module):
         return task.execute(program)
 
     def _program(self, text: str, task: ModuleTask) -> Program:
-        hidden = {str(each.get("name")): revealed(each.get("value")) for each in self.sensitive_parameters}
+        hidden = {str(each.get("name")): reveal(each.get("value")) for each in self.sensitive_parameters}
         data = {
             "script": text,
-            "parameters": {**{name: revealed(value) for name, value in self.parameters.items()}, **hidden},
-            "arguments": [revealed(each) for each in self.arguments],
+            "parameters": {**{name: reveal(value) for name, value in self.parameters.items()}, **hidden},
+            "arguments": [reveal(each) for each in self.arguments],
             "chdir": self.chdir,
             "depth": self.depth,
             "error_action": self.error_action,

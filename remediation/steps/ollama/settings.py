@@ -15,8 +15,8 @@ from remediation.model.errors import NO_ANSWER, HostError
 from remediation.model.facts import Manager, ServiceUnit, Serving, SourcedSetting, WindowsServer
 from remediation.model.facts.server import snap_advice
 from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified
-from remediation.steps.model.ollama_settings import Judged, cards_of, judge_declared
+from remediation.steps.compose.text import unified_diff
+from remediation.steps.model.ollama_settings import JudgedSetting, cards_of, judge_declared
 
 APP = "app"
 """The place of a setting in the database of the Windows app, in `ollama.setting_restored`."""
@@ -32,7 +32,7 @@ class SettingsPlace:
     serving: Serving
     environment: Mapping[str, str]
     sources: Sequence[SourcedSetting]
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedSetting, ...]
 
     @property
     def name(self) -> str:
@@ -131,7 +131,7 @@ class UnitSettings(SettingsPlace):
             subject=path,
             before={name: self.unit.environment.get(name) for name in (*removed, *made)},
             after=dict(made),
-            diff=unified(path, before, text),
+            diff=unified_diff(path, before, text),
             needs=None if self.unit.own else needs(Need.ELEVATED),
             undo=StepCall("file.restored", {"path": path, **kept, "expect": digest(text), "unit": self.unit.name}),
             data={

@@ -11,19 +11,19 @@ import yaml
 
 from remediation.model.text.yaml_limits import plain_documents
 from remediation.templating.errors import TemplateError
-from remediation.templating.lazy import materialised
+from remediation.templating.lazy import materialize
 from remediation.templating.yaml.secret import Secret
 
 
 def json_filter(value: Any, **options: Any) -> str:
     """Return JSON; ``indent`` and ``sort_keys`` as in `json.dumps`."""
     options = {name: item for name, item in options.items() if name in {"indent", "sort_keys", "ensure_ascii", "separators"}}
-    return json.dumps(materialised(value), default=_plainly, **options)
+    return json.dumps(materialize(value), default=_plainly, **options)
 
 
 def to_nice_json(value: Any, indent: int = 4, sort_keys: bool = True) -> str:
     """Return indented JSON."""
-    return json.dumps(materialised(value), default=_plainly, indent=indent, sort_keys=sort_keys, separators=(",", ": "))
+    return json.dumps(materialize(value), default=_plainly, indent=indent, sort_keys=sort_keys, separators=(",", ": "))
 
 
 def _plainly(value: object) -> str:
@@ -34,16 +34,16 @@ def _plainly(value: object) -> str:
 
 def to_yaml(value: Any, default_flow_style: bool | None = None, **options: Any) -> str:
     """Return YAML."""
-    return _dumped(value, default_flow_style=default_flow_style, **options)
+    return _strip_document_end(value, default_flow_style=default_flow_style, **options)
 
 
 def to_nice_yaml(value: Any, indent: int = 4, default_flow_style: bool = False, **options: Any) -> str:
     """Return indented YAML."""
-    return _dumped(value, default_flow_style=default_flow_style, indent=indent, **options)
+    return _strip_document_end(value, default_flow_style=default_flow_style, indent=indent, **options)
 
 
-def _dumped(value: Any, **options: Any) -> str:
-    text: str = yaml.safe_dump(materialised(value), allow_unicode=True, **options)
+def _strip_document_end(value: Any, **options: Any) -> str:
+    text: str = yaml.safe_dump(materialize(value), allow_unicode=True, **options)
     return text.removesuffix("...\n")  # PyYAML's end marker after a lone scalar
 
 

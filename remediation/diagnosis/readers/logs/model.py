@@ -255,6 +255,23 @@ class LogReading:
         return tuple(load for load in self.loads if load.server == self.server)
 
     @property
+    def keeps_card(self) -> bool:
+        """Whether the last search for cards kept one."""
+        return any(device.is_gpu for device in self.devices)
+
+    @property
+    def works(self) -> bool:
+        """Whether the last load of the last server process put layers on a card that its search kept."""
+        last = next((load for load in reversed(self.current_loads) if load.offloaded is not None), None)
+        return (
+            self.keeps_card
+            and last is not None
+            and last.offloaded is not None
+            and last.offloaded[0] > 0
+            and last.failed_at is None
+        )
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """The settings of the last start that shows them."""
         return next((start.environment for start in reversed(self.starts) if start.environment), {})

@@ -81,7 +81,7 @@ def plain_text(text: str) -> str:
     text = _lines_of_records(_with_line_ends(text))
     if "\\_" in text and text.count("\\_") >= _LEAST:
         text = _MARKDOWN.sub(r"\1", text)
-    return _in_english(_unwrapped(_without_prefix(text)))
+    return _in_english(_unwrap(_without_prefix(text)))
 
 
 def _in_english(text: str) -> str:
@@ -225,7 +225,7 @@ def _without_margin(text: str, filled: list[str]) -> str:
     return "\n".join(line[margin:] for line in text.split("\n")) if margin else text
 
 
-def _unwrapped(text: str) -> str:
+def _unwrap(text: str) -> str:
     """Return a text in which a terminal cut lines at its width, with the rest of each line behind its beginning."""
     lines = text.split("\n")
     width = max(map(len, lines), default=0)

@@ -8,7 +8,7 @@ from typing import Any
 from remediation.engine.journal.progress import task_key
 from remediation.engine.journal.serialization import change_to_json
 from remediation.engine.play.context.host_state import TaskResult
-from remediation.engine.play.context.results import CENSORED, jsonable, refused_result, registered
+from remediation.engine.play.context.results import CENSORED, jsonable, refused_result, to_registered
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.change import Change
 from remediation.model.errors import RemediationError
@@ -28,10 +28,10 @@ GATHERING = frozenset({"gather_facts", "setup"})
 def failed_task(error: RemediationError) -> TaskResult:
     """Return the result of a task that could not start."""
     acted = refused_result(error)
-    return TaskResult(acted.outcome, registered(acted), acted.reason, acted.next_step)
+    return TaskResult(acted.outcome, to_registered(acted), acted.reason, acted.next_step)
 
 
-def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
+def restored_result(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
     """Return the result that an earlier process of this run recorded; None if its variables cannot be restored."""
     result = dict(data.get("result") or {})
     given = result.get("ansible_facts")
@@ -92,6 +92,6 @@ def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def shown_result(site: TaskContext, item: Any) -> Any:
+def displayed_item(site: TaskContext, item: Any) -> Any:
     """Return an item in the form of events, None if it is hidden."""
     return None if site.hidden() else jsonable(item)
