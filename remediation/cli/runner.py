@@ -25,7 +25,7 @@ from remediation.cli.resources import PLAYBOOKS, find_resource
 from remediation.cli.spread.executor import cluster_of, executor_on
 from remediation.engine.context import Policy, Ports
 from remediation.engine.events import Emitter
-from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contained
+from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contain_errors
 from remediation.engine.interrupt import Cancellation
 from remediation.engine.journal.history import prune
 from remediation.engine.journal.journal import ERRORS, Journal
@@ -47,7 +47,7 @@ from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
 from remediation.playbook.model import tasks_of
 from remediation.playbook.tasks import INCLUDES
-from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.loader import suggestion
 
 if TYPE_CHECKING:
     from remediation.playbook.model import Playbook
@@ -156,7 +156,7 @@ def _check_consent(named: Sequence[str], hosts: Session, playbook: Playbook) -> 
     if unknown is None or any(task.action == "add_host" or task.action in INCLUDES for task in tasks):
         return
     raise UsageError(
-        f"--yes-destroy: the inventory has no host {unknown!r}{meant(unknown, known)}",
+        f"--yes-destroy: the inventory has no host {unknown!r}{suggestion(unknown, known)}",
         next_step="name one host each time; remediate hosts lists them",
     )
 
@@ -220,7 +220,7 @@ def execute_run(
         style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=TASKS)
         report = stack.enter_context(reporting(stream, style, earlier=earlier, crashed=crashed))
         for listener in listening:
-            stack.callback(_written, listener, header, crashed)
+            stack.callback(_write_file, listener, header, crashed)
         cancelled = Cancellation()
         stack.enter_context(cancelled.on_interrupt(partial(_print_interrupt, _interrupt_text(log.run))))
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
@@ -247,10 +247,10 @@ def execute_run(
         return summary.exit_code
 
 
-def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) -> None:
+def _write_file(listener: Listener, header: Mapping[str, Any], crashed: Crashed) -> None:
     """Let a listener write its file; an internal error is reported and loses only that file."""
     try:
-        with contained("report", crashed):
+        with contain_errors("report", crashed):
             listener.write(header)
     except InternalError as error:
         sys.stderr.write(f"cannot write a report: {error.message}\n")

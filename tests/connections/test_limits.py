@@ -14,7 +14,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from remediation.connections.bounded import Gathered, watchdog
+from remediation.connections.bounded import BoundedOutput, watchdog
 from remediation.connections.calls import Completed, Failed, FileContent, Http, HttpReply, ReadFile, Run
 from remediation.connections.guard import Guard
 from remediation.connections.recorder.replay import ReplayConnection
@@ -259,7 +259,7 @@ def test_a_cassette_has_limits(tmp_path: Path) -> None:
 
 
 def gathering(finish: bool) -> Callable[[], bytes]:
-    sink = Gathered("stdout", 3, finish=finish)
+    sink = BoundedOutput("stdout", 3, finish=finish)
     for _ in range(2):
         sink.take(b"ab")
     return sink.content

@@ -168,7 +168,7 @@ def test_a_chunk_reaches_its_listener_alone_when_its_frame_comes() -> None:
     assert heard == [b"a", b"d"]
     assert [protocol.http_reply(reply) for reply in replies] == [HttpReply(200, b"ade"), HttpReply(200, b"b")]
     call = Http("GET", "http://x", on_chunk=heard.append)
-    protocol.answering(call)(replies[0])
+    protocol.reply_reader(call)(replies[0])
     assert heard == [b"a", b"d", b"e"]
     with pytest.raises(DeliveryUnknown):
         talk.ask([{}], 9.0)

@@ -12,7 +12,7 @@ import pytest
 
 from remediation.engine.context import Ports
 from remediation.engine.events import Emitter
-from remediation.engine.internal_errors import CrashLog, contained, summary
+from remediation.engine.internal_errors import CrashLog, contain_errors, summary
 from remediation.engine.play.runner import run_playbook
 from remediation.engine.workers import gather
 from remediation.model.errors import CallFailed, RemediationError
@@ -175,7 +175,7 @@ def test_the_traceback_is_in_a_file_of_its_owner_without_secrets(tmp_path: Path)
     log = CrashLog(tmp_path / "errors", Masker(["hunter22"]))
     sentences = []
     for _time in range(2):
-        with pytest.raises(RemediationError) as recorded, contained("../laptop-07", log):
+        with pytest.raises(RemediationError) as recorded, contain_errors("../laptop-07", log):
             raise KeyError("hunter22\x1b[31m")
         sentences.append(recorded.value.message)
     (path,) = (tmp_path / "errors").iterdir()
@@ -191,7 +191,7 @@ def test_a_sentence_is_one_short_line_for_any_exception() -> None:
 
 def test_errors_that_are_ours_pass_and_the_rest_is_contained() -> None:
     for error, kind in ((CallFailed("no"), CallFailed), (KeyboardInterrupt(), KeyboardInterrupt), (SystemExit(3), SystemExit)):
-        with pytest.raises(kind), contained("one", Ports(emit=lambda _: None).crashed):
+        with pytest.raises(kind), contain_errors("one", Ports(emit=lambda _: None).crashed):
             raise error
 
 

@@ -259,7 +259,7 @@ class Scripted:
         self.asked.append((question, tuple(details)))
         return self.answers.pop(0)
 
-    def typed(self, question: str, wanted: str) -> bool:
+    def confirm_typed(self, question: str, wanted: str) -> bool:
         self.asked.append((question, (wanted,)))
         return self.answers.pop(0)
 

@@ -74,7 +74,7 @@ def read(host: Host, bed: Bed) -> dict[str, set[str]]:
     for volume in host.reader.engine.volumes():
         record = ask(host, "docker", "volume", "inspect", volume.name)[0]
         containers.volume(Watched(record, seen, "volume"), users)
-    containers.printed_stats(
+    containers.parse_stats(
         Watched(ask(host, "docker", "stats", "--no-stream", "--format", "{{json .}}", bed.container), seen, "stats"), None
     )
     target = host.reader.target()
@@ -83,7 +83,7 @@ def read(host: Host, bed: Bed) -> dict[str, set[str]]:
     url = str(target.endpoint.value)
     host.writer().ollama.load(bed.model, options={"num_gpu": -1})
     for call, parse in (
-        (ollama.running_call(url), ollama.runners), (ollama.models_call(url), ollama.json_entries), (ollama.show_call(url, bed.model), lambda value: ollama.shown_model("m", value)),
+        (ollama.running_call(url), ollama.runners), (ollama.models_call(url), ollama.json_entries), (ollama.show_call(url, bed.model), lambda value: ollama.parse_model("m", value)),
     ):  # fmt: skip
         parse(Watched(body(host, call), seen, call.url.rpartition("/")[2]))
     return seen

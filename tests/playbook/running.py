@@ -29,7 +29,7 @@ from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from remediation.playbook.load import load_playbook
 from remediation.report.json_lines import JsonLines
-from remediation.templating.yaml.located import trusted
+from remediation.templating.yaml.located import mark_trusted
 
 
 def _no_script(name: str) -> str:
@@ -95,7 +95,7 @@ def run(
     **request: Any,
 ) -> Ran:
     """Run a playbook as the command line does; raises what is wrong with its input."""
-    known = trusted(extra_variables(extra))
+    known = mark_trusted(extra_variables(extra))
     ran: list[Event] = []
     summary = run_playbook(
         RunRequest(

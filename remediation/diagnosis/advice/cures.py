@@ -18,6 +18,7 @@ from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.units import MIB, human
 from remediation.model.facts import Manager
+from remediation.model.facts.server import snap_advice
 from remediation.model.programs import is_protected
 
 _WORTH_CLOSING = 256 * MIB
@@ -69,7 +70,7 @@ def _words(entry: Entry | LikelyCures, facts: Facts, reading: Reading) -> str:
     pasted = [*cluster, platform, *(["live-windows"] if platform == "windows" else [])]
     keys = [f"live-{platform}", *native, "live", platform] if runs is not None else pasted
     words = next((entry.on[key] for key in keys if key in entry.on), entry.cure)
-    return _filled(words, facts, reading)
+    return _fill(words, facts, reading)
 
 
 def _runs(evidence: Evidence) -> Runs | None:
@@ -100,6 +101,8 @@ def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
     if runs in {Runs.SYSTEMD, Runs.GUEST}:
         line = f"UnsetEnvironment={name}" if value is None else f'Environment="{name}={value}"'
         unit, serving = reading.evidence.unit, reading.evidence.serving
+        if serving is not None and serving.unit is not None and serving.unit.snap:
+            return snap_advice(serving.unit.snap, {name: value})
         by = f"wsl -d {serving.name} -u root --" if runs is Runs.GUEST and serving is not None else "sudo"
         return f"run {by} systemctl edit {unit}, add the lines below, then {by} systemctl restart {unit}\n[Service]\n{line}"
     if runs is Runs.BY_HAND:
@@ -132,7 +135,7 @@ def _of_service(reading: Reading, name: str, value: str | None, line: str) -> st
     return f"{what} the environment of the service {service} ({where}), then run Restart-Service {service}"
 
 
-def _filled(words: str, facts: Facts, reading: Reading) -> str:
+def _fill(words: str, facts: Facts, reading: Reading) -> str:
     """Return the text with ``{names}`` replaced by this host's values."""
     evidence = reading.evidence
     windows = evidence.platform in {"windows", "docker-windows", "wsl"}
@@ -154,9 +157,10 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "orphans": end,
         "holder": _holder(reading),
         "unit": evidence.unit,
+        "start": serving.unit.how_to_start if serving is not None and serving.unit is not None else "sudo systemctl start ollama",
         "distribution": serving.name if serving is not None and serving.guest is not None else "DISTRIBUTION",
         "wslconfig": config.path if config is not None and config.path else "%UserProfile%\\.wslconfig",
-        "lasting": _lasting(reading),
+        "lasting": _lasting_cure_text(reading),
         "cut_off": config.cut_off if config is not None else "",
     }
     text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
@@ -172,7 +176,7 @@ def _override(facts: Facts) -> str:
     )
 
 
-def _lasting(reading: Reading) -> str:
+def _lasting_cure_text(reading: Reading) -> str:
     """Return what keeps the card in the container after a daemon-reload: what this engine can do, else all ways."""
     evidence = reading.evidence
     if evidence.engine is None or evidence.container is None:

@@ -50,9 +50,9 @@ class HostServices:
 
     def serving(self) -> Serving:
         """Return what serves the model."""
-        return self._snapshot.memoize("serving", self._serving)
+        return self._snapshot.memoize("serving", self._find_serving)
 
-    def _serving(self) -> Serving:
+    def _find_serving(self) -> Serving:
         target = self._target()
         if target.container is not None:
             return self._of_container(target, str(target.container.value))
@@ -215,7 +215,7 @@ def from_script(text: str, endpoint: str = "") -> Serving:
         return Serving(Manager.NOTHING, others=tuple(native), wsl=wsl, elsewhere=elsewhere)
     listening = next((one for one in candidates if port is not None and _port_of(one, units) == port), None)
     started = [listening] if listening is not None else candidates
-    unit = _chosen(units, started)
+    unit = _choose_unit(units, started)
     # the main process of a unit may be a shell that started the server
     process = next((one for one in started if unit is not None and (unit.pid == one.pid or unit.name == one.unit)), None)
     if process is None and started:
@@ -232,7 +232,12 @@ def from_script(text: str, endpoint: str = "") -> Serving:
 
 def _is_stopped_at(unit: ServiceUnit, port: int) -> bool:
     """Whether a unit would serve at the port, and does not run: it is the server that is missing there."""
-    return not unit.pid and unit.state != "active" and listening_port(unit.environment.get("OLLAMA_HOST", "")) == port
+    return (
+        not unit.pid
+        and not unit.masked
+        and unit.state != "active"
+        and listening_port(unit.environment.get("OLLAMA_HOST", "")) == port
+    )
 
 
 def _own_port(process: ServerProcess) -> int | None:
@@ -288,7 +293,7 @@ def _server_process(process: Process) -> ServerProcess:
     return ServerProcess(process.pid, process.owner or "an unknown user", process.path or "")
 
 
-def _chosen(units: Sequence[ServiceUnit], running: Sequence[ServerProcess]) -> ServiceUnit | None:
+def _choose_unit(units: Sequence[ServiceUnit], running: Sequence[ServerProcess]) -> ServiceUnit | None:
     """Return the unit whose process runs, else the unit that is named like Ollama's."""
     pids = {one.pid for one in running}
     by_pid = next((one for one in units if one.pid in pids), None)
@@ -324,7 +329,9 @@ def _units(lines: Sequence[tuple[str, str]]) -> Iterator[ServiceUnit]:
     blocks: list[dict[str, Any]] = []
     for kind, rest in lines:
         if kind == "unit":
-            blocks.append({"name": rest, "show": {}, "cat": [], "files": {}})
+            blocks.append({"name": rest, "show": {}, "cat": [], "files": {}, "given": []})
+        elif blocks and kind == "given":
+            blocks[-1]["given"].append(rest.partition("=")[::2])
         elif blocks and kind == "show":
             name, _, value = rest.partition("=")
             blocks[-1]["show"][name] = value

@@ -16,7 +16,7 @@ from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.stack import RUNNING, containers_of
-from remediation.steps.compose.text import beside, unified
+from remediation.steps.compose.text import sibling_path, unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_project
 from remediation.steps.run_info import DOTENV, pending_dotenv, pending_services, run_started
@@ -102,7 +102,7 @@ class EnvFileSet(Step[EnvFile]):
         undo = StepCall("file.restored", {"path": seen.path, **origin, "expect": digest(text), "readers": True})
         yield Change(
             f"set {', '.join(f'{name}={value}' for name, value in lacking.items())} in {seen.path}", subject=seen.path,
-            before={name: now.get(name) for name in lacking}, after=dict(lacking), diff=unified(seen.path, before, text), undo=undo,
+            before={name: now.get(name) for name in lacking}, after=dict(lacking), diff=unified_diff(seen.path, before, text), undo=undo,
             data={"text": text, "backup": None if seen.text is None else backup, DOTENV: seen.path},
         )  # fmt: skip
 
@@ -189,7 +189,7 @@ class ServiceRecreated(Step[Service]):
 def dotenv_path(project: ComposeProject) -> str:
     """Return the path of the project's ``.env``."""
     separator = "\\" if "\\" in project.working_dir else "/"
-    return beside(f"{project.working_dir}{separator}compose.yml", ".env")
+    return sibling_path(f"{project.working_dir}{separator}compose.yml", ".env")
 
 
 def _with(text: str, name: str, value: str) -> str:

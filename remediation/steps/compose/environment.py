@@ -15,9 +15,9 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
-from remediation.steps.compose.text import ComposeText, YamlEntry, unified
+from remediation.steps.compose.text import ComposeText, YamlEntry, unified_diff
 from remediation.steps.contract import Step, param, step
-from remediation.steps.model.ollama_settings import DEAD, HARMFUL, Judged, cards_of, judge_declared
+from remediation.steps.model.ollama_settings import DEAD, HARMFUL, JudgedSetting, cards_of, judge_declared
 from remediation.steps.resolve import resolve_project
 
 IMAGES = ("ollama/", "/ollama", "ollama:")
@@ -34,7 +34,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class ComposeDeclaration:
     """The settings of a service as the project declares them, per file and as resolved by Compose."""
 
     project: ComposeProject
@@ -42,11 +42,11 @@ class Declared:
     files: tuple[File, ...]
     resolved: Mapping[str, str]
     version: Version | None
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedSetting, ...]
 
 
 @step("compose.environment", settle=5.0, in_container=True)
-class ComposeEnvironment(Step[Declared]):
+class ComposeEnvironment(Step[ComposeDeclaration]):
     """The Compose files give Ollama's service no harmful settings, and all requested ones.
 
     Which settings are harmful depends on the Ollama release: since v0.12.4, for example, ``OLLAMA_LLM_LIBRARY=cuda`` disables
@@ -72,14 +72,14 @@ class ComposeEnvironment(Step[Declared]):
         check_variable_names(value)
         return value
 
-    def observe(self, host: Reader) -> Declared:
-        return declared(host, self.service)
+    def observe(self, host: Reader) -> ComposeDeclaration:
+        return read_declared(host, self.service)
 
-    def is_met(self, seen: Declared) -> bool:
-        return not self._going(seen) and not self._lacking(seen)
+    def is_met(self, seen: ComposeDeclaration) -> bool:
+        return not self._names_to_remove(seen) and not self._values_to_set(seen)
 
-    def plan(self, seen: Declared) -> Iterator[Change]:
-        going, lacking = self._going(seen), self._lacking(seen)
+    def plan(self, seen: ComposeDeclaration) -> Iterator[Change]:
+        going, lacking = self._names_to_remove(seen), self._values_to_set(seen)
         for place in seen.files:
             names = [entry.name for entry in place.entries if entry.name in going]
             text = ComposeText(place.path, place.text).remove(seen.service, names) if names else place.text
@@ -90,7 +90,9 @@ class ComposeEnvironment(Step[Declared]):
                 made = {name: value for name, value in lacking.items() if place is home_of(seen.files, seen.service, name)}
                 yield self._edit(seen, place, text, dict.fromkeys(names), made)
 
-    def _edit(self, seen: Declared, place: File, text: str, removed: Mapping[str, None], made: Mapping[str, str]) -> Change:
+    def _edit(
+        self, seen: ComposeDeclaration, place: File, text: str, removed: Mapping[str, None], made: Mapping[str, str]
+    ) -> Change:
         words = [f"remove {name}" for name in removed] + [f"set {name}={value}" for name, value in made.items()]
         backup = backup_of(place.path, place.text)
         return Change(
@@ -98,7 +100,7 @@ class ComposeEnvironment(Step[Declared]):
             subject=place.path,
             before={entry.name: entry.value for entry in place.entries if entry.name in removed or entry.name in made},
             after=dict(made),
-            diff=unified(place.path, place.text, text),
+            diff=unified_diff(place.path, place.text, text),
             undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text), "service": seen.service}),
             data={"text": text, "backup": backup, "service": seen.service, "environment": {**removed, **made}},
         )  # fmt: skip
@@ -106,11 +108,11 @@ class ComposeEnvironment(Step[Declared]):
     def apply(self, host: Writer, change: Change) -> None:
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def describe(self, seen: Declared) -> str:
-        going = self._going(seen)
+    def describe(self, seen: ComposeDeclaration) -> str:
+        going = self._names_to_remove(seen)
         parts = [f"{one.name}={one.value}: {one.because}" for one in seen.judged if one.name in going]
         parts += [f"{name} is to be removed" for name in self.remove if name in going]
-        parts += [f"{name} must be {value}" for name, value in self._lacking(seen).items()]
+        parts += [f"{name} must be {value}" for name, value in self._values_to_set(seen).items()]
         elsewhere = [name for name in going if all(name not in {entry.name for entry in file.entries} for file in seen.files)]
         if elsewhere:
             parts.append(
@@ -121,7 +123,7 @@ class ComposeEnvironment(Step[Declared]):
             parts.append(f"ignored by this release, kept: {', '.join(dead)}")
         return "; ".join(parts) or f"no harmful setting in service {seen.service}"
 
-    def values(self, seen: Declared) -> dict[str, Any]:
+    def values(self, seen: ComposeDeclaration) -> dict[str, Any]:
         return {
             "service": seen.service,
             "settings": [
@@ -129,16 +131,16 @@ class ComposeEnvironment(Step[Declared]):
             ],
         }
 
-    def _going(self, seen: Declared) -> list[str]:
+    def _names_to_remove(self, seen: ComposeDeclaration) -> list[str]:
         verdicts = {HARMFUL, DEAD} if self.prune else {HARMFUL}
         judged = [one.name for one in seen.judged if one.verdict in verdicts and one.name not in self.set]
         return list(dict.fromkeys([*judged, *(name for name in self.remove if name in seen.resolved and name not in self.set)]))
 
-    def _lacking(self, seen: Declared) -> dict[str, str]:
+    def _values_to_set(self, seen: ComposeDeclaration) -> dict[str, str]:
         return {name: value for name, value in self.set.items() if seen.resolved.get(name) != value}
 
 
-def declared(host: Reader, service: str | None) -> Declared:
+def read_declared(host: Reader, service: str | None) -> ComposeDeclaration:
     """Return what the project declares for Ollama's service. Raises `CallFailed` if the files or the service cannot be read."""
     project = resolve_project(host)
     resolved = host.compose.config(project)
@@ -147,7 +149,7 @@ def declared(host: Reader, service: str | None) -> Declared:
     files = tuple(project_files(host, project, name))
     environment = _environment(services[name])
     version = _version(host, services[name])
-    return Declared(project, name, files, environment, version, judge_declared(environment, version, cards_of(host)))
+    return ComposeDeclaration(project, name, files, environment, version, judge_declared(environment, version, cards_of(host)))
 
 
 def resolve_service(host: Reader, services: Mapping[str, Any], given: str | None) -> str:

@@ -13,7 +13,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.steps.compose.edit import with_value
 from remediation.steps.compose.environment import File, backup_of, digest, home_of, project_files, resolve_service
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_project
 
@@ -75,10 +75,10 @@ class ComposeResources(Step[Resources]):
         )  # fmt: skip
 
     def is_met(self, seen: Resources) -> bool:
-        return not self._lacking(seen)
+        return not self._values_to_set(seen)
 
     def plan(self, seen: Resources) -> Iterator[Change]:
-        lacking = self._lacking(seen)
+        lacking = self._values_to_set(seen)
         if not lacking:
             return
         text = seen.file.text
@@ -90,7 +90,7 @@ class ComposeResources(Step[Resources]):
             f"set {words} for service {seen.service} in {seen.file.path}", subject=seen.file.path,
             before={"memory": seen.memory, "reserve": seen.reserved, "cpus": seen.cpus},
             after={f"{section}.{key}": value for (section, key), value in lacking.items()},
-            diff=unified(seen.file.path, seen.file.text, text),
+            diff=unified_diff(seen.file.path, seen.file.text, text),
             undo=StepCall("file.restored", {"path": seen.file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
             data={"text": text, "backup": backup, "service": seen.service, "environment": {}},
         )  # fmt: skip
@@ -112,18 +112,18 @@ class ComposeResources(Step[Resources]):
     def _cap(self, seen: Resources) -> int:
         return max(seen.engine - _SPARE, seen.engine // 2) if seen.engine is not None else int(self.memory or 0)
 
-    def _lacking(self, seen: Resources) -> dict[tuple[str, str], str]:
+    def _values_to_set(self, seen: Resources) -> dict[tuple[str, str], str]:
         found: dict[tuple[str, str], str] = {}
         memory = min(int(self.memory), self._cap(seen)) if self.memory is not None else None
         if memory is not None and not _same(seen.memory, memory):
-            found["limits", "memory"] = _written(memory)
+            found["limits", "memory"] = _size_text(memory)
         if self.cpus is not None and seen.cpus != self.cpus:
             found["limits", "cpus"] = f"'{self.cpus:g}'"
         kept = int(self.reserve) if self.reserve is not None else None
         if kept is not None:
             kept = min(kept, memory or seen.memory or kept)
             if not _same(seen.reserved, kept):
-                found["reservations", "memory"] = _written(kept)
+                found["reservations", "memory"] = _size_text(kept)
         return found
 
 
@@ -143,5 +143,5 @@ def _same(now: int | None, wanted: int) -> bool:
     return now is not None and abs(now - wanted) < MIB
 
 
-def _written(size: int) -> str:
+def _size_text(size: int) -> str:
     return f"{size // GIB}G" if size % GIB == 0 else f"{size // MIB}M"

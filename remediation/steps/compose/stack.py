@@ -52,7 +52,7 @@ class StackUp(Step[Stack]):
         """Read the definition and its differences. Raises `Blocked` if this login would resolve the files differently."""
         project = resolve_project(host)
         config = host.compose.config(project)
-        names = tuple(self._chosen(host, config))
+        names = tuple(self._chosen_services(host, config))
         refuse_unset(host, project)
         containers = containers_of(host.engine.containers(), project)
         edited = pending_services(host)
@@ -109,7 +109,7 @@ class StackUp(Step[Stack]):
     def values(self, seen: Stack) -> dict[str, Any]:
         return {"project": seen.project.name, "services": list(seen.services), "due": list(seen.due)}
 
-    def _chosen(self, host: Reader, config: Mapping[str, Any]) -> Sequence[str]:
+    def _chosen_services(self, host: Reader, config: Mapping[str, Any]) -> Sequence[str]:
         known = list(config.get("services") or {})
         unknown = [name for name in self.services if name not in known]
         if unknown:

@@ -22,7 +22,7 @@ _STILL = 32 * MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedStackState:
     """A project, its running and existing containers, and the free VRAM (None without a GPU)."""
 
     project: ComposeProject
@@ -32,7 +32,7 @@ class Stopped:
 
 
 @step("stack.stopped", risk=Risk.DISRUPTIVE, settle=20.0, deadline=300.0, in_container=True)
-class StackStopped(Step[Stopped]):
+class StackStopped(Step[StoppedStackState]):
     """No container of the project is running, and the VRAM they used has been released.
 
     Waits until the free memory of the card is stable instead of for a fixed time. Volumes are never removed.
@@ -41,17 +41,17 @@ class StackStopped(Step[Stopped]):
     services: tuple[str, ...] = param("service names; defaults to all", default=(), example=["api"])
     remove: bool = param("also remove containers and networks (down)", default=False)
 
-    def observe(self, host: Reader) -> Stopped:
+    def observe(self, host: Reader) -> StoppedStackState:
         project = resolve_project(host)
         containers = containers_of(host.engine.containers(), project)
         chosen = {name: item for name, item in containers.items() if not self.services or name in self.services}
         running = tuple(name for name, item in chosen.items() if item.status == RUNNING)
-        return Stopped(project, running, tuple(chosen), _free(host))
+        return StoppedStackState(project, running, tuple(chosen), _free(host))
 
-    def is_met(self, seen: Stopped) -> bool:
+    def is_met(self, seen: StoppedStackState) -> bool:
         return not (seen.there if self.remove else seen.running)
 
-    def plan(self, seen: Stopped) -> Iterator[Change]:
+    def plan(self, seen: StoppedStackState) -> Iterator[Change]:
         names = seen.there if self.remove else seen.running
         if names:
             yield Change(
@@ -72,16 +72,16 @@ class StackStopped(Step[Stopped]):
             host.compose.down(project)
         _settle(host)
 
-    def describe(self, seen: Stopped) -> str:
+    def describe(self, seen: StoppedStackState) -> str:
         free = f"; {human(seen.free)} of VRAM free" if seen.free is not None else ""
         return f"{', '.join(seen.running) or 'nothing'} of {seen.project.name} is running{free}"
 
-    def measured_effect(self, change: Change, before: Stopped, after: Stopped) -> str:
+    def measured_effect(self, change: Change, before: StoppedStackState, after: StoppedStackState) -> str:
         if before.free is None or after.free is None:
             return ""
         return f"{human(max(0, after.free - before.free))} of VRAM released"
 
-    def values(self, seen: Stopped) -> dict[str, Any]:
+    def values(self, seen: StoppedStackState) -> dict[str, Any]:
         return {"running": list(seen.running), "free": seen.free}
 
 

@@ -18,7 +18,7 @@ from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.edit import DEVICES, with_devices
 from remediation.steps.compose.environment import backup_of, digest, home_of, project_files, resolve_service
 from remediation.steps.compose.stack import RUNNING
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.load_state import log_of
 from remediation.steps.resolve import resolve_container, resolve_project
@@ -100,7 +100,7 @@ class ContainerSeesGpu(Step[GpuVisibility]):
             text = with_devices(seen.file, seen.text, seen.service)
             yield Change(
                 f"request the GPU for service {seen.service} in {seen.file}", subject=seen.file, risk=Risk.SAFE,
-                diff=unified(seen.file, seen.text, text), before="no device reservation", after=DEVICES,
+                diff=unified_diff(seen.file, seen.text, text), before="no device reservation", after=DEVICES,
                 undo=StepCall("file.restored", {"path": seen.file, "backup": backup_of(seen.file, seen.text), "expect": digest(text), "service": seen.service}),
                 data={"text": text, "backup": backup_of(seen.file, seen.text), "service": seen.service, "environment": {}},
             )  # fmt: skip

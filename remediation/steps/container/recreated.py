@@ -132,7 +132,7 @@ class ContainerRecreated(Step[Recreatable]):
                 words.format(spare_name(seen.name)), subject=seen.name, data={"spare": "remove" if seen.running else "give back"}
             )
             return
-        changed = self._changed(seen)
+        changed = self._changed_members(seen)
         if self.is_met(seen) or seen.obstacle or seen.container is None or changed is None:
             return
         before = {key: seen.host_config.get(key) for key in changed}
@@ -142,7 +142,7 @@ class ContainerRecreated(Step[Recreatable]):
             data={"host_config": changed},
         )  # fmt: skip
 
-    def _changed(self, seen: Recreatable) -> dict[str, Any] | None:
+    def _changed_members(self, seen: Recreatable) -> dict[str, Any] | None:
         """Return the members of ``HostConfig`` to change. None if a container that was recreated already needs none."""
         if self.restore is not None:
             return self.restore

@@ -50,7 +50,7 @@ class VolumeCompleted(Step[InterruptedRecreation]):
         state = seen.state
         if state is None or state.record is None or self.is_met(seen):
             return
-        if not self._old(state):
+        if not self._is_old(state):
             yield from refill(state, state.record)
             return
         if state.present is None:
@@ -73,11 +73,11 @@ class VolumeCompleted(Step[InterruptedRecreation]):
         state = seen.state
         if state is None or state.record is None:
             return "no volume recreation is unfinished"
-        if self._old(state):
+        if self._is_old(state):
             served = "" if state.present is not None else ", and no server answers on it"
             return f"volume {state.record.volume} is still the original{served}"
         there = [one.name for one in state.record.models if one.name in (state.present or {})]
         return f"volume {state.record.volume} is new and holds {len(there)} of {plural(len(state.record.models), 'model')}"
 
-    def _old(self, state: VolumeState) -> bool:
+    def _is_old(self, state: VolumeState) -> bool:
         return state.volume is not None and not state.fresh

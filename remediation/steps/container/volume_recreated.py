@@ -64,7 +64,7 @@ class VolumeRecreated(Step[VolumeState]):
             record = None  # finished by an earlier run; this run starts over
         if record is not None:
             state = state_of(host, project, record, since)
-            if not _outdated(state, record):
+            if not _is_outdated(state, record):
                 return state
         container = host.engine.inspect(resolve_container(None, host))
         if container is None or container.service is None:
@@ -179,14 +179,14 @@ def _refuse_unsaved(host: Writer, project: ComposeProject) -> None:
     path = record_path(project)
     record = read_record(host, path)
     state = state_of(host, project, record, since=0.0) if record is not None else None
-    if state is None or state.record is None or not state.record.saved or _outdated(state, state.record):
+    if state is None or state.record is None or not state.record.saved or _is_outdated(state, state.record):
         raise CallFailed(
             f"the content named by {path} is not saved in its current state, so nothing is removed", host=host.name,
             next_step="play recreate-volume.yml again: it records and saves the current content",
         )  # fmt: skip
 
 
-def _outdated(state: VolumeState, record: Record) -> bool:
+def _is_outdated(state: VolumeState, record: Record) -> bool:
     """Whether the old volume's models differ from the record. The record is then written again."""
     if state.fresh or state.volume is None or state.present is None or record.finished is not None:
         return False

@@ -11,7 +11,7 @@ from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import CallFailed, HostError, NotApplicable
 from remediation.model.facts import DaemonFacts
 from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.docker.daemon_file import (
     changed_keys,
@@ -30,7 +30,7 @@ _TAKEN_OVER = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
+class DaemonConfiguration:
     """The daemon with its present and its wanted keys, what would keep it from starting, and the running containers.
 
     ``pending`` are keys of the file that the running engine does not use yet. ``live`` is whether containers survive a restart.
@@ -46,7 +46,7 @@ class Configured:
 
 
 @step("docker_daemon.configured", risk=Risk.DISRUPTIVE, needs=needs(Need.ELEVATED), settle=60.0, deadline=300.0)
-class DockerDaemonConfigured(Step[Configured]):
+class DockerDaemonConfigured(Step[DaemonConfiguration]):
     """The Docker daemon's ``daemon.json`` has these keys, and the daemon uses them. Other keys are kept.
 
     The new file is validated with ``dockerd --validate`` and the daemon's own flags before it is written, and a key that is also
@@ -59,7 +59,7 @@ class DockerDaemonConfigured(Step[Configured]):
         "keys to remove; features.cdi removes one key of a mapping", default=(), example=["default-runtime"]
     )
 
-    def observe(self, host: Reader) -> Configured:
+    def observe(self, host: Reader) -> DaemonConfiguration:
         daemon = resolve_daemon(host)
         keys = parse_daemon_file(daemon, host.name)
         wanted = changed_keys(keys, self.set, self.remove)
@@ -74,12 +74,14 @@ class DockerDaemonConfigured(Step[Configured]):
         engine = host.engine.facts()
         running = running_containers(host)
         ours = {name: wanted[name] for name in self.set if name in wanted}
-        return Configured(daemon, keys, wanted, refused, tuple(not_effective(ours, engine)), running, engine.live_restore)
+        return DaemonConfiguration(
+            daemon, keys, wanted, refused, tuple(not_effective(ours, engine)), running, engine.live_restore
+        )
 
-    def is_met(self, seen: Configured) -> bool:
+    def is_met(self, seen: DaemonConfiguration) -> bool:
         return seen.keys == seen.wanted and not seen.pending
 
-    def plan(self, seen: Configured) -> Iterator[Change]:
+    def plan(self, seen: DaemonConfiguration) -> Iterator[Change]:
         """Write the file and let the daemon take it over, in one change: a file alone is a trap for the next start."""
         if self.is_met(seen) or seen.refused:
             return
@@ -89,7 +91,7 @@ class DockerDaemonConfigured(Step[Configured]):
             return
         before, after = seen.daemon.text, daemon_text(seen.wanted)
         names = [f"set {name}" for name in self.set if seen.keys.get(name) != seen.wanted.get(name)]
-        names += [f"remove {name}" for name in self.remove if _held(seen.keys, name)]
+        names += [f"remove {name}" for name in self.remove if _has_key(seen.keys, name)]
         backup = None if before is None else backup_of(seen.daemon.config, before)
         kept = {"made": True} if backup is None else {"backup": backup}
         yield file_change(
@@ -101,7 +103,7 @@ class DockerDaemonConfigured(Step[Configured]):
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
-    def describe(self, seen: Configured) -> str:
+    def describe(self, seen: DaemonConfiguration) -> str:
         if seen.refused:
             return f"dockerd would not start with the new {seen.daemon.config}: {seen.refused}"
         if seen.keys != seen.wanted:
@@ -110,15 +112,15 @@ class DockerDaemonConfigured(Step[Configured]):
             return f"the running daemon does not use {', '.join(seen.pending)} of {seen.daemon.config} yet"
         return f"{seen.daemon.config} and the running daemon agree"
 
-    def advice(self, seen: Configured) -> str:
+    def advice(self, seen: DaemonConfiguration) -> str:
         return f"correct {seen.daemon.config}, or take the flag out of the unit: systemctl cat docker" if seen.refused else ""
 
-    def values(self, seen: Configured) -> dict[str, Any]:
+    def values(self, seen: DaemonConfiguration) -> dict[str, Any]:
         return {"path": seen.daemon.config, "keys": dict(seen.keys), "flags": list(seen.daemon.flags)}
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class DaemonBackup:
     """The daemon, the content to restore (None: no file), whether that is known, and the running containers."""
 
     daemon: DaemonFacts
@@ -130,7 +132,7 @@ class Saved:
 
 
 @step("docker_daemon.restored", risk=Risk.DISRUPTIVE, needs=needs(Need.ELEVATED), settle=60.0, deadline=300.0)
-class DockerDaemonRestored(Step[Saved]):
+class DockerDaemonRestored(Step[DaemonBackup]):
     """``daemon.json`` has the content of its backup again, and the daemon uses it. A file that was edited since is left alone."""
 
     path: str = param("path of the file", example="/etc/docker/daemon.json")
@@ -138,18 +140,18 @@ class DockerDaemonRestored(Step[Saved]):
     backup: str | None = param("path of the backup", default=None, example="/etc/docker/daemon.json.1f3a77c0.bak")
     made: bool = param("the file was created by the run and is to be removed", default=False)
 
-    def observe(self, host: Reader) -> Saved:
+    def observe(self, host: Reader) -> DaemonBackup:
         daemon = resolve_daemon(host)
         content = host.files.read(self.backup) if self.backup is not None else None
         saved = None if content is None else content.decode("utf-8", errors="replace")
-        return Saved(
+        return DaemonBackup(
             daemon, saved, self.made or saved is not None, running_containers(host), host.engine.facts().live_restore, host.name
         )
 
-    def is_met(self, seen: Saved) -> bool:
+    def is_met(self, seen: DaemonBackup) -> bool:
         return seen.known and seen.daemon.text == seen.saved
 
-    def plan(self, seen: Saved) -> Iterator[Change]:
+    def plan(self, seen: DaemonBackup) -> Iterator[Change]:
         if self.is_met(seen) or not seen.known or digest(seen.daemon.text or "") != self.expect:
             return
         now, then = (parse_daemon_file(replace(seen.daemon, text=text), seen.host) for text in (seen.daemon.text, seen.saved))
@@ -161,7 +163,7 @@ class DockerDaemonRestored(Step[Saved]):
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
-    def describe(self, seen: Saved) -> str:
+    def describe(self, seen: DaemonBackup) -> str:
         if not seen.known:
             return f"{self.backup} does not exist"
         if self.is_met(seen):
@@ -172,7 +174,7 @@ class DockerDaemonRestored(Step[Saved]):
 
 
 @dataclass(frozen=True, slots=True)
-class Restarted:
+class DaemonRestart:
     """The daemon, when its process started, when the run began, and the running and the stopped containers of before."""
 
     daemon: DaemonFacts
@@ -188,30 +190,30 @@ class Restarted:
 
 
 @step("docker.restarted", risk=Risk.DISRUPTIVE, needs=needs(Need.ELEVATED), settle=90.0, once_per_run=True, deadline=300.0)
-class DockerRestarted(Step[Restarted]):
+class DockerRestarted(Step[DaemonRestart]):
     """The Docker daemon of a Linux host was restarted during this run, and the containers that ran before run again.
 
     After an installation of NVIDIA's container toolkit the daemon must be restarted once, because it looks for the toolkit's programs
     only when it starts. Without live-restore every container stops; those without a restart policy are started again by this step.
     """
 
-    def observe(self, host: Reader) -> Restarted:
+    def observe(self, host: Reader) -> DaemonRestart:
         daemon = resolve_daemon(host)
         started = next((one.started for one in host.processes.list() if one.pid == daemon.pid), None)
         running = running_containers(host)
-        return Restarted(daemon, started, run_started(host), running, host.engine.facts().live_restore)
+        return DaemonRestart(daemon, started, run_started(host), running, host.engine.facts().live_restore)
 
-    def is_met(self, seen: Restarted) -> bool:
+    def is_met(self, seen: DaemonRestart) -> bool:
         return seen.fresh
 
-    def plan(self, seen: Restarted) -> Iterator[Change]:
+    def plan(self, seen: DaemonRestart) -> Iterator[Change]:
         if not seen.fresh:
             yield take_over(seen.daemon, seen.running, restart=True, live=seen.live)
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
-    def describe(self, seen: Restarted) -> str:
+    def describe(self, seen: DaemonRestart) -> str:
         return f"the Docker daemon was {'' if seen.fresh else 'not '}restarted in this run"
 
 
@@ -248,7 +250,7 @@ def file_change(
     how = _restart_text(running, live=live) if restart else "reload the Docker daemon"
     return Change(
         f"{words}, and {how}", subject=daemon.config, risk=Risk.DISRUPTIVE if restart else Risk.SAFE,
-        diff=unified(daemon.config, daemon.text or "", text or ""), undo=undo,
+        diff=unified_diff(daemon.config, daemon.text or "", text or ""), undo=undo,
         data={"text": text, "backup": backup, "before": daemon.text, "restart": restart, "running": list(running)},
     )  # fmt: skip
 
@@ -313,7 +315,7 @@ def _start(host: Writer, names: Sequence[str]) -> None:
         host.engine.start(name)
 
 
-def _held(keys: Mapping[str, Any], name: str) -> bool:
+def _has_key(keys: Mapping[str, Any], name: str) -> bool:
     outer, dot, inner = name.partition(".")
     value = keys.get(outer)
     return outer in keys and (not dot or (isinstance(value, Mapping) and inner in value))

@@ -11,7 +11,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.facts import DaemonFacts, ToolkitFacts
 from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, step
 from remediation.steps.docker.daemon import apply_take_over, file_change, resolve_daemon, running_containers, take_over
 from remediation.steps.docker.daemon_file import changed_keys, conflicts, daemon_text, parse_daemon_file
@@ -96,7 +96,7 @@ class ContainerToolkitConfigured(Step[Toolkit]):
             saved = backup_of(CONFIG, config)
             yield Change(
                 f"set no-cgroups = {value} in {CONFIG}; it applies to the next start of each container", subject=CONFIG, risk=Risk.SAFE,
-                diff=unified(CONFIG, config, text), undo=StepCall("file.restored", {"path": CONFIG, "backup": saved, "expect": digest(text)}),
+                diff=unified_diff(CONFIG, config, text), undo=StepCall("file.restored", {"path": CONFIG, "backup": saved, "expect": digest(text)}),
                 data={"toml": text, "backup": saved},
             )  # fmt: skip
         if seen.registered:

@@ -41,14 +41,14 @@ class ProgramClosed(Step[RunningPrograms]):
 
     @field_validator("program")
     @classmethod
-    def _program(cls, value: str | None) -> str | None:
+    def _check_unprotected(cls, value: str | None) -> str | None:
         if value is not None and is_protected(value):
             msg = f"{value} belongs to the system, Docker or Ollama and is never closed"
             raise ValueError(msg)
         return value
 
     @model_validator(mode="after")
-    def _which(self) -> ProgramClosed:
+    def _check_program(self) -> ProgramClosed:
         if (self.program is None) == (self.pid is None):
             msg = "give program, or pid with started"
             raise ValueError(msg)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ByteSize, field_validator
 
-from remediation.diagnosis.runners import freed_by_unloading
+from remediation.diagnosis.runners import vram_freed_by_unloading
 from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
@@ -48,7 +48,7 @@ class Room:
         return max(0, (self.want or 0) - self.free)
 
 
-class Closing(Step[Room]):
+class CloseProgramsStep(Step[Room]):
     """Base of the steps that close programs to free GPU memory."""
 
     close: tuple[str, ...] = param(
@@ -113,7 +113,7 @@ class Closing(Step[Room]):
             )
 
     def measured_effect(self, change: Change, before: Room, after: Room) -> str:
-        return f"predicted +{human(int(change.data['frees']))}, measured {_signed(after.free - before.free)}"
+        return f"predicted +{human(int(change.data['frees']))}, measured {_signed_size(after.free - before.free)}"
 
     def values(self, seen: Room) -> dict[str, Any]:
         return {
@@ -168,7 +168,7 @@ class Closing(Step[Room]):
 
 
 @step("vram.free", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
-class FreeVram(Closing):
+class FreeVram(CloseProgramsStep):
     """Enough VRAM is free for the model. If not, programs that use VRAM are closed, largest first.
 
     Unless given, the required amount comes from the model's memory requirements. The memory of the model's own runner counts as
@@ -186,8 +186,8 @@ class FreeVram(Closing):
         if self.want is not None and self.model is None and host.target().model is None:
             return Room(use.free, total, int(self.want), "as given", holders, unreliable)
         state = load_state(host, resolve_model(self.model, host))
-        free = state.room if state.room is not None else use.free + _own(state)
-        want, because = (int(self.want), "as given") if self.want is not None else _needed(state, free)
+        free = state.room if state.room is not None else use.free + _own_vram(state)
+        want, because = (int(self.want), "as given") if self.want is not None else _needed_vram(state, free)
         return Room(min(free, total), total, want, because, holders, unreliable)
 
     def _use(self, host: Reader) -> GpuUse:
@@ -227,11 +227,11 @@ def measurable(host: Reader) -> GpuUse:
     return use
 
 
-def _own(state: LoadState) -> int:
+def _own_vram(state: LoadState) -> int:
     return held_vram(state.runner, state.setup.version) if state.runner is not None else 0
 
 
-def _needed(state: LoadState, free: int) -> tuple[int | None, str]:
+def _needed_vram(state: LoadState, free: int) -> tuple[int | None, str]:
     """Return the memory that all layers need, and the source of that figure. `free` includes what the model itself holds."""
     fit = state.fit
     if fit is not None:
@@ -244,12 +244,12 @@ def _needed(state: LoadState, free: int) -> tuple[int | None, str]:
     return None, f"the memory that {state.model} needs is unknown (no rule for its architecture)"
 
 
-def _signed(amount: int) -> str:
+def _signed_size(amount: int) -> str:
     return f"+{human(amount)}" if amount >= 0 else f"-{human(-amount)}"
 
 
 @step("vram.at_most", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
-class VramAtMost(Closing):
+class VramAtMost(CloseProgramsStep):
     """Programs other than Ollama use at most this much VRAM. If they use more, they are closed, largest first.
 
     Suited to the guide's thresholds (1500, 1000 or 500 MiB before the containers start). To free what a model needs, use
@@ -262,7 +262,7 @@ class VramAtMost(Closing):
         """Read the card and its programs. Memory of Ollama's models is excluded."""
         use = measurable(host)
         total = use.largest
-        free = min(total, use.free + freed_by_unloading(use, _models(host)))
+        free = min(total, use.free + vram_freed_by_unloading(use, _models(host)))
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are unreliable")
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)

@@ -134,10 +134,10 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         return DesktopSettings(desktop, now, running, tuple(_lost(containers, run_started(host))))
 
     def is_met(self, seen: DesktopSettings) -> bool:
-        return not self._lacking(seen) and seen.desktop.engine and not seen.lost
+        return not self._values_to_set(seen) and seen.desktop.engine and not seen.lost
 
     def plan(self, seen: DesktopSettings) -> Iterator[Change]:
-        lacking = self._lacking(seen)
+        lacking = self._values_to_set(seen)
         if lacking:
             if seen.running:
                 yield _halt(seen.running)
@@ -170,7 +170,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
     def values(self, seen: DesktopSettings) -> dict[str, Any]:
         return {"settings": dict(seen.now)}
 
-    def _lacking(self, seen: DesktopSettings) -> dict[str, Any]:
+    def _values_to_set(self, seen: DesktopSettings) -> dict[str, Any]:
         return {name: value for name, value in self.set.items() if seen.now[name] != value}
 
 

@@ -15,7 +15,7 @@ from pydantic import model_validator
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.facts import FileStatus
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.run_info import pending
 
@@ -82,7 +82,7 @@ class FileManaged(Step[ManagedPath]):
         content = host.files.read(self.path) if status is not None and status.kind == "file" and status.size <= KEPT else None
         planned = {data.get("folder") for data in pending(host)}  # by earlier tasks, in check mode
         missing = (
-            tuple(each for each in _missing(host, self.path) if each not in planned)
+            tuple(each for each in _missing_folders(host, self.path) if each not in planned)
             if status is None and self.state == "directory"
             else ()
         )
@@ -162,7 +162,7 @@ class FileManaged(Step[ManagedPath]):
         if status is None or not self._same(status):
             yield self._write(seen, risk)
         if status is not None and (differ := self._attributes(status)):
-            words = ", ".join(f"{name} {_shown(name, getattr(self, name))}" for name in differ)
+            words = ", ".join(f"{name} {_value_text(name, getattr(self, name))}" for name in differ)
             undo = StepCall(self.name, {"path": self.path, "state": self.state if self.state != "hard" else "file", **differ})
             after = {name: getattr(self, name) for name in differ}
             yield Change(
@@ -186,7 +186,7 @@ class FileManaged(Step[ManagedPath]):
         if backup is not None:
             undo = StepCall("file.restored", {"path": self.path, "backup": backup, "expect": hashlib.sha256(content).hexdigest()})
         else:
-            undo = StepCall(self.name, {"path": self.path, "expect": _sha1(content), **_journaled(seen)})
+            undo = StepCall(self.name, {"path": self.path, "expect": _sha1(content), **_to_journal(seen)})
         diff = self._diff(seen, content)
         return Change(f"write {self.path}", subject=self.path, risk=risk, undo=undo, diff=diff, data={"backup": backup})
 
@@ -194,7 +194,7 @@ class FileManaged(Step[ManagedPath]):
         before, after = _text(seen.content) if seen.status is not None else "", _text(content)
         if self.private or before is None or after is None or (seen.status is not None and seen.status.kind != "file"):
             return ""
-        return unified(self.path, before, after)
+        return unified_diff(self.path, before, after)
 
     def _undo_removal(self, seen: ManagedPath) -> StepCall | None:
         status = seen.status
@@ -209,7 +209,7 @@ class FileManaged(Step[ManagedPath]):
             return StepCall(self.name, {"path": self.path, "state": "directory", **attributes}) if self.only_empty else None
         if self.private or _text(seen.content) is None:
             return None
-        return StepCall(self.name, {"path": self.path, **_journaled(seen), **attributes})
+        return StepCall(self.name, {"path": self.path, **_to_journal(seen), **attributes})
 
     def _undo_link(self, seen: ManagedPath) -> StepCall | None:
         return StepCall(self.name, {"path": self.path, "state": "absent"}) if seen.status is None else self._undo_removal(seen)
@@ -290,7 +290,7 @@ def status_values(status: FileStatus | None) -> dict[str, Any]:
     return {"state": kind, "size": status.size, **mode}
 
 
-def _journaled(seen: ManagedPath) -> Mapping[str, Any]:
+def _to_journal(seen: ManagedPath) -> Mapping[str, Any]:
     content = seen.content or b""
     return {"content": content.decode(), "sha1": _sha1(content)}
 
@@ -309,11 +309,11 @@ def _text(content: bytes | None) -> str | None:
         return None
 
 
-def _shown(name: str, value: Any) -> str:
+def _value_text(name: str, value: Any) -> str:
     return f"{value:04o}" if name == "mode" else str(value)
 
 
-def _missing(host: Reader, path: str) -> Iterator[str]:
+def _missing_folders(host: Reader, path: str) -> Iterator[str]:
     """Yield the folders of a path that do not exist, outermost first."""
     up = ntpath.dirname if "\\" in path or path[1:2] == ":" else posixpath.dirname
     found: list[str] = []

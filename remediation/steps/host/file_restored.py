@@ -15,7 +15,7 @@ from remediation.model.facts import ComposeProject, Container
 from remediation.steps.compose.env_file import dotenv_path, settings_of
 from remediation.steps.compose.environment import digest
 from remediation.steps.compose.stack import containers_of
-from remediation.steps.compose.text import beside, unified
+from remediation.steps.compose.text import sibling_path, unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.ollama.reconfigured import differing_settings
 from remediation.steps.resolve import project_of, resolve_project
@@ -71,7 +71,7 @@ class FileRestored(Step[Restorable]):
     made: bool = param("the file was created by a run and is to be removed; requires path and expect", default=False)
 
     @model_validator(mode="after")
-    def _made(self) -> FileRestored:
+    def _check_fields(self) -> FileRestored:
         if self.made and (self.path is None or self.expect is None or self.backup is not None):
             msg = "made requires path and expect, and excludes backup"
             raise ValueError(msg)
@@ -80,7 +80,7 @@ class FileRestored(Step[Restorable]):
     def observe(self, host: Reader) -> Restorable:
         path, backup = self.path, self.backup
         if self.made and path is not None:
-            found = Restorable(path, _kept_path(path, self.expect or ""), host.files.read(path), None, made=True)
+            found = Restorable(path, _undone_path(path, self.expect or ""), host.files.read(path), None, made=True)
         else:
             if path is None or backup is None:
                 path, backup = _newest(host, path)
@@ -100,7 +100,7 @@ class FileRestored(Step[Restorable]):
 
     def _readers(self, host: Reader, project: ComposeProject, found: Restorable) -> tuple[str, ...]:
         """Return the services whose container has a value that the edit introduced."""
-        edited = host.files.read(_kept_path(found.path, self.expect or "")) if found.same else found.now
+        edited = host.files.read(_undone_path(found.path, self.expect or "")) if found.same else found.now
         old, new = (settings_of((part or b"").decode("utf-8", errors="replace")) for part in (found.saved, edited))
         values = [value for name, value in new.items() if value and old.get(name) != value]
         members = containers_of(host.engine.containers(), project)
@@ -115,9 +115,9 @@ class FileRestored(Step[Restorable]):
             return
         if not seen.same:
             before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
-            kept = _kept_path(seen.path, digest(before))
+            kept = _undone_path(seen.path, digest(before))
             yield Change(
-                f"remove {seen.path}, which the run created" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
+                f"remove {seen.path}, which the run created" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified_diff(seen.path, before, after), risk=Risk.SAFE,
                 undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
                 data={"kept": kept, "backup": None if seen.made else seen.backup},
             )  # fmt: skip
@@ -176,7 +176,7 @@ def _due_unit(host: Reader, unit: str, *, edited: bool) -> tuple[str, ...]:
     return (unit,) if stale != edited or serving.unit.needs_reload else ()
 
 
-def _kept_path(path: str, edited: str) -> str:
+def _undone_path(path: str, edited: str) -> str:
     """Return where undone content is kept. The name does not match a backup; `edited` is the content's digest."""
     return f"{path}.{edited[:8]}.undone"
 
@@ -197,8 +197,8 @@ def _newest(host: Reader, path: str | None) -> tuple[str, str]:
     for one in paths:
         name = one.replace("\\", "/").rsplit("/", 1)[-1]
         found += [
-            (entry.modified, one, beside(one, entry.name))
-            for entry in host.files.list(beside(one, ".")) or ()
+            (entry.modified, one, sibling_path(one, entry.name))
+            for entry in host.files.list(sibling_path(one, ".")) or ()
             if entry.name.startswith(f"{name}.") and entry.name.endswith(".bak") and not entry.folder
         ]
     if not found:

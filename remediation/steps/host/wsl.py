@@ -16,7 +16,7 @@ from remediation.model.errors import Blocked, NotApplicable
 from remediation.model.facts import SystemLimits
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.resources import bytes_of
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 
 AFTERWARDS = (
@@ -80,7 +80,7 @@ class WslConfigured(Step[WslFile]):
         kept = {"made": True} if backup is None else {"backup": backup}
         yield Change(
             f"set memory={_amount(seen.size)} in {seen.path}; {AFTERWARDS}", subject=seen.path, after=seen.size,
-            diff=unified(seen.path, seen.text or "", seen.wanted),
+            diff=unified_diff(seen.path, seen.text or "", seen.wanted),
             undo=StepCall("file.restored", {"path": seen.path, **kept, "expect": digest(seen.wanted)}),
             data={"text": seen.wanted, "backup": backup},
         )  # fmt: skip

@@ -22,7 +22,7 @@ _BRIEFLY = f"kept for {BRIEFLY} for inspection, because OLLAMA_KEEP_ALIVE is 0 h
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedState:
     """A model's name and its runner (None: not loaded). The other fields are those of `LoadState`.
 
     ``patience`` is the time limit of a load behind a forced load that may hang, None without one.
@@ -36,7 +36,7 @@ class Loaded:
 
 
 @step("model.loaded", deadline=LOAD_TIMEOUT + 30.0)
-class ModelLoaded(Step[Loaded]):
+class ModelLoaded(Step[LoadedState]):
     """The model is in memory, loaded as a plain request would load it. A loaded model is left as it is."""
 
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
@@ -46,19 +46,21 @@ class ModelLoaded(Step[Loaded]):
         example="10m",
     )
 
-    def observe(self, host: Reader) -> Loaded:
+    def observe(self, host: Reader) -> LoadedState:
         model = resolve_model(self.model, host)
         runner = runner_of(model, host.ollama.running())
         if runner is not None:
-            return Loaded(model, runner, self.keep_alive)
+            return LoadedState(model, runner, self.keep_alive)
         environment, patience = server_environment(host), hang_patience(host)
         kept = self.keep_alive or keep_alive_for(host, model, environment)
-        return Loaded(model, None, kept, briefly=self.keep_alive is None and server_keeps(environment) == 0, patience=patience)
+        return LoadedState(
+            model, None, kept, briefly=self.keep_alive is None and server_keeps(environment) == 0, patience=patience
+        )
 
-    def is_met(self, seen: Loaded) -> bool:
+    def is_met(self, seen: LoadedState) -> bool:
         return seen.runner is not None
 
-    def plan(self, seen: Loaded) -> Iterator[Change]:
+    def plan(self, seen: LoadedState) -> Iterator[Change]:
         """Load without options, as a client's request would."""
         if seen.runner is None:
             undo = StepCall("model.unloaded", {"model": seen.model})
@@ -75,28 +77,28 @@ class ModelLoaded(Step[Loaded]):
         limit = min(LOAD_TIMEOUT, change.data.get("patience") or LOAD_TIMEOUT)
         host.ollama.load(change.subject, options={}, keep_alive=change.data.get("keep_alive"), timeout=limit)
 
-    def measured_effect(self, change: Change, before: Loaded, after: Loaded) -> str:
+    def measured_effect(self, change: Change, before: LoadedState, after: LoadedState) -> str:
         """Mention a short keep-alive."""
         return _BRIEFLY if before.briefly and after.runner is not None else ""
 
-    def describe(self, seen: Loaded) -> str:
+    def describe(self, seen: LoadedState) -> str:
         return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
 
 
 @step("model.unloaded", deadline=90.0)
-class ModelUnloaded(Step[Loaded]):
+class ModelUnloaded(Step[LoadedState]):
     """The model is not in memory, and the VRAM of its runner is free."""
 
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    def observe(self, host: Reader) -> Loaded:
+    def observe(self, host: Reader) -> LoadedState:
         model = resolve_model(self.model, host)
-        return Loaded(model, runner_of(model, host.ollama.running()))
+        return LoadedState(model, runner_of(model, host.ollama.running()))
 
-    def is_met(self, seen: Loaded) -> bool:
+    def is_met(self, seen: LoadedState) -> bool:
         return seen.runner is None
 
-    def plan(self, seen: Loaded) -> Iterator[Change]:
+    def plan(self, seen: LoadedState) -> Iterator[Change]:
         if seen.runner is not None:
             yield Change(
                 f"unload {seen.model}", subject=seen.model, before=seen.runner.size_vram, after=0,
@@ -107,7 +109,7 @@ class ModelUnloaded(Step[Loaded]):
         """Send ``keep_alive: 0`` and wait until the runner is gone."""
         host.ollama.unload(change.subject)
 
-    def describe(self, seen: Loaded) -> str:
+    def describe(self, seen: LoadedState) -> str:
         return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
 
 
@@ -137,7 +139,7 @@ class ModelReloaded(Step[LoadState]):
             return False
         if seen.whole:
             return True
-        if self._crowded(seen):
+        if self._is_crowded(seen):
             return False
         return not seen.spill and (_is_predicted_maximum(seen) or _retry_is_futile(seen))
 
@@ -151,7 +153,7 @@ class ModelReloaded(Step[LoadState]):
                 f"restart {name}: its server hangs in a forced load ({seen.hung_since})",
                 subject=name, risk=Risk.DISRUPTIVE, data={"action": "restart", "container": bool(seen.container)},
             )  # fmt: skip
-        if self._crowded(seen):
+        if self._is_crowded(seen):
             for other in seen.others:
                 yield _unload(other)
         if seen.runner is not None:
@@ -202,7 +204,7 @@ class ModelReloaded(Step[LoadState]):
         parts = [seen.words]
         if not seen.whole and seen.fit is not None:
             parts.append(seen.fit.sentence)
-        if self._crowded(seen):
+        if self._is_crowded(seen):
             parts.append(f"{', '.join(one.model for one in seen.others)} also loaded")
         if seen.best is None and not seen.whole:
             parts.append("the free VRAM is unknown")
@@ -228,7 +230,7 @@ class ModelReloaded(Step[LoadState]):
     def values(self, seen: LoadState) -> dict[str, Any]:
         return layer_values(seen, alone=self.others)
 
-    def _crowded(self, seen: LoadState) -> bool:
+    def _is_crowded(self, seen: LoadState) -> bool:
         """Whether other models use memory that this one needs."""
         if not self.others or not seen.others or seen.whole:
             return False

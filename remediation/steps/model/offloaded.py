@@ -93,7 +93,7 @@ class ModelOffloaded(Step[Offload]):
 
     def confirm(self, host: Writer, seen: Offload) -> str:
         """Request one token: a dead runner is still listed with all its layers."""
-        return unanswered(host, seen.load.runner) if seen.load.runner is not None else ""
+        return token_failure(host, seen.load.runner) if seen.load.runner is not None else ""
 
     def advice(self, seen: Offload) -> str:
         if not seen.died:
@@ -146,7 +146,7 @@ def last_death(host: Reader) -> str:
     return f"its runner died while it answered{' (HTTP 500)' if any(request.failed for request in later) else ''}"
 
 
-def unanswered(host: Writer, runner: Runner) -> str:
+def token_failure(host: Writer, runner: Runner) -> str:
     """Request one token from a loaded model. Returns why it did not answer, or "" if it did or has no known context size.
 
     The request uses the context size of the load. Another size would reload the model. A runner that the kernel killed stays in
@@ -164,10 +164,10 @@ def unanswered(host: Writer, runner: Runner) -> str:
         return f"it returned no token within {SECONDS:g} s"
     else:
         return ""
-    return _unembedded(host, runner)
+    return _embedding_failure(host, runner)
 
 
-def _unembedded(host: Writer, runner: Runner) -> str:
+def _embedding_failure(host: Writer, runner: Runner) -> str:
     """Request one embedding, as of a model that does not generate. A model whose file is gone gives the same refusal, and no embedding."""
     try:
         host.ollama.embed(runner.model, "Hi", options={"num_ctx": runner.context_length}, timeout=SECONDS)

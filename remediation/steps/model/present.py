@@ -21,7 +21,7 @@ PULL_TIMEOUT = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class StoredModelState:
     """A stored model (None: not stored). ``manifest`` is the registry's, looked up only if the model is not stored."""
 
     model: str
@@ -37,7 +37,7 @@ class Holding:
 
 
 @step("model.present", settle=5.0, deadline=PULL_TIMEOUT)
-class ModelPresent(Step[Holding]):
+class ModelPresent(Step[StoredModelState]):
     """The server has the model. A missing model is pulled by the server.
 
     An interrupted pull continues where it stopped. Existing files are not hashed again; use model.repulled for a damaged model.
@@ -45,20 +45,20 @@ class ModelPresent(Step[Holding]):
 
     model: str | None = param("model name; defaults to the target's", default=None, example="phi3:3.8b")
 
-    def observe(self, host: Reader) -> Holding:
+    def observe(self, host: Reader) -> StoredModelState:
         model = resolve_model(self.model, host)
         entry = entry_of(model, host.ollama.models())
         if entry is not None:
-            return Holding(model, entry)
+            return StoredModelState(model, entry)
         try:
-            return Holding(model, None, host.ollama.registry(model), free_disk(host))
+            return StoredModelState(model, None, host.ollama.registry(model), free_disk(host))
         except NO_ANSWER as error:
-            return Holding(model, None, offline=error.message)
+            return StoredModelState(model, None, offline=error.message)
 
-    def is_met(self, seen: Holding) -> bool:
+    def is_met(self, seen: StoredModelState) -> bool:
         return seen.entry is not None
 
-    def plan(self, seen: Holding) -> Iterator[Change]:
+    def plan(self, seen: StoredModelState) -> Iterator[Change]:
         if seen.entry is None and seen.manifest is not None and seen.fits:
             yield Change(
                 f"pull {seen.model} ({human(seen.manifest.size)})", subject=seen.model, before="not stored", after=seen.manifest.digest,
@@ -68,7 +68,7 @@ class ModelPresent(Step[Holding]):
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
 
-    def describe(self, seen: Holding) -> str:
+    def describe(self, seen: StoredModelState) -> str:
         if seen.entry is not None:
             return f"{seen.model} is stored ({human(seen.entry.size)})"
         if seen.offline:
@@ -79,29 +79,29 @@ class ModelPresent(Step[Holding]):
             return f"{seen.model} needs {human(seen.manifest.size)} of disk space, {human(seen.disk)} is free"
         return f"{seen.model} is not stored"
 
-    def values(self, seen: Holding) -> dict[str, Any]:
+    def values(self, seen: StoredModelState) -> dict[str, Any]:
         return {"model": seen.model, "digest": seen.entry.digest if seen.entry else None}
 
 
 @step("model.absent", risk=Risk.DISRUPTIVE, settle=5.0)
-class ModelAbsent(Step[Holding]):
+class ModelAbsent(Step[StoredModelState]):
     """The server does not have the model. Deleting a model that no registry has is destructive."""
 
     model: str = param("model name", example="phi3:3.8b")
 
-    def observe(self, host: Reader) -> Holding:
+    def observe(self, host: Reader) -> StoredModelState:
         entry = entry_of(self.model, host.ollama.models())
         if entry is None:
-            return Holding(self.model, None)
+            return StoredModelState(self.model, None)
         try:
-            return Holding(self.model, entry, host.ollama.registry(self.model))
+            return StoredModelState(self.model, entry, host.ollama.registry(self.model))
         except NO_ANSWER as error:
-            return Holding(self.model, entry, offline=error.message)
+            return StoredModelState(self.model, entry, offline=error.message)
 
-    def is_met(self, seen: Holding) -> bool:
+    def is_met(self, seen: StoredModelState) -> bool:
         return seen.entry is None
 
-    def plan(self, seen: Holding) -> Iterator[Change]:
+    def plan(self, seen: StoredModelState) -> Iterator[Change]:
         """Delete the model. Layers used by other models are kept."""
         if seen.entry is None:
             return
@@ -118,7 +118,7 @@ class ModelAbsent(Step[Holding]):
             host.ollama.unload(change.subject)
         host.ollama.delete(change.subject)
 
-    def describe(self, seen: Holding) -> str:
+    def describe(self, seen: StoredModelState) -> str:
         return f"{seen.model} is {'not ' if seen.entry is None else ''}stored"
 
 
@@ -158,12 +158,12 @@ class ModelParameter(Step[Parameters]):
 
     def is_met(self, seen: Parameters) -> bool:
         """Whether each parameter has the requested value. An unset num_gpu counts as -1."""
-        return seen.show is not None and not self._lacking(seen.show)
+        return seen.show is not None and not self._values_to_set(seen.show)
 
     def plan(self, seen: Parameters) -> Iterator[Change]:
         if seen.show is None:
             return
-        lacking = self._lacking(seen.show)
+        lacking = self._values_to_set(seen.show)
         if not lacking:
             return
         before = {name: _number(seen.show.parameters[name]) for name in lacking if name in seen.show.parameters}
@@ -185,7 +185,7 @@ class ModelParameter(Step[Parameters]):
     def values(self, seen: Parameters) -> dict[str, Any]:
         return {"model": seen.model, "parameters": dict(seen.show.parameters) if seen.show else {}}
 
-    def _lacking(self, show: ModelShow) -> Mapping[str, int | float | bool | str]:
+    def _values_to_set(self, show: ModelShow) -> Mapping[str, int | float | bool | str]:
         default = {"num_gpu": "-1"}
         return {
             name: value

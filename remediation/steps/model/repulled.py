@@ -99,7 +99,7 @@ class ModelRepulled(Step[Soundness]):
             return
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
         if self.discard:
-            for digest in host.ollama.aside():
+            for digest in host.ollama.quarantined_blobs():
                 host.ollama.discard(digest)
 
     def describe(self, seen: Soundness) -> str:
@@ -148,7 +148,7 @@ class ModelLayerRestored(Step[QuarantineState]):
     digest: str = param("digest of the layer", example="sha256:ff82381e2bea77d91c1b824c7afb83f6fb73e9f7de9dda631bcdbca564aa5435")
 
     def observe(self, host: Reader) -> QuarantineState:
-        return QuarantineState(self.digest in host.ollama.aside())
+        return QuarantineState(self.digest in host.ollama.quarantined_blobs())
 
     def is_met(self, seen: QuarantineState) -> bool:
         return not seen.moved

@@ -9,7 +9,7 @@ from typing import Any
 
 from remediation.diagnosis.memory.fit import Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata, metadata_of
-from remediation.diagnosis.memory.prediction import requantised
+from remediation.diagnosis.memory.prediction import requantise
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
@@ -141,7 +141,7 @@ class ModelSmaller(Step[ModelChoice]):
     def _candidates(self, host: Reader, state: LoadState) -> Iterator[Candidate]:
         entries = host.ollama.models()
         for level in self._harder(state):
-            smaller = requantised(state.metadata, level) if state.metadata is not None else None
+            smaller = requantise(state.metadata, level) if state.metadata is not None else None
             fit = state.setup.fit(smaller, state.room) if smaller is not None and state.room is not None else None
             for tag in _tags(state, level):
                 entry = entry_of(tag, entries)

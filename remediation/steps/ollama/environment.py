@@ -11,13 +11,13 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change
 from remediation.model.errors import CallFailed, HostError, NotApplicable
 from remediation.model.facts import Manager, Serving
-from remediation.steps.compose.environment import ComposeEnvironment, Declared, check_variable_names, setting_text
+from remediation.steps.compose.environment import ComposeDeclaration, ComposeEnvironment, check_variable_names, setting_text
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.ollama_settings import DEAD, HARMFUL
 from remediation.steps.ollama.settings import SettingsPlace, has_readable_settings, settings_place
 
 _NIX = "/nix/store/"
-Settings = Declared | SettingsPlace
+Settings = ComposeDeclaration | SettingsPlace
 
 
 @step("ollama.environment", settle=5.0, deadline=300.0)
@@ -80,12 +80,16 @@ class OllamaEnvironment(Step[Settings]):
         return NotApplicable(f"does not apply, because {serving.words} has no file of settings", host=host.name)
 
     def is_met(self, seen: Settings) -> bool:
-        if isinstance(seen, Declared):
+        if isinstance(seen, ComposeDeclaration):
             return self._compose.is_met(seen)
-        return not self._going(seen) and not self._lacking(seen)
+        return not self._names_to_remove(seen) and not self._values_to_set(seen)
 
     def plan(self, seen: Settings) -> Iterator[Change]:
-        yield from self._compose.plan(seen) if isinstance(seen, Declared) else seen.edits(self._going(seen), self._lacking(seen))
+        yield from (
+            self._compose.plan(seen)
+            if isinstance(seen, ComposeDeclaration)
+            else seen.edits(self._names_to_remove(seen), self._values_to_set(seen))
+        )
 
     def apply(self, host: Writer, change: Change) -> None:
         if "values" in change.data or "columns" in change.data:
@@ -105,17 +109,19 @@ class OllamaEnvironment(Step[Settings]):
             host.files.write(change.subject, content, backup=backup)
 
     def advice(self, seen: Settings) -> str:
-        return "" if isinstance(seen, Declared) else seen.by_hand(self._going(seen), self._lacking(seen))
+        return (
+            "" if isinstance(seen, ComposeDeclaration) else seen.by_hand(self._names_to_remove(seen), self._values_to_set(seen))
+        )
 
     def describe(self, seen: Settings) -> str:
-        if isinstance(seen, Declared):
+        if isinstance(seen, ComposeDeclaration):
             return self._compose.describe(seen)
-        going = self._going(seen)
+        going = self._names_to_remove(seen)
         parts = [
             f"{one.name}={one.value} (from {seen.source(one.name)}): {one.because}" for one in seen.judged if one.name in going
         ]
         parts += [f"{name} is to be removed" for name in self.remove if name in going]
-        parts += [f"{name} must be {value}{self._from(seen, name)}" for name, value in self._lacking(seen).items()]
+        parts += [f"{name} must be {value}{self._from(seen, name)}" for name, value in self._values_to_set(seen).items()]
         dead = [f"{one.name}={one.value} ({one.because})" for one in seen.judged if one.verdict == DEAD and one.name not in going]
         if dead:
             parts.append(f"ignored by this release, kept: {', '.join(dead)}")
@@ -128,7 +134,7 @@ class OllamaEnvironment(Step[Settings]):
         return f" ({now} from {seen.source(name)})" if now is not None else ""
 
     def values(self, seen: Settings) -> dict[str, Any]:
-        if isinstance(seen, Declared):
+        if isinstance(seen, ComposeDeclaration):
             return self._compose.values(seen)
         return {
             "service": seen.name,
@@ -138,11 +144,11 @@ class OllamaEnvironment(Step[Settings]):
             "sources": [{"name": one.name, "value": one.value, "source": one.source, "wins": one.wins} for one in seen.sources],
         }
 
-    def _going(self, seen: SettingsPlace) -> list[str]:
+    def _names_to_remove(self, seen: SettingsPlace) -> list[str]:
         verdicts = {HARMFUL, DEAD} if self.prune else {HARMFUL}
         judged = [one.name for one in seen.judged if one.verdict in verdicts and one.name not in self.set]
         present = seen.environment
         return list(dict.fromkeys([*judged, *(name for name in self.remove if name in present and name not in self.set)]))
 
-    def _lacking(self, seen: SettingsPlace) -> dict[str, str]:
+    def _values_to_set(self, seen: SettingsPlace) -> dict[str, str]:
         return {name: value for name, value in self.set.items() if seen.environment.get(name) != value}

@@ -66,7 +66,7 @@ class OllamaRestarted(Step[Server]):
                 raise CallFailed(str(serving.elsewhere), host=host.name, next_step=serving.elsewhere.next_step)
             pid = serving.process.pid if serving.process is not None else None
             words = serving.words if serving.manager is not Manager.NOTHING else "the service ollama"
-            return Server(words, since, _process_started(host, pid), silence_of(host))
+            return Server(words, since, _process_start(host, pid), silence_of(host))
         container = host.engine.inspect(str(found.value))
         if container is None:
             raise CallFailed(f"container {found.value} does not exist", host=host.name, next_step="bring the stack up (stack.up)")
@@ -109,7 +109,7 @@ def _hangs(host: Reader) -> bool:
     return False
 
 
-def _process_started(host: Reader, pid: int | None) -> float | None:
+def _process_start(host: Reader, pid: int | None) -> float | None:
     """Return the latest possible start time of the native server: that of the oldest process of its program.
 
     Runners are excluded: those of a killed server survive it as children of systemd. A Linux host also sees the processes of

@@ -19,7 +19,7 @@ from remediation.steps.ollama.settings import APP, registry_value
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredSettings:
     """The current values of what is restored, by name; None means not set. ``due`` is whether the server runs with the change."""
 
     serving: Serving
@@ -28,7 +28,7 @@ class Stored:
 
 
 @step("ollama.setting_restored", risk=Risk.DISRUPTIVE, settle=90.0, deadline=300.0)
-class OllamaSettingRestored(Step[Stored]):
+class OllamaSettingRestored(Step[StoredSettings]):
     """A setting that ollama.environment changed on Windows has its earlier value again. This is its undo.
 
     The server is restarted if it runs with the change. A value that was changed again since is left alone.
@@ -57,7 +57,7 @@ class OllamaSettingRestored(Step[Stored]):
     def _after(self) -> Mapping[str, str | None]:
         return self.expect_columns if self.setting is None else {self.setting: self.expect}
 
-    def observe(self, host: Reader) -> Stored:
+    def observe(self, host: Reader) -> StoredSettings:
         serving = host.services.serving()
         if serving.windows is None:
             raise CallFailed(
@@ -65,15 +65,15 @@ class OllamaSettingRestored(Step[Stored]):
                 next_step="start the Ollama app, and log in with an elevated account (docs/windows.md)",
             )  # fmt: skip
         if self.setting is None:
-            return Stored(serving, {column: serving.windows.row.get(column) for column in self.columns})
+            return StoredSettings(serving, {column: serving.windows.row.get(column) for column in self.columns})
         now = next((one.value for one in serving.settings if one.name == self.setting and one.file == self.key), None)
         due = self.setting in printed_differences(log_of(host).environment, serving.declared)
-        return Stored(serving, {self.setting: now}, due)
+        return StoredSettings(serving, {self.setting: now}, due)
 
-    def is_met(self, seen: Stored) -> bool:
+    def is_met(self, seen: StoredSettings) -> bool:
         return self._same(seen) and not seen.due
 
-    def plan(self, seen: Stored) -> Iterator[Change]:
+    def plan(self, seen: StoredSettings) -> Iterator[Change]:
         if self._foreign(seen):
             return
         if not self._same(seen):
@@ -105,19 +105,19 @@ class OllamaSettingRestored(Step[Stored]):
         if "values" not in change.data:
             host.ollama.wait()
 
-    def describe(self, seen: Stored) -> str:
+    def describe(self, seen: StoredSettings) -> str:
         now = _words(seen.now)
         if self._foreign(seen):
             return f"{now}: it was changed again since, and is left alone"
         return f"{now}{'; the server runs with the change' if seen.due else ''}"
 
-    def values(self, seen: Stored) -> dict[str, Any]:
+    def values(self, seen: StoredSettings) -> dict[str, Any]:
         return {"now": dict(seen.now)}
 
-    def _same(self, seen: Stored) -> bool:
+    def _same(self, seen: StoredSettings) -> bool:
         return all(seen.now[name] == value for name, value in self._before.items())
 
-    def _foreign(self, seen: Stored) -> bool:
+    def _foreign(self, seen: StoredSettings) -> bool:
         return not self._same(seen) and any(seen.now[name] != value for name, value in self._after.items())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from remediation.engine.play.context.results import of_result, registered
+from remediation.engine.play.context.results import of_result, to_registered
 from remediation.model.change import Risk
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
@@ -337,6 +337,6 @@ def test_notes_of_connections_appear_once_per_host_also_in_a_playbook_of_command
 
 def test_only_results_of_steps_and_outcomes_that_ansible_lacks_have_an_outcome() -> None:
     done = ActionResult(Outcome.CHANGED, {"rc": 0})
-    assert "outcome" not in registered(done)
-    assert registered(replace(done, outcome=Outcome.UNVERIFIED))["outcome"] == "unverified"
-    assert registered(of_result(Result(Outcome.OK)))["outcome"] == "ok"
+    assert "outcome" not in to_registered(done)
+    assert to_registered(replace(done, outcome=Outcome.UNVERIFIED))["outcome"] == "unverified"
+    assert to_registered(of_result(Result(Outcome.OK)))["outcome"] == "ok"

@@ -8,7 +8,7 @@ from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.outcome import Outcome
-from remediation.steps.model.offloaded import last_death, unanswered
+from remediation.steps.model.offloaded import last_death, token_failure
 from remediation.steps.registry import registry
 from tests.engine.fakes.examples import healthy, stack
 from tests.engine.fakes.host import MODEL, FakeReader, FakeWriter, World, stamp
@@ -51,7 +51,7 @@ def test_a_runner_that_died_is_known_by_what_follows_its_load(after: str, died: 
 
 
 def asked(world: World) -> str:
-    return unanswered(FakeWriter(world), world.runners[MODEL])
+    return token_failure(FakeWriter(world), world.runners[MODEL])
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def _by_buffers(load: Load | None) -> float | None:
     return load.model_gpu / (load.model_gpu + load.model_cpu)
 
 
-def _unallocated(sheet: FactSheet) -> Quote | None:
+def _failed_plan(sheet: FactSheet) -> Quote | None:
     """Return the evidence that a plan for the card failed: buffers in system memory only, or a missing backend."""
     reading, load = sheet.reading, sheet.load
     planned = (load.planned or load.command_layers or 0) if load is not None else 0
@@ -75,7 +75,7 @@ def _unallocated(sheet: FactSheet) -> Quote | None:
 def derive_placement(sheet: FactSheet) -> None:
     """Record where the model is."""
     reading, load = sheet.reading, sheet.load
-    unallocated, phantom, lying = _unallocated(sheet), _phantom(load), _by_buffers(load)
+    unallocated, phantom, lying = _failed_plan(sheet), _phantom(load), _by_buffers(load)
     row, short, at = worst_row(reading), None, None
     share: float | None = None
     if reading.offloaded is not None and load is not None:
@@ -93,7 +93,7 @@ def derive_placement(sheet: FactSheet) -> None:
         sheet.record("place.unallocated", True, text, unallocated, of=load)
         share, at = 0.0, unallocated
     sheet.record("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
-    if (reported := _reported_share(sheet, share)) is not None:
+    if (reported := _stated_share(sheet, share)) is not None:
         share, at, text = reported
         sheet.record("place.reported", True, text, at)
     if share is None and sheet.holds("discovery.empty"):
@@ -115,10 +115,10 @@ def derive_placement(sheet: FactSheet) -> None:
     planned = load is not None and load.offloaded is None and not load.model_gpu and load.started_at is None
     sheet.record("place.planned", (planned and reading.offloaded is not None) or None, "only the plan is known")
     sheet.record("place.listed_only", reading.offloaded is None or None, "a list says where the model is", row.at if row else None)
-    _beside_placement(sheet)
+    _record_hidden_parts(sheet)
 
 
-def _reported_share(sheet: FactSheet, share: float | None) -> tuple[float, Quote, str] | None:
+def _stated_share(sheet: FactSheet, share: float | None) -> tuple[float, Quote, str] | None:
     """Return the share that people tell, with its quote and words, where nothing but words says it."""
     if sheet.holds("discovery.empty") or share is not None:
         return None
@@ -137,7 +137,7 @@ def _reported_share(sheet: FactSheet, share: float | None) -> tuple[float, Quote
     return None
 
 
-def _beside_placement(sheet: FactSheet) -> None:
+def _record_hidden_parts(sheet: FactSheet) -> None:
     """Record what a placement hides: a graph in system memory, a list that shows less."""
     reading, load, row = sheet.reading, sheet.load, worst_row(sheet.reading)
     if (

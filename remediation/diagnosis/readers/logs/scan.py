@@ -65,7 +65,7 @@ def sign(key: str, needle: str, pattern: str | None = None) -> Sign:
     return Sign(key, needle, re.compile(pattern or re.escape(needle), re.IGNORECASE))
 
 
-class When(NamedTuple):
+class LinePosition(NamedTuple):
     """Where a line stands in a log: server processes and loads so far, and whether the last load had ended."""
 
     server: int = 0
@@ -75,7 +75,7 @@ class When(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A known message found in a text: which one, where, and what it captured; ``server``, ``load`` and ``after`` as in `When`."""
+    """A known message found in a text: which one, where, and what it captured; ``server``, ``load`` and ``after`` as in `LinePosition`."""
 
     key: str
     at: Quote
@@ -100,7 +100,7 @@ def _shape_may_hold(shape: str) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def _held(line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _signs_in_line(line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return the signs in a line, each with what it captured. Cached for the same reason; the time is left out of `line`."""
     low, found = line.lower(), []
     for one in signs():
@@ -128,12 +128,12 @@ class Scanner:
         kept = [hit for hits in (*self._first.values(), *self._latest.values()) for hit in hits]
         return tuple(sorted(kept, key=lambda hit: hit.line))
 
-    def scan(self, name: str, number: int, line: str, when: When = When()) -> bool:  # noqa: B008 - immutable
+    def scan(self, name: str, number: int, line: str, when: LinePosition = LinePosition()) -> bool:  # noqa: B008 - immutable
         """Look at one line and return whether it holds a known message."""
         text = line.partition(" ")[2] if line.startswith("time=") else line
         found = self._known.get(text)
         if found is None:
-            found = _held(text if text is line else f"time= {text}") if _may_hold(text) else ()
+            found = _signs_in_line(text if text is line else f"time= {text}") if _may_hold(text) else ()
             if len(self._known) < _MOST_KNOWN:
                 self._known[text] = found
         for key, groups in found:

@@ -84,7 +84,7 @@ def plain_text(text: str) -> str:
     text = _lines_of_records(_with_line_ends(text))
     if "\\_" in text and text.count("\\_") >= _LEAST:
         text = _MARKDOWN.sub(r"\1", text)
-    return _in_english(_unwrapped(_without_prefix(text)))
+    return _in_english(_unwrap(_without_prefix(text)))
 
 
 def _in_english(text: str) -> str:
@@ -228,7 +228,7 @@ def _without_margin(text: str, filled: list[str]) -> str:
     return "\n".join(line[margin:] for line in text.split("\n")) if margin else text
 
 
-def _unwrapped(text: str) -> str:
+def _unwrap(text: str) -> str:
     """Return a text in which lines were cut at a width, between words or within them, with the rest of each line behind its beginning."""
     lines = text.split("\n")
     width = max(map(len, lines), default=0)
