@@ -236,7 +236,7 @@ def _name(target: Target) -> str:
 
 
 def _only_in_wsl(system: SystemFacts | None, programs: Sequence[Process] | None) -> bool:
-    """Whether Windows runs WSL's machine and no program of Ollama, so that a server can only be in a distribution."""
+    """Whether Windows runs no program of Ollama, so that a server can only be in a distribution of WSL."""
     if system is None or system.os != "windows" or programs is None:
         return False
     return not any(each.program in OLLAMA_PROGRAMS for each in programs)

@@ -121,7 +121,7 @@ def _raise_no_target(host: Reader) -> None:
     if unit is not None:
         last = _fatal_error(host)
         stopped = f"the service {unit.short} of {host.name} is {unit.state or 'stopped'}, and no other Ollama answers"
-        cure = f"sudo systemctl start {unit.short}; if it does not stay up: journalctl -u {unit.short} -n 50"
+        cure = f"{unit.how_to_start}; if it does not stay up: journalctl -u {unit.short} -n 50"
         if last:
             stopped = f"{stopped}; its log ends with: {last}"
             cure = f"remove the cause of that error, then: {cure}"

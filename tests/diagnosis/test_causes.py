@@ -263,3 +263,27 @@ def test_a_server_that_has_ended_is_not_healthy_by_its_log(error: str) -> None:
     assert [quote.text for quote in first.quotes if quote.where.startswith("server.log")] == ([error] if error else [])
     answering = Evidence(platform="linux", pieces=pieces, collected_at=1.0, ollama_version="0.13.5", runners=())
     assert diagnose(answering).findings[0].cause.is_health
+
+
+PARTIAL = """\
+time=2026-12-01T03:28:37.671Z level=INFO source=routes.go:1607 msg="Listening on 127.0.0.1:11434 (version 0.13.5)"
+time=2026-12-01T03:28:37.793Z level=INFO source=types.go:42 msg="inference compute" id=GPU-8f6e library=CUDA compute=8.6 name=CUDA0 \
+description="NVIDIA GeForce RTX 3060 Laptop GPU" driver=12.5 total="2.0 GiB" available="{free} MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=sched.go:450 msg="gpu memory" id=GPU-8f6e library=CUDA available="167.0 MiB" \
+free="{free} MiB" minimum="457.0 MiB" overhead="0 B"
+time=2026-12-01T03:28:49.495Z level=INFO source=server.go:496 msg="loading model" "model layers"=33 requested=-1
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:240 msg="model weights" device=CUDA0 size="20.8 MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:245 msg="model weights" device=CPU size="7.1 MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:251 msg="kv cache" device=CUDA0 size="96.0 MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:256 msg="kv cache" device=CPU size="32.0 MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:262 msg="compute graph" device=CUDA0 size="45.0 MiB"
+time=2026-12-01T03:28:49.496Z level=INFO source=device.go:272 msg="total memory" size="200.9 MiB"
+load_tensors: offloaded 24/33 layers to GPU
+"""
+
+
+@pytest.mark.parametrize(("free", "contradicts"), [("624.0", False), ("657.0", False), ("900.0", True)])
+def test_the_total_of_a_newer_release_does_not_include_the_room_kept_on_the_card(free: str, contradicts: bool) -> None:
+    evidence = [{"kind": "server_log", "text": PARTIAL.format(free=free)}]
+    facts = derive(read_evidence(of_incident({"platform": "linux", "evidence": evidence})))
+    assert facts.holds("estimate.contradicts_itself") == contradicts

@@ -225,6 +225,15 @@ def test_a_server_that_hangs_is_waited_for_once_in_a_request(machine: Host) -> N
     assert replies(machine, there)[0]["value"]["status"] == 200  # the next request asks the server again
 
 
+def test_an_engine_that_hangs_is_waited_for_once_in_a_request(machine: Host) -> None:
+    hung = {**run("lab-echo", "--sleep", "600", timeout=1), "server": "the Docker engine"}
+    there = {**run("lab-echo"), "server": "the Docker engine"}
+    first, second, free = replies(machine, hung, there, run("lab-echo"))
+    assert first == second
+    assert (first["error"]["kind"], free["rc"]) == ("timeout", 0)
+    assert replies(machine, there)[0]["rc"] == 0
+
+
 def test_files_are_read_and_written_in_slices(machine: Host) -> None:
     path, content = "C:\\dev\\activia1\\.env", b"first\nsecond\n"
     before = replies(machine, {"op": "read", "path": "c:/DEV/activia1/.env", "offset": 0, "limit": 10, "tail": False})[0]

@@ -72,6 +72,26 @@ def test_every_mistake_is_reported_at_once_with_its_place_and_the_nearest_name(t
     ]
 
 
+def test_a_parameter_of_ansibles_that_is_not_supported_is_named_so_and_may_be_left_out(tmp_path: Path) -> None:
+    book = tmp_path / "play.yml"
+    tasks = """\
+- hosts: all
+  tasks:
+    - ansible.windows.setup: {gather_subset: [min]}
+    - ansible.windows.slurp: {src: /a}
+    - win_service: {name: a, dependencies: "{{ them | default(omit) }}", unheard: "{{ omit }}"}
+"""
+    book.write_text(tasks, encoding="utf-8")
+    load_playbook(book)
+    book.write_text(tasks.replace('"{{ omit }}"', "b").replace('"{{ them | default(omit) }}"', "[b]"), encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        load_playbook(book)
+    assert [item.message for item in refused.value.problems] == [
+        "win_service: dependencies is a parameter of Ansible's that is not supported here",
+        "win_service: the parameter 'unheard' is not known",
+    ]
+
+
 def test_templates_that_cannot_be_read_are_mistakes_but_those_of_variables_are_not(tmp_path: Path) -> None:
     text = """\
 - hosts: all

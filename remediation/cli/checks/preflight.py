@@ -15,6 +15,7 @@ from remediation.facets.access import HostAccess
 from remediation.facets.machine import readiness
 from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.protocols import Reader
+from remediation.facets.silence import BRIEF
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import DeadlineExceeded, HostError, RemediationError, Unreachable
 from remediation.model.facts import Container, Manager, Serving, SessionFacts
@@ -166,10 +167,14 @@ def _unreported_checks(access: HostAccess, reader: Reader, session: SessionFacts
     environment = {"DOCKER_CONFIG": str(config)} if config else {}
 
     docker_needed = not _native(reader)
+    # a client whose engine hangs often hangs itself, and has been waited for
+    patience = BRIEF if engine_hangs(reader) else readiness.PATIENCE
 
     def windows(_: Reader) -> Iterator[Check]:
         yield from prepared.windows_checks(
-            readiness.windows_readiness(look, environment), remote=settings.kind == "winrm", docker=docker_needed
+            readiness.windows_readiness(look, environment, patience=patience),
+            remote=settings.kind == "winrm",
+            docker=docker_needed,
         )
 
     def desktop(reader: Reader) -> Iterator[Check]:
@@ -179,12 +184,26 @@ def _unreported_checks(access: HostAccess, reader: Reader, session: SessionFacts
         use = attempt(reader.gpu.use)
         gpu = use is not None and bool(use.gpus)
         yield from prepared.posix_checks(
-            readiness.posix_readiness(look, environment), gpu=gpu, elevated=session.elevated, docker=docker_needed
+            readiness.posix_readiness(look, environment, patience=patience),
+            gpu=gpu,
+            elevated=session.elevated,
+            docker=docker_needed,
         )
 
     if settings.platform == "windows":
         return [*run_check("Docker Desktop", desktop, reader), *run_check("preparation", windows, reader)]
     return run_check("preparation", posix, reader)
+
+
+def engine_hangs(reader: Reader) -> bool:
+    """Whether the engine was waited for in vain."""
+    try:
+        reader.engine.facts()
+    except DeadlineExceeded:
+        return True
+    except HostError:
+        pass
+    return False
 
 
 def _system(reader: Reader) -> Iterator[Check]:
@@ -226,8 +245,9 @@ def _native(reader: Reader) -> bool:
     if attempt(lambda: served_natively(reader)):
         return True
     target, serving = attempt(reader.target), attempt(reader.services.serving)
-    # a native server runs, although it does not answer at the address
-    return target is not None and target.container is None and serving is not None and serving.process is not None
+    # a native server runs, although it does not answer at the address, or its unit is stopped
+    native = serving is not None and (serving.process is not None or serving.unit is not None)
+    return target is not None and target.container is None and native
 
 
 def _engine(reader: Reader) -> Iterator[Check]:
@@ -304,7 +324,7 @@ def _manager(serving: Serving) -> Check:
     unit, process = serving.unit, serving.process
     where = " in WSL" if serving.wsl else ""
     if unit is not None and not unit.pid and unit.state != "active":
-        cure = f"sudo systemctl start {unit.short}; journalctl -u {unit.short} -n 50"
+        cure = f"{unit.how_to_start}; journalctl -u {unit.short} -n 50"
         return missing_check("server", f"{serving.words}{where} is {unit.state or 'stopped'}", "model.*", cure)
     if unit is not None and unit.needs_reload:
         text = f"{serving.words}{where}; systemd has not read its changed unit files yet"
@@ -350,7 +370,7 @@ _FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
 }  # fmt: skip
 _HANGING = {
     "GPU": "look for the driver's messages (sudo dmesg | grep -iE 'nvrm|xid'; on Windows the event log, source nvlddmkm), then restart the host: a driver that hangs does not recover",
-    "Docker engine": "restart the engine: sudo systemctl restart docker, or Docker Desktop",
+    "Docker engine": prepared.RESTART_ENGINE,
 }  # fmt: skip
 """What to do about a program that does not end."""
 _BLOCKS = {

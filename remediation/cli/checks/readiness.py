@@ -73,6 +73,10 @@ def posix_checks(host: PosixReadiness, *, gpu: bool, elevated: bool, docker: boo
         yield worth_knowing("curl", text, "model.* behind AllowTcpForwarding no", "sudo apt-get install curl")
 
 
+RESTART_ENGINE = "restart the engine: sudo systemctl restart docker, or Docker Desktop"
+"""What to do about a ``docker`` that does not end."""
+
+
 def docker_desktop(found: DockerDesktop | None, *, needed: bool) -> Check:
     """Check Docker Desktop; `needed` is whether the model has no other server there."""
     if found is None:
@@ -113,7 +117,7 @@ def compose(found: Compose, *, windows: bool, needed: bool = True) -> Check:
     # docker without the plugin ignores `compose` and rejects the flags after it
     absent = any(words in found.problem for words in ("unknown flag", "unknown shorthand flag", "is not a docker command"))
     text = "docker has no Compose plugin" if absent else f"docker compose fails: {found.problem}"
-    return (missing_check if needed else worth_knowing)("Compose", text, COMPOSE_STEPS, cure)
+    return (missing_check if needed else worth_knowing)("Compose", text, COMPOSE_STEPS, RESTART_ENGINE if found.hangs else cure)
 
 
 def _quotas(host: WindowsReadiness) -> Iterator[Check]:

@@ -25,6 +25,7 @@ from remediation.connections.calls import (
     name_of,
     notify_listener,
     redirect_failure,
+    server_of,
 )
 from remediation.model.text.shape import ODD
 
@@ -75,10 +76,11 @@ class Scripts:
 
 def run_request(call: Run, stdin: bytes | None = None) -> dict[str, Any]:
     """Return the request for a program. `stdin` is its first chunk if more follow."""
-    return {
+    request = {
         "op": "run", "argv": list(call.argv), "stdin": encode_base64(call.stdin if stdin is None else stdin), "timeout": call.timeout,
         "cwd": call.cwd, "env": _variables(call.env),
     }  # fmt: skip
+    return {**request, "server": server} if (server := server_of(call)) else request
 
 
 def _variables(env: Mapping[str, str]) -> dict[str, str] | list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.units import MIB, human
 from remediation.model.facts import Manager
+from remediation.model.facts.server import snap_advice
 from remediation.model.programs import is_protected
 
 _WORTH_CLOSING = 256 * MIB
@@ -100,6 +101,8 @@ def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
     if runs in {Runs.SYSTEMD, Runs.GUEST}:
         line = f"UnsetEnvironment={name}" if value is None else f'Environment="{name}={value}"'
         unit, serving = reading.evidence.unit, reading.evidence.serving
+        if serving is not None and serving.unit is not None and serving.unit.snap:
+            return snap_advice(serving.unit.snap, {name: value})
         by = f"wsl -d {serving.name} -u root --" if runs is Runs.GUEST and serving is not None else "sudo"
         return f"run {by} systemctl edit {unit}, add the lines below, then {by} systemctl restart {unit}\n[Service]\n{line}"
     if runs is Runs.BY_HAND:
@@ -154,6 +157,7 @@ def _fill(words: str, facts: Facts, reading: Reading) -> str:
         "orphans": end,
         "holder": _holder(reading),
         "unit": evidence.unit,
+        "start": serving.unit.how_to_start if serving is not None and serving.unit is not None else "sudo systemctl start ollama",
         "distribution": serving.name if serving is not None and serving.guest is not None else "DISTRIBUTION",
         "wslconfig": config.path if config is not None and config.path else "%UserProfile%\\.wslconfig",
         "lasting": _lasting_cure_text(reading),

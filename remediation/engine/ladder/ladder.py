@@ -16,7 +16,7 @@ from remediation.engine.approval import check_risk
 from remediation.engine.context import StepContext, empty_diagnosis, under
 from remediation.engine.journal.serialization import build, change_to_json
 from remediation.engine.ladder.advice import LadderEnding, advise, summarize, untreated_causes
-from remediation.engine.ladder.goal import GoalObservation, observe_goal, probe_goal
+from remediation.engine.ladder.goal import HANG, GoalObservation, observe_goal, probe_goal
 from remediation.engine.ladder.preview import Foresight, foresee
 from remediation.engine.ladder.rung_order import Rung, RungChoice, RungOrder, SkippedRung, arrange, left_out, proven_findings
 from remediation.engine.step.attempts import outcome_of
@@ -92,7 +92,7 @@ class LadderRun:
         path, memory = self.context.path, self.context.memory
         # finish the rung of an interrupted process first: its tasks may have unloaded the model
         under_way = path in memory.climbing and not self.context.policy.check
-        goal = self._goal(patient=False, clarifying=not under_way)
+        goal = self._goal(patient=False, clarifying=not under_way, hang=0.0 if self.context.policy.check else HANG)
         if goal.state and not under_way:
             return self._met(goal)
         if self.context.policy.check:
@@ -135,15 +135,15 @@ class LadderRun:
                 if under(path, self.context.path):
                     self.done += of_path
 
-    def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalObservation:
-        goal = self._observe_goal(patient=patient)
+    def _goal(self, *, patient: bool, clarifying: bool = True, hang: float = 0.0) -> GoalObservation:
+        goal = self._observe_goal(patient=patient, hang=hang)
         if goal.state is not None or not clarifying:
             return goal
         self.done += probe_goal(goal, self.context)
         return goal if self.context.policy.check else self._observe_goal(patient=True)
 
-    def _observe_goal(self, *, patient: bool) -> GoalObservation:
-        goal = observe_goal(self.ladder.current_goal(), self.context, patient=patient)
+    def _observe_goal(self, *, patient: bool, hang: float = 0.0) -> GoalObservation:
+        goal = observe_goal(self.ladder.current_goal(), self.context, patient=patient, hang=hang)
         self.snapshot = goal.snapshot
         self.context.emit("goal", **GoalData(state=goal.word, text=goal.text, values=dict(goal.values)))
         return goal

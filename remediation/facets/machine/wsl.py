@@ -72,9 +72,14 @@ def _settings(text: str) -> Iterator[tuple[str, str, str]]:
             yield name, value, line
 
 
+def list_calls() -> tuple[Run, Run]:
+    """Return the calls of `read_distributions`."""
+    return _wsl("--list", "--verbose"), _wsl("--list", "--running", "--quiet")
+
+
 def read_distributions(snapshot: Snapshot) -> tuple[WslDistribution, ...]:
     """Return the distributions of this login. None are found without WSL."""
-    listed, running = ask_wsl(snapshot, _wsl("--list", "--verbose"), _wsl("--list", "--running", "--quiet"))
+    listed, running = ask_wsl(snapshot, *list_calls())
     if not isinstance(listed, Completed) or listed.rc != 0:
         return ()
     names = set(text_of(running).split()) if isinstance(running, Completed) and running.rc == 0 else set()

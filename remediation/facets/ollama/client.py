@@ -13,7 +13,7 @@ from remediation.facets.ollama import model_store, windows_store
 from remediation.facets.ollama.model_store import ModelStore
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.facets.services.serving import read_serving
-from remediation.facets.snapshot import Snapshot
+from remediation.facets.snapshot import Snapshot, disk_advice
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Blob, Container, ExecResult, Found, Manifest, ModelEntry, ModelShow, Runner, Target
 from remediation.model.facts.server import restart_advice
@@ -36,7 +36,9 @@ _NO_TLS = re.compile(
 _RESET = re.compile(
     r"connection (?:was |has been )?(?:reset|aborted|closed)|remote end closed|empty reply|recv failure", re.IGNORECASE
 )
-START = "start Ollama, or set its address: endpoint: http://127.0.0.1:11434"
+_FILE = re.compile(r"\b(?:open|write|mkdir|create|rename|copy|sync) (\S.*?): ")
+"""The file in an error of Go's standard library."""
+START = "start Ollama, or set the address at which it listens: endpoint: http://HOST:PORT"
 
 
 class EngineLogs(Protocol):
@@ -237,12 +239,19 @@ class OllamaByHttp:
             raise CallFailed(
                 f"a proxy answers at {call.url}, but the server behind it does not (HTTP {status})",
                 host=self._snapshot.host,
-                next_step="start or restart Ollama behind the proxy, or set its address: endpoint: http://127.0.0.1:11434",
+                next_step="start or restart Ollama behind the proxy, or set the address at which it listens: endpoint: http://HOST:PORT",
                 status=status,
             )
         if status != OK or error:
             words = str(error or body[:200].decode("utf-8", errors="replace").strip() or f"HTTP {status}")
-            raise CallFailed(f"Ollama refused {call.url}: {words}", host=self._snapshot.host, status=status, output=words)
+            opened = _FILE.search(words)
+            raise CallFailed(
+                f"Ollama refused {call.url}: {words}",
+                host=self._snapshot.host,
+                next_step=disk_advice(words, opened[1]) if opened is not None else "",
+                status=status,
+                output=words,
+            )
         if not isinstance(value, dict):
             raise CallFailed(
                 f"the server at {call.url} is not Ollama: its answer is not JSON",

@@ -232,7 +232,12 @@ def from_script(text: str, endpoint: str = "") -> Serving:
 
 def _is_stopped_at(unit: ServiceUnit, port: int) -> bool:
     """Whether a unit would serve at the port, and does not run: it is the server that is missing there."""
-    return not unit.pid and unit.state != "active" and listening_port(unit.environment.get("OLLAMA_HOST", "")) == port
+    return (
+        not unit.pid
+        and not unit.masked
+        and unit.state != "active"
+        and listening_port(unit.environment.get("OLLAMA_HOST", "")) == port
+    )
 
 
 def _own_port(process: ServerProcess) -> int | None:
@@ -324,7 +329,9 @@ def _units(lines: Sequence[tuple[str, str]]) -> Iterator[ServiceUnit]:
     blocks: list[dict[str, Any]] = []
     for kind, rest in lines:
         if kind == "unit":
-            blocks.append({"name": rest, "show": {}, "cat": [], "files": {}})
+            blocks.append({"name": rest, "show": {}, "cat": [], "files": {}, "given": []})
+        elif blocks and kind == "given":
+            blocks[-1]["given"].append(rest.partition("=")[::2])
         elif blocks and kind == "show":
             name, _, value = rest.partition("=")
             blocks[-1]["show"][name] = value

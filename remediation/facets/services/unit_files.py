@@ -168,16 +168,26 @@ def _plain(part: str) -> str:
 
 
 def unit_of(block: Mapping[str, Any]) -> ServiceUnit | None:
-    """Return the unit that ``systemctl show`` and ``systemctl cat`` print, None if it is not loaded."""
+    """Return the unit that ``systemctl show`` and ``systemctl cat`` print, None if it is neither loaded nor masked."""
     shown: Mapping[str, str] = block["show"]
+    if shown.get("LoadState") == "masked":
+        return ServiceUnit(block["name"], "masked", masked=True)
     if shown.get("LoadState") != "loaded":
         return None
     files = split_files("\n".join(block["cat"]))
     read = {path: "".join(f"{line}\n" for line in lines) for path, lines in block["files"].items()}
-    settings = settings_in(files, read)
+    settings = settings_in({**_hidden(block, shown, files), **files}, read)
     pid = shown.get("MainPID", "")
     return ServiceUnit(
         block["name"], shown.get("ActiveState", ""), int(pid) if is_whole(pid) and pid != "0" else None,
         shown.get("FragmentPath", ""), settings_that_win(settings), settings, {**files, **read},
         needs_reload=shown.get("NeedDaemonReload") == "yes",
     )  # fmt: skip
+
+
+def _hidden(block: Mapping[str, Any], shown: Mapping[str, str], files: Mapping[str, str]) -> dict[str, str]:
+    """Return the drop-in that the login cannot read, with the settings that systemd has and no other file gives."""
+    hidden = [path for path in words(shown.get("DropInPaths", "")) if path not in files]
+    known = {one.name for one in settings_in(files, {})}
+    lines = [f'Environment="{_escape(f"{name}={value}")}"' for name, value in block.get("given", ()) if name not in known]
+    return {max(hidden, key=posixpath.basename): "\n".join(["[Service]", *lines, ""])} if hidden and lines else {}

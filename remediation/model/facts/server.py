@@ -62,6 +62,7 @@ class ServiceUnit:
     """A systemd unit that runs Ollama: ``files`` maps the paths of its fragment, drop-ins and environment files to their texts.
 
     ``environment`` is what systemd passes to the process after these files are read again. ``own`` means the login's user manager.
+    ``masked`` means that systemd does not start it, and shows none of its settings.
     """
 
     name: str
@@ -73,11 +74,24 @@ class ServiceUnit:
     files: Mapping[str, str] = field(default_factory=dict)
     needs_reload: bool = False
     own: bool = False
+    masked: bool = False
 
     @property
     def short(self) -> str:
         """The name without ``.service``."""
         return self.name.removesuffix(".service")
+
+    @property
+    def snap(self) -> str:
+        """The snap that the unit belongs to, "" if to none. ``snap set`` changes its settings; it overrides those of systemd."""
+        return self.name.split(".")[1] if self.name.startswith("snap.") else ""
+
+    @property
+    def how_to_start(self) -> str:
+        """The command that starts it; systemd starts no masked unit."""
+        if self.masked:
+            return f"sudo systemctl unmask {self.short} && sudo systemctl start {self.short}"
+        return f"sudo systemctl start {self.short}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +219,8 @@ class Serving:
         unit = self.name.removesuffix(".service")
         if self.manager is Manager.WSL:
             return f"wsl -d {self.name} -u root -- systemctl restart {self.guest_unit}"
+        if self.unit is not None and self.unit.snap:
+            return f"sudo snap restart {self.unit.snap}"
         if self.manager is Manager.SYSTEMD:
             own = self.unit is not None and self.unit.own
             return f"systemctl --user restart {unit}" if own else f"sudo systemctl restart {unit}"
@@ -227,6 +243,30 @@ class Serving:
         if self.settings:
             return {one.name: one.value for one in self.settings if one.wins}
         return (self.process.environment if self.process is not None else None) or {}
+
+
+SNAP_KEYS: Mapping[str, str] = {
+    "OLLAMA_HOST": "host",
+    "OLLAMA_MODELS": "models",
+    "OLLAMA_ORIGINS": "origins",
+    "OLLAMA_DEBUG": "debug",
+    "OLLAMA_CONTEXT_LENGTH": "context-length",
+    "CUDA_VISIBLE_DEVICES": "cuda-visible-devices",
+}
+"""The settings that the launcher of the snap passes to the server, with their names in ``snap set`` (facts/native 2.4)."""
+
+
+def snap_advice(snap: str, settings: Mapping[str, str | None]) -> str:
+    """Return how to set or, for None, remove settings of the snap of Ollama."""
+    known = {name: value for name, value in settings.items() if name in SNAP_KEYS}
+    put = [f"{SNAP_KEYS[name]}={value}" for name, value in known.items() if value is not None]
+    gone = [SNAP_KEYS[name] for name, value in known.items() if value is None]
+    parts = [f"sudo snap set {snap} {' '.join(put)}"] if put else []
+    parts += [f"sudo snap unset {snap} {' '.join(gone)}"] if gone else []
+    text = f"run {' && '.join([*parts, f'sudo snap restart {snap}'])}" if parts else ""
+    rest = ", ".join(name for name in settings if name not in known)
+    other = f"the snap passes no {rest}: install Ollama with its own installer, which has it (curl -fsSL https://ollama.com/install.sh | sh)"
+    return "; ".join(filter(None, (text, other if rest else "")))
 
 
 def restart_advice(container: str, *, windows: bool, unit: str = "ollama") -> str:

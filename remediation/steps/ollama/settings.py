@@ -13,6 +13,7 @@ from remediation.facets.services.windows import COLUMNS, NEWEST_SCHEMA
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import NO_ANSWER, HostError
 from remediation.model.facts import Manager, ServiceUnit, Serving, SourcedSetting, WindowsServer
+from remediation.model.facts.server import snap_advice
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.text import unified_diff
 from remediation.steps.model.ollama_settings import JudgedSetting, cards_of, judge_declared
@@ -67,6 +68,16 @@ class GuestSettings(SettingsPlace):
         lines = [f"UnsetEnvironment={name}" for name in going] + [f'Environment="{name}={value}"' for name, value in put.items()]
         unit, inside = self.serving.guest_unit, f"wsl -d {self.serving.name} -u root -- systemctl"
         return f"run {inside} edit {unit}, add [Service] and {', '.join(lines)}, then {inside} restart {unit}" if lines else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapSettings(SettingsPlace):
+    """The settings of a snap, whose launcher overrides what systemd passes to it. They are not changed."""
+
+    def by_hand(self, going: Sequence[str], put: Mapping[str, str]) -> str:
+        """Return the commands of ``snap``."""
+        snap = self.serving.unit.snap if self.serving.unit is not None else ""
+        return snap_advice(snap, {**dict.fromkeys(going), **put}) if going or put else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +254,10 @@ def settings_place(host: Reader, serving: Serving) -> SettingsPlace:
     unit = serving.unit
     environment = unit.environment if unit is not None else serving.declared
     judged = judge_declared(environment, version, cards_of(host))
+    if unit is not None and unit.snap:
+        given = (serving.process.environment if serving.process is not None else None) or environment
+        sources = tuple(SourcedSetting(name, value, f"the snap {unit.snap}", wins=True) for name, value in given.items())
+        return SnapSettings(serving, given, sources, judge_declared(given, version, cards_of(host)))
     if unit is not None:
         drop_in = drop_in_of(unit.fragment, unit.name, own=unit.own)
         texts = {drop_in: "", **unit.files}

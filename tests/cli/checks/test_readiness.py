@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,12 @@ def on_linux(*, gpu: bool = True, elevated: bool = False, **other: Any) -> dict[
 def test_a_host_that_has_everything_lacks_nothing() -> None:
     assert on_windows() == {}
     assert on_linux() == {}
+
+
+@pytest.mark.parametrize("on", [on_windows, on_linux])
+def test_a_docker_that_does_not_end_is_not_cured_by_an_installation(on: Callable[..., dict[str, Check]]) -> None:
+    check = on(compose=Compose(problem="docker did not end within 3 s and was stopped", hangs=True))["Compose"]
+    assert check.cure == readiness.RESTART_ENGINE
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from remediation.engine.ladder.goal import HANG
 from remediation.engine.ladder.ladder import Ladder
 from remediation.engine.ladder.rung_order import Rung
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
-from remediation.model.errors import CallFailed, Undecided
+from remediation.model.errors import CallFailed, DeadlineExceeded, Undecided
 from remediation.model.facts import Runner
 from remediation.model.finding import Cause, Diagnosis, RuledOut
 from remediation.model.outcome import Outcome
 from remediation.steps.contract import Step, param, step
-from tests.engine.fakes.host import MODEL
+from tests.engine.fakes.host import MODEL, FakeReader
 from tests.engine.ladder.test_ladder import CLOSE, GOAL, NUM_GPU, RELOAD, RESTART, ROOM, found, occupied, run, rungs, says
 from tests.engine.toys import TOYS, Bench, WholeOnGpu
 
@@ -74,7 +75,21 @@ class Unclear(WholeOnGpu):
         raise Undecided("several models are loaded, and none is named", host=host.name, next_step="name it: -e model=NAME")
 
 
-STEPS = {**TOYS, **{cls.name: cls for cls in (Sound, Answering, Unclear)}}
+@step("toy.waking")
+class Waking(WholeOnGpu):
+    """A goal whose server hangs for some seconds of the host's clock."""
+
+    seconds: float = param("how long it hangs")
+
+    def observe(self, host: Reader) -> Runner | None:
+        clock = cast("FakeReader", host)._world.clock
+        if clock.monotonic() < STARTED[0] + self.seconds:
+            raise DeadlineExceeded("the server does not answer", host=host.name)
+        return super().observe(host)
+
+
+STARTED = [0.0]
+STEPS = {**TOYS, **{cls.name: cls for cls in (Sound, Answering, Unclear, Waking)}}
 
 
 def bench(diagnosis: Diagnosis, **more: Any) -> Bench:
@@ -83,6 +98,22 @@ def bench(diagnosis: Diagnosis, **more: Any) -> Bench:
 
 def left_out(made: Bench) -> dict[str, str]:
     return {data["rung"]: data["reason"] for data in made.recorded.of("rung_skipped")}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "check", "wakes"), [(HANG - 1, False, True), (HANG + 600, False, False), (HANG - 1, True, False)]
+)
+def test_a_server_that_hangs_for_a_moment_is_waited_for_before_a_rung_is_tried(seconds: float, check: bool, wakes: bool) -> None:
+    made = bench(found(explicit_num_gpu=0.9))
+    made.world.clock.sleep(1.0)
+    STARTED[0] = made.world.clock.monotonic()
+    goal = (StepCall("toy.waking", {"model": MODEL, "seconds": seconds}),)
+    result = run(made, Ladder(goal, (RESTART,)), check=check)
+    texts = [data["text"] for data in made.recorded.of("goal")]
+    assert (texts[0] != "the server does not answer") == wakes
+    assert result.outcome is not Outcome.OK
+    waited = made.world.clock.monotonic() - STARTED[0]
+    assert waited >= HANG - 1 if not check else waited < 1
 
 
 @pytest.mark.parametrize("check", [False, True])
