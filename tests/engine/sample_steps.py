@@ -21,7 +21,7 @@ from tests.engine.event_contract import faults
 from tests.engine.fakes.host import LAYERS, WEIGHTS, FakeAccess, World
 
 
-@step("toy.file", settle=10.0)
+@step("sample.file", settle=10.0)
 class FileSays(Step[str | None]):
     """A file holds a text."""
 
@@ -37,7 +37,7 @@ class FileSays(Step[str | None]):
 
     def plan(self, state: str | None) -> Iterator[Change]:
         if state != self.text:
-            undo = None if state is None else StepCall("toy.file", {"path": self.path, "text": state})
+            undo = None if state is None else StepCall("sample.file", {"path": self.path, "text": state})
             yield Change(f"write {self.path}", subject=self.path, before=state, after=self.text, undo=undo)
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -53,7 +53,7 @@ class FileSays(Step[str | None]):
         return {"text": state}
 
 
-@step("toy.closed", risk=Risk.DISRUPTIVE, settle=5.0)
+@step("sample.closed", risk=Risk.DISRUPTIVE, settle=5.0)
 class ProgramsClosed(Step[Sequence[Process]]):
     """No program of these names runs."""
 
@@ -81,7 +81,7 @@ class ProgramsClosed(Step[Sequence[Process]]):
         return f"{len(state)} of them run"
 
 
-@step("toy.preloaded")
+@step("sample.preloaded")
 class Preloaded(Step[Sequence[Runner]]):
     """A model is loaded."""
 
@@ -101,7 +101,7 @@ class Preloaded(Step[Sequence[Runner]]):
         host.ollama.load(change.subject, options={})
 
 
-@step("toy.whole")
+@step("sample.whole")
 class WholeOnGpu(Step[Runner | None]):
     """The whole model is in dedicated memory; unknown while it is not loaded."""
 
@@ -117,7 +117,7 @@ class WholeOnGpu(Step[Runner | None]):
         return iter(())
 
     def probe_step(self, state: Runner | None) -> StepCall | None:
-        return StepCall("toy.preloaded", {"model": self.model}) if state is None else None
+        return StepCall("sample.preloaded", {"model": self.model}) if state is None else None
 
     def describe(self, state: Runner | None) -> str:
         return "not loaded" if state is None else f"{state.size_vram} of {state.size} bytes on the GPU"
@@ -130,7 +130,7 @@ class WholeOnGpu(Step[Runner | None]):
         return bool(layers == total)
 
 
-@step("toy.reloaded")
+@step("sample.reloaded")
 class Reloaded(Step[Runner | None]):
     """The model is reloaded, with as many layers as fit."""
 
@@ -158,7 +158,7 @@ class Reloaded(Step[Runner | None]):
             host.ollama.load(change.subject, options={})
 
 
-@step("toy.fitted")
+@step("sample.fitted")
 class Fitted(Step[tuple[Runner | None, int]]):
     """The model is loaded with as many layers as fit now; freed memory is used only after another load."""
 
@@ -185,7 +185,7 @@ class Fitted(Step[tuple[Runner | None, int]]):
             host.ollama.load(change.subject, options={})
 
 
-@step("toy.restarted", risk=Risk.DISRUPTIVE, once_per_run=True)
+@step("sample.restarted", risk=Risk.DISRUPTIVE, once_per_run=True)
 class Restarted(Step[tuple[Container, float]]):
     """A container was started after this run began."""
 
@@ -208,7 +208,7 @@ class Restarted(Step[tuple[Container, float]]):
         host.engine.restart(change.subject)
 
 
-@step("toy.deleted", risk=Risk.DESTRUCTIVE)
+@step("sample.deleted", risk=Risk.DESTRUCTIVE)
 class ModelDeleted(Step[bool]):
     """A model's runner is gone (in place of a change that deletes data)."""
 
@@ -228,7 +228,7 @@ class ModelDeleted(Step[bool]):
         host.ollama.unload(change.subject)
 
 
-@step("toy.absent")
+@step("sample.absent")
 class Absent(Step[None]):
     """Something that hosts of this kind do not have."""
 
