@@ -157,6 +157,12 @@ def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder
     return None
 
 
+def name_of(raw: Mapping[Any, Any]) -> str:
+    """Return the name of a play, block or task, "" if it has none; ``name: no`` is ``False``, as in Ansible."""
+    name = raw.get("name")
+    return "" if name is None else str(name)
+
+
 def key_place(raw: Mapping[Any, Any], key: object) -> Place | None:
     """Return the place of a key."""
     return raw.key_places.get(key) or raw.place if isinstance(raw, Table) else None
