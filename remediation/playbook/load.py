@@ -18,8 +18,8 @@ from remediation.playbook.load_context import (
     LoadContext,
     apply_keywords,
     find_file,
-    key_place,
     given_name,
+    key_place,
     quote_value,
     value_place,
 )

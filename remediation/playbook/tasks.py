@@ -16,8 +16,8 @@ from remediation.playbook.errors import suggestion, where
 from remediation.playbook.load_context import (
     LoadContext,
     apply_keywords,
-    key_place,
     given_name,
+    key_place,
     quote_value,
     texts_of,
     value_place,
