@@ -306,3 +306,14 @@ def test_a_container_of_an_engine_that_was_not_reached_is_not_cured_by_a_unit(en
     assert first.cure.startswith("take OLLAMA_LLM_LIBRARY out of the environment of its container: ")
     assert cure in first.cure
     assert "systemctl" not in first.cure
+
+
+def test_a_unit_of_a_users_manager_is_changed_by_that_user() -> None:
+    process = ServerProcess(5, "lena", unit="ollama.service", of_user=True, environment={})
+    serving = Serving(Manager.PROCESS, process=process)
+    pieces = (Piece("server_log", FILTERED, "server.log"),)
+    evidence = Evidence(platform="linux", pieces=pieces, collected_at=1.0, ollama_version="0.13.5", runners=(), serving=serving)
+    assert diagnose(evidence).findings[0].cure == (
+        "as lena, run systemctl --user edit ollama, add the lines below, then systemctl --user restart ollama\n"
+        "[Service]\nUnsetEnvironment=OLLAMA_LLM_LIBRARY"
+    )

@@ -342,6 +342,9 @@ def _manager(serving: Serving) -> Check:
     if unit is not None:
         files = sorted({one.file for one in unit.settings if one.wins})
         return good("server", f"{serving.words}{where}" + (f", settings from {', '.join(files)}" if files else ""))
+    if serving.users_unit and process is not None:
+        cure = f"log in as {process.user}, whose manager starts it"
+        return worth_knowing("server", f"{serving.words}{where}", f"{_SETTINGS}, ollama.restarted", cure)
     if serving.manager is Manager.PROCESS and process is not None:
         cure = f"run it as a service (curl -fsSL https://ollama.com/install.sh | sh), or restart it by hand: kill {process.pid}; ollama serve"
         return worth_knowing("server", f"{serving.words}{where}", f"{_SETTINGS}, ollama.restarted", cure)

@@ -17,7 +17,7 @@ from remediation.diagnosis.knowledge.schema import Entry, LikelyCures, value
 from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.units import MIB, human
-from remediation.model.facts import Manager
+from remediation.model.facts import Manager, Serving
 from remediation.model.facts.server import reach_advice, snap_advice
 from remediation.model.programs import is_protected
 
@@ -115,8 +115,7 @@ def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
             return f"take {name} out of the environment of its container: {how}"
         return f"set {name}={value} in the environment of its container: {how}"
     if runs is Runs.BY_HAND:
-        how = f"env -u {name} ollama serve" if value is None else f"{name}={value} ollama serve"
-        return f"stop the server and start it with: {how}"
+        return _by_hand(reading.evidence.serving, name, value)
     quoted = "$null" if value is None else f"'{value}'"
     line = f"[Environment]::SetEnvironmentVariable('{name}', {quoted}, '{'Machine' if runs is Runs.SERVICE else 'User'}')"
     if runs is Runs.SERVICE:
@@ -129,6 +128,16 @@ def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
     if reading.evidence.compose is None:
         return f"recreate the container with docker run, {'without' if value is None else 'with'} -e {name}{'' if value is None else f'={value}'}"
     return f"{what} the environment of Ollama's service in the Compose file, then docker compose up -d"
+
+
+def _by_hand(serving: Serving | None, name: str, value: str | None) -> str:
+    """Return how to change the environment of a process that a user, or a user's manager, started."""
+    if serving is not None and serving.users_unit and serving.process is not None:
+        line = f"UnsetEnvironment={name}" if value is None else f'Environment="{name}={value}"'
+        unit, user = serving.users_unit, serving.process.user
+        return f"as {user}, run systemctl --user edit {unit}, add the lines below, then systemctl --user restart {unit}\n[Service]\n{line}"
+    how = f"env -u {name} ollama serve" if value is None else f"{name}={value} ollama serve"
+    return f"stop the server and start it with: {how}"
 
 
 def _of_service(reading: Reading, name: str, value: str | None, line: str) -> str:

@@ -324,7 +324,7 @@ def _processes(lines: Sequence[tuple[str, str]]) -> Iterator[ServerProcess]:
             engine = next((name for word, name in _ENGINES.items() if word in group), "")
             yield ServerProcess(
                 int(pid), user, path.removesuffix(" (deleted)"), found.get("of", found.get("own", "")), found.get("log", ""),
-                environments.get(pid), engine,
+                environments.get(pid), engine, "own" in found,
             )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class ServerProcess:
 
     ``unit`` is the systemd unit of its control group, ``log`` the file that its output goes to; both are empty if there is none.
     ``environment`` has only the variables that Ollama reads, None if this login may not read it. ``engine`` is the kind of
-    engine whose container it runs in, "" outside containers.
+    engine whose container it runs in, "" outside containers. ``of_user`` means that ``unit`` belongs to a user's manager.
     """
 
     pid: int
@@ -59,6 +59,7 @@ class ServerProcess:
     log: str = ""
     environment: Mapping[str, str] | None = None
     engine: str = ""
+    of_user: bool = False
 
     @property
     def contained(self) -> bool:
@@ -213,9 +214,17 @@ class Serving:
             return f"the scheduled task {self.name}".rstrip()
         if self.contained is not None:
             return f"a container of {self.contained.engine} that this login does not reach (process {self.contained.pid})"
+        if self.users_unit and self.process is not None:
+            return f"the user service {self.users_unit} of {self.process.user}"
         if self.process is not None:
             return f"the process {self.process.pid} that {self.process.user} started"
         return "the server"
+
+    @property
+    def users_unit(self) -> str:
+        """The unit of another user's manager that started the process, without ``.service``; "" if none did."""
+        one = self.process
+        return one.unit.removesuffix(".service") if one is not None and one.of_user and self.manager is Manager.PROCESS else ""
 
     @property
     def how_to_log(self) -> str:
@@ -237,6 +246,8 @@ class Serving:
             return f"wsl -d {self.name} -u root -- systemctl restart {self.guest_unit}"
         if self.unit is not None and self.unit.snap:
             return f"sudo snap restart {self.unit.snap}"
+        if self.users_unit:
+            return f"systemctl --user restart {self.users_unit}, as its user"
         if self.manager is Manager.SYSTEMD:
             own = self.unit is not None and self.unit.own
             return f"systemctl --user restart {unit}" if own else f"sudo systemctl restart {unit}"

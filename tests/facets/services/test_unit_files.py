@@ -17,6 +17,7 @@ from remediation.facets.services.unit_files import (
 )
 from remediation.model.facts import Manager
 from remediation.model.facts.server import reach_advice, snap_advice
+from remediation.steps.ollama.settings import SettingsPlace
 
 UNIT = "/etc/systemd/system/ollama.service"
 
@@ -193,3 +194,15 @@ def test_a_container_of_an_engine_that_is_not_reached_is_no_process_started_by_h
     assert found.words == f"a container of {engine} that this login does not reach (process 5)"
     assert cure in reach_advice(found.contained)
     assert found.how_to_restart.startswith(restart)
+
+
+def test_a_unit_of_another_users_manager_is_named_with_that_user() -> None:
+    group = "/user.slice/user-1000.slice/user@1000.service/app.slice/homebrew.ollama.service"
+    found = from_script(f"server 5 lena /opt/ollama\ngroup 5 {group}\nown 5 homebrew.ollama.service\nreadable 5\n")
+    assert (found.manager, found.words) == (Manager.PROCESS, "the user service homebrew.ollama of lena")
+    assert found.how_to_restart == "systemctl --user restart homebrew.ollama, as its user"
+    place = SettingsPlace(found, {}, (), ())
+    assert place.by_hand(["A"], {"B": "1"}) == (
+        "as lena, run systemctl --user edit homebrew.ollama, add [Service] and UnsetEnvironment=A, "
+        'Environment="B=1", then systemctl --user restart homebrew.ollama'
+    )
