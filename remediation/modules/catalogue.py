@@ -17,6 +17,10 @@ GROUP = "remediation.modules"
 
 COLLECTIONS = ("ansible.builtin.", "ansible.legacy.", "ansible.windows.", "community.windows.")
 
+WINDOWS = "ansible.windows."
+_SHARED = frozenset({"slurp"})
+"""Modules without ``win_`` that `WINDOWS` has too."""
+
 MODULES: Mapping[str, str] = {
     "assemble": "files.transfers:Assemble",
     "async_status": "commands.jobs:AsyncStatus",
@@ -69,7 +73,7 @@ def short_name(name: str) -> str:
     if not head or short not in MODULES:
         return name
     windows = short.startswith("win_")
-    return short if ("windows" in head) == windows else name
+    return short if ("windows" in head) == windows or (head == WINDOWS and short in _SHARED) else name
 
 
 def is_module(name: str) -> bool:

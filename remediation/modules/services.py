@@ -141,6 +141,12 @@ class Systemd(PosixService):
 class WinService(Module):
     """A Windows service exists as described, and runs or is stopped."""
 
+    refused: ClassVar[tuple[str, ...]] = (
+        "dependencies", "dependency_action", "desktop_interact", "error_control", "failure_actions", "failure_actions_on_non_crash_failure",
+        "failure_command", "failure_reboot_msg", "failure_reset_period_sec", "load_order_group", "password", "pre_shutdown_timeout_ms",
+        "required_privileges", "service_type", "sid_info", "update_password",
+    )  # fmt: skip
+
     name: str = Field(..., description="name or display name of the service")
     state: Literal["started", "stopped", "restarted", "paused", "absent"] | None = Field(None, description="whether it runs")
     start_mode: Literal["auto", "delayed", "manual", "disabled"] | None = Field(None, description="how it starts")

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from remediation.modules.catalogue import is_module, module_class, module_names, short_name
+from remediation.modules.catalogue import WINDOWS, is_module, module_class, module_names, short_name
 from remediation.modules.contract import Action
 
 COLLECTION = "ansible.builtin."
@@ -50,6 +50,8 @@ OURS = frozenset({"measure"})
 
 def plain_name(name: str) -> str:
     """Return an action's short name: ``ansible.builtin.debug`` becomes ``debug``, ``ansible.windows.win_shell`` ``win_shell``."""
+    if name == f"{WINDOWS}setup":
+        return "setup"
     short = name.removeprefix(COLLECTION).removeprefix(LEGACY)
     return name if short in OURS else short_name(name) if short not in {*ACTIONS, *STATIC_IMPORTS} else short
 

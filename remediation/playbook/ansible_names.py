@@ -34,6 +34,8 @@ KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),
     "fact_path": _FACTS,
     "collections": "modules and roles of collections are not installed here; remove it, name modules in full (ansible.builtin.NAME) and copy roles into roles/",
+    "with_cartesian": 'write loop: "{{ A | product(B) }}"',
+    "with_filetree": "copy takes a folder as src; for its files, loop over lookup('fileglob', PATTERN)",
     "with_flattened": 'write loop: "{{ LIST | flatten }}"',
     "debugger": "there is no debugger; --check shows what would be done",
     "validate_argspec": _VALIDATE,

@@ -87,6 +87,11 @@ def _batches(value: object) -> bool:
     )
 
 
+def _strategy(value: object) -> bool:
+    name = str(value).removeprefix("ansible.builtin.")
+    return value is None or name in {"debug", "free", "host_pinned", "linear"} or name.startswith("mitogen_")
+
+
 BECOME_METHODS = frozenset({"sudo", "ansible.builtin.sudo"})
 """How a task can become another user."""
 TRUE = frozenset({"true", "yes", "on", "1"})
@@ -105,6 +110,7 @@ LIST = ("a list", _list)
 NAME = ("the name of a variable", is_variable)
 ANYTHING = ("", _accept_any)
 FILES = ("a file name, or a list of them", _files)
+STRATEGY = ("linear, free, host_pinned or debug", _strategy)
 BATCHES = ("a number, a percentage, or a list of those", _batches)
 
 Kind: TypeAlias = tuple[str, Check]
@@ -189,7 +195,7 @@ PLAY: Mapping[str, Kind] = {
     "post_tasks": LIST,
     "pre_tasks": LIST,
     "roles": LIST,
-    "strategy": TEXT,
+    "strategy": STRATEGY,
     "vars_prompt": LIST,
     "serial": BATCHES,
     "tasks": LIST,

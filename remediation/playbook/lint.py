@@ -210,6 +210,8 @@ def _unknown_hosts(playbook: Playbook, inventory: Inventory) -> Iterator[LintWar
 
 
 def _unused_names(names: UsedNames) -> Iterator[LintWarning]:
+    if names.hidden:  # files whose names are not known yet may use them
+        return
     for name, place in names.defined.items():
         if name not in names.used and name not in FOR_HOSTS and not name.startswith("ansible_"):
             yield LintWarning("unused-variable", f"the variable {name!r} is not used in this playbook", place)

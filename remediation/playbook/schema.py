@@ -40,10 +40,13 @@ _OF_KIND: Mapping[str, Schema] = {
     keywords.NAME[0]: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
     keywords.FILES[0]: {"type": ["string", "array", "null"]},
     keywords.BATCHES[0]: {"type": ["string", "integer", "array"]},
+    keywords.STRATEGY[0]: {"type": ["string", "null"]},
     keywords.ANYTHING[0]: {},
 }
 
 _TASKS = {"type": ["array", "null"], "items": {"$ref": "#/definitions/node"}}
+_PART = {**_TASKS, "type": "array"}
+"""A part of a block, which is never empty."""
 
 
 def playbook_schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
@@ -120,8 +123,9 @@ def _object(properties: Mapping[str, Schema], required: list[str] | None = None)
 
 
 def _properties(kinds: Mapping[str, Kind]) -> dict[str, Schema]:
-    lists = {"tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always"}
-    return {name: dict(_TASKS) if name in lists else copy.deepcopy(_OF_KIND[kind[0]]) for name, kind in kinds.items()}
+    lists = dict.fromkeys(("tasks", "pre_tasks", "post_tasks", "handlers"), _TASKS)
+    parts = dict.fromkeys(("block", "rescue", "always"), _PART)
+    return {name: copy.deepcopy({**lists, **parts}.get(name) or _OF_KIND[kind[0]]) for name, kind in kinds.items()}
 
 
 def _texts(words: list[str]) -> Schema:

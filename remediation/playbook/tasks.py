@@ -13,7 +13,7 @@ from remediation.playbook import keywords
 from remediation.playbook.actions import action_model, action_names, is_action, plain_name
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
 from remediation.playbook.errors import suggestion, where
-from remediation.playbook.load_context import LoadContext, apply_keywords, key_place, quote_value, texts_of, value_place
+from remediation.playbook.load_context import LoadContext, apply_keywords, key_place, name_of, quote_value, texts_of, value_place
 from remediation.playbook.model import Block, Loop, Node, Task, TaskSettings
 from remediation.playbook.parameters import DEFAULTS, WHOLE, check_parameters, given_parameters
 from remediation.playbook.roles import RoleUse, read_role
@@ -27,6 +27,7 @@ INCLUDE_ROLE = "include_role"
 INCLUDES = frozenset({INCLUDE, INCLUDE_ROLE})
 STRICT = frozenset({IMPORT_ROLE, INCLUDE, INCLUDE_ROLE, "meta"})
 """Actions whose parameters are checked when a playbook is loaded, also if the task may fail: they decide what is run."""
+BLOCK_PARTS = ("block", "rescue", "always")
 LADDER = "ladder"
 BACKGROUND = frozenset({"command", "script", "shell"})
 """Modules whose program can run in the background (``poll: 0``)."""
@@ -90,16 +91,16 @@ class TaskReader:
 
     def _block(self, raw: Mapping[Any, Any], outer: TaskSettings, path: str, place: Place | None) -> Block:
         self._loading.expect(raw, keywords.BLOCK, "a block")
+        for part in (name for name in BLOCK_PARTS if raw.get(name, ()) is None):
+            self._problems.add(f"{part}: expected a list of tasks, got nothing", key_place(raw, part))
         settings = apply_keywords(outer, raw)
-        self._check_templates({name: raw[name] for name in raw if name not in {"block", "rescue", "always"}}, settings)
-        inside = {"block": replace(settings, rescued=True)} if raw.get("rescue") else {}
+        self._check_templates({name: raw[name] for name in raw if name not in BLOCK_PARTS}, settings)
+        guarded = replace(settings, rescued=bool(raw.get("rescue")) or settings.rescued)
         parts = {
-            part: self.nodes(raw.get(part), inside.get(part, settings), f"{path}/{part}.", value_place(raw, part))
-            for part in ("block", "rescue", "always")
+            part: self.nodes(raw.get(part), guarded if part == "block" else settings, f"{path}/{part}.", value_place(raw, part))
+            for part in BLOCK_PARTS
         }
-        return Block(
-            str(raw.get("name") or ""), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place
-        )  # fmt: skip
+        return Block(name_of(raw), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place)
 
     def _action(self, raw: Mapping[Any, Any], place: Place | None) -> str | None:
         """Return the key with the task's step or action. Adds a problem for each other unknown key."""
@@ -158,7 +159,7 @@ class TaskReader:
         if file is None:
             return None
         nodes = self._load_below(file, settings, path, at)
-        return Block(str(raw.get("name") or ""), path, nodes, settings=settings, place=place)
+        return Block(name_of(raw), path, nodes, settings=settings, place=place)
 
     def _load_below(self, file: Path, settings: TaskSettings, path: str, place: Place | None) -> tuple[Node, ...]:
         with self._loading.within(file, place) as allowed:
@@ -190,7 +191,7 @@ class TaskReader:
         if given.get("public") is not False:
             self._loading.roles.append(found.role)
         self._loading.handlers += found.handlers
-        return Block(str(raw.get("name") or ""), path, found.nodes, settings=settings, place=place)
+        return Block(name_of(raw), path, found.nodes, settings=settings, place=place)
 
     def _task(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Task:
         action = key if key == LADDER else plain_name(key)
@@ -202,7 +203,7 @@ class TaskReader:
         self._check_templates(own, settings)
         self._check_templates(_goal_parameters(raw[key], action), settings, {"that"} if action == "assert" else ())
         task = Task(
-            name=str(raw.get("name") or ""),
+            name=name_of(raw),
             action=action,
             spelling=key,
             arguments=raw[key],
@@ -307,8 +308,7 @@ class TaskReader:
             if not expected or action in STRICT:  # else the task fails, as in Ansible
                 check_parameters(model, action, values, place, self._problems)
             return values
-        values = self.parameters(key, raw[key], place)
-        return _over_defaults(defaults, values)
+        return _over_defaults(defaults, self.parameters(key, raw[key], place))
 
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
         """Return a step's parameters, checked unless they are templates."""

@@ -131,6 +131,7 @@ def hide_result(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 LONGEST = 1_000_000
 """Maximum length of a template in characters; compiling a million takes seconds."""
 DROPPED = frozenset({"lipsum", "cycler", "joiner"})
+LOOKUP_FUNCTIONS = frozenset({"lookup", "query", "q"})
 
 
 def concat(parts: Iterable[Any]) -> Any:
@@ -176,10 +177,25 @@ class Generator(NativeCodeGenerator):
             self.write(", ")
         self.write("))")
 
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:
+        """Evaluate string literals that are templates among a lookup's terms, as in Ansible."""
+        if isinstance(node.node, nodes.Name) and node.node.name in LOOKUP_FUNCTIONS:
+            node.args = [node.args[0], *map(_evaluate_literal, node.args[1:])] if node.args else []
+        super().visit_Call(node, frame, forward_caller=forward_caller)
+
     def visit_For(self, node: nodes.For, frame: Frame) -> None:
         """Count the iterations of the loop."""
         node.iter = nodes.Call(nodes.EnvironmentAttribute("turns"), [node.iter], [], None, None, lineno=node.lineno)
         super().visit_For(node, frame)
+
+
+def _evaluate_literal(node: nodes.Expr) -> nodes.Expr:
+    """Return the node of a literal; a text that is a template, also in a list, is evaluated."""
+    if isinstance(node, nodes.List):
+        return nodes.List(list(map(_evaluate_literal, node.items)), lineno=node.lineno)
+    if isinstance(node, nodes.Const) and isinstance(node.value, str) and looks_like_template(node.value):
+        return nodes.Call(nodes.EnvironmentAttribute("rendered"), [node], [], None, None, lineno=node.lineno)
+    return node
 
 
 class Missing(ChainableUndefined, StrictUndefined):
@@ -258,6 +274,7 @@ class Environment(ImmutableSandboxedEnvironment):
     template_class = LazyTemplate
     concat = staticmethod(concat)
     joined = staticmethod(join_values)
+    rendered = staticmethod(_render)
     turns = staticmethod(BUDGET.each)
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 

@@ -12,7 +12,7 @@ import jinja2
 
 from remediation.model.errors import Place, RemediationError
 from remediation.model.secrets.names import is_password
-from remediation.templating.environment import ENVIRONMENT, compile_text, expression
+from remediation.templating.environment import ENVIRONMENT, LOOKUP_FUNCTIONS, compile_text, expression
 from remediation.templating.errors import ConditionError, TemplateError, UndefinedVariable
 from remediation.templating.lazy import OMIT, lazily, materialize
 from remediation.templating.lookups.single import LOOKUPS, Lookup, query
@@ -71,7 +71,7 @@ class Scope(Mapping[str, Any]):
         return value
 
     def _builtin(self, name: str) -> Any:
-        if name in {"lookup", "query", "q"}:
+        if name in LOOKUP_FUNCTIONS:
             return query(self._lookups, self, wantlist=name != "lookup")
         if name == "omit":
             return OMIT
@@ -82,7 +82,7 @@ class Scope(Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         if any(name in layer for layer in self._layers):
             return True
-        return name in {"lookup", "query", "q", "omit", "vars"} or name in ENVIRONMENT.globals
+        return name in LOOKUP_FUNCTIONS or name in {"omit", "vars"} or name in ENVIRONMENT.globals
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(name for layer in self._layers for name in layer))

@@ -17,7 +17,7 @@ from remediation.engine.play.actions.setup import all_facts
 from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.play.context.task_events import emit_task_end, failed_task
+from remediation.engine.play.context.task_events import describe_task, emit_task_end, failed_task
 from remediation.engine.play.context.variables import Layer, TaskVariables
 from remediation.engine.play.control_flow import (
     Barrier,
@@ -145,7 +145,7 @@ class HostRunner:
     def _keep(self, failure: TaskFailed) -> None:
         """Set the variables that describe a failure, for the ``rescue`` that follows and the ``always`` before it."""
         if failure.own:
-            self.host.facts["ansible_failed_task"] = {"name": failure.name, "action": failure.task.action}
+            self.host.facts["ansible_failed_task"] = failure.description
             self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
 
     def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
@@ -202,8 +202,8 @@ class HostRunner:
         except (UnknownHandler, JournalError):
             raise
         except TaskFailed as failure:
-            if failure.task is task and task.name:
-                failure.name = site.render_name(task.name)
+            if failure.task is task and self.counting.rescued:
+                failure.description = describe_task(site)
             raise
         except RemediationError as error:
             ending = failed_task(error)

@@ -23,8 +23,9 @@ from remediation.model.secrets.masking import no_log
 from remediation.model.text.words import plural
 from remediation.modules.result import ActionResult
 from remediation.playbook.model import Loop
-from remediation.templating.errors import TemplateError
+from remediation.templating.errors import TemplateError, UndefinedVariable
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import has_template
 
 Act = Callable[[TaskContext, Scope], ActionResult]
 """Runs a task's action once; may raise `RemediationError`."""
@@ -40,7 +41,7 @@ UNMET = "Conditional result was False"
 
 
 def run_task(site: TaskContext, act: Act, notify: Notify) -> TaskResult:
-    """Run the task and emit its events. Raises `RemediationError` only if `notify` does, for an unknown handler."""
+    """Run the task and emit its events. Raises `RemediationError` for an invalid ``throttle``, and if `notify` finds no handler."""
     if site.host.recorded_result(site.path) is None:
         site.emit("task_start", **TaskStartData(path=site.path))
     with _throttle(site):
@@ -54,10 +55,7 @@ def run_task(site: TaskContext, act: Act, notify: Notify) -> TaskResult:
 
 
 def _throttle(site: TaskContext) -> Any:
-    try:
-        most = int(site.number(site.settings.throttle, 0))
-    except RemediationError:
-        most = 0
+    most = int(site.number(site.settings.throttle, 0))
     return site.play.stage.throttle(site.task.path, most) if most > 0 else nullcontext()
 
 
@@ -91,7 +89,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
             if _ends_loop(inner, ending):
                 break
             pause(inner, loop.pause, last=number == len(items) - 1)
-    except RemediationError as error:  # an invalid pause or break_when
+    except RemediationError as error:  # an invalid label, pause or break_when
         failed = _apply_ignore_errors(site, _try_result(site, _error_result(error)))
         return dataclasses.replace(failed, result={**failed.result, "results": [dict(each.result) for each in endings]})
     return together(endings)
@@ -101,11 +99,28 @@ def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskRes
     """Run one item of a loop and emit its events."""
     if site.host.recorded_result(inner.path, site.masked(item)) is None:
         inner.emit("task_start", **TaskStartData(path=inner.path, item=displayed_item(site, item)))
-    ending = _apply_ignore_errors(inner, run_item(inner, act))
+    ending = _apply_ignore_errors(inner, _check_label(inner, run_item(inner, act)))
     result = {**ending.result, **inner.loop}
     ending = dataclasses.replace(ending, result=result, notify=_notify_names(inner, ending))
     _set(inner, ending)
     emit_task_end(inner, ending, item=item, looped=True)
+    return ending
+
+
+def _check_label(site: TaskContext, ending: TaskResult) -> TaskResult:
+    """Return the result of an item; it fails if the loop's label is undefined for it. Raises `RemediationError` for another error."""
+    label = site.task.loop.label if site.task.loop else None
+    if not has_template(label):
+        return ending
+    try:
+        site.scope({site.task.register: ending.result} if site.task.register else None).render(label)
+    except UndefinedVariable as error:
+        failed = refused_result(error)
+        result = {**ending.result, "failed": True, "msg": f"loop_control.label: {failed.reason}"}
+        outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+        return dataclasses.replace(
+            ending, outcome=outcome, result={**result, **outcome_key(result, outcome)}, reason=result["msg"]
+        )
     return ending
 
 
@@ -137,12 +152,13 @@ def together(endings: Sequence[TaskResult]) -> TaskResult:
         outcome = Outcome.SKIPPED
     else:
         outcome = next((word for word in (Outcome.WOULD_CHANGE, Outcome.CHANGED) if word in outcomes), Outcome.OK)
+    failed = any(result.get("failed") for result in results)  # an unreachable item has not failed
     result: dict[str, Any] = {
         "results": results,
         "changed": any(ending.changed for ending in endings),
-        **({"failed": True} if bad or any(result.get("failed") for result in results) else {}),
+        **({"failed": True} if failed else {}),
         "skipped": skipped,
-        "msg": "One or more items failed" if bad else ("All items skipped" if skipped else "All items completed"),
+        "msg": "One or more items failed" if failed else ("All items skipped" if skipped else "All items completed"),
         **outcome_key(next((each for each in results if "outcome" in each), {}), outcome),
         **({"unreachable": True} if outcome is Outcome.UNREACHABLE else {}),
     }

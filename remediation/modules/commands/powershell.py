@@ -15,6 +15,11 @@ from remediation.modules.paths import path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result
 from remediation.templating.yaml.secret import reveal
 
+_EMPTY: Mapping[str, Any] = {
+    "result": {}, "host_out": "", "host_err": "", **{name: [] for name in ("output", "error", "warning", "verbose", "debug", "information")}
+}  # fmt: skip
+"""What a script that was not run returns."""
+
 
 class WinPowershell(Module):
     """Run a PowerShell script on a Windows host."""
@@ -44,16 +49,16 @@ class WinPowershell(Module):
         if not task.windows:
             return wrong_platform("win_powershell", "shell", task)
         if self.creates is not None and path_exists(task, self.creates, self.chdir):
-            return done_result(changed=False, msg=f"skipped, since {self.creates} exists")
+            return done_result(changed=False, msg=f"skipped, since {self.creates} exists", **_EMPTY)
         if self.removes is not None and not path_exists(task, self.removes, self.chdir):
-            return done_result(changed=False, msg=f"skipped, since {self.removes} does not exist")
+            return done_result(changed=False, msg=f"skipped, since {self.removes} does not exist", **_EMPTY)
         text = str(reveal(self.script)) if self.script is not None else Script.text_of(self.path or "", task)
         if not text.strip():
             return failed_result("win_powershell: expected a script")
         program = self._program(text, task)
         if task.check():
             task.foresee(program)
-            return done_result(changed=True, check=True, msg="skipped, running in check mode")
+            return done_result(changed=True, check=True, msg="skipped, running in check mode", **_EMPTY)
         return task.execute(program)
 
     def _program(self, text: str, task: ModuleTask) -> Program:

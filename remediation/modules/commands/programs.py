@@ -55,6 +55,9 @@ _SCRIPT = (
 """Writes a script that comes on stdin to a new folder, and runs it. Arguments: its name, folder, interpreter, arguments."""
 
 
+_NO_CHECK_MODE = "remote module ({}) does not support check mode"
+
+
 class ProgramModule(Module):
     """A module that runs one program unless ``creates`` or ``removes`` show that it need not."""
 
@@ -189,6 +192,14 @@ class WinCommand(Command):
     """Run a program on a Windows host, without a shell; backslashes are kept."""
 
     output_encoding_override: str | None = Field(None, description="encoding of the output; only utf-8 is accepted")
+
+    def left_out(self, why: str, task: ModuleTask) -> ActionResult:
+        """Return the result of a program that need not run."""
+        return skipped_result(f"skipped, since {why}", cmd=self.program(task).cmd, rc=0)
+
+    def check_mode_result(self, program: Program) -> ActionResult:
+        """Return the result of check mode; Ansible's module has none, also with ``creates``."""
+        return skipped_result(_NO_CHECK_MODE.format("win_command"))
 
     @field_validator("output_encoding_override")
     @classmethod
@@ -330,6 +341,10 @@ class WinShell(ProgramModule):
     def left_out(self, why: str, task: ModuleTask) -> ActionResult:
         """Return the result of commands that need not run."""
         return skipped_result(f"skipped, since {why}", cmd=self.cmd, rc=0)
+
+    def check_mode_result(self, program: Program) -> ActionResult:
+        """Return the result of check mode; Ansible's module has none, also with ``creates``."""
+        return skipped_result(_NO_CHECK_MODE.format("win_shell"))
 
     @field_validator("cmd", mode="before")
     @classmethod

@@ -41,8 +41,20 @@ def require_defined(value: Any) -> Any:
     return value
 
 
+LIST_MERGES: Mapping[str, Callable[[list[Any], list[Any]], list[Any]]] = {
+    "replace": lambda _old, new: new,
+    "keep": lambda old, _new: old,
+    "append": lambda old, new: old + new,
+    "prepend": lambda old, new: new + old,
+    "append_rp": lambda old, new: [item for item in old if item not in new] + new,
+    "prepend_rp": lambda old, new: new + [item for item in old if item not in new],
+}
+
+
 def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -> dict[Any, Any]:
     """Return the merged mappings; later ones take precedence."""
+    if list_merge not in LIST_MERGES:
+        raise TemplateError(f"combine: list_merge is one of {', '.join(LIST_MERGES)}, not {list_merge!r}")
     merged: dict[Any, Any] = {}
     for term in _flat(terms):
         if term is None:
@@ -76,17 +88,7 @@ def _merge(weak: Mapping[Any, Any], strong: Mapping[Any, Any], *, recursive: boo
 
 
 def _lists(old: list[Any], new: list[Any], how: str) -> list[Any]:
-    ways: Mapping[str, Callable[[], list[Any]]] = {
-        "replace": lambda: new,
-        "keep": lambda: old,
-        "append": lambda: old + new,
-        "prepend": lambda: new + old,
-        "append_rp": lambda: [item for item in old if item not in new] + new,
-        "prepend_rp": lambda: new + [item for item in old if item not in new],
-    }
-    if how not in ways:
-        raise TemplateError(f"combine: list_merge is one of {', '.join(ways)}, not {how!r}")
-    return ways[how]()
+    return LIST_MERGES[how](old, new)
 
 
 def ternary(value: Any, true_val: Any, false_val: Any, none_val: Any = None) -> Any:
@@ -210,8 +212,10 @@ def pick(value: Any, start: int | None = None, step: int | None = None, seed: An
     return choose.choice(list(value))
 
 
-def shuffle(value: Any, seed: Any = None) -> list[Any]:
-    """Return the items in random order."""
+def shuffle(value: Any, seed: Any = None) -> Any:
+    """Return the items in random order; a value without items as it is."""
+    if not isinstance(value, Iterable):
+        return value
     items = list(value)
     (random.Random(seed) if seed is not None else random.SystemRandom()).shuffle(items)  # noqa: S311 - as above
     return items

@@ -56,7 +56,7 @@ def from_json(value: Any) -> Any:
 
 
 def from_yaml(value: str, *, all_documents: bool = False) -> list[Any]:
-    """Return the documents of a YAML text: all of them, or the only one."""
+    """Return the documents of a YAML text: all of them, or at most one."""
     try:
         found = plain_documents(value)
     except yaml.YAMLError as error:
@@ -65,13 +65,27 @@ def from_yaml(value: str, *, all_documents: bool = False) -> list[Any]:
         raise TemplateError(f"from_yaml: invalid YAML: {getattr(error, 'problem', None) or error}{where}") from None
     if not all_documents and len(found) > 1:
         raise TemplateError("from_yaml: more than one document; use from_yaml_all")
-    return found or [None]
+    return found
+
+
+def _only_document(value: Any) -> Any:
+    """Return the value of a YAML text with at most one document; None if it has none."""
+    if not isinstance(value, str):
+        return value
+    found = from_yaml(value)
+    return found[0] if found else None
+
+
+def _all_documents(value: Any) -> Any:
+    if value is None:
+        return []
+    return from_yaml(value, all_documents=True) if isinstance(value, str) else value
 
 
 FORMATS: Mapping[str, Callable[..., Any]] = {
     "from_json": from_json,
-    "from_yaml": lambda value: from_yaml(value)[0] if isinstance(value, str) else value,
-    "from_yaml_all": lambda value: from_yaml(value, all_documents=True) if isinstance(value, str) else value,
+    "from_yaml": _only_document,
+    "from_yaml_all": _all_documents,
     "to_json": json_filter,
     "to_nice_json": to_nice_json,
     "to_nice_yaml": to_nice_yaml,

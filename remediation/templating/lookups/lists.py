@@ -215,8 +215,19 @@ def _subelements(terms: Sequence[Any], names: LookupContext, options: Mapping[st
         raise TemplateError("lookup('subelements') takes a list or a mapping first")
     there = [item for item in items if not (isinstance(item, Mapping) and item.get("skipped"))]
     path = terms[1].split(".")
-    pairs = subelements(there, path, skip_missing=to_bool(flags.get("skip_missing", False)))
+    skip_missing = to_bool(flags.get("skip_missing", False))
+    if skip_missing:
+        there = [item for item in there if _leads_to_mapping(item, path[:-1])]
+    pairs = subelements(there, path, skip_missing=skip_missing)
     return [[_without(item, path), part] for item, part in pairs]
+
+
+def _leads_to_mapping(item: Any, path: Sequence[str]) -> bool:
+    """Return whether a mapping has mappings all along `path`."""
+    if not isinstance(item, Mapping) or not path:
+        return True
+    inner = item.get(path[0])
+    return isinstance(inner, Mapping) and _leads_to_mapping(inner, path[1:])
 
 
 def _without(item: Mapping[Any, Any], path: Sequence[str]) -> dict[Any, Any]:

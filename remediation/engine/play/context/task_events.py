@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,14 +16,44 @@ from remediation.model.errors import RemediationError
 from remediation.model.event_data import TaskResultData
 from remediation.model.outcome import Outcome
 from remediation.model.secrets.names import MASK
-from remediation.playbook.actions import GROWING
+from remediation.playbook.actions import GROWING, action_model, is_action
+from remediation.playbook.parameters import DEFAULTS, WHOLE
+from remediation.templating.yaml.located import plain, texts_in
 
 SETTING = frozenset({"include_vars", "set_fact"})
 """Actions that set variables. They run again if their record contains a masked secret, which changes nothing on the host."""
 
 
+_LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(")
+
 GATHERING = frozenset({"gather_facts", "setup"})
 """Actions that gather facts."""
+
+
+def describe_task(site: TaskContext) -> dict[str, Any]:
+    """Return a task as ``ansible_failed_task`` shows it, evaluated where that is possible and no lookup is repeated."""
+    task = site.task
+    free = action_model(task.action).free if is_action(task.action) else ""
+    given = {name: value for name, value in task.arguments.items() if name not in {DEFAULTS, WHOLE}}
+    return {
+        "action": task.spelling or task.action,
+        "args": {"_raw_params" if name == free else name: _evaluate(site, value) for name, value in given.items()},
+        "delegate_to": _evaluate(site, task.settings.delegate_to),
+        "loop": _evaluate(site, task.loop.over) if task.loop else None,
+        "name": site.render_name(task.name),
+        "register": task.register or None,
+        "tags": sorted(task.settings.tags),
+        "when": list(task.settings.when),
+    }
+
+
+def _evaluate(site: TaskContext, value: Any) -> Any:
+    if not any(_LOOKUP.search(text) for text in texts_in(value)):
+        try:
+            return site.scope().render(value)
+        except RemediationError:
+            pass
+    return plain(value)
 
 
 def failed_task(error: RemediationError) -> TaskResult:
