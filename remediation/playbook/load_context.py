@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -89,7 +90,8 @@ class LoadContext:
             return None
         found = find_file(text, (folder, *roots, self.root), "tasks")
         if found is None:
-            self.problems.add(f"there is no file {text!r} in {folder}", where(name, place))
+            hint = "; the variables of an import stand under vars:" if re.search(r"\s\w+=", text) else ""
+            self.problems.add(f"there is no file {text!r} in {folder}{hint}", where(name, place))
         return found
 
     @contextmanager

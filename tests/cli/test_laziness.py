@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import ROOT
+from tests.cli.processes import ROOT
 
 HEAVY = {
     "asyncssh", "cryptography", "docker", "fabric", "jinja2", "paramiko", "platformdirs", "pydantic", "pynvml", "requests", "rich",

@@ -24,11 +24,11 @@ from remediation.model import limits
 from remediation.model.errors import CallFailed, Unreachable, UsageError
 from remediation.model.limits import LimitExceeded
 from remediation.model.text.json_text import load_json
-from tests.connections import contract, hostile
+from tests.connections import contract, hostile_servers
 from tests.connections.conftest import opened
-from tests.connections.hostile import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, servers
+from tests.connections.hostile_servers import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, servers
 from tests.connections.sshd import sshd
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 __all__ = ["servers"]
 WAYS = ("local", "ssh", "ssh-curl")
@@ -295,7 +295,7 @@ class Banner(Hostile):
     def _serve(self, peer: socket.socket) -> None:
         with peer, suppress(OSError):
             peer.settimeout(20)
-            for piece in self._answer or hostile.slowly(itertools.repeat(b"y")):
+            for piece in self._answer or hostile_servers.slowly(itertools.repeat(b"y")):
                 peer.sendall(piece if isinstance(piece, bytes) else piece.encode())
                 self.sent += len(piece)
                 if not self._open:

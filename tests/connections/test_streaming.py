@@ -21,10 +21,10 @@ from remediation.model.clock import SystemClock
 from remediation.model.errors import OutcomeUnknown, WriteRefused
 from tests.connections import contract
 from tests.connections.conftest import StartPeer, opened, winrm_variables
-from tests.connections.faulty import Impatient, ended
+from tests.connections.planned_faults import Impatient, ended
 from tests.connections.sshd import sshd
 from tests.connections.web import BODY, PIECES, Web
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 WAYS = (*contract.WAYS, "ssh-curl")
 

@@ -22,7 +22,7 @@ from remediation.diagnosis.load import as_input_errors, load_evidence
 from remediation.model.errors import UsageError
 from remediation.model.finding import Diagnosis
 from remediation.model.text.visible import visible_json as as_json
-from tests.cli.started import ROOT
+from tests.cli.processes import ROOT
 
 LOG = "load_tensors: offloaded 1/33 layers to GPU\n"
 INCIDENT = "platform: linux\n{more}evidence:\n- kind: server_log\n  text: |\n    " + LOG

@@ -13,10 +13,10 @@ from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import CallFailed, UsageError
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import GIB, MODEL, World
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
-CLOSED = StepCall("toy.closed", {"names": ["chrome", "discord"]})
-DELETED = StepCall("toy.deleted", {"model": MODEL})
+CLOSED = StepCall("sample.closed", {"names": ["chrome", "discord"]})
+DELETED = StepCall("sample.deleted", {"model": MODEL})
 
 
 def browsers(*, windows: bool = False, **world: Any) -> Bench:
@@ -29,7 +29,7 @@ def browsers(*, windows: bool = False, **world: Any) -> Bench:
 def loaded() -> Bench:
     bench = Bench()
     bench.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
-    execute_step(StepCall("toy.preloaded", {"model": MODEL}), bench.context())
+    execute_step(StepCall("sample.preloaded", {"model": MODEL}), bench.context())
     bench.world.writes.clear()
     return bench
 
@@ -70,7 +70,7 @@ def test_several_hosts_get_no_question() -> None:
 
 def test_a_safe_change_is_refused_only_below_safe() -> None:
     bench = Bench(World(texts={"a": b"old"}))
-    call = StepCall("toy.file", {"path": "a", "text": "new"})
+    call = StepCall("sample.file", {"path": "a", "text": "new"})
     result = execute_step(call, bench.context(max_risk=Risk.OBSERVE, interactive=True))
     assert (result.outcome, result.next_step) == (Outcome.BLOCKED, "allow it with --max-risk safe")
     assert execute_step(call, bench.context()).outcome is Outcome.CHANGED

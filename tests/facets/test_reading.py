@@ -17,7 +17,7 @@ from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import generate
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Gpu, Process
-from tests.facets.answering import Answering
+from tests.facets.prepared_connection import Answering
 
 MIB = 1024**2
 CARD = Gpu(0, "GPU-1", "NVIDIA GeForce RTX 3060", "551.86", total=6144 * MIB, used=5000 * MIB, free=1048 * MIB)

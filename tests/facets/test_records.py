@@ -15,8 +15,8 @@ from remediation.facets.ollama import client as ollama
 from remediation.facets.snapshot import Snapshot
 from remediation.model.facts import Container
 from remediation_lab import control
-from tests.facets import beds
-from tests.facets.beds import Bed
+from tests.facets import real_hosts
+from tests.facets.real_hosts import Bed
 
 pytestmark = pytest.mark.live
 
@@ -97,7 +97,7 @@ def body(host: Host, call: Http) -> dict[str, Any]:
 @pytest.fixture
 def both(request: pytest.FixtureRequest, lab: control.Lab) -> Iterator[tuple[dict[str, set[str]], dict[str, set[str]]]]:
     control.fault(lab.hosts[0].name, "healthy", lab.folder)
-    real, simulated = beds.of_project(request.getfixturevalue("guide")), beds.of_lab(lab)
+    real, simulated = real_hosts.of_project(request.getfixturevalue("guide")), real_hosts.of_lab(lab)
     hosts = [bed.open() for bed in (real, simulated)]
     yield read(hosts[0], real), read(hosts[1], simulated)
     for host in hosts:
@@ -123,7 +123,7 @@ def test_what_is_read_of_the_lab_is_what_is_read_of_the_real_engine(
 def test_compose_says_it_the_same_way(request: pytest.FixtureRequest, lab: control.Lab) -> None:
     control.fault(lab.hosts[0].name, "healthy", lab.folder)
     lengths = []
-    for bed in (beds.of_project(request.getfixturevalue("guide")), beds.of_lab(lab)):
+    for bed in (real_hosts.of_project(request.getfixturevalue("guide")), real_hosts.of_lab(lab)):
         host = bed.open()
         target = host.reader.target().project
         assert target is not None

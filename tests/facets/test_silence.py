@@ -28,7 +28,7 @@ from remediation.facets.target import NATIVE, Finder, address_in_log
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Found, Target
 from remediation.model.finding import Cause
-from tests.facets.answering import Answering, docker
+from tests.facets.prepared_connection import Answering, docker
 from tests.facets.test_target import box, server
 
 SHORT = 0.3

@@ -39,7 +39,7 @@ from tests.engine.fakes.examples import (
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, World, container
 from tests.engine.fakes.world import BOOT, blob_path
 from tests.laws.laws import Example
-from tests.steps.running import run
+from tests.steps.step_runner import run
 
 DOTENV = f"{FOLDER}\\.env"
 CARDS = ExecResult(0, "GPU 0: NVIDIA GeForce RTX 3060 Laptop GPU (UUID: GPU-1)\n")

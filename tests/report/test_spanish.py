@@ -19,7 +19,7 @@ from remediation.report.html import html
 from remediation.report.json_lines import JsonLines
 from remediation.report.junit import junit
 from remediation.report.terminal import PlainScreen, Terminal
-from tests.cli.started import ROOT
+from tests.cli.processes import ROOT
 
 DIAGNOSIS = {
     "findings": [

@@ -175,20 +175,20 @@ def refuse_shared_volume(host: Reader, volume: Volume | None, containers: Mappin
         )  # fmt: skip
 
 
-def refill(seen: VolumeState, record: Record) -> Iterator[Change]:
+def refill(state: VolumeState, record: Record) -> Iterator[Change]:
     """Yield the remaining changes after the old volume is gone: start, restore, pull, compare."""
-    if not seen.fresh or seen.present is None:
+    if not state.fresh or state.present is None:
         yield Change(
             f"start {record.service} with a new volume {record.volume}", subject=record.service, risk=Risk.SAFE,
             data={"action": "up", "services": [record.service]},
         )  # fmt: skip
-    there = seen.present if seen.fresh and seen.present is not None else {}
+    there = state.present if state.fresh and state.present is not None else {}
     lost = any(one.name not in there for one in record.local)
-    if record.unregistered_paths and (lost or not (record.restored and seen.fresh)):
+    if record.unregistered_paths and (lost or not (record.restored and state.fresh)):
         names = ", ".join((*(one.name for one in record.local), *record.others))
         yield Change(
             f"restore {names} from volume {record.saved_in}", subject=record.volume, risk=Risk.SAFE,
-            data={"action": "restore", "record": record.to_json(), "path": seen.path},
+            data={"action": "restore", "record": record.to_json(), "path": state.path},
         )  # fmt: skip
     for one in record.models:
         if not one.local and one.name not in there:
@@ -199,9 +199,9 @@ def refill(seen: VolumeState, record: Record) -> Iterator[Change]:
                 after=one.digest,
                 data={"action": "pull"},
             )
-    if not seen.fresh or not seen.differing:
+    if not state.fresh or not state.differing:
         yield Change(
-            f"mark volume {record.volume} complete: every model is present with its digest", subject=seen.path, risk=Risk.SAFE,
+            f"mark volume {record.volume} complete: every model is present with its digest", subject=state.path, risk=Risk.SAFE,
             data={"action": "done"},
         )  # fmt: skip
 

@@ -78,45 +78,45 @@ class DockerDaemonConfigured(Step[DaemonConfiguration]):
             daemon, keys, wanted, refused, tuple(not_effective(ours, engine)), running, engine.live_restore
         )
 
-    def is_met(self, seen: DaemonConfiguration) -> bool:
-        return seen.keys == seen.wanted and not seen.pending
+    def is_met(self, state: DaemonConfiguration) -> bool:
+        return state.keys == state.wanted and not state.pending
 
-    def plan(self, seen: DaemonConfiguration) -> Iterator[Change]:
+    def plan(self, state: DaemonConfiguration) -> Iterator[Change]:
         """Write the file and let the daemon take it over, in one change: a file alone is a trap for the next start."""
-        if self.is_met(seen) or seen.refused:
+        if self.is_met(state) or state.refused:
             return
-        if seen.keys == seen.wanted:
-            restart = any(not name.startswith(("runtimes", "live-restore", "default-runtime")) for name in seen.pending)
-            yield take_over(seen.daemon, seen.running, restart=restart, live=seen.live)
+        if state.keys == state.wanted:
+            restart = any(not name.startswith(("runtimes", "live-restore", "default-runtime")) for name in state.pending)
+            yield take_over(state.daemon, state.running, restart=restart, live=state.live)
             return
-        before, after = seen.daemon.text, daemon_text(seen.wanted)
-        names = [f"set {name}" for name in self.set if seen.keys.get(name) != seen.wanted.get(name)]
-        names += [f"remove {name}" for name in self.remove if _has_key(seen.keys, name)]
-        backup = None if before is None else backup_of(seen.daemon.config, before)
+        before, after = state.daemon.text, daemon_text(state.wanted)
+        names = [f"set {name}" for name in self.set if state.keys.get(name) != state.wanted.get(name)]
+        names += [f"remove {name}" for name in self.remove if _has_key(state.keys, name)]
+        backup = None if before is None else backup_of(state.daemon.config, before)
         kept = {"made": True} if backup is None else {"backup": backup}
         yield file_change(
-            f"{', '.join(names)} in {seen.daemon.config}", seen.daemon, after, seen.running, live=seen.live,
-            restart=needs_restart(seen.keys, seen.wanted), backup=backup,
-            undo=StepCall("docker_daemon.restored", {"path": seen.daemon.config, **kept, "expect": digest(after)}),
+            f"{', '.join(names)} in {state.daemon.config}", state.daemon, after, state.running, live=state.live,
+            restart=needs_restart(state.keys, state.wanted), backup=backup,
+            undo=StepCall("docker_daemon.restored", {"path": state.daemon.config, **kept, "expect": digest(after)}),
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
-    def describe(self, seen: DaemonConfiguration) -> str:
-        if seen.refused:
-            return f"dockerd would not start with the new {seen.daemon.config}: {seen.refused}"
-        if seen.keys != seen.wanted:
-            return f"{seen.daemon.config} lacks the keys or has others"
-        if seen.pending:
-            return f"the running daemon does not use {', '.join(seen.pending)} of {seen.daemon.config} yet"
-        return f"{seen.daemon.config} and the running daemon agree"
+    def describe(self, state: DaemonConfiguration) -> str:
+        if state.refused:
+            return f"dockerd would not start with the new {state.daemon.config}: {state.refused}"
+        if state.keys != state.wanted:
+            return f"{state.daemon.config} lacks the keys or has others"
+        if state.pending:
+            return f"the running daemon does not use {', '.join(state.pending)} of {state.daemon.config} yet"
+        return f"{state.daemon.config} and the running daemon agree"
 
-    def advice(self, seen: DaemonConfiguration) -> str:
-        return f"correct {seen.daemon.config}, or take the flag out of the unit: systemctl cat docker" if seen.refused else ""
+    def advice(self, state: DaemonConfiguration) -> str:
+        return f"correct {state.daemon.config}, or take the flag out of the unit: systemctl cat docker" if state.refused else ""
 
-    def values(self, seen: DaemonConfiguration) -> dict[str, Any]:
-        return {"path": seen.daemon.config, "keys": dict(seen.keys), "flags": list(seen.daemon.flags)}
+    def values(self, state: DaemonConfiguration) -> dict[str, Any]:
+        return {"path": state.daemon.config, "keys": dict(state.keys), "flags": list(state.daemon.flags)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +148,34 @@ class DockerDaemonRestored(Step[DaemonBackup]):
             daemon, saved, self.made or saved is not None, running_containers(host), host.engine.facts().live_restore, host.name
         )
 
-    def is_met(self, seen: DaemonBackup) -> bool:
-        return seen.known and seen.daemon.text == seen.saved
+    def is_met(self, state: DaemonBackup) -> bool:
+        return state.known and state.daemon.text == state.saved
 
-    def plan(self, seen: DaemonBackup) -> Iterator[Change]:
-        if self.is_met(seen) or not seen.known or digest(seen.daemon.text or "") != self.expect:
+    def plan(self, state: DaemonBackup) -> Iterator[Change]:
+        if self.is_met(state) or not state.known or digest(state.daemon.text or "") != self.expect:
             return
-        now, then = (parse_daemon_file(replace(seen.daemon, text=text), seen.host) for text in (seen.daemon.text, seen.saved))
-        words = f"remove {self.path}" if seen.saved is None else f"restore {self.path} from {self.backup}"
+        now, then = (parse_daemon_file(replace(state.daemon, text=text), state.host) for text in (state.daemon.text, state.saved))
+        words = f"remove {self.path}" if state.saved is None else f"restore {self.path} from {self.backup}"
         yield file_change(
-            words, seen.daemon, seen.saved, seen.running, live=seen.live, restart=needs_restart(now, then), backup=None, undo=None
+            words,
+            state.daemon,
+            state.saved,
+            state.running,
+            live=state.live,
+            restart=needs_restart(now, then),
+            backup=None,
+            undo=None,
         )
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
-    def describe(self, seen: DaemonBackup) -> str:
-        if not seen.known:
+    def describe(self, state: DaemonBackup) -> str:
+        if not state.known:
             return f"{self.backup} does not exist"
-        if self.is_met(seen):
+        if self.is_met(state):
             return f"{self.path} is as before"
-        if digest(seen.daemon.text or "") != self.expect:
+        if digest(state.daemon.text or "") != self.expect:
             return f"{self.path} was edited since, so it is left unchanged"
         return f"{self.path} still has the run's keys"
 
@@ -203,18 +210,18 @@ class DockerRestarted(Step[DaemonRestart]):
         running = running_containers(host)
         return DaemonRestart(daemon, started, run_started(host), running, host.engine.facts().live_restore)
 
-    def is_met(self, seen: DaemonRestart) -> bool:
-        return seen.fresh
+    def is_met(self, state: DaemonRestart) -> bool:
+        return state.fresh
 
-    def plan(self, seen: DaemonRestart) -> Iterator[Change]:
-        if not seen.fresh:
-            yield take_over(seen.daemon, seen.running, restart=True, live=seen.live)
+    def plan(self, state: DaemonRestart) -> Iterator[Change]:
+        if not state.fresh:
+            yield take_over(state.daemon, state.running, restart=True, live=state.live)
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
-    def describe(self, seen: DaemonRestart) -> str:
-        return f"the Docker daemon was {'' if seen.fresh else 'not '}restarted in this run"
+    def describe(self, state: DaemonRestart) -> str:
+        return f"the Docker daemon was {'' if state.fresh else 'not '}restarted in this run"
 
 
 def resolve_daemon(host: Reader) -> DaemonFacts:

@@ -106,22 +106,22 @@ class FileRestored(Step[Restorable]):
         members = containers_of(host.engine.containers(), project)
         return tuple(sorted(name for name, one in members.items() if any(value in _holds(one) for value in values)))
 
-    def is_met(self, seen: Restorable) -> bool:
-        return seen.possible and seen.same and not seen.due
+    def is_met(self, state: Restorable) -> bool:
+        return state.possible and state.same and not state.due
 
-    def plan(self, seen: Restorable) -> Iterator[Change]:
+    def plan(self, state: Restorable) -> Iterator[Change]:
         """Restore the backup. The current content is kept under a name that does not match a backup."""
-        if self.is_met(seen) or not seen.possible or self._foreign(seen):
+        if self.is_met(state) or not state.possible or self._foreign(state):
             return
-        if not seen.same:
-            before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
-            kept = _undone_path(seen.path, digest(before))
+        if not state.same:
+            before, after = ((part or b"").decode("utf-8", errors="replace") for part in (state.now, state.saved))
+            kept = _undone_path(state.path, digest(before))
             yield Change(
-                f"remove {seen.path}, which the run created" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified_diff(seen.path, before, after), risk=Risk.SAFE,
-                undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
-                data={"kept": kept, "backup": None if seen.made else seen.backup},
+                f"remove {state.path}, which the run created" if state.made else f"restore {state.path} from {state.backup}", subject=state.path, diff=unified_diff(state.path, before, after), risk=Risk.SAFE,
+                undo=StepCall("file.restored", {"path": state.path, "backup": kept, "expect": digest(after)}),
+                data={"kept": kept, "backup": None if state.made else state.backup},
             )  # fmt: skip
-        for name in seen.due:
+        for name in state.due:
             words, data = ("restart", {"restart": name}) if self.unit is not None else ("recreate", {"up": name})
             yield Change(f"{words} {name}", subject=name, risk=Risk.DISRUPTIVE, data=data)
 
@@ -148,22 +148,22 @@ class FileRestored(Step[Restorable]):
             raise CallFailed(f"{change.data['backup']} is gone", host=host.name, next_step=f"restore {change.subject} by hand")
         host.files.write(change.subject, content, backup=change.data["kept"])
 
-    def describe(self, seen: Restorable) -> str:
-        if not seen.possible:
-            return f"{seen.backup} does not exist"
-        if self._foreign(seen):
-            own = "; remove the run's settings by hand" if seen.made else ""
-            return f"{seen.path} was edited since, so it is left unchanged{own}"
-        if seen.due and seen.same:
-            return f"{', '.join(seen.due)} still runs with the edited settings"
-        if seen.made:
-            return f"{seen.path} is {'removed' if seen.same else 'still present'}"
-        return f"{seen.path} {'equals' if self.is_met(seen) else 'differs from'} {seen.backup}"
+    def describe(self, state: Restorable) -> str:
+        if not state.possible:
+            return f"{state.backup} does not exist"
+        if self._foreign(state):
+            own = "; remove the run's settings by hand" if state.made else ""
+            return f"{state.path} was edited since, so it is left unchanged{own}"
+        if state.due and state.same:
+            return f"{', '.join(state.due)} still runs with the edited settings"
+        if state.made:
+            return f"{state.path} is {'removed' if state.same else 'still present'}"
+        return f"{state.path} {'equals' if self.is_met(state) else 'differs from'} {state.backup}"
 
-    def _foreign(self, seen: Restorable) -> bool:
-        if seen.same:
+    def _foreign(self, state: Restorable) -> bool:
+        if state.same:
             return False
-        return self.expect is not None and seen.now is not None and hashlib.sha256(seen.now).hexdigest() != self.expect
+        return self.expect is not None and state.now is not None and hashlib.sha256(state.now).hexdigest() != self.expect
 
 
 def _due_unit(host: Reader, unit: str, *, edited: bool) -> tuple[str, ...]:

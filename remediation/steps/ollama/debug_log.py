@@ -45,31 +45,33 @@ class OllamaDebug(Step[DebugLogState]):
         stale = seen.service in host.compose.stale(resolve_project(host))
         return DebugLogState(seen, stale, silence(host, [seen.service]))
 
-    def is_met(self, seen: DebugLogState) -> bool:
+    def is_met(self, state: DebugLogState) -> bool:
         """Whether the setting is declared and in effect."""
-        return self._is_off(seen.declared) and not seen.stale and not seen.silent
+        return self._is_off(state.declared) and not state.stale and not state.silent
 
-    def plan(self, seen: DebugLogState) -> Iterator[Change]:
-        if self.is_met(seen):
+    def plan(self, state: DebugLogState) -> Iterator[Change]:
+        if self.is_met(state):
             return
-        if not self._is_off(seen.declared):
-            yield self._edit(seen.declared)
-        if not self._is_off(seen.declared) or seen.stale:
-            yield Change(f"recreate {seen.declared.service}", subject=seen.declared.service, data={"up": seen.declared.service})
+        if not self._is_off(state.declared):
+            yield self._edit(state.declared)
+        if not self._is_off(state.declared) or state.stale:
+            yield Change(
+                f"recreate {state.declared.service}", subject=state.declared.service, data={"up": state.declared.service}
+            )
 
-    def _edit(self, seen: ComposeDeclaration) -> Change:
-        file = home_of(seen.files, seen.service, NAME)
+    def _edit(self, state: ComposeDeclaration) -> Change:
+        file = home_of(state.files, state.service, NAME)
         if self.on:
-            text = ComposeText(file.path, file.text).put(seen.service, NAME, str(self._level(seen.version)))
+            text = ComposeText(file.path, file.text).put(state.service, NAME, str(self._level(state.version)))
         else:
-            text = ComposeText(file.path, file.text).remove(seen.service, [NAME])
+            text = ComposeText(file.path, file.text).remove(state.service, [NAME])
         backup = backup_of(file.path, file.text)
-        word = f"set {NAME}={self._level(seen.version)}" if self.on else f"remove {NAME}"
+        word = f"set {NAME}={self._level(state.version)}" if self.on else f"remove {NAME}"
         return Change(
-            f"{word} {'in' if self.on else 'from'} service {seen.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
-            before=seen.resolved.get(NAME), after=str(self._level(seen.version)) if self.on else None,
+            f"{word} {'in' if self.on else 'from'} service {state.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
+            before=state.resolved.get(NAME), after=str(self._level(state.version)) if self.on else None,
             diff=unified_diff(file.path, file.text, text),
-            undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
+            undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": state.service}),
             data={"text": text, "backup": backup},
         )  # fmt: skip
 
@@ -79,21 +81,21 @@ class OllamaDebug(Step[DebugLogState]):
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def describe(self, seen: DebugLogState) -> str:
-        value = seen.declared.resolved.get(NAME)
+    def describe(self, state: DebugLogState) -> str:
+        value = state.declared.resolved.get(NAME)
         parts = [f"{NAME} is {value if value is not None else 'not set'} in the Compose files"]
-        if seen.stale:
+        if state.stale:
             parts.append("the container differs from them")
-        return "; ".join(filter(None, (*parts, seen.silent)))
+        return "; ".join(filter(None, (*parts, state.silent)))
 
-    def values(self, seen: DebugLogState) -> dict[str, Any]:
-        return {"debug": seen.declared.resolved.get(NAME)}
+    def values(self, state: DebugLogState) -> dict[str, Any]:
+        return {"debug": state.declared.resolved.get(NAME)}
 
-    def _is_off(self, seen: ComposeDeclaration) -> bool:
-        value = seen.resolved.get(NAME)
+    def _is_off(self, state: ComposeDeclaration) -> bool:
+        value = state.resolved.get(NAME)
         if not self.on:
             return value is None or value.strip().lower() in _OFF
-        return value == str(self._level(seen.version))
+        return value == str(self._level(state.version))
 
     def _level(self, version: Version | None) -> int:
         return self.level or (2 if at_least(version, "0.12.4") is not False else 1)

@@ -65,16 +65,16 @@ class OllamaReconfigured(Step[Stack | RunningSettings]):
         differing = differing_settings(serving, pending_environment(host, serving.unit.environment))
         return RunningSettings(serving, differing, silence_of(host), serving.unit.needs_reload)
 
-    def is_met(self, seen: Stack | RunningSettings) -> bool:
-        if isinstance(seen, Stack):
-            return StackUp().is_met(seen)
-        return not seen.stale and not seen.silent
+    def is_met(self, state: Stack | RunningSettings) -> bool:
+        if isinstance(state, Stack):
+            return StackUp().is_met(state)
+        return not state.stale and not state.silent
 
-    def plan(self, seen: Stack | RunningSettings) -> Iterator[Change]:
-        if isinstance(seen, Stack):
-            yield from StackUp().plan(seen)
-        elif seen.stale:
-            yield restart_change(seen.serving, seen.differing)
+    def plan(self, state: Stack | RunningSettings) -> Iterator[Change]:
+        if isinstance(state, Stack):
+            yield from StackUp().plan(state)
+        elif state.stale:
+            yield restart_change(state.serving, state.differing)
 
     def apply(self, host: Writer, change: Change) -> None:
         if "unit" not in change.data:
@@ -90,23 +90,23 @@ class OllamaReconfigured(Step[Stack | RunningSettings]):
         host.services.restart_unit(change.data["unit"], own=change.data["own"])
         host.ollama.wait()
 
-    def describe(self, seen: Stack | RunningSettings) -> str:
-        if isinstance(seen, Stack):
-            return StackUp().describe(seen)
+    def describe(self, state: Stack | RunningSettings) -> str:
+        if isinstance(state, Stack):
+            return StackUp().describe(state)
         parts = [
             f"{name} is {_setting_text(now)} in the running server and {_setting_text(then)} in its settings"
-            for name, (now, then) in seen.differing.items()
+            for name, (now, then) in state.differing.items()
         ]
-        if seen.needs_reload:
+        if state.needs_reload:
             parts.append("systemd has not read the changed unit files yet")
-        if seen.silent:
-            parts.append(seen.silent)
-        return "; ".join(parts) or f"{seen.serving.words} runs with its declared settings"
+        if state.silent:
+            parts.append(state.silent)
+        return "; ".join(parts) or f"{state.serving.words} runs with its declared settings"
 
-    def values(self, seen: Stack | RunningSettings) -> dict[str, Any]:
-        if isinstance(seen, Stack):
-            return StackUp().values(seen)
-        return {"service": seen.serving.name, "due": list(seen.differing)}
+    def values(self, state: Stack | RunningSettings) -> dict[str, Any]:
+        if isinstance(state, Stack):
+            return StackUp().values(state)
+        return {"service": state.serving.name, "due": list(state.differing)}
 
 
 def differing_settings(serving: Serving, declared: Mapping[str, str]) -> dict[str, tuple[str | None, str | None]]:

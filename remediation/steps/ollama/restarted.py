@@ -76,27 +76,27 @@ class OllamaRestarted(Step[Server]):
             keep_alive=container.environment.get("OLLAMA_KEEP_ALIVE", ""),
         )  # fmt: skip
 
-    def is_met(self, seen: Server) -> bool:
-        return seen.fresh and not seen.silent
+    def is_met(self, state: Server) -> bool:
+        return state.fresh and not state.silent
 
-    def plan(self, seen: Server) -> Iterator[Change]:
+    def plan(self, state: Server) -> Iterator[Change]:
         """Restart once. A restarted server that is still silent is starting up."""
-        if not seen.fresh:
+        if not state.fresh:
             yield Change(
-                f"restart {seen.name}: loaded models are lost until the next request", subject=seen.name, before=seen.started
+                f"restart {state.name}: loaded models are lost until the next request", subject=state.name, before=state.started
             )
 
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.restart()
 
-    def describe(self, seen: Server) -> str:
-        when = "was restarted in this run" if seen.fresh else "was not restarted in this run"
-        hand = "; it was started manually, so a new container would not have its environment" if seen.by_hand else ""
-        return f"{seen.name} {when}{f', {seen.silent}' if seen.silent else ''}{hand}"
+    def describe(self, state: Server) -> str:
+        when = "was restarted in this run" if state.fresh else "was not restarted in this run"
+        hand = "; it was started manually, so a new container would not have its environment" if state.by_hand else ""
+        return f"{state.name} {when}{f', {state.silent}' if state.silent else ''}{hand}"
 
-    def values(self, seen: Server) -> dict[str, Any]:
+    def values(self, state: Server) -> dict[str, Any]:
         """Register whether its settings exist only in the container, and its keep_alive."""
-        return {"by_hand": seen.by_hand, "keep_alive": seen.keep_alive}
+        return {"by_hand": state.by_hand, "keep_alive": state.keep_alive}
 
 
 def _hangs(host: Reader) -> bool:

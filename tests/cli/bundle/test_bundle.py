@@ -14,7 +14,7 @@ from remediation.cli.bundle.read import evidence_in, is_bundle
 from remediation.cli.bundle.write import bundle_of, quoted_lines
 from remediation.engine.journal.history import RunRecord
 from remediation.model.errors import UsageError
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 from tests.report import stream
 
 LAB = ("--inventory", "lab")

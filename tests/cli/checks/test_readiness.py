@@ -15,7 +15,7 @@ from remediation.cli.checks.check import Check
 from remediation.facets.machine.readiness import Compose, Distribution, PosixReadiness, WindowsReadiness, Wsl
 from remediation.model.facts import DockerDesktop
 from remediation.steps.registry import registry
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 QUOTAS = {
     "MaxShellsPerUser": 30, "MaxProcessesPerShell": 25, "MaxMemoryPerShellMB": 1024, "IdleTimeout": 7_200_000,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from remediation_lab.free_ports import free_port
-from tests.cli.started import Remediate, Started
+from tests.cli.processes import Remediate, Started
 
 
 def refused(done: Started, code: int, *wanted: str) -> None:

@@ -12,7 +12,7 @@ from remediation.connections.calls import Completed, Failed, Run
 from remediation.connections.ssh.commands import _MarkedOutput, _quote
 from tests.connections.conftest import opened
 from tests.connections.sshd import sshd
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 TEXTS = ("a", "it's", "a\\b", "\\'", "\\\\n'", "x\ny", '$HOME `id` "q" !! %', "größer")
 CALLS = [

@@ -18,8 +18,8 @@ from remediation.model.secrets.masking import Masker
 from remediation.playbook.load import load_playbook
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.secret import Secret
-from tests.engine.flowing import Flow
-from tests.support.loaded import ROOT
+from tests.engine.step_runs import Flow
+from tests.support.preloaded_python import ROOT
 
 TASK = "- hosts: all\n  tasks:\n    - {}\n"
 

@@ -27,7 +27,7 @@ from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import FakeClock, World
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 
 @dataclass
@@ -160,7 +160,7 @@ def test_a_lease_that_was_taken_over_is_lost_and_no_change_is_made() -> None:
         first.hold()
     bench = Bench(World(texts={"a": b"old"}))
     context = replace(bench.context(), hold=lambda _seconds: first.hold())
-    result = execute_step(StepCall("toy.file", {"path": "a", "text": "new"}), context)
+    result = execute_step(StepCall("sample.file", {"path": "a", "text": "new"}), context)
     assert (result.outcome, bench.world.writes, bench.recorded.kinds) == (Outcome.BLOCKED, [], [])
 
 

@@ -11,7 +11,7 @@ from remediation.facets.host_factory import Host, open_host
 from remediation.facets.machine import docker_desktop, wsl
 from remediation.model.errors import Blocked, CallFailed
 from remediation_lab import control
-from tests.facets.beds import lab_variables
+from tests.facets.real_hosts import lab_variables
 
 GIB = 1024**3
 

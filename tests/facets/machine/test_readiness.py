@@ -18,8 +18,8 @@ from remediation.facets.silence import BRIEF
 from remediation.facets.snapshot import Snapshot
 from remediation_lab import control
 from tests.facets import powershell
-from tests.facets.answering import Answering
-from tests.facets.beds import lab_variables
+from tests.facets.prepared_connection import Answering
+from tests.facets.real_hosts import lab_variables
 from tests.facets.test_probes import Recording, answer
 
 LINES = """groups ops docker

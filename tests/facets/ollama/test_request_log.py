@@ -17,7 +17,7 @@ from remediation.facets.ollama import request_log
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
-from tests.facets.answering import Answering
+from tests.facets.prepared_connection import Answering
 
 MODEL = "mistral:7b-instruct-q4_K_M"
 URL = "http://127.0.0.1:11434"

@@ -11,7 +11,7 @@ from remediation.facets.services.serving import from_script
 from remediation.facets.target import server_address
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Manager, ServerProcess, Serving
-from tests.facets.answering import Answering
+from tests.facets.prepared_connection import Answering
 from tests.facets.services.test_unit_files import SCRIPT
 
 

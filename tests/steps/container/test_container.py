@@ -13,7 +13,7 @@ from tests.engine.fakes.examples import (
     without_gpu_request,
 )
 from tests.engine.fakes.host import GIB, OLLAMA
-from tests.steps.running import run, seen, summaries, undo
+from tests.steps.step_runner import run, seen, summaries, undo
 
 
 def test_a_container_that_asks_for_no_gpu_gets_a_reservation_and_is_recreated() -> None:

@@ -12,7 +12,7 @@ from remediation.model.facts import ExecResult
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.examples import by_docker_run, stack
 from tests.engine.fakes.host import OLLAMA
-from tests.steps.running import run, seen, summaries, undo
+from tests.steps.step_runner import run, seen, summaries, undo
 
 LOST = ExecResult(255, "", "Failed to initialize NVML: Unknown Error\n")
 NODES = ExecResult(0, "/dev/nvidia0\n/dev/nvidiactl\n/dev/nvidia-uvm\n/dev/nvidia-caps\n")

@@ -15,7 +15,7 @@ from remediation.steps.model.model_store import StorePlace, store_place
 from tests.engine.fakes.examples import LOCAL, manifest, stored
 from tests.engine.fakes.host import BOOT, GIB, MODEL, OLLAMA, VOLUME, FakeReader, World, container, stamp
 from tests.engine.fakes.world import FakeVolume, Stored, blob_path, manifest_path
-from tests.steps.running import HOST, run, seen, summaries
+from tests.steps.step_runner import HOST, run, seen, summaries
 
 POINTS = (
     "files.write",

@@ -20,7 +20,7 @@ from tests.engine.fakes.examples import LOCAL, manifest, stored
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, VOLUME, FakeReader, FakeWriter, World
 from tests.engine.fakes.world import Stored, blob_path, manifest_path
 from tests.steps.container.test_volume import LOCAL_FILES, POINTS, SAVED, TUNED, digests, everywhere, host
-from tests.steps.running import run, seen, summaries
+from tests.steps.step_runner import run, seen, summaries
 
 LISTING = """/root/.ollama:
 history

@@ -12,7 +12,7 @@ from remediation.steps.model.offloaded import last_death, token_failure
 from remediation.steps.registry import registry
 from tests.engine.fakes.examples import healthy, stack
 from tests.engine.fakes.host import MODEL, FakeReader, FakeWriter, World, stamp
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 LOADED = (
     'time=2026-11-29T11:38:07.000Z level=INFO source=server.go:443 msg="loading model" "model layers"=33 requested=-1\n'

@@ -19,7 +19,7 @@ from tests.engine.fakes.examples import (
 )
 from tests.engine.fakes.host import GIB, MIB, MODEL
 from tests.engine.fakes.world import Stored, blob_path
-from tests.steps.running import ALLOWED, bench, run, seen, summaries, undo
+from tests.steps.step_runner import ALLOWED, bench, run, seen, summaries, undo
 
 
 def test_a_model_is_pulled_and_can_be_taken_away_again() -> None:

@@ -11,7 +11,7 @@ from remediation.model.facts import Manager, ServerProcess, ServiceUnit, Serving
 from remediation.model.outcome import Outcome
 from remediation.steps.ollama.settings import UnitSettings
 from tests.engine.fakes.examples import healthy
-from tests.steps.running import run
+from tests.steps.step_runner import run
 
 UNIT = "/etc/systemd/system/ollama.service"
 OWN = drop_in_of(UNIT, "ollama.service")

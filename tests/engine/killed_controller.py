@@ -1,4 +1,4 @@
-"""A run whose controller kills itself at one event: ``python -m tests.engine.killed FOLDER RUNS EVENT before|after``.
+"""A run whose controller kills itself at one event: ``python -m tests.engine.killed_controller FOLDER RUNS EVENT before|after``.
 
 The host is a folder on disk, so it outlives the controller as a real host does.
 """
@@ -19,7 +19,7 @@ from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.event import Event
 from tests.engine.fakes.host import World
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 NAMES = ("a", "b", "c")
 
@@ -87,7 +87,7 @@ def run(folder: Path, journal: Journal, *, dies_at: int = 0, written: bool = Fal
         context = bench.context(path=name)
         context = replace(context, ports=replace(context.ports, emit=emit))
         context.emit("task_start", path=name)
-        result = execute_step(StepCall("toy.file", {"path": name, "text": "new"}), context)
+        result = execute_step(StepCall("sample.file", {"path": name, "text": "new"}), context)
         context.emit("task_result", path=name, outcome=str(result.outcome))
 
 

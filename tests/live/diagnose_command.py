@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.cli.started import ROOT
-from tests.support.loaded import python
+from tests.cli.processes import ROOT
+from tests.support.preloaded_python import python
 
 
 def diagnosed(environment: dict[str, str], tmp_path: Path, *words: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from remediation.model.errors import CallFailed
 from remediation.model.facts import Runner
 from tests.engine.fakes.host import FakeAccess, FakeReader, World, within
 from tests.engine.fakes.ollama import FakeOllama
-from tests.engine.flowing import FlowAccess
+from tests.engine.step_runs import FlowAccess
 
 
 class Looked(FakeAccess):

@@ -1,6 +1,6 @@
 """Every runbook on the lab, then the undoing of its run: what is as at the start, and what was said beforehand to stay.
 
-``python -m tests.cli.program.undone`` prints the table.
+``python -m tests.cli.program.runbook_undo`` prints the table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from remediation_lab import control, processes
-from tests.cli.started import ROOT, Remediate
+from tests.cli.processes import ROOT, Remediate
 
 HOST = "laptop-07"
 BOOKS = [

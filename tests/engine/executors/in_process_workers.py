@@ -13,8 +13,8 @@ from remediation.engine.executors.session import RemoteSession
 from remediation.engine.play.context.run_request import RunSummary
 from remediation.engine.play.runner import run_playbook
 from remediation.model.event import Event
-from tests.engine.flowing import Flow, FlowAccess
-from tests.engine.toys import TOYS, RecordedEvents
+from tests.engine.sample_steps import TOYS, RecordedEvents
+from tests.engine.step_runs import Flow, FlowAccess
 
 
 class NearbyWorker:

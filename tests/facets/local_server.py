@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.facets.beds import Bed
+from tests.facets.real_hosts import Bed
 
 
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.outcome import Result
 from remediation.steps.registry import registry
 from tests.engine.fakes.host import FakeReader, World
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 HOST = "laptop-07"
 ALLOWED = {"max_risk": Risk.DESTRUCTIVE, "yes_destroy": frozenset({HOST}), "close_programs": True}

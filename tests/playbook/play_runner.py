@@ -1,6 +1,6 @@
 """Playbooks run in this process on real connections (this machine, a closed port), with no facets: flow actions need none.
 
-``python -m tests.playbook.running PLAYBOOK --inventory INV [-e ..] [--limit ..] [--tags ..] [--skip-tags ..] [--check] --json``
+``python -m tests.playbook.play_runner PLAYBOOK --inventory INV [-e ..] [--limit ..] [--tags ..] [--skip-tags ..] [--check] --json``
 takes the arguments that the parity cases are run with.
 """
 

@@ -21,7 +21,7 @@ from tests.engine.event_contract import faults
 from tests.engine.fakes.host import LAYERS, WEIGHTS, FakeAccess, World
 
 
-@step("toy.file", settle=10.0)
+@step("sample.file", settle=10.0)
 class FileSays(Step[str | None]):
     """A file holds a text."""
 
@@ -32,28 +32,28 @@ class FileSays(Step[str | None]):
         content = host.files.read(self.path)
         return None if content is None else content.decode()
 
-    def is_met(self, seen: str | None) -> bool:
-        return seen == self.text
+    def is_met(self, state: str | None) -> bool:
+        return state == self.text
 
-    def plan(self, seen: str | None) -> Iterator[Change]:
-        if seen != self.text:
-            undo = None if seen is None else StepCall("toy.file", {"path": self.path, "text": seen})
-            yield Change(f"write {self.path}", subject=self.path, before=seen, after=self.text, undo=undo)
+    def plan(self, state: str | None) -> Iterator[Change]:
+        if state != self.text:
+            undo = None if state is None else StepCall("sample.file", {"path": self.path, "text": state})
+            yield Change(f"write {self.path}", subject=self.path, before=state, after=self.text, undo=undo)
 
     def apply(self, host: Writer, change: Change) -> None:
         host.files.write(change.subject, self.text.encode())
 
-    def describe(self, seen: str | None) -> str:
-        return f"{self.path} holds {seen!r}, wanted {self.text!r}"
+    def describe(self, state: str | None) -> str:
+        return f"{self.path} holds {state!r}, wanted {self.text!r}"
 
     def measured_effect(self, change: Change, before: str | None, after: str | None) -> str:
         return f"held {before!r}, holds {after!r}"
 
-    def values(self, seen: str | None) -> dict[str, Any]:
-        return {"text": seen}
+    def values(self, state: str | None) -> dict[str, Any]:
+        return {"text": state}
 
 
-@step("toy.closed", risk=Risk.DISRUPTIVE, settle=5.0)
+@step("sample.closed", risk=Risk.DISRUPTIVE, settle=5.0)
 class ProgramsClosed(Step[Sequence[Process]]):
     """No program of these names runs."""
 
@@ -62,11 +62,11 @@ class ProgramsClosed(Step[Sequence[Process]]):
     def observe(self, host: Reader) -> Sequence[Process]:
         return [process for process in host.processes.list() if process.program in self.names]
 
-    def is_met(self, seen: Sequence[Process]) -> bool:
-        return not seen
+    def is_met(self, state: Sequence[Process]) -> bool:
+        return not state
 
-    def plan(self, seen: Sequence[Process]) -> Iterator[Change]:
-        for process in seen:
+    def plan(self, state: Sequence[Process]) -> Iterator[Change]:
+        for process in state:
             windows = process.has_window
             yield Change(
                 f"close {process.name}", subject=process.key, before=process.vram, after=0,
@@ -77,11 +77,11 @@ class ProgramsClosed(Step[Sequence[Process]]):
         pid, _, started = change.subject.partition("@")
         host.processes.close(int(pid), float(started), grace=1.0)
 
-    def describe(self, seen: Sequence[Process]) -> str:
-        return f"{len(seen)} of them run"
+    def describe(self, state: Sequence[Process]) -> str:
+        return f"{len(state)} of them run"
 
 
-@step("toy.preloaded")
+@step("sample.preloaded")
 class Preloaded(Step[Sequence[Runner]]):
     """A model is loaded."""
 
@@ -90,18 +90,18 @@ class Preloaded(Step[Sequence[Runner]]):
     def observe(self, host: Reader) -> Sequence[Runner]:
         return [runner for runner in host.ollama.running() if runner.model == self.model]
 
-    def is_met(self, seen: Sequence[Runner]) -> bool:
-        return bool(seen)
+    def is_met(self, state: Sequence[Runner]) -> bool:
+        return bool(state)
 
-    def plan(self, seen: Sequence[Runner]) -> Iterator[Change]:
-        if not seen:
+    def plan(self, state: Sequence[Runner]) -> Iterator[Change]:
+        if not state:
             yield Change(f"load {self.model}", subject=self.model)
 
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.load(change.subject, options={})
 
 
-@step("toy.whole")
+@step("sample.whole")
 class WholeOnGpu(Step[Runner | None]):
     """The whole model is in dedicated memory; unknown while it is not loaded."""
 
@@ -110,27 +110,27 @@ class WholeOnGpu(Step[Runner | None]):
     def observe(self, host: Reader) -> Runner | None:
         return next((runner for runner in host.ollama.running() if runner.model == self.model), None)
 
-    def is_met(self, seen: Runner | None) -> bool | None:
-        return None if seen is None else seen.size_vram == seen.size
+    def is_met(self, state: Runner | None) -> bool | None:
+        return None if state is None else state.size_vram == state.size
 
-    def plan(self, seen: Runner | None) -> Iterator[Change]:
+    def plan(self, state: Runner | None) -> Iterator[Change]:
         return iter(())
 
-    def probe_step(self, seen: Runner | None) -> StepCall | None:
-        return StepCall("toy.preloaded", {"model": self.model}) if seen is None else None
+    def probe_step(self, state: Runner | None) -> StepCall | None:
+        return StepCall("sample.preloaded", {"model": self.model}) if state is None else None
 
-    def describe(self, seen: Runner | None) -> str:
-        return "not loaded" if seen is None else f"{seen.size_vram} of {seen.size} bytes on the GPU"
+    def describe(self, state: Runner | None) -> str:
+        return "not loaded" if state is None else f"{state.size_vram} of {state.size} bytes on the GPU"
 
-    def values(self, seen: Runner | None) -> dict[str, Any]:
-        return {} if seen is None else {"layers": [seen.size_vram, seen.size]}
+    def values(self, state: Runner | None) -> dict[str, Any]:
+        return {} if state is None else {"layers": [state.size_vram, state.size]}
 
     def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:
         layers, total = foreseen["predicted"]
         return bool(layers == total)
 
 
-@step("toy.reloaded")
+@step("sample.reloaded")
 class Reloaded(Step[Runner | None]):
     """The model is reloaded, with as many layers as fit."""
 
@@ -140,14 +140,14 @@ class Reloaded(Step[Runner | None]):
     def observe(self, host: Reader) -> Runner | None:
         return next((runner for runner in host.ollama.running() if runner.model == self.model), None)
 
-    def is_met(self, seen: Runner | None) -> bool:
-        return seen is not None and seen.size_vram == seen.size
+    def is_met(self, state: Runner | None) -> bool:
+        return state is not None and state.size_vram == state.size
 
-    def values(self, seen: Runner | None) -> dict[str, Any]:
+    def values(self, state: Runner | None) -> dict[str, Any]:
         return {"predicted": list(self.predicts)} if self.predicts else {}
 
-    def plan(self, seen: Runner | None) -> Iterator[Change]:
-        if seen is not None:
+    def plan(self, state: Runner | None) -> Iterator[Change]:
+        if state is not None:
             yield Change(f"unload {self.model}", subject=self.model)
         yield Change(f"load {self.model}", subject=self.model)
 
@@ -158,7 +158,7 @@ class Reloaded(Step[Runner | None]):
             host.ollama.load(change.subject, options={})
 
 
-@step("toy.fitted")
+@step("sample.fitted")
 class Fitted(Step[tuple[Runner | None, int]]):
     """The model is loaded with as many layers as fit now; freed memory is used only after another load."""
 
@@ -169,12 +169,12 @@ class Fitted(Step[tuple[Runner | None, int]]):
         room = host.gpu.use().free + (runner.size_vram if runner else 0)
         return runner, min(LAYERS, room // (WEIGHTS // LAYERS))
 
-    def is_met(self, seen: tuple[Runner | None, int]) -> bool:
-        runner, fits = seen
+    def is_met(self, state: tuple[Runner | None, int]) -> bool:
+        runner, fits = state
         return runner is not None and runner.size_vram >= (WEIGHTS if fits == LAYERS else fits * (WEIGHTS // LAYERS))
 
-    def plan(self, seen: tuple[Runner | None, int]) -> Iterator[Change]:
-        if seen[0] is not None:
+    def plan(self, state: tuple[Runner | None, int]) -> Iterator[Change]:
+        if state[0] is not None:
             yield Change(f"unload {self.model}", subject=self.model)
         yield Change(f"load {self.model}", subject=self.model)
 
@@ -185,7 +185,7 @@ class Fitted(Step[tuple[Runner | None, int]]):
             host.ollama.load(change.subject, options={})
 
 
-@step("toy.restarted", risk=Risk.DISRUPTIVE, once_per_run=True)
+@step("sample.restarted", risk=Risk.DISRUPTIVE, once_per_run=True)
 class Restarted(Step[tuple[Container, float]]):
     """A container was started after this run began."""
 
@@ -196,19 +196,19 @@ class Restarted(Step[tuple[Container, float]]):
         assert found is not None
         return found, run_started(host)
 
-    def is_met(self, seen: tuple[Container, float]) -> bool:
-        found, since = seen
+    def is_met(self, state: tuple[Container, float]) -> bool:
+        found, since = state
         return datetime.fromisoformat(found.started_at.replace("Z", "+00:00")).timestamp() >= since
 
-    def plan(self, seen: tuple[Container, float]) -> Iterator[Change]:
-        if not self.is_met(seen):
+    def plan(self, state: tuple[Container, float]) -> Iterator[Change]:
+        if not self.is_met(state):
             yield Change(f"restart {self.container}", subject=self.container)
 
     def apply(self, host: Writer, change: Change) -> None:
         host.engine.restart(change.subject)
 
 
-@step("toy.deleted", risk=Risk.DESTRUCTIVE)
+@step("sample.deleted", risk=Risk.DESTRUCTIVE)
 class ModelDeleted(Step[bool]):
     """A model's runner is gone (in place of a change that deletes data)."""
 
@@ -217,28 +217,28 @@ class ModelDeleted(Step[bool]):
     def observe(self, host: Reader) -> bool:
         return any(runner.model == self.model for runner in host.ollama.running())
 
-    def is_met(self, seen: bool) -> bool:
-        return not seen
+    def is_met(self, state: bool) -> bool:
+        return not state
 
-    def plan(self, seen: bool) -> Iterator[Change]:
-        if seen:
+    def plan(self, state: bool) -> Iterator[Change]:
+        if state:
             yield Change(f"delete {self.model}", subject=self.model)
 
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.unload(change.subject)
 
 
-@step("toy.absent")
+@step("sample.absent")
 class Absent(Step[None]):
     """Something that hosts of this kind do not have."""
 
     def observe(self, host: Reader) -> None:
         raise NotApplicable("no such thing on this kind of host", host=host.name)
 
-    def is_met(self, seen: None) -> bool:
+    def is_met(self, state: None) -> bool:
         return False
 
-    def plan(self, seen: None) -> Iterator[Change]:
+    def plan(self, state: None) -> Iterator[Change]:
         return iter(())
 
 

@@ -1,4 +1,4 @@
-"""Playbooks of toy steps run on hosts in memory: the whole flow, with nothing on a wire."""
+"""Playbooks of sample steps run on hosts in memory: the whole flow, with nothing on a wire."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from remediation.model.event import Event
 from remediation.model.finding import Diagnosis
 from remediation.playbook.load import load_playbook
 from tests.engine.fakes.host import FakeAccess, World
-from tests.engine.toys import TOYS, Scripted
+from tests.engine.sample_steps import TOYS, Scripted
 
 
 class Machine:

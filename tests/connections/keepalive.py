@@ -12,8 +12,8 @@ from remediation.connections.guard import Guard
 from remediation.connections.keepalive import KeepAliveThread
 from remediation.connections.worker.connection import WorkerConnection
 from tests.connections.conftest import opened, winrm_variables
-from tests.connections.faulty import Impatient, ended
 from tests.connections.peer.winrm_server import WinRmPeer
+from tests.connections.planned_faults import Impatient, ended
 
 PAUSE = 0.03
 

@@ -58,7 +58,7 @@ def _server(libraries: str) -> str:
     address = Path(tempfile.mkdtemp(prefix="py-")) / "socket"
     kept = {key: value for key, value in os.environ.items() if key != _AT_START}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.loaded", str(address)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+        [sys.executable, "-m", "tests.support.preloaded_python", str(address)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
         env=kept | {"PYTHONPATH": str(ROOT)} | ({_AT_START: libraries} if libraries else {}),
     )  # fmt: skip
     assert process.stdout is not None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.engine.flowing import Flow
-from tests.engine.toys import RecordedEvents
+from tests.engine.sample_steps import RecordedEvents
+from tests.engine.step_runs import Flow
 
 
 def run(made: Flow, **more: Any) -> tuple[Any, RecordedEvents]:
