@@ -185,11 +185,14 @@ def policy_of(options: PlaybookOptions) -> Policy:
 
 def forks_of(options: PlaybookOptions) -> int:
     """Return the number of hosts to process in parallel. Raises `UsageError`."""
-    forks = options.forks if options.forks is not None else ansible_config().values.get("forks")
+    config = ansible_config()
+    forks, origin = options.forks, "--forks"
+    if forks is None:
+        forks, origin = config.values.get("forks"), config.origin("forks")
     if forks is None:
         return FORKS
     if not is_whole(forks) or int(forks) < 1:
-        raise UsageError(f"--forks: expected a number of hosts, at least 1, got {forks!r}")
+        raise UsageError(f"{origin}: expected a number of hosts, at least 1, got {forks!r}")
     return int(forks)
 
 

@@ -212,7 +212,11 @@ class _InventoryReader:
             return content
         if looks_like_ini(text) or (path.suffix not in SUFFIXES and isinstance(content, str)):
             del self.problems[before:]
-            return read_ini(text, path, self.problems)
+            groups = read_ini(text, path, self.problems)
+            if len(self.problems) > before and text.startswith("#!"):
+                hint = f"begins with #! and is not executable; make it a program with chmod +x {path.name}"
+                self.problems[before:] = [problem(f"{path.name} {hint}", Place(str(path), 1, 1))]
+            return groups
         if len(self.problems) == before:
             self.problems.append(problem("expected a mapping of groups", Place(str(path), 1, 1)))
         return None

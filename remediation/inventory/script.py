@@ -40,13 +40,17 @@ def at_most(seconds: float) -> Iterator[None]:
         _until.reset(before)
 
 
+_PROGRAMS = (b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe")
+"""How programs begin: scripts, and those of Linux and macOS."""
+
+
 def is_program(path: Path) -> bool:
-    """Return whether an inventory is a program: executable, with a line that names its interpreter."""
+    """Return whether an inventory is a program: executable, and with a line that names its interpreter or compiled."""
     try:
         if not path.is_file():  # a pipe can be read only once, and one without a writer would block
             return False
         with path.open("rb") as file:
-            return file.read(2) == b"#!" and os.access(path, os.X_OK)
+            return file.read(4).startswith(_PROGRAMS) and os.access(path, os.X_OK)
     except OSError:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -89,7 +90,8 @@ class LoadContext:
             return None
         found = find_file(text, (folder, *roots, self.root), "tasks")
         if found is None:
-            self.problems.add(f"there is no file {text!r} in {folder}", where(name, place))
+            hint = "; the variables of an import stand under vars:" if re.search(r"\s\w+=", text) else ""
+            self.problems.add(f"there is no file {text!r} in {folder}{hint}", where(name, place))
         return found
 
     @contextmanager
@@ -155,7 +157,7 @@ def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder
     return None
 
 
-def name_of(raw: Mapping[Any, Any]) -> str:
+def given_name(raw: Mapping[Any, Any]) -> str:
     """Return the name of a play, block or task, "" if it has none; ``name: no`` is ``False``, as in Ansible."""
     name = raw.get("name")
     return "" if name is None else str(name)

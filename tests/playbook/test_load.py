@@ -229,6 +229,7 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
         ("- name: x\n  tasks: []\n", "1: this play has no hosts"),
         ("- hosts: all\n  tasks: {a: b}\n", "2: tasks: expected a list, got a mapping"),
         ("- import_playbook: gone.yml\n", "1: there is no file 'gone.yml' in "),
+        ("- import_playbook: gone.yml who=web\n", "1: there is no file 'gone.yml who=web' in "),
         ("- import_playbook: play.yml\n", "1: play.yml is imported within itself"),
         ("- hosts: all\n  tasks:\n    - import_tasks: gone.yml\n", "3: there is no file 'gone.yml' in "),
         ("- hosts: all\n  vars_files: [gone.yml]\n", "2: vars_files: there is no file 'gone.yml' in "),

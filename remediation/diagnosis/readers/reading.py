@@ -30,6 +30,7 @@ from remediation.diagnosis.readers.texts.requested_options import (
 )
 from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.readers.texts.speed import Speed, read_speed
+from remediation.diagnosis.readers.texts.tables import MachineMemory, is_free_head, read_card_table, read_memory
 from remediation.diagnosis.units import human
 from remediation.diagnosis.untrusted import bound_line_lengths
 from remediation.diagnosis.versions import Version, parse_version
@@ -73,6 +74,7 @@ class Reading:
     gpu: GpuText = field(default_factory=GpuText)
     speeds: tuple[Speed, ...] = ()
     bodies: tuple[Body, ...] = ()
+    memory: tuple[MachineMemory, ...] = ()
     foreign: str = ""
     """How the server's log shows that it is of another server, where it does; ``logs`` has no such log."""
 
@@ -202,7 +204,12 @@ class Reading:
         """What people wrote: symptom, card, and the beginning and end of free texts, without log lines; other languages in English."""
         texts = [piece.text for piece in self.evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL]
         texts = [text if len(text) <= 2 * _WRITTEN else f"{text[:_WRITTEN]}\n{text[-_WRITTEN:]}" for text in texts]
-        lines = [line for text in texts for line in text.splitlines() if "msg=" not in line and not line.startswith("$ ")]
+        lines = [
+            line
+            for text in texts
+            for line in text.splitlines()
+            if "msg=" not in line and not line.startswith("$ ") and not is_free_head(line)
+        ]
         written = "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines])
         return "\n".join([written, *self.translated]) if self.translated else written
 
@@ -269,6 +276,7 @@ def read_evidence(evidence: Evidence) -> Reading:
     speeds: list[Speed] = []
     bodies: list[Body] = []
     logs: list[LogReading] = []
+    memory: list[MachineMemory] = []
     foreign, live = "", is_live(evidence)
     for label, piece in _label_pieces(evidence):
         part = server_part(piece.text, piece.kind) if piece.kind in _OF_CONTAINERS else piece.text
@@ -287,6 +295,7 @@ def read_evidence(evidence: Evidence) -> Reading:
         declared += _of_server(read_settings(piece.text, label), part, label)
         if piece.kind != "server_log" and (speed := read_speed(piece.text, label)) is not None:
             speeds.append(speed)
+        memory += _tables(piece, label, smi)
         if piece.kind != "server_log" and (about := read_docker(part, label)) is not None:
             docker.append(about)
     state = (evidence.container or {}).get("State")
@@ -315,8 +324,20 @@ def read_evidence(evidence: Evidence) -> Reading:
         prose,
         tuple(speeds),
         tuple(bodies),
+        tuple(memory),
         foreign,
     )
+
+
+def _tables(piece: Piece, label: str, smi: list[SmiReading]) -> Iterator[MachineMemory]:
+    """Add the programs of a table to `smi`, and yield the machine's memory of one."""
+    if piece.kind == "server_log":
+        return
+    programs, at = read_card_table(piece.text, label)
+    if programs:
+        smi.append(SmiReading(at=at, memory_at=at, processes=programs))
+    if (memory := read_memory(piece.text, label)) is not None:
+        yield memory
 
 
 def _of_server(declared: tuple[DeclaredSetting, ...], part: str, label: str) -> Iterator[DeclaredSetting]:

@@ -19,6 +19,8 @@ _USUAL_BYTES = 0.58  # bytes per parameter at the default quantisation (about 4.
 _ROOMY = 0.8
 """Weights below this share of the card fit it together with a small cache."""
 _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
+_LEAST_OF_MANY = 16 * GIB
+"""So much a card has that the smallest of them fills at the usual quantisation."""
 _LEAST_BY_LAYERS = ((49, 7 * GIB), (41, 5 * GIB), (33, 2 * GIB))
 """Least size of a model by its number of layers, at the usual quantisation (phi3 3.8B, gemma2 9B, gemma3 12B)."""
 _OF_APPLE = 0.75
@@ -103,7 +105,7 @@ def derive_sizes(sheet: FactSheet) -> None:  # noqa: C901 - one branch per kind 
             and (total or 24 * GIB) <= 24 * GIB
         ):
             text = f"{reading.offloaded[1]} layers are those of a model of 27 billion parameters or more"
-            sheet.record("size.exceeds_card", bool(total) or None, text, at)
+            sheet.record("size.exceeds_card", bool(total and total <= _LEAST_OF_MANY) or None, text, at)
             sheet.record("size.many_layers", True, text, at)
         sheet.record("size.part", True, "not all layers fit", at)
         _by_layers(sheet, reading.offloaded[1], total)

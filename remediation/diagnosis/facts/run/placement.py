@@ -12,6 +12,7 @@ from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.units import GIB, human, parse_size
+from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Quote
 from remediation.model.text.words import plural, verb
 
@@ -21,6 +22,8 @@ _IN_WORDS = re.compile(
     re.IGNORECASE,
 )
 """A number of layers in a sentence."""
+_BUILT_IN = re.compile(r"^\"?[^\s\"]{0,200}[/\\]ollama(?:\.exe)? runner --")
+"""The runner in the program itself, which these releases have for the processor alone."""
 _CPU_GRAPH = re.compile(r'msg="compute graph"[^\n]{0,80}(?:backend|device)=CPU[^\n]{0,60}size="([\d.]{1,8} [KMG]iB)"')
 
 
@@ -59,6 +62,8 @@ def _failed_plan(sheet: FactSheet) -> Quote | None:
         keys = ("none_compatible", "cpu_runner", *(["system_cpu_only"] if load.started_at is not None else []))
         if (hit := reading.hit(*keys)) is not None and not load.model_gpu:
             return hit.at
+        if _BUILT_IN.search(load.command) and at_least(reading.version, "0.5.2") and at_least(reading.version, "0.5.8") is False:
+            return load.command_at
     if row is not None and row.gpu and reading.offloaded is None:
         if load is not None and load.model_cpu and not load.model_gpu:
             return row.at
