@@ -169,7 +169,9 @@ def policy_of(options: PlaybookOptions) -> Policy:
         try:
             risk = Risk.parse(options.max_risk)
         except ValueError as error:
-            raise UsageError(f"--max-risk: {error}") from None
+            raise UsageError(
+                f"--max-risk: {error}", next_step="safe permits what disturbs no one; disruptive also restarts"
+            ) from None
         explicit.add("max_risk")
     return Policy(
         check=options.check,
@@ -189,7 +191,9 @@ def forks_of(options: PlaybookOptions) -> int:
     if forks is None:
         return FORKS
     if not is_whole(forks) or int(forks) < 1:
-        raise UsageError(f"--forks: expected a number of hosts, at least 1, got {forks!r}")
+        raise UsageError(
+            f"--forks: expected a number of hosts, at least 1, got {forks!r}", next_step="such as --forks 20; the default is 50"
+        )
     return int(forks)
 
 

@@ -74,7 +74,12 @@ def report(options: ReportSource) -> int:
 def _of_run(name: str) -> list[Event]:
     from remediation.engine.journal.history import find_run
 
-    return list(find_run(name).events)
+    try:
+        return list(find_run(name).events)
+    except UsageError:
+        if Path(name).is_dir():
+            raise UsageError(f"{name} is a folder", next_step="give a file of JSON Lines, or a run's id") from None
+        raise
 
 
 class _LinesFile:
