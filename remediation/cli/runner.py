@@ -25,6 +25,7 @@ from remediation.cli.resources import PLAYBOOKS, find_resource
 from remediation.cli.spread.executor import cluster_of, executor_on
 from remediation.engine.context import Policy, Ports
 from remediation.engine.events import Emitter
+from remediation.engine.exit_codes import Exit, worst
 from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contained
 from remediation.engine.interrupt import Cancellation
 from remediation.engine.journal.history import prune
@@ -210,8 +211,10 @@ def execute_run(
 ) -> int:
     """Let the engine `go` with `request`, with journal and reports.
 
-    `journal` is that of an earlier process of the run, if given; `earlier` are its events.
+    `journal` is that of an earlier process of the run, if given; `earlier` are its events. A file of a report that could not be
+    written makes a successful run a failed one.
     """
+    code, lost = int(Exit.FAILED), list[Listener]()
     with ExitStack() as stack:
         cluster = stack.enter_context(cluster_of(options, request))
         files = journaled_files(request.playbook, hosts)  # first: the masker learns their secrets
@@ -224,7 +227,7 @@ def execute_run(
         style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=TASKS)
         report = stack.enter_context(reporting(stream, style, earlier=earlier, crashed=crashed))
         for listener in listening:
-            stack.callback(_written, listener, header, crashed)
+            stack.callback(_written, listener, header, crashed, lost)
         cancelled = Cancellation()
         stack.enter_context(cancelled.on_interrupt(partial(_print_interrupt, _interrupt_text(log.run))))
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
@@ -248,17 +251,20 @@ def execute_run(
         if summary.error:  # what ended the run as a whole
             with report.pause():
                 sys.stderr.write(f"{hosts.masker(summary.error)}\n")
-        return summary.exit_code
+        code = summary.exit_code
+    return worst((code, Exit.FAILED)) if lost else code
 
 
-def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) -> None:
-    """Let a listener write its file; an internal error is reported and loses only that file."""
+def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed, lost: list[Listener]) -> None:
+    """Let a listener write its file; an error is reported, loses only that file, and adds the listener to `lost`."""
     try:
         with contained("report", crashed):
             listener.write(header)
     except InternalError as error:
+        lost.append(listener)
         sys.stderr.write(f"cannot write a report: {error.message}\n")
     except RemediationError as error:
+        lost.append(listener)
         sys.stderr.write(f"{error_text(error)}\n")
 
 
