@@ -12,8 +12,7 @@ from remediation.cli.argv import understand
 from remediation.cli.checks.controller import key_files
 from remediation.cli.commands.project.init import CONNECTIONS, starter_files
 from remediation.cli.commands.project.init import write_files as starting
-from remediation.cli.main import WELCOME, WITH_LAB, WITHOUT_LAB
-from remediation.cli.main import RemediateProgram, namespace
+from remediation.cli.main import WELCOME, WITH_LAB, WITHOUT_LAB, RemediateProgram, namespace
 from remediation.cli.plugins import add_commands
 from remediation.cli.task import OptionTask
 from remediation.connections.settings import from_variables
