@@ -203,7 +203,7 @@ class _CommandLine:
             return []
         if argument.kind is not list:
             if argument.names[0] in self.seen:
-                raise UsageError(f"{_spelled(argument)} was given twice", next_step="give it once")
+                raise UsageError(f"{_option_text(argument)} was given twice", next_step="give it once")
             self.seen.add(argument.names[0])
         if value is None:
             if not self.words:
@@ -316,7 +316,7 @@ class _CommandLine:
         )
 
 
-def _spelled(argument: Argument) -> str:
+def _option_text(argument: Argument) -> str:
     name = argument.names[0]
     return f"--{name}" if len(name) > 1 else f"-{name}"
 

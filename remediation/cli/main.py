@@ -20,7 +20,7 @@ from remediation.cli.commands.project import completion, doctor, init
 from remediation.cli.commands.watching import monitor, watch
 from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
-from remediation.cli.task import INTERRUPTED, OptionTask, end_now, guarded
+from remediation.cli.task import INTERRUPTED, OptionTask, end_now, run_guarded
 from remediation.model.errors import UsageError
 from remediation.model.translation.console import set_language_from_arguments
 
@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     install()
     set_language_from_arguments(sys.argv if argv is None else argv)
     program = RemediateProgram(version=__version__, namespace=namespace, name="remediate", binary="remediate")
-    code = guarded(lambda: _run(program, argv))
+    code = run_guarded(lambda: _run(program, argv))
     if code == INTERRUPTED and threading.active_count() > 1:
         end_now(code)
     sys.exit(code)
@@ -149,7 +149,7 @@ def _run(program: RemediateProgram, argv: list[str] | None) -> int:
     if words[:1] == ["completion"] and completion.WORDS in os.environ:
         add_commands(program.namespace)
         contexts = {str(context.name): context for context in program.namespace.to_contexts()}
-        offered = completion.offered("".join(words[1:2]), os.environ[completion.WORDS], contexts)
+        offered = completion.completions("".join(words[1:2]), os.environ[completion.WORDS], contexts)
         sys.stdout.writelines(f"{each}\n" for each in offered)
         return 0
     if not words:

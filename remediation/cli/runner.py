@@ -26,7 +26,7 @@ from remediation.cli.spread.executor import cluster_of, executor_on
 from remediation.engine.context import Policy, Ports
 from remediation.engine.events import Emitter
 from remediation.engine.exit_codes import Exit, worst
-from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contained
+from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contain_errors
 from remediation.engine.interrupt import Cancellation
 from remediation.engine.journal.history import prune
 from remediation.engine.journal.journal import ERRORS, Journal
@@ -48,7 +48,7 @@ from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
 from remediation.playbook.model import tasks_of
 from remediation.playbook.tasks import INCLUDES
-from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.loader import suggestion
 
 if TYPE_CHECKING:
     from remediation.playbook.model import Playbook
@@ -157,7 +157,7 @@ def _check_consent(named: Sequence[str], hosts: Session, playbook: Playbook) -> 
     if unknown is None or any(task.action == "add_host" or task.action in INCLUDES for task in tasks):
         return
     raise UsageError(
-        f"--yes-destroy: the inventory has no host {unknown!r}{meant(unknown, known)}",
+        f"--yes-destroy: the inventory has no host {unknown!r}{suggestion(unknown, known)}",
         next_step="name one host each time; remediate hosts lists them",
     )
 
@@ -188,12 +188,15 @@ def policy_of(options: PlaybookOptions) -> Policy:
 
 def forks_of(options: PlaybookOptions) -> int:
     """Return the number of hosts to process in parallel. Raises `UsageError`."""
-    forks = options.forks if options.forks is not None else ansible_config().values.get("forks")
+    config = ansible_config()
+    forks, origin = options.forks, "--forks"
+    if forks is None:
+        forks, origin = config.values.get("forks"), config.origin("forks")
     if forks is None:
         return FORKS
     if not is_whole(forks) or int(forks) < 1:
         raise UsageError(
-            f"--forks: expected a number of hosts, at least 1, got {forks!r}", next_step="such as --forks 20; the default is 50"
+            f"{origin}: expected a number of hosts, at least 1, got {forks!r}", next_step="such as --forks 20; the default is 50"
         )
     return int(forks)
 
@@ -227,7 +230,7 @@ def execute_run(
         style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=TASKS)
         report = stack.enter_context(reporting(stream, style, earlier=earlier, crashed=crashed))
         for listener in listening:
-            stack.callback(_written, listener, header, crashed, lost)
+            stack.callback(_write_file, listener, header, crashed, lost)
         cancelled = Cancellation()
         stack.enter_context(cancelled.on_interrupt(partial(_print_interrupt, _interrupt_text(log.run))))
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
@@ -255,10 +258,10 @@ def execute_run(
     return worst((code, Exit.FAILED)) if lost else code
 
 
-def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed, lost: list[Listener]) -> None:
+def _write_file(listener: Listener, header: Mapping[str, Any], crashed: Crashed, lost: list[Listener]) -> None:
     """Let a listener write its file; an error is reported, loses only that file, and adds the listener to `lost`."""
     try:
-        with contained("report", crashed):
+        with contain_errors("report", crashed):
             listener.write(header)
     except InternalError as error:
         lost.append(listener)

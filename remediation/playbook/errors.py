@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from remediation.model.errors import InputError, Place, Problem, RemediationError
-from remediation.templating.yaml.loader import excerpt, meant
+from remediation.templating.yaml.loader import excerpt, suggestion
 from remediation.templating.yaml.located import place_of
 
-__all__ = ["Problems", "excerpt", "meant", "where"]
+__all__ = ["Problems", "excerpt", "suggestion", "where"]
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class Problems:
 
     def unknown(self, what: str, name: object, known: Iterable[str], place: Place | None) -> None:
         """Add an unknown name, with the nearest known one."""
-        self.add(f"{what} {str(name)!r} is not known{meant(name, known)}", place)
+        self.add(f"{what} {str(name)!r} is not known{suggestion(name, known)}", place)
 
     def take(self, error: RemediationError, place: Place | None) -> None:
         """Add the problems of another reader's error. Those without a place get `place`."""

@@ -18,7 +18,7 @@ from remediation.cli.resources import names
 from remediation.cli.task import OptionTask
 from remediation.model.errors import RemediationError
 from remediation_lab import control
-from tests.cli.started import ROOT
+from tests.cli.processes import ROOT
 
 add_commands(namespace)
 CONTEXTS = {str(context.name): context for context in namespace.to_contexts()}

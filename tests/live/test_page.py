@@ -15,7 +15,7 @@ from remediation.model.event import Event
 from remediation.report.html import html
 from tests.report import stream
 from tests.report.page.test_page import fleet, of_host
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 pytestmark = pytest.mark.live
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.model.translation import gettext, language, ngettext, speak, speaking, translated
+from remediation.model.translation import gettext, language, ngettext, speak, translated, use_language
 from remediation.model.translation.catalogue import templates
 
 
@@ -56,14 +56,14 @@ from remediation.model.translation.catalogue import templates
     ],
 )
 def test_a_text_is_translated_by_the_message_it_was_made_from(english: str, spanish: str) -> None:
-    with speaking("es"):
+    with use_language("es"):
         assert translated(english) == spanish
     assert translated(english) == english
 
 
 def test_the_longest_reading_decides() -> None:
     """The summary of a change that ends a process differs from a change that closes a program."""
-    with speaking("es"):
+    with use_language("es"):
         assert translated("close (x) (process 4, a browser): it uses 2 GiB; then run this again").startswith(
             "cierra (x) (proceso 4"
         )
@@ -71,12 +71,12 @@ def test_the_longest_reading_decides() -> None:
 
 @pytest.mark.parametrize("text", ["{" * 3000, "a" * 100_000, "; ".join(["close x"] * 900), ": " * 1500, "on the GPU " * 300])
 def test_hostile_text_is_returned_in_bounded_work(text: str) -> None:
-    with speaking("es"):
+    with use_language("es"):
         assert len(translated(text)) >= len(text) // 2
 
 
 def test_counts_choose_the_form_and_the_language_is_restored() -> None:
-    with speaking("es"):
+    with use_language("es"):
         assert [ngettext("{count} host", "{count} hosts", count) for count in (0, 1, 2)] == ["0 equipos", "1 equipo", "2 equipos"]
         assert gettext("goal {state}: {text}", state="x", text="{y}") == "objetivo x: {y}"
         assert language() == "es"

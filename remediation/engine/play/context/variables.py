@@ -297,7 +297,7 @@ def variables_of(path: Path, decrypt: Decrypt | None = None) -> Layer:
     return content
 
 
-def rendered(scope: Scope) -> dict[str, Any]:
+def render_all(scope: Scope) -> dict[str, Any]:
     """Return all variables of a scope as plain values. Variables that cannot be evaluated are left out, except connection variables.
 
     A connection must not fail because of a variable that it does not read. Secrets stay secrets.

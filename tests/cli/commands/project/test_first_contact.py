@@ -17,7 +17,7 @@ from remediation.cli.plugins import add_commands
 from remediation.cli.task import OptionTask
 from remediation.connections.settings import from_variables
 from remediation.model.errors import UsageError
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 add_commands(namespace)
 CONTEXTS = {str(context.name): context for context in namespace.to_contexts()}

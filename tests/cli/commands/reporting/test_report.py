@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 from tests.report import stream
 from tests.report.samples.test_samples import taken
 
