@@ -103,7 +103,9 @@ def _file(name: str, decrypt: Decrypt | None) -> Table:
         text = read_text(path, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"-e @{name}: cannot read the file: {reason}") from None
+        raise UsageError(
+            f"-e @{name}: cannot read the file: {reason}", next_step="name a file of variables in YAML or JSON"
+        ) from None
     content = read_content(text, path, decrypt=decrypt)  # a pipe can be read only once
     if not isinstance(content, Table) or not _has_text_keys(content):
         raise UsageError(f"-e @{name}: not a mapping of names to values", next_step=FORM)

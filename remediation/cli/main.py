@@ -120,16 +120,16 @@ class RemediateProgram(Program):
 
 
 WELCOME = """\
-remediate doctor                          check this machine, the inventory, and the first host
-remediate init my-fleet                   write a small project: inventory, playbook, .gitignore
+remediate doctor                       check this machine and the first host
+remediate init my-fleet                write a small project for your hosts
 {trial}
-remediate diagnose --evidence LOG         name the cause in a log; changes nothing
-remediate --list                          all commands; remediate COMMAND --help has examples
+remediate diagnose --evidence LOG      name the cause in a log
+remediate --list                       all commands; COMMAND --help: examples
 """
-"""What to do next, printed for a command line without words."""
+"""What to do next, printed for a command line without words. Fits 80 columns."""
 
-WITH_LAB = "remediate fix-offload --inventory lab     repair a simulated laptop, and see what it looks like"
-WITHOUT_LAB = "remediate fix-offload --check             show what a repair of this machine would do"
+WITH_LAB = "remediate fix-offload --inventory lab  repair a simulated laptop"
+WITHOUT_LAB = "remediate fix-offload --check          show what a repair here would do"
 
 
 def main(argv: list[str] | None = None) -> NoReturn:

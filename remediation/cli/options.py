@@ -337,8 +337,10 @@ def seconds(option: str, text: str | None, default: float = 0.0) -> float:
         return default
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
     if found is None:
-        raise UsageError(f"{option}: expected a time such as 90, 90s, 10m or 2h, got {text!r}")
+        raise UsageError(f"{option}: expected a time such as 90, 90s, 10m or 2h, got {text!r}", next_step=f"such as {option} 5m")
     value = float(found[1]) * UNITS[found[2]]
     if value > LONGEST_HOURS * UNITS["h"]:
-        raise UsageError(f"{option}: expected a time of {LONGEST_HOURS}h at most, got {text!r:.40}")
+        raise UsageError(
+            f"{option}: expected a time of {LONGEST_HOURS}h at most, got {text!r:.40}", next_step=f"such as {option} 24h"
+        )
     return value

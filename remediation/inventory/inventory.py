@@ -293,5 +293,7 @@ def _read_host_list(name: str) -> list[str]:
         lines = read_text(Path(name).expanduser()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UsageError(f"--limit @{name}: cannot read the file: {reason}") from None
+        raise UsageError(
+            f"--limit @{name}: cannot read the file: {reason}", next_step="name a file with a host on each line"
+        ) from None
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

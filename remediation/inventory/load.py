@@ -37,7 +37,9 @@ def folder_entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise UsageError(f"cannot read folder {folder}: {error.strerror or error}") from None
+        raise UsageError(
+            f"cannot read folder {folder}: {error.strerror or error}", next_step="name a folder that you may read"
+        ) from None
 
 
 def _by_name(folder: Path, problems: list[Problem], decrypt: Decrypt | None) -> dict[str, list[Table]]:
@@ -176,7 +178,7 @@ class _InventoryReader:
                 self.named(self.groups[UNGROUPED], each, _with_port(None, port), None)
                 self.listed_in.setdefault(each, source)
         except ValueError as error:
-            raise UsageError(f"--inventory {part}: {error}") from None
+            raise UsageError(f"--inventory {part}: {error}", next_step="write hosts as web1,web[02:20],") from None
 
     def variable_files(self, folder: Path) -> None:
         if folder.resolve() not in self.folders:

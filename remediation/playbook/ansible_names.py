@@ -85,9 +85,9 @@ COLLECTIONS: Mapping[str, str] = {
 def module_instead(name: str) -> str:
     """Return the alternative to an unsupported Ansible module, by its short or full name, or ""."""
     short = name.rpartition(".")[2]
-    if short in MODULES:
-        return MODULES[short]
     known = next((text for head, text in COLLECTIONS.items() if name.startswith(head)), "")
+    if short in MODULES and not known:  # a collection's own `user` or `group` is another thing
+        return MODULES[short]
     if known or name.count(".") < 2:
         return known
     return "this collection's modules are not here; use command, win_powershell or uri, write a module (docs/extending.md), or use ansible-playbook"

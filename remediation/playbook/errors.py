@@ -30,7 +30,9 @@ class Problems:
         """Add the problems of another reader's error. Those without a place get `place`."""
         if isinstance(error, InputError):
             self.found += [
-                item if item.place else Problem(item.message, place, excerpt(place))  # its excerpt belongs to its own place
+                item
+                if item.place
+                else Problem(_without(item.message, place), place, excerpt(place))  # its excerpt is of its own place
                 for item in error.problems
             ]
             return
@@ -51,3 +53,8 @@ def where(value: object, default: Place | None) -> Place | None:
 def _position(problem: Problem) -> tuple[str, int, int]:
     place = problem.place
     return (place.file, place.line, place.column) if place else ("", 0, 0)
+
+
+def _without(message: str, place: Place | None) -> str:
+    """Return a message without the name of the file that its place begins with."""
+    return message.removeprefix(f"{place.file}: ") if place else message

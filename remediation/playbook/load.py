@@ -14,7 +14,15 @@ from remediation.playbook.actions import plain_name
 from remediation.playbook.ansible_names import REQUIREMENTS
 from remediation.playbook.errors import Problems, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import LoadContext, apply_keywords, find_file, key_place, name_of, quote_value, value_place
+from remediation.playbook.load_context import (
+    LoadContext,
+    apply_keywords,
+    find_file,
+    given_name,
+    key_place,
+    quote_value,
+    value_place,
+)
 from remediation.playbook.model import GatherFacts, LoadedTasks, Play, Playbook, TaskSettings
 from remediation.playbook.roles import LoadedRole, RoleUse, read_entry, read_role, runbooks
 from remediation.playbook.tasks import TaskReader
@@ -177,7 +185,7 @@ class _Plays:
         lists["handlers"] = (*(node for part in parts for node in part.handlers), *lists["handlers"], *loading.handlers)
         serial, files = raw.get("serial"), raw.get("vars_files")
         play = Play(
-            name=name_of(raw),
+            name=given_name(raw),
             index=index,
             hosts=raw.get("hosts", ""),
             file=path,

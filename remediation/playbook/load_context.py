@@ -157,7 +157,7 @@ def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder
     return None
 
 
-def name_of(raw: Mapping[Any, Any]) -> str:
+def given_name(raw: Mapping[Any, Any]) -> str:
     """Return the name of a play, block or task, "" if it has none; ``name: no`` is ``False``, as in Ansible."""
     name = raw.get("name")
     return "" if name is None else str(name)

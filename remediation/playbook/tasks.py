@@ -13,7 +13,15 @@ from remediation.playbook import keywords
 from remediation.playbook.actions import action_model, action_names, is_action, plain_name
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
 from remediation.playbook.errors import suggestion, where
-from remediation.playbook.load_context import LoadContext, apply_keywords, key_place, name_of, quote_value, texts_of, value_place
+from remediation.playbook.load_context import (
+    LoadContext,
+    apply_keywords,
+    given_name,
+    key_place,
+    quote_value,
+    texts_of,
+    value_place,
+)
 from remediation.playbook.model import Block, Loop, Node, Task, TaskSettings
 from remediation.playbook.parameters import DEFAULTS, WHOLE, check_parameters, given_parameters
 from remediation.playbook.roles import RoleUse, read_role
@@ -100,7 +108,7 @@ class TaskReader:
             part: self.nodes(raw.get(part), guarded if part == "block" else settings, f"{path}/{part}.", value_place(raw, part))
             for part in BLOCK_PARTS
         }
-        return Block(name_of(raw), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place)
+        return Block(given_name(raw), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place)
 
     def _action(self, raw: Mapping[Any, Any], place: Place | None) -> str | None:
         """Return the key with the task's step or action. Adds a problem for each other unknown key."""
@@ -159,7 +167,7 @@ class TaskReader:
         if file is None:
             return None
         nodes = self._load_below(file, settings, path, at)
-        return Block(name_of(raw), path, nodes, settings=settings, place=place)
+        return Block(given_name(raw), path, nodes, settings=settings, place=place)
 
     def _load_below(self, file: Path, settings: TaskSettings, path: str, place: Place | None) -> tuple[Node, ...]:
         with self._loading.within(file, place) as allowed:
@@ -191,7 +199,7 @@ class TaskReader:
         if given.get("public") is not False:
             self._loading.roles.append(found.role)
         self._loading.handlers += found.handlers
-        return Block(name_of(raw), path, found.nodes, settings=settings, place=place)
+        return Block(given_name(raw), path, found.nodes, settings=settings, place=place)
 
     def _task(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Task:
         action = key if key == LADDER else plain_name(key)
@@ -203,7 +211,7 @@ class TaskReader:
         self._check_templates(own, settings)
         self._check_templates(_goal_parameters(raw[key], action), settings, {"that"} if action == "assert" else ())
         task = Task(
-            name=name_of(raw),
+            name=given_name(raw),
             action=action,
             spelling=key,
             arguments=raw[key],

@@ -84,7 +84,9 @@ def wrong(command: str) -> str:
     try:
         (context,) = (each for each in parsed(words) if each.name in CONTEXTS)
     except (RemediationError, ValueError, SystemExit) as error:
-        return "" if str(error) == f"{words[-1]} needs a value" else str(error)  # a sentence that names the option alone
+        return (
+            "" if str(error).partition("\n")[0] == f"{words[-1]} needs a value" else str(error)
+        )  # a sentence that names the option alone
     given = {name: argument.value for name, argument in context.args.items() if argument.value}
     if words[0] == "lab.fault" and given["fault"] not in faults():
         return f"no fault {given['fault']}"

@@ -12,7 +12,7 @@ from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.load import load_evidence, of_incident
 from remediation.diagnosis.readers.reading import read_evidence
-from remediation.model.facts import Manager, ServiceUnit, Serving
+from remediation.model.facts import Manager, ServerProcess, ServiceUnit, Serving
 from remediation.model.finding import Cause, Diagnosis
 from remediation.model.text.yaml_limits import FASTEST
 
@@ -287,3 +287,33 @@ def test_the_total_of_a_newer_release_does_not_include_the_room_kept_on_the_card
     evidence = [{"kind": "server_log", "text": PARTIAL.format(free=free)}]
     facts = derive(read_evidence(of_incident({"platform": "linux", "evidence": evidence})))
     assert facts.holds("estimate.contradicts_itself") == contradicts
+
+
+FILTERED = """\
+time=2026-12-01T03:30:42.000Z level=INFO source=routes.go:1554 msg="server config" env="map[OLLAMA_LLM_LIBRARY:cuda]"
+time=2026-12-01T03:30:42.100Z level=INFO source=routes.go:1607 msg="Listening on 127.0.0.1:11434 (version 0.13.5)"
+time=2026-12-01T03:30:43.054Z level=INFO source=routes.go:1648 msg="entering low vram mode" "total vram"="0 B" threshold="20.0 GiB"
+"""
+
+
+@pytest.mark.parametrize(("engine", "cure"), [("Podman", "quadlet"), ("Docker", "docker_host")])
+def test_a_container_of_an_engine_that_was_not_reached_is_not_cured_by_a_unit(engine: str, cure: str) -> None:
+    serving = Serving(Manager.NOTHING, contained=ServerProcess(5, "root", engine=engine))
+    pieces = (Piece("server_log", FILTERED, "server.log"),)
+    evidence = Evidence(platform="linux", pieces=pieces, collected_at=1.0, ollama_version="0.13.5", runners=(), serving=serving)
+    (first, *_) = diagnose(evidence).findings
+    assert first.mechanism == "llm-library-filter"
+    assert first.cure.startswith("take OLLAMA_LLM_LIBRARY out of the environment of its container: ")
+    assert cure in first.cure
+    assert "systemctl" not in first.cure
+
+
+def test_a_unit_of_a_users_manager_is_changed_by_that_user() -> None:
+    process = ServerProcess(5, "lena", unit="ollama.service", of_user=True, environment={})
+    serving = Serving(Manager.PROCESS, process=process)
+    pieces = (Piece("server_log", FILTERED, "server.log"),)
+    evidence = Evidence(platform="linux", pieces=pieces, collected_at=1.0, ollama_version="0.13.5", runners=(), serving=serving)
+    assert diagnose(evidence).findings[0].cure == (
+        "as lena, run systemctl --user edit ollama, add the lines below, then systemctl --user restart ollama\n"
+        "[Service]\nUnsetEnvironment=OLLAMA_LLM_LIBRARY"
+    )

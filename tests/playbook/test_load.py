@@ -27,6 +27,14 @@ def problems(folder: Path, text: str, **files: str) -> list[str]:
     return [f"{problem.place.line if problem.place else 0}: {problem.message}" for problem in refused.value.problems]
 
 
+def test_a_playbook_of_another_encoding_is_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "site.yml"
+    path.write_bytes(b"\x80")
+    with pytest.raises(InputError) as caught:
+        load_playbook(path)
+    assert str(caught.value).splitlines()[0] == f"{path}:1:1: not UTF-8 text (byte 0); save it as UTF-8"
+
+
 def test_every_mistake_is_reported_at_once_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
     text = """\
 - name: Wrong

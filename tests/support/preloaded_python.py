@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 import remediation
 
 ROOT = Path(__file__).resolve().parents[2]
-_CLIENT = Path(__file__).with_name("loaded_client.py")
+_CLIENT = Path(__file__).with_name("preloaded_client.py")
 _AT_START = "LD_LIBRARY_PATH"
 """Variables that the loader reads when a process starts: a fork has them from its parent, so each value gets another parent."""
 _OF_PYTHON = ("PYTHON", "LANG", "LC_")

@@ -19,6 +19,7 @@ from remediation.facets.silence import BRIEF
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import DeadlineExceeded, HostError, RemediationError, Unreachable
 from remediation.model.facts import Container, Manager, Serving, SessionFacts
+from remediation.model.facts.server import PODMAN, reach_advice
 from remediation.model.text.words import plural
 from remediation.steps.compose.stack import RUNNING
 from remediation.steps.resolve import served_natively
@@ -246,8 +247,12 @@ def _native(reader: Reader) -> bool:
         return True
     target, serving = attempt(reader.target), attempt(reader.services.serving)
     # a native server runs, although it does not answer at the address, or its unit is stopped
-    native = serving is not None and (serving.process is not None or serving.unit is not None)
+    native = serving is not None and (serving.process is not None or serving.unit is not None or _of_podman(serving))
     return target is not None and target.container is None and native
+
+
+def _of_podman(serving: Serving) -> bool:
+    return serving.contained is not None and serving.contained.engine == PODMAN
 
 
 def _engine(reader: Reader) -> Iterator[Check]:
@@ -305,6 +310,8 @@ def server_checks(reader: Reader) -> Iterator[Check]:
     serving = reader.services.serving()
     if serving.elsewhere is not None:
         yield worth_knowing("server", str(serving.elsewhere), f"{_SETTINGS}, the server's log", serving.elsewhere.next_step)
+    if serving.contained is not None:
+        yield worth_knowing("server", serving.words, f"{_SETTINGS}, ollama.restarted", reach_advice(serving.contained))
     if serving.manager is Manager.NOTHING:
         return
     yield _manager(serving)
@@ -335,6 +342,9 @@ def _manager(serving: Serving) -> Check:
     if unit is not None:
         files = sorted({one.file for one in unit.settings if one.wins})
         return good("server", f"{serving.words}{where}" + (f", settings from {', '.join(files)}" if files else ""))
+    if serving.users_unit and process is not None:
+        cure = f"log in as {process.user}, whose manager starts it"
+        return worth_knowing("server", f"{serving.words}{where}", f"{_SETTINGS}, ollama.restarted", cure)
     if serving.manager is Manager.PROCESS and process is not None:
         cure = f"run it as a service (curl -fsSL https://ollama.com/install.sh | sh), or restart it by hand: kill {process.pid}; ollama serve"
         return worth_knowing("server", f"{serving.words}{where}", f"{_SETTINGS}, ollama.restarted", cure)

@@ -172,7 +172,10 @@ def _probe_seconds(text: str | None) -> float | None:
         return None
     limit = seconds("--probe-seconds", text)
     if not 0 < limit <= MOST_SECONDS:
-        raise UsageError(f"--probe-seconds: expected a time above 0 and up to {MOST_SECONDS:g} s, got {text!r}")
+        raise UsageError(
+            f"--probe-seconds: expected a time above 0 and up to {MOST_SECONDS:g} s, got {text!r}",
+            next_step="such as --probe-seconds 60",
+        )
     return limit
 
 

@@ -137,7 +137,7 @@ def load_saved_options(header: Mapping[str, Any], what: str, *, limit: str | Non
     kept = header.get("asked")
     folder = Path(str(header.get("folder") or "."))
     if not isinstance(kept, Mapping):
-        raise UsageError(f"{what} does not record its options; it was made by another version")
+        raise UsageError(f"{what} does not record its options; it was made by another version", next_step="run the command again")
     if not folder.is_dir():
         raise UsageError(f"{what} was started in {folder}, which no longer exists", next_step="restore the folder")
     given = tuple(f"@{Path(text[1:]).expanduser().absolute()}" if text.startswith("@") else text for text in extra_vars)

@@ -164,7 +164,7 @@ def load_plan(path: Path) -> Plan:
         digest = value.pop("digest")
         version = value["format"]
     except OSError as error:
-        raise UsageError(f"cannot read the plan {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read the plan {path}: {error.strerror}", next_step="save one with --check --out FILE") from None
     except (*ODD, MemoryError):
         raise UsageError(f"{path} is not a saved plan", next_step="save one with --check --out") from None
     if version != FORMAT or digest != _digest(value):

@@ -84,6 +84,10 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
             inner = site.item(number, names_of(loop, number, items))
             ending = _item(site, inner, act, items[number])
             endings.append(ending)
+            if ending.facts and site.settings.delegate_facts is not None:
+                site = dataclasses.replace(
+                    site, included=(*site.included, ending.facts)
+                )  # the next items see them, as in Ansible
             if inner.cut_short(ending):
                 raise Interrupted
             if _ends_loop(inner, ending):

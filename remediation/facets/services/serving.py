@@ -28,6 +28,7 @@ from remediation.model.facts import (
     SourcedSetting,
     Target,
 )
+from remediation.model.facts.server import PODMAN
 from remediation.model.text.digits import is_whole
 
 SERVER_RUN = Run(("sh", "-c", shell("server")), timeout=20.0)
@@ -38,6 +39,8 @@ _SHELLS = frozenset({"cmd", "powershell", "pwsh"})
 _SERVICE_HOSTS = frozenset({"services", "svchost", "nssm", "winsw", "shawl", "srvany"})
 _RIGHTS = ("authentication required", "access denied", "not permitted", "permission denied")
 """Messages of systemd and polkit for a login without permission (systemd 219 to 257)."""
+_ENGINES = {"libpod": PODMAN, "kubepods": "Kubernetes", "docker": "Docker", "containerd": "containerd"}
+"""Engines by a part of the control groups of their containers."""
 _BECOME = "run the task or its play as root: become: true"
 
 
@@ -224,7 +227,7 @@ def from_script(text: str, endpoint: str = "") -> Serving:
     if unit is not None:
         return Serving(Manager.SYSTEMD, unit.name, process, unit, others, wsl=wsl, settings=unit.settings)
     if process is None:
-        return Serving(Manager.NOTHING, wsl=wsl)
+        return Serving(Manager.NOTHING, wsl=wsl, contained=next((one for one in processes if one.contained), None))
     given = process.environment or {}
     settings = tuple(SourcedSetting(name, value, "the environment of the process", wins=True) for name, value in given.items())
     return Serving(Manager.PROCESS, process=process, others=others, wsl=wsl, settings=settings)
@@ -318,10 +321,10 @@ def _processes(lines: Sequence[tuple[str, str]]) -> Iterator[ServerProcess]:
         if is_whole(pid):
             user, _, path = found["server"].partition(" ")
             group = found.get("group", "")
-            contained = any(word in group for word in ("docker", "libpod", "kubepods", "containerd"))
+            engine = next((name for word, name in _ENGINES.items() if word in group), "")
             yield ServerProcess(
                 int(pid), user, path.removesuffix(" (deleted)"), found.get("of", found.get("own", "")), found.get("log", ""),
-                environments.get(pid), contained,
+                environments.get(pid), engine, "own" in found,
             )  # fmt: skip
 
 

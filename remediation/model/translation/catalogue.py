@@ -78,7 +78,7 @@ _COUNT = "count"
 """The placeholder that holds only a number: ``{count} layers`` is not the message of ``all layers``."""
 _VERBS = ("is", "are", "was", "were")
 """What a placeholder for a verb may hold; a translation may leave it out."""
-_DEPTH = 6
+_DEPTH = 8
 _LONGEST = 4000
 _LEAST_TEXT = 2
 _FAINT = 4

@@ -67,6 +67,8 @@ class OllamaEnvironment(Step[Settings]):
     def _unreadable(self, host: Reader, serving: Serving) -> HostError:
         if serving.elsewhere is not None:
             return CallFailed(str(serving.elsewhere), host=host.name, next_step=serving.elsewhere.next_step)
+        if serving.contained is not None:
+            return NotApplicable(f"does not apply, because {serving.words} runs Ollama", host=host.name)
         if serving.manager is Manager.NOTHING:
             return CallFailed(
                 f"nothing on {host.name} starts Ollama: neither a container nor a systemd unit was found", host=host.name,

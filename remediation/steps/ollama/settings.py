@@ -54,6 +54,15 @@ class SettingsPlace:
 
     def by_hand(self, going: Sequence[str], put: Mapping[str, str]) -> str:
         """Return how a person changes these settings."""
+        unit = self.serving.users_unit
+        if unit and self.serving.process is not None and (going or put):
+            lines = [f"UnsetEnvironment={name}" for name in going] + [
+                f'Environment="{name}={value}"' for name, value in put.items()
+            ]
+            return (
+                f"as {self.serving.process.user}, run systemctl --user edit {unit}, add [Service] and {', '.join(lines)}, "
+                f"then systemctl --user restart {unit}"
+            )
         words = [f"without {name}" for name in going] + [f"with {name}={value}" for name, value in put.items()]
         how = f"stop it (kill {self.serving.process.pid}) and start" if self.serving.process is not None else "start"
         return f"{how} Ollama again {' and '.join(words)}" if words else ""

@@ -260,9 +260,12 @@ class _Reader:
         line = self.text.splitlines()[node.start_mark.line]
         before, _, after = line.partition("{{")
         clear = before.rstrip().endswith((":", "-")) and not set("{}\"'") & set(before) and "}}" in after and '"' not in after
-        if not clear or self.secret or len(line) > WIDEST:
+        if self.secret or len(line) > WIDEST:
             return ""
-        return f': {before.strip()} "{{{{{after.rstrip()}"'
+        if clear:
+            return f': {before.strip()} "{{{{{after.rstrip()}"'
+        inside = next((found for found in _INSIDE.finditer(line) if found.start(2) == node.start_mark.column - 1), None)
+        return f': {inside[1]}"{inside[2]}"' if inside else ""
 
     def merged(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> list[tuple[Any, Any, Place, Place]]:
         if isinstance(node, yaml.SequenceNode):
@@ -307,6 +310,8 @@ class _Reader:
         return Secret(value) if self.secret and not text.template else text
 
 
+_INSIDE = re.compile(r"([\w.]+: *)(\{\{[^{}\"]*\}\})(?=\s*[,}])")
+"""A template without quotes between the braces of a mapping."""
 _UNQUOTED = re.compile(r"^\s*(?:- )?([\w.]+: +)(\{\{.*)$")
 """A line with a template that YAML reads as a mapping."""
 

@@ -58,10 +58,22 @@ def test_a_healthy_server_of_each_kind_lacks_nothing(serving: Serving) -> None:
         ),
         (replace(NATIVE, unit=replace(UNIT, needs_reload=True)), None, "has not read its changed unit files", "daemon-reload"),
         (replace(NATIVE, process=replace(RUNS, environment=None)), None, "cannot read the environment", "ansible_become"),
+        (
+            Serving(Manager.NOTHING, contained=replace(RUNS, engine="Podman")),
+            None,
+            "a container of Podman that this login does not reach",
+            "quadlet",
+        ),
+        (
+            replace(HAND, process=ServerProcess(9, "ana", unit="homebrew.ollama.service", of_user=True)),
+            None,
+            "the user service homebrew.ollama of ana",
+            "log in as ana",
+        ),
         (HAND, None, "the process 9 that ana started", "kill 9"),
         (Serving(Manager.CONTAINER, "ollama"), None, "created without Compose", "Compose file"),
     ],
-    ids=["stopped", "masked", "edited", "no rights", "by hand", "no compose"],
+    ids=["stopped", "masked", "edited", "no rights", "podman", "another user", "by hand", "no compose"],
 )
 def test_each_gap_is_named_with_its_cure(serving: Serving, ok: bool | None, text: str, cure: str) -> None:
     found = checks(serving)["server"]

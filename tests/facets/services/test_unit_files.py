@@ -16,7 +16,8 @@ from remediation.facets.services.unit_files import (
     words,
 )
 from remediation.model.facts import Manager
-from remediation.model.facts.server import snap_advice
+from remediation.model.facts.server import reach_advice, snap_advice
+from remediation.steps.ollama.settings import SettingsPlace
 
 UNIT = "/etc/systemd/system/ollama.service"
 
@@ -175,3 +176,33 @@ def test_a_snap_is_changed_and_restarted_by_its_own_commands() -> None:
         "run sudo snap set ollama context-length=4096 && sudo snap unset ollama host && sudo snap restart ollama"
     )
     assert "passes no OLLAMA_NUM_PARALLEL: install" in snap_advice("ollama", {"OLLAMA_NUM_PARALLEL": "1"})
+
+
+@pytest.mark.parametrize(
+    ("group", "engine", "cure", "restart"),
+    [
+        ("/machine.slice/libpod-01.scope", "Podman", "quadlet", "podman restart"),
+        ("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-01.scope", "Docker", "docker_host", "docker restart"),
+    ],
+)
+def test_a_container_of_an_engine_that_is_not_reached_is_no_process_started_by_hand(
+    group: str, engine: str, cure: str, restart: str
+) -> None:
+    found = from_script(f"server 5 root /bin/ollama\ngroup 5 {group}\nreadable 5\n")
+    assert found.contained is not None
+    assert (found.manager, found.contained.engine) == (Manager.NOTHING, engine)
+    assert found.words == f"a container of {engine} that this login does not reach (process 5)"
+    assert cure in reach_advice(found.contained)
+    assert found.how_to_restart.startswith(restart)
+
+
+def test_a_unit_of_another_users_manager_is_named_with_that_user() -> None:
+    group = "/user.slice/user-1000.slice/user@1000.service/app.slice/homebrew.ollama.service"
+    found = from_script(f"server 5 lena /opt/ollama\ngroup 5 {group}\nown 5 homebrew.ollama.service\nreadable 5\n")
+    assert (found.manager, found.words) == (Manager.PROCESS, "the user service homebrew.ollama of lena")
+    assert found.how_to_restart == "systemctl --user restart homebrew.ollama, as its user"
+    place = SettingsPlace(found, {}, (), ())
+    assert place.by_hand(["A"], {"B": "1"}) == (
+        "as lena, run systemctl --user edit homebrew.ollama, add [Service] and UnsetEnvironment=A, "
+        'Environment="B=1", then systemctl --user restart homebrew.ollama'
+    )

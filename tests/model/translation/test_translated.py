@@ -44,6 +44,11 @@ from remediation.model.translation.catalogue import templates
             "programs outside Ollama hold VRAM when the model is loaded: chrome.exe 2.2 GiB hold the card: 4.8 GiB of the card are in use by others; x",
             "programas ajenos a Ollama ocupan VRAM cuando se carga el modelo: chrome.exe 2.2 GiB ocupan la tarjeta: 4.8 GiB de la tarjeta están en uso por otros; x",
         ),
+        # values within values within a list, as in a point of verify
+        (
+            "at the start, settings: held - ignored by this release, kept: OLLAMA_GPU_MEMORY_FRACTION=0.85 (read by no Ollama release; OLLAMA_GPU_OVERHEAD (to v0.24) or LLAMA_ARG_FIT_TARGET (from v0.30) reserve memory, and reserve only), OLLAMA_NUM_GPU=99 (read by no Ollama release; num_gpu is an option of requests and Modelfiles)",
+            "al arrancar, ajustes: se cumple - esta versión no los lee, se dejan: OLLAMA_GPU_MEMORY_FRACTION=0.85 (ninguna versión de Ollama lo lee; OLLAMA_GPU_OVERHEAD (hasta v0.24) o LLAMA_ARG_FIT_TARGET (desde v0.30) reservan memoria, y solo eso), OLLAMA_NUM_GPU=99 (ninguna versión de Ollama lo lee; num_gpu es una opción de peticiones y Modelfiles)",
+        ),
         (
             "a last resort, but model_too_large and model_corrupt are not confirmed",
             "último recurso, pero no se ha confirmado: model_too_large y model_corrupt",

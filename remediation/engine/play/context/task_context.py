@@ -127,6 +127,11 @@ class TaskContext:
 
     def delegate(self) -> str:
         """Return the name of the host that runs the task: the delegate, or the task's own host."""
+        return self._delegate_name
+
+    @cached_property
+    def _delegate_name(self) -> str:
+        """The same host for the whole task, also if its name is random."""
         wanted = self.settings.delegate_to
         return str(self.scope().render(wanted)) if wanted is not None else self.host.name
 

@@ -79,6 +79,12 @@ def test_a_file_that_is_not_there_is_named(remediate: Remediate, tmp_path: Path)
     assert (done.returncode, done.stderr.splitlines()[0]) == (1, f"{tmp_path / 'none.jsonl'} is not a file")
 
 
+def test_a_folder_is_named_as_one(remediate: Remediate, tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    done = remediate("report", "records")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "records is a folder")
+
+
 def test_a_line_without_end_is_refused(remediate: Remediate, tmp_path: Path) -> None:
     with (tmp_path / "long.jsonl").open("wb") as file:
         file.truncate(64_000_001)
