@@ -95,23 +95,23 @@ class Undoer:
                 return
             rights = TaskSettings(become=item.rights.get("ansible_become"), become_user=item.rights.get("ansible_become_user"))
             task = Task(item.task, "undo", {}, f"undo/{item.index}", settings=rights)
-            site = TaskContext(self.play, state, variables, task, path=task.path)
-            site.emit("task_start", **TaskStartData(path=site.path))
-            result = self._undo(item, site)
-            site.emit("task_result", path=site.path, ignored=False, msg=result.reason, **result_to_json(result))
+            context = TaskContext(self.play, state, variables, task, path=task.path)
+            context.emit("task_start", **TaskStartData(path=context.path))
+            result = self._undo(item, context)
+            context.emit("task_result", path=context.path, ignored=False, msg=result.reason, **result_to_json(result))
             self._count(state, result)
             if result.outcome.bad:
                 state.lost, state.reason = result.outcome, result.reason
                 return
         yield from ()
 
-    def _undo(self, item: ChangeToUndo, site: TaskContext) -> Result:
+    def _undo(self, item: ChangeToUndo, context: TaskContext) -> Result:
         try:
-            with site.contain_errors():
-                opened = site.open()
-                hold = site.hold(opened)
-                look_once(site, opened)
-                results = undo_calls(UndoPlan((item,), ()), site.context(opened, hold))
+            with context.contain_errors():
+                opened = context.open()
+                hold = context.hold(opened)
+                look_once(context, opened)
+                results = undo_calls(UndoPlan((item,), ()), context.context(opened, hold))
         except HostError as error:
             return Result(outcome_of(error), error.message, next_step=error.next_step)
         except RemediationError as error:

@@ -22,20 +22,20 @@ class TaskFailed(ControlFlow):
     ``description`` is what ``ansible_failed_task`` shows.
     """
 
-    def __init__(self, task: Task, ending: TaskResult, *, own: bool = True) -> None:
+    def __init__(self, task: Task, task_result: TaskResult, *, own: bool = True) -> None:
         super().__init__(task.title)
         self.task = task
         self.description: dict[str, Any] = {"name": task.name, "action": task.action}
-        self.ending = ending
+        self.task_result = task_result
         self.own = own
 
 
 class HostLost(ControlFlow):
     """The host is unreachable: neither rescue nor always run."""
 
-    def __init__(self, ending: TaskResult) -> None:
-        super().__init__(ending.reason)
-        self.ending = ending
+    def __init__(self, task_result: TaskResult) -> None:
+        super().__init__(task_result.reason)
+        self.task_result = task_result
 
 
 class UnknownHandler(UsageError):

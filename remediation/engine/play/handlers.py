@@ -46,19 +46,19 @@ class Handlers:
             name = node.name if isinstance(node, Task) else node.path
             self._host.handlers[f"{role.name if role else ''} {name}"] = (node, included)
 
-    def call(self, names: Sequence[str], site: TaskContext) -> None:
+    def call(self, names: Sequence[str], context: TaskContext) -> None:
         """Queue the handlers with these names or topics. Raises `UnknownHandler`."""
         for name in names:
             if name in self._host.notified:
                 continue
-            if not any(self._matching_handlers(name, site)):
+            if not any(self._matching_handlers(name, context)):
                 known = [known for task in self._tasks() for known in (str(task.name), *task.listen) if known]
                 raise UnknownHandler(
                     f"unknown handler {name!r}{suggestion(name, known)}",
                     next_step="define it in the play's handlers, or correct notify",
-                    place=site.place,
+                    place=context.place,
                 )
-            self._host.notified[name] = site
+            self._host.notified[name] = context
 
     def flush(self) -> Walk:
         """Run the queued handlers in one pass. A handler that notifies an earlier one queues it for the next flush."""
@@ -75,7 +75,7 @@ class Handlers:
         """Return the paths of the handlers to run: those of earlier notifications, and of those since."""
         notified = dict(self._host.notified)
         self._host.notified.clear()
-        found = [path for name, site in notified.items() for path in self._matching_handlers(name, site)]
+        found = [path for name, context in notified.items() for path in self._matching_handlers(name, context)]
         self._owed += [path for path in dict.fromkeys(found) if path not in self._owed]
         return self._owed
 
@@ -88,13 +88,13 @@ class Handlers:
                     self.failure = failure
                     raise
 
-    def _matching_handlers(self, name: str, site: TaskContext) -> Iterator[str]:
+    def _matching_handlers(self, name: str, context: TaskContext) -> Iterator[str]:
         """Yield the paths of the handler with this name and of those that listen to it.
 
         Of handlers with one name, the last role or the play counts, and in it the first handler.
         """
         known = [task for group in reversed(self._groups()) for task in tasks_of(group)]
-        named = [task.path for task in known if task.name and name in self._names(task, site)]
+        named = [task.path for task in known if task.name and name in self._names(task, context)]
         listening: dict[str, str] = {}
         for task in known:
             if name in task.listen:
@@ -109,10 +109,10 @@ class Handlers:
     def _tasks(self) -> Iterator[Task]:
         return (task for group in self._groups() for task in tasks_of(group))
 
-    def _names(self, task: Task, site: TaskContext) -> tuple[str, ...]:
+    def _names(self, task: Task, context: TaskContext) -> tuple[str, ...]:
         name = str(task.name)
         if "{" in name:
-            name = str(TaskContext(site.play, site.host, site.variables, task, path=task.path).render_name(task.name))
+            name = str(TaskContext(context.play, context.host, context.variables, task, path=task.path).render_name(task.name))
         role = task.settings.role
         return (name, f"{role.name} : {name}") if role else (name,)
 

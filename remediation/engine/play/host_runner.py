@@ -95,11 +95,11 @@ class HostRunner:
         """Gather facts if the play says so; if it does not say, let the first template that reads one gather them."""
         wanted = self.play.play.gather
         task = gathering_task(self.play.play)
-        site = TaskContext(self.play, self.host, self.variables, task, path=task.path)
+        context = TaskContext(self.play, self.host, self.variables, task, path=task.path)
         self.host.gather = None
         if wanted is None or wanted.wanted is None:
-            self.host.gather = lambda: all_facts(site)
-        elif site.switch(wanted.wanted):
+            self.host.gather = lambda: all_facts(context)
+        elif context.switch(wanted.wanted):
             yield from self.task(task)
 
     def nodes(self, nodes: Iterable[Node], included: Sequence[Layer] = ()) -> Walk:
@@ -146,7 +146,7 @@ class HostRunner:
         """Set the variables that describe a failure, for the ``rescue`` that follows and the ``always`` before it."""
         if failure.own:
             self.host.facts["ansible_failed_task"] = failure.description
-            self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
+            self.host.facts["ansible_failed_result"] = dict(failure.task_result.result)
 
     def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
         """Run one task unless tags or ``--start-at-task`` exclude it; `chosen` marks a notified handler."""
@@ -154,36 +154,38 @@ class HostRunner:
             task
         ):
             return
-        site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
+        context = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
         before = self.results is None and self.together.before(task)
-        after = self.results is None and not before and task.action not in INCLUDES and self.together.after(site)
+        after = self.results is None and not before and task.action not in INCLUDES and self.together.after(context)
         if before:
-            yield CommonBarrier(f"{site.path}<")
+            yield CommonBarrier(f"{context.path}<")
         try:
-            with self._errors_as_results(site):
+            with self._errors_as_results(context):
                 if task.action == "meta":
-                    yield from self.metas.run(site)
+                    yield from self.metas.run(context)
                 elif task.action in INCLUDES:
-                    yield from self._include(site)
-                elif site.switch(task.settings.run_once) or (task.action in ONCE and self.results is None):
-                    yield from self._once(site)
+                    yield from self._include(context)
+                elif context.switch(task.settings.run_once) or (task.action in ONCE and self.results is None):
+                    yield from self._once(context)
                 else:
-                    self._count(site, run_task(site, self._act(task), self.handlers.call))
+                    self._count(context, run_task(context, self._act(task), self.handlers.call))
         except (TaskFailed, HostLost) as failure:
             if after:
-                self.together.failed(site, failure.ending, rescued=isinstance(failure, TaskFailed) and self.counting.rescued)
-                yield CommonBarrier(f"{site.path}>")
+                self.together.failed(
+                    context, failure.task_result, rescued=isinstance(failure, TaskFailed) and self.counting.rescued
+                )
+                yield CommonBarrier(f"{context.path}>")
             raise
         if before or after:
-            yield CommonBarrier(f"{site.path}>")
-        ending = self.together.failed_for_all(site) if after else None
-        if ending is not None:
-            raise TaskFailed(task, ending, own=False)
+            yield CommonBarrier(f"{context.path}>")
+        task_result = self.together.failed_for_all(context) if after else None
+        if task_result is not None:
+            raise TaskFailed(task, task_result, own=False)
 
     def _tags(self, task: Task, included: Sequence[Layer]) -> frozenset[str]:
         """Return the tags of a task, with their templates rendered where possible."""
-        site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
-        return frozenset(name for tag in task.settings.tags for name in site.render_tag(tag))
+        context = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
+        return frozenset(name for tag in task.settings.tags for name in context.render_tag(tag))
 
     def _continues(self, task: Task) -> bool:
         """Return whether the user agrees to the task (``--step``). Raises `Interrupted` after Ctrl-C."""
@@ -193,89 +195,89 @@ class HostRunner:
         return not stage.request.step or self.results is not None or stage.confirm_task(task)
 
     @contextmanager
-    def _errors_as_results(self, site: TaskContext) -> Iterator[None]:
+    def _errors_as_results(self, context: TaskContext) -> Iterator[None]:
         """Turn an invalid keyword or an internal error into the result of the task."""
-        task = site.task
+        task = context.task
         try:
-            with site.contain_errors():
+            with context.contain_errors():
                 yield
         except (UnknownHandler, JournalError):
             raise
         except TaskFailed as failure:
             if failure.task is task and self.counting.rescued:
-                failure.description = describe_task(site)
+                failure.description = describe_task(context)
             raise
         except RemediationError as error:
-            ending = failed_task(error)
-            emit_task_end(site, ending)
-            self.counting.count(task, ending)
+            task_result = failed_task(error)
+            emit_task_end(context, task_result)
+            self.counting.count(task, task_result)
 
-    def _count(self, site: TaskContext, ending: TaskResult) -> None:
+    def _count(self, context: TaskContext, task_result: TaskResult) -> None:
         """Count the result of a task, or keep it for the ladder whose rung the task belongs to."""
         if self.results is not None:
-            self.results.append(ending)
-        if site.settings.role is not None and ending.outcome is not Outcome.SKIPPED:
-            self._roles_begun.add(id(site.settings.role))
-        self.counting.count(site.task, ending)
+            self.results.append(task_result)
+        if context.settings.role is not None and task_result.outcome is not Outcome.SKIPPED:
+            self._roles_begun.add(id(context.settings.role))
+        self.counting.count(context.task, task_result)
 
     def _act(self, task: Task) -> Act:
         if task.ladder is not None:
             return partial(ladder_action, run_rung=self._run_rung)
         return act if is_action(task.action) else step_action  # a step: the loader rejects everything else
 
-    def _once(self, site: TaskContext) -> Walk:
+    def _once(self, context: TaskContext) -> Walk:
         """Run the task on one host for all hosts at this barrier; each takes the result as its own."""
-        answer = yield Barrier(site.path)
+        answer = yield Barrier(context.path)
         if isinstance(answer, LeaderTurn):
-            ending = run_task(site, self._act(site.task), self.handlers.call)
-            yield LeaderResult(ending)
-            self._count(site, ending)
+            task_result = run_task(context, self._act(context.task), self.handlers.call)
+            yield LeaderResult(task_result)
+            self._count(context, task_result)
             return
-        ending = answer
-        if ending.outcome.bad and not ending.ignored:
-            raise HostLost(ending)  # fails with the first host regardless of any rescue, as in Ansible
-        if not site.switch(site.settings.run_once):
+        task_result = answer
+        if task_result.outcome.bad and not task_result.ignored:
+            raise HostLost(task_result)  # fails with the first host regardless of any rescue, as in Ansible
+        if not context.switch(context.settings.run_once):
             return  # without the keyword, the result belongs to the first host
-        if not ending.outcome.bad and not site.switch(site.settings.delegate_facts):
-            self.host.facts.update(ending.facts)
-            self.host.included.update(ending.included)
-        if site.task.register:
-            self.host.facts[site.task.register] = dict(ending.result)
+        if not task_result.outcome.bad and not context.switch(context.settings.delegate_facts):
+            self.host.facts.update(task_result.facts)
+            self.host.included.update(task_result.included)
+        if context.task.register:
+            self.host.facts[context.task.register] = dict(task_result.result)
 
-    def _include(self, site: TaskContext) -> Walk:
-        once = site.switch(site.settings.run_once)
-        answer = (yield Barrier(site.path)) if once else LeaderTurn()
+    def _include(self, context: TaskContext) -> Walk:
+        once = context.switch(context.settings.run_once)
+        answer = (yield Barrier(context.path)) if once else LeaderTurn()
         if not isinstance(answer, LeaderTurn):
             if answer.outcome.bad and not answer.ignored:
                 raise HostLost(answer)
             return  # only the first host runs the included file
-        files, ending = include(site)
+        files, task_result = include(context)
         if once:
-            yield LeaderResult(ending)
+            yield LeaderResult(task_result)
         for file in files:
-            yield from self._run_included(file, site)
-        self.counting.count_include(site.task, ending, len(files))
+            yield from self._run_included(file, context)
+        self.counting.count_include(context.task, task_result, len(files))
 
-    def _run_included(self, file: IncludedFile, site: TaskContext) -> Walk:
+    def _run_included(self, file: IncludedFile, context: TaskContext) -> Walk:
         self.host.recap.ok += 1
-        self.handlers.add(file.handlers, (*site.included, file.vars))
+        self.handlers.add(file.handlers, (*context.included, file.vars))
         self.host.roles += [role for role in file.roles if role not in self.host.roles]
         self.host.included_roles += file.named
-        yield from self.nodes(file.nodes, (*site.included, file.vars))
+        yield from self.nodes(file.nodes, (*context.included, file.vars))
 
-    def _run_rung(self, site: TaskContext, rung: Rung) -> Sequence[Result]:
+    def _run_rung(self, context: TaskContext, rung: Rung) -> Sequence[Result]:
         """Run a rung's tasks as a play would, without counting them: the ladder counts. Stop at the first failure."""
-        tasks = next(each.tasks for each in ladder_of(site).rungs if each.name == rung.name)
+        tasks = next(each.tasks for each in ladder_of(context).rungs if each.name == rung.name)
         before, self.results = self.results, []
         try:
             with self.counting.uncounted():
-                for _barrier in self.nodes(tasks, site.included):
+                for _barrier in self.nodes(tasks, context.included):
                     raise AssertionError(rung.name)  # a rung runs on one host: the loader rejects barriers inside rungs
         except (TaskFailed, HostLost, Interrupted):
             pass  # the ladder reads the results
         finally:
             endings, self.results = self.results, before
-        return [result_of(ending) for ending in endings]
+        return [result_of(task_result) for task_result in endings]
 
 
 def gathering_task(play: Play) -> Task:
@@ -287,13 +289,13 @@ def gathering_task(play: Play) -> Task:
     return Task("Gathering Facts", "gather_facts", arguments, f"{play.index}.facts", settings=settings, place=play.place)
 
 
-def result_of(ending: TaskResult) -> Result:
+def result_of(task_result: TaskResult) -> Result:
     """Return the result of one task of a rung for the ladder."""
-    if ending.step_result is not None and ending.step_result.outcome is ending.outcome:
-        return ending.step_result
-    outcome = Outcome.OK if ending.ignored else ending.outcome
-    changes = ending.step_result.changes if ending.step_result else ()
-    return Result(outcome, ending.reason, changes, {}, ending.next_step)
+    if task_result.step_result is not None and task_result.step_result.outcome is task_result.outcome:
+        return task_result.step_result
+    outcome = Outcome.OK if task_result.ignored else task_result.outcome
+    changes = task_result.step_result.changes if task_result.step_result else ()
+    return Result(outcome, task_result.reason, changes, {}, task_result.next_step)
 
 
 class MetaActions:
@@ -302,26 +304,26 @@ class MetaActions:
     def __init__(self, play: PlayState, host: HostState, flush: Callable[[], Walk]) -> None:
         self._play, self._host, self._flush = play, host, flush
 
-    def run(self, site: TaskContext) -> Walk:
+    def run(self, context: TaskContext) -> Walk:
         """Run the action. Raises `HostFinished` if it ends the host's walk, `RemediationError` on an invalid condition."""
-        word = str(site.scope().render(site.task.arguments.get("free_form", "noop")))
+        word = str(context.scope().render(context.task.arguments.get("free_form", "noop")))
         if word in TOGETHER:
-            answer = yield Barrier(site.path)
+            answer = yield Barrier(context.path)
             if isinstance(answer, LeaderTurn):
-                holds = self._holds(site)
+                holds = self._holds(context)
                 yield LeaderResult(holds)
             else:
                 holds = bool(answer)
         else:
-            holds = self._holds(site)
+            holds = self._holds(context)
         if not holds:
             return
         if word == "flush_handlers":
             yield from self._flush()
         self._carry_out(word)
 
-    def _holds(self, site: TaskContext) -> bool:
-        return false_condition(site, site.scope()) is None
+    def _holds(self, context: TaskContext) -> bool:
+        return false_condition(context, context.scope()) is None
 
     def _carry_out(self, word: str) -> None:
         play = self._play

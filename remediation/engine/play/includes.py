@@ -37,111 +37,111 @@ class IncludedFile:
     """The roles that belong to the play from now on (``role_names``); of these, ``roles`` are public."""
 
 
-def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
+def include(context: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     """Return the included files and the include's result, and emit it if it was skipped or failed; never raises."""
-    recorded = site.host.recorded_result(site.path) is not None  # by an earlier process of this run
+    recorded = context.host.recorded_result(context.path) is not None  # by an earlier process of this run
     if not recorded:
-        site.emit("task_start", **TaskStartData(path=site.path))
+        context.emit("task_start", **TaskStartData(path=context.path))
     files: list[IncludedFile] = []
     endings: list[TaskResult] = []
     try:
-        if len(site.included) >= DEEPEST:
-            raise UsageError(f"{site.task.action}: includes are nested more than {DEEPEST} levels deep", place=site.place)
-        found, unmet = _items(dataclasses.replace(site, included=(*site.included, _include_vars(site))))
+        if len(context.included) >= DEEPEST:
+            raise UsageError(f"{context.task.action}: includes are nested more than {DEEPEST} levels deep", place=context.place)
+        found, unmet = _items(dataclasses.replace(context, included=(*context.included, _include_vars(context))))
         for inner in found:
             unmet = false_condition(inner, inner.scope())
             if unmet is None:
                 files.append(_file(inner))
-            elif site.task.loop is not None and not recorded:
+            elif context.task.loop is not None and not recorded:
                 _emit_skipped(inner, str(inner.loop["ansible_loop_var"]))
             endings.append(_include_result(inner, unmet))
         if endings:
-            ending = endings[0] if site.task.loop is None else together(endings)
+            task_result = endings[0] if context.task.loop is None else together(endings)
         else:
-            ending = TaskResult(Outcome.SKIPPED, dict(_EMPTY)) if unmet is None else _skipped_include(site, unmet)
+            task_result = TaskResult(Outcome.SKIPPED, dict(_EMPTY)) if unmet is None else _skipped_include(context, unmet)
     except RemediationError as error:
         failed = refused_result(error)
-        ending = TaskResult(Outcome.FAILED, to_registered(failed), failed.reason, failed.next_step)
-        ending = dataclasses.replace(ending, ignored=site.switch(site.settings.ignore_errors))
+        task_result = TaskResult(Outcome.FAILED, to_registered(failed), failed.reason, failed.next_step)
+        task_result = dataclasses.replace(task_result, ignored=context.switch(context.settings.ignore_errors))
         files = []
-    if site.task.register:
-        site.host.facts[site.task.register] = dict(ending.result)
+    if context.task.register:
+        context.host.facts[context.task.register] = dict(task_result.result)
     if not recorded:
-        _emit_result(site, ending)
-    return files, ending
+        _emit_result(context, task_result)
+    return files, task_result
 
 
-def _emit_result(site: TaskContext, ending: TaskResult) -> None:
+def _emit_result(context: TaskContext, task_result: TaskResult) -> None:
     data = TaskResultData(
-        path=site.path,
-        outcome=str(ending.outcome),
-        ignored=ending.ignored,
-        msg=ending.reason,
-        reason=ending.reason,
-        next_step=ending.next_step,
-        result={"include": _include_name(site), "changed": False},
+        path=context.path,
+        outcome=str(task_result.outcome),
+        ignored=task_result.ignored,
+        msg=task_result.reason,
+        reason=task_result.reason,
+        next_step=task_result.next_step,
+        result={"include": _include_name(context), "changed": False},
         changes=[],
     )
-    site.emit("task_result", **data)
+    context.emit("task_result", **data)
 
 
-def _emit_skipped(site: TaskContext, variable: str) -> None:
+def _emit_skipped(context: TaskContext, variable: str) -> None:
     """Emit the result of an item for which nothing is included."""
     data = TaskResultData(
-        path=site.path,
-        item=None if site.hidden() else jsonable(site.loop[variable]),
+        path=context.path,
+        item=None if context.hidden() else jsonable(context.loop[variable]),
         outcome=str(Outcome.SKIPPED),
         ignored=False,
         msg=UNMET,
         reason=UNMET,
         next_step="",
-        result={"include": _include_name(site), "changed": False, "skipped": True},
+        result={"include": _include_name(context), "changed": False, "skipped": True},
         changes=[],
     )
-    site.emit("task_result", **data)
+    context.emit("task_result", **data)
 
 
-def _include_result(site: TaskContext, unmet: Any) -> TaskResult:
+def _include_result(context: TaskContext, unmet: Any) -> TaskResult:
     """Return the result of an include without a loop, or of one item; `unmet` is the condition that is false, or None."""
     if unmet is not None:
-        return _skipped_include(site, unmet)
-    names = _include_values(site)
-    return TaskResult(Outcome.OK, {**names, **site.loop} if site.task.loop is not None else {"changed": False, **names})
+        return _skipped_include(context, unmet)
+    names = _include_values(context)
+    return TaskResult(Outcome.OK, {**names, **context.loop} if context.task.loop is not None else {"changed": False, **names})
 
 
-def _skipped_include(site: TaskContext, unmet: Any) -> TaskResult:
+def _skipped_include(context: TaskContext, unmet: Any) -> TaskResult:
     skipped = {"skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
-    return TaskResult(Outcome.SKIPPED, {"changed": False, **skipped, **site.loop}, UNMET)
+    return TaskResult(Outcome.SKIPPED, {"changed": False, **skipped, **context.loop}, UNMET)
 
 
-def _include_values(site: TaskContext) -> dict[str, Any]:
+def _include_values(context: TaskContext) -> dict[str, Any]:
     """Return what a registered include names, as in Ansible."""
-    scope = site.scope()
-    given = {name: scope.render(value) for name, value in site.task.arguments.items() if name not in {"file", "apply"}}
-    if "apply" in site.task.arguments:
-        given["apply"] = site.task.arguments["apply"]
-    file = site.task.arguments.get("file")
+    scope = context.scope()
+    given = {name: scope.render(value) for name, value in context.task.arguments.items() if name not in {"file", "apply"}}
+    if "apply" in context.task.arguments:
+        given["apply"] = context.task.arguments["apply"]
+    file = context.task.arguments.get("file")
     return {"include_args": jsonable(given), **({"include": str(scope.render(file))} if file is not None else {})}
 
 
-def _include_name(site: TaskContext) -> str:
-    given = site.task.arguments
+def _include_name(context: TaskContext) -> str:
+    given = context.task.arguments
     return str(next((given[name] for name in ("file", "name", "role") if given.get(name)), ""))
 
 
-def _items(site: TaskContext) -> tuple[list[TaskContext], Any]:
+def _items(context: TaskContext) -> tuple[list[TaskContext], Any]:
     """Return the items of an include; none, and the false condition, if an invalid loop is not needed. Raises `RemediationError`."""
-    loop = site.task.loop
+    loop = context.task.loop
     if loop is None:
-        return [dataclasses.replace(site, path=f"{site.path}/0")], None
+        return [dataclasses.replace(context, path=f"{context.path}/0")], None
     try:
-        loop, items = with_names(loop, site.scope()), items_of(loop, site.scope())
+        loop, items = with_names(loop, context.scope()), items_of(loop, context.scope())
     except RemediationError:
-        unmet = false_condition(site, site.scope())
+        unmet = false_condition(context, context.scope())
         if unmet is not None:
             return [], unmet
         raise
-    return [site.item(number, names_of(loop, number, items)) for number in range(len(items))], None
+    return [context.item(number, names_of(loop, number, items)) for number in range(len(items))], None
 
 
 _EMPTY = {"changed": False, "results": [], "skipped": True, "skipped_reason": "No items in the list"}
@@ -149,48 +149,54 @@ DEEPEST = 60
 """Maximum depth of nested includes; deeper means that a file includes itself endlessly."""
 
 
-def _include_vars(site: TaskContext) -> Layer:
+def _include_vars(context: TaskContext) -> Layer:
     """Return the include's own ``vars``; unlike those of other tasks, they override the vars of the includes around it."""
-    return {name: value for level in site.settings.vars[len(site.task.outer.vars) :] for name, value in level.items()}
+    return {name: value for level in context.settings.vars[len(context.task.outer.vars) :] for name, value in level.items()}
 
 
-def _file(site: TaskContext) -> IncludedFile:
+def _file(context: TaskContext) -> IncludedFile:
     from remediation.playbook.flow_actions.includes import IncludeRole, IncludeTasks
 
-    given = action_parameters(site, site.scope())
+    given = action_parameters(context, context.scope())
     # its own vars may be templates with the loop item, which is only in scope here
-    names: Layer = {**site.loop, **_include_vars(site)}
+    names: Layer = {**context.loop, **_include_vars(context)}
     if isinstance(given, IncludeRole):
-        return _role(given, site, names)
+        return _role(given, context, names)
     if not isinstance(given, IncludeTasks):
-        raise UsageError("include_tasks: expected the name of a file", place=site.place)
-    request = site.play.stage.request
-    role = site.settings.role
+        raise UsageError("include_tasks: expected the name of a file", place=context.place)
+    request = context.play.stage.request
+    role = context.settings.role
     roots = tuple(root / "tasks" for root in role.roots) if role else ()
-    path = find_file(given.file, (site.task.folder, *roots, request.playbook.path.parent), "tasks")
+    path = find_file(given.file, (context.task.folder, *roots, request.playbook.path.parent), "tasks")
     if path is None:
         raise UsageError(
-            f"include_tasks: no file {given.file!r} in {site.task.folder}",
+            f"include_tasks: no file {given.file!r} in {context.task.folder}",
             next_step="correct its name; the search starts in the folder of the file that names it",
-            place=site.place,
+            place=context.place,
         )
     try:
-        loaded = site.play.stage.tasks_of(path, site.task.inner or site.task.outer, f"{site.path}.", site.play.play.file.parent)
+        loaded = context.play.stage.tasks_of(
+            path, context.task.inner or context.task.outer, f"{context.path}.", context.play.play.file.parent
+        )
     except InputError as error:
         raise UsageError(str(error), next_step=f"correct {path.name}") from None
     return IncludedFile(loaded.nodes, names, loaded.handlers, loaded.roles, loaded.roles)
 
 
-def _role(given: IncludeRole, site: TaskContext, names: Layer) -> IncludedFile:
-    inside = site.settings.role
+def _role(given: IncludeRole, context: TaskContext, names: Layer) -> IncludedFile:
+    inside = context.settings.role
     parents = (*inside.parents, inside) if inside else ()
     name = given.name or given.role or ""
     use = RoleUse(
         name, role_parts(given.model_dump(exclude={"apply"})), {}, {}, parents, inside, validate=given.rolespec_validate
     )
     try:
-        loaded = site.play.stage.tasks_of(
-            site.task.folder / "-", site.task.inner or site.task.outer, f"{site.path}.", site.play.play.file.parent, use
+        loaded = context.play.stage.tasks_of(
+            context.task.folder / "-",
+            context.task.inner or context.task.outer,
+            f"{context.path}.",
+            context.play.play.file.parent,
+            use,
         )
     except InputError as error:
         raise UsageError(str(error), next_step="correct the name of the role, or its files") from None

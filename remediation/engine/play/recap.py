@@ -44,39 +44,39 @@ class RecapCounter:
         finally:
             self._aside -= 1
 
-    def count(self, task: Task, ending: TaskResult) -> None:
+    def count(self, task: Task, task_result: TaskResult) -> None:
         """Count one task. Raises `TaskFailed` or `HostLost` if the host does not continue with its next task."""
         recap, counted = self._host.recap, not self._aside
-        if not ending.outcome.bad:
-            if counted and ending.outcome is Outcome.SKIPPED:
+        if not task_result.outcome.bad:
+            if counted and task_result.outcome is Outcome.SKIPPED:
                 recap.skipped += 1
             elif counted:
                 recap.ok += 1
-                recap.changed += ending.changed
+                recap.changed += task_result.changed
             return
-        if ending.ignored:
+        if task_result.ignored:
             if counted:
                 recap.ok += 1
                 recap.ignored += 1
-                recap.changed += ending.changed and ending.outcome is not Outcome.UNREACHABLE
+                recap.changed += task_result.changed and task_result.outcome is not Outcome.UNREACHABLE
             return
-        if ending.outcome is Outcome.UNREACHABLE:
+        if task_result.outcome is Outcome.UNREACHABLE:
             recap.unreachable += counted
-            raise HostLost(ending)
+            raise HostLost(task_result)
         if counted:
-            self._count_failure(ending)
-        raise TaskFailed(task, ending)
+            self._count_failure(task_result)
+        raise TaskFailed(task, task_result)
 
-    def _count_failure(self, ending: TaskResult) -> None:
+    def _count_failure(self, task_result: TaskResult) -> None:
         recap = self._host.recap
         if self._rescues:
             recap.rescued += 1
-        elif ending.outcome is Outcome.BLOCKED:
+        elif task_result.outcome is Outcome.BLOCKED:
             recap.blocked += 1
         else:
             recap.failed += 1
 
-    def count_include(self, task: Task, ending: TaskResult, files: int) -> None:
+    def count_include(self, task: Task, task_result: TaskResult, files: int) -> None:
         """Count an include without files or with a failure; included files are counted separately."""
-        if ending.outcome.bad or not files:
-            self.count(task, ending)
+        if task_result.outcome.bad or not files:
+            self.count(task, task_result)

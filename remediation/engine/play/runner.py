@@ -181,9 +181,9 @@ class PlaybookRunner:
         except Interrupted:
             state.reason = state.reason or "interrupted"
         except HostLost as lost:
-            _mark_lost(state, lost.ending)
+            _mark_lost(state, lost.task_result)
         except TaskFailed as failure:
-            _mark_lost(state, failure.ending)
+            _mark_lost(state, failure.task_result)
             stage.fatal = stage.fatal or _fatal(stage, state, failure)
         except (UnknownHandler, JournalError):
             raise  # these end the whole run
@@ -217,9 +217,9 @@ class PlaybookRunner:
         return RunSummary(code, hosts, outcomes, seconds, self.stage.broken)
 
 
-def _mark_lost(state: HostState, ending: TaskResult) -> None:
-    state.lost = ending.outcome
-    state.reason = ending.reason or str(ending.result.get("msg") or "")
+def _mark_lost(state: HostState, task_result: TaskResult) -> None:
+    state.lost = task_result.outcome
+    state.reason = task_result.reason or str(task_result.result.get("msg") or "")
 
 
 def _fatal(stage: PlayState, state: HostState, failure: TaskFailed) -> bool:

@@ -27,16 +27,16 @@ RunTasks = Callable[[TaskContext, "Rung"], Sequence[Result]]
 """Runs the tasks of a rung of the task's ladder as the play would (`remediation.engine.play.host_runner`)."""
 
 
-def step_action(site: TaskContext, scope: Scope) -> ActionResult:
+def step_action(context: TaskContext, scope: Scope) -> ActionResult:
     """Reach the state that a step names. Raises `RemediationError` if its parameters cannot be evaluated."""
-    call = StepCall(site.task.action, evaluate_parameters(site.task.arguments, scope))
-    site.learn(call.params)
-    site.learn_hidden(call.params)
+    call = StepCall(context.task.action, evaluate_parameters(context.task.arguments, scope))
+    context.learn(call.params)
+    context.learn_hidden(call.params)
     try:
-        opened = site.open()
-        hold = site.hold(opened)
-        look_once(site, opened)
-        return of_result(execute_step(call, site.context(opened, hold)))
+        opened = context.open()
+        hold = context.hold(opened)
+        look_once(context, opened)
+        return of_result(execute_step(call, context.context(opened, hold)))
     except HostError as error:
         return refused_result(error, outcome_of(error))
 
@@ -47,46 +47,47 @@ def evaluate_parameters(given: Mapping[str, Any], scope: Scope) -> dict[str, Any
     return {key: value for key, value in found.items() if value is not OMIT}
 
 
-def ladder_action(site: TaskContext, scope: Scope, *, run_rung: RunTasks) -> ActionResult:
+def ladder_action(context: TaskContext, scope: Scope, *, run_rung: RunTasks) -> ActionResult:
     """Reach the goal of the task's ladder. Raises `RemediationError` if the goal's parameters cannot be evaluated."""
     from remediation.engine.ladder.ladder import Ladder, run_ladder  # most playbooks have no ladder
     from remediation.engine.ladder.rung_order import Rung
 
     rungs = tuple(
-        Rung(rung.name, rung.treats, last_resort=rung.last_resort, calls=_calls(rung, site)) for rung in ladder_of(site).rungs
+        Rung(rung.name, rung.treats, last_resort=rung.last_resort, calls=_calls(rung, context))
+        for rung in ladder_of(context).rungs
     )
-    ladder = Ladder(_goal(site), rungs, reevaluate=partial(_goal, site))
+    ladder = Ladder(_goal(context), rungs, reevaluate=partial(_goal, context))
     try:
-        opened = site.open()
-        hold = site.hold(opened)
-        look_once(site, opened)
-        return of_result(run_ladder(ladder, site.context(opened, hold), partial(run_rung, site)))
+        opened = context.open()
+        hold = context.hold(opened)
+        look_once(context, opened)
+        return of_result(run_ladder(ladder, context.context(opened, hold), partial(run_rung, context)))
     except HostError as error:
         return refused_result(error, outcome_of(error))
 
 
-def ladder_of(site: TaskContext) -> LadderNode:
+def ladder_of(context: TaskContext) -> LadderNode:
     """Return the ladder of a task that has one."""
-    if site.task.ladder is None:
-        raise AssertionError(site.path)
-    return site.task.ladder
+    if context.task.ladder is None:
+        raise AssertionError(context.path)
+    return context.task.ladder
 
 
-def _goal(site: TaskContext) -> tuple[StepCall, ...]:
+def _goal(context: TaskContext) -> tuple[StepCall, ...]:
     """Return the steps of the ladder's goal, with the parameters that they have now."""
-    scope = site.scope()
-    return tuple(StepCall(call.name, evaluate_parameters(call.parameters, scope)) for call in ladder_of(site).goal)
+    scope = context.scope()
+    return tuple(StepCall(call.name, evaluate_parameters(call.parameters, scope)) for call in ladder_of(context).goal)
 
 
-def _calls(rung: RungNode, site: TaskContext) -> tuple[StepCall, ...]:
+def _calls(rung: RungNode, context: TaskContext) -> tuple[StepCall, ...]:
     """Return a rung's steps that can be evaluated beforehand; the others are not predicted."""
-    steps = site.play.stage.ports.steps()
+    steps = context.play.stage.ports.steps()
     found = []
     for task in tasks_of(rung.tasks):
         if task.action not in steps or task.loop is not None:
             continue
         try:
-            scope = dataclasses.replace(site, task=task).scope()
+            scope = dataclasses.replace(context, task=task).scope()
             if all(scope.condition(condition, task.place) for condition in task.settings.when):
                 found.append(StepCall(task.action, evaluate_parameters(task.arguments, scope)))
         except RemediationError:

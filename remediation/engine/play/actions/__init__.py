@@ -49,27 +49,29 @@ QUIET_ACTIONS = frozenset(
 """Actions that change nothing and take no time."""
 
 
-def act(site: TaskContext, scope: Scope) -> ActionResult:
-    """Run the action of the task of `site`. Raises `RemediationError`."""
-    name, local = site.task.action, site.task.action in QUIET_ACTIONS
+def act(context: TaskContext, scope: Scope) -> ActionResult:
+    """Run the action of the task of `context`. Raises `RemediationError`."""
+    name, local = context.task.action, context.task.action in QUIET_ACTIONS
     try:
-        given = action_parameters(site, scope)
+        given = action_parameters(context, scope)
         if isinstance(given, Module):
             local = given.local
-            return _with_invocation(module_action(given, site, scope), given, site)
-        acted = DOES[name](given, site, scope)
-        return _with_invocation(acted, given, site) if name == "wait_for" else acted
+            return _with_invocation(module_action(given, context, scope), given, context)
+        action_result = DOES[name](given, context, scope)
+        return _with_invocation(action_result, given, context) if name == "wait_for" else action_result
     finally:
         if not local:
-            site.forget()
+            context.forget()
 
 
-def _with_invocation(acted: ActionResult, given: Action, site: TaskContext) -> ActionResult:
+def _with_invocation(action_result: ActionResult, given: Action, context: TaskContext) -> ActionResult:
     """Return an item's result with the parameters of its module; the result of a task without a loop has none, as in Ansible."""
-    if site.task.loop is None or not given.invoked or site.background() is not None:
-        return acted
+    if context.task.loop is None or not given.invoked or context.background() is not None:
+        return action_result
     # masked: a secret in an expression must not lose its mark on the way through a parameter
-    return dataclasses.replace(acted, values={**acted.values, "invocation": {"module_args": site.masked(module_args(given))}})
+    return dataclasses.replace(
+        action_result, values={**action_result.values, "invocation": {"module_args": context.masked(module_args(given))}}
+    )
 
 
 def _render(value: Any, scope: Scope) -> Any:
@@ -94,12 +96,12 @@ def _refusal(error: Mapping[str, Any]) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
-def _spread(site: TaskContext, scope: Scope) -> Mapping[Any, Any]:
+def _spread(context: TaskContext, scope: Scope) -> Mapping[Any, Any]:
     """Return the parameters of a task with its defaults and those of a template for all of them, which rank below.
 
     Raises `UsageError`.
     """
-    written: Mapping[Any, Any] = site.task.arguments
+    written: Mapping[Any, Any] = context.task.arguments
     found: dict[Any, Any] = {}
     for key in (DEFAULTS, WHOLE):
         value: Any = written.get(key, {})
@@ -111,15 +113,15 @@ def _spread(site: TaskContext, scope: Scope) -> Mapping[Any, Any]:
     return {**found, **{key: each for key, each in written.items() if key not in {DEFAULTS, WHOLE}}} if found else written
 
 
-def action_parameters(site: TaskContext, scope: Scope) -> Action:
+def action_parameters(context: TaskContext, scope: Scope) -> Action:
     """Return the task's parameters, evaluated and validated. Raises `RemediationError`."""
-    name = site.task.action
+    name = context.task.action
     given: dict[str, Any] = {}
-    for key, value in _spread(site, scope).items():
+    for key, value in _spread(context, scope).items():
         found = value if (name, key) in UNEVALUATED else _render(value, scope)
         if found is not OMIT:
             given[_parameter_name(key, name, scope)] = found
-    site.learn(given)
+    context.learn(given)
     try:
         return action_model(name).model_validate(given)
     except ValidationError as error:
@@ -127,5 +129,5 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
 
         # the value is left out: it may be a secret
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {_refusal({**item})}".lstrip(": ") for item in error.errors())
-        ansible_message = parameter_refusal(action_model(name), site.task.spelling, given, error)
-        raise ParameterError(f"{name}: {wrong}", ansible_message, place=site.place) from None
+        ansible_message = parameter_refusal(action_model(name), context.task.spelling, given, error)
+        raise ParameterError(f"{name}: {wrong}", ansible_message, place=context.place) from None

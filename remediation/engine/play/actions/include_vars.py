@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 ENDINGS = frozenset({".yml", ".yaml", ".json"})
 
 
-def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionResult:
+def include_vars(given: IncludeVars, context: TaskContext, scope: Scope) -> ActionResult:
     """Load the variables of a file, or of all files in a folder."""
     found: dict[str, Any] = {}
     read: list[str] = []
     try:
-        for path in _files(given, site, scope):
-            loaded = _load_variables(path, site)
+        for path in _files(given, context, scope):
+            loaded = _load_variables(path, context)
             found = combine(found, loaded, recursive=True) if given.hash_behaviour == "merge" else {**found, **loaded}
             read.append(str(path.absolute()))
     except RemediationError as error:
@@ -50,37 +50,37 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
     return ActionResult(values={"ansible_included_var_files": read}, included=named)
 
 
-def _load_variables(path: Path, site: TaskContext) -> Mapping[str, Any]:
+def _load_variables(path: Path, context: TaskContext) -> Mapping[str, Any]:
     try:
-        return variables_of(path, site.play.stage.request.playbook.decrypt)
+        return variables_of(path, context.play.stage.request.playbook.decrypt)
     except InputError as error:
         if "expected a mapping of variables" not in error.message:
             raise
         raise ParameterError(error.message, f"{path.absolute()} must be stored as a dictionary/hash") from None
 
 
-def _files(given: IncludeVars, site: TaskContext, scope: Scope) -> list[Path]:
-    role = site.settings.role
+def _files(given: IncludeVars, context: TaskContext, scope: Scope) -> list[Path]:
+    role = context.settings.role
     folders = (
         *(role.roots if role else ()),
-        site.task.folder,
-        site.play.play.file.parent,
-        site.play.stage.request.playbook.path.parent,
+        context.task.folder,
+        context.play.play.file.parent,
+        context.play.stage.request.playbook.path.parent,
     )
     if given.file is not None:
         path = find_file(given.file, folders, "vars", subfolder_first=True)
         if path is None:
-            roots = [Path(str(each)) for each in scope[SEARCH_PATH]] if SEARCH_PATH in scope else [site.task.folder]
+            roots = [Path(str(each)) for each in scope[SEARCH_PATH]] if SEARCH_PATH in scope else [context.task.folder]
             ansible_message = not_found_text(given.file, searched_paths(given.file, "vars", roots))
-            raise ParameterError(f"include_vars: no file {given.file!r} in {folders[0]}", ansible_message, place=site.place)
+            raise ParameterError(f"include_vars: no file {given.file!r} in {folders[0]}", ansible_message, place=context.place)
         return [path]
     own = [root / "vars" / str(given.dir) for root in role.roots] if role else []
     places = [*own, *(folder / str(given.dir) for folder in folders)]
     for there in places:
         if there.is_dir():
-            return [path for path in _walk_files(there) if _is_selected(path, there, given, site)]
-    ansible_message = f"{(own or [site.task.folder / str(given.dir)])[0].absolute()} directory does not exist"
-    raise ParameterError(f"include_vars: no folder {given.dir!r} in {folders[0]}", ansible_message, place=site.place)
+            return [path for path in _walk_files(there) if _is_selected(path, there, given, context)]
+    ansible_message = f"{(own or [context.task.folder / str(given.dir)])[0].absolute()} directory does not exist"
+    raise ParameterError(f"include_vars: no folder {given.dir!r} in {folders[0]}", ansible_message, place=context.place)
 
 
 def _walk_files(folder: Path) -> Iterator[Path]:
@@ -92,7 +92,7 @@ def _walk_files(folder: Path) -> Iterator[Path]:
             yield from _walk_files(path)
 
 
-def _is_selected(path: Path, folder: Path, given: IncludeVars, site: TaskContext) -> bool:
+def _is_selected(path: Path, folder: Path, given: IncludeVars, context: TaskContext) -> bool:
     if given.depth and len(path.relative_to(folder).parts) > given.depth:
         return False
     if any(groups("search", f"{text}$", 0, path.name) for text in _texts(given.ignore_files)):
@@ -106,7 +106,7 @@ def _is_selected(path: Path, folder: Path, given: IncludeVars, site: TaskContext
         return False
     known = ", ".join(_texts(given.extensions) or ("yaml", "yml", "json"))
     ansible_message = f"{path.absolute()} does not have a valid extension: {known}"
-    raise ParameterError(f"include_vars: {path} does not end with one of {known}", ansible_message, place=site.place)
+    raise ParameterError(f"include_vars: {path} does not end with one of {known}", ansible_message, place=context.place)
 
 
 def _texts(value: Any) -> list[str]:

@@ -32,41 +32,41 @@ if TYPE_CHECKING:
     from remediation.facets.protocols import Reader
 
 
-def module_action(given: Module, site: TaskContext, scope: Scope) -> ActionResult:
+def module_action(given: Module, context: TaskContext, scope: Scope) -> ActionResult:
     """Run the module of a task."""
     try:
-        return _as_job(given.run(EngineTask(given, site, scope)), site)
+        return _as_job(given.run(EngineTask(given, context, scope)), context)
     except HostError as error:
         return refused_result(error, outcome_of(error))
     except UsageError as error:
-        error.place = error.place or site.place
+        error.place = error.place or context.place
         raise
 
 
-def _as_job(acted: ActionResult, site: TaskContext) -> ActionResult:
+def _as_job(action_result: ActionResult, context: TaskContext) -> ActionResult:
     """Return the result of a task with ``async`` that waited for its end as that of a job that has ended."""
-    if not site.number(site.task.job_seconds, 0.0) or site.background() is not None:
-        return acted
+    if not context.number(context.task.job_seconds, 0.0) or context.background() is not None:
+        return action_result
     late: dict[str, Any] = {}
-    if acted.outcome is Outcome.TIMED_OUT:
+    if action_result.outcome is Outcome.TIMED_OUT:
         late = {"msg": "Timeout exceeded", "stdout": "", "stdout_lines": [], "stderr": "", "stderr_lines": []}
     name, folder = f"j{secrets.randbelow(10**12)}.{os.getpid()}", "~/.ansible_async"  # no file stays: the task has ended
     job = {"started": True, "finished": True, "ansible_job_id": name, "results_file": f"{folder}/{name}"}
-    return replace(acted, values={**acted.values, **late, **job})
+    return replace(action_result, values={**action_result.values, **late, **job})
 
 
 class EngineTask:
     """See `remediation.modules.contract.ModuleTask`."""
 
-    def __init__(self, module: Module, site: TaskContext, scope: Scope) -> None:
-        self._module, self._site, self._scope = module, site, scope
+    def __init__(self, module: Module, context: TaskContext, scope: Scope) -> None:
+        self._module, self._context, self._scope = module, context, scope
         self._found: OpenedHost | None = None
         self._reached = 0
 
     @property
     def _opened(self) -> OpenedHost:
         if self._found is None:
-            self._found = self._site.open()
+            self._found = self._context.open()
         return self._found
 
     @property
@@ -87,7 +87,7 @@ class EngineTask:
     @property
     def clock(self) -> Clock:
         """The clock for waiting; a simulated host's time runs faster."""
-        return self._site.play.stage.ports.clock if self._module.local else self._opened.access.clock
+        return self._context.play.stage.ports.clock if self._module.local else self._opened.access.clock
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -96,27 +96,27 @@ class EngineTask:
 
     def check(self) -> bool:
         """Return whether the task runs in check mode."""
-        return self._site.check()
+        return self._context.check()
 
     def diff(self) -> bool:
         """Return whether differences are shown."""
-        return self._site.switch(self._site.settings.diff, default=self._site.play.stage.request.policy.diff)
+        return self._context.switch(self._context.settings.diff, default=self._context.play.stage.request.policy.diff)
 
     def hidden(self) -> bool:
         """Return whether the task's output is hidden."""
-        return self._site.hidden()
+        return self._context.hidden()
 
     def environment(self) -> Mapping[str, str]:
         """Return the task's ``environment``."""
-        return valid_environment(environment_of(self._site, self._scope), self._site, self._opened)
+        return valid_environment(environment_of(self._context, self._scope), self._context, self._opened)
 
     def masked(self, text: str) -> str:
         """Return `text` with secrets masked."""
-        return self._site.play.stage.ports.mask.text(text)
+        return self._context.play.stage.ports.mask.text(text)
 
     def limit(self, default: float) -> float:
         """Return the task's own ``timeout`` in seconds, or `default`."""
-        return self._site.timeout() or default
+        return self._context.timeout() or default
 
     def read(self, *calls: Call) -> Sequence[Reply]:
         """Send read-only calls in one exchange."""
@@ -124,11 +124,11 @@ class EngineTask:
 
     def reader(self) -> Reader:
         """Return the host's facets with a new snapshot."""
-        return self._opened.access.reader_for(self._site.task.action)
+        return self._opened.access.reader_for(self._context.task.action)
 
     def execute(self, program: Program) -> ActionResult:
         """Run a program as a change; with ``poll: 0``, start it in the background."""
-        seconds = self._site.background()
+        seconds = self._context.background()
         if seconds is not None and program.script is None:
             if self.windows:
                 raise UsageError(
@@ -138,23 +138,23 @@ class EngineTask:
             from remediation.modules.commands.jobs import background_program
 
             program = background_program(program, seconds)
-        return run_as_change(replace(program, risk=max(program.risk, self.risk())), self._site, self._opened)
+        return run_as_change(replace(program, risk=max(program.risk, self.risk())), self._context, self._opened)
 
     def foresee(self, program: Program) -> None:
         """Put a program that check mode does not run into a saved plan."""
-        plan_program(replace(program, risk=max(program.risk, self.risk())), self._site)
+        plan_program(replace(program, risk=max(program.risk, self.risk())), self._context)
 
     def reach(self, call: StepCall) -> Result:
         """Reach the state that a step names."""
-        site, opened = self._site, self._opened
-        context = site.context(opened, site.hold(opened))
+        context, opened = self._context, self._opened
+        step_context = context.context(opened, context.hold(opened))
         self._reached += 1
         # each has its own path, to which the changes of an interrupted run belong
-        return execute_step(call, context if self._reached == 1 else context.below(str(self._reached)))
+        return execute_step(call, step_context if self._reached == 1 else step_context.below(str(self._reached)))
 
     def risk(self) -> Risk:
         """Return the risk of the task's changes: the module's, or the task's own if that is higher."""
-        return max(self._module.risk, task_risk(self._site))
+        return max(self._module.risk, task_risk(self._context))
 
     def find(self, name: str, folder: str) -> Path | None:
         """Return a file of the playbook."""
@@ -168,7 +168,9 @@ class EngineTask:
 
     def _roots(self) -> Sequence[Path]:
         """Return the folders in which the files of the task are searched."""
-        return [Path(str(each)) for each in self._scope[SEARCH_PATH]] if SEARCH_PATH in self._scope else [self._site.task.folder]
+        return (
+            [Path(str(each)) for each in self._scope[SEARCH_PATH]] if SEARCH_PATH in self._scope else [self._context.task.folder]
+        )
 
     def template(self, path: Path, text: str, *, name: str, destination: str, **settings: Any) -> Any:
         """Return the text of a template file, evaluated."""
@@ -177,12 +179,12 @@ class EngineTask:
 
     def wait(self, seconds: float) -> bool:
         """Wait by the host's clock. Returns whether the run goes on."""
-        ports = self._site.play.stage.ports
+        ports = self._context.play.stage.ports
         self.clock.sleep(seconds, ports.wait)
         return not ports.cancelled()
 
     def ask(self, question: str, *, hide: bool = False) -> str | None:
         """Ask the user who started the run for a line."""
-        ports = self._site.play.stage.ports
+        ports = self._context.play.stage.ports
         with ports.asking:
             return ports.prompt.line(question, hide=hide) if ports.prompt.available else None

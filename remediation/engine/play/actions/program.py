@@ -38,55 +38,57 @@ NOT_STARTED = frozenset({"not-found", "denied", "refused", "not-recorded"})
 SEE = "check on the host whether it was done; it is not repeated"
 
 
-def run_as_change(program: Program, site: TaskContext, opened: OpenedHost) -> ActionResult:
+def run_as_change(program: Program, context: TaskContext, opened: OpenedHost) -> ActionResult:
     """Run `program` and return its result with its times."""
-    clock = site.play.stage.ports.clock
+    clock = context.play.stage.ports.clock
     begun = clock.now()
-    acted = _run(program, site, opened)
-    if program.cmd is None and acted.values.get("msg") == "":
-        return replace(acted, values={name: value for name, value in acted.values.items() if name != "msg"})
-    if program.cmd is None or "rc" not in acted.values:
-        return acted
-    if acted.values.get("cmd") == "":  # not started: Ansible returns the command line as text, without times
+    action_result = _run(program, context, opened)
+    if program.cmd is None and action_result.values.get("msg") == "":
+        return replace(action_result, values={name: value for name, value in action_result.values.items() if name != "msg"})
+    if program.cmd is None or "rc" not in action_result.values:
+        return action_result
+    if action_result.values.get("cmd") == "":  # not started: Ansible returns the command line as text, without times
         text = shlex.join(program.cmd) if isinstance(program.cmd, list) else program.cmd
-        return replace(acted, values={**acted.values, "cmd": text})
+        return replace(action_result, values={**action_result.values, "cmd": text})
     # local times without an offset, which playbooks parse with to_datetime
     start, end = (
         datetime.fromtimestamp(moment, tz=timezone.utc).astimezone().replace(tzinfo=None) for moment in (begun, clock.now())
     )
     when = {"start": str(start), "end": str(end), "delta": str(end - start)}
-    return replace(acted, values={"cmd": program.cmd, **acted.values, **when})
+    return replace(action_result, values={"cmd": program.cmd, **action_result.values, **when})
 
 
-def plan_program(program: Program, site: TaskContext) -> None:
+def plan_program(program: Program, context: TaskContext) -> None:
     """Put a program that check mode does not run into a saved plan."""
-    if site.task.changed_when is not False and site.play.stage.request.policy.check:
-        change = _change(program, site)
-        index, site.host.memory.changes = site.host.memory.changes, site.host.memory.changes + 1
-        site.emit("change_planned", **PlannedData(index=index, path=site.path, step="command", change=change_to_json(change)))
-        site.host.pending = True
+    if context.task.changed_when is not False and context.play.stage.request.policy.check:
+        change = _change(program, context)
+        index, context.host.memory.changes = context.host.memory.changes, context.host.memory.changes + 1
+        context.emit(
+            "change_planned", **PlannedData(index=index, path=context.path, step="command", change=change_to_json(change))
+        )
+        context.host.pending = True
 
 
-def _change(program: Program, site: TaskContext) -> Change:
+def _change(program: Program, context: TaskContext) -> Change:
     # masked already, not only in events: a saved plan and an earlier process of the run identify the change by this text
-    shown = "a program (no_log)" if site.hidden() else program.shown
-    return Change(f"run {shown}", subject=shown, risk=max(program.risk, task_risk(site)))
+    shown = "a program (no_log)" if context.hidden() else program.shown
+    return Change(f"run {shown}", subject=shown, risk=max(program.risk, task_risk(context)))
 
 
-def environment_of(site: TaskContext, scope: Scope, *, gathering: bool = False) -> dict[str, str]:
+def environment_of(context: TaskContext, scope: Scope, *, gathering: bool = False) -> dict[str, str]:
     """Return the task's environment; inner levels take precedence.
 
     While facts are gathered, values with undefined variables are left out: they may need the facts (``ansible_env``).
     """
     found: dict[str, str] = {}
-    for level in site.settings.environment:
+    for level in context.settings.environment:
         value = _defined_values(level, scope) if gathering and isinstance(level, Mapping) else scope.render(level)
         for part in value if isinstance(value, list) else [value]:
             if part is None or part is OMIT:
                 continue
             if not isinstance(part, Mapping):
-                raise UsageError(f"environment: expected a mapping, got {part!r}", place=site.place)
-            site.learn(part)
+                raise UsageError(f"environment: expected a mapping, got {part!r}", place=context.place)
+            context.learn(part)
             found |= {str(name): str(reveal(item)) for name, item in part.items()}
     return found
 
@@ -99,46 +101,46 @@ def _defined_values(level: Mapping[Any, Any], scope: Scope) -> dict[Any, Any]:
     return {name: value for name, value in known.items() if value is not OMIT}
 
 
-def valid_environment(environment: Mapping[str, str], site: TaskContext, opened: OpenedHost) -> Mapping[str, str]:
+def valid_environment(environment: Mapping[str, str], context: TaskContext, opened: OpenedHost) -> Mapping[str, str]:
     """Return `environment`. Raises `UsageError` for names and values that the host cannot set."""
     windows = opened.access.connection.platform == "windows"
     for name, value in environment.items():
         if not (name and not set("=\0") & set(name) if windows else is_environment_name(name)):
             step = "remove the = from it" if windows else "use letters, digits and underscores, not starting with a digit"
-            raise UsageError(f"environment: {name!r} is not a valid variable name", place=site.place, next_step=step)
+            raise UsageError(f"environment: {name!r} is not a valid variable name", place=context.place, next_step=step)
         if "\0" in value:
             raise UsageError(
                 f"environment: the value of {name} contains a NUL character, which cannot be passed to a program",
-                place=site.place,
+                place=context.place,
             )
     return environment
 
 
-def _run(program: Program, site: TaskContext, opened: OpenedHost) -> ActionResult:
-    change = _change(program, site)
-    hold = site.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _no_lease
-    context = site.context(opened, hold)
-    earlier = _earlier(program, change, context, repeat=site.play.stage.request.repeat)
+def _run(program: Program, context: TaskContext, opened: OpenedHost) -> ActionResult:
+    change = _change(program, context)
+    hold = context.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _no_lease
+    step_context = context.context(opened, hold)
+    earlier = _earlier(program, change, step_context, repeat=context.play.stage.request.repeat)
     if earlier is not None:
         return earlier
-    selected = context.ports.select(context.host, context.path, change)
-    quiet = site.task.changed_when is False  # the task declares that it changes nothing: nothing to plan or record
+    selected = step_context.ports.select(step_context.host, step_context.path, change)
+    quiet = context.task.changed_when is False  # the task declares that it changes nothing: nothing to plan or record
     if selected is PlanMembership.LEFT_OUT:
         return ActionResult(
             Outcome.SKIPPED, {"msg": f"excluded by the user: {change.summary}"}, f"excluded by the user: {change.summary}"
         )
-    refusal = check_risk([change], context)
+    refusal = check_risk([change], step_context)
     if selected is PlanMembership.UNPLANNED and not quiet:
         refusal = Refusal(f"stale plan: {change.summary} is not in it", "save a new plan with --check --out")
     if refusal is not None:
         step_result = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
         return ActionResult(Outcome.BLOCKED, {"msg": refusal.reason}, refusal.reason, refusal.next_step, step_result=step_result)
-    limit = context.timeout or LONGEST
+    limit = step_context.timeout or LONGEST
     hold(limit)
     try:
         if quiet:
             return _program_result(_send(program, opened, limit), program, None)
-        return _run_recorded(change, program, site, context, opened)
+        return _run_recorded(change, program, context, step_context, opened)
     finally:
         hold(0.0)
 
@@ -147,19 +149,19 @@ def _no_lease(seconds: float) -> None:
     """Do nothing: a safe program needs no lease."""
 
 
-def task_risk(site: TaskContext) -> Risk:
+def task_risk(context: TaskContext) -> Risk:
     """Return the risk that the task declares, `safe` without one. Raises `UsageError`."""
-    if site.task.risk is None:
+    if context.task.risk is None:
         return Risk.SAFE
     try:
-        return Risk.parse(str(site.scope().render(site.task.risk)))
+        return Risk.parse(str(context.scope().render(context.task.risk)))
     except ValueError as error:
-        raise UsageError(f"risk: {error}", place=site.place) from None
+        raise UsageError(f"risk: {error}", place=context.place) from None
 
 
-def _earlier(program: Program, change: Change, context: StepContext, *, repeat: bool) -> ActionResult | None:
+def _earlier(program: Program, change: Change, step_context: StepContext, *, repeat: bool) -> ActionResult | None:
     """Return the recorded result of this program from an earlier process of the run, None if it was not sent."""
-    memory, path = context.memory, context.path
+    memory, path = step_context.memory, step_context.path
     done, in_flight = memory.done.pop(path, ()), memory.in_flight.pop(path, ())
     for known in done:
         if known.key == change.key and "rc" in known.data:
@@ -170,36 +172,38 @@ def _earlier(program: Program, change: Change, context: StepContext, *, repeat: 
     return None
 
 
-def _run_recorded(change: Change, program: Program, site: TaskContext, context: StepContext, opened: OpenedHost) -> ActionResult:
+def _run_recorded(
+    change: Change, program: Program, context: TaskContext, step_context: StepContext, opened: OpenedHost
+) -> ActionResult:
     """Run the program, with its start and end in the journal."""
-    limit = context.timeout or LONGEST
-    index, context.memory.changes = context.memory.changes, context.memory.changes + 1
-    planned = PlannedData(index=index, path=context.path, step="command", change=change_to_json(change))
-    started = ChangeStartData(index=index, path=context.path, step="command", change=planned["change"], deadline=limit)
-    context.emit("change_start", **started)
+    limit = step_context.timeout or LONGEST
+    index, step_context.memory.changes = step_context.memory.changes, step_context.memory.changes + 1
+    planned = PlannedData(index=index, path=step_context.path, step="command", change=change_to_json(change))
+    started = ChangeStartData(index=index, path=step_context.path, step="command", change=planned["change"], deadline=limit)
+    step_context.emit("change_start", **started)
     begun = opened.access.clock.monotonic()
     try:
         reply = _send(program, opened, limit)
     except HostError as error:
         seconds = opened.access.clock.monotonic() - begun
         lost = ChangeEndData(**planned, applied=was_applied(error), error=error.message, effect="", seconds=seconds)
-        context.emit("change_end", **lost)
+        step_context.emit("change_end", **lost)
         raise
-    acted = _program_result(reply, program, change)
+    action_result = _program_result(reply, program, change)
     kept = _reply_to_json(reply)
-    if site.hidden():
+    if context.hidden():
         kept |= dict.fromkeys(("stdout", "stderr"), "")
     planned["change"] = change_to_json(replace(change, data=kept))
     not_started = isinstance(reply, Failed) and reply.kind in NOT_STARTED
     ended = ChangeEndData(
         **planned,
         applied=isinstance(reply, (Completed, ProbeReply)) or (False if not_started else None),
-        error=acted.reason,
+        error=action_result.reason,
         effect=f"exit code {kept['rc']}" if "rc" in kept and program.script is None else "",
         seconds=opened.access.clock.monotonic() - begun,
     )
-    context.emit("change_end", **ended)
-    return acted
+    step_context.emit("change_end", **ended)
+    return action_result
 
 
 def _reply_to_json(reply: Reply) -> dict[str, Any]:
@@ -231,9 +235,12 @@ def _send(program: Program, opened: OpenedHost, limit: float) -> Reply:
 
 def _program_result(reply: Reply, program: Program, change: Change | None) -> ActionResult:
     if program.outcome is not None and isinstance(reply, (Completed, ProbeReply)):
-        acted = program.outcome(reply.value if isinstance(reply, ProbeReply) else reply)
+        action_result = program.outcome(reply.value if isinstance(reply, ProbeReply) else reply)
         return replace(
-            acted, step_result=Result(acted.outcome, acted.reason, (change,)) if change and not acted.outcome.bad else None
+            action_result,
+            step_result=Result(action_result.outcome, action_result.reason, (change,))
+            if change and not action_result.outcome.bad
+            else None,
         )
     if isinstance(reply, Completed):
         return _result(reply.rc, _text(reply.stdout, strip=program.strip), _text(reply.stderr, strip=program.strip), change)

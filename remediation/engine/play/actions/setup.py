@@ -20,40 +20,40 @@ if TYPE_CHECKING:
 PREFIX = "ansible_"
 
 
-def setup(given: SetupFacts, site: TaskContext, scope: Scope) -> ActionResult:
+def setup(given: SetupFacts, context: TaskContext, scope: Scope) -> ActionResult:
     """Gather the facts. They are kept for the rest of the run; later plays do not gather them again."""
-    if site.task.path.endswith(".facts") and site.host.gathered and given.gather_subset is None:
-        return ActionResult(gathered=site.host.gathered)
+    if context.task.path.endswith(".facts") and context.host.gathered and given.gather_subset is None:
+        return ActionResult(gathered=context.host.gathered)
     try:
-        return ActionResult(gathered=facts_of_host(given, site, scope))
+        return ActionResult(gathered=facts_of_host(given, context, scope))
     except HostError as error:
         return refused_result(error, outcome_of(error))
 
 
-def all_facts(site: TaskContext) -> dict[str, Any]:
+def all_facts(context: TaskContext) -> dict[str, Any]:
     """Gather the facts of a play that does not say `gather_facts`."""
     from remediation.playbook.flow_actions.reading import SetupFacts
 
-    return facts_of_host(SetupFacts(), site, site.scope())
+    return facts_of_host(SetupFacts(), context, context.scope())
 
 
-def facts_of_host(given: SetupFacts, site: TaskContext, scope: Scope) -> dict[str, Any]:
+def facts_of_host(given: SetupFacts, context: TaskContext, scope: Scope) -> dict[str, Any]:
     """Return the host's facts with the prefix ``ansible_``. Raises `HostError`, `UsageError`."""
     from remediation.facets.facts.gathering import chosen_subsets, gather_subsets, without_min
 
     words = _texts(given.gather_subset)
     subsets = chosen_subsets(words)
     endpoint = str(scope.render(scope["endpoint"])) if "endpoint" in scope else ""
-    opened = site.open()
+    opened = context.open()
     found = gather_subsets(
         opened.access.connection,
         subsets,
         fact_path=given.fact_path or "",
         endpoint=endpoint,
         timeout=given.gather_timeout,
-        environment=valid_environment(environment_of(site, scope, gathering=True), site, opened),
+        environment=valid_environment(environment_of(context, scope, gathering=True), context, opened),
     )
-    site.learn(found)
+    context.learn(found)
     facts: Mapping[str, Any] = {
         **{f"{PREFIX}{name}": value for name, value in without_min(words, found).items()},
         "gather_subset": words or ["all"],

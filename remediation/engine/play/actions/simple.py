@@ -35,14 +35,14 @@ SCALED = "lab_scale"
 """Host variable of a lab: its figures are simulated."""
 
 
-def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
+def debug(given: Debug, context: TaskContext, scope: Scope) -> ActionResult:
     """Print a message, or the value of an expression."""
-    if given.verbosity > site.play.stage.request.verbosity:
+    if given.verbosity > context.play.stage.request.verbosity:
         return ActionResult(Outcome.SKIPPED, {"skipped_reason": "Verbosity threshold not met."}, "shown only with more -v")
     if given.var is not None:
-        name = _name_to_show(given.var, site, scope)
+        name = _name_to_show(given.var, context, scope)
         try:
-            value = scope.expression(name, site.place)
+            value = scope.expression(name, context.place)
         except UndefinedVariable as error:  # showing an undefined variable is not an error
             known = name in scope and name.isidentifier()
             value = _evaluate_for_display(scope.raw(name), scope) if known else _undefined_text(error)
@@ -58,7 +58,7 @@ _PART = re.compile(r"""\.\w+|\[(?:-?\d+|'[^']*'|"[^"]*")\]""")
 """An attribute or item after a name."""
 
 
-def _name_to_show(var: Any, site: TaskContext, scope: Scope) -> str:
+def _name_to_show(var: Any, context: TaskContext, scope: Scope) -> str:
     """Return the expression that ``var`` is. A template gives the name of a variable: another text may be a command's output.
 
     Raises `UsageError` for a template of anything else, as Ansible fails the task.
@@ -69,7 +69,9 @@ def _name_to_show(var: Any, site: TaskContext, scope: Scope) -> str:
     name = value if isinstance(value, str) else ""
     head = _NAME.match(name)
     if head is None or _PART.sub("", name[head.end() :]):
-        raise UsageError("debug: var: expected the name of a variable", next_step="use msg: to print a value", place=site.place)
+        raise UsageError(
+            "debug: var: expected the name of a variable", next_step="use msg: to print a value", place=context.place
+        )
     return name
 
 
@@ -89,22 +91,22 @@ def _undefined_text(error: UndefinedVariable) -> str:
     return f"<< error 1 - {error.message.rsplit(' in ', 1)[0]} >>"
 
 
-def fail(given: Fail, site: TaskContext, scope: Scope) -> ActionResult:
+def fail(given: Fail, context: TaskContext, scope: Scope) -> ActionResult:
     """Fail with the message."""
     return ActionResult(Outcome.FAILED, {"msg": given.msg}, str(given.msg))
 
 
-def assert_(given: Assert, site: TaskContext, scope: Scope) -> ActionResult:
+def assert_(given: Assert, context: TaskContext, scope: Scope) -> ActionResult:
     """Fail at the first condition that is false."""
     for condition in scope.conditions(given.that):
-        if not scope.condition(condition, site.place):
+        if not scope.condition(condition, context.place):
             message = "Assertion failed" if given.fail_msg is None else given.fail_msg
             reason = f"{message} ({condition})" if given.fail_msg is None else str(message)
             return ActionResult(Outcome.FAILED, {"msg": message, "assertion": condition, "evaluated_to": False}, reason)
     return ActionResult(values={"msg": "All assertions passed" if given.success_msg is None else given.success_msg})
 
 
-def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
+def set_fact(given: SetFact, context: TaskContext, scope: Scope) -> ActionResult:
     """Set variables; variables of the same task do not see each other."""
     wrong = next((name for name in given.model_extra or () if not is_variable(name)), None)
     if wrong is not None:
@@ -118,26 +120,26 @@ def set_fact(given: SetFact, site: TaskContext, scope: Scope) -> ActionResult:
     return ActionResult(facts=facts, gathered=facts if given.cacheable else {})
 
 
-def add_host(given: AddHost, site: TaskContext, scope: Scope) -> ActionResult:
+def add_host(given: AddHost, context: TaskContext, scope: Scope) -> ActionResult:
     """Add a host with its groups and variables. Later plays select it; the current one does not."""
     values = dict(given.model_extra or {})
     wrong = next((name for name in values if not is_variable(name)), None)
     if wrong is not None:
-        raise UsageError(f"add_host: {wrong!r} is not a valid variable name", place=site.place)
+        raise UsageError(f"add_host: {wrong!r} is not a valid variable name", place=context.place)
     name, port = without_port(given.name)
     if port is not None:
         values["ansible_ssh_port"] = port
     groups = list(dict.fromkeys(given.groups))
-    changed = site.play.stage.grow(lambda inventory: inventory.with_host(name, groups, Table(values)))
+    changed = context.play.stage.grow(lambda inventory: inventory.with_host(name, groups, Table(values)))
     return _inventory_result({"add_host": {"host_name": name, "groups": groups, "host_vars": values}}, changed=changed)
 
 
-def group_by(given: GroupBy, site: TaskContext, scope: Scope) -> ActionResult:
+def group_by(given: GroupBy, context: TaskContext, scope: Scope) -> ActionResult:
     """Add the host to a group, which is created if there is none."""
     group = given.key.replace(" ", "-")
     parents = [name.replace(" ", "-") for name in given.parents]
-    host = site.host.name
-    changed = site.play.stage.grow(lambda inventory: inventory.with_group(host, group, tuple(parents)))
+    host = context.host.name
+    changed = context.play.stage.grow(lambda inventory: inventory.with_group(host, group, tuple(parents)))
     return _inventory_result({"add_group": group, "parent_groups": parents}, changed=changed)
 
 
@@ -146,24 +148,24 @@ def _inventory_result(values: dict[str, object], *, changed: bool) -> ActionResu
     return ActionResult(Outcome.CHANGED if changed else Outcome.OK, values)
 
 
-def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionResult:
+def measure_action(given: Measure, context: TaskContext, scope: Scope) -> ActionResult:
     """Measure with the loaded model. A figure that cannot be measured has a reason and does not fail the task."""
     try:
-        opened = site.open()
-        look_once(site, opened)
-        now = site.play.stage.ports.clock.monotonic()
-        snapshot = site.host.memory.snapshot(now, max_age=SNAPSHOT_TTL) if opened.name == site.host.name else None
-        layers = site.host.layers
+        opened = context.open()
+        look_once(context, opened)
+        now = context.play.stage.ports.clock.monotonic()
+        snapshot = context.host.memory.snapshot(now, max_age=SNAPSHOT_TTL) if opened.name == context.host.name else None
+        layers = context.host.layers
         if layers is None:
             snapshot = snapshot or opened.access.reader_for("diagnosis")
-            layers = site.play.stage.ports.diagnose(snapshot).offloaded
+            layers = context.play.stage.ports.diagnose(snapshot).offloaded
         reader = opened.access.reader_for("measure", snapshot=snapshot)
-        writer = None if site.check() else opened.access.writer()
+        writer = None if context.check() else opened.access.writer()
         memory = card_memory(reader)
-        figures = site.play.stage.ports.measure(
+        figures = context.play.stage.ports.measure(
             reader, writer, label=given.label, layers=layers, simulated=SCALED in scope, model=given.model
         )
     except HostError as error:
         return refused_result(error, outcome_of(error))
-    site.emit("measurement", **MeasurementData(label=given.label, figures={**figures, "memory": memory}))
+    context.emit("measurement", **MeasurementData(label=given.label, figures={**figures, "memory": memory}))
     return ActionResult(values={**figures, "msg": figures.get("reason") or ""})

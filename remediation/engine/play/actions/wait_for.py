@@ -29,26 +29,26 @@ _NO_PORT = "Task failed: Module failed: int() argument must be a string, a bytes
 GONE = frozenset({"stopped", "absent", "drained"})
 
 
-def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:
+def wait_for(given: WaitFor, context: TaskContext, scope: Scope) -> ActionResult:
     """Check repeatedly until the state is reached or the timeout expires; check mode does not wait."""
-    if site.check():
+    if context.check():
         return ActionResult(
             Outcome.SKIPPED, {"msg": "check mode: no waiting"}, "check mode: no waiting for changes that were not made"
         )
     try:
-        return _wait(given, site)
+        return _wait(given, context)
     except HostError as error:
         return refused_result(error, outcome_of(error))
 
 
-def _wait(given: WaitFor, site: TaskContext) -> ActionResult:
+def _wait(given: WaitFor, context: TaskContext) -> ActionResult:
     if given.state == "drained" and given.port is None and given.path is None:
-        raise ParameterError("wait_for: state drained requires a port", _NO_PORT, next_step="add port", place=site.place)
-    opened = site.open()
-    clock, ports = opened.access.clock, site.play.stage.ports
-    pattern = _pattern(given, site)
+        raise ParameterError("wait_for: state drained requires a port", _NO_PORT, next_step="add port", place=context.place)
+    opened = context.open()
+    clock, ports = opened.access.clock, context.play.stage.ports
+    pattern = _pattern(given, context)
     begun = clock.monotonic()
-    own = site.timeout()
+    own = context.timeout()
     until = begun + min(given.timeout, own if own is not None else given.timeout)
     clock.sleep(given.delay, ports.wait)
     if given.port is None and given.path is None:  # the delay comes in addition, as in Ansible
@@ -106,13 +106,13 @@ def _values(given: WaitFor, elapsed: int) -> dict[str, Any]:
     return {**known, "elapsed": elapsed, "match_groups": [], "match_groupdict": {}}
 
 
-def _pattern(given: WaitFor, site: TaskContext) -> re.Pattern[str] | None:
+def _pattern(given: WaitFor, context: TaskContext) -> re.Pattern[str] | None:
     if given.search_regex is None:
         return None
     try:
         return re.compile(given.search_regex, re.MULTILINE)
     except re.error as error:
-        raise UsageError(f"wait_for: search_regex: {error}", place=site.place) from None
+        raise UsageError(f"wait_for: search_regex: {error}", place=context.place) from None
 
 
 def _answers(given: WaitFor, pattern: re.Pattern[str] | None) -> bool:

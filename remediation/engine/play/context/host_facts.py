@@ -22,18 +22,18 @@ GIB = 1024**3
 FIRST_WINDOWS_11 = 22000
 
 
-def look_once(site: TaskContext, opened: OpenedHost) -> Reader | None:
+def look_once(context: TaskContext, opened: OpenedHost) -> Reader | None:
     """Emit ``host_facts`` of the task's own host the first time, and return the reader used. Raises `Unreachable`.
 
     Readings that fail are left out.
     """
-    host = site.host
+    host = context.host
     if host.looked or opened.name != host.name:
         return None
     host.looked = True
     access = opened.access
     _restore_target(host.memory, access)
-    clock = site.play.stage.ports.clock  # the controller's clock, not the host's: a simulated one runs faster
+    clock = context.play.stage.ports.clock  # the controller's clock, not the host's: a simulated one runs faster
     begun, trips = clock.monotonic(), access.round_trips
     reader = access.reader_for("diagnosis")
     ahead = getattr(reader, "prefetch", None)  # a reader that can fetch everything in few round trips
@@ -45,10 +45,10 @@ def look_once(site: TaskContext, opened: OpenedHost) -> Reader | None:
     if version:
         container = target["container"]["value"] if "container" in target else ""
         facts["ollama"] = f"Ollama {version} in {container}" if container else f"Ollama {version}"
-    site.play.stage.emit(
+    context.play.stage.emit(
         "host_facts",
         host=host.name,
-        play=site.play.title,
+        play=context.play.title,
         **HostFactsData(
             facts=facts,
             target=target,

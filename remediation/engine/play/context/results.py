@@ -36,14 +36,16 @@ def refused_result(error: RemediationError, outcome: Outcome = Outcome.FAILED) -
     return ActionResult(outcome, {"msg": message}, f"{where}{error.message}", error.next_step)
 
 
-def to_registered(acted: ActionResult) -> dict[str, Any]:
+def to_registered(action_result: ActionResult) -> dict[str, Any]:
     """Return the result as Ansible registers it: the returned values, and whether it changed, failed or was skipped."""
-    outcome = acted.outcome
-    changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.step_result and acted.step_result.changes)
-    result = {"changed": changed, **acted.values, "failed": outcome.bad}
+    outcome = action_result.outcome
+    changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(
+        action_result.step_result and action_result.step_result.changes
+    )
+    result = {"changed": changed, **action_result.values, "failed": outcome.bad}
     result |= outcome_key(result, outcome)
-    if acted.facts or acted.included or acted.gathered:
-        result["ansible_facts"] = {**acted.facts, **acted.included, **acted.gathered}
+    if action_result.facts or action_result.included or action_result.gathered:
+        result["ansible_facts"] = {**action_result.facts, **action_result.included, **action_result.gathered}
     if outcome is Outcome.SKIPPED:
         result["skipped"] = True
     if outcome.bad:

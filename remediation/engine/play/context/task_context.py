@@ -220,9 +220,11 @@ class TaskContext:
         """Whether the run should stop."""
         return self.play.stage.ports.cancelled()
 
-    def cut_short(self, ending: TaskResult) -> bool:
+    def cut_short(self, task_result: TaskResult) -> bool:
         """Return whether Ctrl-C stopped the task early; `resume` then repeats it, knowing its completed changes."""
-        return self.cancelled and (ending.outcome.bad or bool(ending.step_result and ending.step_result.interrupted))
+        return self.cancelled and (
+            task_result.outcome.bad or bool(task_result.step_result and task_result.step_result.interrupted)
+        )
 
     def pause(self, seconds: float) -> None:
         """Wait by the controller's clock; return early on Ctrl-C."""

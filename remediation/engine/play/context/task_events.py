@@ -30,27 +30,27 @@ GATHERING = frozenset({"gather_facts", "setup"})
 """Actions that gather facts."""
 
 
-def describe_task(site: TaskContext) -> dict[str, Any]:
+def describe_task(context: TaskContext) -> dict[str, Any]:
     """Return a task as ``ansible_failed_task`` shows it, evaluated where that is possible and no lookup is repeated."""
-    task = site.task
+    task = context.task
     free = action_model(task.action).free if is_action(task.action) else ""
     given = {name: value for name, value in task.arguments.items() if name not in {DEFAULTS, WHOLE}}
     return {
         "action": task.spelling or task.action,
-        "args": {"_raw_params" if name == free else name: _evaluate(site, value) for name, value in given.items()},
-        "delegate_to": _evaluate(site, task.settings.delegate_to),
-        "loop": _evaluate(site, task.loop.over) if task.loop else None,
-        "name": site.render_name(task.name),
+        "args": {"_raw_params" if name == free else name: _evaluate(context, value) for name, value in given.items()},
+        "delegate_to": _evaluate(context, task.settings.delegate_to),
+        "loop": _evaluate(context, task.loop.over) if task.loop else None,
+        "name": context.render_name(task.name),
         "register": task.register or None,
         "tags": sorted(task.settings.tags),
         "when": list(task.settings.when),
     }
 
 
-def _evaluate(site: TaskContext, value: Any) -> Any:
+def _evaluate(context: TaskContext, value: Any) -> Any:
     if not any(_LOOKUP.search(text) for text in texts_in(value)):
         try:
-            return site.scope().render(value)
+            return context.scope().render(value)
         except RemediationError:
             pass
     return plain(value)
@@ -58,21 +58,21 @@ def _evaluate(site: TaskContext, value: Any) -> Any:
 
 def failed_task(error: RemediationError) -> TaskResult:
     """Return the result of a task that could not start."""
-    acted = refused_result(error)
-    return TaskResult(acted.outcome, to_registered(acted), acted.reason, acted.next_step)
+    action_result = refused_result(error)
+    return TaskResult(action_result.outcome, to_registered(action_result), action_result.reason, action_result.next_step)
 
 
-def restored_result(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
+def restored_result(context: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
     """Return the result that an earlier process of this run recorded; None if its variables cannot be restored."""
     result = dict(data.get("result") or {})
     given = result.get("ansible_facts")
     facts = given if isinstance(given, Mapping) else {}
-    if site.task.action in GROWING:
+    if context.task.action in GROWING:
         return None  # they run again: the inventory of this process does not have what they added
-    if site.task.action in SETTING and (site.hidden() or MASK in str(facts)):
+    if context.task.action in SETTING and (context.hidden() or MASK in str(facts)):
         return None
-    gathered, facts = (facts, {}) if site.task.action in GATHERING else ({}, facts)
-    included, facts = (facts, {}) if site.task.action == "include_vars" else ({}, facts)
+    gathered, facts = (facts, {}) if context.task.action in GATHERING else ({}, facts)
+    included, facts = (facts, {}) if context.task.action == "include_vars" else ({}, facts)
     return TaskResult(
         Outcome(str(data["outcome"])),
         result,
@@ -85,34 +85,36 @@ def restored_result(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | 
     )
 
 
-def emit_task_end(site: TaskContext, ending: TaskResult, *, item: Any = None, looped: bool = False) -> None:
+def emit_task_end(context: TaskContext, task_result: TaskResult, *, item: Any = None, looped: bool = False) -> None:
     """Emit a result, unless an earlier process of this run emitted it. An item whose host is unreachable failed, as in Ansible."""
-    if ending.outcome is Outcome.WOULD_CHANGE and site.play.stage.request.policy.check:
-        site.host.pending = True
-    if site.host.finished and task_key(site.path, site.masked(item) if looped else None) in site.host.finished:
+    if task_result.outcome is Outcome.WOULD_CHANGE and context.play.stage.request.policy.check:
+        context.host.pending = True
+    if context.host.finished and task_key(context.path, context.masked(item) if looped else None) in context.host.finished:
         return
-    censored = site.hidden()
-    message = ending.result.get("msg", ending.reason)
-    if site.task.action == "debug" and "msg" not in ending.result:  # with `var`, whose value stands under its own name
-        message = next((value for name, value in ending.result.items() if name not in {"changed", "failed", "skipped"}), message)
-    changes: Sequence[Change] = ending.step_result.changes if ending.step_result else ()
+    censored = context.hidden()
+    message = task_result.result.get("msg", task_result.reason)
+    if context.task.action == "debug" and "msg" not in task_result.result:  # with `var`, whose value stands under its own name
+        message = next(
+            (value for name, value in task_result.result.items() if name not in {"changed", "failed", "skipped"}), message
+        )
+    changes: Sequence[Change] = task_result.step_result.changes if task_result.step_result else ()
     data = TaskResultData(
-        path=site.path,
-        outcome=str(Outcome.FAILED if looped and ending.outcome is Outcome.UNREACHABLE else ending.outcome),
-        ignored=ending.ignored,
+        path=context.path,
+        outcome=str(Outcome.FAILED if looped and task_result.outcome is Outcome.UNREACHABLE else task_result.outcome),
+        ignored=task_result.ignored,
         msg=CENSORED if censored else jsonable(message),
-        reason=CENSORED if censored and ending.reason else jsonable(ending.reason),
-        next_step="" if censored else ending.next_step,
-        result={"censored": CENSORED, "changed": ending.changed} if censored else jsonable(_slim(ending.result)),
+        reason=CENSORED if censored and task_result.reason else jsonable(task_result.reason),
+        next_step="" if censored else task_result.next_step,
+        result={"censored": CENSORED, "changed": task_result.changed} if censored else jsonable(_slim(task_result.result)),
         changes=[] if censored else [change_to_json(change) for change in changes],
     )
-    if looped or site.task.loop is None:
-        data["action"] = site.task.action
+    if looped or context.task.loop is None:
+        data["action"] = context.task.action
     if looped:
         data["item"] = None if censored else jsonable(item)
-    if site.cut_short(ending):
+    if context.cut_short(task_result):
         data["interrupted"] = True
-    site.emit("task_result", **data)
+    context.emit("task_result", **data)
 
 
 def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -123,6 +125,6 @@ def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def displayed_item(site: TaskContext, item: Any) -> Any:
+def displayed_item(context: TaskContext, item: Any) -> Any:
     """Return an item in the form of events, None if it is hidden."""
-    return None if site.hidden() else jsonable(item)
+    return None if context.hidden() else jsonable(item)

@@ -33,7 +33,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 class MeetingFailure:
     """The failure of one host at a task where the hosts meet; ``counted`` unless it is rescued or the host is unreachable."""
 
-    ending: TaskResult
+    task_result: TaskResult
     counted: bool
 
 
@@ -56,30 +56,30 @@ class Together:
             found = self._known[task.path] = any(mentions(text, self._names) for text in texts_in_task(task))
         return found
 
-    def after(self, site: TaskContext) -> bool:
+    def after(self, context: TaskContext) -> bool:
         """Return whether the hosts meet after a task: its failure may concern all of them."""
         if self._alone:
             return False
-        grouping = site.task.action == GROUP_BY  # the tasks that follow see the groups of all hosts
-        return grouping or self._stage.play.max_fail_percentage is not None or self.fatal(site)
+        grouping = context.task.action == GROUP_BY  # the tasks that follow see the groups of all hosts
+        return grouping or self._stage.play.max_fail_percentage is not None or self.fatal(context)
 
-    def fatal(self, site: TaskContext) -> bool:
+    def fatal(self, context: TaskContext) -> bool:
         """Return whether a failure of the task fails all hosts."""
         try:
-            return site.switch(site.settings.any_errors_fatal)
+            return context.switch(context.settings.any_errors_fatal)
         except RemediationError:
             return True  # an invalid value counts as true
 
-    def failed(self, site: TaskContext, ending: TaskResult, *, rescued: bool) -> None:
+    def failed(self, context: TaskContext, task_result: TaskResult, *, rescued: bool) -> None:
         """Record the failure of a task at which the hosts meet; a host that rescues it or is unreachable does not count."""
-        counted = not rescued and ending.outcome is not Outcome.UNREACHABLE
-        self.failures[site.path, site.host.name] = MeetingFailure(ending, counted=counted)
+        counted = not rescued and task_result.outcome is not Outcome.UNREACHABLE
+        self.failures[context.path, context.host.name] = MeetingFailure(task_result, counted=counted)
 
-    def failed_for_all(self, site: TaskContext) -> TaskResult | None:
+    def failed_for_all(self, context: TaskContext) -> TaskResult | None:
         """Return the result with which a task fails on the hosts on which it succeeded, None if they go on."""
-        here = {host: failure for (path, host), failure in self.failures.items() if path == site.path}
-        if here and self.fatal(site):
-            return next(iter(here.values())).ending
+        here = {host: failure for (path, host), failure in self.failures.items() if path == context.path}
+        if here and self.fatal(context):
+            return next(iter(here.values())).task_result
         stage = self._stage
         if stage.play.max_fail_percentage is None:
             return None
@@ -87,7 +87,7 @@ class Together:
         lost = [state for state in map(stage.stage.host, stage.batch) if not state.alive or state.name in failing]
         scope = Scope((stage.stage.request.extra, stage.play.vars))
         first = next(iter(self.failures.values()), None)
-        return first.ending if first and lost and fatal_share(stage, lost, scope) else None
+        return first.task_result if first and lost and fatal_share(stage, lost, scope) else None
 
 
 def _names(play: Play) -> frozenset[str]:
