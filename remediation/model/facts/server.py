@@ -287,7 +287,7 @@ SNAP_KEYS: Mapping[str, str] = {
     "OLLAMA_CONTEXT_LENGTH": "context-length",
     "CUDA_VISIBLE_DEVICES": "cuda-visible-devices",
 }
-"""The settings that the launcher of the snap passes to the server, with their names in ``snap set`` (facts/native 2.4)."""
+"""The settings that the launcher of the snap passes to the server, with their names in ``snap set``."""
 
 
 def snap_advice(snap: str, settings: Mapping[str, str | None]) -> str:

@@ -310,7 +310,7 @@ class _Reader:
         return Secret(value) if self.secret and not text.template else text
 
 
-_INSIDE = re.compile(r"([\w.]+: *)(\{\{[^{}\"]*\}\})(?=\s*[,}])")
+_INSIDE = re.compile(r"([\w.]{1,200}: {0,20})(\{\{[^{}\"]{0,400}\}\})(?=\s{0,20}[,}])")
 """A template without quotes between the braces of a mapping."""
 _UNQUOTED = re.compile(r"^\s*(?:- )?([\w.]+: +)(\{\{.*)$")
 """A line with a template that YAML reads as a mapping."""

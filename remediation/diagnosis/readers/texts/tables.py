@@ -25,7 +25,7 @@ _CARD_COLUMN = re.compile(
     r"|mem[óo]ria (?:de |da |del )?(?:la )?(?:gpu|v[íi]deo|gr[áa]fica)|видеопамят|памят\w{1,3} (?:гп|gpu|видео)|显存|专用 ?gpu|gpu ?内存|専用 ?gpu|gpu ?メモリ|ビデオ ?メモリ",
     re.IGNORECASE,
 )
-_CELLS = re.compile(r"\t+|[ ]{2,}|\s*\|\s*|\s*;\s*")
+_CELLS = re.compile(r"\t|\||;| (?= )")
 _SIZE = re.compile(
     r"^(\d[\d.,'\u00a0\u202f ]{0,14}?)\s{0,2}(?:([KMG\u041a\u041c\u0413])?i?[B\u0411o\u043e]|([KMG\u041a\u041c\u0413])i?)?$",
     re.IGNORECASE,
@@ -104,7 +104,7 @@ def read_card_table(text: str, label: str) -> tuple[list[GpuProcess], Quote | No
         return [], None
     lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
-        cells = [cell for cell in _CELLS.split(line.strip().strip("|").strip()) if cell]
+        cells = _cells(line)
         column = next((at for at, cell in enumerate(cells) if _CARD_COLUMN.search(cell)), None)
         if column is None or column == 0 or len(line) > 400 or any(sign in line for sign in ("msg=", "MiB", ": ")):
             continue
@@ -118,7 +118,7 @@ def read_card_table(text: str, label: str) -> tuple[list[GpuProcess], Quote | No
 
 
 def _program(row: str, width: int, column: int, unit: str) -> GpuProcess | None:
-    cells = [cell for cell in _CELLS.split(row.strip().strip("|").strip()) if cell]
+    cells = _cells(row)
     if len(cells) != width or not re.search(r"[^\W\d_]", cells[0]):
         return None
     match = _SIZE.match(cells[column])
@@ -128,3 +128,7 @@ def _program(row: str, width: int, column: int, unit: str) -> GpuProcess | None:
     given = (match[2] or match[3] or unit or "").lower()
     size = number * _UNITS[given] if given else number * (1 if number >= 10_000_000 else MIB)
     return GpuProcess(cells[0], "", int(size))
+
+
+def _cells(line: str) -> list[str]:
+    return [cell for part in _CELLS.split(line) if (cell := part.strip())]
