@@ -129,7 +129,12 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     supporting = list(_supporting(best, facts))
     texts = list(dict.fromkeys(fact.text for fact in supporting if fact.text))
     quotes = list(dict.fromkeys(quote for fact in supporting for quote in fact.quotes))
-    because = _sentence(best.entry.title, texts[0] if texts else "")
+    alone = not (best.proven or best.supported)
+    because = (
+        f"{best.entry.title}: reports like this one often have this cause"
+        if alone
+        else _sentence(best.entry.title, texts[0] if texts else "")
+    )
     cure = cure_of(best.entry, facts, reading)
     if (rival := _rival(weighed)) is not None and not facts.holds("on.live"):
         cure = f"{_ended(cure)} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"

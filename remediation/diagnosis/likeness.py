@@ -1,4 +1,4 @@
-"""Causes by likeness: where nothing is proven, the facts and words of known incidents say which cause is likeliest.
+"""Causes by likeness: where nothing but a report is given, the facts and words of known incidents say which cause is likeliest.
 
 A log-linear model of causes over facts that hold and words of the report, fitted by ``scripts/fit_likeness.py``. Likeness is no
 proof: it names no cause that a fact excludes, and its shares stay below the cap of the calibration. Within a cause the hints and the
@@ -27,6 +27,8 @@ _OPEN = 0.5
 _NAMED = 0.2
 """The least share with which likeness names a cause: from here on most held-out answers are right. Below it the cause is a candidate."""
 _LISTED = 0.01
+_ENOUGH = 10
+"""So many words that the model knows have to be in a report; fewer say too little."""
 _TEXT, _OFTEN = 14.0, 0.7
 """Weights of the likeness to an entry's text and of the number of known incidents, where a hint has that of the calibration."""
 _MECHANISMS = 5
@@ -89,10 +91,11 @@ def likelihoods(facts: Facts, text: str) -> dict[Cause, float]:
 
 
 def by_likeness(scores: Scores, facts: Facts, text: str) -> Scores | None:
-    """Return the causes by likeness; None where a proof speaks, a cause is likely anyway, no report was given, or only hints name one."""
+    """Return the causes by likeness; None where a cause is proven or likely, more or less than a report was given, or only hints name one."""
     first = scores.causes[0] if scores.causes else None
     settled = first is not None and (first.share >= _OPEN or any(one.proven for one in first.mechanisms))
-    if settled or facts.holds("on.live") or not text.strip():
+    enough = len(model().rarity.keys() & set(stems(text))) >= _ENOUGH
+    if settled or not enough or not facts.holds("on.words"):
         return None
     spoken = {one.entry.id: one for one in tally(facts)}
     near = _near(text)
