@@ -22,9 +22,9 @@ from remediation.diagnosis.knowledge.schema import Entry
 from remediation.diagnosis.score import Scored, Scores, Speaking, Weighed, stands_out, tally, weights
 from remediation.model.finding import Cause
 
-_OPEN = 0.5
+_OPEN = 0.1
 """The share below which a cause without a proof is judged by likeness."""
-_NAMED = 0.2
+_NAMED = 0.3
 """The least share with which likeness names a cause: from here on most held-out answers are right. Below it the cause is a candidate."""
 _LISTED = 0.01
 _ENOUGH = 10
@@ -34,6 +34,10 @@ _TEXT, _OFTEN = 14.0, 0.7
 _MECHANISMS = 5
 _LONGEST = 20_000
 """Length of a report of which the words are counted."""
+_SUBJECT = re.compile(
+    r"\b(?:gpus?|cuda|rocm|vulkan|vram|cards?|graphics|cpus?|processors?|slow\w*|speed|memory|layers?|context)\b", re.IGNORECASE
+)
+"""A report that names none of these is about something else."""
 _WORD = re.compile(r"[a-z][a-z_0-9-]+|\d+%")
 _ENDING = re.compile(r"(?<=\w{3})(?:ings?|edly|ed|es|s|ly)$")
 
@@ -95,7 +99,7 @@ def by_likeness(scores: Scores, facts: Facts, text: str) -> Scores | None:
     first = scores.causes[0] if scores.causes else None
     settled = first is not None and (first.share >= _OPEN or any(one.proven for one in first.mechanisms))
     enough = len(model().rarity.keys() & set(stems(text))) >= _ENOUGH
-    if settled or not enough or not facts.holds("on.words"):
+    if settled or not enough or _SUBJECT.search(text) is None or not facts.holds("on.words"):
         return None
     spoken = {one.entry.id: one for one in tally(facts)}
     near = _near(text)
