@@ -45,11 +45,11 @@ def main() -> None:
         print(
             f"{options.hosts} local hosts, {options.commands} commands each, {options.forks} forks, medians of {options.repeat}\n"
         )
-        print("| | seconds | as a multiple of ours | of processors | as a multiple of ours |\n|---|---|---|---|---|")
+        print("| | seconds | as a multiple of ours | of processors | as a multiple of ours | memory |\n|---|---|---|---|---|---|")
         for each, cost in costs.items():
             own = costs["ours"]
             print(
-                f"| {each} | {cost.wall:.2f} | {cost.wall / own.wall:.1f} | {cost.processor:.2f} | {cost.processor / own.processor:.1f} |"
+                f"| {each} | {cost.wall:.2f} | {cost.wall / own.wall:.1f} | {cost.processor:.2f} | {cost.processor / own.processor:.1f} | {cost.memory:.0f} MiB |"
             )
 
 

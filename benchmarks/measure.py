@@ -7,12 +7,18 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+_SAMPLE = 0.1
+_PARENT, _RESIDENT = 1, 21
+"""Fields of ``/proc/PID/stat`` after the program's name: the parent, and resident pages."""
+_PAGE = 4096
 _LAB = """\
 lab: {{ hosts: {hosts} }}
 gpu:
@@ -43,6 +49,8 @@ class Cost:
 
     wall: float
     processor: float
+    memory: float = 0.0
+    """Peak memory of the process and its descendants in MiB (resident sets added up, sampled); 0 where there is no ``/proc``."""
 
 
 def once(contender: Contender) -> Cost:
@@ -50,11 +58,50 @@ def once(contender: Contender) -> Cost:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(contender.environment or {})}
     contender.before()
     before, began = _processor(), time.perf_counter()
-    done = subprocess.run(list(contender.argv), capture_output=True, text=True, env=environment, check=False)
-    cost = Cost(time.perf_counter() - began, _processor() - before)
-    if done.returncode != 0 or not contender.right(done.stdout + done.stderr):
-        raise SystemExit(f"{contender.name} did not do its work:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    with subprocess.Popen(
+        list(contender.argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process, _sampled(process.pid) as memory:  # fmt: skip
+        output, errors = process.communicate()
+    cost = Cost(time.perf_counter() - began, _processor() - before, max(memory))
+    if process.returncode != 0 or not contender.right(output + errors):
+        raise SystemExit(f"{contender.name} did not do its work:\n{output[-3000:]}\n{errors[-3000:]}")
     return cost
+
+
+@contextmanager
+def _sampled(process: int) -> Iterator[list[float]]:
+    """Yield a list to which the memory of a process and its descendants is added in intervals."""
+    found, end = [0.0], threading.Event()
+
+    def sample() -> None:
+        while not end.wait(_SAMPLE):
+            found.append(_memory(process))
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        end.set()
+        thread.join()
+
+
+def _memory(process: int) -> float:
+    """Return the resident memory of a process and its descendants in MiB."""
+    pages: dict[int, int] = {}
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):  # a process that ended meanwhile
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            number = int(path.parent.name)
+            children.setdefault(int(fields[_PARENT]), []).append(number)
+            pages[number] = int(fields[_RESIDENT])
+    total, left = 0, [process]
+    while left:
+        one = left.pop()
+        total += pages.get(one, 0)
+        left += children.get(one, ())
+    return total * _PAGE / 1024**2
 
 
 def medians(contenders: Sequence[Contender], repeat: int) -> dict[str, Cost]:
@@ -64,7 +111,7 @@ def medians(contenders: Sequence[Contender], repeat: int) -> dict[str, Cost]:
         for each in contenders:
             costs[each.name].append(once(each))
     return {
-        name: Cost(statistics.median(each.wall for each in found), statistics.median(each.processor for each in found))
+        name: Cost(*(statistics.median(getattr(each, part) for each in found) for part in ("wall", "processor", "memory")))
         for name, found in costs.items()
     }
 

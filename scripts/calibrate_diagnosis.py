@@ -28,7 +28,7 @@ from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.knowledge.schema import parse_condition
 from remediation.diagnosis.load import of_incident
 from remediation.diagnosis.readers.reading import read_evidence
-from remediation.diagnosis.score import Speaking, Weights, shares, stands_out, tally, weights
+from remediation.diagnosis.score import SupportedMechanism, Weights, shares, stands_out, tally, weights
 
 READ = ("platform", "ollama_version", "gpu", "symptom", "evidence")
 BYSTANDERS = ("OLLAMA_NUM_PARALLEL=4", "OLLAMA_KEEP_ALIVE=5m", "# OLLAMA_GPU_OVERHEAD=8589934592")
@@ -60,7 +60,7 @@ class Case(NamedTuple):
     accepted: frozenset[str]
     strong: bool
     facts: Facts
-    tallies: tuple[Speaking, ...]
+    tallies: tuple[SupportedMechanism, ...]
     whole: bool
 
 
@@ -133,7 +133,7 @@ def fit(start: Weights, known: Sequence[Case]) -> Weights:
     return best
 
 
-def right(case: Case, w: Weights, tallies: Sequence[Speaking] | None = None) -> tuple[bool, float]:
+def right(case: Case, w: Weights, tallies: Sequence[SupportedMechanism] | None = None) -> tuple[bool, float]:
     """Return whether the first cause is right, and with which share it is given."""
     found = shares(case.tallies if tallies is None else tallies, w)
     named = stands_out(found.causes, found.unknown, case.facts)

@@ -35,7 +35,10 @@ SENTENCES = (
     "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run", "diagnosis/facts/host", "diagnosis/facts/room",
     "diagnosis/memory", "diagnosis/readers/coverage.py", "diagnosis/readers/texts/docker.py", "diagnosis/readers/present.py", "diagnosis/diagnose.py", "diagnosis/collect.py", "facets/target.py", "model/facts", "cli/commands/verify_watch.py",
     "inventory", "playbook", "connections", "cli/watch", "cli/commands/watching", "cli/commands/steps.py", "cli/runner.py", "engine/play/runner.py", "engine/play/selection.py",
-    "modules", "cli/context.py", "cli/resources.py", "cli/argv.py",
+    "modules", "cli/context.py", "cli/resources.py", "cli/argv.py", "cli/outputs.py", "cli/extra_vars.py", "cli/log_file.py", "cli/spread",
+    "cli/commands/diagnose.py", "cli/commands/followup.py", "engine/benchmark.py", "engine/context.py", "engine/executors", "engine/followup",
+    "engine/internal_errors.py", "engine/journal/history.py", "engine/journal/journal.py", "engine/journal/run_lock.py", "engine/play/context",
+    "facets/snapshot.py",
 )  # fmt: skip
 """Folders and modules whose sentences people read in events and errors."""
 

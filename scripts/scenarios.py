@@ -8,6 +8,7 @@ It needs what `pytest -m live` needs: a Docker engine, sshd, sudo.
 from __future__ import annotations
 
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,15 +18,16 @@ from xml.etree import ElementTree as ET
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.live.scenarios import SCENARIOS, Scenario  # noqa: E402 - the tests are no installed package
+from tests.live.scenarios import ON_REAL, SCENARIOS, Scenario  # noqa: E402 - the tests are no installed package
 
 HEAD = """# Scenarios
 
 Scenarios that were played on a real Ollama server (v0.13.5), native (A) and in a Docker engine (B), and how `fix-offload` and the
-runbooks end in them on the [stand-in](lab.md). Each is a test. `python scripts/scenarios.py > docs/scenarios.md` plays them and writes this page.
+runbooks end in them on the [stand-in](lab.md) and ended on that server. Each is a test. `python scripts/scenarios.py > docs/scenarios.md`
+plays them on the stand-in and writes this page.
 
-| scenario | expected | got | test |
-|---|---|---|---|
+| scenario | expected | got on the stand-in | got on a real server | test |
+|---|---|---|---|---|
 """
 
 
@@ -42,11 +44,18 @@ def main() -> int:
         ends = dict(_ends(report))
     got = {name: _got(one, ends) for name, one in SCENARIOS.items()}
     rows = [
-        f"| {name} | {one.expected} | {got[name]} | `tests/{one.test.partition('::')[0]}` |" for name, one in SCENARIOS.items()
+        f"| {name} | {one.expected} | {got[name]} | {ON_REAL.get(_number(name), '')} | `tests/{one.test.partition('::')[0]}` |"
+        for name, one in SCENARIOS.items()
     ]
     good = sum(end == "as expected" for end in got.values())
     print(HEAD + "\n".join(rows) + f"\n\n{good} of {len(got)} end as expected.")
     return 0 if good == len(got) else 1
+
+
+def _number(name: str) -> str:
+    """Return the number with which a scenario's name begins ("A4d, B13")."""
+    found = re.match(r"[AB]\d+[a-z]?(?:, [AB]\d+)*", name)
+    return found[0] if found else ""
 
 
 def _name(one: Scenario) -> str:

@@ -16,7 +16,7 @@ from remediation.connections.calls import Completed, FileContent, ReadFile, Run,
 from remediation.connections.factory import open_connection
 from remediation.connections.settings import from_variables
 from tests.cli.conftest import environment, remediate
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 from tests.powershell import shell
 
 __all__ = ["environment", "remediate"]

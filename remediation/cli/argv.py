@@ -187,7 +187,7 @@ class _CommandLine:
             return
         given = self.value_of(flag, argument, value)
         if argument.names[0] == "list-format" and given[0] not in FORMATS:
-            raise UsageError(f"{flag} takes {', '.join(FORMATS)}, not {given[0]!r}")
+            raise UsageError(f"{flag} takes {', '.join(FORMATS)}, not {given[0]!r}", next_step=f"such as {flag} {FORMATS[0]}")
         self.line.core += [flag, *given]
 
     def is_tasks_own(self, flag: str, argument: Argument) -> bool:
@@ -199,22 +199,22 @@ class _CommandLine:
     def value_of(self, flag: str, argument: Argument, value: str | None) -> list[str]:
         if not argument.takes_value:
             if value is not None:
-                raise UsageError(f"{flag} is a switch and takes no value, got {value!r}")
+                raise UsageError(f"{flag} is a switch and takes no value, got {value!r}", next_step=f"give {flag} alone")
             return []
         if argument.kind is not list:
             if argument.names[0] in self.seen:
-                raise UsageError(f"{_spelled(argument)} was given twice", next_step="give it once")
+                raise UsageError(f"{_option_text(argument)} was given twice", next_step="give it once")
             self.seen.add(argument.names[0])
         if value is None:
             if not self.words:
-                raise UsageError(f"{flag} needs a value")
+                raise UsageError(f"{flag} needs a value", next_step=f"give {flag} its value")
             value = self.words.pop(0)
         if not value.strip():
             raise UsageError(f"{flag} was given an empty value", next_step=f"give {flag} its value, or leave it out")
         if value.startswith("-") and value != "-":
             raise UsageError(f"{flag} needs a value, but {value} follows", next_step=f"give {flag} its value")
         if argument.kind is int and not is_whole(value):
-            raise UsageError(f"{flag} needs a whole number, got {value!r}")
+            raise UsageError(f"{flag} needs a whole number, got {value!r}", next_step=f"such as {flag}=3")
         return [value]
 
     def known_task(self, word: str) -> str:
@@ -316,7 +316,7 @@ class _CommandLine:
         )
 
 
-def _spelled(argument: Argument) -> str:
+def _option_text(argument: Argument) -> str:
     name = argument.names[0]
     return f"--{name}" if len(name) > 1 else f"-{name}"
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from remediation.cli.extra_vars import extra_variables
 from remediation.cli.resources import INVENTORY, find_resource, names
 from remediation.cli.stdio import current_masker
-from remediation.engine.internal_errors import CrashLog, contained, errors_folder
+from remediation.engine.internal_errors import CrashLog, contain_errors, errors_folder
 from remediation.engine.workers import PARTING, finish, gather
 from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.check import misspelt
@@ -136,9 +136,11 @@ class Session:
         return open_host(host, variables, check=check, note=note, recorder=self.tape.recorder if self.tape is not None else None)
 
     @contextmanager
-    def looked_at(self, host: str, *, check: bool = True, note: Callable[[str], None] | None = None) -> Iterator[HostAccess]:
+    def open_for_reading(
+        self, host: str, *, check: bool = True, note: Callable[[str], None] | None = None
+    ) -> Iterator[HostAccess]:
         """Yield a host that is opened for one reading, and close it. Its notes go to standard error, or to `note`."""
-        access = self._opened(host, check=check, note=note)
+        access = self._open_host(host, check=check, note=note)
         try:
             yield access
         finally:
@@ -146,13 +148,13 @@ class Session:
             access.close()
 
     @contextmanager
-    def kept_open(self) -> Iterator[Callable[[str], HostAccess]]:
+    def open_on_use(self) -> Iterator[Callable[[str], HostAccess]]:
         """Yield a function that opens a host read-only on first use; all hosts are closed in parallel at the end."""
         opened: dict[str, HostAccess] = {}
 
         def access(name: str) -> HostAccess:
             if name not in opened:
-                opened[name] = self._opened(name, check=True)
+                opened[name] = self._open_host(name, check=True)
             return opened[name]
 
         try:
@@ -163,7 +165,7 @@ class Session:
         finally:
             finish(each.close for each in opened.values() if self.looks.forget(each))
 
-    def _opened(self, host: str, *, check: bool, note: Callable[[str], None] | None = None) -> HostAccess:
+    def _open_host(self, host: str, *, check: bool, note: Callable[[str], None] | None = None) -> HostAccess:
         access = self.open(host, self.variables(host), check=check, note=note or self.warn)
         self.looks.add(host, access)
         return access
@@ -173,13 +175,13 @@ class Session:
         if self.looks.is_new(text):
             sys.stderr.write(f"{gettext('warning')}: {translated(self.masker.text(text))}\n")
 
-    def contained(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T]) -> Callable[[str], T]:
+    def contain_errors(self, work: Callable[[str], T], failed: Callable[[str, RemediationError], T]) -> Callable[[str], T]:
         """Return `work` with its errors turned into results by `failed`; internal errors are saved with their traceback."""
         crashed = CrashLog(errors_folder(), self.masker)
 
         def one(name: str) -> T:
             try:
-                with contained(name, crashed):
+                with contain_errors(name, crashed):
                     return work(name)
             except RemediationError as error:
                 return failed(name, error)
@@ -192,7 +194,7 @@ class Session:
         An internal error becomes an error of its host, with the traceback saved. An interrupt closes the hosts being read.
         """
         try:
-            return gather(self.contained(work, failed), names, MOST_AT_ONCE)
+            return gather(self.contain_errors(work, failed), names, MOST_AT_ONCE)
         except KeyboardInterrupt:
             self.looks.end()
             raise
@@ -216,7 +218,7 @@ def open_session(options: HostOptions, *, playbook: Path | None = None) -> Itera
 
     masker = current_masker()
     masker.add(*secrets_of_environment(os.environ))
-    decrypt = _noting(vault_of(options.vault_password_file), masker)
+    decrypt = _masking_decrypt(vault_of(options.vault_password_file), masker)
     inventory = read_inventory(options, playbook=playbook, decrypt=decrypt)
     if inventory.lab is not None:
         inventory = _with_lab(inventory, inventory.lab)
@@ -262,7 +264,7 @@ def _tape(name: str | None, masker: Masker) -> Cassette | None:
     return Cassette(path, masker)
 
 
-def _noting(decrypt: Decrypt, masker: Masker) -> Decrypt:
+def _masking_decrypt(decrypt: Decrypt, masker: Masker) -> Decrypt:
     """Return `decrypt` with every decrypted text masked from then on."""
 
     def note(text: str) -> str:

@@ -13,7 +13,7 @@ from remediation.model.secrets.masking import Masker
 from remediation.model.text.visible import visible_json
 from remediation.model.text.yaml_limits import UNREADABLE, plain_documents
 from remediation.templating.yaml.loader import Decrypt, read_content
-from remediation.templating.yaml.located import Table, Text, plain, trusted
+from remediation.templating.yaml.located import Table, Text, mark_trusted, plain
 
 FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
 
@@ -59,14 +59,14 @@ def _one(text: str, decrypt: Decrypt | None) -> Table:
     if text.startswith("@"):
         return _file(text[1:], decrypt)
     if text.lstrip().startswith("{"):
-        return Table(trusted(_mapping(text)))
+        return Table(mark_trusted(_parse_mapping(text)))
     pairs = [word.partition("=") for word in _words(text)]
     for name, equals, _ in pairs:
         if not equals or not name.isidentifier():
             raise UsageError(f"-e {text!r} is not a variable: {name!r} does not have the form NAME=VALUE", next_step=FORM)
     if not pairs:
         raise UsageError("-e has an empty value", next_step=FORM)
-    return Table({name: Text(_unquoted(value)) for name, _, value in pairs})
+    return Table({name: Text(_unquote(value)) for name, _, value in pairs})
 
 
 def _words(text: str) -> list[str]:
@@ -92,7 +92,7 @@ def _words(text: str) -> list[str]:
     return [re.sub(r"\0(\d+)\0", lambda found: templates[int(found[1])], word) for word in plain]
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" and value[-2] != "\\"
     return value[1:-1] if quoted else value
 
@@ -103,24 +103,26 @@ def _file(name: str, decrypt: Decrypt | None) -> Table:
         text = read_text(path, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"-e @{name}: cannot read the file: {reason}") from None
+        raise UsageError(
+            f"-e @{name}: cannot read the file: {reason}", next_step="name a file of variables in YAML or JSON"
+        ) from None
     content = read_content(text, path, decrypt=decrypt)  # a pipe can be read only once
-    if not isinstance(content, Table) or not _named(content):
+    if not isinstance(content, Table) or not _has_text_keys(content):
         raise UsageError(f"-e @{name}: not a mapping of names to values", next_step=FORM)
     return content
 
 
-def _mapping(text: str) -> dict[str, Any]:
+def _parse_mapping(text: str) -> dict[str, Any]:
     try:
         (value,) = plain_documents(text) or [None]
     except UNREADABLE as error:
         where = getattr(error, "problem_mark", None)
         place = f" at line {where.line + 1}" if where else ""
         raise UsageError(f"-e {text}: not YAML{place}: {getattr(error, 'problem', error)}", next_step=FORM) from None
-    if not isinstance(value, dict) or not _named(value):
+    if not isinstance(value, dict) or not _has_text_keys(value):
         raise UsageError(f"-e {text}: not a mapping of names to values", next_step=FORM)
     return value
 
 
-def _named(value: Mapping[Any, Any]) -> bool:
+def _has_text_keys(value: Mapping[Any, Any]) -> bool:
     return all(isinstance(name, str) for name in value)

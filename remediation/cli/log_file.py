@@ -81,7 +81,7 @@ def log_to(name: str | None, level: str | None, masker: Masker) -> Iterator[None
             raise UsageError("--log-level has no effect without --log-file", next_step="give --log-file FILE too")
         yield
         return
-    file = _opened(name)
+    file = _open_log(name)
     handler = _LogHandler(file)
     handler.setFormatter(_Lines(FORMAT))
     handler.addFilter(SafeRecords(masker))
@@ -98,7 +98,7 @@ def log_to(name: str | None, level: str | None, masker: Masker) -> Iterator[None
             file.close()
 
 
-def _opened(name: str) -> TextIO:
+def _open_log(name: str) -> TextIO:
     """Open the file for appending. A regular file gets the mode 0600; a link is refused."""
     path = writable("--log-file", name)
     try:

@@ -20,7 +20,7 @@ from remediation.cli.commands.project import completion, doctor, init
 from remediation.cli.commands.watching import monitor, watch
 from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
-from remediation.cli.task import INTERRUPTED, OptionTask, end_now, guarded
+from remediation.cli.task import INTERRUPTED, OptionTask, end_now, run_guarded
 from remediation.model.errors import UsageError
 from remediation.model.translation.console import set_language_from_arguments
 
@@ -120,16 +120,16 @@ class RemediateProgram(Program):
 
 
 WELCOME = """\
-remediate doctor                          check this machine, the inventory, and the first host
-remediate init my-fleet                   write a small project: inventory, playbook, .gitignore
+remediate doctor                       check this machine and the first host
+remediate init my-fleet                write a small project for your hosts
 {trial}
-remediate diagnose --evidence LOG         name the cause in a log; changes nothing
-remediate --list                          all commands; remediate COMMAND --help has examples
+remediate diagnose --evidence LOG      name the cause in a log
+remediate --list                       all commands; COMMAND --help: examples
 """
-"""What to do next, printed for a command line without words."""
+"""What to do next, printed for a command line without words. Fits 80 columns."""
 
-WITH_LAB = "remediate fix-offload --inventory lab     repair a simulated laptop, and see what it looks like"
-WITHOUT_LAB = "remediate fix-offload --check             show what a repair of this machine would do"
+WITH_LAB = "remediate fix-offload --inventory lab  repair a simulated laptop"
+WITHOUT_LAB = "remediate fix-offload --check          show what a repair here would do"
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     install()
     set_language_from_arguments(sys.argv if argv is None else argv)
     program = RemediateProgram(version=__version__, namespace=namespace, name="remediate", binary="remediate")
-    code = guarded(lambda: _run(program, argv))
+    code = run_guarded(lambda: _run(program, argv))
     if code == INTERRUPTED and threading.active_count() > 1:
         end_now(code)
     sys.exit(code)
@@ -149,7 +149,7 @@ def _run(program: RemediateProgram, argv: list[str] | None) -> int:
     if words[:1] == ["completion"] and completion.WORDS in os.environ:
         add_commands(program.namespace)
         contexts = {str(context.name): context for context in program.namespace.to_contexts()}
-        offered = completion.offered("".join(words[1:2]), os.environ[completion.WORDS], contexts)
+        offered = completion.completions("".join(words[1:2]), os.environ[completion.WORDS], contexts)
         sys.stdout.writelines(f"{each}\n" for each in offered)
         return 0
     if not words:

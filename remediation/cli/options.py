@@ -48,7 +48,7 @@ LOG_LEVEL = "Least level that --log-file writes: debug (the default), info, warn
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Logged(HostOptions):
+class LogOptions(HostOptions):
     """Hosts that are connected to, with an optional log."""
 
     log_file: str | None = option(LOG_FILE)
@@ -56,7 +56,7 @@ class Logged(HostOptions):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Recorded(Logged):
+class RecordOptions(LogOptions):
     """Hosts whose I/O can be recorded."""
 
     record: str | None = option(RECORD)
@@ -67,7 +67,7 @@ PLAINTEXT = "Send secrets to a Dask cluster without TLS if it is on this machine
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Spread(Recorded):
+class Spread(RecordOptions):
     """Hosts that can be spread over the workers of a cluster."""
 
     executor: str | None = option(EXECUTOR)
@@ -96,7 +96,7 @@ class FixOffload(PlaybookOptions):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Following(Output):
+class FollowUpOptions(Output):
     """How a command that follows a run may change hosts."""
 
     extra_vars: tuple[str, ...] = option(
@@ -116,7 +116,7 @@ class Following(Output):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Apply(Following):
+class Apply(FollowUpOptions):
     """Which plan to apply, and which of its changes."""
 
     plan: str = required("A plan saved by --check --out.")
@@ -124,7 +124,7 @@ class Apply(Following):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Undo(Following):
+class Undo(FollowUpOptions):
     """Which run to undo, and how much of it."""
 
     run: str = required("The run's id, or the beginning of it.")
@@ -134,7 +134,7 @@ class Undo(Following):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Resume(Following):
+class Resume(FollowUpOptions):
     """Which run to resume."""
 
     run: str = required("The run's id, or the beginning of it.")
@@ -207,7 +207,7 @@ class Schema:
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class CheckHost(Recorded):
+class CheckHost(RecordOptions):
     """Which hosts to check."""
 
     self_test: str | None = option(
@@ -216,7 +216,7 @@ class CheckHost(Recorded):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Doctor(Logged):
+class Doctor(LogOptions):
     """Which inventory to check."""
 
 
@@ -237,7 +237,7 @@ class Init:
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Monitor(Logged):
+class Monitor(LogOptions):
     """How often to take samples, and for how long."""
 
     every: str | None = option("Time between two samples, such as 2s (default: 2s, for more than 10 hosts 0.2s each).")
@@ -250,7 +250,7 @@ class Monitor(Logged):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class Listing(HostOptions):
+class ListOptions(HostOptions):
     """How to list the hosts."""
 
     graph: bool = option("Show the groups as a tree.", default=False)
@@ -288,7 +288,7 @@ class OneRun(Output):
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class WatchOptions(Logged):
+class WatchOptions(LogOptions):
     """How often to check, and what may be repaired when."""
 
     every: str | None = option("Time between two checks, such as 60s (default 5m).")
@@ -337,8 +337,10 @@ def seconds(option: str, text: str | None, default: float = 0.0) -> float:
         return default
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
     if found is None:
-        raise UsageError(f"{option}: expected a time such as 90, 90s, 10m or 2h, got {text!r}")
+        raise UsageError(f"{option}: expected a time such as 90, 90s, 10m or 2h, got {text!r}", next_step=f"such as {option} 5m")
     value = float(found[1]) * UNITS[found[2]]
     if value > LONGEST_HOURS * UNITS["h"]:
-        raise UsageError(f"{option}: expected a time of {LONGEST_HOURS}h at most, got {text!r:.40}")
+        raise UsageError(
+            f"{option}: expected a time of {LONGEST_HOURS}h at most, got {text!r:.40}", next_step=f"such as {option} 24h"
+        )
     return value

@@ -29,9 +29,12 @@ def writable(option: str, name: str) -> Path:
     path = Path(name)
     folder = path.absolute().parent
     if path.is_dir() or not folder.is_dir():
-        raise UsageError(f"{option} {name}: {'is a folder' if path.is_dir() else f'the folder {folder} does not exist'}")
+        raise UsageError(
+            f"{option} {name}: {'is a folder' if path.is_dir() else f'the folder {folder} does not exist'}",
+            next_step="name a file in a folder that exists",
+        )
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise UsageError(f"{option} {name}: permission denied")
+        raise UsageError(f"{option} {name}: permission denied", next_step="name a file that you may write")
     return path
 
 

@@ -38,7 +38,7 @@ class TerminalPrompt:
         answer = self._ask(translated(question), gettext(" [y/N] "), [translated(detail) for detail in details])
         return answer.lower() in YES[language()]
 
-    def typed(self, question: str, wanted: str) -> bool:
+    def confirm_typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`; any other input counts as no."""
         form = gettext(" (type {word} to continue) ", word=wanted)
         return self._ask(translated(question), form, ()) == wanted

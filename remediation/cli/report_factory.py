@@ -11,8 +11,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
-from remediation.cli.stdio import unwrapped
-from remediation.engine.internal_errors import Crashed, InternalError, contained, unrecorded
+from remediation.cli.stdio import unwrap_stream
+from remediation.engine.internal_errors import Crashed, InternalError, contain_errors, crash_sentence
 from remediation.model.event import Event
 from remediation.model.translation import gettext
 
@@ -30,10 +30,10 @@ class Report(Protocol):
         """End the live display."""
 
 
-class Reporting:
+class ReportFeed:
     """Passes events to a report, one at a time. If the reader goes away, the report ends but the run continues."""
 
-    def __init__(self, report: Report, pause: Callable[[], Pause[None]] = nullcontext, crashed: Crashed = unrecorded) -> None:
+    def __init__(self, report: Report, pause: Callable[[], Pause[None]] = nullcontext, crashed: Crashed = crash_sentence) -> None:
         self._report = report
         self._crashed = crashed
         self._lock = threading.Lock()
@@ -55,13 +55,13 @@ class Reporting:
 
     def cut_off(self) -> None:
         """Report what was in flight when the run was interrupted."""
-        with self._lock, suppress(InternalError), contained("report", self._crashed), suppress(OSError):
+        with self._lock, suppress(InternalError), contain_errors("report", self._crashed), suppress(OSError):
             if not self._gone:
                 self._report.cut_off()
 
     def close(self) -> None:
         """End the live display."""
-        with self._lock, suppress(InternalError), contained("report", self._crashed), suppress(OSError):
+        with self._lock, suppress(InternalError), contain_errors("report", self._crashed), suppress(OSError):
             self._report.close()
 
 
@@ -78,8 +78,8 @@ class Style:
 @contextmanager
 def reporting(
     stream: TextIO, style: Style, environment: Mapping[str, str] = os.environ, *, earlier: Iterable[Event] = (),
-    crashed: Crashed = unrecorded,
-) -> Iterator[Reporting]:  # fmt: skip
+    crashed: Crashed = crash_sentence,
+) -> Iterator[ReportFeed]:  # fmt: skip
     """Open the report that fits `stream` and close it at the end; `earlier` are the run's earlier events."""
     report = _choose(stream, style, environment, earlier, crashed)
     try:
@@ -90,24 +90,24 @@ def reporting(
 
 def _choose(
     stream: TextIO, style: Style, environment: Mapping[str, str], earlier: Iterable[Event], crashed: Crashed
-) -> Reporting:
+) -> ReportFeed:
     if style.json:
         from remediation.report.json_lines import JsonLines
 
-        return Reporting(JsonLines(stream), crashed=crashed)
+        return ReportFeed(JsonLines(stream), crashed=crashed)
     from remediation.report.terminal import Hints, PlainScreen, Terminal
 
     hints = Hints(style.tasks)
     if not stream.isatty() or environment.get("TERM") == "dumb":
         plain = Terminal(PlainScreen(stream), diff=style.diff, verbose=style.verbose, hints=hints)
         plain.recall(earlier)
-        return Reporting(plain, crashed=crashed)
+        return ReportFeed(plain, crashed=crashed)
     from rich.console import Console
 
     from remediation.report.live import LiveScreen
 
-    screen = LiveScreen(Console(file=unwrapped(stream), highlight=False))
+    screen = LiveScreen(Console(file=unwrap_stream(stream), highlight=False))
     terminal = Terminal(screen, diff=style.diff, verbose=style.verbose, hints=hints)
     screen.follow(terminal)
     terminal.recall(earlier)
-    return Reporting(terminal, screen.paused, crashed)
+    return ReportFeed(terminal, screen.paused, crashed)

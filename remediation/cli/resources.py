@@ -31,7 +31,7 @@ def find_resource(kind: str, name: str, *, working: Path | None = None) -> Path:
                     return candidate.relative_to(here) if candidate.is_relative_to(here) else candidate
     if given.is_dir():
         raise UsageError(f"{name} is a folder, not {_NOUNS[kind]}", next_step=f"name the file in it: {name}/FILE.yml")
-    raise UsageError(_missing(kind, name, here), next_step=f"shipped: {', '.join(names(kind)) or 'none'}")
+    raise UsageError(_not_found_text(kind, name, here), next_step=f"shipped: {', '.join(names(kind)) or 'none'}")
 
 
 def names(kind: str, *, working: Path | None = None) -> list[str]:
@@ -40,7 +40,7 @@ def names(kind: str, *, working: Path | None = None) -> list[str]:
     return sorted({path.stem for folder in folders for suffix in SUFFIXES for path in folder.glob(f"*{suffix}")})
 
 
-def _missing(kind: str, name: str, here: Path) -> str:
+def _not_found_text(kind: str, name: str, here: Path) -> str:
     close = difflib.get_close_matches(Path(name).stem, names(kind, working=here), n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     if kind == INVENTORY:

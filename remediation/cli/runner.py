@@ -25,7 +25,8 @@ from remediation.cli.resources import PLAYBOOKS, find_resource
 from remediation.cli.spread.executor import cluster_of, executor_on
 from remediation.engine.context import Policy, Ports
 from remediation.engine.events import Emitter
-from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contained
+from remediation.engine.exit_codes import Exit, worst
+from remediation.engine.internal_errors import Crashed, CrashLog, InternalError, contain_errors
 from remediation.engine.interrupt import Cancellation
 from remediation.engine.journal.history import prune
 from remediation.engine.journal.journal import ERRORS, Journal
@@ -47,7 +48,7 @@ from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
 from remediation.playbook.model import tasks_of
 from remediation.playbook.tasks import INCLUDES
-from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.loader import suggestion
 
 if TYPE_CHECKING:
     from remediation.playbook.model import Playbook
@@ -156,7 +157,7 @@ def _check_consent(named: Sequence[str], hosts: Session, playbook: Playbook) -> 
     if unknown is None or any(task.action == "add_host" or task.action in INCLUDES for task in tasks):
         return
     raise UsageError(
-        f"--yes-destroy: the inventory has no host {unknown!r}{meant(unknown, known)}",
+        f"--yes-destroy: the inventory has no host {unknown!r}{suggestion(unknown, known)}",
         next_step="name one host each time; remediate hosts lists them",
     )
 
@@ -169,7 +170,9 @@ def policy_of(options: PlaybookOptions) -> Policy:
         try:
             risk = Risk.parse(options.max_risk)
         except ValueError as error:
-            raise UsageError(f"--max-risk: {error}") from None
+            raise UsageError(
+                f"--max-risk: {error}", next_step="safe permits what disturbs no one; disruptive also restarts"
+            ) from None
         explicit.add("max_risk")
     return Policy(
         check=options.check,
@@ -185,11 +188,16 @@ def policy_of(options: PlaybookOptions) -> Policy:
 
 def forks_of(options: PlaybookOptions) -> int:
     """Return the number of hosts to process in parallel. Raises `UsageError`."""
-    forks = options.forks if options.forks is not None else ansible_config().values.get("forks")
+    config = ansible_config()
+    forks, origin = options.forks, "--forks"
+    if forks is None:
+        forks, origin = config.values.get("forks"), config.origin("forks")
     if forks is None:
         return FORKS
     if not is_whole(forks) or int(forks) < 1:
-        raise UsageError(f"--forks: expected a number of hosts, at least 1, got {forks!r}")
+        raise UsageError(
+            f"{origin}: expected a number of hosts, at least 1, got {forks!r}", next_step="such as --forks 20; the default is 50"
+        )
     return int(forks)
 
 
@@ -206,8 +214,10 @@ def execute_run(
 ) -> int:
     """Let the engine `go` with `request`, with journal and reports.
 
-    `journal` is that of an earlier process of the run, if given; `earlier` are its events.
+    `journal` is that of an earlier process of the run, if given; `earlier` are its events. A file of a report that could not be
+    written makes a successful run a failed one.
     """
+    code, lost = int(Exit.FAILED), list[Listener]()
     with ExitStack() as stack:
         cluster = stack.enter_context(cluster_of(options, request))
         files = journaled_files(request.playbook, hosts)  # first: the masker learns their secrets
@@ -220,7 +230,7 @@ def execute_run(
         style = Style(json=options.json, diff=options.diff, verbose=options.verbose, tasks=TASKS)
         report = stack.enter_context(reporting(stream, style, earlier=earlier, crashed=crashed))
         for listener in listening:
-            stack.callback(_written, listener, header, crashed)
+            stack.callback(_write_file, listener, header, crashed, lost)
         cancelled = Cancellation()
         stack.enter_context(cancelled.on_interrupt(partial(_print_interrupt, _interrupt_text(log.run))))
         emit = Emitter([log.write, report, *listening], hosts.masker, crashed)
@@ -244,17 +254,20 @@ def execute_run(
         if summary.error:  # what ended the run as a whole
             with report.pause():
                 sys.stderr.write(f"{hosts.masker(summary.error)}\n")
-        return summary.exit_code
+        code = summary.exit_code
+    return worst((code, Exit.FAILED)) if lost else code
 
 
-def _written(listener: Listener, header: Mapping[str, Any], crashed: Crashed) -> None:
-    """Let a listener write its file; an internal error is reported and loses only that file."""
+def _write_file(listener: Listener, header: Mapping[str, Any], crashed: Crashed, lost: list[Listener]) -> None:
+    """Let a listener write its file; an error is reported, loses only that file, and adds the listener to `lost`."""
     try:
-        with contained("report", crashed):
+        with contain_errors("report", crashed):
             listener.write(header)
     except InternalError as error:
+        lost.append(listener)
         sys.stderr.write(f"cannot write a report: {error.message}\n")
     except RemediationError as error:
+        lost.append(listener)
         sys.stderr.write(f"{error_text(error)}\n")
 
 

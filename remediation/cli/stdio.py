@@ -1,7 +1,7 @@
 """The program's standard output and error, sanitized for every writer.
 
 All output passes here, tracebacks included: known secrets are masked and control characters escaped. Only rich's live display
-writes its own colours to the real stream (`unwrapped`); its texts are sanitized beforehand.
+writes its own colours to the real stream (`unwrap_stream`); its texts are sanitized beforehand.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class SafeStream:
 
     def write(self, text: str) -> int:
         """Write a text; return its length, as streams do."""
-        self.stream.write(visible(self.masker.known(text)))
+        self.stream.write(visible(self.masker.mask_known(text)))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -62,6 +62,6 @@ def current_masker() -> Masker:
     return next((stream.masker for stream in streams), None) or Masker()
 
 
-def unwrapped(stream: TextIO) -> TextIO:
+def unwrap_stream(stream: TextIO) -> TextIO:
     """Return the real stream behind a sanitized one, for the program's own control sequences."""
     return stream.stream if isinstance(stream, SafeStream) else stream

@@ -28,7 +28,7 @@ from remediation import __version__
 from remediation.cli.stdio import current_masker, safe_output
 from remediation.model.errors import RemediationError, UsageError
 from remediation.model.plugin import PluginCommand
-from remediation.model.signals import terminating
+from remediation.model.signals import raise_on_signals
 from remediation.model.translation import gettext
 from remediation.model.translation.console import error_text, set_language_option
 
@@ -83,7 +83,7 @@ def task(declared: PluginCommand) -> OptionTask:
     """Create a task from a declared command."""
 
     def body(context: Context, **values: Any) -> None:
-        code = guarded(lambda: _spoken(declared, _read(declared.options, context, values, changes=declared.changes)))
+        code = run_guarded(lambda: _run_in_language(declared, _read(declared.options, context, values, changes=declared.changes)))
         if code:
             raise Exit(code=code)
 
@@ -93,13 +93,13 @@ def task(declared: PluginCommand) -> OptionTask:
     return OptionTask(body, declared.options, declared.name, declared.examples)
 
 
-def _spoken(declared: PluginCommand, options: Any) -> int:
+def _run_in_language(declared: PluginCommand, options: Any) -> int:
     """Run a command in the language that its options or the locale name."""
     set_language_option(getattr(options, "lang", None))
-    return _logged(declared, options)
+    return _run_with_log(declared, options)
 
 
-def _logged(declared: PluginCommand, options: Any) -> int:
+def _run_with_log(declared: PluginCommand, options: Any) -> int:
     """Run a command, with a log where its options name a file."""
     name, level = getattr(options, "log_file", None), getattr(options, "log_level", None)
     if name is None and level is None:
@@ -122,13 +122,13 @@ def _logged(declared: PluginCommand, options: Any) -> int:
         return code
 
 
-def guarded(work: Callable[[], int]) -> int:
+def run_guarded(work: Callable[[], int]) -> int:
     """Run `work` and return its exit code. Errors are printed as one message; an interrupt is 130."""
     open_streams()
     use_utf8_streams()
     with safe_output():
         try:
-            with terminating():
+            with raise_on_signals():
                 code = work()
             sys.stdout.flush()
         except RemediationError as error:

@@ -52,7 +52,7 @@ class Deadline:
         return self.left() if self.silence is None else min(self.left(), self.silence)
 
 
-class Incoming(io.RawIOBase):
+class IncomingBytes(io.RawIOBase):
     """The bytes of one answer. `tally` may be replaced after a part of the answer is complete."""
 
     def __init__(self, source: io.RawIOBase, stream: Stream, deadline: Deadline, tally: Tally) -> None:
@@ -86,7 +86,7 @@ def send_all(stream: Stream, data: bytes, deadline: Deadline) -> None:
         view = view[stream.send(bytes(view[:_PIECE])) :]
 
 
-class Gathered:
+class BoundedOutput:
     """Collects one output stream of a program, up to a limit.
 
     Beyond the limit, a read-only program is ended by `LimitExceeded`. A program that changes something is not interrupted: with
@@ -109,12 +109,12 @@ class Gathered:
         """Record that the limit is exceeded."""
         self._over = True
         if not self._finish:
-            raise LimitExceeded(limits.exceeded(self._what, self._most))
+            raise LimitExceeded(limits.exceeded_text(self._what, self._most))
 
     def content(self) -> bytes:
         """Return the complete output. Raises `LimitExceeded`."""
         if self._over:
-            raise LimitExceeded(limits.exceeded(self._what, self._most))
+            raise LimitExceeded(limits.exceeded_text(self._what, self._most))
         return bytes(self.so_far)
 
 

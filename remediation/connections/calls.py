@@ -201,6 +201,11 @@ class Connection(Protocol):
         """End the session and remove what it left on the host. Never raises."""
 
 
+def engine_of(call: Run) -> str:
+    """Return the engine that ``docker`` addresses, or "" for other programs."""
+    return " ".join((ENGINE, *(f"{name}={value}" for name, value in call.env.items()))) if call.argv[:1] == ("docker",) else ""
+
+
 def in_turn(calls: Sequence[Call], carry_out: Callable[[Call], Reply]) -> list[Reply]:
     """Return one reply per call. After a timeout, further read-only requests to the same server are not sent."""
     hung: dict[str, Failed] = {}
@@ -214,9 +219,21 @@ def in_turn(calls: Sequence[Call], carry_out: Callable[[Call], Reply]) -> list[R
     return replies
 
 
+ENGINE = "docker-engine"
+_QUERIES = frozenset({"info", "inspect", "ps", "version", "volume"})
+"""Subcommands of ``docker`` that wait for nothing but the engine."""
+
+
 def server_of(call: Call) -> str:
-    """Return host and port of a read-only request, or "" for other calls and invalid URLs."""
-    if not isinstance(call, Http) or call.writes:
+    """Return the server that a read-only call waits for, or "" for other calls and invalid URLs.
+
+    It is the host and port of a request, or the engine that a query of ``docker`` addresses.
+    """
+    if call.writes:
+        return ""
+    if isinstance(call, Run):
+        return engine_of(call) if call.argv[1:2] and call.argv[1] in _QUERIES else ""
+    if not isinstance(call, Http):
         return ""
     try:
         return urlsplit(call.url).netloc

@@ -52,7 +52,7 @@ class Guard:
         if self._check:
             for call in calls:
                 if call.writes:
-                    _log.warning("%s: %s refused in check mode", self.host, _called(call), extra=_NO_VALUES)
+                    _log.warning("%s: %s refused in check mode", self.host, _call_text(call), extra=_NO_VALUES)
                     raise WriteRefused(
                         f"{self.host}: refused a {type(call).__name__} that changes the host in check mode; nothing was sent",
                         host=self.host,
@@ -63,7 +63,7 @@ class Guard:
         writes = any(call.writes for call in calls)
         begun, self._exchanges = time.monotonic(), self._exchanges + 1
         try:
-            replies = [self._shown(reply) for reply in self._inner.exchange(calls)]
+            replies = [self._mask_reply(reply) for reply in self._inner.exchange(calls)]
             self.written += writes
         except HostError as error:
             self.written += writes and not isinstance(error, Unreachable)
@@ -90,7 +90,7 @@ class Guard:
             own = f" ({reply.elapsed:.3f} s of it on the host)" if isinstance(reply, HttpReply) and reply.elapsed else ""
             _log.debug(
                 "%s: %s exchange %d, call %d of %d: %s: %s in %.3f s%s",
-                self.host, self._kind, self._exchanges, number, len(calls), _called(call), _ended(reply), seconds, own,
+                self.host, self._kind, self._exchanges, number, len(calls), _call_text(call), _end_text(reply), seconds, own,
                 extra=_NO_VALUES,
             )  # fmt: skip
 
@@ -99,15 +99,15 @@ class Guard:
         for number, call in enumerate(calls, 1):
             _log.warning(
                 "%s: %s exchange %d, call %d of %d: %s: %s in %.3f s%s",
-                self.host, self._kind, self._exchanges, number, len(calls), _called(call), type(error).__name__, seconds, reason,
+                self.host, self._kind, self._exchanges, number, len(calls), _call_text(call), type(error).__name__, seconds, reason,
                 extra=_NO_VALUES,
             )  # fmt: skip
 
-    def _shown(self, reply: Reply) -> Reply:
+    def _mask_reply(self, reply: Reply) -> Reply:
         return replace(reply, message=self._mask.text(reply.message)) if isinstance(reply, Failed) else reply
 
 
-def _called(call: Call) -> str:
+def _call_text(call: Call) -> str:
     """Return the kind and the name of a call, without its arguments and its data, which may hold anything."""
     kind = type(call).__name__ + (" (write)" if call.writes else "")
     if no_log_is_active():
@@ -117,7 +117,7 @@ def _called(call: Call) -> str:
     return f"{kind} {call.method} {call.url.partition('?')[0]}" if isinstance(call, Http) else f"{kind} {name_of(call)}"
 
 
-def _ended(reply: Reply) -> str:
+def _end_text(reply: Reply) -> str:
     if isinstance(reply, Completed):
         return f"exit code {reply.rc}"
     if isinstance(reply, HttpReply):

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable
 
 from remediation.connections.addresses import address_of
-from remediation.connections.bounded import Deadline, Incoming, send_all
+from remediation.connections.bounded import Deadline, IncomingBytes, send_all
 from remediation.connections.calls import REDIRECTS, Failed, Http, HttpReply, Reply, notify_listener, redirect_failure
 from remediation.model import limits
 from remediation.model.limits import LimitExceeded, Tally
@@ -31,7 +31,7 @@ class _Bounded:
 
     def __init__(self, stream: socket.socket, deadline: Deadline) -> None:
         self._stream, self._deadline = stream, deadline
-        self.incoming: Incoming | None = None
+        self.incoming: IncomingBytes | None = None
 
     def sendall(self, data: bytes) -> None:
         """Send all of `data` before the deadline."""
@@ -40,7 +40,9 @@ class _Bounded:
     def makefile(self, _mode: str = "rb", _buffering: int = -1) -> io.BufferedReader:
         """Return a reader of the answer, limited to its head at first."""
         source = self._stream.makefile("rb", buffering=0)
-        self.incoming = Incoming(source, self._stream, self._deadline, Tally("the head of the answer", limits.HEAD, READ_AHEAD))
+        self.incoming = IncomingBytes(
+            source, self._stream, self._deadline, Tally("the head of the answer", limits.HEAD, READ_AHEAD)
+        )
         return io.BufferedReader(self.incoming, READ_AHEAD)
 
 
@@ -130,9 +132,9 @@ def _talk(call: Http, target: str, connection: _Connection, stream: _Bounded, de
         end = block.rfind(b"\n")
         line = line + len(block) if end < 0 else len(block) - end - 1
         if len(received) > most:
-            raise LimitExceeded(limits.exceeded("the answer", most))
+            raise LimitExceeded(limits.exceeded_text("the answer", most))
         if line > limits.LINE:
-            raise LimitExceeded(limits.exceeded("a line of the answer", limits.LINE))
+            raise LimitExceeded(limits.exceeded_text("a line of the answer", limits.LINE))
         notify_listener(call, block)
         if call.stream and first is None and end >= 0:
             first = deadline.elapsed()

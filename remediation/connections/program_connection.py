@@ -42,12 +42,12 @@ class ProgramConnection(ABC):
         if isinstance(call, Run):
             return self.run(call)
         if isinstance(call, Http):
-            return request_by_curl(call, self._streamed)
+            return request_by_curl(call, self._run_streaming)
         if isinstance(call, Probe):
             return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is no Windows host")
         return posix_files.write_file(self.run, call) if isinstance(call, WriteFile) else posix_files.read_file(self.run, call)
 
-    def _streamed(self, call: Run, on_chunk: Callable[[bytes], None], most: int) -> Reply:
+    def _run_streaming(self, call: Run, on_chunk: Callable[[bytes], None], most: int) -> Reply:
         """Run a program whose output is listened to. It is passed on as a whole, since `run` returns it as a whole."""
         done = self.run(call)
         if isinstance(done, Completed) and len(done.stdout) > most:

@@ -152,7 +152,7 @@ def from_variables(host: str, variables: Mapping[str, Any]) -> ConnectionSetting
         winrm=_winrm(read, kind),
         ssh=_ssh(read),
         become=_become(read),
-        cassette=read.needed("ansible_replay_file", "the cassette to replay") if kind == "replay" else None,
+        cassette=read.require("ansible_replay_file", "the cassette to replay") if kind == "replay" else None,
         cassette_host=read.whole("ansible_replay_host", 1),
         variables={} if kind in KINDS else variables,
     )
@@ -221,11 +221,11 @@ def _winrm(read: ConnectionVariables, kind: str) -> WinRmSettings:
             next_step="set ansible_winrm_scheme: https, or use the transport ntlm, which encrypts each message",
         )
     if transport == "certificate":
-        read.needed("ansible_winrm_cert_pem", "the client certificate")
-        read.needed("ansible_winrm_cert_key_pem", "the client certificate's key")
+        read.require("ansible_winrm_cert_pem", "the client certificate")
+        read.require("ansible_winrm_cert_key_pem", "the client certificate's key")
     elif transport != "kerberos":
-        read.needed("ansible_user", "the user name")
-        read.needed("ansible_password", "its password")
+        read.require("ansible_user", "the user name")
+        read.require("ansible_password", "its password")
     operation = read.whole("ansible_winrm_operation_timeout_sec", 20)
     reading = read.whole("ansible_winrm_read_timeout_sec", operation + 10)
     if not 0 < operation < reading:

@@ -40,7 +40,7 @@ class ConnectionVariables:
             )
         return None
 
-    def needed(self, name: str, what: str) -> str:
+    def require(self, name: str, what: str) -> str:
         """Return a required, non-empty string."""
         aliases = {"ansible_user": ("ansible_winrm_user",), "ansible_password": ("ansible_winrm_password", "ansible_winrm_pass")}
         value = self.text(name, *aliases.get(name, ()))

@@ -42,7 +42,7 @@ _PROJECT = "com.docker.compose.project"
 
 
 @runtime_checkable
-class Prefetching(Protocol):
+class PrefetchingReader(Protocol):
     """A reader that can prefetch all parts in few exchanges."""
 
     def prefetch(self) -> None:
@@ -102,7 +102,7 @@ def collect(host: Reader) -> Evidence:
     Raises `Unreachable` if the host cannot be reached, `Blocked` if it refuses every query.
     """
     parts = _Parts()
-    if isinstance(host, Prefetching):
+    if isinstance(host, PrefetchingReader):
         parts.read(_WHOLE, host.prefetch)
     target = parts.read("target", host.target) or Target()
     system = parts.read("system", host.system.facts)
@@ -236,7 +236,7 @@ def _name(target: Target) -> str:
 
 
 def _only_in_wsl(system: SystemFacts | None, programs: Sequence[Process] | None) -> bool:
-    """Whether Windows runs WSL's machine and no program of Ollama, so that a server can only be in a distribution."""
+    """Whether Windows runs no program of Ollama, so that a server can only be in a distribution of WSL."""
     if system is None or system.os != "windows" or programs is None:
         return False
     return not any(each.program in OLLAMA_PROGRAMS for each in programs)

@@ -47,17 +47,17 @@ def is_packed(head: bytes) -> bool:
     return head.startswith(tuple(_PACKED))
 
 
-def decoded(content: bytes, name: str) -> str:
+def decode_text(content: bytes, name: str) -> str:
     """Return a file's text: UTF-16 if it has a byte order mark or reads like it (PowerShell's ``>``), else UTF-8.
 
     Raises `UsageError` if the file is empty, damaged or no text. `name` is what the error calls it.
     """
-    content = _unpacked(content, name)
+    content = _unpack(content, name)
     if not content.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
         raise UsageError(f"{name}: the file is empty", next_step="save the output again, and name that file")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
-    if (wide := _wide(content[:_SAMPLE])) is not None:
+    if (wide := _utf16_encoding(content[:_SAMPLE])) is not None:
         return content.decode(wide, errors="replace")
     refuse_bytes(content[:_SAMPLE], name)
     return content.decode("utf-8-sig", errors="replace").replace("\x00", "")  # blocks of NULs are left by a crash of the machine
@@ -76,7 +76,7 @@ def refuse_bytes(sample: bytes, name: str) -> None:
         raise UsageError(f"{name}: these are bytes, not a text", next_step=_NEXT)
 
 
-def _wide(sample: bytes) -> str | None:
+def _utf16_encoding(sample: bytes) -> str | None:
     """Return the UTF-16 encoding in which the sample is text of Latin letters, None where it is not."""
     pairs = len(sample) // 2
     if pairs and sample[1::2].count(0) >= _WIDE * pairs > sample[::2].count(0) * 4:
@@ -84,7 +84,7 @@ def _wide(sample: bytes) -> str | None:
     return "utf-16-be" if pairs and sample[::2].count(0) >= _WIDE * pairs > sample[1::2].count(0) * 4 else None
 
 
-def _unpacked(content: bytes, name: str) -> bytes:
+def _unpack(content: bytes, name: str) -> bytes:
     """Return the content, unpacked; of a gzip file that was cut off, what can be read."""
     opener = next((one for magic, one in _PACKED.items() if content.startswith(magic)), None)
     if opener is None:

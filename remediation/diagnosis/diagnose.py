@@ -14,7 +14,7 @@ from remediation.diagnosis.advice.reversals import reversal
 from remediation.diagnosis.advice.sender import find_senders
 from remediation.diagnosis.advice.settings import judge_settings
 from remediation.diagnosis.evidence import Evidence
-from remediation.diagnosis.facts.base import Fact, Facts, FactSheet, seen_name
+from remediation.diagnosis.facts.base import Fact, Facts, FactSheet, seen_fact_name
 from remediation.diagnosis.facts.host import derive_host
 from remediation.diagnosis.facts.room import derive_room
 from remediation.diagnosis.facts.run import derive_run
@@ -22,11 +22,11 @@ from remediation.diagnosis.facts.words import derive_words
 from remediation.diagnosis.knowledge.schema import facts_of
 from remediation.diagnosis.likeness import by_likeness, is_named
 from remediation.diagnosis.memory.prediction import predict
-from remediation.diagnosis.readers.coverage import Gap, Lacks, gap_of, unassigned
+from remediation.diagnosis.readers.coverage import Gap, Lacks, gap_of, unassigned_reason
 from remediation.diagnosis.readers.logs.messages import SAYS
 from remediation.diagnosis.readers.logs.scan import SEEN
 from remediation.diagnosis.readers.reading import Reading, read_evidence
-from remediation.diagnosis.score import Scored, Weighed, score, stands_out
+from remediation.diagnosis.score import ScoredMechanism, WeighedCause, score, stands_out
 from remediation.model.facts import Runner
 from remediation.model.finding import Cause, Diagnosis, Finding, Sender
 
@@ -75,7 +75,7 @@ def judge(reading: Reading) -> Diagnosis:
         for one in scores.causes
         if one.share >= _CONSIDERED or (occupied and one.cause in _WITHOUT_ROOM)
     ]
-    findings = sorted(_discounted(findings, reading), key=lambda one: -one.confidence)
+    findings = sorted(_discount_old_log(findings, reading), key=lambda one: -one.confidence)
     senders = find_senders(reading.evidence, reading.shown) if _requests_few_layers(findings) else ()
     findings = [_with_sender(one, senders) for one in findings]
     forecast = predict(reading)
@@ -87,7 +87,9 @@ def judge(reading: Reading) -> Diagnosis:
     if not named:
         rights = reading.evidence.rights
         refused = "; the host refuses this login what would prove one" if rights else ""
-        cure = rights or (_closing(gap, collect, findings) if gap is not None else _likely(findings, collect, facts, reading))
+        cure = rights or (
+            _closing_step(gap, collect, findings) if gap is not None else _likely(findings, collect, facts, reading)
+        )
         empty = facts.holds("discovery.empty")
         because = (
             "Ollama found no GPU when it started, and the evidence does not say why"
@@ -114,7 +116,7 @@ def judge(reading: Reading) -> Diagnosis:
                 (
                     *reading.evidence.skipped,
                     gap.state if gap is not None and named else "",
-                    unassigned(reading),
+                    unassigned_reason(reading),
                     *_other_models(reading.evidence),
                 ),
             )
@@ -123,10 +125,10 @@ def judge(reading: Reading) -> Diagnosis:
     )
 
 
-def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
+def _finding(weighed: WeighedCause, facts: Facts, reading: Reading) -> Finding:
     """Return a finding with the title and cure of the cause's likeliest mechanism."""
     best, *others = weighed.mechanisms
-    supporting = list(_supporting(best, facts))
+    supporting = list(_supporting_facts(best, facts))
     texts = list(dict.fromkeys(fact.text for fact in supporting if fact.text))
     quotes = list(dict.fromkeys(quote for fact in supporting for quote in fact.quotes))
     alone = not (best.proven or best.supported)
@@ -137,7 +139,7 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
     )
     cure = cure_of(best.entry, facts, reading)
     if (rival := _rival(weighed)) is not None and not facts.holds("on.live"):
-        cure = f"{_ended(cure)} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
+        cure = f"{_with_full_stop(cure)} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
     return Finding(
         weighed.cause, round(min(_SUREST, max(_LEAST_SHARE, weighed.share)), 3), because, tuple(quotes[:_MOST_QUOTES]), cure, bool(best.entry.by_hand),
         best.entry.id, best.entry.confirm, tuple(one.entry.id for one in others[:4]),
@@ -147,11 +149,11 @@ def _finding(weighed: Weighed, facts: Facts, reading: Reading) -> Finding:
 def _likely(findings: Sequence[Finding], collect: Sequence[str], facts: Facts, reading: Reading) -> str:
     """Return what to do without a named cause: the cures of the candidates, else of the situation, then what decides."""
     candidates = [one.cure for one in findings if one.confidence >= _CANDIDATE and one.cure and not one.cause.is_health]
-    first, *others = map(_ended, candidates[:_CANDIDATES] or [likely_cures(facts, reading)])
+    first, *others = map(_with_full_stop, candidates[:_CANDIDATES] or [likely_cures(facts, reading)])
     both = bool(others) and "\n" not in first and len(first) + len(others[0]) < _LONG
     cure = f"{first} If that changes nothing: {others[0]}" if both else first
     undoing = reversal(cure, facts) if "\n" not in cure else ""
-    return _decided(f"{cure} {undoing}." if undoing else cure, collect)
+    return _with_deciding_output(f"{cure} {undoing}." if undoing else cure, collect)
 
 
 def _uncertain(findings: Sequence[Finding], collect: Sequence[str], facts: Facts) -> str:
@@ -161,13 +163,13 @@ def _uncertain(findings: Sequence[Finding], collect: Sequence[str], facts: Facts
     second = next((one for one in others[:1] if one.confidence >= _NEAR * first.confidence and not one.cause.is_health), None)
     open_ = first.confidence < _SURE and not facts.holds("on.live") and "\n" not in cure
     if second is not None and second.cure and open_ and len(cure) + len(second.cure) < _LONG:
-        cure = f"{_ended(cure)} If that changes nothing: {second.cure}"
+        cure = f"{_with_full_stop(cure)} If that changes nothing: {second.cure}"
     if (undoing := reversal(cure, facts)) and "\n" not in cure:
-        cure = f"{_ended(cure)} {undoing}."
-    return _decided(cure, collect) if first.confidence < _SURE else cure
+        cure = f"{_with_full_stop(cure)} {undoing}."
+    return _with_deciding_output(cure, collect) if first.confidence < _SURE else cure
 
 
-def _closing(gap: Gap, collect: Sequence[str], findings: Sequence[Finding]) -> str:
+def _closing_step(gap: Gap, collect: Sequence[str], findings: Sequence[Finding]) -> str:
     """Return the step that makes the evidence whole, then the cure of the likeliest cause."""
     if not collect:
         return ""
@@ -178,16 +180,20 @@ def _closing(gap: Gap, collect: Sequence[str], findings: Sequence[Finding]) -> s
     return f"First: {collect[0]}; then {then}." + (f" If that changes nothing: {cure}" if cure else "")
 
 
-def _decided(cure: str, collect: Sequence[str]) -> str:
+def _with_deciding_output(cure: str, collect: Sequence[str]) -> str:
     """Return a cure that is not certain with the output that would decide; nothing follows lines that are to be copied."""
-    return f"{_ended(cure)} If that changes nothing, this output decides: {collect[0]}" if collect and "\n" not in cure else cure
+    return (
+        f"{_with_full_stop(cure)} If that changes nothing, this output decides: {collect[0]}"
+        if collect and "\n" not in cure
+        else cure
+    )
 
 
-def _ended(cure: str) -> str:
+def _with_full_stop(cure: str) -> str:
     return cure if not cure or cure.endswith(".") or "\n" in cure else f"{cure}."
 
 
-def _rival(weighed: Weighed) -> Scored | None:
+def _rival(weighed: WeighedCause) -> ScoredMechanism | None:
     """Return the next mechanism of a cause whose mechanism is open: none is proven, and one hint would change their order."""
     best, *others = weighed.mechanisms
     near = not best.proven and bool(others) and best.score - others[0].score < _ONE_HINT and others[0].score > _NOTHING
@@ -200,7 +206,7 @@ def _sentence(title: str, fact: str) -> str:
     return fact if words and len(words & known) >= _SAME_WORDS * len(words) else f"{title}: {fact}" if fact else title
 
 
-def _supporting(best: Scored, facts: Facts) -> list[Fact]:
+def _supporting_facts(best: ScoredMechanism, facts: Facts) -> list[Fact]:
     """Return the facts that support a mechanism: proofs first, then the placement of the model."""
     found = [fact for rule in (*best.proven, *best.supported) for fact in facts_of(rule, facts)]
     return [
@@ -209,7 +215,7 @@ def _supporting(best: Scored, facts: Facts) -> list[Fact]:
     ]
 
 
-def _discounted(findings: list[Finding], reading: Reading) -> list[Finding]:
+def _discount_old_log(findings: list[Finding], reading: Reading) -> list[Finding]:
     """Return the findings for a silent server: its log describes the past, so most of each share goes to the silence."""
     if not reading.evidence.silent:
         return findings
@@ -232,11 +238,11 @@ def _other_models(evidence: Evidence) -> tuple[str, ...]:
     runners = evidence.runners or ()
     if len(runners) < 2 or all(one.model != evidence.model for one in runners):
         return ()
-    others = ", ".join(f"{one.model} ({_placed(one)})" for one in runners if one.model != evidence.model)
+    others = ", ".join(f"{one.model} ({_placement_text(one)})" for one in runners if one.model != evidence.model)
     return (f"{evidence.model} was judged; also loaded: {others}; to judge another one, name it (model: NAME)",)
 
 
-def _placed(runner: Runner) -> str:
+def _placement_text(runner: Runner) -> str:
     if runner.size_vram >= runner.size:
         return "all of it on the GPU"
     return f"{runner.size_vram / max(1, runner.size):.0%} of it on the GPU" if runner.size_vram else "on the CPU"
@@ -295,7 +301,9 @@ def derive(reading: Reading) -> Facts:
     sheet = FactSheet(reading)
     for hit in reading.hits:
         seen = hit.key.startswith(SEEN)
-        sheet.record(seen_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, SAYS.get(hit.key, ""), hit.at, of=hit)
+        sheet.record(
+            seen_fact_name(hit.key[len(SEEN) :]) if seen else f"msg.{hit.key}", True, SAYS.get(hit.key, ""), hit.at, of=hit
+        )
     for _ in derive_words(sheet):
         pass
     derive_run(sheet)

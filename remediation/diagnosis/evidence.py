@@ -151,7 +151,7 @@ def _number(raw: object) -> float | None:
     raise TypeError(msg)
 
 
-def _mapping(raw: object) -> dict[str, Any]:
+def _text_mapping(raw: object) -> dict[str, Any]:
     if not isinstance(raw, Mapping):
         msg = f"expected an object, got {type(raw).__name__}"
         raise TypeError(msg)
@@ -159,11 +159,11 @@ def _mapping(raw: object) -> dict[str, Any]:
 
 
 def _optional_mapping(raw: object) -> dict[str, Any] | None:
-    return None if raw is None else _mapping(raw)
+    return None if raw is None else _text_mapping(raw)
 
 
 def _texts(raw: object) -> dict[str, str]:
-    return {key: str(value) for key, value in _mapping(raw).items() if value is None or isinstance(value, (str, int, float))}
+    return {key: str(value) for key, value in _text_mapping(raw).items() if value is None or isinstance(value, (str, int, float))}
 
 
 def _optional_texts(raw: object) -> dict[str, str] | None:
@@ -183,7 +183,7 @@ def _record(kind: type[T], raw: object) -> T:
 
     names = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     try:
-        return TypeAdapter(kind).validate_python({key: value for key, value in _mapping(raw).items() if key in names})
+        return TypeAdapter(kind).validate_python({key: value for key, value in _text_mapping(raw).items() if key in names})
     except ValidationError as error:
         wrong = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from None
@@ -192,7 +192,7 @@ def _record(kind: type[T], raw: object) -> T:
 def _pieces(raw: object) -> tuple[Piece, ...]:
     found = []
     for item in _items(raw):
-        part = _mapping(item)
+        part = _text_mapping(item)
         kind = part.get("kind")
         text, name = part["text"], part.get("name")
         if not isinstance(text, str):
@@ -204,7 +204,7 @@ def _pieces(raw: object) -> tuple[Piece, ...]:
 def _use(raw: object) -> GpuUse | None:
     if raw is None:
         return None
-    part = _mapping(raw)
+    part = _text_mapping(raw)
     return GpuUse(
         gpus=tuple(_record(Gpu, item) for item in _items(part["gpus"])),
         processes=tuple(_record(Process, item) for item in _items(part.get("processes", ()))),
@@ -229,7 +229,7 @@ _DECODERS: Mapping[str, Any] = {
     "compose": _optional_mapping,
     "compose_files": _texts,
     "environment": _optional_texts,
-    "services": lambda raw: {name: _texts(values) for name, values in _mapping(raw).items()},
+    "services": lambda raw: {name: _texts(values) for name, values in _text_mapping(raw).items()},
     "connections": lambda raw: None if raw is None else tuple(str(item) for item in _items(raw)),
     "use": _use,
     "programs": lambda raw: None if raw is None else tuple(_record(Process, item) for item in _items(raw)),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from remediation.diagnosis.decoding import UNPACKED, decoded, is_packed, refuse_bytes
+from remediation.diagnosis.decoding import UNPACKED, decode_text, is_packed, refuse_bytes
 from remediation.diagnosis.evidence import FORMAT, Evidence, Piece
 from remediation.diagnosis.pasted import parts
 from remediation.diagnosis.readers.logs import condense_file
@@ -89,7 +89,7 @@ def load_evidence(argument: str, *, stdin: Callable[[], str] | None = None) -> E
 
 
 @contextmanager
-def refusing(name: str) -> Iterator[None]:
+def as_input_errors(name: str) -> Iterator[None]:
     """Turn unexpected errors from malformed evidence, which may hold anything, into one sentence.
 
     Raises `UsageError`. The readers check their input; this covers the rest.
@@ -113,7 +113,7 @@ def _standard_input() -> str:
         raise UsageError(
             f"-: more than {UNPACKED // 1_000_000} MB on standard input", next_step="save it to a file, and name that"
         )
-    return decoded(content, "stdin")
+    return decode_text(content, "stdin")
 
 
 def _of_files(files: Sequence[Path], argument: str, *, folder: bool = False) -> Evidence:
@@ -135,7 +135,7 @@ def _of_files(files: Sequence[Path], argument: str, *, folder: bool = False) -> 
             skipped.append(str(error))
     if not parts:
         raise UsageError(f"{argument[:_NAMED]}: none of the files in the folder is evidence: {skipped[0]}", next_step=_NEXT)
-    whole = merged(parts)
+    whole = merge_evidence(parts)
     return replace(whole, skipped=(*whole.skipped, *skipped))
 
 
@@ -150,8 +150,8 @@ def _of_file(path: Path) -> Evidence:
                 if not is_packed(head):
                     refuse_bytes(head, str(path))
                     return Evidence(pieces=(Piece("server_log", condense_file(file), path.name),))
-                return _of_text(decoded(file.read(UNPACKED), str(path)), path.name)
-        text = decoded(path.read_bytes(), str(path))
+                return _of_text(decode_text(file.read(UNPACKED), str(path)), path.name)
+        text = decode_text(path.read_bytes(), str(path))
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise UsageError(msg, next_step="see whether the file is still there, and may be read") from error
@@ -225,7 +225,7 @@ def of_incident(data: Mapping[str, Any]) -> Evidence:
     return replace(evidence, skipped=(*evidence.skipped, *skipped))
 
 
-def merged(parts: list[Evidence]) -> Evidence:
+def merge_evidence(parts: list[Evidence]) -> Evidence:
     """Return several pieces as one incident; the first known value of each field counts."""
     first = parts[0]
     for part in parts[1:]:

@@ -38,7 +38,7 @@ def unlike_ours(evidence: Evidence) -> str:
     return ""
 
 
-def remaining(expires_at: str, now: float) -> float | None:
+def keep_alive_left(expires_at: str, now: float) -> float | None:
     """Return how long an idle runner stays loaded, by the host's clock; None if ``/api/ps`` does not show it."""
     expires = parse_timestamp(expires_at)
     return None if expires is None else expires - now

@@ -51,7 +51,7 @@ def _tail(path: str) -> str:
     return kept[0] if kept else "/…"
 
 
-def redacted(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
+def redact(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
     """Return the evidence without user names, tokens and home paths; what a diagnosis needs stays."""
     names = tuple({*users, *_owners(evidence), *_homes(evidence)})
 
@@ -75,13 +75,13 @@ def redacted(evidence: Evidence, *, users: tuple[str, ...] = ()) -> Evidence:
         services=clean(evidence.services),
         connections=clean(evidence.connections),
         use=use,
-        serving=_serving(evidence.serving, clean) if evidence.serving is not None else None,
+        serving=_redact_serving(evidence.serving, clean) if evidence.serving is not None else None,
         system=system,
         skipped=tuple(clean(item) for item in evidence.skipped),
     )
 
 
-def _serving(serving: Serving, clean: Callable[[Any], Any]) -> Serving:
+def _redact_serving(serving: Serving, clean: Callable[[Any], Any]) -> Serving:
     """Return what serves Ollama without the people, secrets and home paths in its processes, settings and unit files."""
 
     def process(one: ServerProcess) -> ServerProcess:
@@ -172,7 +172,7 @@ def _walk(value: Any, clean: Callable[[str], str]) -> Any:
 
 def save(evidence: Evidence, path: Path, *, users: tuple[str, ...] = ()) -> None:
     """Write `evidence` as the record that ``--evidence`` reads; only its owner may read the file. Raises `UsageError`."""
-    text = visible_json(redacted(evidence, users=users).to_json(), indent=1)
+    text = visible_json(redact(evidence, users=users).to_json(), indent=1)
     try:
         write_private(path, f"{text}\n")
     except OSError as error:

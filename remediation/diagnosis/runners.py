@@ -48,7 +48,7 @@ def serves(process: Process) -> bool:
     return process.program in OLLAMA | _MACHINES and not process.orphan
 
 
-def measured(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int | None:
+def measured_vram(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int | None:
     """Return what the programs that serve models hold by the driver's own count; None where it does not tell.
 
     WSL's machine also holds what other containers have on the card, so of it no more than `estimated` counts. `lost` are runners
@@ -62,9 +62,9 @@ def measured(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int | No
     return min(counted, estimated) if any(one.program in _MACHINES for one in holders) else counted
 
 
-def freed_by_unloading(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int:
+def vram_freed_by_unloading(use: GpuUse, estimated: int, lost: Container[int] = ()) -> int:
     """Return the memory that unloading models frees: as measured, else the server's estimate, limited by the memory in use."""
-    counted = measured(use, estimated, lost)
+    counted = measured_vram(use, estimated, lost)
     return min(estimated, used_by_server(use)) if counted is None else counted
 
 
@@ -74,6 +74,6 @@ def used_by_server(use: GpuUse) -> int:
     return max(0, use.used - others)
 
 
-def listed_at(runner: Runner) -> Quote:
+def ps_quote(runner: Runner) -> Quote:
     """Return the row of ``/api/ps`` as a quote."""
     return Quote("/api/ps", f"{runner.model} size {runner.size} size_vram {runner.size_vram}")

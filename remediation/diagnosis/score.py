@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 
-from remediation.diagnosis.facts.base import Fact, Facts, seen_name
+from remediation.diagnosis.facts.base import Fact, Facts, seen_fact_name
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import Entry, facts_of, value
 from remediation.model.finding import Cause, RuledOut
@@ -58,7 +58,7 @@ def weak_hints() -> frozenset[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredMechanism:
     """A mechanism with its log weight and what speaks for it."""
 
     entry: Entry
@@ -69,12 +69,12 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class WeighedCause:
     """A cause with its share and its mechanisms, the likeliest first."""
 
     cause: Cause
     share: float
-    mechanisms: tuple[Scored, ...]
+    mechanisms: tuple[ScoredMechanism, ...]
 
     @property
     def faint(self) -> bool:
@@ -94,12 +94,12 @@ class Weighed:
 class Scores:
     """All causes that something speaks for, the likeliest first; ``unknown`` is the share of none of them."""
 
-    causes: tuple[Weighed, ...]
+    causes: tuple[WeighedCause, ...]
     ruled_out: tuple[RuledOut, ...]
     unknown: float
 
 
-class Speaking(NamedTuple):
+class SupportedMechanism(NamedTuple):
     """A mechanism with the conditions that hold; ``why`` says what excludes it."""
 
     entry: Entry
@@ -111,7 +111,7 @@ class Speaking(NamedTuple):
     """Whether one of the proofs, or of the hints where there is no proof, is more than hearsay."""
 
 
-def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tuple[Speaking, ...]:
+def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tuple[SupportedMechanism, ...]:
     """Return what holds for each mechanism that something speaks for, and for those that are excluded.
 
     `without` leaves out rules, as (mechanism, condition), for leave-one-out figures.
@@ -127,10 +127,10 @@ def tally(facts: Facts, without: frozenset[tuple[str, str]] = frozenset()) -> tu
 
 def score(facts: Facts, chosen: Weights | None = None) -> Scores:
     """Return the shares of all causes, and which of them are excluded."""
-    return shares(tally(facts), chosen or weights(), _ruled_out(facts))
+    return shares(tally(facts), chosen or weights(), _find_ruled_out(facts))
 
 
-def stands_out(causes: Sequence[Weighed], unknown: float, facts: Facts) -> bool:
+def stands_out(causes: Sequence[WeighedCause], unknown: float, facts: Facts) -> bool:
     """Whether the first cause is to be named: it is likelier than ``unknown``, or well ahead of every other and not faint.
 
     Where a program's output was read, one hint is not enough, since a line less would name another cause; it is where the hint is
@@ -145,12 +145,14 @@ def stands_out(causes: Sequence[Weighed], unknown: float, facts: Facts) -> bool:
     return first.telling and first.share >= _AHEAD * rival and not facts.holds("on.live")
 
 
-def shares(tallies: Sequence[Speaking], w: Weights, ruled_out: Sequence[RuledOut] = ()) -> Scores:
+def shares(tallies: Sequence[SupportedMechanism], w: Weights, ruled_out: Sequence[RuledOut] = ()) -> Scores:
     """Return the shares of all causes."""
-    standing = [Scored(one.entry, _total(one, w), one.proven, one.supported, one.firm) for one in tallies if one.why is None]
+    standing = [
+        ScoredMechanism(one.entry, _total(one, w), one.proven, one.supported, one.firm) for one in tallies if one.why is None
+    ]
     exponents = {one.entry.id: math.exp(min(50.0, one.score / w.temperature)) for one in standing}
     total = 1.0 + sum(exponents.values())
-    by_cause: dict[Cause, list[Scored]] = {}
+    by_cause: dict[Cause, list[ScoredMechanism]] = {}
     for one in standing:
         by_cause.setdefault(one.entry.cause, []).append(one)
     causes = []
@@ -160,23 +162,23 @@ def shares(tallies: Sequence[Speaking], w: Weights, ruled_out: Sequence[RuledOut
             share = min(share, w.cap)
         elif not any(one.firm for one in group):
             share = min(share, _HEARD)
-        causes.append(Weighed(cause, share, _ordered(group)))
+        causes.append(WeighedCause(cause, share, _order_group(group)))
     causes.sort(key=lambda one: -one.share)
     return Scores(tuple(causes), tuple(one for one in ruled_out if one.cause not in by_cause), 1.0 / total)
 
 
-def _ordered(group: Sequence[Scored]) -> tuple[Scored, ...]:
+def _order_group(group: Sequence[ScoredMechanism]) -> tuple[ScoredMechanism, ...]:
     """Return the mechanisms of a cause, the likeliest first; one that fits many faults comes after one that is proven."""
     named = any(one.proven and not one.entry.general for one in group)
     return tuple(sorted(group, key=lambda one: (named and one.entry.general, -one.score)))
 
 
-def _total(one: Speaking, w: Weights) -> float:
+def _total(one: SupportedMechanism, w: Weights) -> float:
     total = w.prior + w.supports * min(_MOST, len(one.supported)) - w.against * min(_MOST, one.against)
     return total + (w.proves + w.more * min(_MOST, len(one.proven) - 1) if one.proven else 0.0)
 
 
-def _ruled_out(facts: Facts) -> list[RuledOut]:
+def _find_ruled_out(facts: Facts) -> list[RuledOut]:
     found = ((cause, _first(entry.ruled_out_by, facts)) for cause, entry in knowledge().causes.items())
     return [RuledOut(cause, fact.text or _title(fact)) for cause, fact in found if fact is not None]
 
@@ -193,13 +195,13 @@ def _first(conditions: tuple[str, ...], facts: Facts) -> Fact | None:
     return None
 
 
-def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], ruled_out: Fact | None) -> Speaking | None:
+def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], ruled_out: Fact | None) -> SupportedMechanism | None:
     unmet = next((need for need in entry.needs if value(need, facts) is False), None)
     out = Fact(unmet, holds=False) if unmet is not None else ruled_out or _first(entry.excludes, facts)
     if out is not None:
-        return Speaking(entry, why=out)
+        return SupportedMechanism(entry, why=out)
     against = len(set(_true(entry, entry.against, facts, without)))
-    seen = seen_name(entry.id)
+    seen = seen_fact_name(entry.id)
     noticed = (seen,) if facts.holds(seen) and (entry.id, seen) not in without else ()
     decides = not entry.hint and not against
     proven = tuple(dict.fromkeys((*_true(entry, entry.proves, facts, without), *(noticed if decides else ()))))
@@ -207,7 +209,7 @@ def _tally(entry: Entry, facts: Facts, without: frozenset[tuple[str, str]], rule
     if not proven and not supported:
         return None
     firm = any(_is_firm(one, facts) for one in proven or supported)
-    return Speaking(entry, proven, supported, against, firm=firm)
+    return SupportedMechanism(entry, proven, supported, against, firm=firm)
 
 
 def _is_firm(condition: str, facts: Facts) -> bool:

@@ -43,7 +43,7 @@ def parse_sizes(text: str | None) -> tuple[int, ...]:
     return tuple(size for size in found if size is not None)
 
 
-def rounding(text: str | None) -> int:
+def rounding_error(text: str | None) -> int:
     """Return by how many bytes a printed size may be off: half of its last digit; 0 for plain bytes.
 
     Go prints one decimal, so 1.1 GiB is anything from 1.05 to 1.15 GiB. In a list the largest counts.

@@ -28,7 +28,7 @@ MOST_DIGITS = 30
 _DIGITS = re.compile(rf"(?<!\d)(\d{{{MOST_DIGITS}}})\d+")
 
 
-def bounded_lines(text: str) -> str:
+def bound_line_lengths(text: str) -> str:
     """Return `text` with what is too long for any line cut off, and no number that is too long for any amount.
 
     A JSON document that stands in one long line is written in many.

@@ -33,7 +33,7 @@ class Refusal:
     next_step: str
 
 
-def missing(plan: Iterable[Change], context: StepContext, purpose: str = "") -> Refusal | None:
+def check_needs(plan: Iterable[Change], context: StepContext, purpose: str = "") -> Refusal | None:
     """Return a refusal for the first unmet need of `plan`, None if all are met.
 
     The host's session is read only if a change has needs; `purpose` (a step's name) fetches it with the step's next observation.
@@ -80,7 +80,7 @@ def _missing_right(need: Need, session: SessionFacts) -> tuple[str, str] | None:
 
 def check_risk(plan: Sequence[Change], context: StepContext, purpose: str = "") -> Refusal | None:
     """Return why `plan` is refused, None if it is approved. Asks the user where the policy allows it."""
-    refusal = missing(plan, context, purpose) or _windows(plan, context) or _risk(plan, context)
+    refusal = check_needs(plan, context, purpose) or _windows(plan, context) or _risk(plan, context)
     names = "; ".join(f"{change.summary} ({change.risk})" for change in plan)
     if refusal is None:
         _log.info("%s: allowed: %s", context.host, names)
@@ -102,7 +102,7 @@ def predict_refusal(plan: Sequence[Change], context: StepContext) -> Refusal | N
     answerable = policy.interactive and all(
         change.risk is Risk.DESTRUCTIVE or (change.risk is Risk.DISRUPTIVE and policy.single_host) for change in open_ones
     )
-    return _refused(open_ones, context) if open_ones and not answerable else None
+    return _refusal_of(open_ones, context) if open_ones and not answerable else None
 
 
 def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
@@ -127,11 +127,11 @@ def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
 def _risk(plan: Sequence[Change], context: StepContext) -> Refusal | None:
     open_ones = [change for change in _above_limit(plan, context) if change.key not in context.memory.consented]
     destructive = [change for change in open_ones if change.risk is Risk.DESTRUCTIVE]
-    if destructive and not _typed(destructive, context):
-        return _refused(open_ones, context)
+    if destructive and not _read_approval(destructive, context):
+        return _refusal_of(open_ones, context)
     others = [change for change in open_ones if change.risk is not Risk.DESTRUCTIVE]
-    if others and not _agreed(others, context):
-        return _refused(others, context)
+    if others and not _ask_approval(others, context):
+        return _refusal_of(others, context)
     return None
 
 
@@ -144,7 +144,7 @@ def _above_limit(plan: Sequence[Change], context: StepContext) -> list[Change]:
     ]  # fmt: skip
 
 
-def _refused(changes: Sequence[Change], context: StepContext) -> Refusal:
+def _refusal_of(changes: Sequence[Change], context: StepContext) -> Refusal:
     """Return the refusal of `changes`, naming every option that would allow them."""
     destructive = [change for change in changes if change.risk is Risk.DESTRUCTIVE]
     others = [change for change in changes if change.risk is not Risk.DESTRUCTIVE]
@@ -152,18 +152,18 @@ def _refused(changes: Sequence[Change], context: StepContext) -> Refusal:
     options = [f"--max-risk {worst}"] if others else []
     options += [f"--yes-destroy {context.host}"] if destructive else []
     if destructive:
-        reason = f"{_named(destructive)}: destructive, and not allowed"
+        reason = f"{_summaries(destructive)}: destructive, and not allowed"
     else:
-        reason = f"{_named(others)}: risk {worst} exceeds the limit {context.policy.max_risk}"
+        reason = f"{_summaries(others)}: risk {worst} exceeds the limit {context.policy.max_risk}"
         reason += "; the answer was no" if any(change.key in context.memory.refused for change in changes) else ""
     return Refusal(reason, f"allow it with {' '.join(options)}")
 
 
-def _named(changes: Sequence[Change]) -> str:
+def _summaries(changes: Sequence[Change]) -> str:
     return ", ".join(dict.fromkeys(change.summary for change in changes))
 
 
-def _agreed(changes: Sequence[Change], context: StepContext) -> bool:
+def _ask_approval(changes: Sequence[Change], context: StepContext) -> bool:
     """Ask once for all disruptive changes of this plan; a refusal is remembered for the run."""
     policy, memory = context.policy, context.memory
     askable = policy.interactive and policy.single_host and all(change.risk is Risk.DISRUPTIVE for change in changes)
@@ -176,13 +176,13 @@ def _agreed(changes: Sequence[Change], context: StepContext) -> bool:
     return yes
 
 
-def _typed(changes: Sequence[Change], context: StepContext) -> bool:
+def _read_approval(changes: Sequence[Change], context: StepContext) -> bool:
     policy, memory = context.policy, context.memory
     if not policy.interactive or any(change.key in memory.refused for change in changes):
         return False
-    question = f"{_named(changes)}: this deletes data on {context.host}."
+    question = f"{_summaries(changes)}: this deletes data on {context.host}."
     with context.ports.asking:
-        yes = context.ports.prompt.typed(question, context.host)
+        yes = context.ports.prompt.confirm_typed(question, context.host)
     (memory.consented if yes else memory.refused).update(change.key for change in changes)
     return yes
 

@@ -49,7 +49,7 @@ def measure(
     label's own limit; ``model`` replaces the target's model. The request has no keep_alive, so the runner keeps its own
     (Ollama, server/sched.go, useLoadedRunner). Raises `Unreachable`.
     """
-    figures = unmeasured("", layers=layers, simulated=simulated)
+    figures = unknown_figures("", layers=layers, simulated=simulated)
     try:
         runner = _runner(reader, model)
     except Unreachable:
@@ -69,7 +69,7 @@ def measure(
     return {**figures, **_ask(writer, runner, effort if seconds is None else replace(effort, seconds=seconds))}
 
 
-def unmeasured(reason: str, *, layers: Sequence[int] | None = None, simulated: bool = False) -> dict[str, Any]:
+def unknown_figures(reason: str, *, layers: Sequence[int] | None = None, simulated: bool = False) -> dict[str, Any]:
     """Return figures that are all unknown, with the reason."""
     return {
         "layers": list(layers) if layers else None,

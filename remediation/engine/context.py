@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from remediation.engine.benchmark import measure as measure_figures
-from remediation.engine.internal_errors import Crashed, contained, unrecorded
+from remediation.engine.internal_errors import Crashed, contain_errors, crash_sentence
 from remediation.model.change import Change, Risk
 from remediation.model.clock import Clock, SystemClock
 from remediation.model.errors import UsageError
@@ -52,7 +52,7 @@ class Prompt(Protocol):
     def confirm(self, question: str, details: Sequence[str] = ()) -> bool:
         """Ask a yes-or-no question under a list of details; any answer but yes is no."""
 
-    def typed(self, question: str, wanted: str) -> bool:
+    def confirm_typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`; any other input is no."""
 
     def line(self, question: str, *, hide: bool = False) -> str:
@@ -68,7 +68,7 @@ class NoPrompt:
         """Return no."""
         return False
 
-    def typed(self, question: str, wanted: str) -> bool:
+    def confirm_typed(self, question: str, wanted: str) -> bool:
         """Return no."""
         return False
 
@@ -135,7 +135,7 @@ def _seconds(value: object) -> float:
         ) from None
 
 
-class Selected(str, Enum):
+class PlanMembership(str, Enum):
     """Whether a saved plan contains a change."""
 
     PLANNED = "planned"
@@ -143,8 +143,8 @@ class Selected(str, Enum):
     UNPLANNED = "unplanned"
 
 
-def _everything(host: str, path: str, change: Change) -> Selected:
-    return Selected.PLANNED
+def _select_all(host: str, path: str, change: Change) -> PlanMembership:
+    return PlanMembership.PLANNED
 
 
 class MeasurePort(Protocol):
@@ -163,14 +163,14 @@ class MeasurePort(Protocol):
         """Return the figures of a ``measurement`` event."""
 
 
-def nothing_proven(host: Reader | None = None) -> Diagnosis:
+def empty_diagnosis(host: Reader | None = None) -> Diagnosis:
     """Return a diagnosis without findings."""
     from remediation.model.finding import Diagnosis
 
     return Diagnosis()
 
 
-def _not_cancelled() -> bool:
+def _never_cancelled() -> bool:
     return False
 
 
@@ -191,14 +191,14 @@ class Ports:
     emit: Callable[[Event], None]
     clock: Clock = field(default_factory=SystemClock)
     prompt: Prompt = field(default_factory=NoPrompt)
-    diagnose: Callable[[Reader], Diagnosis] = nothing_proven
+    diagnose: Callable[[Reader], Diagnosis] = empty_diagnosis
     measure: MeasurePort = measure_figures
-    cancelled: Callable[[], bool] = _not_cancelled
+    cancelled: Callable[[], bool] = _never_cancelled
     wait: Callable[[float], object] = time.sleep
-    crashed: Crashed = unrecorded
+    crashed: Crashed = crash_sentence
     steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
     asking: Lock = field(default_factory=Lock)
-    select: Callable[[str, str, Change], Selected] = _everything
+    select: Callable[[str, str, Change], PlanMembership] = _select_all
     mask: Masker = field(default_factory=Masker)
 
 
@@ -263,7 +263,7 @@ class HostMemory:
         )
 
 
-def _unlocked(seconds: float) -> None:
+def _no_lock(seconds: float) -> None:
     """Do nothing: check mode takes no lease."""
 
 
@@ -290,7 +290,7 @@ class StepContext:
     task: str = ""
     path: str = ""
     timeout: float | None = None
-    hold: Callable[[float], None] = _unlocked
+    hold: Callable[[float], None] = _no_lock
     snapshot: Reader | None = None
 
     def emit(self, kind: str, **data: Any) -> None:
@@ -301,9 +301,9 @@ class StepContext:
         """Emit a note; ``level`` is ``info`` or ``warning``."""
         self.emit("note", **NoteData(text=text, level=level))
 
-    def contained(self) -> AbstractContextManager[None]:
+    def contain_errors(self) -> AbstractContextManager[None]:
         """Turn an internal error into an `InternalError` of this host."""
-        return contained(self.host, self.ports.crashed)
+        return contain_errors(self.host, self.ports.crashed)
 
     def rehearsal(self, snapshot: Reader | None = None) -> StepContext:
         """Return the same task in check mode without events: predicts what a rung would do, from one `snapshot`."""

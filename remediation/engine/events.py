@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from remediation.engine.internal_errors import Crashed, unrecorded
+from remediation.engine.internal_errors import Crashed, crash_sentence
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
 from remediation.model.secrets.masking import Masker
@@ -41,7 +41,7 @@ class Emitter:
     """
 
     def __init__(
-        self, sinks: Sequence[Callable[[Event], None]], mask: Masker | None = None, crashed: Crashed = unrecorded
+        self, sinks: Sequence[Callable[[Event], None]], mask: Masker | None = None, crashed: Crashed = crash_sentence
     ) -> None:  # fmt: skip
         self._sinks = tuple(sinks)
         self._mask = mask or Masker()

@@ -77,13 +77,13 @@ def summary(error: BaseException) -> str:
     return f"internal error: {type(error).__name__}{f': {text}' if text else ''}"
 
 
-def unrecorded(host: str, error: BaseException) -> str:
+def crash_sentence(host: str, error: BaseException) -> str:
     """Return the sentence for an exception without saving a traceback."""
     return summary(error)
 
 
 @contextmanager
-def contained(host: str, crashed: Crashed) -> Iterator[None]:
+def contain_errors(host: str, crashed: Crashed) -> Iterator[None]:
     """Turn an exception of the program's own code into `InternalError`; a `RemediationError` passes."""
     try:
         yield

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from remediation.model.signals import EndingSignals, handled, interrupt_main
+from remediation.model.signals import EndingSignals, handle_signals, interrupt_main
 
 GRACE = 4.0
 """Seconds for the current change after SIGTERM or SIGHUP.
@@ -67,7 +67,7 @@ class Cancellation:
                 timers[0].start()
 
         try:
-            with handled(handler):
+            with handle_signals(handler):
                 yield
         finally:
             for timer in timers:

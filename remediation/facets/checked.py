@@ -34,7 +34,7 @@ def checked(facet: str) -> Callable[[Reading], Reading]:
     def of(cls: Reading) -> Reading:
         for name, method in list(vars(cls).items()):
             if not name.startswith("_") and inspect.isfunction(method) and not inspect.isgeneratorfunction(method):
-                setattr(cls, name, _checked(method, f"{facet}.{name}"))
+                setattr(cls, name, _check_method(method, f"{facet}.{name}"))
         return cls
 
     return of
@@ -69,17 +69,17 @@ def readable_error(host: Callable[[], str], what: str) -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def _checked(method: Callable[..., Any], what: str) -> Callable[..., Any]:
+def _check_method(method: Callable[..., Any], what: str) -> Callable[..., Any]:
     @functools.wraps(method)
     def read(self: Any, *arguments: Any, **named: Any) -> Any:
-        with readable_error(lambda: str(self._snapshot.host), what), _timed(self._snapshot, what):
+        with readable_error(lambda: str(self._snapshot.host), what), _log_duration(self._snapshot, what):
             return _of_its_types(method(self, *arguments, **named), method)
 
     return read
 
 
 @contextmanager
-def _timed(look: Any, what: str) -> Iterator[None]:
+def _log_duration(look: Any, what: str) -> Iterator[None]:
     """Log how long a reader or writer took; that includes calls by a library on this machine (Docker SDK, NVML)."""
     if not _log.isEnabledFor(logging.DEBUG):
         yield
@@ -96,14 +96,14 @@ def _timed(look: Any, what: str) -> Iterator[None]:
 
 
 def _of_its_types(value: Any, function: Callable[..., Any]) -> Any:
-    odd = mismatch(value, _returned(function)) or check_shape(value)
+    odd = mismatch(value, _return_type(function)) or check_shape(value)
     if odd is not None:
         raise TypeError(odd)
     return value
 
 
 @functools.cache
-def _returned(function: Callable[..., Any]) -> Any:
+def _return_type(function: Callable[..., Any]) -> Any:
     """Return a function's declared return type, or `Any` if it names a type imported for type checkers only."""
     try:
         return typing.get_type_hints(function).get("return", Any)

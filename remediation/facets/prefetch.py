@@ -11,9 +11,11 @@ from remediation.facets.docker.containers import PROJECT
 from remediation.facets.gpu import devices as gpu
 from remediation.facets.machine import processes, system
 from remediation.facets.machine import session as desktop
+from remediation.facets.machine.wsl import list_calls
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import clients, request_log
 from remediation.facets.ollama.service_log import LINES, PROGRAMS, ServiceLog
+from remediation.facets.services.in_wsl import calls_in_wsl
 from remediation.facets.services.serving import SERVER_RUN
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.facets.target import NATIVE, PORT, Finder, dotenv_of
@@ -46,7 +48,8 @@ def prefetch(snapshot: Snapshot, place: HostInfo) -> None:
     records = () if place.native else docker.record_calls()
     metadata = _metadata(snapshot, place, url, stored=False)
     log = _native_log(snapshot, place, docker)
-    snapshot.fetch(*records, *metadata, *log, *gpu.older_devices(snapshot))
+    guests = list_calls() if place.windows and not log and not docker.record_calls() else ()  # a server can only be in WSL
+    snapshot.fetch(*records, *metadata, *log, *guests, *gpu.older_devices(snapshot))
     metadata = metadata or _metadata(snapshot, place, url, stored=True)
     if place.native:
         snapshot.fetch(*metadata)
@@ -65,7 +68,7 @@ def prefetch(snapshot: Snapshot, place: HostInfo) -> None:
     wrote = (
         request_log.call(clients.native_requests(snapshot), windows=place.windows) if log and target.container is None else None
     )
-    snapshot.fetch(*calls, *metadata, *(() if wrote is None else (wrote,)))
+    snapshot.fetch(*calls, *metadata, *(() if wrote is None else (wrote,)), *calls_in_wsl(snapshot))
     if place.windows:
         cards: tuple[Call, ...] = (gpu.USE_PROBE, processes.LIST_PROBE)
     else:

@@ -2,6 +2,7 @@
 
 Calls are sent one after the other, so three requests to a silent server would take three timeouts. Of several requests to a
 server that has not answered yet, only the first is sent; if it times out, the others fail at once for the rest of the snapshot.
+The Docker engine is such a server for the queries of ``docker``; other commands of ``docker`` get a short timeout then.
 
 A step, its goal and the diagnosis observe the host one after the other, and each would wait for the same hanging server,
 nvidia-smi or Docker command. Snapshots that follow within `LASTS` seconds reuse the timeout. Later ones send the call again, with
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from remediation.connections.calls import Call, Failed, Http, HttpReply, Reply, server_of
+from remediation.connections.calls import Call, Completed, Failed, Http, HttpReply, Reply, Run, engine_of, server_of
 
 LASTS = 2.0
 """Seconds during which the following snapshots reuse a timeout."""
@@ -43,7 +44,7 @@ class Silence:
         self._now = now
         self._here: set[str] = set()
 
-    def known(self, calls: Mapping[str, Call]) -> dict[str, Reply]:
+    def known_replies(self, calls: Mapping[str, Call]) -> dict[str, Reply]:
         """Return the replies of calls that have recently timed out."""
         found: dict[str, Reply] = {}
         for key, call in calls.items():
@@ -57,14 +58,14 @@ class Silence:
         servers: set[str] = set()
         wait: set[str] = set()
         for key, call in calls.items():
-            server = _server(call)
+            server = _server(call) if isinstance(call, Http) else ""  # a connection does not send an engine's further queries
             if server and server not in self._answering:
                 (wait if server in servers else servers).add(key if server in servers else server)
         return wait
 
     def brief(self, call: Call) -> Call:
         """Return `call` with the timeout that currently applies."""
-        hang = self._hangs.get(_name(call))
+        hang = self._hangs.get(_name(call)) or self._hangs.get(_engine(call))
         if hang is None or self._now() - hang.since >= REMEMBERED:
             return call
         return replace(call, timeout=min(call.timeout, BRIEF))
@@ -83,7 +84,7 @@ class Silence:
             self._here.add(name)
             self._answering.discard(server)
             return hang.failed
-        if server and not isinstance(reply, HttpReply):
+        if server and not isinstance(reply, HttpReply | Completed):
             return reply
         self._answering.update((server,) if server else ())
         self._hangs.pop(name, None)
@@ -105,6 +106,11 @@ class Silence:
 def _server(call: Call) -> str:
     """Return the server of a read-only request, or "" for other calls."""
     return "" if isinstance(call, Http) and call.stream else server_of(call)
+
+
+def _engine(call: Call) -> str:
+    """Return the engine that a read-only call of ``docker`` addresses, or "" for other calls."""
+    return engine_of(call) if isinstance(call, Run) and not call.writes else ""
 
 
 def _name(call: Call) -> str:

@@ -100,24 +100,29 @@ class Snapshot:
     def fetch(self, *calls: Call) -> list[Reply]:
         """Return one reply per call. Unknown ones are sent in one exchange. A `Failed` reply is returned, not raised."""
         known = self._replies if self._keep else {}
-        missing = self._missing(calls, known)
+        missing = self._unanswered_calls(calls, known)
         wait = self._silence.later(missing)
         for later in (False, True):
             self._send({key: call for key, call in missing.items() if (key in wait) == later}, known)
         return [known[repr(call)] for call in calls]
 
+    def carry_out(self, call: Call, send: Callable[[Call], Reply]) -> Reply:
+        """Send a call that does not go over the connection, unless it has recently timed out; its reply is not kept."""
+        known = self._silence.known_replies({"": call})
+        return known[""] if known else self._silence.note(call, send(self._silence.brief(call)))
+
     def prefetch(self, *calls: Call) -> None:
         """Send calls whose replies are read later. Calls that wait for a server's first answer are sent with the next exchange."""
         if not self._keep:
             return
-        missing = self._missing(calls, self._replies)
+        missing = self._unanswered_calls(calls, self._replies)
         if not missing:
             return  # the calls that this purpose usually needs are still expected
         wait = self._silence.later(missing)
         self._send({key: call for key, call in missing.items() if key not in wait}, self._replies)
         self._expected = {key: call for key, call in missing.items() if key in wait}
 
-    def _missing(self, calls: Sequence[Call], known: Mapping[str, Reply]) -> dict[str, Call]:
+    def _unanswered_calls(self, calls: Sequence[Call], known: Mapping[str, Reply]) -> dict[str, Call]:
         """Return the calls without a known reply, together with the prefetched ones."""
         requested = {repr(call): call for call in calls}
         if self._purpose:
@@ -129,7 +134,7 @@ class Snapshot:
         return missing
 
     def _send(self, calls: Mapping[str, Call], known: dict[str, Reply]) -> None:
-        known.update(self._silence.known(calls))
+        known.update(self._silence.known_replies(calls))
         unanswered = {key: call for key, call in calls.items() if key not in known}
         replies = self._connect().exchange([self._silence.brief(call) for call in unanswered.values()]) if unanswered else []
         for (key, call), reply in zip(unanswered.items(), replies, strict=True):
@@ -277,12 +282,17 @@ class Snapshot:
 
 def _for_a_file(message: str, path: str) -> str:
     """Return the next step for a file that could not be written, by the system's message (also of Windows)."""
+    return disk_advice(message, path) or "check the folder and the login's rights to it"
+
+
+def disk_advice(message: str, path: str) -> str:
+    """Return the next step if the system's message says that the disk of `path` is full or read-only, else ""."""
     low, folder = message.lower(), re.split(r"[\\/][^\\/]*$", path)[0] or path
     if any(each in low for each in _FULL):
         return f"free space on the disk of {folder} (df -h, df -i), then run this again"
     if "read-only file system" in low:
         return f"the file system of {folder} is read-only: remount it for writing, or declare the change where this system builds its files"
-    return "check the folder and the login's rights to it"
+    return ""
 
 
 def is_cheap(call: Call) -> bool:

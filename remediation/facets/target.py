@@ -77,7 +77,7 @@ class Finder:
         if named is not None:
             return Found(named, "the variable container")
         if _text(self.variables, "endpoint") is not None:
-            return _publishing(engine, str(self.variables["endpoint"]))
+            return _publishing_container(engine, str(self.variables["endpoint"]))
         scored = sorted(((score, each) for each in engine if (score := _score(each))), key=lambda pair: -pair[0])
         if not scored:
             return None
@@ -107,7 +107,7 @@ class Finder:
         first = self._at(NATIVE, f"at port {PORT} of the host")
         if first is not None and not first.source[-1:].isdigit():  # an HTTP error ends with its number
             return first
-        url = addressed(read_serving(self.snapshot, anywhere=True))
+        url = server_address(read_serving(self.snapshot, anywhere=True))
         found = self._at(url, "at the address in its environment") if url and url != NATIVE else None
         if found is not None or first is not None:
             return found or first
@@ -137,7 +137,7 @@ class Finder:
         if not given and not labelled:
             return None
         where = folder or labels.get(containers.WORKING_DIR) or _parent((given or labelled)[0])
-        paths = tuple(path if _absolute(path) else _joined(where, path) for path in given) or labelled
+        paths = tuple(path if _absolute(path) else _join_path(where, path) for path in given) or labelled
         known = name or labels.get(containers.PROJECT) or _project_name(where)
         parts = [part for part, value in (("compose_files", given), ("compose_dir", folder), ("compose_project", name)) if value]
         source = (
@@ -168,8 +168,8 @@ class Finder:
         return Found(user.service, reasons[user.name]), user
 
     def _with_model(self, known: Target, user: Container | None) -> Target:
-        configured = self._configured(known.project, user)
-        loaded, stored = self._listed(known.endpoint)
+        configured = self._configured_model(known.project, user)
+        loaded, stored = self._list_models(known.endpoint)
         # a deleted model stays loaded until it expires and cannot be loaded again (server/routes.go, DeleteHandler)
         deleted = tuple(
             each for each in loaded if stored is not None and not any(ollama.same_name(each, name) for name in stored)
@@ -183,13 +183,13 @@ class Finder:
         elif not usable and stored is not None and len(stored) == 1:
             model = Found(stored[0], "is the only one stored (/api/tags)")
         elif self.history and not loaded and stored:
-            named = self._loaded_last(known, stored)
+            named = self._last_loaded_models(known, stored)
             model = Found(named[0], "was loaded last (the server's log)") if len(named) == 1 else None
             stored = named or stored
         candidates = () if model is not None else usable or stored or ()
         return replace(known, model=model, configured=configured, candidates=candidates, deleted=deleted)
 
-    def _loaded_last(self, known: Target, stored: tuple[str, ...]) -> tuple[str, ...]:
+    def _last_loaded_models(self, known: Target, stored: tuple[str, ...]) -> tuple[str, ...]:
         """Return the stored models whose file the server loaded last."""
         name = str(known.container.value) if known.container is not None else ""
         if known.endpoint is None or (name and self.logs is None):
@@ -198,7 +198,7 @@ class Finder:
         log = attempt(lambda: logs(name) if name and logs is not None else ServiceLog(self.snapshot).read(tail=LINES))
         return stored_as(self.snapshot, str(known.endpoint.value), last_loaded(log or ""), stored)
 
-    def _configured(self, project: Found | None, user: Container | None) -> Found | None:
+    def _configured_model(self, project: Found | None, user: Container | None) -> Found | None:
         """Return the model named in the project's ``.env`` or by the application. None if neither could be read."""
         if project is not None:
             path = self.snapshot.hints["dotenv"] = dotenv_of(project.value)
@@ -213,7 +213,7 @@ class Finder:
             return Found(named, f"{_MODEL} of the container {user.name}")
         return Found("", f"no {_MODEL} in .env") if project is not None else None
 
-    def _listed(self, endpoint: Found | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    def _list_models(self, endpoint: Found | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
         """Return the loaded and the stored models. The latter are None if the server does not list them."""
         if endpoint is None:
             return (), None
@@ -225,7 +225,7 @@ class Finder:
         return loaded, None if stored is None else tuple(each.name for each in stored)
 
 
-def addressed(serving: Serving) -> str:
+def server_address(serving: Serving) -> str:
     """Return the address that a native server's OLLAMA_HOST names, as reached from its host, or ""."""
     environment = {**serving.declared, **((serving.process.environment if serving.process is not None else None) or {})}
     named = environment.get("OLLAMA_HOST", "").strip().strip("\"'")
@@ -246,7 +246,7 @@ def address_in_log(log: str) -> str:
 
 def dotenv_of(project: ComposeProject) -> str:
     """Return the path of a project's ``.env``."""
-    return _joined(project.working_dir, ".env")
+    return _join_path(project.working_dir, ".env")
 
 
 def _score(container: Container) -> int:
@@ -265,7 +265,7 @@ def _why(container: Container) -> str:
     return f"publishes port {PORT} at {bound[0]}" if bound else f"runs {container.image}"
 
 
-def _publishing(engine: Sequence[Container], endpoint: str) -> Found | None:
+def _publishing_container(engine: Sequence[Container], endpoint: str) -> Found | None:
     """Return the container that publishes an endpoint's port on this host."""
     match = re.fullmatch(r"https?://(?:127\.0\.0\.1|localhost|\[::1\]):(\d+)/?", endpoint)
     for each in engine if match else ():
@@ -331,7 +331,7 @@ def _separator(path: str) -> str:
     return "\\" if "\\" in path or re.match(r"[A-Za-z]:", path) else "/"
 
 
-def _joined(folder: str, name: str) -> str:
+def _join_path(folder: str, name: str) -> str:
     return f"{folder.rstrip('/').rstrip(chr(92))}{_separator(folder)}{name}"
 
 

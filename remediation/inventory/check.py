@@ -48,7 +48,7 @@ def check_addresses(inventory: Inventory, extra: Layer | None = None) -> None:
             ConnectionVariables(host, _readable(known)).port(*_PORTS)
             with_servers(host, _readable(known))
         except UsageError as error:
-            found.append(_placed(error, known, inventory.place_of(host)))
+            found.append(_problem_at(error, known, inventory.place_of(host)))
     if found:
         raise InputError(tuple(dict.fromkeys(found)))
 
@@ -101,7 +101,7 @@ def _mistakes(inventory: Inventory, host: str, extra: Layer | None, limits: Call
     home = inventory.place_of(host)
     kind = str(connection.value) if connection is not None else ""
     if kind.rpartition(".")[2] == "winrm":
-        missing = _missing(host, known, home)
+        missing = _missing_login(host, known, home)
         if missing is not None:
             return [missing]
     address = known.get("ansible_host")
@@ -111,7 +111,7 @@ def _mistakes(inventory: Inventory, host: str, extra: Layer | None, limits: Call
         from_variables(host, _readable(known))
         with_servers(host, _readable(known))
     except UsageError as error:
-        return [_placed(error, known, home)]
+        return [_problem_at(error, known, home)]
     return []
 
 
@@ -126,7 +126,7 @@ def _beyond(host: str, known: Mapping[str, Origin], limits: Callable[[Layer], ob
             yield problem(f"host {host}: {error.message}", origin.place)
 
 
-def _missing(host: str, known: Mapping[str, Origin], home: Place | None) -> Problem | None:
+def _missing_login(host: str, known: Mapping[str, Origin], home: Place | None) -> Problem | None:
     """Return the problem of a WinRM host without a login."""
     transport = known.get("ansible_winrm_transport")
     if transport is not None and (has_template(transport.value) or str(transport.value) in WITHOUT_PASSWORD):
@@ -155,7 +155,7 @@ def _readable(known: Mapping[str, Origin]) -> dict[str, Any]:
     return values
 
 
-def _placed(error: UsageError, known: Mapping[str, Origin], home: Place | None) -> Problem:
+def _problem_at(error: UsageError, known: Mapping[str, Origin], home: Place | None) -> Problem:
     named = next((known[name] for name in _NAMED.findall(error.message) if name in known), None)
     words = f"host {error.message.removeprefix('host ')}"
     # variables of the command line have no place

@@ -9,10 +9,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from remediation.inventory.patterns import Matched, match_hosts, split_pattern
+from remediation.inventory.patterns import PatternMatch, match_hosts, split_pattern
 from remediation.model.errors import Place, UsageError
 from remediation.model.files import read_text
-from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.loader import suggestion
 from remediation.templating.yaml.located import Table
 
 ALL, UNGROUPED = "all", "ungrouped"
@@ -50,7 +50,7 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedVariables:
     """A mapping of a host's variables, and its origin: ``group windows``, ``host_vars of the inventory``."""
 
     rank: str
@@ -99,32 +99,34 @@ class Inventory:
         found = self.match(pattern).hosts
         if limit is None:
             return found
-        allowed = set(self.allowed(limit))
+        allowed = set(self.limit_hosts(limit))
         return tuple(host for host in found if host in allowed)
 
-    def match(self, pattern: str | Sequence[str]) -> Matched:
+    def match(self, pattern: str | Sequence[str]) -> PatternMatch:
         """Return the hosts that match `pattern`, and its parts without matches. Raises `UsageError`."""
         return match_hosts(split_pattern(pattern), self.named, self.groups, IMPLICIT)
 
-    def allowed(self, limit: str) -> tuple[str, ...]:
+    def limit_hosts(self, limit: str) -> tuple[str, ...]:
         """Return the hosts of ``--limit``; ``@FILE`` lists names in a file. Raises `UsageError` with the nearest name."""
-        parts = [inner for part in split_pattern(limit) for inner in (_listed(part[1:]) if part.startswith("@") else [part])]
+        parts = [
+            inner for part in split_pattern(limit) for inner in (_read_host_list(part[1:]) if part.startswith("@") else [part])
+        ]
         found = match_hosts(parts, self.named, self.groups, IMPLICIT)
         if found.hosts or not found.nothing:
             return found.hosts
         part = found.nothing[0]
-        hint = meant(part, [*self.hosts, *self.groups])
+        hint = suggestion(part, [*self.hosts, *self.groups])
         raise UsageError(f"--limit {limit}: no host or group matches {part!r}{hint}", next_step="remediate hosts lists them")
 
     def check_limit(self, limit: str) -> None:
         """Raise `UsageError` if no part of `limit` matches anything."""
-        self.allowed(limit)
+        self.limit_hosts(limit)
 
     def layers(self, host: str) -> tuple[Layer, ...]:
         """Return a host's variables in Ansible's order, the strongest layer first."""
-        return tuple(ranked.values for ranked in reversed(self.ranked(host)))
+        return tuple(ranked.values for ranked in reversed(self.ranked_variables(host)))
 
-    def ranked(self, host: str) -> list[Ranked]:
+    def ranked_variables(self, host: str) -> list[RankedVariables]:
         """Return a host's variables with their origins, the weakest first.
 
         Ansible's order: ``vars:`` of all groups in the inventory files, ``group_vars/all``, ``group_vars`` of the other groups, the host's
@@ -133,22 +135,24 @@ class Inventory:
         order = self._group_order(host)
         places = [*((files, "the inventory") for files in self.files), *((files, "the playbook") for files in self.play_files)]
         found = [
-            Ranked(f"group {name}", table)
+            RankedVariables(f"group {name}", table)
             for name in (ALL, *order)
             if name in self.groups_by_name
             for table in self.groups_by_name[name].vars
         ]
         for names in ([ALL], order):
             found += [
-                Ranked(f"group_vars of {source}, group {name}", table)
+                RankedVariables(f"group_vars of {source}, group {name}", table)
                 for files, source in places
                 for name in names
                 for table in files.groups.get(name, ())
             ]
         if host in IMPLICIT and host not in self.hosts:
-            found.append(Ranked("implicit localhost", {"ansible_connection": "local"}))
-        found += [Ranked("the host", table) for table in self.own.get(host, ())]
-        found += [Ranked(f"host_vars of {source}", table) for files, source in places for table in files.hosts.get(host, ())]
+            found.append(RankedVariables("implicit localhost", {"ansible_connection": "local"}))
+        found += [RankedVariables("the host", table) for table in self.own.get(host, ())]
+        found += [
+            RankedVariables(f"host_vars of {source}", table) for files, source in places for table in files.hosts.get(host, ())
+        ]
         return found
 
     def tables(self) -> Iterator[Layer]:
@@ -161,7 +165,7 @@ class Inventory:
     def magic(self, host: str) -> dict[str, Any]:
         """Return the magic variables of a host."""
         place = self.places.get(host)
-        file = _resolved(place.file) if place else None
+        file = _resolve(place.file) if place else None
         return {
             "ansible_host": host,
             "inventory_hostname": host,
@@ -275,7 +279,7 @@ class Inventory:
 
 
 @lru_cache(maxsize=256)
-def _resolved(name: str) -> Path:
+def _resolve(name: str) -> Path:
     return Path(name).resolve()
 
 
@@ -284,10 +288,12 @@ def _all(files: Files) -> Iterator[list[Table]]:
     yield from files.hosts.values()
 
 
-def _listed(name: str) -> list[str]:
+def _read_host_list(name: str) -> list[str]:
     try:
         lines = read_text(Path(name).expanduser()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UsageError(f"--limit @{name}: cannot read the file: {reason}") from None
+        raise UsageError(
+            f"--limit @{name}: cannot read the file: {reason}", next_step="name a file with a host on each line"
+        ) from None
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

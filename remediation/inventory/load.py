@@ -11,11 +11,11 @@ from typing import Any
 from remediation.inventory.check import check_inventory
 from remediation.inventory.ini import looks_like_ini, read_ini
 from remediation.inventory.inventory import ALL, PRIORITY, UNGROUPED, Files, Group, Inventory
-from remediation.inventory.ranges import expanded, without_port
+from remediation.inventory.ranges import expand_range, without_port
 from remediation.inventory.script import is_program, read_program
 from remediation.model.errors import InputError, Place, Problem, UsageError
 from remediation.model.translation import translatable
-from remediation.templating.yaml.loader import Decrypt, meant, problem, read_content, read_yaml, yaml_text
+from remediation.templating.yaml.loader import Decrypt, problem, read_content, read_yaml, suggestion, yaml_text
 from remediation.templating.yaml.located import Table, Text
 
 SUFFIXES = (".yml", ".yaml", ".json")
@@ -37,7 +37,9 @@ def folder_entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise UsageError(f"cannot read folder {folder}: {error.strerror or error}") from None
+        raise UsageError(
+            f"cannot read folder {folder}: {error.strerror or error}", next_step="name a folder that you may read"
+        ) from None
 
 
 def _by_name(folder: Path, problems: list[Problem], decrypt: Decrypt | None) -> dict[str, list[Table]]:
@@ -172,11 +174,11 @@ class _InventoryReader:
     def listed(self, part: str, source: str) -> None:
         try:
             name, port = without_port(part)
-            for each in expanded(name):
+            for each in expand_range(name):
                 self.named(self.groups[UNGROUPED], each, _with_port(None, port), None)
                 self.listed_in.setdefault(each, source)
         except ValueError as error:
-            raise UsageError(f"--inventory {part}: {error}") from None
+            raise UsageError(f"--inventory {part}: {error}", next_step="write hosts as web1,web[02:20],") from None
 
     def variable_files(self, folder: Path) -> None:
         if folder.resolve() not in self.folders:
@@ -212,7 +214,11 @@ class _InventoryReader:
             return content
         if looks_like_ini(text) or (path.suffix not in SUFFIXES and isinstance(content, str)):
             del self.problems[before:]
-            return read_ini(text, path, self.problems)
+            groups = read_ini(text, path, self.problems)
+            if len(self.problems) > before and text.startswith("#!"):
+                hint = f"begins with #! and is not executable; make it a program with chmod +x {path.name}"
+                self.problems[before:] = [problem(f"{path.name} {hint}", Place(str(path), 1, 1))]
+            return groups
         if len(self.problems) == before:
             self.problems.append(problem("expected a mapping of groups", Place(str(path), 1, 1)))
         return None
@@ -220,7 +226,7 @@ class _InventoryReader:
     def laboratory(self, value: Table) -> None:
         for key in value:
             if key not in _OF_LAB:
-                hint = meant(key, _OF_LAB) or f"; its keys are {' and '.join(_OF_LAB)}"
+                hint = suggestion(key, _OF_LAB) or f"; its keys are {' and '.join(_OF_LAB)}"
                 self.refuse(f"lab: {key!r} is not known{hint}", value.key_places.get(key))
         count = value.get("hosts", 1)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
@@ -247,7 +253,7 @@ class _InventoryReader:
             return
         for key in value:  # in file order, which determines the order of hosts
             if key not in PARTS:
-                self.refuse(f"group {name}: {key!r} is not known{meant(key, PARTS)}", value.key_places.get(key))
+                self.refuse(f"group {name}: {key!r} is not known{suggestion(key, PARTS)}", value.key_places.get(key))
                 continue
             inner = self.part(group, value, key)
             if inner is not None:
@@ -292,7 +298,7 @@ class _InventoryReader:
                 continue
             whole, port = without_port(str(name))
             try:
-                for each in expanded(whole):
+                for each in expand_range(whole):
                     self.named(group, each, _with_port(variables, port), place)
             except ValueError as error:
                 self.refuse(f"host {name}: {error}", place)

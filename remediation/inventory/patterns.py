@@ -21,7 +21,7 @@ NEXT = "write names, groups, group[0:3], web*, ~regex, with : or , between them,
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
+class PatternMatch:
     """The hosts that match a pattern, in its order. ``nothing`` are the parts without a match."""
 
     hosts: tuple[str, ...]
@@ -51,7 +51,7 @@ def split_pattern(pattern: str | Sequence[str]) -> list[str]:
 
 def match_hosts(
     parts: Sequence[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], implicit: Collection[str] = ()
-) -> Matched:
+) -> PatternMatch:
     """Return the hosts that match `parts` together. Raises `UsageError` for an invalid regular expression.
 
     ``implicit`` hosts match only by their exact name.
@@ -60,15 +60,15 @@ def match_hosts(
     found: dict[str, None] = {}
     nothing: list[str] = []
     for part in unions:
-        named = _named(part, hosts, groups) or [part for name in implicit if name == part]
+        named = _match_part(part, hosts, groups) or [part for name in implicit if name == part]
         if not named:
             nothing.append(part)
         found.update(dict.fromkeys(named))
     for sign, kept in (("&", True), ("!", False)):
         for part in (part for part in parts if part[0] == sign):
-            those = {*_named(part[1:], hosts, groups), *(name for name in implicit if name == part[1:])}
+            those = {*_match_part(part[1:], hosts, groups), *(name for name in implicit if name == part[1:])}
             found = {host: None for host in found if (host in those) is kept}
-    return Matched(tuple(found), tuple(nothing))
+    return PatternMatch(tuple(found), tuple(nothing))
 
 
 def _refuse_brackets(pattern: str) -> None:
@@ -87,10 +87,10 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def _named(part: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def _match_part(part: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
     if part in hosts:
         return [part]
-    whole, first, last = _sliced(part)
+    whole, first, last = _split_slice(part)
     found: dict[str, None] = {}
     fits = _fits(whole)
     matching = [name for name in groups if fits(name)]
@@ -125,7 +125,7 @@ def _fits(pattern: str) -> Callable[[str], object]:
     return re.compile(fnmatch.translate(pattern)).match
 
 
-def _sliced(part: str) -> tuple[str, int | None, int | None]:
+def _split_slice(part: str) -> tuple[str, int | None, int | None]:
     """Return the name, and the first and last index of its slice (inclusive), or (name, None, None) without a slice."""
     found = None if part.startswith("~") else SLICE.match(part)
     if found is None:

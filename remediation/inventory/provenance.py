@@ -33,7 +33,7 @@ EXTRA = "-e"
 def origins(inventory: Inventory, host: str, extra: Layer | None = None) -> dict[str, Origin]:
     """Return the origin of each variable of `host` by name. ``extra`` are those of the command line, the strongest."""
     found: dict[str, list[Origin]] = {}
-    ranked = [(each.rank, each.values) for each in inventory.ranked(host)] + [(EXTRA, extra or {})]
+    ranked = [(each.rank, each.values) for each in inventory.ranked_variables(host)] + [(EXTRA, extra or {})]
     for rank, values in reversed(ranked):
         for name, value in values.items():
             origin = Origin(str(name), value, rank, place_in(values, name) or place_of(value))

@@ -14,12 +14,12 @@ LONGEST = 20
 """Highest number of digits of a range's ends."""
 
 
-def expanded(name: str) -> Iterator[str]:
+def expand_range(name: str) -> Iterator[str]:
     """Yield the names that `name` expands to; without a range, itself. Raises ValueError with the reason."""
     count = math.prod(_length(part[1], part[2]) for part in RANGE.finditer(name))
     if count > MOST:
         raise ValueError(f"its ranges expand to {count:,} hosts; the limit is {MOST:,}")
-    yield from _expanded(name)
+    yield from _expand(name)
 
 
 def _length(first: str, last: str) -> int:
@@ -28,7 +28,7 @@ def _length(first: str, last: str) -> int:
     return max(1, int(last) - int(first or "0") + 1) if plain else 1
 
 
-def _expanded(name: str) -> Iterator[str]:
+def _expand(name: str) -> Iterator[str]:
     found = RANGE.search(name)
     if found is None:
         if ("[" in name) != ("]" in name) or ("[" in name and ":" not in name):
@@ -36,7 +36,7 @@ def _expanded(name: str) -> Iterator[str]:
         yield name
         return
     for value in _values(found[1], found[2], found[3]):
-        yield from _expanded(f"{name[: found.start()]}{value}{name[found.end() :]}")
+        yield from _expand(f"{name[: found.start()]}{value}{name[found.end() :]}")
 
 
 def without_port(name: str) -> tuple[str, int | None]:

@@ -40,13 +40,17 @@ def at_most(seconds: float) -> Iterator[None]:
         _until.reset(before)
 
 
+_PROGRAMS = (b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe")
+"""How programs begin: scripts, and those of Linux and macOS."""
+
+
 def is_program(path: Path) -> bool:
-    """Return whether an inventory is a program: executable, with a line that names its interpreter."""
+    """Return whether an inventory is a program: executable, and with a line that names its interpreter or compiled."""
     try:
         if not path.is_file():  # a pipe can be read only once, and one without a writer would block
             return False
         with path.open("rb") as file:
-            return file.read(2) == b"#!" and os.access(path, os.X_OK)
+            return file.read(4).startswith(_PROGRAMS) and os.access(path, os.X_OK)
     except OSError:
         return False
 
@@ -55,7 +59,7 @@ def read_program(path: Path, problems: list[Problem]) -> Table:
     """Return the groups that the program prints. Mistakes are added to `problems`."""
     place = Place(str(path), 1, 1)
     empty = Table({}, place)
-    content = _printed(path, ("--list",), problems)
+    content = _run_script(path, ("--list",), problems)
     if not isinstance(content, Mapping):
         if content is not None:
             kind = "a list" if isinstance(content, list) else f"{content!r:.40}"
@@ -97,14 +101,14 @@ def _variables(path: Path, host: str, known: Any, problems: list[Problem]) -> Ta
     if isinstance(known, Mapping):
         found, source = known.get(host), f"hostvars of {host}"
     else:
-        found, source = _printed(path, ("--host", host), problems), f"--host {host}"
+        found, source = _run_script(path, ("--host", host), problems), f"--host {host}"
     if found is not None and not isinstance(found, Mapping):
         problems.append(problem(f"{path}: {source}: expected a mapping of variables", Place(str(path), 1, 1)))
         return None
     return _data(found, Place(str(path), 1, 1)) if found else None
 
 
-def _printed(path: Path, words: tuple[str, ...], problems: list[Problem]) -> Any:
+def _run_script(path: Path, words: tuple[str, ...], problems: list[Problem]) -> Any:
     place = Place(str(path), 1, 1)
     shown = f"{path} {' '.join(words)}"
     try:

@@ -65,10 +65,10 @@ class Tally:
         """Count `size` more bytes."""
         self.count += size
         if self.count > self._most + self._overhead:
-            raise LimitExceeded(exceeded(self._what, self._most))
+            raise LimitExceeded(exceeded_text(self._what, self._most))
 
 
-def exceeded(what: str, most: int) -> str:
+def exceeded_text(what: str, most: int) -> str:
     """Return the clause for an exceeded limit in bytes."""
     size = f"{most // _MIB} MB" if most >= _MIB else f"{most // _KIB} kB"
     return f"{what} exceeds the limit of {size}"

@@ -51,10 +51,10 @@ class EndingSignals:
 
 
 @contextmanager
-def terminating() -> Iterator[None]:
+def raise_on_signals() -> Iterator[None]:
     """Make SIGTERM and SIGHUP raise `Terminated` and Ctrl-C `KeyboardInterrupt`, so that connections are closed.
 
-    Outside the main thread this does nothing. Within another `terminating` this neither: a second Ctrl-C, on the way out of the inner
+    Outside the main thread this does nothing. Within another `raise_on_signals` this neither: a second Ctrl-C, on the way out of the inner
     one, would change how the outer one ends.
     """
     ending = EndingSignals()
@@ -65,12 +65,12 @@ def terminating() -> Iterator[None]:
     if getattr(signal.getsignal(signal.SIGINT), "__qualname__", "") == end.__qualname__:
         yield
         return
-    with handled(end):
+    with handle_signals(end):
         yield
 
 
 @contextmanager
-def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Handle the signals that end a program, if the platform has them and they are not ignored."""
     before: dict[int, Any] = {}
     try:

@@ -120,10 +120,10 @@ def _relations(rules: Spec, given: Mapping[str, Any]) -> Iterator[str]:
     for names in rules.get("required_one_of") or ():
         if not any(name in given for name in names):
             yield f"one of the following is required: {', '.join(names)}"
-    yield from _dependent(rules, given)
+    yield from _missing_dependents(rules, given)
 
 
-def _dependent(rules: Spec, given: Mapping[str, Any]) -> Iterator[str]:
+def _missing_dependents(rules: Spec, given: Mapping[str, Any]) -> Iterator[str]:
     """Yield which parameters are missing because of others."""
     for name, value, names, *some in rules.get("required_if") or ():
         lacking = [other for other in names if other not in given]

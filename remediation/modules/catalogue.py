@@ -17,6 +17,10 @@ GROUP = "remediation.modules"
 
 COLLECTIONS = ("ansible.builtin.", "ansible.legacy.", "ansible.windows.", "community.windows.")
 
+WINDOWS = "ansible.windows."
+_SHARED = frozenset({"slurp"})
+"""Modules without ``win_`` that `WINDOWS` has too."""
+
 MODULES: Mapping[str, str] = {
     "assemble": "files.transfers:Assemble",
     "async_status": "commands.jobs:AsyncStatus",
@@ -69,7 +73,7 @@ def short_name(name: str) -> str:
     if not head or short not in MODULES:
         return name
     windows = short.startswith("win_")
-    return short if ("windows" in head) == windows else name
+    return short if ("windows" in head) == windows or (head == WINDOWS and short in _SHARED) else name
 
 
 def is_module(name: str) -> bool:
@@ -85,7 +89,7 @@ def module_class(name: str) -> type[Module]:
         module, _, cls = MODULES[short].partition(":")
         found: type[Module] = getattr(import_module(f"remediation.modules.{module}"), cls)
         return found
-    return _loaded(name, _others()[name])
+    return _load_module(name, _others()[name])
 
 
 def module_names() -> tuple[str, ...]:
@@ -100,7 +104,7 @@ def _others() -> Mapping[str, Any]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
-def _loaded(name: str, entry: Any) -> type[Module]:
+def _load_module(name: str, entry: Any) -> type[Module]:
     from remediation.modules.contract import Module
 
     where = f"the module {name} of the distribution {entry.dist.name if entry.dist else '(unknown)'}"

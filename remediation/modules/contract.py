@@ -72,7 +72,7 @@ class Action(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _possible_paths(cls, given: Any) -> Any:
+    def _check_paths(cls, given: Any) -> Any:
         """Refuse a path that no system can have; what a host says of it would mislead."""
         for name in PATHS & given.keys() if isinstance(given, Mapping) else ():
             if isinstance(given[name], str) and "\0" in given[name]:
@@ -160,7 +160,7 @@ class ModuleTask(Protocol):
     def find(self, name: str, folder: str) -> Path | None:
         """Return a file of the playbook: in `folder` (``files``, ``templates``) first, then next to it."""
 
-    def searched(self, name: str, folder: str) -> Sequence[Path]:
+    def search_paths(self, name: str, folder: str) -> Sequence[Path]:
         """Return the paths at which `find` searches a file; none for an absolute name."""
 
     def template(self, path: Path, text: str, *, name: str, destination: str, **settings: Any) -> Any:
@@ -197,7 +197,7 @@ class Module(Action, ABC):
         if not isinstance(given, Mapping):
             return given
         return {
-            cls.aliases.get(str(name), str(name)): _fitting(cls, cls.aliases.get(str(name), str(name)), value)
+            cls.aliases.get(str(name), str(name)): _coerce(cls, cls.aliases.get(str(name), str(name)), value)
             for name, value in given.items()
         }
 
@@ -223,7 +223,7 @@ def _shown_argument(name: str, value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _fitting(cls: type[Module], name: str, value: Any) -> Any:
+def _coerce(cls: type[Module], name: str, value: Any) -> Any:
     field_ = cls.model_fields.get(name) or next((each for each in cls.model_fields.values() if each.alias == name), None)
     if field_ is None or not isinstance(value, (str, bool, int, float)):
         return value

@@ -13,7 +13,7 @@ from email.mime.nonmultipart import MIMENonMultipart
 from email.policy import HTTP
 from typing import Any
 
-from remediation.templating.yaml.secret import revealed
+from remediation.templating.yaml.secret import reveal
 
 _ENCODERS = {"base64": encode_base64, "7or8bit": encode_7or8bit}
 
@@ -32,7 +32,7 @@ def multipart_body(fields: Any, read: Callable[[str], bytes]) -> tuple[str, byte
         raise TypeError(msg)
     form = MIMEMultipart("form-data")
     for name, value in sorted(fields.items()):
-        form.attach(_part(str(name), revealed(value), read))
+        form.attach(_part(str(name), reveal(value), read))
     head, _, body = form.as_bytes(policy=HTTP).partition(b"\r\n\r\n")
     kind = next(line for line in head.decode().split("\r\n") if line.lower().startswith("content-type:"))
     return kind.partition(":")[2].strip(), body
@@ -44,7 +44,7 @@ def _part(name: str, value: Any, read: Callable[[str], bytes]) -> Message:
     if not isinstance(value, Mapping):
         msg = f"value must be a string, or mapping, cannot be type {type(value).__name__}"
         raise TypeError(msg)
-    filename, content = str(value.get("filename") or ""), revealed(value.get("content"))
+    filename, content = str(value.get("filename") or ""), reveal(value.get("content"))
     if not (filename or content):
         msg = "at least one of filename or content must be provided"
         raise ValueError(msg)

@@ -77,7 +77,7 @@ def not_found_text(name: str, places: Sequence[Path]) -> str:
 def not_found(task: ModuleTask, name: str, folder: str, prefix: str = "") -> ParameterError:
     """Return the error for a file that the playbook lacks, with Ansible's message for the result, which begins with `prefix`."""
     kind = {"templates": "template"}.get(folder, "file")
-    ansible_message = prefix + not_found_text(name, task.searched(name, folder))
+    ansible_message = prefix + not_found_text(name, task.search_paths(name, folder))
     return ParameterError(f"no {kind} {name!r}", ansible_message, next_step=f"put it in {folder}/ next to the playbook")
 
 

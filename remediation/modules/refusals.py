@@ -22,7 +22,7 @@ def parameter_refusal(action: type[Action], spelling: str, given: Mapping[str, A
     known = {info.alias or name: name for name, info in action.model_fields.items()} | dict(action.aliases)
     values = {known.get(name, name): value for name, value in given.items() if value is not None}
     found = [(_rank(sentence), sentence) for sentence in mismatches(_spec(action), values, rules=action.rules)]
-    found += [(1, message) for message in _own(error)]
+    found += [(1, message) for message in _project_modules(error)]
     found += [(0, message) for name, message in action.lacking.items() if name not in values]
     if not found:
         return ""
@@ -30,7 +30,7 @@ def parameter_refusal(action: type[Action], spelling: str, given: Mapping[str, A
     strange, supported, _ = sentence.partition(_SUPPORTED)
     if not supported:
         return sentence
-    return action.strange.format(module=spelling, names=strange.removesuffix("."), known=_supported(action))
+    return action.strange.format(module=spelling, names=strange.removesuffix("."), known=_supported_text(action))
 
 
 _LAST = 4
@@ -46,7 +46,7 @@ def _rank(sentence: str) -> int:
     )
 
 
-def _own(error: ValidationError) -> Iterator[str]:
+def _project_modules(error: ValidationError) -> Iterator[str]:
     for item in error.errors():
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, UnfitError):
@@ -80,7 +80,7 @@ def _kind(annotation: Any) -> tuple[str, list[Any]]:
     return _KINDS.get(origin or annotation, "raw"), []
 
 
-def _supported(action: type[Action]) -> str:
+def _supported_text(action: type[Action]) -> str:
     named = {_ANSIBLES.get(name, name): info for name, info in action.model_fields.items()}
     names = sorted({*named, *action.refused})
     others = sorted(

@@ -57,9 +57,9 @@ class PosixService(Module):
         """Reach the state."""
         if task.windows:
             return wrong_platform("service", "win_service", task)
-        return self._reached(self.name or "", task)
+        return self._reach(self.name or "", task)
 
-    def _reached(self, name: str, task: ModuleTask, **more: Any) -> ActionResult:
+    def _reach(self, name: str, task: ModuleTask, **more: Any) -> ActionResult:
         status = task.reader().service_manager.status(name, user=self.user)
         if status is None:
             if task.check():
@@ -75,7 +75,7 @@ class PosixService(Module):
             given["state"] = "stopped"
         results: list[Result] = []
         if self.state == "restarted":
-            results += _restarted(given, status, task)
+            results += _restart_service(given, status, task)
         else:
             results.append(task.reach(StepCall(STEP, given)))
         if reloading and not results[-1].outcome.bad:
@@ -121,13 +121,13 @@ class Systemd(PosixService):
                 "systemd: scope global is not supported", next_step="use scope system, or command: systemctl --global"
             )
         for wanted, verb in ((self.daemon_reload, "daemon-reload"), (self.daemon_reexec, "daemon-reexec")):
-            if wanted and (problem := self._reloaded(verb, task)) is not None:
+            if wanted and (problem := self._reload_files(verb, task)) is not None:
                 return problem
         if self.name is None:
             return done_result(changed=False, name=None, status={})
-        return self._reached(self.name, task, **({"masked": self.masked} if self.masked is not None else {}))
+        return self._reach(self.name, task, **({"masked": self.masked} if self.masked is not None else {}))
 
-    def _reloaded(self, verb: str, task: ModuleTask) -> ActionResult | None:
+    def _reload_files(self, verb: str, task: ModuleTask) -> ActionResult | None:
         """Let systemd read its files again; return the failure, None if it did."""
         argv = ("systemctl", *(("--user",) if self.user else ()), verb)
         program = Program(argv, None, f"systemctl {verb}")
@@ -140,6 +140,12 @@ class Systemd(PosixService):
 
 class WinService(Module):
     """A Windows service exists as described, and runs or is stopped."""
+
+    refused: ClassVar[tuple[str, ...]] = (
+        "dependencies", "dependency_action", "desktop_interact", "error_control", "failure_actions", "failure_actions_on_non_crash_failure",
+        "failure_command", "failure_reboot_msg", "failure_reset_period_sec", "load_order_group", "password", "pre_shutdown_timeout_ms",
+        "required_privileges", "service_type", "sid_info", "update_password",
+    )  # fmt: skip
 
     name: str = Field(..., description="name or display name of the service")
     state: Literal["started", "stopped", "restarted", "paused", "absent"] | None = Field(None, description="whether it runs")
@@ -172,12 +178,12 @@ class WinService(Module):
             "risk_level": str(task.risk()),
         }
         if self.state == "absent":
-            return as_action(_removed(given, status, task), {"exists": False})
+            return as_action(_remove_service(given, status, task), {"exists": False})
         results = [
             task.reach(StepCall(STEP, {**given, **settings, **({"state": _RUNS[self.state]} if self.state in _RUNS else {})}))
         ]
         if self.state == "restarted" and not results[0].outcome.bad:
-            results += _restarted(given, status or ServiceStatus(self.name, "stopped"), task)
+            results += _restart_service(given, status or ServiceStatus(self.name, "stopped"), task)
         result = merged_results(results)
         seen = task.reader().service_manager.status(self.name) or status
         values = {**seen.details, "state": seen.state} if seen is not None else {"exists": False}
@@ -188,7 +194,7 @@ class WinService(Module):
         return as_action(result, values)
 
 
-def _removed(given: dict[str, Any], status: ServiceStatus | None, task: ModuleTask) -> Result:
+def _remove_service(given: dict[str, Any], status: ServiceStatus | None, task: ModuleTask) -> Result:
     results = []
     if status is not None and status.state == "running":
         results.append(task.reach(StepCall(STEP, {**given, "state": "stopped", "passing": True})))
@@ -197,7 +203,7 @@ def _removed(given: dict[str, Any], status: ServiceStatus | None, task: ModuleTa
     return merged_results(results)
 
 
-def _restarted(given: dict[str, Any], status: ServiceStatus, task: ModuleTask) -> list[Result]:
+def _restart_service(given: dict[str, Any], status: ServiceStatus, task: ModuleTask) -> list[Result]:
     """Restart a service: by systemd in one step where the start has an ID, else by stopping and starting it."""
     if status.instance:
         return [task.reach(StepCall(STEP, {**given, "state": "restarted", "instance": status.instance}))]

@@ -40,7 +40,7 @@ class Pause(Module):
             raise UnfitError(f"{given!r} is not a number of {info.field_name}", ansible_message) from None
 
     @model_validator(mode="after")
-    def _one_time(self) -> Pause:
+    def _check_time(self) -> Pause:
         if self.seconds is not None and self.minutes is not None:
             raise UnfitError("seconds and minutes are mutually exclusive", "parameters are mutually exclusive: minutes|seconds")
         return self
@@ -73,11 +73,11 @@ class Ping(Module):
         """Run a program that does nothing."""
         if self.data == "crash":
             return failed_result("boom")
-        reply = contacted(task)
+        reply = responds(task)
         return done_result(changed=False, ping=self.data) if reply else failed_result(f"{task.host} cannot run programs")
 
 
-def contacted(task: ModuleTask, timeout: float = 30.0) -> bool:
+def responds(task: ModuleTask, timeout: float = 30.0) -> bool:
     """Return whether a program runs on the host. Raises `Unreachable`."""
     reply = task.read(Run(("hostname",) if task.windows else ("true",), timeout=timeout))[0]
     return isinstance(reply, Completed) and reply.rc == 0
@@ -104,7 +104,7 @@ class WaitForConnection(Module):
         while True:
             last = "no program ran"
             try:
-                if contacted(task, max(self.connect_timeout, 5.0)):
+                if responds(task, max(self.connect_timeout, 5.0)):
                     return done_result(changed=False, elapsed=int(task.clock.monotonic() - begun))
             except (Unreachable, DeadlineExceeded) as error:
                 last = error.message
@@ -145,12 +145,12 @@ class Reboot(Module):
         if result.outcome is Outcome.CHANGED:
             if self.post_reboot_delay:
                 task.wait(self.post_reboot_delay)
-            if self.test_command is not None and not self._tested(task):
+            if self.test_command is not None and not self._wait_for_test(task):
                 return failed_result(f"{self.test_command} did not succeed after the restart", rebooted=True)
         elapsed = 0 if task.check() else int(task.clock.monotonic() - begun)
         return as_action(result, {"elapsed": elapsed, "rebooted": True})
 
-    def _tested(self, task: ModuleTask) -> bool:
+    def _wait_for_test(self, task: ModuleTask) -> bool:
         """Run the test command until it succeeds or the time is over."""
         until = task.clock.monotonic() + self.reboot_timeout
         words = ("powershell", "-NoProfile", "-NonInteractive", "-Command") if task.windows else ("sh", "-c")

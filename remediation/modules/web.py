@@ -19,13 +19,13 @@ from remediation.model.change import StepCall
 from remediation.model.errors import ParameterError, UsageError
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import Duration, Module, ModuleTask, Program, UnfitError
-from remediation.modules.files.attributes import FileModule, backup_name, expanded_path
+from remediation.modules.files.attributes import FileModule, backup_name, expand_path
 from remediation.modules.files.placing import STEP, as_action, merged_results
 from remediation.modules.multipart import multipart_body
 from remediation.modules.paths import joined_path, not_found, path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
 from remediation.steps.host.file_managed import mode_text
-from remediation.templating.yaml.secret import masked, revealed
+from remediation.templating.yaml.secret import masked, reveal
 
 _MARK = b"\x1e"
 _FIGURES = "%{http_code} %{size_header} %{num_redirects} %{time_total} %{url_effective}"
@@ -80,10 +80,10 @@ class HttpModule(Module):
         ]  # fmt: skip
         if redirects in {"all", "yes"} or (redirects in {"safe", "urllib2"} and method in _READS):
             given += [("location", None), ("max-redirs", "10")]
-        given += [("header", f"{name}: {revealed(value)}") for name, value in self.headers.items()]
+        given += [("header", f"{name}: {reveal(value)}") for name, value in self.headers.items()]
         if self.url_username is not None:
             given += [
-                ("user", f"{self.url_username}:{revealed(self.url_password) or ''}"),
+                ("user", f"{self.url_username}:{reveal(self.url_password) or ''}"),
                 ("basic" if self.force_basic_auth else "anyauth", None),
             ]
         given += [
@@ -132,11 +132,11 @@ class Uri(HttpModule):
 
     @field_validator("follow_redirects", mode="before")
     @classmethod
-    def _yes_or_no(cls, given: Any) -> Any:
+    def _check_boolean(cls, given: Any) -> Any:
         return {"True": "yes", "False": "no"}.get(str(given), given)
 
     @model_validator(mode="after")
-    def _one_body(self) -> Uri:
+    def _check_body(self) -> Uri:
         if self.body is not None and self.src is not None:
             raise ValueError("body and src are mutually exclusive")
         return self
@@ -146,9 +146,9 @@ class Uri(HttpModule):
         if task.check():
             return skipped_result(_CHECKED)
         if self.creates is not None and path_exists(task, self.creates):
-            return _skipped(f"skipped, since '{self.creates}' exists")
+            return _skipped_download(f"skipped, since '{self.creates}' exists")
         if self.removes is not None and not path_exists(task, self.removes):
-            return _skipped(f"skipped, since '{self.removes}' does not exist")
+            return _skipped_download(f"skipped, since '{self.removes}' does not exist")
         method = self.method.upper()
         if not re.match(r"https?://", self.url):
             return failed_result(f"unknown url type: {self.url}")
@@ -159,15 +159,15 @@ class Uri(HttpModule):
         argv = ("curl.exe" if task.windows else "curl", "--disable", "--config", "-")
         data = config_text(settings)
         if method in _READS:
-            return self._answered(task.read(Run(argv, data, timeout=self.timeout + 5.0))[0], task)
+            return self._parse_answer(task.read(Run(argv, data, timeout=self.timeout + 5.0))[0], task)
         shown = task.masked(f"{method} {masked(self.url)}")
-        program = Program(argv, None, shown, data, strip=False, outcome=lambda reply: self._answered(reply, task))
+        program = Program(argv, None, shown, data, strip=False, outcome=lambda reply: self._parse_answer(reply, task))
         return replace(task.execute(program), step_result=None)  # as in Ansible, a request counts as a change only with `dest`
 
     def _body(self, task: ModuleTask) -> list[tuple[str, str | None]]:
         named = {name.lower() for name in self.headers}
         if self.src is not None and self.remote_src:
-            return [("data-binary", f"@{expanded_path(task, self.src)}")]
+            return [("data-binary", f"@{expand_path(task, self.src)}")]
         if self.src is not None:
             found = task.find(self.src, "files")
             if found is None:
@@ -175,12 +175,12 @@ class Uri(HttpModule):
             return [("data-raw", found.read_text(encoding="utf-8"))]
         if self.body is None:
             return []
-        body = revealed(self.body)
+        body = reveal(self.body)
         if self.body_format == "form-multipart":
             return self._form(body, task)
         if self.body_format == "json":
             text = (
-                body if isinstance(body, str) and _is_json(body) else json.dumps(body, default=lambda value: str(revealed(value)))
+                body if isinstance(body, str) and _is_json(body) else json.dumps(body, default=lambda value: str(reveal(value)))
             )
         elif self.body_format == "form-urlencoded" and not isinstance(body, str):
             text = urlencode(_pairs(body), doseq=True)
@@ -195,7 +195,7 @@ class Uri(HttpModule):
 
         def content_of(name: str) -> bytes:
             if self.remote_src:
-                reply = task.read(ReadFile(expanded_path(task, name)))[0]
+                reply = task.read(ReadFile(expand_path(task, name)))[0]
                 if isinstance(reply, FileContent) and not (reply.missing or reply.truncated):
                     return reply.content
                 raise UsageError(f"uri: {name} cannot be read on {task.host}, or is larger than 4 MB")
@@ -216,7 +216,7 @@ class Uri(HttpModule):
             raise ParameterError(f"uri: body: {problem}", f"failed to parse body as form-multipart: {problem}")
         return [("data-raw", text), ("header", f"Content-Type: {kind}")]
 
-    def _answered(self, reply: Reply, task: ModuleTask) -> ActionResult:
+    def _parse_answer(self, reply: Reply, task: ModuleTask) -> ActionResult:
         """Return the module's result from what curl printed."""
         if not isinstance(reply, Completed):
             return failed_result(f"uri: {getattr(reply, 'message', 'no answer')}", "install curl on the host")
@@ -232,7 +232,7 @@ class Uri(HttpModule):
         headers, content = _headers(whole[:size]), whole[size:]
         text = content.decode(errors="replace")
         values: dict[str, Any] = {
-            **_joined(headers), **_cookies(headers), "status": status, "url": fields[4],
+            **_join_headers(headers), **_cookies(headers), "status": status, "url": fields[4],
             "redirected": redirects > 0, "elapsed": int(seconds), "msg": f"OK ({_length(headers, content)} bytes)",
         }  # fmt: skip
         kind = str(values.get("content_type", "")).partition(";")[0].strip()
@@ -249,10 +249,10 @@ class Uri(HttpModule):
             return failed_result(msg, **{**values, **content_of, "msg": msg})
         if self.return_content:
             values["content"] = text
-        return done_result(changed=False, **values) if self.dest is None else self._saved(content, values, task)
+        return done_result(changed=False, **values) if self.dest is None else self._save_content(content, values, task)
 
-    def _saved(self, content: bytes, values: dict[str, Any], task: ModuleTask) -> ActionResult:
-        path = expanded_path(task, self.dest or "")
+    def _save_content(self, content: bytes, values: dict[str, Any], task: ModuleTask) -> ActionResult:
+        path = expand_path(task, self.dest or "")
         status = task.reader().files.status(path, follow=True)
         if status is not None and status.kind == "directory":
             path = joined_path(path, self.url.rstrip("/").rpartition("/")[2] or "index.html", windows=task.windows)
@@ -262,7 +262,7 @@ class Uri(HttpModule):
         return as_action(result, {**values, "path": path, **result.values})
 
 
-def _skipped(message: str) -> ActionResult:
+def _skipped_download(message: str) -> ActionResult:
     return done_result(changed=False, stdout=message, stdout_lines=[message])
 
 
@@ -286,7 +286,7 @@ class GetUrl(HttpModule, FileModule):
 
     @field_validator("checksum")
     @classmethod
-    def _a_checksum(cls, given: str | None) -> str | None:
+    def _check_checksum(cls, given: str | None) -> str | None:
         algorithm, colon, wanted = (given or "sha1:-").partition(":")
         if algorithm.lower() not in _ALGORITHMS or not colon or not wanted.strip():
             ansible_message = "The checksum parameter has to be in format <algorithm>:<checksum>"
@@ -299,7 +299,7 @@ class GetUrl(HttpModule, FileModule):
             return failed_result(
                 f"{task.host} is a Windows host, which get_url does not support", "use win_uri with dest, or win_powershell"
             )
-        path, files = expanded_path(task, self.dest), task.reader().files
+        path, files = expand_path(task, self.dest), task.reader().files
         algorithm, wanted = self._sum(task)
         status = files.status(path, follow=True, algorithm=algorithm or "sha1")
         if status is not None and status.kind == "directory":
@@ -314,7 +314,7 @@ class GetUrl(HttpModule, FileModule):
         elif task.check():
             return done_result(changed=True, check=True, **values, msg="the file would be downloaded")
         else:
-            acted = self._downloaded(path, algorithm, wanted, task, newer=status is not None and not self.force and not wanted)
+            acted = self._download(path, algorithm, wanted, task, newer=status is not None and not self.force and not wanted)
             if acted.outcome.bad:
                 return replace(acted, values={**values, "changed": False, **acted.values})
             old = status.checksum if status is not None and algorithm in {"", "sha1"} else None
@@ -353,7 +353,7 @@ class GetUrl(HttpModule, FileModule):
             raise UsageError(f"get_url: {wanted} has no sum of {name}")
         return algorithm.lower(), found.lower()
 
-    def _downloaded(self, path: str, algorithm: str, wanted: str, task: ModuleTask, *, newer: bool) -> ActionResult:
+    def _download(self, path: str, algorithm: str, wanted: str, task: ModuleTask, *, newer: bool) -> ActionResult:
         backup = backup_name(path, windows=False) if self.backup else ""
         given = [
             *self.settings(self.url, "GET", task.limit(3600.0), "all"),
@@ -443,7 +443,7 @@ def _cookies(headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def _joined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _join_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return headers by name; the values of one that is repeated are separated by commas."""
     found: dict[str, list[str]] = {}
     for name, value in headers:

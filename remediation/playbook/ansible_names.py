@@ -34,6 +34,8 @@ KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("become_flags", "become_exe"), _LOGIN),
     "fact_path": _FACTS,
     "collections": "modules and roles of collections are not installed here; remove it, name modules in full (ansible.builtin.NAME) and copy roles into roles/",
+    "with_cartesian": 'write loop: "{{ A | product(B) }}"',
+    "with_filetree": "copy takes a folder as src; for its files, loop over lookup('fileglob', PATTERN)",
     "with_flattened": 'write loop: "{{ LIST | flatten }}"',
     "debugger": "there is no debugger; --check shows what would be done",
     "validate_argspec": _VALIDATE,
@@ -83,9 +85,9 @@ COLLECTIONS: Mapping[str, str] = {
 def module_instead(name: str) -> str:
     """Return the alternative to an unsupported Ansible module, by its short or full name, or ""."""
     short = name.rpartition(".")[2]
-    if short in MODULES:
-        return MODULES[short]
     known = next((text for head, text in COLLECTIONS.items() if name.startswith(head)), "")
+    if short in MODULES and not known:  # a collection's own `user` or `group` is another thing
+        return MODULES[short]
     if known or name.count(".") < 2:
         return known
     return "this collection's modules are not here; use command, win_powershell or uri, write a module (docs/extending.md), or use ansible-playbook"

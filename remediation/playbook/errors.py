@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from remediation.model.errors import InputError, Place, Problem, RemediationError
-from remediation.templating.yaml.loader import excerpt, meant
+from remediation.templating.yaml.loader import excerpt, suggestion
 from remediation.templating.yaml.located import place_of
 
-__all__ = ["Problems", "excerpt", "meant", "where"]
+__all__ = ["Problems", "excerpt", "suggestion", "where"]
 
 
 @dataclass(slots=True)
@@ -24,13 +24,15 @@ class Problems:
 
     def unknown(self, what: str, name: object, known: Iterable[str], place: Place | None) -> None:
         """Add an unknown name, with the nearest known one."""
-        self.add(f"{what} {str(name)!r} is not known{meant(name, known)}", place)
+        self.add(f"{what} {str(name)!r} is not known{suggestion(name, known)}", place)
 
     def take(self, error: RemediationError, place: Place | None) -> None:
         """Add the problems of another reader's error. Those without a place get `place`."""
         if isinstance(error, InputError):
             self.found += [
-                item if item.place else Problem(item.message, place, excerpt(place))  # its excerpt belongs to its own place
+                item
+                if item.place
+                else Problem(_without(item.message, place), place, excerpt(place))  # its excerpt is of its own place
                 for item in error.problems
             ]
             return
@@ -51,3 +53,8 @@ def where(value: object, default: Place | None) -> Place | None:
 def _position(problem: Problem) -> tuple[str, int, int]:
     place = problem.place
     return (place.file, place.line, place.column) if place else ("", 0, 0)
+
+
+def _without(message: str, place: Place | None) -> str:
+    """Return a message without the name of the file that its place begins with."""
+    return message.removeprefix(f"{place.file}: ") if place else message

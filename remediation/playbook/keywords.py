@@ -38,7 +38,7 @@ def _condition(value: object) -> bool:
     return all(isinstance(part, (str, bool, int, float, type(None))) for part in parts)
 
 
-def _mapping(value: object) -> bool:
+def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
@@ -47,7 +47,11 @@ def _variables(value: object) -> bool:
 
 
 def _mappings(value: object) -> bool:
-    return value is None or _mapping(value) or (isinstance(value, list) and all(_mapping(item) or item is None for item in value))
+    return (
+        value is None
+        or _is_mapping(value)
+        or (isinstance(value, list) and all(_is_mapping(item) or item is None for item in value))
+    )
 
 
 def _list(value: object) -> bool:
@@ -66,7 +70,7 @@ def is_variable(value: object) -> bool:
     return isinstance(value, str) and value.isascii() and value.isidentifier() and value not in _OF_JINJA
 
 
-def _anything(value: object) -> bool:
+def _accept_any(value: object) -> bool:
     return True
 
 
@@ -83,6 +87,11 @@ def _batches(value: object) -> bool:
     )
 
 
+def _strategy(value: object) -> bool:
+    name = str(value).removeprefix("ansible.builtin.")
+    return value is None or name in {"debug", "free", "host_pinned", "linear"} or name.startswith("mitogen_")
+
+
 BECOME_METHODS = frozenset({"sudo", "ansible.builtin.sudo"})
 """How a task can become another user."""
 TRUE = frozenset({"true", "yes", "on", "1"})
@@ -94,13 +103,14 @@ WHOLE = ("a whole number", _whole)
 TEXT = ("a string", _text)
 TEXTS = ("a string or a list of strings", _texts)
 CONDITION = ("a condition or a list of conditions", _condition)
-MAPPING = ("a mapping", _mapping)
+MAPPING = ("a mapping", _is_mapping)
 VARIABLES = ("a mapping of variables, whose names have the letters a to z, digits and underscores", _variables)
 MAPPINGS = ("a mapping, or a list of mappings", _mappings)
 LIST = ("a list", _list)
 NAME = ("the name of a variable", is_variable)
-ANYTHING = ("", _anything)
+ANYTHING = ("", _accept_any)
 FILES = ("a file name, or a list of them", _files)
+STRATEGY = ("linear, free, host_pinned or debug", _strategy)
 BATCHES = ("a number, a percentage, or a list of those", _batches)
 
 Kind: TypeAlias = tuple[str, Check]
@@ -185,7 +195,7 @@ PLAY: Mapping[str, Kind] = {
     "post_tasks": LIST,
     "pre_tasks": LIST,
     "roles": LIST,
-    "strategy": TEXT,
+    "strategy": STRATEGY,
     "vars_prompt": LIST,
     "serial": BATCHES,
     "tasks": LIST,

@@ -12,7 +12,7 @@ from remediation.inventory.patterns import SIGNS, split_pattern
 from remediation.model.change import Risk
 from remediation.model.errors import Place
 from remediation.playbook.actions import GROWING
-from remediation.playbook.errors import excerpt, meant, where
+from remediation.playbook.errors import excerpt, suggestion, where
 from remediation.playbook.model import Node, Play, Playbook, Task, tasks_of
 from remediation.playbook.roles import find_role, role_folders, runbook, runbooks
 from remediation.playbook.variable_usage import UsedNames, names_in
@@ -83,8 +83,8 @@ def lint_playbook(
             found += _missing_file(task, play, playbook)
             found += _missing_role(task, playbook)
     found += _unknown_hosts(playbook, inventory) if inventory is not None else ()
-    found += _unused(names)
-    found += _undefined(names, known)
+    found += _unused_names(names)
+    found += _undefined_names(names, known)
     unique = dict.fromkeys(found)
     return sorted(unique, key=lambda item: (item.place.file, item.place.line) if item.place else ("", 0))
 
@@ -146,7 +146,7 @@ def _handlers(task: Task, play: Play) -> Iterator[LintWarning]:
         if not has_template(name) and not open_names and str(name) not in known:
             yield LintWarning(
                 "unknown-handler",
-                f"no handler is called {str(name)!r}{meant(name, known)}; the run would fail as soon as this task changes something",
+                f"no handler is called {str(name)!r}{suggestion(name, known)}; the run would fail as soon as this task changes something",
                 where(name, task.place),
             )
 
@@ -201,7 +201,7 @@ def _unknown_hosts(playbook: Playbook, inventory: Inventory) -> Iterator[LintWar
             for part in split_pattern(str(pattern)):
                 name = part.lstrip("".join(SIGNS[:2]))
                 if inventory.match(name).nothing:
-                    near = meant(name, [*inventory.groups, *inventory.hosts])
+                    near = suggestion(name, [*inventory.groups, *inventory.hosts])
                     yield LintWarning(
                         "unknown-hosts", f"no host or group of the inventory matches {name!r}{near}", where(pattern, play.place)
                     )
@@ -209,19 +209,21 @@ def _unknown_hosts(playbook: Playbook, inventory: Inventory) -> Iterator[LintWar
             return  # later plays may run on hosts and groups that this one adds
 
 
-def _unused(names: UsedNames) -> Iterator[LintWarning]:
+def _unused_names(names: UsedNames) -> Iterator[LintWarning]:
+    if names.hidden:  # files whose names are not known yet may use them
+        return
     for name, place in names.defined.items():
         if name not in names.used and name not in FOR_HOSTS and not name.startswith("ansible_"):
             yield LintWarning("unused-variable", f"the variable {name!r} is not used in this playbook", place)
 
 
-def _undefined(names: UsedNames, known: Iterable[str]) -> Iterator[LintWarning]:
+def _undefined_names(names: UsedNames, known: Iterable[str]) -> Iterator[LintWarning]:
     there = {*names.defined, *names.given, *known, *FOR_HOSTS}
     if names.open_ended:  # more variables come from files whose names are not known yet
         return
     for name, place in names.needed.items():
         if name not in there and not name.startswith("ansible_"):
-            near = meant(name, there)
+            near = suggestion(name, there)
             yield LintWarning("undefined-variable", f"the variable {name!r} is not defined{near}", place)
 
 

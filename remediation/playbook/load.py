@@ -14,7 +14,15 @@ from remediation.playbook.actions import plain_name
 from remediation.playbook.ansible_names import REQUIREMENTS
 from remediation.playbook.errors import Problems, where
 from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, find_file, handed_down, key_place, shown_value, value_place
+from remediation.playbook.load_context import (
+    LoadContext,
+    apply_keywords,
+    find_file,
+    given_name,
+    key_place,
+    quote_value,
+    value_place,
+)
 from remediation.playbook.model import GatherFacts, LoadedTasks, Play, Playbook, TaskSettings
 from remediation.playbook.roles import LoadedRole, RoleUse, read_entry, read_role, runbooks
 from remediation.playbook.tasks import TaskReader
@@ -44,7 +52,7 @@ def load_playbook(
 
     The plays of `also` follow. `extra` are the variables of the command line, which may occur in the names of imports. `decrypt` opens vaults.
     """
-    loading = Loading(path.parent, steps, extra or {}, decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
+    loading = LoadContext(path.parent, steps, extra or {}, decrypt=decrypt, roles_path=roles_path, runbooks=runbooks)
     if not path.exists() or path.is_dir():
         raise InputError((Problem(f"there is no playbook {path}"),))
     with loading.within(path, None):
@@ -74,7 +82,9 @@ def load_tasks(
 
     With `use`, they are those of a role, and `path` is the file that names it. `near` is the folder of the play's file.
     """
-    loading = Loading(root, steps, extra or {}, Problems(), decrypt=decrypt, roles_path=roles_path, runbooks=runbooks, near=near)
+    loading = LoadContext(
+        root, steps, extra or {}, Problems(), decrypt=decrypt, roles_path=roles_path, runbooks=runbooks, near=near
+    )
     place = Place(str(path), 1, 1)
     reader = TaskReader(loading, path.parent)
     if use is not None:
@@ -95,7 +105,7 @@ def load_tasks(
 class _Plays:
     """Reads one file of plays. An import passes its when and tags (``outer``), vars (``given``) and first play index (``first``)."""
 
-    loading: Loading
+    loading: LoadContext
     path: Path
     outer: TaskSettings = field(default_factory=TaskSettings)
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -111,7 +121,7 @@ class _Plays:
             return []
         if not isinstance(content, list):
             if len(problems.found) == before:
-                problems.add(f"expected a list of plays, got {shown_value(content)}", top)
+                problems.add(f"expected a list of plays, got {quote_value(content)}", top)
             return []
         if not content:
             problems.add("this playbook has no plays", top)
@@ -119,13 +129,13 @@ class _Plays:
         for raw in content:
             index = self.first + len(plays)
             if not isinstance(raw, Mapping):
-                problems.add(f"expected a play (a mapping), got {shown_value(raw)}", where(raw, top))
+                problems.add(f"expected a play (a mapping), got {quote_value(raw)}", where(raw, top))
                 continue
             key = next((key for key in raw if isinstance(key, str) and plain_name(key) == IMPORT), None)
-            plays += [self._play(raw, index)] if key is None else self._imported(raw, key, index)
+            plays += [self._play(raw, index)] if key is None else self._import_plays(raw, key, index)
         return plays
 
-    def _imported(self, raw: Mapping[Any, Any], key: str, index: int) -> list[Play]:
+    def _import_plays(self, raw: Mapping[Any, Any], key: str, index: int) -> list[Play]:
         loading, at = self.loading, value_place(raw, key) or Place(str(self.path), 1, 1)
         for name in raw:
             if name != key and name not in keywords.IMPORT_PLAYBOOK:
@@ -141,7 +151,7 @@ class _Plays:
         before, loading.near = loading.near, file.parent
         try:
             with loading.within(file, at) as allowed:
-                handed = handed_down(self.outer, {name: value for name, value in raw.items() if name in {"when", "tags"}})
+                handed = apply_keywords(self.outer, {name: value for name, value in raw.items() if name in {"when", "tags"}})
                 return _Plays(loading, file, handed, variables, index).read(at) if allowed else []
         finally:
             loading.near = before
@@ -161,7 +171,7 @@ class _Plays:
         if self.given:
             variables = {**variables, **self.given}
         # a play's own vars rank below its vars_files, so they are not passed to the tasks
-        settings = handed_down(self.outer, {name: value for name, value in raw.items() if name not in {"vars", "when"}})
+        settings = apply_keywords(self.outer, {name: value for name, value in raw.items() if name not in {"vars", "when"}})
         reader = TaskReader(loading, path.parent, variables)
         loading.new_play()
         parts = self._roles(raw, reader, settings, index)
@@ -175,7 +185,7 @@ class _Plays:
         lists["handlers"] = (*(node for part in parts for node in part.handlers), *lists["handlers"], *loading.handlers)
         serial, files = raw.get("serial"), raw.get("vars_files")
         play = Play(
-            name=str(raw.get("name") or ""),
+            name=given_name(raw),
             index=index,
             hosts=raw.get("hosts", ""),
             file=path,
@@ -246,7 +256,7 @@ class _Plays:
             content = self.loading.read(file, place)
             if content is not None and not isinstance(content, Mapping):
                 at = where(content, Place(str(file), 1, 1))
-                self.loading.problems.add(f"expected a mapping of variables, got {shown_value(content)}", at)
+                self.loading.problems.add(f"expected a mapping of variables, got {quote_value(content)}", at)
 
 
 def _is_requirements(content: Any) -> bool:

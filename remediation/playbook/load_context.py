@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from remediation.model.errors import InputError, Place, RemediationError
 from remediation.playbook import keywords
 from remediation.playbook.ansible_names import KEYWORDS
-from remediation.playbook.errors import Problems, meant, where
+from remediation.playbook.errors import Problems, suggestion, where
 from remediation.playbook.keywords import Kind
 from remediation.playbook.model import Node, Role, TaskSettings
 from remediation.templating.templar import Scope
@@ -26,7 +27,7 @@ DEEPEST = 60
 
 
 @dataclass(slots=True)
-class Loading:
+class LoadContext:
     """The state of reading a playbook: its problems, the files read, and the variables known before any host."""
 
     root: Path
@@ -89,7 +90,8 @@ class Loading:
             return None
         found = find_file(text, (folder, *roots, self.root), "tasks")
         if found is None:
-            self.problems.add(f"there is no file {text!r} in {folder}", where(name, place))
+            hint = "; the variables of an import stand under vars:" if re.search(r"\s\w+=", text) else ""
+            self.problems.add(f"there is no file {text!r} in {folder}{hint}", where(name, place))
         return found
 
     @contextmanager
@@ -114,7 +116,7 @@ class Loading:
     def no_keyword(self, what: str, key: object, kinds: Iterable[str], place: Place | None) -> None:
         """Add an unknown keyword, with the alternative if it is one of Ansible's, else with the nearest known one."""
         instead = KEYWORDS.get(str(key))
-        hint = f", which is Ansible's; {instead}" if instead else meant(key, kinds)
+        hint = f", which is Ansible's; {instead}" if instead else suggestion(key, kinds)
         self.problems.add(f"{what} has no keyword {str(key)!r}{hint}", place)
 
     def expect(self, raw: Mapping[Any, Any], kinds: Mapping[str, Kind], what: str) -> None:
@@ -128,7 +130,7 @@ class Loading:
                 continue
             well = kind[1](value) if key in keywords.STATIC else keywords.fits(kind, value)
             if not well:
-                self.problems.add(f"{key}: expected {kind[0]}, got {shown_value(value)}", value_place(raw, key))
+                self.problems.add(f"{key}: expected {kind[0]}, got {quote_value(value)}", value_place(raw, key))
         method = raw.get("become_method")
         given = isinstance(method, str) and not has_template(method) and method not in keywords.BECOME_METHODS
         if given and keywords.as_switch(raw.get("become", False)):
@@ -155,6 +157,12 @@ def find_file(name: str, folders: tuple[Path, ...], subfolder: str, *, subfolder
     return None
 
 
+def given_name(raw: Mapping[Any, Any]) -> str:
+    """Return the name of a play, block or task, "" if it has none; ``name: no`` is ``False``, as in Ansible."""
+    name = raw.get("name")
+    return "" if name is None else str(name)
+
+
 def key_place(raw: Mapping[Any, Any], key: object) -> Place | None:
     """Return the place of a key."""
     return raw.key_places.get(key) or raw.place if isinstance(raw, Table) else None
@@ -165,7 +173,7 @@ def value_place(raw: Mapping[Any, Any], key: object) -> Place | None:
     return raw.value_places.get(key) or key_place(raw, key) if isinstance(raw, Table) else None
 
 
-def shown_value(value: object) -> str:
+def quote_value(value: object) -> str:
     """Return a value as quoted in messages."""
     kinds = {dict: "a mapping", Table: "a mapping", type(None): "nothing"}
     if type(value) in kinds:
@@ -198,7 +206,7 @@ def _environments(given: Any) -> list[Any]:
     return given if isinstance(given, list) else [given] if given else []
 
 
-def handed_down(outer: TaskSettings, raw: Mapping[Any, Any]) -> TaskSettings:
+def apply_keywords(outer: TaskSettings, raw: Mapping[Any, Any]) -> TaskSettings:
     """Return `outer` with the keywords of a block, import or task applied."""
     return replace(
         outer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,8 +52,13 @@ def check_parameters(
     late: set[str] = set()
     for key, value in values.items():
         if key not in names and not getattr(model, "open", False):
-            problems.unknown(f"{name}: the parameter", key, names, keys.get(key, place))
             late.add(str(key))
+            if _may_be_omitted(value):
+                continue  # as in Ansible, a parameter that is left out need not exist
+            if key in getattr(model, "refused", ()):
+                problems.add(f"{name}: {key} is a parameter of Ansible's that is not supported here", keys.get(key, place))
+            else:
+                problems.unknown(f"{name}: the parameter", key, names, keys.get(key, place))
         elif has_template(value):
             late.add(str(key))
         else:
@@ -62,6 +68,11 @@ def check_parameters(
         if field not in late and not whole and not _late_alias(model, field, late):
             at = places.get(field) or keys.get(field) or place
             problems.add(f"{name}: {field}: {message}" if field else f"{name}: {message}", at)
+
+
+def _may_be_omitted(value: Any) -> bool:
+    """Return whether a value is a template that may be ``omit``."""
+    return isinstance(value, str) and has_template(value) and re.search(r"\bomit\b", value) is not None
 
 
 def faults(model: type[BaseModel], values: Mapping[str, Any]) -> list[tuple[str, str]]:

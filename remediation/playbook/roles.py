@@ -12,7 +12,7 @@ from remediation.model.errors import Place
 from remediation.model.files import shipped_folder
 from remediation.playbook import keywords
 from remediation.playbook.errors import where
-from remediation.playbook.load_context import Loading, handed_down, shown_value, value_place
+from remediation.playbook.load_context import LoadContext, apply_keywords, quote_value, value_place
 from remediation.playbook.model import Block, Node, Role, TaskSettings
 from remediation.templating.yaml.located import Table, plain
 
@@ -70,7 +70,7 @@ class LoadedRole:
 def read_entry(
     raw: Any,
     reader: FolderReader,
-    loading: Loading,
+    loading: LoadContext,
     outer: TaskSettings,
     path: str,
     place: Place | None,
@@ -80,7 +80,7 @@ def read_entry(
     place = where(raw, place)
     name = next((raw[key] for key in NAMES if raw.get(key)), None) if isinstance(raw, Mapping) else raw
     if not isinstance(name, (str, int)):
-        loading.problems.add(f"expected a role (its name, or a mapping with role: NAME), got {shown_value(raw)}", place)
+        loading.problems.add(f"expected a role (its name, or a mapping with role: NAME), got {quote_value(raw)}", place)
         return None
     entry = raw if isinstance(raw, Mapping) else {}
     kept = {key: value for key, value in entry.items() if key in keywords.ROLE}
@@ -102,7 +102,7 @@ def read_entry(
     repeatable = _repeatable(folder, loading)
     again = key in loading.used_roles
     loading.used_roles.add(key)
-    loaded = _read(use, folder, reader, loading, handed_down(outer, kept), path, place)
+    loaded = _read(use, folder, reader, loading, apply_keywords(outer, kept), path, place)
     if loaded is None or repeatable:
         return loaded
     *needed, own = loaded.nodes
@@ -111,14 +111,14 @@ def read_entry(
 
 
 def read_role(
-    use: RoleUse, reader: FolderReader, loading: Loading, outer: TaskSettings, path: str, place: Place | None
+    use: RoleUse, reader: FolderReader, loading: LoadContext, outer: TaskSettings, path: str, place: Place | None
 ) -> LoadedRole | None:
     """Return a role that a task imports or includes; None if it cannot be read."""
     folder = _folder(use, loading, place)
     return None if folder is None else _read(use, folder, reader, loading, outer, path, place)
 
 
-def _folder(use: RoleUse, loading: Loading, place: Place | None) -> Path | None:
+def _folder(use: RoleUse, loading: LoadContext, place: Place | None) -> Path | None:
     shipped = runbook(use.name)
     if shipped:
         file = loading.runbook(shipped)
@@ -139,16 +139,16 @@ def _folder(use: RoleUse, loading: Loading, place: Place | None) -> Path | None:
     return found
 
 
-def _repeatable(folder: Path, loading: Loading) -> bool:
+def _repeatable(folder: Path, loading: LoadContext) -> bool:
     meta = _content(folder, "meta", "main", loading, None)
     return isinstance(meta, Mapping) and keywords.as_switch(meta.get("allow_duplicates") or False)
 
 
 def _read(
-    use: RoleUse, folder: Path, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
+    use: RoleUse, folder: Path, reader: FolderReader, loading: LoadContext, settings: TaskSettings, path: str, place: Place | None
 ) -> LoadedRole | None:
     if folder.is_file():
-        return _shipped(use, folder, reader, loading, settings, path)
+        return _shipped_role(use, folder, reader, loading, settings, path)
     role = Role(
         use.name, folder, _variables(folder, "defaults", use, loading, place), _variables(folder, "vars", use, loading, place),
         use.given, use.params, use.parents, inside=use.inside,
@@ -157,7 +157,7 @@ def _read(
     entries = meta.get("dependencies") if isinstance(meta, Mapping) else None
     before: list[LoadedRole] = []
     if entries is not None and not isinstance(entries, list):
-        loading.problems.add(f"dependencies: expected a list of roles, got {shown_value(entries)}", where(entries, place))
+        loading.problems.add(f"dependencies: expected a list of roles, got {quote_value(entries)}", where(entries, place))
     elif isinstance(entries, list):
         for number, entry in enumerate(entries):
             at = f"{path}/needs{number}"
@@ -176,7 +176,7 @@ def _read(
 
 
 def _validation(
-    folder: Path, use: RoleUse, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
+    folder: Path, use: RoleUse, reader: FolderReader, loading: LoadContext, settings: TaskSettings, path: str, place: Place | None
 ) -> tuple[Node, ...]:  # fmt: skip
     """Return the task that compares the role's variables with its ``argument_specs``, if it has them for its tasks."""
     entry = use.file("tasks")
@@ -202,8 +202,8 @@ def _validation(
     return reader.nodes([task], settings, f"{path}/spec.", where(spec, place))
 
 
-def _shipped(
-    use: RoleUse, file: Path, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str
+def _shipped_role(
+    use: RoleUse, file: Path, reader: FolderReader, loading: LoadContext, settings: TaskSettings, path: str
 ) -> LoadedRole | None:
     """Return a shipped playbook as a role: the variables of its plays are defaults."""
     place = Place(str(file), 1, 1)
@@ -218,7 +218,7 @@ def _shipped(
     nodes: list[Node] = []
     handlers: list[Node] = []
     for number, play in enumerate(plays):
-        kept = handed_down(inner, {key: value for key, value in play.items() if key in keywords.ROLE and key != "vars"})
+        kept = apply_keywords(inner, {key: value for key, value in play.items() if key in keywords.ROLE and key != "vars"})
         for part in ("pre_tasks", "tasks", "post_tasks"):
             nodes += reader.within(file.parent).nodes(play.get(part), kept, f"{path}/{number}{part}.", value_place(play, part))
         handlers += reader.within(file.parent, handlers=True).nodes(
@@ -228,11 +228,11 @@ def _shipped(
 
 
 def _nodes(
-    folder: Path, part: str, use: RoleUse, reader: FolderReader, loading: Loading, settings: TaskSettings, path: str, place: Place | None
+    folder: Path, part: str, use: RoleUse, reader: FolderReader, loading: LoadContext, settings: TaskSettings, path: str, place: Place | None
 ) -> tuple[Node, ...]:  # fmt: skip
     files = role_files(folder, part, use.file(part))
     if not files:
-        _missing(folder, part, use, loading, place)
+        _refuse_missing(folder, part, use, loading, place)
         return ()
     with loading.within(files[0], place) as allowed:
         if not allowed:
@@ -243,10 +243,10 @@ def _nodes(
         )
 
 
-def _variables(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> Mapping[str, Any]:
+def _variables(folder: Path, part: str, use: RoleUse, loading: LoadContext, place: Place | None) -> Mapping[str, Any]:
     files = role_files(folder, part, use.file(part))
     if not files:
-        _missing(folder, part, use, loading, place)
+        _refuse_missing(folder, part, use, loading, place)
     found: list[Mapping[Any, Any]] = []
     for file in files:
         content = loading.read(file, place)
@@ -254,18 +254,18 @@ def _variables(folder: Path, part: str, use: RoleUse, loading: Loading, place: P
             found.append(content)
         elif content is not None:
             at = where(content, Place(str(file), 1, 1))
-            loading.problems.add(f"expected a mapping of variables, got {shown_value(content)}", at)
+            loading.problems.add(f"expected a mapping of variables, got {quote_value(content)}", at)
     if len(found) == 1:
         return found[0]
     return {name: value for table in found for name, value in table.items()}
 
 
-def _missing(folder: Path, part: str, use: RoleUse, loading: Loading, place: Place | None) -> None:
+def _refuse_missing(folder: Path, part: str, use: RoleUse, loading: LoadContext, place: Place | None) -> None:
     if part in use.files:
         loading.problems.add(f"the role {use.name!r} has no file {use.files[part]!r} in {folder / part}", place)
 
 
-def _content(folder: Path, part: str, name: str, loading: Loading, place: Place | None) -> Any:
+def _content(folder: Path, part: str, name: str, loading: LoadContext, place: Place | None) -> Any:
     files = role_files(folder, part, name)
     return loading.read(files[0], place) if files else None
 

@@ -40,10 +40,13 @@ _OF_KIND: Mapping[str, Schema] = {
     keywords.NAME[0]: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
     keywords.FILES[0]: {"type": ["string", "array", "null"]},
     keywords.BATCHES[0]: {"type": ["string", "integer", "array"]},
+    keywords.STRATEGY[0]: {"type": ["string", "null"]},
     keywords.ANYTHING[0]: {},
 }
 
 _TASKS = {"type": ["array", "null"], "items": {"$ref": "#/definitions/node"}}
+_PART = {**_TASKS, "type": "array"}
+"""A part of a block, which is never empty."""
 
 
 def playbook_schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schema:
@@ -79,12 +82,12 @@ def playbook_schema(steps: Mapping[str, type[Step[Any]]] | None = None) -> Schem
             "block": _object(_properties(keywords.BLOCK), required=["block"]),
             "task": _task(calls),
             "ladder": _ladder(goals),
-            "rung": _object({**_properties(keywords.RUNG), "treats": _texts(_treated())}, required=["tasks"]),
+            "rung": _object({**_properties(keywords.RUNG), "treats": _texts(_treatable_names())}, required=["tasks"]),
         },
     }
 
 
-def _treated() -> list[str]:
+def _treatable_names() -> list[str]:
     """Return the names of all causes and mechanisms."""
     from remediation.diagnosis.knowledge import knowledge
 
@@ -120,8 +123,9 @@ def _object(properties: Mapping[str, Schema], required: list[str] | None = None)
 
 
 def _properties(kinds: Mapping[str, Kind]) -> dict[str, Schema]:
-    lists = {"tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always"}
-    return {name: dict(_TASKS) if name in lists else copy.deepcopy(_OF_KIND[kind[0]]) for name, kind in kinds.items()}
+    lists = dict.fromkeys(("tasks", "pre_tasks", "post_tasks", "handlers"), _TASKS)
+    parts = dict.fromkeys(("block", "rescue", "always"), _PART)
+    return {name: copy.deepcopy({**lists, **parts}.get(name) or _OF_KIND[kind[0]]) for name, kind in kinds.items()}
 
 
 def _texts(words: list[str]) -> Schema:
@@ -152,7 +156,7 @@ def _parameters(model: type[BaseModel], *, open_ended: bool = False) -> Schema:
     properties: dict[str, Schema] = {}
     for name, field in model.model_fields.items():
         given = whole["properties"].get(field.alias or name, {})
-        value = {"anyOf": [_inlined(given, inner), dict(TEMPLATE)], "description": field.description or ""}
+        value = {"anyOf": [_inline_references(given, inner), dict(TEMPLATE)], "description": field.description or ""}
         properties[name] = value
         if field.alias:
             properties[field.alias] = value
@@ -162,17 +166,17 @@ def _parameters(model: type[BaseModel], *, open_ended: bool = False) -> Schema:
     return {**found, "required": needed} if needed else found
 
 
-def _inlined(value: Any, inner: Mapping[str, Any]) -> Any:
+def _inline_references(value: Any, inner: Mapping[str, Any]) -> Any:
     """Return a schema with pydantic's internal references inlined."""
     if isinstance(value, list):
-        return [_inlined(item, inner) for item in value]
+        return [_inline_references(item, inner) for item in value]
     if not isinstance(value, Mapping):
         return value
     reference = str(value.get("$ref", ""))
     if reference.startswith("#/$defs/"):
         rest = {key: item for key, item in value.items() if key != "$ref"}
-        return _inlined({**inner[reference.removeprefix("#/$defs/")], **rest}, inner)
-    found = {key: _inlined(item, inner) for key, item in value.items() if key != "title" or not isinstance(item, str)}
+        return _inline_references({**inner[reference.removeprefix("#/$defs/")], **rest}, inner)
+    found = {key: _inline_references(item, inner) for key, item in value.items() if key != "title" or not isinstance(item, str)}
     if set(found) == {"type"} and found["type"] == "string":
         return {"type": ["string", "number", "boolean"]}  # YAML's 1 and true are accepted as strings
     return found

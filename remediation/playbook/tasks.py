@@ -12,10 +12,17 @@ from remediation.model.errors import Place
 from remediation.playbook import keywords
 from remediation.playbook.actions import action_model, action_names, is_action, plain_name
 from remediation.playbook.ansible_names import KEYWORDS, module_instead
-from remediation.playbook.errors import meant, where
-from remediation.playbook.keywords import as_switch
-from remediation.playbook.load_context import Loading, handed_down, key_place, shown_value, texts_of, value_place
-from remediation.playbook.model import Block, Call, LadderNode, Loop, Node, RungNode, Task, TaskSettings, tasks_of
+from remediation.playbook.errors import suggestion, where
+from remediation.playbook.load_context import (
+    LoadContext,
+    apply_keywords,
+    given_name,
+    key_place,
+    quote_value,
+    texts_of,
+    value_place,
+)
+from remediation.playbook.model import Block, Loop, Node, Task, TaskSettings
 from remediation.playbook.parameters import DEFAULTS, WHOLE, check_parameters, given_parameters
 from remediation.playbook.roles import RoleUse, read_role
 from remediation.templating.templar import flaw
@@ -28,6 +35,7 @@ INCLUDE_ROLE = "include_role"
 INCLUDES = frozenset({INCLUDE, INCLUDE_ROLE})
 STRICT = frozenset({IMPORT_ROLE, INCLUDE, INCLUDE_ROLE, "meta"})
 """Actions whose parameters are checked when a playbook is loaded, also if the task may fail: they decide what is run."""
+BLOCK_PARTS = ("block", "rescue", "always")
 LADDER = "ladder"
 BACKGROUND = frozenset({"command", "script", "shell"})
 """Modules whose program can run in the background (``poll: 0``)."""
@@ -38,7 +46,9 @@ CONDITIONS = frozenset({"when", "until", "changed_when", "failed_when"})
 class TaskReader:
     """Reads the tasks of one file in ``folder``. ``names`` are the variables known at load time; ``handlers``: they are handlers."""
 
-    def __init__(self, loading: Loading, folder: Path, names: Mapping[str, Any] | None = None, *, handlers: bool = False) -> None:
+    def __init__(
+        self, loading: LoadContext, folder: Path, names: Mapping[str, Any] | None = None, *, handlers: bool = False
+    ) -> None:
         self._loading = loading
         self._problems = loading.problems
         self._folder = folder
@@ -54,7 +64,7 @@ class TaskReader:
         if raw is None:
             return ()
         if not isinstance(raw, list):
-            self._problems.add(f"expected a list of tasks, got {shown_value(raw)}", where(raw, place))
+            self._problems.add(f"expected a list of tasks, got {quote_value(raw)}", where(raw, place))
             return ()
         places = raw.places if isinstance(raw, Rows) and len(raw.places) == len(raw) else [where(raw, place)] * len(raw)
         found = [self.node(item, outer, f"{prefix}{number}", places[number]) for number, item in enumerate(raw)]
@@ -63,7 +73,7 @@ class TaskReader:
     def node(self, raw: Any, outer: TaskSettings, path: str, place: Place | None) -> Node | None:
         """Return a task or block. If it is invalid, adds a problem and returns None."""
         if not isinstance(raw, Mapping):
-            self._problems.add(f"expected a task (a mapping), got {shown_value(raw)}", where(raw, place))
+            self._problems.add(f"expected a task (a mapping), got {quote_value(raw)}", where(raw, place))
             return None
         place = where(raw, place)
         if "block" in raw:
@@ -74,7 +84,7 @@ class TaskReader:
             if stray in raw:
                 self._problems.add(f"{stray} belongs to a block, and this task has none", key_place(raw, stray))
                 return None
-        raw = _spelled_out(raw)
+        raw = _expand_action(raw)
         action = self._action(raw, place)
         if action is None:
             return None
@@ -89,16 +99,16 @@ class TaskReader:
 
     def _block(self, raw: Mapping[Any, Any], outer: TaskSettings, path: str, place: Place | None) -> Block:
         self._loading.expect(raw, keywords.BLOCK, "a block")
-        settings = handed_down(outer, raw)
-        self._check_templates({name: raw[name] for name in raw if name not in {"block", "rescue", "always"}}, settings)
-        inside = {"block": replace(settings, rescued=True)} if raw.get("rescue") else {}
+        for part in (name for name in BLOCK_PARTS if raw.get(name, ()) is None):
+            self._problems.add(f"{part}: expected a list of tasks, got nothing", key_place(raw, part))
+        settings = apply_keywords(outer, raw)
+        self._check_templates({name: raw[name] for name in raw if name not in BLOCK_PARTS}, settings)
+        guarded = replace(settings, rescued=bool(raw.get("rescue")) or settings.rescued)
         parts = {
-            part: self.nodes(raw.get(part), inside.get(part, settings), f"{path}/{part}.", value_place(raw, part))
-            for part in ("block", "rescue", "always")
+            part: self.nodes(raw.get(part), guarded if part == "block" else settings, f"{path}/{part}.", value_place(raw, part))
+            for part in BLOCK_PARTS
         }
-        return Block(
-            str(raw.get("name") or ""), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place
-        )  # fmt: skip
+        return Block(given_name(raw), path, parts["block"], parts["rescue"], parts["always"], settings=settings, place=place)
 
     def _action(self, raw: Mapping[Any, Any], place: Place | None) -> str | None:
         """Return the key with the task's step or action. Adds a problem for each other unknown key."""
@@ -111,7 +121,7 @@ class TaskReader:
             return None
         if not known and strange:
             # assume that the step is an Ansible module, or a key that is not a misspelled keyword
-            near = [key for key in strange if "." not in str(key) and (str(key) in KEYWORDS or meant(key, keywords.TASK))]
+            near = [key for key in strange if "." not in str(key) and (str(key) in KEYWORDS or suggestion(key, keywords.TASK))]
             modules = [key for key in strange if module_instead(str(key))]
             wrong = next((key for key in (*modules, *strange) if key in modules or key not in near), None)
             if wrong is not None:
@@ -150,16 +160,16 @@ class TaskReader:
         if not isinstance(named, str) or not named.strip():
             self._problems.add(f"{IMPORT}: expected a file name", at)
             return None
-        settings = handed_down(outer, raw)
+        settings = apply_keywords(outer, raw)
         names = {name: value for level in settings.vars for name, value in level.items()}
         roots = tuple(root / "tasks" for root in settings.role.roots) if settings.role else ()
         file = self._loading.find(named, self._folder, at, names={**self._names, **names}, roots=roots)
         if file is None:
             return None
-        nodes = self._loading_below(file, settings, path, at)
-        return Block(str(raw.get("name") or ""), path, nodes, settings=settings, place=place)
+        nodes = self._load_below(file, settings, path, at)
+        return Block(given_name(raw), path, nodes, settings=settings, place=place)
 
-    def _loading_below(self, file: Path, settings: TaskSettings, path: str, place: Place | None) -> tuple[Node, ...]:
+    def _load_below(self, file: Path, settings: TaskSettings, path: str, place: Place | None) -> tuple[Node, ...]:
         with self._loading.within(file, place) as allowed:
             if not allowed:
                 return ()
@@ -173,7 +183,7 @@ class TaskReader:
         name = given.get("name") or given.get("role")
         if not name:
             return None
-        settings = handed_down(outer, raw)
+        settings = apply_keywords(outer, raw)
         names = {known: value for level in settings.vars for known, value in level.items()}
         text = self._loading.early_text(name, {**self._names, **names})
         if has_template(text):
@@ -189,7 +199,7 @@ class TaskReader:
         if given.get("public") is not False:
             self._loading.roles.append(found.role)
         self._loading.handlers += found.handlers
-        return Block(str(raw.get("name") or ""), path, found.nodes, settings=settings, place=place)
+        return Block(given_name(raw), path, found.nodes, settings=settings, place=place)
 
     def _task(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings, path: str, place: Place | None) -> Task:
         action = key if key == LADDER else plain_name(key)
@@ -197,18 +207,18 @@ class TaskReader:
         what = action if action in INCLUDES else "a task"
         own = {name: value for name, value in raw.items() if name in keywords.TASK}
         self._loading.expect(_part(raw, own), kinds, what)
-        settings = self._limited(raw, action, handed_down(outer, own))
+        settings = self._async_settings(raw, action, apply_keywords(outer, own))
         self._check_templates(own, settings)
-        self._check_templates(_given(raw[key], action), settings, {"that"} if action == "assert" else ())
+        self._check_templates(_goal_parameters(raw[key], action), settings, {"that"} if action == "assert" else ())
         task = Task(
-            name=str(raw.get("name") or ""),
+            name=given_name(raw),
             action=action,
             spelling=key,
             arguments=raw[key],
             path=path,
             settings=settings,
             outer=outer,
-            inner=self._applied(raw, key, outer) if action in INCLUDES else None,
+            inner=self._apply_settings(raw, key, outer) if action in INCLUDES else None,
             place=place,
             folder=self._folder,
             loop=self._loop(raw),
@@ -229,10 +239,12 @@ class TaskReader:
         if has_template(raw.get("name")):
             task = replace(task, name=raw["name"])
         if action == LADDER:
+            from remediation.playbook.ladders import read_ladder
+
             return replace(task, ladder=read_ladder(raw[key], self, self._loading, task, value_place(raw, key)))
         return replace(task, arguments=self._arguments(raw, key, action, settings))
 
-    def _limited(self, raw: Mapping[Any, Any], action: str, settings: TaskSettings) -> TaskSettings:
+    def _async_settings(self, raw: Mapping[Any, Any], action: str, settings: TaskSettings) -> TaskSettings:
         """Return the settings of a task with ``async``: its seconds are a time limit, unless it runs in the background (``poll: 0``)."""
         if raw.get("async") is None:
             return settings
@@ -258,17 +270,17 @@ class TaskReader:
                 if wrong:
                     self._problems.add(f"{name}: {wrong}", text.place)
 
-    def _applied(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings) -> TaskSettings | None:
+    def _apply_settings(self, raw: Mapping[Any, Any], key: str, outer: TaskSettings) -> TaskSettings | None:
         """Return the settings for the tasks of an include with ``apply``."""
         given = [part for part in (raw[key], raw.get("args")) if isinstance(part, Mapping) and part.get("apply") is not None]
         if not given:
             return None
         apply = given[0]["apply"]
         if not isinstance(apply, Mapping):
-            self._problems.add(f"apply: expected a mapping of keywords, got {shown_value(apply)}", value_place(given[0], "apply"))
+            self._problems.add(f"apply: expected a mapping of keywords, got {quote_value(apply)}", value_place(given[0], "apply"))
             return None
         self._loading.expect(apply, keywords.APPLY, "apply")
-        settings = handed_down(outer, apply)
+        settings = apply_keywords(outer, apply)
         self._check_templates(apply, settings)
         return settings
 
@@ -290,9 +302,9 @@ class TaskReader:
             if len(self._problems.found) > known:
                 return values
             if isinstance(raw.get("args"), Mapping):
-                values = _merged(raw["args"], values)
+                values = _merge_tables(raw["args"], values)
             elif has_template(raw.get("args")):
-                values = _merged(Table({WHOLE: raw["args"]}, place), values)
+                values = _merge_tables(Table({WHOLE: raw["args"]}, place), values)
             values = _over_defaults(defaults, values)
             for internal in (name for name in values if str(name).startswith("_ansible_")):
                 self._problems.add(
@@ -304,13 +316,12 @@ class TaskReader:
             if not expected or action in STRICT:  # else the task fails, as in Ansible
                 check_parameters(model, action, values, place, self._problems)
             return values
-        values = self.parameters(key, raw[key], place)
-        return _over_defaults(defaults, values)
+        return _over_defaults(defaults, self.parameters(key, raw[key], place))
 
     def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
         """Return a step's parameters, checked unless they are templates."""
         if raw is not None and not isinstance(raw, Mapping):
-            self._problems.add(f"{name}: expected a mapping of parameters, got {shown_value(raw)}", where(raw, place))
+            self._problems.add(f"{name}: expected a mapping of parameters, got {quote_value(raw)}", where(raw, place))
             return {}
         values = Table({}, place) if raw is None else raw
         check_parameters(self._loading.steps()[name], name, values, place, self._problems)
@@ -344,7 +355,7 @@ class TaskReader:
 ACTION, LOCAL_ACTION = "action", "local_action"
 
 
-def _spelled_out(raw: Mapping[Any, Any]) -> Mapping[Any, Any]:
+def _expand_action(raw: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Return a task with ``action: NAME ...`` or ``local_action`` written as ``NAME: ...``."""
     key = next((key for key in (ACTION, LOCAL_ACTION) if key in raw), None)
     if key is None or not isinstance(raw, Table):
@@ -383,7 +394,7 @@ def _part(raw: Mapping[Any, Any], items: Mapping[Any, Any]) -> Mapping[Any, Any]
     return Table(items, raw.place, raw.key_places, raw.value_places) if isinstance(raw, Table) else items
 
 
-def _given(raw: Any, action: str) -> Mapping[Any, Any]:
+def _goal_parameters(raw: Any, action: str) -> Mapping[Any, Any]:
     if action == LADDER:  # the tasks of rungs are read separately
         return {"goal": raw.get("goal")} if isinstance(raw, Mapping) else {}
     return raw if isinstance(raw, Mapping) else {action: raw}
@@ -405,96 +416,13 @@ def _over_defaults(defaults: Any, values: Mapping[Any, Any]) -> Mapping[Any, Any
     if not defaults:
         return values
     if WHOLE in values or not isinstance(defaults, Mapping):
-        return _merged(values, Table({DEFAULTS: defaults}))
-    return _merged(defaults, values)
+        return _merge_tables(values, Table({DEFAULTS: defaults}))
+    return _merge_tables(defaults, values)
 
 
-def _merged(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, Any]:
+def _merge_tables(weak: Mapping[Any, Any], strong: Mapping[Any, Any]) -> Mapping[Any, Any]:
     both = {**weak, **strong}
     tables = [item for item in (weak, strong) if isinstance(item, Table)]
     keys = {key: place for table in tables for key, place in table.key_places.items()}
     values = {key: place for table in tables for key, place in table.value_places.items()}
     return Table(both, tables[-1].place if tables else None, keys, values)
-
-
-UNFIT = frozenset({"add_host", "group_by", "meta"})
-"""Actions that control the run itself. Inside rungs, the ladder does that."""
-
-
-def read_ladder(raw: Any, reader: TaskReader, loading: Loading, task: Task, place: Place | None) -> LadderNode | None:
-    """Return the ladder of a task. If it is invalid, adds a problem and returns None."""
-    if not isinstance(raw, Mapping):
-        loading.problems.add(f"ladder: expected a mapping of goal and rungs, got {shown_value(raw)}", place)
-        return None
-    loading.expect(raw, keywords.LADDER, "a ladder")
-    for name in keywords.LADDER:
-        if not raw.get(name):
-            loading.problems.add(f"a ladder needs {name}", where(raw, place))
-    goal = raw.get("goal") if isinstance(raw.get("goal"), list) else []
-    rungs = raw.get("rungs") if isinstance(raw.get("rungs"), list) else []
-    calls = [_call(item, reader, loading, value_place(raw, "goal")) for item in goal or ()]
-    found = [_rung(item, reader, loading, task, number) for number, item in enumerate(rungs or ())]
-    _named_once(found, loading)
-    return LadderNode(tuple(call for call in calls if call), tuple(rung for rung in found if rung))
-
-
-def _call(raw: Any, reader: TaskReader, loading: Loading, place: Place | None) -> Call | None:
-    if not isinstance(raw, Mapping) or len(raw) != 1:
-        loading.problems.add(f"expected a goal (a step with its parameters), got {shown_value(raw)}", where(raw, place))
-        return None
-    ((name, parameters),) = raw.items()
-    steps = loading.steps()
-    if name not in steps:
-        loading.problems.unknown("the step", name, steps, key_place(raw, name))
-        return None
-    return Call(str(name), reader.parameters(name, parameters, value_place(raw, name)), key_place(raw, name))
-
-
-def _rung(raw: Any, reader: TaskReader, loading: Loading, task: Task, number: int) -> RungNode | None:
-    if not isinstance(raw, Mapping):
-        loading.problems.add(
-            f"expected a rung (a mapping of name, treats and tasks), got {shown_value(raw)}", where(raw, task.place)
-        )
-        return None
-    from remediation.model.finding import Cause
-
-    place = where(raw, task.place)
-    causes = [str(cause) for cause in Cause]
-    loading.expect(raw, keywords.RUNG, "a rung")
-    if not raw.get("tasks"):
-        loading.problems.add("a rung needs tasks", place)
-    treats: list[str] = []
-    for name in texts_of(raw.get("treats")):
-        if name in causes:
-            treats.append(Cause(name))
-        elif name in _mechanisms():
-            treats.append(name)
-        else:
-            loading.problems.unknown("the cause", name, [*causes, *_mechanisms()], value_place(raw, "treats"))
-    nodes = reader.nodes(raw.get("tasks"), task.settings, f"{task.path}/{number}.", place)
-    for inner in tasks_of(nodes):
-        if inner.action in UNFIT or inner.settings.run_once:
-            what = inner.action if inner.action in UNFIT else "run_once"
-            loading.problems.add(f"{what} is not allowed inside a rung: hosts climb a ladder independently", inner.place)
-    return RungNode(
-        str(raw.get("name") or f"rung {number + 1}"),
-        nodes,
-        tuple(treats),
-        last_resort=as_switch(raw.get("last_resort") or False),
-        place=place,
-    )
-
-
-def _mechanisms() -> list[str]:
-    """Return the ids of all mechanisms. The knowledge is read only if a rung names something other than a cause."""
-    from remediation.diagnosis.knowledge import knowledge
-
-    return list(knowledge().mechanisms)
-
-
-def _named_once(rungs: list[RungNode | None], loading: Loading) -> None:
-    seen: set[str] = set()
-    for rung in rungs:
-        if rung and rung.name in seen:
-            loading.problems.add(f"two rungs of this ladder are named {rung.name!r}", rung.place)
-        seen.update([rung.name] if rung else [])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError, nodes
 
 from remediation.model.errors import Place
 from remediation.playbook.errors import where
+from remediation.playbook.load_context import find_file
 from remediation.playbook.model import Node, Play, Playbook, Task, TaskSettings, tasks_of
 from remediation.templating.environment import ENVIRONMENT
 from remediation.templating.templar import only_template
@@ -23,6 +25,7 @@ MAGIC = frozenset(
 )  # fmt: skip
 GUARDS = frozenset({"default", "d", "defined", "undefined"})
 """Filters and tests that accept undefined variables."""
+TEMPLATES = frozenset({"template", "win_template"})
 
 
 @dataclass(slots=True)
@@ -30,7 +33,8 @@ class UsedNames:
     """The variables that are set and used.
 
     ``defined`` are variables with the place that sets them, ``needed`` those that must be defined where they are used, ``used`` all
-    that occur, and ``given`` those that always exist. ``open_ended`` means that files read at run time may set more.
+    that occur, and ``given`` those that always exist. ``open_ended`` means that files read at run time may set more, ``hidden`` that
+    they may use more.
     """
 
     defined: dict[str, Place | None] = field(default_factory=dict)
@@ -38,6 +42,7 @@ class UsedNames:
     used: set[str] = field(default_factory=set)
     given: set[str] = field(default_factory=lambda: set(MAGIC))
     open_ended: bool = False
+    hidden: bool = False
 
 
 def names_in(playbook: Playbook) -> UsedNames:
@@ -50,6 +55,8 @@ def names_in(playbook: Playbook) -> UsedNames:
             _use(names, value)
         for task in _tasks(play):
             _task(names, task)
+            if task.action in TEMPLATES:
+                _template(names, task, (play.file.parent, playbook.path.parent))
     return names
 
 
@@ -64,7 +71,8 @@ def _task(names: UsedNames, task: Task) -> None:
         names.given.add(task.register)  # registered results are also kept for the run's record
     if task.action == "set_fact":
         _define(names, task.arguments)
-    names.open_ended = names.open_ended or task.action in {"include_vars", "include_tasks"}
+    names.open_ended = names.open_ended or task.action in {"include_vars", "include_tasks", "include_role"}
+    names.hidden = names.hidden or task.action in {"include_tasks", "include_role"}
     if task.loop is not None:
         names.given |= {task.loop.variable, task.loop.index, "ansible_loop"}
         names.open_ended = names.open_ended or has_template(task.loop.variable) or has_template(task.loop.index)
@@ -79,6 +87,25 @@ def _task(names: UsedNames, task: Task) -> None:
         _condition(names, task.arguments["var"], task.place)
     for call in task.ladder.goal if task.ladder else ():
         _use(names, call.parameters)
+
+
+def _template(names: UsedNames, task: Task, folders: tuple[Path, ...]) -> None:
+    """Add the variables of a template file."""
+    source = task.arguments.get("src")
+    roots = task.settings.role.roots if task.settings.role else ()
+    path = find_file(source, (*roots, task.folder, *folders), "templates") if isinstance(source, str) else None
+    if path is None or has_template(source) or any(str(name).endswith("_string") for name in task.arguments):
+        names.hidden = True
+        return
+    try:
+        tree = ENVIRONMENT.parse(path.read_text(encoding="utf-8"))
+    except (TemplateError, RecursionError, OSError, ValueError):  # reported at run time
+        names.hidden = True
+        return
+    names.hidden = (
+        names.hidden or next(tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)), None) is not None
+    )
+    names.used |= {node.name for node in tree.find_all(nodes.Name)}
 
 
 def _settings(names: UsedNames, settings: TaskSettings) -> None:

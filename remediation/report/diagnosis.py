@@ -7,7 +7,7 @@ from typing import Any
 
 from remediation.model.translation import gettext, translated
 from remediation.report.formatting import UNKNOWN, before_after, layers, sentences, table
-from remediation.report.text import Line, shortened
+from remediation.report.text import Line, shorten
 
 NAME = 32
 INDENT = 3
@@ -41,7 +41,7 @@ def diagnosis_lines(incident: str, diagnosis: Mapping[str, Any], *, target: str 
             _part(gettext("fits"), gettext("{layers} according to the memory model", layers=layers(diagnosis["predicted"])))
         )
     if diagnosis.get("measured"):
-        lines += _measured(diagnosis["measured"])
+        lines += _measured_lines(diagnosis["measured"])
     for setting in diagnosis.get("settings") or []:
         text = f"{setting['name']}={setting['value']} {gettext(setting['verdict'])}: {translated(str(setting['because']))}"
         lines.append(_part(gettext("setting"), text))
@@ -83,7 +83,7 @@ def _cure_lines(cure: str) -> list[Line]:
     return [_part(gettext("cure"), first, indent=1), *(Line(row, lead=" " * 11, verbatim=True, whole=True) for row in rest)]
 
 
-def _measured(figures: Mapping[str, Any]) -> list[Line]:
+def _measured_lines(figures: Mapping[str, Any]) -> list[Line]:
     """Return the figures measured with the loaded model, and the reason if they are incomplete."""
     rows = [row for row in before_after(None, figures) if row.after != UNKNOWN]
     simulated = bool(figures.get("simulated"))
@@ -109,7 +109,7 @@ def _finding(finding: Mapping[str, Any], *, verbose: bool) -> list[Line]:
     head = f"{finding['cause']!s:{NAME}} {float(finding['confidence']):.2f}   "
     lines = [Line(translated(str(finding.get("because", ""))), lead=head, style="head")]
     quotes = finding.get("quotes") or []
-    quoted = list(dict.fromkeys(_quoted(quote, verbose=verbose) for quote in (quotes if verbose else quotes[:3])))
+    quoted = list(dict.fromkeys(_quote_text(quote, verbose=verbose) for quote in (quotes if verbose else quotes[:3])))
     lines += [Line(text, lead=" " * INDENT, style="dim") for text in quoted]
     if finding.get("mechanism"):
         others = (
@@ -121,9 +121,9 @@ def _finding(finding: Mapping[str, Any], *, verbose: bool) -> list[Line]:
     return lines
 
 
-def _quoted(quote: Mapping[str, Any], *, verbose: bool) -> str:
+def _quote_text(quote: Mapping[str, Any], *, verbose: bool) -> str:
     text = f"{quote['where']}  {quote['text']}"
-    return text if verbose else shortened(text, QUOTE)
+    return text if verbose else shorten(text, QUOTE)
 
 
 def _part(label: str, text: str, *, indent: int = INDENT, most: int = 0) -> Line:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from remediation.model.event import Event
 from remediation.model.translation import gettext, translated
 from remediation.report.formatting import layers
-from remediation.report.text import Line, below, labelled, shortened
+from remediation.report.text import Line, below, labelled_line, shorten
 
 NAME = 24
 """Column width of the name of a cause or step."""
@@ -52,18 +52,18 @@ def findings(page: FindingsView, event: Event) -> list[Line]:
     ):
         head = f"{item['cause']} {float(item['confidence']):.2f}"
         label = gettext("found") if item is found[0] else ""
-        lines.append(_named(label, head, translated(str(item.get("because", "")))))
+        lines.append(_label_line(label, head, translated(str(item.get("because", "")))))
         quotes = item.get("quotes") or []
         lines += [_quote(quote) for quote in (quotes if page.verbose else quotes[:2])]
         if item is found[0] and item.get("mechanism"):
             lines.append(below(f"{item['mechanism']} (remediate explain {item['mechanism']})", style="dim"))
     if not found:
-        lines.append(labelled(gettext("found"), gettext("nothing proven")))
+        lines.append(labelled_line(gettext("found"), gettext("nothing proven")))
     lines += _settings(diagnosis.get("settings") or [])
     ruled_out = diagnosis.get("ruled_out") or []
     if ruled_out:
         text = " · ".join(f"{item['cause']} ({translated(str(item['because']))})" for item in ruled_out)
-        lines.append(labelled(gettext("ruled out"), text, style="dim", most=0 if page.verbose else 3))
+        lines.append(labelled_line(gettext("ruled out"), text, style="dim", most=0 if page.verbose else 3))
     return lines
 
 
@@ -77,13 +77,13 @@ def _news(need: str, page: FindingsView) -> str:
     return fresh
 
 
-def _named(label: str, name: str, text: str, style: str = "") -> Line:
-    line = labelled(label, text, style=style)
+def _label_line(label: str, name: str, text: str, style: str = "") -> Line:
+    line = labelled_line(label, text, style=style)
     return Line(text, lead=f"{line.lead}{name:{NAME}}" if len(name) < NAME else f"{line.lead}{name}  ", style=style)
 
 
 def _quote(quote: Mapping[str, Any]) -> Line:
-    return below(shortened(f"{quote.get('where')}: {quote.get('text')}", QUOTE), style="dim", more=NAME)
+    return below(shorten(f"{quote.get('where')}: {quote.get('text')}", QUOTE), style="dim", more=NAME)
 
 
 def _settings(settings: Sequence[Mapping[str, Any]]) -> list[Line]:
@@ -96,5 +96,5 @@ def _settings(settings: Sequence[Mapping[str, Any]]) -> list[Line]:
         for because, names in reasons.items():
             left = f" ({gettext('left alone')})" if verdict == "dead" else ""
             text = f"{', '.join(names)}: {translated(because)}{left}"
-            lines.append(_named("", gettext("{verdict} settings", verdict=gettext(verdict)), text))
+            lines.append(_label_line("", gettext("{verdict} settings", verdict=gettext(verdict)), text))
     return lines

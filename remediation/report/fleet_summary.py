@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from remediation.model.translation import gettext, translated
 from remediation.report.host_view import BAD, HostView
-from remediation.report.text import Line, shortened
+from remediation.report.text import Line, shorten
 
 _LEAD = 10
 """Columns of the label."""
@@ -37,7 +37,7 @@ def to_do(pages: Iterable[HostView]) -> list[Line]:
     lines = []
     for step, members in by_next_step(pages).items():
         first, *rest = translated(step).split("\n")
-        lines.append(Line(f"{_named(members)}: {first}", lead=f"{gettext('next'):{_LEAD}}"))
+        lines.append(Line(f"{_host_names(members)}: {first}", lead=f"{gettext('next'):{_LEAD}}"))
         lines += [Line(row, lead=" " * _LEAD, verbatim=True, whole=True) for row in rest]
     return lines
 
@@ -74,10 +74,10 @@ def _attention(members: list[HostView]) -> str:
         return ""
     if len(members) == 1:
         (page,) = members
-        return f" ({page.host}: {shortened(page.reason_to_show, _REASON)})" if page.reason else f" ({page.host})"
-    return f" ({_named(members)})"
+        return f" ({page.host}: {shorten(page.reason_to_show, _REASON)})" if page.reason else f" ({page.host})"
+    return f" ({_host_names(members)})"
 
 
-def _named(members: list[HostView]) -> str:
+def _host_names(members: list[HostView]) -> str:
     names = ", ".join(page.host for page in members[:_NAMED])
     return f"{names}, ..." if len(members) > _NAMED else names

@@ -105,20 +105,20 @@ def _load(figures: Mapping[str, Any]) -> str:
 
 def sentences(rows: Sequence[Row], *, simulated: bool, single: str = "") -> list[str]:
     """Return the table as lines that can wrap, for a terminal that is too narrow for it."""
-    rows = [_shown(row) for row in rows]
+    rows = [_translate_row(row) for row in rows]
     mark = f" ({gettext('simulated')})" if simulated else ""
     head = f"{gettext(single) if single else gettext('before → after')}{mark}:"
     return [head, *(f"{row.label}: " + (row.after if single else f"{row.before} → {row.after}") for row in rows)]
 
 
-def _shown(row: Row) -> Row:
+def _translate_row(row: Row) -> Row:
     """Return a row in the language of the report."""
     return Row(gettext(row.label), *(gettext(cell) if cell == UNKNOWN else cell for cell in (row.before, row.after)))
 
 
 def table(rows: Sequence[Row], *, simulated: bool, single: str = "") -> list[str]:
     """Return the table as plain lines; simulated figures are marked. ``single`` is the heading of a table with one column."""
-    rows = [_shown(row) for row in rows]
+    rows = [_translate_row(row) for row in rows]
     mark = f"   ({gettext('simulated')})" if simulated else ""
     first = max(len(row.label) for row in rows) + 2
     if single:

@@ -16,7 +16,7 @@ from remediation.model.event import Event
 from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.findings import NAME, findings
 from remediation.report.formatting import UNKNOWN, before_after, duration, format_progress, layers, sentences, table
-from remediation.report.text import Line, below, diff_lines, labelled
+from remediation.report.text import Line, below, diff_lines, labelled_line
 
 MARKS = {
     "ok": "✓",
@@ -134,11 +134,11 @@ def _host_facts(page: HostView, event: Event) -> list[Line]:
     shown = [(part, target[part]) for part in TARGET_PARTS if target.get(part)]
     for index, (part, found) in enumerate(shown):
         text = f"{target_value(part, found.get('value'))} ({translated(str(found.get('source')))})"
-        lines.append(labelled(gettext("target"), text) if index == 0 else below(text))
+        lines.append(labelled_line(gettext("target"), text) if index == 0 else below(text))
     trips, seconds = event.data.get("round_trips"), event.data.get("seconds")
     if seconds is not None:
         exchanges = ngettext("{count} round trip", "{count} round trips", trips or 0)
-        lines.append(labelled(gettext("looked"), f"{duration(seconds)}, {exchanges}"))
+        lines.append(labelled_line(gettext("looked"), f"{duration(seconds)}, {exchanges}"))
     return lines
 
 
@@ -168,8 +168,8 @@ def _goal(page: HostView, event: Event) -> list[Line]:
         return []
     page.goal, page.goal_text = state, text
     if state == "met":
-        return [labelled(gettext("goal met"), shown, style="good")]
-    return [labelled(gettext("goal"), shown if state == "unmet" else gettext("unknown so far: {text}", text=shown))]
+        return [labelled_line(gettext("goal met"), shown, style="good")]
+    return [labelled_line(gettext("goal"), shown if state == "unmet" else gettext("unknown so far: {text}", text=shown))]
 
 
 def _rung_start(page: HostView, event: Event) -> list[Line]:
@@ -178,7 +178,7 @@ def _rung_start(page: HostView, event: Event) -> list[Line]:
     page.works(event, rung)
     page.climbing = not page.check
     if not page.check:
-        return [labelled(gettext("rung"), rung, style="dim")] if page.verbose else []
+        return [labelled_line(gettext("rung"), rung, style="dim")] if page.verbose else []
     notes = [_treats(event), gettext(str(event.data.get("risk") or ""))]
     predicted = event.data.get("predicted")
     if "stops" in event.data:
@@ -186,13 +186,13 @@ def _rung_start(page: HostView, event: Event) -> list[Line]:
     if predicted:
         shown = predicted if isinstance(predicted, str) else layers(predicted)
         notes.append(gettext("predicted {layers}", layers=shown))
-        page.predicted = _predicted(shown, stops=event.data.get("stops", True))
+        page.predicted = _predicted_layers(shown, stops=event.data.get("stops", True))
     would = str(event.data.get("would") or "change")
     end = "" if would == "change" else f": {translated(f'would {would}')}"
-    return [labelled(gettext("would try"), f"{rung} ({', '.join(note for note in notes if note)}){end}")]
+    return [labelled_line(gettext("would try"), f"{rung} ({', '.join(note for note in notes if note)}){end}")]
 
 
-def _predicted(shown: str, *, stops: bool) -> str:
+def _predicted_layers(shown: str, *, stops: bool) -> str:
     return gettext("{layers} layers", layers=shown) if stops else gettext("{layers} layers, short of the goal", layers=shown)
 
 
@@ -206,11 +206,11 @@ def _rung_end(page: HostView, event: Event) -> list[Line]:
     return []
 
 
-def _rung_skipped(page: HostView, event: Event) -> list[Line]:
+def _skipped_rung_lines(page: HostView, event: Event) -> list[Line]:
     if not page.verbose and not page.check:
         return []
     rung, reason = (translated(str(event.data.get(key))) for key in ("rung", "reason"))
-    return [labelled(gettext("left out"), f"{rung}: {reason}", style="dim")]
+    return [labelled_line(gettext("left out"), f"{rung}: {reason}", style="dim")]
 
 
 def _change_planned(page: HostView, event: Event) -> list[Line]:
@@ -239,7 +239,7 @@ def _change_progress(page: HostView, event: Event) -> list[Line]:
     if not page.verbose or mark in page.printed:
         return []
     page.printed.add(mark)
-    return [labelled(gettext("progress"), page.progress, style="dim")]
+    return [labelled_line(gettext("progress"), page.progress, style="dim")]
 
 
 def _change_end(page: HostView, event: Event) -> list[Line]:
@@ -295,7 +295,7 @@ def _note(page: HostView, event: Event) -> list[Line]:
     if text in page.printed:
         return []
     page.printed.add(text)
-    return [labelled(gettext("warning") if warning else gettext("note"), translated(text), style="warn" if warning else "")]
+    return [labelled_line(gettext("warning") if warning else gettext("note"), translated(text), style="warn" if warning else "")]
 
 
 def _measurement(page: HostView, event: Event) -> list[Line]:
@@ -304,7 +304,7 @@ def _measurement(page: HostView, event: Event) -> list[Line]:
     page.works(event, gettext("measured {label}", label=gettext(label)))
     reason = page.figures[label].get("reason")
     return (
-        [labelled(gettext("measured"), f"{gettext(label)}: {translated(str(reason))}", style="dim")]
+        [labelled_line(gettext("measured"), f"{gettext(label)}: {translated(str(reason))}", style="dim")]
         if reason and not page.check
         else []
     )
@@ -315,7 +315,7 @@ def _task_start(page: HostView, event: Event) -> list[Line]:
     return []
 
 
-def _printed(event: Event) -> list[Line]:
+def _debug_lines(event: Event) -> list[Line]:
     """Return the output of a ``debug`` task, which is shown even without ``verbose``."""
     value = event.data.get("msg")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -330,7 +330,7 @@ def _task_result(page: HostView, event: Event) -> list[Line]:
         if page.verbose:
             text = f"{translated(event.task)}: {gettext(outcome)}" + (f", {translated(reason)}" if reason else "")
             return [Line(text, lead=f"  {MARKS.get(outcome, '·')} ")]
-        return _printed(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
+        return _debug_lines(event) if event.data.get("action") == "debug" and outcome != "skipped" else []
     known, next_step = reason in page.printed, str(event.data.get("next_step") or "")
     page.next_step = "" if event.data.get("ignored") else next_step
     ignored = f" ({gettext('ignored')})" if event.data.get("ignored") else ""
@@ -356,7 +356,7 @@ def _host_end(page: HostView, event: Event) -> list[Line]:
     if page.outcome in BAD and reason and reason not in page.printed:
         lines.append(Line(page.reason_to_show, lead=f"  {MARKS[page.outcome]} {gettext(page.outcome)}  ", style="bad"))
     if page.check:
-        lines += foretold(page.foreseen, page.predicted, has_goal=page.has_goal)
+        lines += prediction_lines(page.foreseen, page.predicted, has_goal=page.has_goal)
     if page.figures and not page.check:
         lines += figures_table(page)
     return lines
@@ -385,7 +385,7 @@ _REACTIONS: dict[str, Callable[[HostView, Event], list[Line]]] = {
     "findings": findings,
     "rung_start": _rung_start,
     "rung_end": _rung_end,
-    "rung_skipped": _rung_skipped,
+    "rung_skipped": _skipped_rung_lines,
     "change_planned": _change_planned,
     "change_start": _change_start,
     "change_progress": _change_progress,
@@ -397,10 +397,10 @@ _REACTIONS: dict[str, Callable[[HostView, Event], list[Line]]] = {
 }
 
 
-def foretold(changes: Sequence[Mapping[str, Any]], predicted: str, *, has_goal: bool) -> list[Line]:
+def prediction_lines(changes: Sequence[Mapping[str, Any]], predicted: str, *, has_goal: bool) -> list[Line]:
     """Return the summary of predicted changes; `changes` as in ``change_planned`` events, in order."""
     if not changes:
-        return [labelled(gettext("would"), gettext("change nothing"))]
+        return [labelled_line(gettext("would"), gettext("change nothing"))]
     risks = [str(change.get("risk") or "safe") for change in changes]
     counts = ", ".join(f"{risks.count(risk)} {gettext(risk)}" for risk in dict.fromkeys(risks))
     aim = f", {gettext('predicted {layers}', layers=predicted)}" if predicted else ""
@@ -409,13 +409,13 @@ def foretold(changes: Sequence[Mapping[str, Any]], predicted: str, *, has_goal: 
     )
     if has_goal:
         text = f"{text}; {gettext('stops as soon as the goal is met')}"
-    lines = [labelled(gettext("would"), text)]
+    lines = [labelled_line(gettext("would"), text)]
     for_good = [str(number) for number, change in enumerate(changes, 1) if not can_be_undone(change.get("undo"))]
     if for_good:
         text = gettext("remediate undo could undo all but {changes}", changes=", ".join(for_good))
         if len(for_good) == len(changes):
             text = gettext("remediate undo could undo none of it")
-        lines.append(labelled(gettext("undo"), text))
+        lines.append(labelled_line(gettext("undo"), text))
     return lines
 
 

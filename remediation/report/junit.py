@@ -54,7 +54,7 @@ def junit(events: Iterable[Event]) -> str:
         run.see(event)
     root = ET.Element("testsuites", name=_text(run.name))
     for host, cases in run.cases().items():
-        failures = sum(_failed(event) for event, _ in cases)
+        failures = sum(_is_failure(event) for event, _ in cases)
         errors = sum(event.kind == "task_start" for event, _ in cases)
         skipped = sum(event.data.get("outcome") == "skipped" for event, _ in cases)
         total = sum(took for _, took in cases)
@@ -78,7 +78,7 @@ def _case(suite: ET.Element, host: str, event: Event, took: float) -> None:
     outcome = str(event.data.get("outcome", ""))
     if event.kind == "task_start":
         ET.SubElement(case, "error", type=UNKNOWN_WORD, message=IN_FLIGHT)
-    elif _failed(event):
+    elif _is_failure(event):
         ET.SubElement(case, "failure", type=outcome, message=reason).text = _text(str(event.data.get("next_step") or ""))
     elif outcome == "skipped":
         ET.SubElement(case, "skipped", message=reason)
@@ -86,7 +86,7 @@ def _case(suite: ET.Element, host: str, event: Event, took: float) -> None:
         ET.SubElement(case, "system-out").text = f"{outcome}: {reason}" if reason else outcome
 
 
-def _failed(event: Event) -> bool:
+def _is_failure(event: Event) -> bool:
     return str(event.data.get("outcome")) in BAD and not event.data.get("ignored")
 
 

@@ -77,13 +77,13 @@ def status_line(terminal: Terminal, width: int = WIDTH) -> list[str]:
         counts = gettext("{done} done · {working} working · {waiting} waiting", done=done, working=len(working), waiting=waiting)
         hosts = ngettext("{count} host", "{count} hosts", len(pages))
         rows.append(f"{hosts}  ▕{filled:{BAR}}▏ {counts}   {elapsed}")
-    rows += [_working(page, terminal.now()) for page in working[:MOST]]
+    rows += [_working_line(page, terminal.now()) for page in working[:MOST]]
     if len(working) > MOST:
         rows.append(gettext("… and {number} more", number=len(working) - MOST))
     return [row if len(row) <= width else f"{row[: width - 1]}…" for row in map(visible_line, rows)]
 
 
-def _working(page: HostView, now: float) -> str:
+def _working_line(page: HostView, now: float) -> str:
     spent = duration(max(0.0, now - page.since))
     most = f" {gettext('of at most {time}', time=duration(page.until))}" if page.until else ""
     progress = f"{page.progress} · " if page.progress else ""

@@ -24,6 +24,7 @@ from remediation.report.text import WIDTH, Line
 _RESUMED = {"fix-offload", "play", "resume"}
 _LOST_HOSTS = {3, 130}
 """Exit codes of a run that `resume` continues: hosts were unreachable, or it was interrupted."""
+_CHANGES = {"change_planned", "change_end"}
 _RECALLED = {"measurement", "findings", "goal", "change_end"}
 
 
@@ -65,7 +66,7 @@ NO_HINTS = Hints()
 
 
 class Terminal:
-    """Collects events into pages; a fleet has one line per host unless `verbose`."""
+    """Collects events into pages; a fleet has one line per host, with messages and differences below it, unless `verbose`."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Terminal:
         self._run = self._command = ""
         self._named: set[str] = set()
         self._held: dict[str, list[Line]] = {}
-        self._warned: dict[str, list[Line]] = {}
+        self._shown: dict[str, list[Line]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -147,15 +148,23 @@ class Terminal:
                     lines = [Line("", lead=event.host, style="head"), *lines]
             self._screen.write(lines)
             return
-        if event.kind == "note" and event.data.get("level") == "warning" and not self._verbose:
-            self._warned.setdefault(event.host, []).extend(lines)
+        if self._below_host(event) and not self._verbose:
+            self._shown.setdefault(event.host, []).extend(lines)
         self._held.setdefault(event.host, []).extend(lines)
         if event.kind == "host_end":
             mark = MARKS.get(page.outcome, "✓")
             style = "bad" if page.outcome in BAD else "good"
             head = Line(page.summary(), lead=f"{mark} {event.host}  ", style=style)
             held = self._held.pop(event.host)
-            self._screen.write([*held, head] if self._verbose else [head, *self._warned.pop(event.host, ())])
+            self._screen.write([*held, head] if self._verbose else [head, *self._shown.pop(event.host, ())])
+
+    def _below_host(self, event: Event) -> bool:
+        """Return whether an event's lines are shown below the line of a fleet's host: warnings, messages of `debug`, differences."""
+        if event.kind == "task_result":
+            return event.data.get("action") == "debug" and event.data.get("outcome") not in BAD
+        if event.kind == "note":
+            return event.data.get("level") == "warning"
+        return self._diff and event.kind in _CHANGES
 
     def _last(self, event: Event) -> list[Line]:
         code = int(event.data.get("exit_code", 0))
@@ -201,7 +210,7 @@ class Terminal:
             parts.append(_done(changed))
         if quiet:
             parts.append(ngettext("{count} host with nothing to do", "{count} hosts with nothing to do", quiet))
-        parts += [_failed(outcome, count) for outcome, count in Counter(page.outcome for page in bad).items()]
+        parts += [_failed_text(outcome, count) for outcome, count in Counter(page.outcome for page in bad).items()]
         changes = sum(page.changes for page in pages)
         if changes:
             destructive = sum(page.risks.count("destructive") for page in pages)
@@ -225,7 +234,7 @@ def _done(changed: list[HostView]) -> str:
     return ngettext("{count} host repaired", "{count} hosts repaired", count)
 
 
-def _failed(outcome: str, count: int) -> str:
+def _failed_text(outcome: str, count: int) -> str:
     """Return how many hosts ended with this outcome."""
     hosts = ngettext("{count} host", "{count} hosts", count)
     return gettext("{hosts} {outcome}", hosts=hosts, outcome=gettext(outcome))

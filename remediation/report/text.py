@@ -70,7 +70,7 @@ class Line:
 STYLES = {"": "", "head": "bold", "good": "green", "bad": "bold red", "warn": "yellow", "dim": "dim"}
 
 
-def labelled(label: str, text: str, *, style: str = "", most: int = 0) -> Line:
+def labelled_line(label: str, text: str, *, style: str = "", most: int = 0) -> Line:
     """Return a line ``  label     text``."""
     return Line(text, lead=f"{'':{INDENT}}{label:{LEAD - INDENT}}", style=style, most=most)
 
@@ -84,7 +84,7 @@ _WORD = 12
 """Letters of a word that is left out as a whole rather than divided."""
 
 
-def shortened(text: str, most: int) -> str:
+def shorten(text: str, most: int) -> str:
     """Return `text` in at most `most` characters, without a log line's clock and source, and shortened in the middle."""
     text = " ".join(text.split())
     if len(text) <= most:

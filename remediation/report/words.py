@@ -66,5 +66,8 @@ WORDS = (
     translatable("no Ollama"),
     translatable("Ollama {version} in {container}"),
     translatable("Conditional result was False"),
+    translatable("All items completed"),
+    translatable("All items skipped"),
+    translatable("One or more items failed"),
 )
 """Every value that a report looks up with a variable: the script that collects messages finds them here."""

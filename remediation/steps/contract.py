@@ -16,11 +16,11 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall
 from remediation.model.finding import RuledOut
 
-Seen = TypeVar("Seen")
+State = TypeVar("State")
 StepClass = TypeVar("StepClass", bound="type[Step[Any]]")
 
 
-class Step(BaseModel, ABC, Generic[Seen]):
+class Step(BaseModel, ABC, Generic[State]):
     """One desired state. Parameters are pydantic fields declared with `param`; unknown names are rejected.
 
     Class attributes: ``name`` (``noun.state``); ``risk`` and ``needs`` of its changes unless a change states its own; ``settle``
@@ -43,39 +43,39 @@ class Step(BaseModel, ABC, Generic[Seen]):
     in_container: ClassVar[bool] = False
 
     @abstractmethod
-    def observe(self, host: Reader) -> Seen:
+    def observe(self, host: Reader) -> State:
         """Read what the state depends on. Must not write."""
 
     @abstractmethod
-    def is_met(self, seen: Seen) -> bool | None:
+    def is_met(self, state: State) -> bool | None:
         """Return whether the state is reached, or None if the observation does not show it (see `probe_step`)."""
 
     @abstractmethod
-    def plan(self, seen: Seen) -> Iterator[Change]:
-        """Yield the changes in order. Pure: depends only on `seen` and the parameters."""
+    def plan(self, state: State) -> Iterator[Change]:
+        """Yield the changes in order. Pure: depends only on `state` and the parameters."""
 
     def apply(self, host: Writer, change: Change) -> None:
         """Carry out one change. Only this method writes; steps that only check need not override it."""
         msg = f"{self.name} plans no changes, so it cannot apply {change.summary!r}"
         raise AssertionError(msg)
 
-    def describe(self, seen: Seen) -> str:
+    def describe(self, state: State) -> str:
         """Describe the observation relative to the desired state ("1/33 layers on the GPU, wanted 33/33")."""
         return ""
 
-    def probe_step(self, seen: Seen) -> StepCall | None:
+    def probe_step(self, state: State) -> StepCall | None:
         """Return a safe step whose change makes an unknown state known (a preload), or None."""
         return None
 
-    def advice(self, seen: Seen) -> str:
+    def advice(self, state: State) -> str:
         """Return the manual action to take if the state is not met and this step cannot reach it, or ""."""
         return ""
 
-    def confirm(self, host: Writer, seen: Seen) -> str:
+    def confirm(self, host: Writer, state: State) -> str:
         """Verify a met state in a way that no observation can. Returns what contradicts it, or ""."""
         return ""
 
-    def rules_out(self, seen: Seen) -> Iterable[RuledOut]:
+    def rules_out(self, state: State) -> Iterable[RuledOut]:
         """Return the causes that a met state excludes, each with the evidence."""
         return ()
 
@@ -83,11 +83,11 @@ class Step(BaseModel, ABC, Generic[Seen]):
         """Return whether the predicted `values` of another step would meet this state, or None if they do not show it."""
         return None
 
-    def measured_effect(self, change: Change, before: Seen, after: Seen) -> str:
+    def measured_effect(self, change: Change, before: State, after: State) -> str:
         """Return the measured effect of a change ("predicted +2.3 GiB, measured +2.2 GiB")."""
         return ""
 
-    def values(self, seen: Seen) -> dict[str, Any]:
+    def values(self, state: State) -> dict[str, Any]:
         """Return JSON values for ``register`` (``layers``, ...). A ladder's dry run shows ``predicted``."""
         return {}
 

@@ -42,17 +42,17 @@ def resolve_model(given: str | None, host: Reader) -> str:
     if target.model is not None:
         return str(target.model.value)
     if target.endpoint is None:
-        _nothing_there(host)
+        _raise_no_target(host)
     if not target.candidates:
-        raise _undecided(host, target)
+        raise _undecided_error(host, target)
     # the target may have been determined while the server did not answer
     loaded = [runner.model for runner in host.ollama.running() if entry_of(runner.model, host.ollama.models()) is not None]
     if len(loaded) != 1:
-        raise _undecided(host, target)
+        raise _undecided_error(host, target)
     return loaded[0]
 
 
-def _undecided(host: Reader, target: Target) -> Undecided:
+def _undecided_error(host: Reader, target: Target) -> Undecided:
     """Return the error that lists the candidate models. Raises the server's error if the server does not answer."""
     if not target.candidates:
         host.ollama.version()  # raises if the server does not answer: its models are unknown then
@@ -102,7 +102,7 @@ def not_stored(model: str, host: Reader) -> Undecided:
     )
 
 
-def _nothing_there(host: Reader) -> None:
+def _raise_no_target(host: Reader) -> None:
     """Raise `NoTarget` with what the host lacks, unless a stopped Docker Desktop may be the reason."""
     lacks = ["no Ollama answers"]
     try:
@@ -121,7 +121,7 @@ def _nothing_there(host: Reader) -> None:
     if unit is not None:
         last = _fatal_error(host)
         stopped = f"the service {unit.short} of {host.name} is {unit.state or 'stopped'}, and no other Ollama answers"
-        cure = f"sudo systemctl start {unit.short}; if it does not stay up: journalctl -u {unit.short} -n 50"
+        cure = f"{unit.how_to_start}; if it does not stay up: journalctl -u {unit.short} -n 50"
         if last:
             stopped = f"{stopped}; its log ends with: {last}"
             cure = f"remove the cause of that error, then: {cure}"

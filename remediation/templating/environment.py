@@ -34,10 +34,10 @@ from jinja2.utils import missing
 
 from remediation.model.files import read_text
 from remediation.model.text.yaml_limits import LONGEST_NUMBER
-from remediation.templating.filters.common import FILTERS, defined
+from remediation.templating.filters.common import FILTERS, require_defined
 from remediation.templating.filters.formats import json_filter
 from remediation.templating.jinja_tests import TESTS
-from remediation.templating.lazy import OMIT, materialised
+from remediation.templating.lazy import OMIT, materialize
 from remediation.templating.limits import (
     BUDGET,
     MOST,
@@ -45,20 +45,20 @@ from remediation.templating.limits import (
     check_filter,
     check_format,
     check_method,
-    multiplied,
-    raised,
+    multiply,
+    power,
     remainder,
 )
 from remediation.templating.lookups.lists import folders, found_in
 from remediation.templating.lookups.single import now
 from remediation.templating.yaml.located import looks_like_template
-from remediation.templating.yaml.secret import Secret, revealed
+from remediation.templating.yaml.secret import Secret, reveal
 
 UNDEFINED_TOO = frozenset({"d", "default", "defined", "mandatory", "ternary", "type_debug", "undefined"})
 """Filters and tests that accept undefined values; any other returns undefined for them, as in Ansible."""
 
 
-def qualified(named: Mapping[str, Any]) -> dict[str, Any]:
+def with_qualified_names(named: Mapping[str, Any]) -> dict[str, Any]:
     """Return functions under their own names and under ``ansible.builtin.``."""
     return {f"{prefix}{name}": function for prefix in ("", "ansible.builtin.") for name, function in named.items()}
 
@@ -79,7 +79,7 @@ def is_secret(value: object) -> bool:
 
 
 def _open(value: object) -> object:
-    return [revealed(item) for item in value] if isinstance(value, (list, tuple)) and holds_secret(value) else revealed(value)
+    return [reveal(item) for item in value] if isinstance(value, (list, tuple)) and holds_secret(value) else reveal(value)
 
 
 def as_secret(result: Any) -> Any:
@@ -89,17 +89,17 @@ def as_secret(result: Any) -> Any:
     return [as_secret(item) for item in result] if isinstance(result, (list, tuple, GeneratorType)) else result
 
 
-def _missing(name: str, values: Iterable[Any]) -> Undefined | None:
+def _find_undefined(name: str, values: Iterable[Any]) -> Undefined | None:
     """Return the first undefined value, None if there is none or the filter or test accepts it."""
     return None if name in UNDEFINED_TOO else next((value for value in values if isinstance(value, Undefined)), None)
 
 
-def seeing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def reveal_secrets(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a test: it receives the plain texts of secrets, and is not called with undefined values."""
 
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:
-        missing = _missing(name, chain(values, named.values()))
+        missing = _find_undefined(name, chain(values, named.values()))
         if missing is not None:
             return missing
         return function(*values, **named) if function is is_secret else plainly(function, values, named)
@@ -107,13 +107,13 @@ def seeing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def hide_result(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a filter: it receives the plain texts of secrets and returns a secret; its result counts against the budget."""
     first = 1 if hasattr(function, "jinja_pass_arg") else 0  # the environment, or the context
 
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:
-        missing = _missing(name, chain(values[first:], named.values()))
+        missing = _find_undefined(name, chain(values[first:], named.values()))
         if missing is not None:
             return missing
         if values[first:]:
@@ -131,6 +131,7 @@ def hiding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 LONGEST = 1_000_000
 """Maximum length of a template in characters; compiling a million takes seconds."""
 DROPPED = frozenset({"lipsum", "cycler", "joiner"})
+LOOKUP_FUNCTIONS = frozenset({"lookup", "query", "q"})
 
 
 def concat(parts: Iterable[Any]) -> Any:
@@ -142,10 +143,10 @@ def concat(parts: Iterable[Any]) -> Any:
         values = [value for value in values if value is not None] or [None]
     if len(values) == 1:
         return values[0]
-    return joined([value for value in values if value is not OMIT])
+    return join_values([value for value in values if value is not OMIT])
 
 
-def joined(values: Iterable[Any]) -> Any:
+def join_values(values: Iterable[Any]) -> Any:
     """Return the values joined as text (``~``); a secret among them makes the text secret."""
     parts = list(values)
     texts = [_text(value) for value in parts]
@@ -157,7 +158,7 @@ def joined(values: Iterable[Any]) -> Any:
 def _text(value: object) -> str:
     if isinstance(value, Undefined):
         return str(value)  # StrictUndefined raises here, naming the variable
-    return str(revealed(materialised(value)))
+    return str(reveal(materialize(value)))
 
 
 class Generator(NativeCodeGenerator):
@@ -169,17 +170,32 @@ class Generator(NativeCodeGenerator):
         return super()._output_child_to_const(node, frame, finalize)
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
-        """Join with `joined`, so that a secret among the parts makes the result secret."""
+        """Join with `join_values`, so that a secret among the parts makes the result secret."""
         self.write("environment.joined((")
         for part in node.nodes:
             self.visit(part, frame)
             self.write(", ")
         self.write("))")
 
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:
+        """Evaluate string literals that are templates among a lookup's terms, as in Ansible."""
+        if isinstance(node.node, nodes.Name) and node.node.name in LOOKUP_FUNCTIONS:
+            node.args = [node.args[0], *map(_evaluate_literal, node.args[1:])] if node.args else []
+        super().visit_Call(node, frame, forward_caller=forward_caller)
+
     def visit_For(self, node: nodes.For, frame: Frame) -> None:
         """Count the iterations of the loop."""
         node.iter = nodes.Call(nodes.EnvironmentAttribute("turns"), [node.iter], [], None, None, lineno=node.lineno)
         super().visit_For(node, frame)
+
+
+def _evaluate_literal(node: nodes.Expr) -> nodes.Expr:
+    """Return the node of a literal; a text that is a template, also in a list, is evaluated."""
+    if isinstance(node, nodes.List):
+        return nodes.List(list(map(_evaluate_literal, node.items)), lineno=node.lineno)
+    if isinstance(node, nodes.Const) and isinstance(node.value, str) and looks_like_template(node.value):
+        return nodes.Call(nodes.EnvironmentAttribute("rendered"), [node], [], None, None, lineno=node.lineno)
+    return node
 
 
 class Missing(ChainableUndefined, StrictUndefined):
@@ -205,10 +221,10 @@ class BoundedLexer(Lexer):
         self, stream: Iterable[tuple[int, str, str]], name: str | None = None, filename: str | None = None
     ) -> Iterator[Token]:
         """Yield the tokens with their values."""
-        return super().wrap(map(self._bounded, stream), name, filename)
+        return super().wrap(map(self._check_bound, stream), name, filename)
 
     @staticmethod
-    def _bounded(token: tuple[int, str, str]) -> tuple[int, str, str]:
+    def _check_bound(token: tuple[int, str, str]) -> tuple[int, str, str]:
         lineno, kind, text = token
         if kind == "integer" and len(text) > LONGEST_NUMBER:
             raise TemplateSyntaxError(f"a number has at most {LONGEST_NUMBER:,} digits", lineno)
@@ -246,8 +262,8 @@ class LazyTemplate(Template):
 
 
 @pass_context
-def _rendered(context: Context, text: str) -> Any:
-    return compiled(text)(context.parent)
+def _render(context: Context, text: str) -> Any:
+    return compile_text(text)(context.parent)
 
 
 class Environment(ImmutableSandboxedEnvironment):
@@ -257,22 +273,25 @@ class Environment(ImmutableSandboxedEnvironment):
     context_class = LazyContext
     template_class = LazyTemplate
     concat = staticmethod(concat)
-    joined = staticmethod(joined)
+    joined = staticmethod(join_values)
+    rendered = staticmethod(_render)
     turns = staticmethod(BUDGET.each)
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
         # nothing is evaluated at compile time: evaluation counts against the evaluating template's budget
         super().__init__(undefined=Missing, keep_trailing_newline=True, trim_blocks=True, cache_size=0, optimized=False)
-        self.filters.update(qualified({name: hiding(name, each) for name, each in {**self.filters, **FILTERS}.items()}))
-        self.filters["_rendered"] = _rendered
+        self.filters.update(
+            with_qualified_names({name: hide_result(name, each) for name, each in {**self.filters, **FILTERS}.items()})
+        )
+        self.filters["_render"] = _render
         tests: dict[str, Any] = {**self.tests, **TESTS, "vault_encrypted": is_secret}
-        self.tests.update(qualified({name: seeing(name, function) for name, function in tests.items()}))
+        self.tests.update(with_qualified_names({name: reveal_secrets(name, function) for name, function in tests.items()}))
         self.globals |= {"now": now, "undef": self._undef}
         self.policies["json.dumps_function"] = (
             json_filter  # of `tojson`; json.dumps takes mappings that are read lazily for empty
         )
-        self.binop_table |= {"*": multiplied, "**": raised, "%": remainder}
+        self.binop_table |= {"*": multiply, "**": power, "%": remainder}
         for name in DROPPED:
             self.globals.pop(name, None)
 
@@ -314,9 +333,9 @@ class Environment(ImmutableSandboxedEnvironment):
         check_method(getattr(__obj, "__self__", None), name, args)
         result = super().call(__context, __obj, *args, **kwargs)
         if isinstance(result, ItemsView):
-            result = [[key, defined(value)] for key, value in result]
+            result = [[key, require_defined(value)] for key, value in result]
         elif isinstance(result, (KeysView, ValuesView)):
-            result = list(map(defined, result))
+            result = list(map(require_defined, result))
         return BUDGET.spend(result, name) if isinstance(result, (str, bytes, list)) else result
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
@@ -365,20 +384,20 @@ ENVIRONMENT = Environment()
 
 
 @lru_cache(maxsize=4096)
-def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
+def compile_text(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return the template `text` as a function of a mapping of names. Raises Jinja's TemplateSyntaxError."""
     source = _with_backslashes(text)
     if not source.endswith("\n"):
-        return _compiled(source)
+        return _compile_format(source)
     ends = len(source) - len(source.rstrip("\n"))
-    evaluate = _compiled(source[:-1])
+    evaluate = _compile_format(source[:-1])
 
     def ended(names: Mapping[str, Any]) -> Any:
         """Return the value; a text keeps the newlines at its end, another type than text has none, as in Ansible."""
         value = evaluate(names)
         if not isinstance(value, (str, Secret)):
             return value
-        shown = str(revealed(value))
+        shown = str(reveal(value))
         lost = ends - (len(shown) - len(shown.rstrip("\n")))
         return value + "\n" * lost if lost > 0 else value
 
@@ -417,36 +436,36 @@ def _simple(text: str) -> list[str] | None:
     return None if hard or any(name in _WORDS for name in parts[1::2]) else parts
 
 
-def _compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
+def _compile_format(text: str) -> Callable[[Mapping[str, Any]], Any]:
     parts = _simple(text)
     if parts is not None:  # most templates; compiling one takes longer than evaluating it a hundred times
 
         def fill(names: Mapping[str, Any]) -> Any:
-            with BUDGET.opened():
-                return concat(_looked_up(part, names) if index % 2 else part for index, part in enumerate(parts) if part)
+            with BUDGET.outermost():
+                return concat(_look_up(part, names) if index % 2 else part for index, part in enumerate(parts) if part)
 
         return fill
     template = compiled_template(text)
 
     def render(names: Mapping[str, Any]) -> Any:
         context = template.new_context(names, shared=True)
-        with BUDGET.opened(names):
+        with BUDGET.outermost(names):
             return concat(template.root_render_func(context))
 
     return render
 
 
-def _looked_up(name: str, names: Mapping[str, Any]) -> Any:
+def _look_up(name: str, names: Mapping[str, Any]) -> Any:
     return names[name] if name in names else ENVIRONMENT.undefined(name=name)
 
 
 @lru_cache(maxsize=4096)
 def expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return the expression `text` (without braces) as a function of names. Raises Jinja's TemplateSyntaxError."""
-    return _compiled("{{" + _with_templates(_checked(text)) + "}}")
+    return _compile_format("{{" + _with_templates(_check(text)) + "}}")
 
 
-def _checked(text: str) -> str:
+def _check(text: str) -> str:
     ENVIRONMENT.compile_expression(text)  # rejects text that closes the braces
     return f" {text} "
 
@@ -456,7 +475,7 @@ def _with_templates(text: str) -> str:
     if not looks_like_template(text):
         return text
     tokens = [(kind, value) for _line, kind, value in ENVIRONMENT.lex("{{" + text + "}}")][1:-1]
-    return "".join(f"({value}|_rendered)" if kind == "string" and looks_like_template(value) else value for kind, value in tokens)
+    return "".join(f"({value}|_render)" if kind == "string" and looks_like_template(value) else value for kind, value in tokens)
 
 
 def source_of(name: str, names: Any) -> str:

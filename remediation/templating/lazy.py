@@ -77,18 +77,18 @@ def lazily(value: Any, evaluate: Evaluate) -> Any:
     return value
 
 
-def materialised(value: Any) -> Any:
+def materialize(value: Any) -> Any:
     """Return `value` as built-in types with everything evaluated. Raises for an undefined value inside."""
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()  # noqa: SLF001 - Jinja's lenient undefined values (`1 if false`) would otherwise become empty text
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Mapping):
-        return {materialised(key): materialised(item) for key, item in value.items() if item is not OMIT}
+        return {materialize(key): materialize(item) for key, item in value.items() if item is not OMIT}
     if isinstance(value, tuple) and hasattr(value, "_fields"):  # of groupby: prints as a tuple, as in Ansible
-        return tuple(materialised(item) for item in value)
+        return tuple(materialize(item) for item in value)
     if isinstance(value, (list, tuple, range, Iterator, KeysView, ValuesView, ItemsView, set, frozenset)):
-        return [materialised(item) for item in value if item is not OMIT]
+        return [materialize(item) for item in value if item is not OMIT]
     if callable(value):
         raise TypeError(f"expected a value, got a function ({getattr(value, '__name__', 'unnamed')}); call it")
     return value

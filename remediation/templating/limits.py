@@ -1,7 +1,7 @@
 """Limits on the size of a template's results: exceeding them is an error instead of exhausted memory or a hang.
 
 `BUDGET` counts the results of all operations of one template, so a list of long texts costs the sum of their lengths.
-Operations with large results are checked beforehand (`check_filter`, `check_method`, `multiplied`, `raised`).
+Operations with large results are checked beforehand (`check_filter`, `check_method`, `multiply`, `power`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Budget(threading.local):
         self.turns = MOST_TURNS
 
     @contextmanager
-    def opened(self, names: Any = None) -> Iterator[None]:
+    def outermost(self, names: Any = None) -> Iterator[None]:
         """Reset the budget for the outermost template."""
         if not self.depth:
             self.left, self.turns = MOST, MOST_TURNS
@@ -85,7 +85,7 @@ def affordable(size: int, what: str) -> None:
         raise too_much(what)
 
 
-def multiplied(left: Any, right: Any) -> Any:
+def multiply(left: Any, right: Any) -> Any:
     """Return ``left * right`` within the budget."""
     for value, times in ((left, right), (right, left)):
         if isinstance(value, (str, bytes, list, tuple)) and isinstance(times, int):
@@ -93,7 +93,7 @@ def multiplied(left: Any, right: Any) -> Any:
     return left * right
 
 
-def raised(left: Any, right: Any) -> Any:
+def power(left: Any, right: Any) -> Any:
     """Return ``left ** right`` within the budget."""
     if isinstance(left, int) and isinstance(right, int) and right > 1 and (left.bit_length() - 1) * right > _MOST_BITS:
         raise TemplateError(f"**: a number has at most {MOST_DIGITS:,} digits")
@@ -132,7 +132,7 @@ def check_method(owner: object, name: str, values: tuple[Any, ...]) -> None:
     if name == "replace" and len(values) > 1:
         _check_replacement(owner, values[0], values[1])
     if name == "join" and values:
-        _check_joined(owner, values[0])
+        _check_join(owner, values[0])
     if name == "translate" and values and isinstance(values[0], Mapping):
         affordable(len(owner) * max(map(_length, values[0].values()), default=1), name)
 
@@ -153,7 +153,7 @@ def check_filter(name: str, values: tuple[Any, ...], named: Mapping[str, Any]) -
     elif name == "replace" and len(values) > 2:
         _check_replacement(values[0], values[1], values[2])
     elif name == "join" and given:
-        _check_joined(given[0], values[0])
+        _check_join(given[0], values[0])
 
 
 def _count(given: tuple[Any, ...], default: int) -> int:
@@ -178,7 +178,7 @@ def _check_replacement(text: Any, old: Any, new: Any) -> None:
         affordable(len(text) + text.count(old) * len(new), "replace")
 
 
-def _check_joined(text: Any, parts: Any) -> None:
+def _check_join(text: Any, parts: Any) -> None:
     if isinstance(parts, (list, tuple, str)):
         affordable(len(parts) * _length(text) + sum(map(_length, parts)), "join")
 

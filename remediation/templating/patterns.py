@@ -58,7 +58,7 @@ def groups(how: str, pattern: str, flags: int, text: str) -> list[str | None] | 
     return [text[start:end] if start >= 0 else None for start, end in answer]
 
 
-def replaced(pattern: str, flags: int, text: str, replacement: str, count: int) -> tuple[str, int]:
+def replace_matches(pattern: str, flags: int, text: str, replacement: str, count: int) -> tuple[str, int]:
     """Return the text with its matches replaced, and the number of matches."""
     found = compile_pattern(pattern, flags)
     if not _may_take_long(pattern, text):

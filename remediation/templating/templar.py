@@ -12,11 +12,11 @@ import jinja2
 
 from remediation.model.errors import Place, RemediationError
 from remediation.model.secrets.names import is_password
-from remediation.templating.environment import ENVIRONMENT, compiled, expression
+from remediation.templating.environment import ENVIRONMENT, LOOKUP_FUNCTIONS, compile_text, expression
 from remediation.templating.errors import ConditionError, TemplateError, UndefinedVariable
-from remediation.templating.lazy import OMIT, lazily, materialised
+from remediation.templating.lazy import OMIT, lazily, materialize
 from remediation.templating.lookups.single import LOOKUPS, Lookup, query
-from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.loader import suggestion
 from remediation.templating.yaml.located import Rows, Table, Text, place_of
 from remediation.templating.yaml.secret import Secret
 
@@ -71,7 +71,7 @@ class Scope(Mapping[str, Any]):
         return value
 
     def _builtin(self, name: str) -> Any:
-        if name in {"lookup", "query", "q"}:
+        if name in LOOKUP_FUNCTIONS:
             return query(self._lookups, self, wantlist=name != "lookup")
         if name == "omit":
             return OMIT
@@ -82,7 +82,7 @@ class Scope(Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         if any(name in layer for layer in self._layers):
             return True
-        return name in {"lookup", "query", "q", "omit", "vars"} or name in ENVIRONMENT.globals
+        return name in LOOKUP_FUNCTIONS or name in {"omit", "vars"} or name in ENVIRONMENT.globals
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(name for layer in self._layers for name in layer))
@@ -96,7 +96,7 @@ class Scope(Mapping[str, Any]):
             if not value.template:
                 return str(value)
             try:
-                return _guarded(partial(_evaluated, str(value)), self, value, value.place)
+                return _call_guarded(partial(_evaluate_text, str(value)), self, value, value.place)
             except UndefinedVariable as error:
                 return ENVIRONMENT.undefined(hint=str(error.message), exc=_carrier(error))
         return lazily(value, self.evaluate)
@@ -104,8 +104,8 @@ class Scope(Mapping[str, Any]):
     def render(self, value: Any) -> Any:
         """Return `value` as built-in types with all templates evaluated. Raises `TemplateError` with its position."""
         if isinstance(value, Text) and value.template:
-            result = _guarded(partial(_evaluated, str(value)), self, value, value.place)
-            return _guarded(lambda _names: materialised(result), self, value, value.place)
+            result = _call_guarded(partial(_evaluate_text, str(value)), self, value, value.place)
+            return _call_guarded(lambda _names: materialize(result), self, value, value.place)
         if isinstance(value, str):
             return str(value)
         if isinstance(value, (Table, dict)):
@@ -114,14 +114,14 @@ class Scope(Mapping[str, Any]):
         if isinstance(value, (Rows, list, tuple)):
             return [item for item in map(self.render, value) if item is not OMIT]
         if isinstance(value, jinja2.Undefined):
-            return _guarded(lambda _names: str(value), self, "a value", None)  # raises and names the variable
+            return _call_guarded(lambda _names: str(value), self, "a value", None)  # raises and names the variable
         return value
 
     def expression(self, text: str, place: Place | None = None) -> Any:
         """Return the value of an expression without braces. Raises `TemplateError`."""
         place = place or place_of(text)
-        value = _guarded(lambda names: expression(str(text))(names), self, text, place)  # noqa: PLW0108 - compiling can fail too
-        return _guarded(lambda _names: materialised(value), self, text, place)
+        value = _call_guarded(lambda names: expression(str(text))(names), self, text, place)  # noqa: PLW0108 - compiling can fail too
+        return _call_guarded(lambda _names: materialize(value), self, text, place)
 
     def conditions(self, value: Any) -> Sequence[Any]:
         """Return the conditions that a value of ``assert`` has, which may be a template of a variable with a list of them."""
@@ -184,12 +184,12 @@ def _carrier(origin: UndefinedVariable) -> type[jinja2.UndefinedError]:
     return Carried
 
 
-def _evaluated(text: str, names: Mapping[str, Any]) -> Any:
+def _evaluate_text(text: str, names: Mapping[str, Any]) -> Any:
     """Return the value of a template; compiling it can fail too."""
-    return compiled(text)(names)
+    return compile_text(text)(names)
 
 
-def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: object, place: Place | None) -> Any:
+def _call_guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: object, place: Place | None) -> Any:
     """Call `function` with the names; every exception of an expression becomes a `TemplateError` with its position."""
     try:
         return function(names)
@@ -200,16 +200,16 @@ def _guarded(function: Callable[[Mapping[str, Any]], Any], names: Scope, text: o
         raise error.origin from None
     except jinja2.UndefinedError as error:
         raise UndefinedVariable(
-            f"{error.message} in {_shown(text)}", next_step=_nearest(error.message, names), place=place
+            f"{error.message} in {_excerpt(text)}", next_step=_nearest(error.message, names), place=place
         ) from None
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(_invalid(error, text), place=place) from None
     except jinja2.TemplateError as error:
-        raise TemplateError(f"{error.message} in {_shown(text)}", place=place) from None
+        raise TemplateError(f"{error.message} in {_excerpt(text)}", place=place) from None
     except RecursionError:
-        raise TemplateError(f"{_shown(text)} refers to itself", place=place) from None
+        raise TemplateError(f"{_excerpt(text)} refers to itself", place=place) from None
     except Exception as error:  # noqa: BLE001 - filters and operators in the user's expression can raise anything
-        raise TemplateError(f"{_error_text(error)} in {_shown(text)}", place=place) from None
+        raise TemplateError(f"{_error_text(error)} in {_excerpt(text)}", place=place) from None
 
 
 def _error_text(error: Exception) -> str:
@@ -230,13 +230,13 @@ _UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
 def _nearest(message: str | None, names: Scope) -> str:
     """Return a suggestion for an undefined variable from its error message."""
     found = _UNDEFINED.match(message or "")
-    return meant(found[1], names).removeprefix("; ") if found else ""
+    return suggestion(found[1], names).removeprefix("; ") if found else ""
 
 
 def flaw(text: Text, *, bare: bool = False) -> str:
     """Return the syntax error of a template, "" if it has none. `bare`: an expression without braces."""
     try:
-        (expression if bare and not only_template(text) else compiled)(str(text))
+        (expression if bare and not only_template(text) else compile_text)(str(text))
     except jinja2.TemplateSyntaxError as error:
         return _invalid(error, text)
     except jinja2.TemplateError:
@@ -245,12 +245,12 @@ def flaw(text: Text, *, bare: bool = False) -> str:
 
 
 def _invalid(error: jinja2.TemplateSyntaxError, text: object) -> str:
-    return f"invalid template: {str(error.message).rstrip('.')}, in {_shown(text)}"
+    return f"invalid template: {str(error.message).rstrip('.')}, in {_excerpt(text)}"
 
 
 LONGEST = 120
 
 
-def _shown(text: object) -> str:
+def _excerpt(text: object) -> str:
     shown = " ".join(str(text).split())
     return repr(shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…")

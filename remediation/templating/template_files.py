@@ -17,7 +17,7 @@ from jinja2 import Environment, TemplateSyntaxError
 
 from remediation.model.errors import Place, UsageError
 from remediation.templating.yaml.located import Text
-from remediation.templating.yaml.secret import revealed
+from remediation.templating.yaml.secret import reveal
 
 SEARCH_PATH = "ansible_search_path"
 """The variable with the folders in which files are searched for."""
@@ -62,7 +62,7 @@ def render_template(path: Path, text: str, scope: TemplateScope, variables: Mapp
     value = scope.overlaid({**variables, SEARCH_PATH: there}).render(Text(source, Place(str(path), 1, 1)))
     if value is None:  # a template without output, as one of macros
         return ""
-    lost = _newlines(text) - _newlines(str(revealed(value)))
+    lost = _newlines(text) - _newlines(str(reveal(value)))
     return value + "\n" * lost if lost > 0 and not isinstance(value, (list, dict, int, float)) else value
 
 

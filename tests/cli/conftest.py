@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from remediation_lab import control
-from tests.cli.started import ROOT, Remediate, Started
-from tests.support.loaded import python
+from tests.cli.processes import ROOT, Remediate, Started
+from tests.support.preloaded_python import python
 
 
 def settings(folder: Path) -> dict[str, str]:

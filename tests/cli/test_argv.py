@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+from pathlib import Path
 
 import pytest
 from invoke.collection import Collection
@@ -10,6 +12,7 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 
+from remediation import cli
 from remediation.cli.argv import INSTEAD, understand
 from remediation.cli.task import command_task
 from remediation.model.errors import UsageError
@@ -178,6 +181,18 @@ def test_each_option_of_ansible_says_what_to_do_instead(option: str) -> None:
         understand(["play", "a.yml", option], CORE, contexts())
     assert caught.value.next_step
     assert "did you mean" not in str(caught.value)
+
+
+def test_every_error_of_the_command_line_says_what_to_do_next() -> None:
+    """The errors that the modules of the command line raise; a sentence alone leaves the reader with nothing to do."""
+    silent = [
+        f"{path.name}:{node.lineno}"
+        for path in sorted(Path(cli.__path__[0]).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "UsageError"
+        if not any(word.arg in {"next_step", None} for word in node.keywords)
+    ]
+    assert silent == []
 
 
 def test_completion_words_are_left_to_invoke() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.cli.started import ROOT, Remediate
+from tests.cli.processes import ROOT, Remediate
 
 PAGE = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
 

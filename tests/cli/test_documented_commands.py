@@ -18,7 +18,7 @@ from remediation.cli.resources import names
 from remediation.cli.task import OptionTask
 from remediation.model.errors import RemediationError
 from remediation_lab import control
-from tests.cli.started import ROOT
+from tests.cli.processes import ROOT
 
 add_commands(namespace)
 CONTEXTS = {str(context.name): context for context in namespace.to_contexts()}
@@ -84,7 +84,9 @@ def wrong(command: str) -> str:
     try:
         (context,) = (each for each in parsed(words) if each.name in CONTEXTS)
     except (RemediationError, ValueError, SystemExit) as error:
-        return "" if str(error) == f"{words[-1]} needs a value" else str(error)  # a sentence that names the option alone
+        return (
+            "" if str(error).partition("\n")[0] == f"{words[-1]} needs a value" else str(error)
+        )  # a sentence that names the option alone
     given = {name: argument.value for name, argument in context.args.items() if argument.value}
     if words[0] == "lab.fault" and given["fault"] not in faults():
         return f"no fault {given['fault']}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import ROOT
+from tests.cli.processes import ROOT
 
 HEAVY = {
     "asyncssh", "cryptography", "docker", "fabric", "jinja2", "paramiko", "platformdirs", "pydantic", "pynvml", "requests", "rich",
@@ -89,3 +89,7 @@ def test_a_first_task_that_asks_no_host_waits_for_no_facet(environment: dict[str
     assert not {name for name in names if name.startswith(unwanted)}
     modules = loaded(start("play", str(book), "--inventory", str(inventory), "--json"), environment)
     assert not {name for name in modules if name.startswith("remediation.diagnosis")}
+    assert not {name for name in modules if name.startswith("remediation.engine.ladder")}
+    assert {name for name in modules if name.startswith("remediation.playbook.flow_actions.")} == {
+        "remediation.playbook.flow_actions.output"
+    }

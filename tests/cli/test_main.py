@@ -11,7 +11,7 @@ from invoke.parser.context import ParserContext
 from remediation import __version__
 from remediation.cli.main import namespace
 from remediation.cli.plugins import add_commands
-from tests.cli.started import ROOT, Remediate
+from tests.cli.processes import ROOT, Remediate
 
 SHORT = {
     "C": "check",

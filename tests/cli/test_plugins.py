@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import ROOT, Remediate
+from tests.cli.processes import ROOT, Remediate
 
 PLUGIN = """
 import dataclasses, sys

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from remediation.cli.prompt import TerminalPrompt
-from remediation.cli.report_factory import Reporting, Style, reporting
+from remediation.cli.report_factory import ReportFeed, Style, reporting
 from remediation.model.event import Event
 from tests.report import stream
 
@@ -59,7 +59,7 @@ def test_a_reader_who_went_away_ends_the_report_and_not_the_run(capsys: pytest.C
 
         def close(self) -> None: ...
 
-    report = Reporting(Failing())
+    report = ReportFeed(Failing())
     for event in stream.whole():
         report(event)
     report.close()
@@ -82,7 +82,7 @@ def test_a_terminal_that_was_closed_is_no_internal_error() -> None:
         saved.append(host)
         return ""
 
-    report = Reporting(Closed(), crashed=crashed)
+    report = ReportFeed(Closed(), crashed=crashed)
     report.cut_off()
     report.close()
     assert saved == []
@@ -100,7 +100,7 @@ def test_only_yes_is_yes(answer: str, agreed: bool) -> None:
 
 @pytest.mark.parametrize(("answer", "agreed"), [("laptop-07\n", True), ("laptop\n", False), ("y\n", False), ("", False)])
 def test_destroying_needs_the_name_typed_in(answer: str, agreed: bool) -> None:
-    assert TerminalPrompt(Tty(answer), Tty()).typed("remove the volume on laptop-07?", "laptop-07") is agreed
+    assert TerminalPrompt(Tty(answer), Tty()).confirm_typed("remove the volume on laptop-07?", "laptop-07") is agreed
 
 
 def test_there_is_no_prompt_without_a_terminal() -> None:

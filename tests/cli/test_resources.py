@@ -11,7 +11,7 @@ import pytest
 from remediation.cli import resources
 from remediation.cli.resources import INVENTORY, PLAYBOOKS, find_resource
 from remediation.model.errors import UsageError
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 
 def write(path: Path) -> Path:

@@ -11,7 +11,7 @@ from invoke.config import Config
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from remediation.cli.task import INTERRUPTED, OptionTask, command_task, guarded
+from remediation.cli.task import INTERRUPTED, OptionTask, command_task, run_guarded
 from remediation.model.errors import AuthenticationFailed, Blocked, CallFailed, RemediationError, Unreachable, UsageError
 from remediation.model.plugin import option
 
@@ -102,7 +102,7 @@ def test_errors_end_with_their_exit_code(error: RemediationError, code: int, cap
     def fail() -> int:
         raise error
 
-    assert guarded(fail) == code
+    assert run_guarded(fail) == code
     assert capsys.readouterr().err == f"{error}\n"
 
 
@@ -110,7 +110,7 @@ def test_an_interrupt_is_130() -> None:
     def interrupt() -> int:
         raise KeyboardInterrupt
 
-    assert guarded(interrupt) == INTERRUPTED
+    assert run_guarded(interrupt) == INTERRUPTED
 
 
 @pytest.mark.parametrize(
@@ -126,5 +126,5 @@ def test_an_error_of_the_system_says_what_it_concerns(error: OSError, says: str,
     def fail() -> int:
         raise error
 
-    assert guarded(fail) == 1
+    assert run_guarded(fail) == 1
     assert capsys.readouterr().err.startswith(says)

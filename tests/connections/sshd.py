@@ -11,7 +11,7 @@ from pathlib import Path
 
 from remediation_lab.free_ports import free_port
 from remediation_lab.linux import sshd as lab
-from tests.support.parts import missing, need_program
+from tests.support.requirements import missing, need_program
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from remediation.connections.keepalive import KeepAliveThread
 from remediation.model.errors import AuthenticationFailed, Unreachable
 from tests.connections import certificates
 from tests.connections.conftest import StartPeer
-from tests.connections.faulty import FAULTS, add, ended, pairs
-from tests.connections.keeping_alive import beaten, beats, heartbeat, inner, until, used
+from tests.connections.keepalive import beaten, beats, heartbeat, inner, until, used
+from tests.connections.planned_faults import FAULTS, add, ended, pairs
 
 __all__ = ["heartbeat"]
 HELD = Run((sys.executable, "-I", "-c", "import sys; print(open(sys.argv[1]).read())"), timeout=60)

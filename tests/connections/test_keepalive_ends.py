@@ -17,7 +17,7 @@ from remediation.connections.ssh import client as ssh_open
 from remediation.connections.worker.connection import WorkerConnection
 from remediation.connections.worker.local_process import ChildChannel
 from tests.connections.conftest import PROGRAMS, StartPeer, opened, script
-from tests.connections.keeping_alive import beaten, beats, heartbeat, inner, until, used
+from tests.connections.keepalive import beaten, beats, heartbeat, inner, until, used
 from tests.connections.sshd import Sshd, sshd
 
 __all__ = ["heartbeat"]

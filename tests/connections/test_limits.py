@@ -14,7 +14,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from remediation.connections.bounded import Gathered, watchdog
+from remediation.connections.bounded import BoundedOutput, watchdog
 from remediation.connections.calls import Completed, Failed, FileContent, Http, HttpReply, ReadFile, Run
 from remediation.connections.guard import Guard
 from remediation.connections.recorder.replay import ReplayConnection
@@ -24,11 +24,11 @@ from remediation.model import limits
 from remediation.model.errors import CallFailed, Unreachable, UsageError
 from remediation.model.limits import LimitExceeded
 from remediation.model.text.json_text import load_json
-from tests.connections import contract, hostile
+from tests.connections import contract, hostile_servers
 from tests.connections.conftest import opened
-from tests.connections.hostile import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, servers
+from tests.connections.hostile_servers import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, servers
 from tests.connections.sshd import sshd
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 __all__ = ["servers"]
 WAYS = ("local", "ssh", "ssh-curl")
@@ -259,7 +259,7 @@ def test_a_cassette_has_limits(tmp_path: Path) -> None:
 
 
 def gathering(finish: bool) -> Callable[[], bytes]:
-    sink = Gathered("stdout", 3, finish=finish)
+    sink = BoundedOutput("stdout", 3, finish=finish)
     for _ in range(2):
         sink.take(b"ab")
     return sink.content
@@ -295,7 +295,7 @@ class Banner(Hostile):
     def _serve(self, peer: socket.socket) -> None:
         with peer, suppress(OSError):
             peer.settimeout(20)
-            for piece in self._answer or hostile.slowly(itertools.repeat(b"y")):
+            for piece in self._answer or hostile_servers.slowly(itertools.repeat(b"y")):
                 peer.sendall(piece if isinstance(piece, bytes) else piece.encode())
                 self.sent += len(piece)
                 if not self._open:

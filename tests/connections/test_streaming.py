@@ -21,10 +21,10 @@ from remediation.model.clock import SystemClock
 from remediation.model.errors import OutcomeUnknown, WriteRefused
 from tests.connections import contract
 from tests.connections.conftest import StartPeer, opened, winrm_variables
-from tests.connections.faulty import Impatient, ended
+from tests.connections.planned_faults import Impatient, ended
 from tests.connections.sshd import sshd
 from tests.connections.web import BODY, PIECES, Web
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 WAYS = (*contract.WAYS, "ssh-curl")
 
@@ -168,7 +168,7 @@ def test_a_chunk_reaches_its_listener_alone_when_its_frame_comes() -> None:
     assert heard == [b"a", b"d"]
     assert [protocol.http_reply(reply) for reply in replies] == [HttpReply(200, b"ade"), HttpReply(200, b"b")]
     call = Http("GET", "http://x", on_chunk=heard.append)
-    protocol.answering(call)(replies[0])
+    protocol.reply_reader(call)(replies[0])
     assert heard == [b"a", b"d", b"e"]
     with pytest.raises(DeliveryUnknown):
         talk.ask([{}], 9.0)

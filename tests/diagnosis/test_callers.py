@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remediation.facets.ollama.clients import from_netstat, from_ss, mounted_configuration, requests_call
-from remediation.facets.ollama.request_log import written
+from remediation.facets.ollama.request_log import parse_matches
 from remediation.model.facts import Container
 
 NETSTAT = """
@@ -51,7 +51,7 @@ def test_what_the_server_wrote_is_gathered_by_file() -> None:
         '/tmp/ollama-request-logs-1/a.json:"model": "mistral:7b"\n/tmp/ollama-request-logs-1/a.json:"num_gpu": 1\n'
         '/tmp/ollama-request-logs-1/b.json:"model": "phi3"\n/tmp/other.json:"num_gpu": 4\n'
     )
-    assert written(text) == (
+    assert parse_matches(text) == (
         ("/tmp/ollama-request-logs-1/a.json", '"model": "mistral:7b", "num_gpu": 1'),
         ("/tmp/ollama-request-logs-1/b.json", '"model": "phi3"'),
     )

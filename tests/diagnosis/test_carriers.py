@@ -6,6 +6,7 @@ import csv
 import html
 import io
 import json
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,16 @@ def test_lines_keep_their_numbers() -> None:
     assert plain_text(quoted) == TEXT
     wrapped = plain_text(CARRIERS["a terminal of 160 columns"](TEXT))
     assert [line for line in wrapped.splitlines() if line] == TEXT.splitlines()
+
+
+def test_lines_that_were_cut_between_words_or_behind_a_journals_prefix_are_whole_again() -> None:
+    journal = "".join(f"Jan  2 10:00:00 box ollama[1995]: {line}\n" for line in TEXT.splitlines()[:5])
+    for text in (TEXT, journal):
+        cut = "\n".join(line[at : at + 100] for line in text.splitlines() for at in range(0, len(line), 100)) + "\n"
+        broken = "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, 100, break_on_hyphens=False)) + "\n"
+        for carried in (cut, broken):
+            whole = [" ".join(line.split()) for line in plain_text(carried).splitlines() if line]
+            assert whole == [" ".join(line.split()) for line in plain_text(text).splitlines()]
 
 
 SYSTEM = {

@@ -32,7 +32,7 @@ from remediation.diagnosis.catalogue import (
 from remediation.diagnosis.catalogue.__main__ import counts
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.facts.base import seen_name
+from remediation.diagnosis.facts.base import seen_fact_name
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import parse_condition
 from remediation.model.text.yaml_limits import FASTEST
@@ -89,7 +89,7 @@ def test_every_fact_of_a_message_speaks_for_a_mechanism_or_has_a_reason_why_not(
         for one in part
     ]
     used = {atom.name for condition in conditions for side in parse_condition(condition) for atom in side}
-    speaking = {fact for fact in facts() if seen_name(fact) in used}
+    speaking = {fact for fact in facts() if seen_fact_name(fact) in used}
     assert speaking | set(context()) == set(facts())
     assert not speaking & set(context())
 

@@ -12,7 +12,7 @@ from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.load import load_evidence, of_incident
 from remediation.diagnosis.readers.reading import read_evidence
-from remediation.model.facts import Manager, ServiceUnit, Serving
+from remediation.model.facts import Manager, ServerProcess, ServiceUnit, Serving
 from remediation.model.finding import Cause, Diagnosis
 from remediation.model.text.yaml_limits import FASTEST
 
@@ -263,3 +263,57 @@ def test_a_server_that_has_ended_is_not_healthy_by_its_log(error: str) -> None:
     assert [quote.text for quote in first.quotes if quote.where.startswith("server.log")] == ([error] if error else [])
     answering = Evidence(platform="linux", pieces=pieces, collected_at=1.0, ollama_version="0.13.5", runners=())
     assert diagnose(answering).findings[0].cause.is_health
+
+
+PARTIAL = """\
+time=2026-12-01T03:28:37.671Z level=INFO source=routes.go:1607 msg="Listening on 127.0.0.1:11434 (version 0.13.5)"
+time=2026-12-01T03:28:37.793Z level=INFO source=types.go:42 msg="inference compute" id=GPU-8f6e library=CUDA compute=8.6 name=CUDA0 \
+description="NVIDIA GeForce RTX 3060 Laptop GPU" driver=12.5 total="2.0 GiB" available="{free} MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=sched.go:450 msg="gpu memory" id=GPU-8f6e library=CUDA available="167.0 MiB" \
+free="{free} MiB" minimum="457.0 MiB" overhead="0 B"
+time=2026-12-01T03:28:49.495Z level=INFO source=server.go:496 msg="loading model" "model layers"=33 requested=-1
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:240 msg="model weights" device=CUDA0 size="20.8 MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:245 msg="model weights" device=CPU size="7.1 MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:251 msg="kv cache" device=CUDA0 size="96.0 MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:256 msg="kv cache" device=CPU size="32.0 MiB"
+time=2026-12-01T03:28:49.495Z level=INFO source=device.go:262 msg="compute graph" device=CUDA0 size="45.0 MiB"
+time=2026-12-01T03:28:49.496Z level=INFO source=device.go:272 msg="total memory" size="200.9 MiB"
+load_tensors: offloaded 24/33 layers to GPU
+"""
+
+
+@pytest.mark.parametrize(("free", "contradicts"), [("624.0", False), ("657.0", False), ("900.0", True)])
+def test_the_total_of_a_newer_release_does_not_include_the_room_kept_on_the_card(free: str, contradicts: bool) -> None:
+    evidence = [{"kind": "server_log", "text": PARTIAL.format(free=free)}]
+    facts = derive(read_evidence(of_incident({"platform": "linux", "evidence": evidence})))
+    assert facts.holds("estimate.contradicts_itself") == contradicts
+
+
+FILTERED = """\
+time=2026-12-01T03:30:42.000Z level=INFO source=routes.go:1554 msg="server config" env="map[OLLAMA_LLM_LIBRARY:cuda]"
+time=2026-12-01T03:30:42.100Z level=INFO source=routes.go:1607 msg="Listening on 127.0.0.1:11434 (version 0.13.5)"
+time=2026-12-01T03:30:43.054Z level=INFO source=routes.go:1648 msg="entering low vram mode" "total vram"="0 B" threshold="20.0 GiB"
+"""
+
+
+@pytest.mark.parametrize(("engine", "cure"), [("Podman", "quadlet"), ("Docker", "docker_host")])
+def test_a_container_of_an_engine_that_was_not_reached_is_not_cured_by_a_unit(engine: str, cure: str) -> None:
+    serving = Serving(Manager.NOTHING, contained=ServerProcess(5, "root", engine=engine))
+    pieces = (Piece("server_log", FILTERED, "server.log"),)
+    evidence = Evidence(platform="linux", pieces=pieces, collected_at=1.0, ollama_version="0.13.5", runners=(), serving=serving)
+    (first, *_) = diagnose(evidence).findings
+    assert first.mechanism == "llm-library-filter"
+    assert first.cure.startswith("take OLLAMA_LLM_LIBRARY out of the environment of its container: ")
+    assert cure in first.cure
+    assert "systemctl" not in first.cure
+
+
+def test_a_unit_of_a_users_manager_is_changed_by_that_user() -> None:
+    process = ServerProcess(5, "lena", unit="ollama.service", of_user=True, environment={})
+    serving = Serving(Manager.PROCESS, process=process)
+    pieces = (Piece("server_log", FILTERED, "server.log"),)
+    evidence = Evidence(platform="linux", pieces=pieces, collected_at=1.0, ollama_version="0.13.5", runners=(), serving=serving)
+    assert diagnose(evidence).findings[0].cure == (
+        "as lena, run systemctl --user edit ollama, add the lines below, then systemctl --user restart ollama\n"
+        "[Service]\nUnsetEnvironment=OLLAMA_LLM_LIBRARY"
+    )

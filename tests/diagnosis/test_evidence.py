@@ -9,7 +9,7 @@ import pytest
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.load import load_evidence, of_incident
-from remediation.diagnosis.redaction import redact_text, redacted, save
+from remediation.diagnosis.redaction import redact, redact_text, save
 from remediation.model.errors import UsageError
 from remediation.model.facts import (
     Gpu,
@@ -101,7 +101,7 @@ def test_numbers_as_versions_and_odd_kinds_are_taken() -> None:
 
 
 def test_redaction_takes_names_tokens_and_home_paths() -> None:
-    clean = redacted(full())
+    clean = redact(full())
     text = json.dumps(clean.to_json())
     text = text.replace('"manager":', "")  # contains a name of this record by chance
     for secret in ("ana", "ANA-PC", "abc", "verysecret", "laptop-07"):
@@ -124,7 +124,7 @@ def test_redaction_of_texts() -> None:
 
 def test_a_name_that_a_home_folder_has_is_taken_out_everywhere() -> None:
     text = "model=/home/maria/models/x.gguf\nstarted by maria on HOST; ollama serve\n"
-    clean = redacted(Evidence(pieces=(Piece("server_log", text),))).pieces[0].text
+    clean = redact(Evidence(pieces=(Piece("server_log", text),))).pieces[0].text
     assert "maria" not in clean
     assert "ollama serve" in clean
 

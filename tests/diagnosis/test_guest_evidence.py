@@ -9,7 +9,7 @@ import pytest
 
 from remediation.diagnosis.diagnose import diagnose
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.redaction import redacted
+from remediation.diagnosis.redaction import redact
 from remediation.diagnosis.units import GIB
 from remediation.model.facts import Manager, ServiceUnit, Serving, SourcedSetting, SystemFacts, WslConfig, WslServer
 
@@ -32,7 +32,7 @@ def test_it_is_saved_and_read_back() -> None:
 
 
 def test_secrets_and_people_are_removed() -> None:
-    text = json.dumps(redacted(EVIDENCE).to_json())
+    text = json.dumps(redact(EVIDENCE).to_json())
     assert "hidden-5577" not in text
     assert "mariaperez" not in text
 

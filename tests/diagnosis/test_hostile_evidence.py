@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from remediation.diagnosis.diagnose import diagnose, to_json
-from remediation.diagnosis.load import load_evidence, refusing
+from remediation.diagnosis.load import as_input_errors, load_evidence
 from remediation.model.errors import UsageError
 from remediation.model.finding import Diagnosis
 from remediation.model.text.visible import visible_json as as_json
-from tests.cli.started import ROOT
+from tests.cli.processes import ROOT
 
 LOG = "load_tensors: offloaded 1/33 layers to GPU\n"
 INCIDENT = "platform: linux\n{more}evidence:\n- kind: server_log\n  text: |\n    " + LOG
@@ -82,7 +82,7 @@ def judged(argument: str, **given: Any) -> Diagnosis | None:
     """Return the diagnosis, None where it was refused in one sentence."""
     try:
         evidence = load_evidence(argument, **given)
-        with refusing(argument):
+        with as_input_errors(argument):
             found = diagnose(evidence)
             assert as_json(to_json(found)).encode()
     except UsageError as error:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from remediation.diagnosis.catalogue import catalogue
 from remediation.diagnosis.diagnose import diagnose
-from remediation.diagnosis.facts.base import Fact, Facts, seen_name
+from remediation.diagnosis.facts.base import Fact, Facts, seen_fact_name
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.__main__ import mechanisms_page
 from remediation.diagnosis.knowledge.schema import Entry, parse_condition, value
@@ -100,7 +100,7 @@ def test_every_message_of_the_catalogue_a_mechanism_or_fact() -> None:
     conditions = [one for entry in ENTRIES.values() for name in WEIGHTS for one in getattr(entry, name)]
     conditions += [one for cause in knowledge().causes.values() for one in cause.ruled_out_by]
     used = {atom.name for condition in conditions for side in parse_condition(condition) for atom in side}
-    means = {seen_name(message.means) for message in catalogue().messages if message.means}
+    means = {seen_fact_name(message.means) for message in catalogue().messages if message.means}
     assert {name for name in used if name.startswith("seen.")} <= means
     mechanisms = {message.means for message in catalogue().messages if message.means and not message.is_fact}
     assert mechanisms <= ENTRIES.keys()
@@ -131,7 +131,7 @@ def test_a_cure_names_steps_that_exist_and_a_rung_that_treats_it() -> None:
 
 def test_a_hint_that_holds_for_other_causes_too_is_not_enough_for_a_name() -> None:
     rules = {(entry.id, rule) for entry in ENTRIES.values() for rule in (*entry.proves, *entry.supports)}
-    assert weak_hints() <= rules | {(entry.id, seen_name(entry.id)) for entry in ENTRIES.values()}, (
+    assert weak_hints() <= rules | {(entry.id, seen_fact_name(entry.id)) for entry in ENTRIES.values()}, (
         "run scripts/calibrate_diagnosis.py"
     )
     log = "load_tensors: offloaded 31/33 layers to GPU\n"

@@ -13,7 +13,7 @@ from remediation.diagnosis.knowledge.schema import value
 from remediation.diagnosis.load import of_incident
 from remediation.diagnosis.readers.reading import read_evidence
 from remediation.model.finding import Cause, Diagnosis
-from remediation.model.translation import speaking, translated
+from remediation.model.translation import translated, use_language
 from remediation.report.diagnosis import diagnosis_lines
 
 NVIDIA, AMD, INTEL = "NVIDIA GeForce RTX 3060 12 GB", "AMD Radeon RX 6700 XT", "Intel Arc A770"
@@ -126,7 +126,7 @@ def test_unknown_is_shown_with_its_cure_its_check_and_what_to_collect() -> None:
 
 
 def test_unknown_is_spanish_with_its_cures() -> None:
-    with speaking("es"):
+    with use_language("es"):
         cures = [
             translated(undecided(platform=one).findings[0].cure)
             for one in ("linux", "windows", "docker-linux", "docker-windows", "wsl")

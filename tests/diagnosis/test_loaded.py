@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.loaded import remaining, unlike_ours
+from remediation.diagnosis.loaded import keep_alive_left, unlike_ours
 from remediation.model.facts import ModelShow
 
 G1 = 'time=… level=INFO source=server.go:438 msg="starting llama server" cmd="/bin/ollama runner --model /m --ctx-size {context} --batch-size {batch} --threads 4 {more}--parallel 1 --port 1"\n'
@@ -57,4 +57,4 @@ def test_from_v0_30_the_server_chooses_the_batch_itself() -> None:
     ],
 )
 def test_how_long_a_runner_stays_is_read_in_any_zone(text: str, left: float | None) -> None:
-    assert remaining(text, 1770112800.0) == (None if left is None else pytest.approx(left))
+    assert keep_alive_left(text, 1770112800.0) == (None if left is None else pytest.approx(left))

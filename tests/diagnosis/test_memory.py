@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from remediation.diagnosis.memory import ModelMetadata, fit, metadata, metadata_of, needed_for_all
+from remediation.diagnosis.memory import ModelMetadata, fit, metadata, metadata_of, vram_for_all_layers
 from remediation.diagnosis.memory.fit import graph
-from remediation.diagnosis.memory.prediction import requantised
+from remediation.diagnosis.memory.prediction import requantise
 from remediation.diagnosis.memory.quantisation import more_bits
 from remediation.diagnosis.units import MIB
 from remediation.model.facts import ModelEntry, ModelShow
@@ -109,7 +109,7 @@ def test_other_contexts_and_slots(context: int, parallel: int, first: int, all_l
 
 def test_need_is_the_threshold_of_all_layers() -> None:
     for version in (G1, G2, G3):
-        need = needed_for_all(TINY, context=4096, version=version)
+        need = vram_for_all_layers(TINY, context=4096, version=version)
         assert need is not None
         whole, short = (fit(TINY, context=4096, free=free, version=version) for free in (need, need - 1))
         assert whole is not None
@@ -136,9 +136,9 @@ def test_a_sentence_explains_it() -> None:
 
 def test_cache_type_and_overhead_count() -> None:
     one = MISTRAL["Q4_K_M"]
-    plain = needed_for_all(one, context=8192, version=G2)
-    half = needed_for_all(one, context=8192, version=G2, cache_type="q8_0")
-    reserved = needed_for_all(one, context=8192, version=G2, overhead=512 * MIB)
+    plain = vram_for_all_layers(one, context=8192, version=G2)
+    half = vram_for_all_layers(one, context=8192, version=G2, cache_type="q8_0")
+    reserved = vram_for_all_layers(one, context=8192, version=G2, overhead=512 * MIB)
     assert plain is not None
     assert half is not None
     assert reserved is not None
@@ -148,9 +148,9 @@ def test_cache_type_and_overhead_count() -> None:
 
 
 def test_g3_ignores_the_overhead_and_keeps_its_margin() -> None:
-    plain = needed_for_all(TINY, context=4096, version=G3)
-    assert plain == needed_for_all(TINY, context=4096, version=G3, overhead=10**9)
-    small = needed_for_all(TINY, context=4096, version=G3, margin=64 * MIB)
+    plain = vram_for_all_layers(TINY, context=4096, version=G3)
+    assert plain == vram_for_all_layers(TINY, context=4096, version=G3, overhead=10**9)
+    small = vram_for_all_layers(TINY, context=4096, version=G3, margin=64 * MIB)
     assert plain is not None
     assert small is not None
     assert plain - small == 960 * MIB
@@ -193,7 +193,7 @@ def test_a_tied_output_is_found_by_the_parameter_count() -> None:
 
 
 def test_the_harder_quantisation_that_fits() -> None:
-    other = requantised(MISTRAL["Q4_K_M"], "Q3_K_M")
+    other = requantise(MISTRAL["Q4_K_M"], "Q3_K_M")
     assert other is not None
     assert other.weights == MISTRAL["Q3_K_M"].weights
 

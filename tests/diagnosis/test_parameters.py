@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.diagnosis.memory.parameters import billions_named
+from remediation.diagnosis.memory.parameters import parameter_billions
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from remediation.diagnosis.memory.parameters import billions_named
     ],
 )
 def test_a_name_stands_for_a_number_of_parameters(text: str, billions: float) -> None:
-    assert billions_named(text) == pytest.approx(billions)
+    assert parameter_billions(text) == pytest.approx(billions)

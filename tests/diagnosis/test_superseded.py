@@ -113,3 +113,11 @@ def test_an_empty_search_beside_a_working_driver_leaves_several_causes_open() ->
     diagnosis = found(("nvidia_smi", smi), ("server_log", EMPTY))
     assert diagnosis.findings[0].cause is Cause.WRONG_LIBRARY_OR_MISSING_RUNNER
     assert not sure(diagnosis)
+
+
+def test_one_library_that_dies_explains_nothing_where_another_one_serves_the_card() -> None:
+    died = R13.line(
+        'msg="failure during GPU discovery" OLLAMA_LIBRARY_PATH="[C:\\\\lib\\\\ollama\\\\rocm]" error="runner crashed: exit status 0xc0000005"'
+    )
+    assert Cause.WRONG_LIBRARY_OR_MISSING_RUNNER in sure(found(("server_log", died + EMPTY), platform="windows"))
+    assert sure(found(("server_log", died + WHOLE), platform="windows")) <= {Cause.HEALTHY}

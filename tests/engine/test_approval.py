@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from remediation.engine.approval import check_risk, missing
+from remediation.engine.approval import check_needs, check_risk
 from remediation.engine.context import Policy
 from remediation.engine.step.executor import execute_step
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import CallFailed, UsageError
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import GIB, MODEL, World
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
-CLOSED = StepCall("toy.closed", {"names": ["chrome", "discord"]})
-DELETED = StepCall("toy.deleted", {"model": MODEL})
+CLOSED = StepCall("sample.closed", {"names": ["chrome", "discord"]})
+DELETED = StepCall("sample.deleted", {"model": MODEL})
 
 
 def browsers(*, windows: bool = False, **world: Any) -> Bench:
@@ -29,7 +29,7 @@ def browsers(*, windows: bool = False, **world: Any) -> Bench:
 def loaded() -> Bench:
     bench = Bench()
     bench.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
-    execute_step(StepCall("toy.preloaded", {"model": MODEL}), bench.context())
+    execute_step(StepCall("sample.preloaded", {"model": MODEL}), bench.context())
     bench.world.writes.clear()
     return bench
 
@@ -70,7 +70,7 @@ def test_several_hosts_get_no_question() -> None:
 
 def test_a_safe_change_is_refused_only_below_safe() -> None:
     bench = Bench(World(texts={"a": b"old"}))
-    call = StepCall("toy.file", {"path": "a", "text": "new"})
+    call = StepCall("sample.file", {"path": "a", "text": "new"})
     result = execute_step(call, bench.context(max_risk=Risk.OBSERVE, interactive=True))
     assert (result.outcome, result.next_step) == (Outcome.BLOCKED, "allow it with --max-risk safe")
     assert execute_step(call, bench.context()).outcome is Outcome.CHANGED
@@ -118,7 +118,7 @@ def test_a_desktop_of_which_nothing_is_known_is_not_taken_for_an_empty_one() -> 
     assert refused.reason.startswith(
         "an unknown user (Access denied) may be logged in at the desktop of laptop-07, and this closes"
     )
-    lack = missing([Change("close it", needs=needs(Need.DESKTOP))], bench.context())
+    lack = check_needs([Change("close it", needs=needs(Need.DESKTOP))], bench.context())
     assert lack is not None
     assert "the desktop user is unknown: Access denied" in lack.reason
 
@@ -157,14 +157,14 @@ def test_destructive_asks_for_the_hosts_name_on_a_terminal(typed: bool, outcome:
 )
 def test_a_need_that_the_session_lacks_is_named(need: Need, word: str) -> None:
     bench = Bench(World(desktop_user=None, elevated=False))
-    refusal = missing([Change("pull a model", needs=needs(need))], bench.context())
+    refusal = check_needs([Change("pull a model", needs=needs(need))], bench.context())
     assert refusal is not None
     assert refusal.reason == f"pull a model needs {word}"
     assert refusal.next_step
 
 
 def test_a_need_that_is_not_known_to_be_missing_does_not_block() -> None:
-    assert missing([Change("see a distribution", needs=needs(Need.WSL))], Bench().context()) is None
+    assert check_needs([Change("see a distribution", needs=needs(Need.WSL))], Bench().context()) is None
 
 
 def test_the_inventorys_limits_hold_unless_the_command_line_said_otherwise() -> None:

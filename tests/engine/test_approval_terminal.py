@@ -17,10 +17,10 @@ from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import MODEL
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
-CLOSED = StepCall("toy.closed", {"names": ["chrome", "discord"]})
+CLOSED = StepCall("sample.closed", {"names": ["chrome", "discord"]})
 
 
 QUIET = 0.3
@@ -77,10 +77,10 @@ def test_disruptive_changes_are_listed_and_answered_once(terminal: Terminal, ans
 def test_what_deletes_data_wants_the_hosts_name(terminal: Terminal, answer: str, outcome: Outcome) -> None:
     bench = Bench()
     bench.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
-    execute_step(StepCall("toy.preloaded", {"model": MODEL}), bench.context())
+    execute_step(StepCall("sample.preloaded", {"model": MODEL}), bench.context())
     with os.fdopen(os.dup(terminal.program.fileno()), "w", encoding="utf-8") as questions:
         terminal.types(answer)
-        result = execute_step(StepCall("toy.deleted", {"model": MODEL}), asked(bench, terminal, questions))
+        result = execute_step(StepCall("sample.deleted", {"model": MODEL}), asked(bench, terminal, questions))
     assert result.outcome is outcome
     assert "(type laptop-07 to continue)" in terminal.shown()
 

@@ -49,7 +49,7 @@ def test_a_secret_learnt_later_is_masked_from_then_on_and_short_ones_are_left() 
 
 
 def test_the_page_on_events_has_each_kind_and_each_of_its_fields() -> None:
-    """`toys.RecordedEvents` checks the type of every event that the tests in this folder produce."""
+    """`samples.RecordedEvents` checks the type of every event that the tests in this folder produce."""
     page = (Path(__file__).parents[2] / "docs/events.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| (`.+?) \| (.*) \|$", page, re.MULTILINE))
     documented = {kind: fields for kinds, fields in rows.items() for kind in re.findall(r"`(\w+)`", re.sub(r"\(.*\)", "", kinds))}

@@ -26,7 +26,7 @@ from remediation.steps.contract import Step
 from remediation.steps.model.loaded import ModelLoaded
 from remediation.steps.registry import registry
 from remediation_lab import control
-from tests.facets.beds import lab_variables
+from tests.facets.real_hosts import lab_variables
 
 ROOT = Path(__file__).parents[2]
 MODEL = "mistral:7b-instruct-q4_K_M"

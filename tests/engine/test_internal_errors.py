@@ -12,17 +12,17 @@ import pytest
 
 from remediation.engine.context import Ports
 from remediation.engine.events import Emitter
-from remediation.engine.internal_errors import CrashLog, contained, summary
+from remediation.engine.internal_errors import CrashLog, contain_errors, summary
 from remediation.engine.play.runner import run_playbook
 from remediation.engine.workers import gather
 from remediation.model.errors import CallFailed, RemediationError
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome
 from remediation.model.secrets.masking import MASK, Masker
-from tests.engine.flowing import Flow, FlowAccess
-from tests.engine.walked import results, run
+from tests.engine.playbook_runs import results, run
+from tests.engine.step_runs import Flow, FlowAccess
 
-TASK = "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n      register: done\n"
+TASK = "- hosts: all\n  tasks:\n    - sample.file: {path: a, text: b}\n      register: done\n"
 SURPRISES = [
     KeyError("DesktopUser"),
     TypeError("'int' object is not iterable"),
@@ -41,18 +41,18 @@ def flow(tmp_path: Path, text: str, surprise: Exception, *names: str, point: str
 
 @pytest.mark.parametrize("surprise", SURPRISES, ids=lambda error: type(error).__name__)
 def test_the_other_hosts_the_waves_the_next_play_and_the_summary_go_on(tmp_path: Path, surprise: Exception) -> None:
-    text = "- hosts: all\n  serial: 2\n  tasks:\n    - toy.file: {path: a, text: b}\n- hosts: all\n  tasks:\n    - debug: {msg: second}\n"
+    text = "- hosts: all\n  serial: 2\n  tasks:\n    - sample.file: {path: a, text: b}\n- hosts: all\n  tasks:\n    - debug: {msg: second}\n"
     made = flow(tmp_path, text, surprise, "one", "two", "three")
     summary, recorded = run(made)
     assert summary.outcomes == {"one": Outcome.FAILED, "two": Outcome.CHANGED, "three": Outcome.CHANGED}
     assert (summary.exit_code, recorded.kinds[-1], summary.error) == (2, "run_end", "")
-    assert results(recorded, "two") == results(recorded, "three") == [("toy.file", "changed"), ("debug", "ok")]
+    assert results(recorded, "two") == results(recorded, "three") == [("sample.file", "changed"), ("debug", "ok")]
     (reason,) = [end["reason"] for end in recorded.of("host_end") if end["outcome"] == "failed"]
     assert reason.startswith(f"internal error: {type(surprise).__name__}")
 
 
 def test_it_behaves_as_a_failed_task_so_a_rescue_takes_over_and_errors_can_be_ignored(tmp_path: Path) -> None:
-    block = "    - block:\n        - toy.file: {path: a, text: b}\n      rescue:\n        - debug: {msg: '{{ ansible_failed_result.msg }}'}\n"
+    block = "    - block:\n        - sample.file: {path: a, text: b}\n      rescue:\n        - debug: {msg: '{{ ansible_failed_result.msg }}'}\n"
     made = flow(tmp_path, f"- hosts: all\n  tasks:\n{block}", KeyError("DesktopUser"), "one")
     summary, recorded = run(made)
     assert (summary.exit_code, summary.hosts["one"]["rescued"], results(recorded, "one")[-1]) == (0, 1, ("debug", "ok"))
@@ -79,7 +79,7 @@ def test_it_is_tried_again_where_the_task_says_so(tmp_path: Path) -> None:
 )
 def test_it_counts_for_what_ends_a_run_early(tmp_path: Path, keyword: str, outcomes: list[str]) -> None:
     size = 1 if "fatal" in keyword else 2
-    text = f"- hosts: all\n  serial: {size}\n  {keyword}\n  tasks:\n    - toy.file: {{path: a, text: b}}\n"
+    text = f"- hosts: all\n  serial: {size}\n  {keyword}\n  tasks:\n    - sample.file: {{path: a, text: b}}\n"
     summary, recorded = run(flow(tmp_path, text, KeyError("Id"), "one", "two", "three", "four"))
     begun = [name for name in summary.outcomes if results(recorded, name)]
     assert (begun, summary.outcomes["one"]) == (outcomes, Outcome.FAILED)
@@ -87,7 +87,7 @@ def test_it_counts_for_what_ends_a_run_early(tmp_path: Path, keyword: str, outco
 
 
 def test_a_leader_of_run_once_that_fails_so_fails_those_who_follow(tmp_path: Path) -> None:
-    text = "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n      run_once: true\n    - debug: {msg: never}\n"
+    text = "- hosts: all\n  tasks:\n    - sample.file: {path: a, text: b}\n      run_once: true\n    - debug: {msg: never}\n"
     summary, recorded = run(flow(tmp_path, text, KeyError("Id"), "one", "two"))
     assert summary.outcomes == {"one": Outcome.FAILED, "two": Outcome.FAILED}
     assert "debug" not in str(recorded.of("task_result"))
@@ -96,7 +96,7 @@ def test_a_leader_of_run_once_that_fails_so_fails_those_who_follow(tmp_path: Pat
 def test_in_a_handler_it_ends_that_host_alone(tmp_path: Path) -> None:
     text = (
         "- hosts: all\n  tasks:\n    - command: work\n      notify: after\n"
-        "  handlers:\n    - name: after\n      toy.file: {path: a, text: b}\n"
+        "  handlers:\n    - name: after\n      sample.file: {path: a, text: b}\n"
     )
     summary, _ = run(flow(tmp_path, text, KeyError("Id"), "one", "two"))
     assert summary.outcomes == {"one": Outcome.FAILED, "two": Outcome.CHANGED}
@@ -175,7 +175,7 @@ def test_the_traceback_is_in_a_file_of_its_owner_without_secrets(tmp_path: Path)
     log = CrashLog(tmp_path / "errors", Masker(["hunter22"]))
     sentences = []
     for _time in range(2):
-        with pytest.raises(RemediationError) as recorded, contained("../laptop-07", log):
+        with pytest.raises(RemediationError) as recorded, contain_errors("../laptop-07", log):
             raise KeyError("hunter22\x1b[31m")
         sentences.append(recorded.value.message)
     (path,) = (tmp_path / "errors").iterdir()
@@ -191,7 +191,7 @@ def test_a_sentence_is_one_short_line_for_any_exception() -> None:
 
 def test_errors_that_are_ours_pass_and_the_rest_is_contained() -> None:
     for error, kind in ((CallFailed("no"), CallFailed), (KeyboardInterrupt(), KeyboardInterrupt), (SystemExit(3), SystemExit)):
-        with pytest.raises(kind), contained("one", Ports(emit=lambda _: None).crashed):
+        with pytest.raises(kind), contain_errors("one", Ports(emit=lambda _: None).crashed):
             raise error
 
 

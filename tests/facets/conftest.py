@@ -8,8 +8,8 @@ import pytest
 from remediation_lab import control
 from remediation_lab.free_ports import free_port
 from tests.connections.sshd import Sshd, sshd
-from tests.facets import beds
-from tests.facets.beds import Bed
+from tests.facets import real_hosts
+from tests.facets.real_hosts import Bed
 from tests.support.engine import Engine
 from tests.support.fixtures import gpu_engine, nvml, plain_engine
 from tests.support.project import Project
@@ -51,16 +51,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 def bed(request: pytest.FixtureRequest) -> Bed:
     """Each host in turn; the real engine's tests are left out where there is none."""
     if request.param == "lab":
-        return beds.of_lab(request.getfixturevalue("lab"))
+        return real_hosts.of_lab(request.getfixturevalue("lab"))
     server = request.getfixturevalue("server") if request.param == "ssh" else None
-    return beds.of_project(request.getfixturevalue("guide"), server)
+    return real_hosts.of_project(request.getfixturevalue("guide"), server)
 
 
 @pytest.fixture(params=["native", "ssh"])
 def real(request: pytest.FixtureRequest) -> Bed:
     """The real engine alone, where a test reaches into it."""
     server = request.getfixturevalue("server") if request.param == "ssh" else None
-    return beds.of_project(request.getfixturevalue("guide"), server)
+    return real_hosts.of_project(request.getfixturevalue("guide"), server)
 
 
 @pytest.fixture

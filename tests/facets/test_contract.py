@@ -9,8 +9,8 @@ import pytest
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed, WriteRefused
 from remediation.model.facts import ComposeProject, Container
-from tests.facets.answers import answers, loaded
-from tests.facets.beds import Bed
+from tests.facets.real_hosts import Bed
+from tests.facets.server_state import answers, loaded
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from remediation.connections.calls import Http, HttpReply
 from remediation.facets.host_factory import open_host
 from tests.connections.sshd import Sshd
-from tests.facets.serving import serving
+from tests.facets.local_server import serving
 
 BODY = b"0123456789abcdef" * 200_000
 

@@ -18,7 +18,7 @@ from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import UsageError
 from remediation_lab import control
 from tests.facets import powershell
-from tests.facets.beds import LAB_MODEL, lab_variables
+from tests.facets.real_hosts import LAB_MODEL, lab_variables
 
 URL = "http://127.0.0.1:11434"
 DATA: dict[str, dict[str, Any]] = {

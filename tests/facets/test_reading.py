@@ -17,7 +17,7 @@ from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama import generate
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Gpu, Process
-from tests.facets.answering import Answering
+from tests.facets.prepared_connection import Answering
 
 MIB = 1024**2
 CARD = Gpu(0, "GPU-1", "NVIDIA GeForce RTX 3060", "551.86", total=6144 * MIB, used=5000 * MIB, free=1048 * MIB)
@@ -72,9 +72,9 @@ def test_an_application_whose_name_has_commas_and_whose_memory_is_unknown() -> N
 
 @pytest.mark.parametrize(("rc", "word"), [(9, "not loaded"), (15, "fallen off the bus"), (77, "exited with 77")])
 def test_an_exit_code_has_its_meaning(rc: int, word: str) -> None:
-    assert word in gpu.refused_devices(rc, "", "h").message
-    assert gpu.refused_devices(rc, "GPU is lost", "h").status == rc
-    assert "GPU is lost" in gpu.refused_devices(rc, "GPU is lost", "h").message
+    assert word in gpu.failed_nvidia_smi(rc, "", "h").message
+    assert gpu.failed_nvidia_smi(rc, "GPU is lost", "h").status == rc
+    assert "GPU is lost" in gpu.failed_nvidia_smi(rc, "GPU is lost", "h").message
 
 
 def test_resident_memory_is_counted_on_the_nvidia_card_alone() -> None:
@@ -246,7 +246,7 @@ def test_a_system_that_is_neither_windows_nor_linux_is_refused() -> None:
 def test_log_lines_are_merged_by_time_although_the_engine_drops_zeros() -> None:
     out = b"2026-11-24T10:00:00.5Z second\n2026-11-24T10:00:02Z fourth\n"
     err = b"2026-11-24T10:00:00.123456789Z first\n2026-11-24T10:00:01.5Z third\n"
-    assert engine.merged_records(out, err) == "first\nsecond\nthird\nfourth\n"
+    assert engine.merge_records(out, err) == "first\nsecond\nthird\nfourth\n"
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ WARNINGS = (
 
 
 def test_warnings_are_read_once() -> None:
-    found = compose.warned(f" Container a  Started\n{WARNINGS}")
+    found = compose.warnings_in(f" Container a  Started\n{WARNINGS}")
     assert found == (
         'The "OLLAMA_MODEL" variable is not set. Defaulting to a blank string.',
         "/x.yml: the attribute `version` is obsolete",
@@ -280,7 +280,7 @@ def test_warnings_are_read_once() -> None:
 
 def test_a_complaint_is_composes_own_words_without_its_progress() -> None:
     stderr = f"{WARNINGS} Container a  Recreate\n Container a  Recreated\nError response from daemon: no such image: x\n"
-    assert compose.complaint(Completed(1, b"", stderr.encode())) == "Error response from daemon: no such image: x"
+    assert compose.error_message(Completed(1, b"", stderr.encode())) == "Error response from daemon: no such image: x"
 
 
 @pytest.mark.parametrize(
@@ -352,8 +352,8 @@ def test_loads_that_were_gathered_in_the_background() -> None:
     text = (
         "cpu 0 0 0 100 0 0 0 0 0 0\ngpu 10\ngpu 50\ncpu 50 0 0 150 0 0 0 0 0 0\ngpu 30\ngpu [N/A]\ncpu 150 0 0 150 0 0 0 0 0 0\n"
     )
-    assert generate.watched(text) == ([50.0, 30.0], [50.0, 100.0])
-    assert generate.watched("") == ([], [])
+    assert generate.parse_loads(text) == ([50.0, 30.0], [50.0, 100.0])
+    assert generate.parse_loads("") == ([], [])
 
 
 def test_the_share_of_the_cpu_needs_two_readings_that_differ() -> None:

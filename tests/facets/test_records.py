@@ -15,8 +15,8 @@ from remediation.facets.ollama import client as ollama
 from remediation.facets.snapshot import Snapshot
 from remediation.model.facts import Container
 from remediation_lab import control
-from tests.facets import beds
-from tests.facets.beds import Bed
+from tests.facets import real_hosts
+from tests.facets.real_hosts import Bed
 
 pytestmark = pytest.mark.live
 
@@ -74,7 +74,7 @@ def read(host: Host, bed: Bed) -> dict[str, set[str]]:
     for volume in host.reader.engine.volumes():
         record = ask(host, "docker", "volume", "inspect", volume.name)[0]
         containers.volume(Watched(record, seen, "volume"), users)
-    containers.printed_stats(
+    containers.parse_stats(
         Watched(ask(host, "docker", "stats", "--no-stream", "--format", "{{json .}}", bed.container), seen, "stats"), None
     )
     target = host.reader.target()
@@ -83,7 +83,7 @@ def read(host: Host, bed: Bed) -> dict[str, set[str]]:
     url = str(target.endpoint.value)
     host.writer().ollama.load(bed.model, options={"num_gpu": -1})
     for call, parse in (
-        (ollama.running_call(url), ollama.runners), (ollama.models_call(url), ollama.json_entries), (ollama.show_call(url, bed.model), lambda value: ollama.shown_model("m", value)),
+        (ollama.running_call(url), ollama.runners), (ollama.models_call(url), ollama.json_entries), (ollama.show_call(url, bed.model), lambda value: ollama.parse_model("m", value)),
     ):  # fmt: skip
         parse(Watched(body(host, call), seen, call.url.rpartition("/")[2]))
     return seen
@@ -97,7 +97,7 @@ def body(host: Host, call: Http) -> dict[str, Any]:
 @pytest.fixture
 def both(request: pytest.FixtureRequest, lab: control.Lab) -> Iterator[tuple[dict[str, set[str]], dict[str, set[str]]]]:
     control.fault(lab.hosts[0].name, "healthy", lab.folder)
-    real, simulated = beds.of_project(request.getfixturevalue("guide")), beds.of_lab(lab)
+    real, simulated = real_hosts.of_project(request.getfixturevalue("guide")), real_hosts.of_lab(lab)
     hosts = [bed.open() for bed in (real, simulated)]
     yield read(hosts[0], real), read(hosts[1], simulated)
     for host in hosts:
@@ -123,7 +123,7 @@ def test_what_is_read_of_the_lab_is_what_is_read_of_the_real_engine(
 def test_compose_says_it_the_same_way(request: pytest.FixtureRequest, lab: control.Lab) -> None:
     control.fault(lab.hosts[0].name, "healthy", lab.folder)
     lengths = []
-    for bed in (beds.of_project(request.getfixturevalue("guide")), beds.of_lab(lab)):
+    for bed in (real_hosts.of_project(request.getfixturevalue("guide")), real_hosts.of_lab(lab)):
         host = bed.open()
         target = host.reader.target().project
         assert target is not None

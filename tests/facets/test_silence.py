@@ -11,12 +11,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remediation.connections.calls import Call, Completed, Failed, Http, HttpReply, Reply, Run
 from remediation.connections.posix.local import LocalConnection
+from remediation.facets.docker import sdk
 from remediation.facets.ollama import client as ollama
 from remediation.facets.ollama.client import NoLogs, OllamaByHttp, same_name
 from remediation.facets.ollama.service_log import fatal_error
@@ -26,7 +28,7 @@ from remediation.facets.target import NATIVE, Finder, address_in_log
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Found, Target
 from remediation.model.finding import Cause
-from tests.facets.answering import Answering, docker
+from tests.facets.prepared_connection import Answering, docker
 from tests.facets.test_target import box, server
 
 SHORT = 0.3
@@ -189,6 +191,44 @@ def test_one_exchange_waits_once_for_a_server_that_hangs(silent: Silent) -> None
     assert len(silent.accepted) == 1
 
 
+def test_an_engine_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "docker"
+    program.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/started\n[ "$1" = compose ] && exit 0\nexec sleep 600\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    hints: dict[str, Any] = {}
+    snapshot = Snapshot(lambda: LocalConnection("box"), hints=hints)
+    queries = [Run(("docker", *words), timeout=SHORT) for words in (("ps", "--all"), ("info",), ("version",), ("inspect", "x"))]
+    compose = Run(("docker", "compose", "version"), timeout=30.0)
+    *hung, answered = snapshot.fetch(*queries, compose)
+    assert [reply.kind for reply in hung if isinstance(reply, Failed)] == ["timeout"] * 4
+    assert isinstance(answered, Completed)
+    snapshot.fetch(Run(("docker", "volume", "ls"), timeout=SHORT))
+    assert (tmp_path / "started").read_text().splitlines() == ["ps --all", "compose version"]
+    assert Silence(hints).brief(compose).timeout == BRIEF, "what does not need the engine may hang with its client"
+    assert Silence(hints).brief(replace(compose, env={"DOCKER_HOST": "tcp://other"})).timeout == 30.0
+    assert isinstance(snapshot.fetch(Run(("docker", "ps"), timeout=SHORT, env={"DOCKER_HOST": "x"}))[0], Failed)
+    assert len((tmp_path / "started").read_text().splitlines()) == 3, "another engine is asked"
+
+
+def test_the_sdk_waits_once_for_an_engine_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sdk, "_TIMEOUT", 1)
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(tmp_path / "docker.sock"))
+        engine.listen(8)
+        snapshot = Snapshot(lambda: LocalConnection("box"))
+        reader = sdk.SdkEngine(snapshot, {"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
+        for read in (reader.facts, reader.containers, reader.volumes, lambda: reader.inspect("x")):
+            with pytest.raises(DeadlineExceeded, match="the Docker engine did not answer within"):
+                read()
+        engine.setblocking(False)
+        streams = [engine.accept()[0], engine.accept()[0]]  # one looks whether the engine is there, one asks
+        with pytest.raises(BlockingIOError):
+            engine.accept()
+        for stream in streams:
+            stream.close()
+
+
 def test_requests_that_write_are_never_answered_from_memory() -> None:
     connection, hints = Turning(), dict[str, Any]()
     connection.answers = False
@@ -257,7 +297,7 @@ def test_a_proxy_without_a_server_is_named_as_one(status: int) -> None:
         ("https://gpu:8443", "Could not establish trust relationship for the SSL/TLS secure channel.", "let the host trust the certificate of gpu:8443"),
         ("https://gpu:8443", "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "set endpoint: http://gpu:8443"),
         ("http://gpu:8443", "GET …: [Errno 104] Connection reset by peer", "set endpoint: https://gpu:8443"),
-        ("http://gpu:8443", "nothing listens at gpu:8443", "start Ollama, or set its address"),
+        ("http://gpu:8443", "nothing listens at gpu:8443", "start Ollama, or set the address at which it listens"),
     ],
 )  # fmt: skip
 def test_a_connection_that_fails_for_tls_says_what_to_do_about_it(url: str, said: str, cure: str) -> None:
@@ -272,6 +312,23 @@ def test_a_connection_that_fails_for_tls_says_what_to_do_about_it(url: str, said
 
 
 LOG = 'time=x level=INFO source=routes.go:1607 msg="Listening on {} (version 0.13.5)"\n'
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        ("open /srv/models/blobs/sha256-8738: read-only file system", "the file system of /srv/models/blobs is read-only"),
+        ("write /srv/models/blobs/sha256-8738: no space left on device", "free space on the disk of /srv/models/blobs"),
+        ("model 'x' not found", ""),
+    ],
+)
+def test_an_error_of_the_servers_disk_says_what_to_do_about_the_disk(error: str, cure: str) -> None:
+    connection = Answering(http={f"{NATIVE}/api/version": {"error": error}})
+    client = OllamaByHttp(connection.look(), lambda: ollama.at(NATIVE), NoLogs())
+    with pytest.raises(CallFailed) as raised:
+        client.version()
+    assert raised.value.next_step.startswith(cure)
+    assert bool(raised.value.next_step) == bool(cure)
 
 
 @pytest.mark.parametrize(

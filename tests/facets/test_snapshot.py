@@ -10,7 +10,7 @@ import pytest
 from remediation.connections.calls import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run
 from remediation.facets.snapshot import attempt
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, OutcomeUnknown
-from tests.facets.answering import Answering
+from tests.facets.prepared_connection import Answering
 
 HOSTNAME, DATE = Run(("hostname",)), Run(("date",))
 

@@ -14,7 +14,7 @@ from remediation.facets.target import NATIVE, Finder
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Found, Target
-from tests.facets.answering import Answering, docker
+from tests.facets.prepared_connection import Answering, docker
 
 PROJECT = {
     "com.docker.compose.project": "ai", "com.docker.compose.project.working_dir": "/srv/ai",

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.loaded import _load
+from tests.support.preloaded_python import _load
 
 PROCESSOR_SECONDS = 30
 """A run that takes longer is ended by the kernel."""

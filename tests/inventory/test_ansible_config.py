@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from remediation.cli.context import read_inventory
-from remediation.cli.options import HostOptions
+from remediation.cli.options import HostOptions, PlaybookOptions
+from remediation.cli.runner import forks_of
 from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.check import check_inventory
 from remediation.inventory.load import load_inventory
@@ -79,6 +81,37 @@ def test_a_program_prints_groups_and_variables(folder: Path) -> None:
     found = load_inventory([path])
     assert found.hosts == ("w1",)
     assert found.layers("w1")[0]["a"] == 1
+
+
+def test_a_compiled_program_is_run(folder: Path) -> None:
+    path = folder / "inventory"
+    shutil.copy("/bin/echo", path)
+    with pytest.raises(InputError, match="inventory --list did not print JSON"):
+        load_inventory([path])
+
+
+def test_a_program_that_is_not_executable_is_said_to_be_so(folder: Path) -> None:
+    path = _program(folder, """echo '{"web": ["w1"]}'""")
+    path.chmod(0o644)
+    with pytest.raises(InputError) as refused:
+        load_inventory([path])
+    assert [item.message for item in refused.value.problems] == [
+        "inventory.sh begins with #! and is not executable; make it a program with chmod +x inventory.sh"
+    ]
+    path.write_text("#! the hosts\n[web]\nw1\n", encoding="utf-8")
+    assert load_inventory([path]).hosts == ("w1",)
+
+
+def test_a_number_of_forks_that_is_none_is_refused_where_it_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "ansible.cfg").write_text("[defaults]\nforks = many\n", encoding="utf-8")
+    monkeypatch.chdir(folder)
+    with pytest.raises(UsageError, match=r"ansible\.cfg: expected a number of hosts, at least 1, got 'many'"):
+        forks_of(PlaybookOptions())
+    monkeypatch.setenv("ANSIBLE_FORKS", "0")
+    with pytest.raises(UsageError, match="ANSIBLE_FORKS: expected a number of hosts"):
+        forks_of(PlaybookOptions())
+    with pytest.raises(UsageError, match="--forks: expected a number of hosts"):
+        forks_of(PlaybookOptions(forks="x"))
 
 
 @pytest.mark.parametrize(

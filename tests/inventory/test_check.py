@@ -7,7 +7,7 @@ import pytest
 from remediation.engine.context import Policy
 from remediation.inventory.load import check_inventory, load_inventory
 from remediation.model.errors import InputError
-from remediation.templating.yaml.located import trusted
+from remediation.templating.yaml.located import mark_trusted
 from tests.inventory.conftest import Written
 
 FLEET = """\
@@ -23,7 +23,7 @@ windows:
 
 def problems_of(path: object, extra: dict[str, object] | None = None) -> list[str]:
     with pytest.raises(InputError) as caught:
-        check_inventory(load_inventory([path]), trusted(extra) if extra else None)  # type: ignore[list-item]
+        check_inventory(load_inventory([path]), mark_trusted(extra) if extra else None)  # type: ignore[list-item]
     return [str(problem).rpartition("/inv/")[2] for problem in caught.value.problems]
 
 

@@ -113,4 +113,4 @@ def test_the_nearest_name_is_found_in_any_case(inventory: Inventory) -> None:
 def test_a_pattern_that_is_cut_or_has_a_sign_without_a_name_is_refused(inventory: Inventory, pattern: str) -> None:
     """Each was read as fewer restrictions than were written: `[` and `!` selected every host."""
     with pytest.raises(UsageError, match="the pattern"):
-        inventory.allowed(pattern)
+        inventory.limit_hosts(pattern)

@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator
 
 from remediation.inventory.check import KNOWN
 from remediation.inventory.schema import inventory_schema
-from tests.support.loaded import ROOT
+from tests.support.preloaded_python import ROOT
 
 SCHEMA = inventory_schema()
 CHECK = Draft7Validator(SCHEMA)

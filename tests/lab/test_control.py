@@ -21,8 +21,8 @@ from remediation.model.errors import CallFailed, UsageError
 from remediation_lab import control
 from remediation_lab.scenarios.worlds import WORLDS
 from remediation_lab.wire import Client, Refusal, Service
-from tests.lab import speaking
-from tests.lab.speaking import probe
+from tests.lab import protocol_client
+from tests.lab.protocol_client import probe
 
 
 def worker(lab: control.Lab, host: control.LabHost, *calls: dict[str, object]) -> list[dict[str, object]]:
@@ -32,12 +32,12 @@ def worker(lab: control.Lab, host: control.LabHost, *calls: dict[str, object]) -
     )
     shell = client.open_shell(codepage=65001)
     command = client.run_command(shell, "powershell.exe", ["-NoProfile", "-EncodedCommand", "eAA="], console_mode_stdin=False)
-    client.send_command_input(shell, command, speaking.opening() + speaking.request(*calls), end=True)
+    client.send_command_input(shell, command, protocol_client.opening() + protocol_client.request(*calls), end=True)
     stdout, stderr, code = client.get_command_output(shell, command)
     client.cleanup_command(shell, command)
     client.close_shell(shell)
     assert (stderr, code) == (b"", 0)
-    found: list[dict[str, object]] = speaking.frames(stdout)[-1]["replies"]
+    found: list[dict[str, object]] = protocol_client.frames(stdout)[-1]["replies"]
     return found
 
 

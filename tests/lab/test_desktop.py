@@ -10,8 +10,8 @@ import pytest
 from remediation_lab.scenarios.faults import FOLDER
 from remediation_lab.wire import Refusal
 from remediation_lab.world import booting
-from tests.lab.asking import VERSION, names, pass_by, probe, rows, run
 from tests.lab.conftest import made
+from tests.lab.machine_queries import VERSION, names, pass_by, probe, rows, run
 
 OLLAMA = "ai-native-ollama"
 

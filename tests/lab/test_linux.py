@@ -20,7 +20,7 @@ from remediation_lab.free_ports import free_port
 from remediation_lab.linux import faults, sshd
 from remediation_lab.linux.host import MODEL, LinuxHost
 from tests.lab.product import Events, program
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Linux host of the lab is this machine")
 

@@ -14,8 +14,8 @@ from remediation_lab.scenarios.faults import FAULTS
 from remediation_lab.wire import Refusal
 from remediation_lab.world.clock import MachineClock
 from remediation_lab.world.state import State
-from tests.lab.asking import MODEL, close, offloaded, reload
 from tests.lab.conftest import NOW, made
+from tests.lab.machine_queries import MODEL, close, offloaded, reload
 
 
 @pytest.mark.parametrize(

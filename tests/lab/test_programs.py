@@ -7,8 +7,8 @@ from remediation_lab.scenarios import docker_desktop as scenario
 from remediation_lab.scenarios.faults import LIBRARY_LINE
 from remediation_lab.world.scheduler import DENIED, NOT_LOGGED_ON, QUEUED, RUNNING
 from remediation_lab.world.state import MIB
-from tests.lab.asking import ask, close, offloaded, program, reload, running
 from tests.lab.conftest import made
+from tests.lab.machine_queries import ask, close, offloaded, program, reload, running
 
 
 def test_closing_two_programs_makes_room_for_all_layers(machine: Host) -> None:

@@ -14,8 +14,8 @@ from remediation_lab.wire import Refusal
 from remediation_lab.world import booting
 from remediation_lab.world.files import PART
 from remediation_lab.world.state import Program
-from tests.lab.asking import VERSION, names, pass_by, probe, rows, run
 from tests.lab.conftest import made
+from tests.lab.machine_queries import VERSION, names, pass_by, probe, rows, run
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
 

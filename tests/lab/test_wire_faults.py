@@ -16,7 +16,7 @@ from remediation_lab import control
 from remediation_lab.winrm.faults import KINDS, SOAP, STDERR_NOISE, STDOUT_NOISE, Fault
 from remediation_lab.winrm.server import WinRmServer
 from remediation_lab.wire import Refusal
-from tests.lab import speaking
+from tests.lab import protocol_client
 from tests.lab.clients import client
 from tests.lab.conftest import PASSWORD
 
@@ -205,10 +205,10 @@ def test_a_write_whose_answer_is_lost_has_happened_once(lab: control.Lab) -> Non
     one = client(lab, host, ca_trust_path=None)
     shell = one.open_shell(codepage=65001)
     command = one.run_command(shell, "powershell.exe", ["-EncodedCommand", "eAA="], console_mode_stdin=False)
-    one.send_command_input(shell, command, speaking.opening())
+    one.send_command_input(shell, command, protocol_client.opening())
     one.get_command_output_raw(shell, command)
     write = {"op": "run", "argv": ["docker", "restart", "ai-native-ollama"], "stdin": "", "timeout": 60, "cwd": None, "env": {}}
-    one.send_command_input(shell, command, speaking.request(write))
+    one.send_command_input(shell, command, protocol_client.request(write))
     control.wire(host.name, "drop-after", lab.folder, message="receive")
     with pytest.raises(BROKEN):
         one.get_command_output_raw(shell, command)
@@ -223,7 +223,9 @@ def test_a_machine_that_restarts_takes_its_listener_and_shells_along_and_comes_b
     one = client(lab, host, ca_trust_path=None)
     shell = one.open_shell(codepage=65001)
     command = one.run_command(shell, "powershell.exe", ["-EncodedCommand", "eAA="], console_mode_stdin=False)
-    one.send_command_input(shell, command, speaking.opening() + speaking.request(speaking.run("shutdown", "/r", "/t", "5")))
+    one.send_command_input(
+        shell, command, protocol_client.opening() + protocol_client.request(protocol_client.run("shutdown", "/r", "/t", "5"))
+    )
     output = b""
     while output.count(b"\n") < 2:
         output += one.get_command_output_raw(shell, command)[0]

@@ -15,9 +15,9 @@ from remediation_lab.host.host import Host
 from remediation_lab.powershell import start
 from remediation_lab.powershell.worker import SLICE, Worker, _ChunkSender
 from remediation_lab.wire import Refusal
-from tests.lab import speaking
+from tests.lab import protocol_client
 from tests.lab.conftest import made
-from tests.lab.speaking import probe, replies, run
+from tests.lab.protocol_client import probe, replies, run
 
 FIELDS = ["index", "uuid", "name", "driver_version", "memory.total", "memory.used", "memory.free", "compute_cap"]
 ROWS = {"Name", "LocalUsage", "NonLocalUsage", "DedicatedUsage", "SharedUsage"}
@@ -29,13 +29,15 @@ def value(machine: Host, name: str, **data: object) -> object:
 
 
 def test_the_greeting_says_what_shell_this_is(machine: Host) -> None:
-    (greeting,) = speaking.converse(machine)
+    (greeting,) = protocol_client.converse(machine)
     assert greeting.keys() == {"hello", "ps_version", "language_mode", "pid"}
     assert (greeting["hello"], greeting["language_mode"]) == (1, "FullLanguage")
     assert greeting["ps_version"].startswith("5.1")
 
 
-@pytest.mark.parametrize("opening", [b"not base64!\n", speaking.line(b"worker") + speaking.line({"nonce": "", "protocol": 1})])
+@pytest.mark.parametrize(
+    "opening", [b"not base64!\n", protocol_client.line(b"worker") + protocol_client.line({"nonce": "", "protocol": 1})]
+)
 def test_a_wrong_opening_ends_the_shell(machine: Host, opening: bytes) -> None:
     with pytest.raises(Refusal):
         Worker(machine, io.BytesIO(opening), io.BytesIO()).run()
@@ -83,7 +85,9 @@ def test_the_keys_of_the_gpu_probe_and_what_wddm_hides(machine: Host) -> None:
 def test_a_streamed_answer_is_whole_with_its_rest(machine: Host, path: str) -> None:
     asked = {**PS, "url": f"http://127.0.0.1:11434/{path}"}
     plain = replies(machine, probe("http", asked))[0]["value"]
-    frames = speaking.converse(machine, speaking.request({"op": "nothing"}, probe("http", {**asked, "tell": True}), number=7))
+    frames = protocol_client.converse(
+        machine, protocol_client.request({"op": "nothing"}, probe("http", {**asked, "tell": True}), number=7)
+    )
     pieces = [base64.b64decode(frame["data"]) for frame in frames[1:-1]]
     assert [(frame["id"], frame["call"], frame["stream"]) for frame in frames[1:-1]] == [(7, 1, "chunk")] * len(pieces)
     assert pieces
@@ -153,16 +157,18 @@ def test_a_script_is_sent_once_and_requested_if_it_is_missing(machine: Host) -> 
 def test_what_is_unknown_is_said_and_the_others_go_on(machine: Host) -> None:
     found = replies(machine, run("nosuch.exe"), probe("nosuch"), {"op": "nosuch"}, {"op": "run"}, run("hostname"))
     assert [reply.get("error", {}).get("kind") for reply in found] == ["not-found", "error", "error", "error", None]
-    assert speaking.text(found[-1]) == "LAPTOP-07\r\n"
+    assert protocol_client.text(found[-1]) == "LAPTOP-07\r\n"
 
 
 def test_arguments_stdin_and_codes_pass_unharmed(machine: Host) -> None:
     words = ["two words", "", 'quote"d', "%PATH%", "a&b|c", "back\\", "grün \U0001f600", "\u2018\u2019"]
-    frames = json.loads(speaking.text(replies(machine, run("lab-echo", *words, stdin=bytes(range(256)), cwd="C:\\dev"))[0]))
+    frames = json.loads(
+        protocol_client.text(replies(machine, run("lab-echo", *words, stdin=bytes(range(256)), cwd="C:\\dev"))[0])
+    )
     assert (frames["argv"], frames["cwd"]) == (words, "C:\\dev")
     assert base64.b64decode(frames["stdin"]) == bytes(range(256))
     failed = replies(machine, run("lab-echo", "--rc", "0xE0434352", "--stderr", "bad"))[0]
-    assert (failed["rc"], speaking.text(failed, "stderr")) == (3762504530, "bad")
+    assert (failed["rc"], protocol_client.text(failed, "stderr")) == (3762504530, "bad")
 
 
 def test_a_program_that_does_not_end_is_a_timeout(machine: Host) -> None:
@@ -171,8 +177,8 @@ def test_a_program_that_does_not_end_is_a_timeout(machine: Host) -> None:
 
 def test_big_output_leaves_in_frames_before_the_reply(machine: Host) -> None:
     size = 2 * SLICE + 17
-    _, *frames, reply = speaking.converse(
-        machine, speaking.request(run("hostname"), run("lab-echo", "--bytes", str(size)), number=9)
+    _, *frames, reply = protocol_client.converse(
+        machine, protocol_client.request(run("hostname"), run("lab-echo", "--bytes", str(size)), number=9)
     )
     assert [(frame["id"], frame["call"], frame["stream"]) for frame in frames] == [(9, 1, "stdout")] * 2
     whole = b"".join(base64.b64decode(frame["data"]) for frame in frames) + base64.b64decode(reply["replies"][1]["stdout"])
@@ -186,13 +192,13 @@ def test_jobs_run_on_and_are_polled(machine: Host) -> None:
     assert started == {"job": job, "done": False, "rc": None, "stdout": "", "stderr": ""}
     poll = {"op": "poll", "job": job, "wait": 60000}
     ended, after, stopped = replies(machine, poll, poll, {"op": "stop", "job": job})
-    assert (ended["done"], ended["rc"], json.loads(speaking.text(ended))["argv"]) == (True, 7, ["x"])
+    assert (ended["done"], ended["rc"], json.loads(protocol_client.text(ended))["argv"]) == (True, 7, ["x"])
     assert (after["error"]["kind"], stopped["error"]["kind"]) == ("not-found", "not-found")
 
 
 def test_a_short_program_ends_with_its_start_and_a_last_poll_ends_a_job(machine: Host) -> None:
     short = replies(machine, {**run("hostname"), "op": "start", "wait": 5})[0]
-    assert (short["done"], short["rc"], speaking.text(short)) == (True, 0, "LAPTOP-07\r\n")
+    assert (short["done"], short["rc"], protocol_client.text(short)) == (True, 0, "LAPTOP-07\r\n")
     begin = {**run("lab-echo", "--sleep", "900000", timeout=990000), "op": "start", "wait": 0}
     job = replies(machine, begin)[0]["job"]
     last = {"op": "poll", "job": job, "wait": 0, "last": True}
@@ -205,12 +211,12 @@ def test_stdin_comes_in_slices(machine: Host) -> None:
     job = replies(machine, begin)[0]["job"]
     feed = {"op": "poll", "job": job, "wait": 60, "stdin": base64.b64encode(b"two ").decode(), "more": True}
     first, second = replies(machine, feed, {**feed, "more": False})
-    assert (first["fed"], first["done"], second["done"], speaking.text(second)) == (True, False, True, "one two two ")
+    assert (first["fed"], first["done"], second["done"], protocol_client.text(second)) == (True, False, True, "one two two ")
 
 
 def test_a_request_that_cannot_be_read_is_answered_and_the_next_one_too(machine: Host) -> None:
-    lines = (speaking.line(b'{"id": 7, "calls": ['), b"no base64!\n", speaking.request(run("hostname"), number=8))
-    _, broken, nothing, fine = speaking.converse(machine, *lines)
+    lines = (protocol_client.line(b'{"id": 7, "calls": ['), b"no base64!\n", protocol_client.request(run("hostname"), number=8))
+    _, broken, nothing, fine = protocol_client.converse(machine, *lines)
     assert (broken["id"], broken["error"]["kind"], nothing["id"], fine["id"]) == (7, "error", None, 8)
 
 
@@ -223,6 +229,15 @@ def test_a_server_that_hangs_is_waited_for_once_in_a_request(machine: Host) -> N
     assert first == second
     assert (first["value"]["error"]["kind"], free["value"]["status"]) == ("timeout", 200)
     assert replies(machine, there)[0]["value"]["status"] == 200  # the next request asks the server again
+
+
+def test_an_engine_that_hangs_is_waited_for_once_in_a_request(machine: Host) -> None:
+    hung = {**run("lab-echo", "--sleep", "600", timeout=1), "server": "the Docker engine"}
+    there = {**run("lab-echo"), "server": "the Docker engine"}
+    first, second, free = replies(machine, hung, there, run("lab-echo"))
+    assert first == second
+    assert (first["error"]["kind"], free["rc"]) == ("timeout", 0)
+    assert replies(machine, there)[0]["rc"] == 0
 
 
 def test_files_are_read_and_written_in_slices(machine: Host) -> None:
@@ -265,9 +280,9 @@ def test_files_are_read_and_written_in_slices(machine: Host) -> None:
 def test_the_program_itself_without_a_lab_plays_a_default_machine() -> None:
     command = [sys.executable, "-m", "remediation_lab.powershell", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass"]
     encoded = base64.b64encode("a bootstrap".encode("utf-16-le")).decode()
-    talk = speaking.opening() + speaking.request(probe("session"))
+    talk = protocol_client.opening() + protocol_client.request(probe("session"))
     done = subprocess.run([*command, "-EncodedCommand", encoded], input=talk, capture_output=True, check=True, timeout=60)
-    assert speaking.frames(done.stdout)[1]["replies"][0]["value"]["User"] == "LAB\\ops"
+    assert protocol_client.frames(done.stdout)[1]["replies"][0]["value"]["User"] == "LAB\\ops"
     script = subprocess.run([*command, "scripts/system.ps1"], input=b"{}", capture_output=True, check=True, timeout=60)
     assert json.loads(script.stdout)["Caption"] == "Microsoft Windows 11 Pro"
     assert subprocess.run([*command, "-EncodedCommand", "%%%"], capture_output=True, check=False, timeout=60).returncode == 1
@@ -284,7 +299,7 @@ def test_a_shell_whose_lab_is_gone_says_so(tmp_path: object, monkeypatch: pytest
     monkeypatch.setenv(start.WORLD, f"{tmp_path}/world.json")
     monkeypatch.setenv(start.HOST, "laptop-07")
     with pytest.raises(Refusal, match="no lab process answers"):
-        Worker(start.world(), io.BytesIO(speaking.opening()), io.BytesIO()).run()
+        Worker(start.world(), io.BytesIO(protocol_client.opening()), io.BytesIO()).run()
 
 
 def test_a_login_that_is_not_elevated_sees_fewer_owners() -> None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from remediation.connections.calls import Call, Reply
+from remediation.connections.worker.connection import WorkerConnection
+from remediation.diagnosis.collect import collect
+from remediation.facets.host import HostReader
+from remediation.facets.host_info import HostInfo
+from remediation.facets.scripts import script
+from remediation.facets.snapshot import Snapshot
+from remediation.model.clock import SystemClock
 from remediation_lab.host.host import Host
 from remediation_lab.scenarios import worlds
 from remediation_lab.scenarios.wsl import CONFIG, FAULTS, MODEL, NAME
 from remediation_lab.world.state import State
 from tests.lab.conftest import NOW
-from tests.lab.product import Events, on
+from tests.lab.product import Events, ThreadChannel, on
 
 PLAYBOOK = "- hosts: all\n  tasks:\n"
 
@@ -174,3 +182,20 @@ def test_a_stopped_distribution_is_started(tmp_path: Path) -> None:
     code, events = play(machine, tmp_path, "wsl.restarted: { distribution: Ubuntu }")
     assert (code, answers(machine)) == (0, True), events
     assert not any(each.startswith("wsl --") for each in machine.state.writes)
+
+
+def test_a_server_in_a_distribution_costs_a_diagnosis_no_exchange_for_the_list_of_distributions() -> None:
+    exchanges: list[Sequence[Call]] = []
+
+    class Counting(WorkerConnection):
+        def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+            exchanges.append(calls)
+            return super().exchange(calls)
+
+    connection = Counting("wsl-07", ThreadChannel(made("num-gpu-1")), scripts=script)
+    place = HostInfo("wsl-07", {}, windows=True, local=False, clock=SystemClock(), environment={})
+    serving = collect(HostReader(place, Snapshot(lambda: connection))).serving
+    connection.close()
+    assert serving is not None
+    assert serving.guest is not None
+    assert len(exchanges) <= 4, exchanges

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediation.model.errors import CallFailed
-from remediation.model.facts import ContainerStats, Executed, ServiceStatus, SystemLimits, WslDistribution
+from remediation.model.facts import ContainerStats, ExecResult, ServiceStatus, SystemLimits, WslDistribution
 from remediation.steps.compose.environment import digest
 from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import (
@@ -39,10 +39,10 @@ from tests.engine.fakes.examples import (
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, World, container
 from tests.engine.fakes.world import BOOT, blob_path
 from tests.laws.laws import Example
-from tests.steps.running import run
+from tests.steps.step_runner import run
 
 DOTENV = f"{FOLDER}\\.env"
-CARDS = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 Laptop GPU (UUID: GPU-1)\n")
+CARDS = ExecResult(0, "GPU 0: NVIDIA GeForce RTX 3060 Laptop GPU (UUID: GPU-1)\n")
 
 
 def edited_but_not_up() -> World:

@@ -15,7 +15,7 @@ from remediation.model.change import Risk, StepCall
 from remediation.model.outcome import Outcome
 from remediation.steps.contract import Step
 from tests.engine.fakes.host import FakeReader, World
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 Steps = Mapping[str, type[Step[Any]]]
 

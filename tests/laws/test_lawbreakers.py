@@ -12,11 +12,11 @@ from remediation.model.change import Change, StepCall
 from remediation.model.errors import UsageError
 from remediation.steps.contract import Step
 from tests.engine.fakes.host import World
-from tests.engine.toys import TOYS, FileSays
+from tests.engine.sample_steps import TOYS, FileSays
 from tests.laws import laws
 from tests.laws.laws import LAWS, Example, LawError, Steps
 
-CALL = StepCall("toy.file", {"path": "a", "text": "new"})
+CALL = StepCall("sample.file", {"path": "a", "text": "new"})
 EXAMPLE = Example(CALL.params, lambda: World(texts={"a": b"old"}), lambda: World(texts={"a": b"new"}))
 
 
@@ -66,7 +66,7 @@ class UndoneByNobody(FileSays):
 
     def plan(self, seen: str | None) -> Iterator[Change]:
         if seen != self.text:
-            yield Change("write a", subject=self.path, undo=StepCall("toy.unknown"))
+            yield Change("write a", subject=self.path, undo=StepCall("sample.unknown"))
 
 
 class RegistersAnObject(FileSays):
@@ -87,7 +87,7 @@ class NeverPleased(FileSays):
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: str(law.__name__))
-@pytest.mark.parametrize("name", ["toy.file"])
+@pytest.mark.parametrize("name", ["sample.file"])
 def test_a_lawful_step_breaks_none(name: str, law: Callable[[StepCall, Example, Steps], None]) -> None:
     assert name in TOYS
     law(CALL, EXAMPLE, TOYS)
@@ -111,4 +111,4 @@ def test_a_lawbreaker_is_caught(
     step: type[Step[Any]], law: Callable[[StepCall, Example, Steps], None], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        law(CALL, EXAMPLE, {**TOYS, "toy.file": step})
+        law(CALL, EXAMPLE, {**TOYS, "sample.file": step})

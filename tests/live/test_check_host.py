@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import bed
-from tests.support.loaded import python
+from tests.support import guide_host
+from tests.support.preloaded_python import python
 from tests.support.project import CONTAINER, Project
 
 pytestmark = pytest.mark.live
@@ -34,7 +34,7 @@ def check(environment: Mapping[str, str], folder: Path) -> tuple[int, dict[str, 
 def test_a_compose_project_lacks_nothing_and_a_stopped_container_is_a_gap_with_its_cure(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     code, checks = check(project_environment, tmp_path)
     assert (code, [each for each in checks.values() if each["ok"] is False]) == (0, []), checks
     assert checks["server"]["text"] == f"the container {CONTAINER}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.diagnosing import diagnosed
-from tests.support import bed
+from tests.live.diagnose_command import diagnosed
+from tests.support import guide_host
 from tests.support.project import Project
 
 pytestmark = pytest.mark.live
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.live
 def test_a_library_that_is_not_there_is_not_taken_for_a_container_without_a_card(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["llm-library-cuda"](guide_project)
+    guide_host.FAULTS["llm-library-cuda"](guide_project)
     found = diagnosed(project_environment, tmp_path)
     sure = {one["cause"]: one["confidence"] for one in found["findings"]}
     assert sure["wrong_library_or_missing_runner"] >= 0.9
@@ -27,7 +27,7 @@ def test_a_library_that_is_not_there_is_not_taken_for_a_container_without_a_card
 def test_asking_the_loaded_model_leaves_its_runner_and_its_time_as_they_were(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["num-gpu-1"](guide_project)
+    guide_host.FAULTS["num-gpu-1"](guide_project)
     before = (guide_project.get("/api/ps"), guide_project.logs().count("offloaded"))
     found = diagnosed(project_environment, tmp_path, "--probe-seconds", "60")
     assert (found["measured"]["tokens_seen"], found["measured"]["reason"]) == (8, "")
@@ -39,7 +39,7 @@ def test_asking_the_loaded_model_leaves_its_runner_and_its_time_as_they_were(
 
 
 def test_nothing_is_loaded_for_a_figure(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
-    bed.FAULTS["not-loaded"](guide_project)
+    guide_host.FAULTS["not-loaded"](guide_project)
     found = diagnosed(project_environment, tmp_path, "--probe-seconds", "5")
     assert "the model is not loaded" in found["measured"]["reason"]
     assert guide_project.get("/api/ps") == {"models": []}

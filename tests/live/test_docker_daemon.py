@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.steps.on_engine import excerpt
-from tests.support import bed
+from tests.support import guide_host
 from tests.support.engine import IMAGE, Engine, add_image, private_engine
-from tests.support.loaded import python
+from tests.support.preloaded_python import python
 
 pytestmark = pytest.mark.live
 
@@ -72,7 +72,7 @@ def remediate(engine: Engine, folder: Path, *words: str) -> tuple[int, list[dict
     host = {"ansible_connection": "local", "docker_host": engine.host, "endpoint": "http://127.0.0.1:9"}
     inventory.write_text(json.dumps({"all": {"hosts": {"gpu-01": host}}}), encoding="utf-8")
     where = () if words[0] == "undo" else ("--inventory", str(inventory))
-    environment = {**bed.environment(engine), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}
+    environment = {**guide_host.environment(engine), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*python(environment), "-m", "remediation.cli.main", *words, *where, "--json"],
         cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8", check=False, timeout=100,

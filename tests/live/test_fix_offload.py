@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.live.diagnosing import diagnosed
-from tests.support import bed
-from tests.support.loaded import python
+from tests.live.diagnose_command import diagnosed
+from tests.support import guide_host
+from tests.support.preloaded_python import python
 from tests.support.project import CONTAINER, MODEL, Project
 
 pytestmark = pytest.mark.live
@@ -58,13 +58,13 @@ def reasons(events: list[dict[str, Any]]) -> str:
 def test_a_runner_left_with_one_layer_is_reloaded(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["num-gpu-1"](guide_project)
-    assert bed.layers(guide_project) == "1/33"
+    guide_host.FAULTS["num-gpu-1"](guide_project)
+    assert guide_host.layers(guide_project) == "1/33"
     container = guide_project.engine.docker("inspect", "--format", "{{.Id}}", CONTAINER).stdout
     code, events = fix(project_environment, tmp_path)
     assert code == 0, reasons(events)
     assert set(changes(events)) == {"model.reloaded"}
-    assert bed.layers(guide_project) == "33/33"
+    assert guide_host.layers(guide_project) == "33/33"
     assert guide_project.engine.docker("inspect", "--format", "{{.Id}}", CONTAINER).stdout == container
     again, events = fix(project_environment, tmp_path)
     assert (again, changes(events)) == (0, [])
@@ -73,7 +73,7 @@ def test_a_runner_left_with_one_layer_is_reloaded(
 def test_the_guides_own_setting_is_taken_out_and_the_comments_stay(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["llm-library-cuda"](guide_project)
+    guide_host.FAULTS["llm-library-cuda"](guide_project)
     file = guide_project.folder / "docker-compose.gpu.yml"
     before = file.read_text(encoding="utf-8")
     code, events = fix(project_environment, tmp_path)
@@ -82,7 +82,7 @@ def test_the_guides_own_setting_is_taken_out_and_the_comments_stay(
     code, events = fix(project_environment, tmp_path, "--max-risk", "disruptive")
     assert code == 0, reasons(events)
     assert changes(events)[:2] == ["ollama.environment", "ollama.reconfigured"]
-    assert bed.layers(guide_project) == "33/33"
+    assert guide_host.layers(guide_project) == "33/33"
     gone = [line for line in before.splitlines() if line not in file.read_text(encoding="utf-8").splitlines()]
     assert [line.split("#")[0].strip() for line in gone] == ["- OLLAMA_LLM_LIBRARY=cuda"]
     environment = json.loads(guide_project.engine.docker("inspect", CONTAINER).stdout)[0]["Config"]["Env"]
@@ -92,7 +92,7 @@ def test_the_guides_own_setting_is_taken_out_and_the_comments_stay(
 
 
 def test_a_healthy_stack_is_left_alone(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     loads = guide_project.logs().count("offloaded")
     code, events = fix(project_environment, tmp_path)
     assert (code, changes(events)) == (0, []), reasons(events)
@@ -102,7 +102,7 @@ def test_a_healthy_stack_is_left_alone(guide_project: Project, project_environme
 def test_a_model_that_is_not_loaded_is_loaded_to_know_and_nothing_more(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["not-loaded"](guide_project)
+    guide_host.FAULTS["not-loaded"](guide_project)
     code, events = fix(project_environment, tmp_path)
     assert (code, changes(events)) == (0, ["model.loaded"]), reasons(events)
 
@@ -110,18 +110,18 @@ def test_a_model_that_is_not_loaded_is_loaded_to_know_and_nothing_more(
 def test_check_mode_leaves_everything_as_it_is(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["num-gpu-1"](guide_project)
+    guide_host.FAULTS["num-gpu-1"](guide_project)
     loads = guide_project.logs().count("offloaded")
     code, events = fix(project_environment, tmp_path, "--check")
     assert code == 4, reasons(events)
-    assert bed.layers(guide_project) == "1/33"
+    assert guide_host.layers(guide_project) == "1/33"
     assert guide_project.logs().count("offloaded") == loads
 
 
 def test_a_diagnosis_leaves_the_runner_its_expiry_and_the_log_as_they_were(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["num-gpu-1"](guide_project)
+    guide_host.FAULTS["num-gpu-1"](guide_project)
     before = (guide_project.get("/api/ps"), guide_project.logs().count("offloaded"))
     found = diagnosed(project_environment, tmp_path)
     assert (found["findings"][0]["cause"], found["offloaded"]) == ("explicit_num_gpu", [1, 33])
@@ -131,7 +131,7 @@ def test_a_diagnosis_leaves_the_runner_its_expiry_and_the_log_as_they_were(
 def test_a_compose_file_that_is_missing_is_said(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["llm-library-cuda"](guide_project)
+    guide_host.FAULTS["llm-library-cuda"](guide_project)
     file = guide_project.folder / "docker-compose.gpu.yml"
     kept = file.read_bytes()
     file.unlink()
@@ -146,13 +146,13 @@ def test_a_compose_file_that_is_missing_is_said(
 def test_a_smaller_model_is_what_the_goal_is_measured_on_although_the_old_one_was_named(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     smaller = "mistral:7b-instruct-q3_K_M"
     guide_project.post("/api/pull", {"model": smaller, "stream": False})
     guide_project.post("/api/generate", {"model": MODEL, "stream": False, "keep_alive": 0})
-    guide_project.engine.occupy(1200 * bed.MIB)  # by a program that may not be closed
-    bed.load(guide_project)
-    assert bed.layers(guide_project) != "33/33"
+    guide_project.engine.occupy(1200 * guide_host.MIB)  # by a program that may not be closed
+    guide_host.load(guide_project)
+    assert guide_host.layers(guide_project) != "33/33"
     words = ("--last-resort", "--max-risk", "disruptive", "-e", f"model={MODEL}")
     code, events = fix(project_environment, tmp_path, *words)
     assert code == 0, reasons(events)

@@ -13,7 +13,7 @@ import pytest
 from remediation_lab.host.host import Host
 from remediation_lab.scenarios import docker_desktop as scenario
 from remediation_lab.scenarios.faults import FOLDER
-from tests.support import bed
+from tests.support import guide_host
 from tests.support.project import CONTAINER, FILES, GUIDE, Project
 
 pytestmark = pytest.mark.live
@@ -67,7 +67,7 @@ def in_lab(machine: Host, *words: str) -> tuple[int, str, str]:
 
 
 def test_json_answers_have_the_real_fields_and_types(guide_project: Project, machine: Host) -> None:
-    bed.num_gpu_1(guide_project)
+    guide_host.num_gpu_1(guide_project)
     volume = f"{guide_project.folder.name}_ollama_data"
     differing: dict[str, list[str]] = {}
     for words in (
@@ -110,7 +110,7 @@ def test_a_project_resolves_to_the_very_same_document(guide_project: Project, ma
 
 
 def test_lines_have_the_real_form(guide_project: Project, machine: Host) -> None:
-    bed.healthy(guide_project)
+    guide_host.healthy(guide_project)
     blobs = "/root/.ollama/models/blobs"
     for words, form in (
         (("compose", *FILES, "config", "--hash", "*"), r"(\w+ [0-9a-f]{64}\n){2}"),
@@ -131,7 +131,7 @@ def test_lines_have_the_real_form(guide_project: Project, machine: Host) -> None
 
 
 def test_what_goes_wrong_has_the_real_code_and_words(guide_project: Project, machine: Host) -> None:
-    bed.not_loaded(guide_project)
+    guide_host.not_loaded(guide_project)
     blob = "/root/.ollama/models/blobs/sha256-x"
     for words in (
         ("inspect", "--type", "container", "nosuch"),

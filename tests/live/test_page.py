@@ -15,7 +15,7 @@ from remediation.model.event import Event
 from remediation.report.html import html
 from tests.report import stream
 from tests.report.page.test_page import fleet, of_host
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 pytestmark = pytest.mark.live
 
@@ -24,10 +24,15 @@ QUIET = (
     "--disable-component-update", "--disable-sync", "--virtual-time-budget=8000",
 )  # fmt: skip
 WIDTHS = (1280, 768, 400)
-MEASURE = """<script>addEventListener("load", () => {
+MEASURE = """<script>addEventListener("load", async () => {
+  const hosts = [...document.querySelectorAll("details.host")], link = document.querySelector(".matrix tr:last-child a");
+  hosts.forEach((each, index) => { each.open = index < 2; });
+  link?.click();
+  await new Promise((done) => { setTimeout(done, 300); });
+  const jump = link && [hosts.at(-1).open, hosts.at(-1).getBoundingClientRect().top < innerHeight];
   document.querySelectorAll("details").forEach(each => { each.open = true; });
   const over = [...document.querySelectorAll("section *, details *")].filter(each => each.getBoundingClientRect().right > innerWidth + 1);
-  const found = { width: innerWidth, over: over.map(each => each.tagName + "." + each.getAttribute("class")).slice(0, 5),
+  const found = { jump, width: innerWidth, over: over.map(each => each.tagName + "." + each.getAttribute("class")).slice(0, 5),
     sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth, fetched: performance.getEntriesByType("resource").length,
     bar: Math.round(document.querySelector(".layers svg:last-child rect").getBoundingClientRect().width) };
   const search = document.querySelector("[name=search]");
@@ -79,6 +84,8 @@ def test_the_page_of_a_fleet_filters_and_sorts(tmp_path: Path) -> None:
         assert (one["over"], one["sideways"], one["fetched"]) == ([], 0, 0)
         assert (one["filtered"], one["count"], one["shown"]) == (["dev-003", "dev-008"], "2 of 10 hosts", 2)
         assert (one["sorted"][0], one["sorted"][-1], one["sort"]) == ("dev-009", "dev-000", "descending")
+        # a link of the matrix opens its host and shows it, also below hosts that were opened and not yet seen
+        assert one["jump"] == [True, True]
 
 
 def odd_fleet() -> list[Event]:
@@ -98,7 +105,7 @@ def test_long_names_and_many_outcomes_fit_every_width(tmp_path: Path) -> None:
         assert (one["over"], one["sideways"]) == ([], 0)
 
 
-@pytest.mark.parametrize(("hosts", "most"), [(1, 2), (12, 3)])
+@pytest.mark.parametrize(("hosts", "most"), [(1, 2), (12, 2)])
 def test_print_holds_the_summary_and_the_open_hosts(hosts: int, most: int, tmp_path: Path) -> None:
     """A host longer than a page begins below the heading; closed hosts of a fleet are one line each."""
     (tmp_path / "run.html").write_text(html(stream.whole() if hosts == 1 else fleet(hosts)), encoding="utf-8")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.parts import missing, need_program
+from tests.support.requirements import missing, need_program
 
 
 def test_a_missing_part_skips_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

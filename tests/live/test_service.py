@@ -14,9 +14,9 @@ import pytest
 
 from remediation_lab.linux.programs import NOT_FOUND, REFUSED
 from tests.steps.on_engine import changes, excerpt
-from tests.support.loaded import python
-from tests.support.parts import need_program
+from tests.support.preloaded_python import python
 from tests.support.project import MODEL
+from tests.support.requirements import need_program
 from tests.support.service import Service, service
 
 pytestmark = pytest.mark.live

@@ -18,8 +18,8 @@ import pytest
 
 from remediation_lab.ollama.snapshot import SnapshotMemory
 from tests.live.test_service import WITH_ROOT, start
-from tests.support.endings import Ended
 from tests.support.project import MODEL
+from tests.support.repair_results import Ended
 from tests.support.service import Service, service
 
 pytestmark = pytest.mark.live

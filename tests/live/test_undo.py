@@ -12,8 +12,8 @@ import pytest
 
 from remediation.engine.journal.history import runs
 from tests.steps.on_engine import changes, digests, excerpt, play
-from tests.support import bed
-from tests.support.loaded import python
+from tests.support import guide_host
+from tests.support.preloaded_python import python
 from tests.support.project import Project
 
 pytestmark = pytest.mark.live
@@ -46,7 +46,7 @@ def api(project: Project) -> tuple[str, list[str]]:
 def test_undoing_a_change_of_the_env_file_brings_its_readers_back(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path, *, recreated: bool, there: bool
 ) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     if OTHER not in digests(guide_project):
         guide_project.post("/api/pull", {"model": OTHER, "stream": False})
     file = guide_project.folder / ".env"
@@ -74,7 +74,7 @@ def test_undoing_a_change_of_the_env_file_brings_its_readers_back(
 def test_an_env_file_that_was_made_and_then_edited_by_hand_is_not_taken_away(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     file = guide_project.folder / ".env"
     file.unlink()
     book = tmp_path / "make.yml"

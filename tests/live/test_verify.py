@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import bed
-from tests.support.loaded import python
+from tests.support import guide_host
+from tests.support.preloaded_python import python
 from tests.support.project import CONTAINER, MODEL, Project
 
 pytestmark = pytest.mark.live
@@ -43,7 +43,7 @@ def container(project: Project) -> tuple[str, str]:
 def test_every_point_is_shown_where_the_first_does_not_hold(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["llm-library-cuda"](guide_project)
+    guide_host.FAULTS["llm-library-cuda"](guide_project)
     code, said, changed = verify(project_environment, tmp_path)
     assert (code, changed) == (2, ["model.responds"]), said
     assert "at the start, settings: NOT HELD" in said
@@ -52,7 +52,7 @@ def test_every_point_is_shown_where_the_first_does_not_hold(
 
 
 def test_a_repair_that_survives_a_restart(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     before = container(guide_project)
     code, said, changed = verify(project_environment, tmp_path, "--survives-restart")
     assert (code, container(guide_project)) == (5, before), said  # a restart is disruptive, and was not confirmed
@@ -63,11 +63,11 @@ def test_a_repair_that_survives_a_restart(guide_project: Project, project_enviro
     assert "lost: that the model stays loaded for good" in said
     after = container(guide_project)
     assert (after[0] == before[0], after[1] > before[1]) == (True, True)
-    assert bed.layers(guide_project) == "33/33"
+    assert guide_host.layers(guide_project) == "33/33"
 
 
 def test_a_repair_that_a_restart_undoes(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
-    bed.FAULTS["not-loaded"](guide_project)
+    guide_host.FAULTS["not-loaded"](guide_project)
     guide_project.post("/api/create", {"model": BAKED, "from": MODEL, "parameters": {"num_gpu": 1}, "stream": False})
     body = {"model": BAKED, "stream": False, "keep_alive": -1, "options": {"num_gpu": -1}}  # by one request alone
     guide_project.post("/api/generate", body)

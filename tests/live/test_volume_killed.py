@@ -17,7 +17,7 @@ from remediation.engine.journal.history import runs
 from tests.steps.on_engine import registry
 from tests.support.engine import IMAGE
 from tests.support.killed_run import in_words
-from tests.support.loaded import python
+from tests.support.preloaded_python import python
 from tests.support.project import CONTAINER, HEALTHY, MODEL, Project
 
 pytestmark = pytest.mark.live

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from remediation.model.signals import terminating
+from remediation.model.signals import raise_on_signals
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 def test_a_second_signal_does_not_end_what_the_first_one_has_ended() -> None:
-    with terminating():
-        with pytest.raises(KeyboardInterrupt), terminating():
+    with raise_on_signals():
+        with pytest.raises(KeyboardInterrupt), raise_on_signals():
             signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.support.loaded import python
+from tests.support.preloaded_python import python
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "docs/examples/playbooks/ollama-settings.yml"

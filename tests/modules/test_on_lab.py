@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.loaded import python
+from tests.support.preloaded_python import python
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs/examples/playbooks"
@@ -73,3 +73,27 @@ def test_windows_programs_and_scripts_run(play: Play, tmp_path: Path) -> None:
     assert (found["script"]["outcome"], found["script"]["result"]["output"]) == ("ok", ["LAPTOP-07"])
     assert found["uri"]["result"]["json"]["version"]
     assert found["posix"]["next_step"] == "use win_shell"
+
+
+def test_check_mode_runs_no_program_and_returns_what_ansible_returns(play: Play, tmp_path: Path) -> None:
+    there = {"creates": "C:/there"}
+    tasks = [
+        {"name": "folder", "win_file": {"path": "C:/there", "state": "directory"}, "check_mode": False},
+        {"name": "command", "win_command": "hostname"},
+        {"name": "shell", "win_shell": "hostname"},
+        {"name": "script", "win_powershell": {"script": "hostname"}},
+        {"name": "absent", "win_command": "hostname", "args": {"creates": "C:/gone"}},
+        {"name": "there", "win_command": "hostname", "args": there},
+        {"name": "script there", "win_powershell": {"script": "hostname", **there}},
+    ]
+    book = tmp_path / "site.yml"
+    book.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]), "utf-8")
+    _, events = play("play", str(book), "--inventory", "lab", "--json", "--check")
+    found = {event["task"]: event for event in events if event["event"] == "task_result"}
+    skipped = {name: found[name]["result"] for name in ("command", "shell", "absent")}
+    assert {found[name]["outcome"] for name in (*skipped, "there")} == {"skipped"}
+    assert not any({"rc", "stdout", "cmd"} & result.keys() for result in skipped.values())
+    assert skipped["shell"]["msg"] == "remote module (win_shell) does not support check mode"
+    assert (found["there"]["result"]["rc"], found["there"]["result"]["msg"]) == (0, "skipped, since C:/there exists")
+    assert [found[name]["outcome"] for name in ("script", "script there")] == ["would-change", "ok"]
+    assert [found[name]["result"]["output"] for name in ("script", "script there")] == [[], []]

@@ -19,8 +19,8 @@ import pytest
 from remediation.facets.host_factory import open_host
 from remediation.model.errors import RemediationError
 from remediation.model.event import Event
+from tests.playbook.play_runner import Ran, run
 from tests.playbook.recording import INVENTORY, recorded
-from tests.playbook.running import Ran, run
 
 HERE = Path(__file__).parent
 CASES = sorted(path for path in (HERE / "cases").iterdir() if path.is_dir())

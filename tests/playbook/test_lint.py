@@ -45,6 +45,26 @@ def test_each_rule_speaks_where_it_should_and_nowhere_else(tmp_path: Path, task:
     assert [rule for rule, _ in advice(tmp_path, task)] == rules
 
 
+@pytest.mark.parametrize(
+    ("template", "task", "rules"),
+    [
+        ("{{ spare }}\n", "template: {src: t.j2, dest: /a}", []),
+        ("{% for one in spare %}{{ one }}{% endfor %}\n", "win_template: {src: t.j2, dest: 'C:/a'}", []),
+        ("{{ other }}\n", "template: {src: t.j2, dest: /a}", ["unused-variable"]),
+        ("[[ spare ]]\n", "template: {src: t.j2, dest: /a, variable_start_string: '[[', variable_end_string: ']]'}", []),
+        ("{% include 'part.j2' %}\n", "template: {src: t.j2, dest: /a}", []),
+        ("", "include_tasks: t.j2", []),
+    ],
+)
+def test_a_variable_that_a_file_of_the_playbook_may_use_is_not_called_unused(
+    tmp_path: Path, template: str, task: str, rules: list[str]
+) -> None:
+    for folder in ("templates", "tasks"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "t.j2").write_text(template, encoding="utf-8")
+    assert [rule for rule, _ in advice(tmp_path, f"    - set_fact: {{spare: [1]}}\n    - {task}\n")] == rules
+
+
 FILES = {"files/here.sh": "", "templates/here.j2": "", "vars/here.yml": "a: 1\n", "tasks/here.yml": "[]\n", "roles/here/tasks/main.yml": "[]\n",
          "files/folder/x": "", "next.txt": ""}  # fmt: skip
 

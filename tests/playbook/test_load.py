@@ -10,7 +10,7 @@ from remediation.model.errors import InputError
 from remediation.model.finding import Cause
 from remediation.playbook.load import load_playbook
 from remediation.playbook.model import Block, Playbook, Task
-from tests.engine.toys import TOYS
+from tests.engine.sample_steps import TOYS
 
 
 def load(folder: Path, text: str, **files: str) -> Playbook:
@@ -27,6 +27,14 @@ def problems(folder: Path, text: str, **files: str) -> list[str]:
     return [f"{problem.place.line if problem.place else 0}: {problem.message}" for problem in refused.value.problems]
 
 
+def test_a_playbook_of_another_encoding_is_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "site.yml"
+    path.write_bytes(b"\x80")
+    with pytest.raises(InputError) as caught:
+        load_playbook(path)
+    assert str(caught.value).splitlines()[0] == f"{path}:1:1: not UTF-8 text (byte 0); save it as UTF-8"
+
+
 def test_every_mistake_is_reported_at_once_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
     text = """\
 - name: Wrong
@@ -37,13 +45,13 @@ def test_every_mistake_is_reported_at_once_with_its_place_and_the_nearest_name(t
       debug: {msg: x}
       whne: true
     - name: step
-      toy.fiel: {path: a, text: b}
+      sample.fiel: {path: a, text: b}
     - name: parameter
-      toy.file: {paht: a, text: b}
+      sample.file: {paht: a, text: b}
     - name: missing
-      toy.file: {path: a}
+      sample.file: {path: a}
     - name: type
-      toy.closed: {names: {a: b}}
+      sample.closed: {names: {a: b}}
     - name: keyword's type
       debug: {msg: x}
       retries: often
@@ -58,17 +66,37 @@ def test_every_mistake_is_reported_at_once_with_its_place_and_the_nearest_name(t
     assert problems(tmp_path, text) == [
         "3: a play has no keyword 'taks'; did you mean 'tasks'?",
         "7: a task has no keyword 'whne'; did you mean 'when'?",
-        "9: the step 'toy.fiel' is not known; did you mean 'toy.file'?",
-        "11: toy.file: path: is required",
-        "11: toy.file: the parameter 'paht' is not known; did you mean 'path'?",
-        "13: toy.file: text: is required",
-        "15: toy.closed: names: input should be a valid tuple",
+        "9: the step 'sample.fiel' is not known; did you mean 'sample.file'?",
+        "11: sample.file: path: is required",
+        "11: sample.file: the parameter 'paht' is not known; did you mean 'path'?",
+        "13: sample.file: text: is required",
+        "15: sample.closed: names: input should be a valid tuple",
         "18: retries: expected a whole number, got 'often'",
         "19: this task names no step",
         "22: a task has only one step or action, but this has 'debug' and 'fail'",
         "23: expected a task (a mapping), got 'not a task'",
         "24: expected a task (a mapping), got 5",
         "25: expected a task (a mapping), got nothing",
+    ]
+
+
+def test_a_parameter_of_ansibles_that_is_not_supported_is_named_so_and_may_be_left_out(tmp_path: Path) -> None:
+    book = tmp_path / "play.yml"
+    tasks = """\
+- hosts: all
+  tasks:
+    - ansible.windows.setup: {gather_subset: [min]}
+    - ansible.windows.slurp: {src: /a}
+    - win_service: {name: a, dependencies: "{{ them | default(omit) }}", unheard: "{{ omit }}"}
+"""
+    book.write_text(tasks, encoding="utf-8")
+    load_playbook(book)
+    book.write_text(tasks.replace('"{{ omit }}"', "b").replace('"{{ them | default(omit) }}"', "[b]"), encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        load_playbook(book)
+    assert [item.message for item in refused.value.problems] == [
+        "win_service: dependencies is a parameter of Ansible's that is not supported here",
+        "win_service: the parameter 'unheard' is not known",
     ]
 
 
@@ -80,7 +108,7 @@ def test_templates_that_cannot_be_read_are_mistakes_but_those_of_variables_are_n
     - debug: {msg: "{{ oops"}
       when: "{{ a"
     - block:
-        - toy.file: {path: a, text: ["{{ x | nofilter }}"]}
+        - sample.file: {path: a, text: ["{{ x | nofilter }}"]}
       when: [true, a ===]
     - assert: {that: ["x is", "{{ undefined_is_no_mistake }}"]}
     - debug: {msg: "{% raw %}{{ oops{% endraw %}", var: x}
@@ -92,9 +120,9 @@ def test_templates_that_cannot_be_read_are_mistakes_but_those_of_variables_are_n
     - debug: {msg: x, loop: 1}
       loop: ["{% if %}"]
     - ladder:
-        goal: [toy.whole: {model: "{{ m"}]
+        goal: [sample.whole: {model: "{{ m"}]
         rungs:
-          - tasks: [toy.closed: {names: [chrome], when: x}]
+          - tasks: [sample.closed: {names: [chrome], when: x}]
 """
     said = [each.replace("invalid template: ", "").split(", in ")[0] for each in problems(tmp_path, text)]
     assert [each for each in said if "not known" not in each and "needs" not in each] == [
@@ -120,11 +148,11 @@ def test_the_line_is_shown_with_a_mark_under_the_column(tmp_path: Path) -> None:
 
 
 def test_of_a_template_only_the_name_of_its_parameter_is_checked(tmp_path: Path) -> None:
-    book = load(tmp_path, '- hosts: all\n  tasks:\n    - toy.closed: {names: "{{ programs }}"}\n')
+    book = load(tmp_path, '- hosts: all\n  tasks:\n    - sample.closed: {names: "{{ programs }}"}\n')
     (task,) = book.plays[0].tasks
     assert isinstance(task, Task)
-    assert problems(tmp_path, '- hosts: all\n  tasks:\n    - toy.closed: {nams: "{{ programs }}"}\n')[-1].startswith(
-        "3: toy.closed: the parameter 'nams' is not known"
+    assert problems(tmp_path, '- hosts: all\n  tasks:\n    - sample.closed: {nams: "{{ programs }}"}\n')[-1].startswith(
+        "3: sample.closed: the parameter 'nams' is not known"
     )
 
 
@@ -163,17 +191,17 @@ def test_a_ladder_knows_its_goal_its_rungs_and_the_causes_they_treat(tmp_path: P
   tasks:
     - name: repair
       ladder:
-        goal: [toy.whole: {model: m}]
+        goal: [sample.whole: {model: m}]
         rungs:
           - name: room
             treats: [vram_occupied]
             last_resort: yes
-            tasks: [toy.closed: {names: [chrome]}]
+            tasks: [sample.closed: {names: [chrome]}]
 """
     (task,) = load(tmp_path, text).plays[0].tasks
     assert isinstance(task, Task)
     assert task.ladder is not None
-    assert task.ladder.goal[0].name == "toy.whole"
+    assert task.ladder.goal[0].name == "sample.whole"
     (rung,) = task.ladder.rungs
     assert (rung.name, rung.treats, rung.last_resort) == ("room", (Cause.VRAM_OCCUPIED,), True)
     assert [inner.path for inner in rung.tasks] == ["0.tasks.0/0.0"]
@@ -184,18 +212,18 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
 - hosts: all
   tasks:
     - ladder:
-        goal: [toy.hole: {model: m}]
+        goal: [sample.hole: {model: m}]
         rungs:
           - treats: [vram_ocupied]
-            tasks: [toy.closed: {nmes: [chrome]}]
+            tasks: [sample.closed: {nmes: [chrome]}]
           - name: never
             tasks: [meta: end_play]
     - ladder: {goal: []}
 """
     found = problems(tmp_path, text)
-    assert found[0] == "4: the step 'toy.hole' is not known; did you mean 'toy.whole'?"
+    assert found[0] == "4: the step 'sample.hole' is not known; did you mean 'sample.whole'?"
     assert found[1] == "6: the cause 'vram_ocupied' is not known; did you mean 'vram_occupied'?"
-    assert "7: toy.closed: the parameter 'nmes' is not known; did you mean 'names'?" in found
+    assert "7: sample.closed: the parameter 'nmes' is not known; did you mean 'names'?" in found
     assert "9: meta is not allowed inside a rung: hosts climb a ladder independently" in found
     assert found[-2:] == ["10: a ladder needs goal", "10: a ladder needs rungs"]
 
@@ -209,6 +237,7 @@ def test_mistakes_of_a_ladder_have_their_places_too(tmp_path: Path) -> None:
         ("- name: x\n  tasks: []\n", "1: this play has no hosts"),
         ("- hosts: all\n  tasks: {a: b}\n", "2: tasks: expected a list, got a mapping"),
         ("- import_playbook: gone.yml\n", "1: there is no file 'gone.yml' in "),
+        ("- import_playbook: gone.yml who=web\n", "1: there is no file 'gone.yml who=web' in "),
         ("- import_playbook: play.yml\n", "1: play.yml is imported within itself"),
         ("- hosts: all\n  tasks:\n    - import_tasks: gone.yml\n", "3: there is no file 'gone.yml' in "),
         ("- hosts: all\n  vars_files: [gone.yml]\n", "2: vars_files: there is no file 'gone.yml' in "),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loaded import python
+from tests.support.preloaded_python import python
 
 pytestmark = [pytest.mark.corpus, pytest.mark.timeout(900)]
 
@@ -23,7 +23,7 @@ def test_at_least_so_many_cases_do_what_ansible_did(tmp_path: Path) -> None:
         pytest.skip("REMEDIATION_CORPUS names no folder")
     cases = Path(corpus) / "parity"
     command = tmp_path / "play"
-    start = shlex.join([*python(os.environ), "-m", "tests.playbook.running"])
+    start = shlex.join([*python(os.environ), "-m", "tests.playbook.play_runner"])
     command.write_text(f'#!/bin/sh\nPYTHONPATH={Path(__file__).parents[2]} exec {start} "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     program = [sys.executable, str(cases / "compare"), str(cases), "--command", str(command), "--min", str(LEAST), "--jobs", "2"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.powershell.windows import Windows
-from tests.support.parts import missing
+from tests.support.requirements import missing
 
 _FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
 # the columns that all releases of the app have (ollama app/store/database.go, v0.12.10 to v0.33.0)

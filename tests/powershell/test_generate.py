@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from remediation.facets.ollama.generate import CUT_OFF, ProbeAsker
-from tests.connections.hostile import OK, Hostile
+from tests.connections.hostile_servers import OK, Hostile
 from tests.powershell.host import Host, _host, host
 
 __all__ = ["_host", "host"]

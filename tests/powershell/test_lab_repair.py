@@ -15,10 +15,10 @@ from remediation.connections.calls import Completed, FileContent, ReadFile, Run,
 from remediation.connections.guard import Guard
 from remediation_lab import control
 from tests.cli.conftest import environment, remediate
-from tests.cli.program.undone import BOOKS, HOST, undone
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
+from tests.cli.program.runbook_undo import BOOKS, HOST, undone
 from tests.connections.conftest import opened
-from tests.facets.beds import lab_variables
+from tests.facets.real_hosts import lab_variables
 from tests.powershell import shell
 
 __all__ = ["environment", "remediate"]

@@ -11,7 +11,7 @@ from remediation.connections.worker.connection import WorkerConnection
 from remediation.connections.worker.local_process import ChildChannel
 from remediation.facets.scripts import script
 from remediation.model import limits
-from tests.connections.hostile import REDIRECTS, Servers, servers
+from tests.connections.hostile_servers import REDIRECTS, Servers, servers
 from tests.powershell import shell
 
 __all__ = ["servers"]

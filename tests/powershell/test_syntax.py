@@ -102,7 +102,7 @@ def test_what_is_sent_is_whole(name: str) -> None:
 
 def test_a_function_brings_those_that_it_uses() -> None:
     functions = {"Get-A": "Get-B", "Get-B": "Get-C 1", "Get-C": "x", "Get-D": "Get-A"}
-    assert scripts.used("$a = Get-A", functions) == ["Get-A", "Get-B", "Get-C"]
+    assert scripts.used_functions("$a = Get-A", functions) == ["Get-A", "Get-B", "Get-C"]
 
 
 @pytest.mark.parametrize("path", texts(), ids=names)

@@ -116,7 +116,7 @@ def test_a_job_ends_with_its_program_or_with_the_last_poll(host: Host, tmp_path:
     assert (started["done"], started["rc"]) == (False, None)
     said = ""
     while not said:
-        said = protocol.content(host.wire({"op": "poll", "job": started["job"], "wait": 1.0})[0], "stdout").decode()
+        said = protocol.decode_base64(host.wire({"op": "poll", "job": started["job"], "wait": 1.0})[0], "stdout").decode()
     last, after = host.wire(*[{"op": "poll", "job": started["job"], "wait": 0.0, "last": True}] * 2)
     assert (last["done"], after["error"]["kind"]) == (False, "not-found")
     with pytest.raises(ProcessLookupError):  # its end is waited for
@@ -348,7 +348,7 @@ def test_stdin_by_its_handle_as_net_framework_needs_it() -> None:
         for size in (10, 400_000):
             call = protocol.run_request(python("import sys; print(len(sys.stdin.read()))", stdin=b"x" * size))
             (reply,) = talk.ask([call], end)
-            assert protocol.content(reply, "stdout").split() == [str(size).encode()]
+            assert protocol.decode_base64(reply, "stdout").split() == [str(size).encode()]
         channel.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from remediation.engine.benchmark import unmeasured
+from remediation.engine.benchmark import unknown_figures
 from remediation.report.diagnosis import diagnosis_lines
 from remediation.report.text import WIDTH
 from tests.report import stream
@@ -58,7 +58,7 @@ def test_a_quote_is_whole_only_on_request() -> None:
 
 
 def test_figures_of_the_loaded_model_stand_in_their_table_and_a_reason_where_there_are_none() -> None:
-    asked = unmeasured("", layers=(1, 33), simulated=True) | {
+    asked = unknown_figures("", layers=(1, 33), simulated=True) | {
         "first_token_s": 0.8, "total_50_tokens_s": 12.0, "extrapolated": True, "tokens_seen": 8,
     }  # fmt: skip
     text = "\n".join(rows({**ASKED, "measured": asked}))
@@ -66,4 +66,4 @@ def test_figures_of_the_loaded_model_stand_in_their_table_and_a_reason_where_the
     assert "≈ 12 s (8 seen)" in text
     assert "not measured" not in text
     why = "not measured: the model is not loaded, and loading it would be a change"
-    assert f"asked   {why}" in "\n".join(rows({**ASKED, "measured": unmeasured(why)}))
+    assert f"asked   {why}" in "\n".join(rows({**ASKED, "measured": unknown_figures(why)}))

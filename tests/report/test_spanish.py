@@ -11,15 +11,15 @@ import yaml
 from remediation.diagnosis.facts.names import FACTS
 from remediation.diagnosis.facts.words import WORDS
 from remediation.diagnosis.knowledge import knowledge
-from remediation.diagnosis.knowledge.explain import condition, explained
+from remediation.diagnosis.knowledge.explain import condition, explain_rows
 from remediation.model.event import Event
-from remediation.model.translation import gettext, speaking, translated
+from remediation.model.translation import gettext, translated, use_language
 from remediation.report.diagnosis import diagnosis_lines
 from remediation.report.html import html
 from remediation.report.json_lines import JsonLines
 from remediation.report.junit import junit
 from remediation.report.terminal import PlainScreen, Terminal
-from tests.cli.started import ROOT
+from tests.cli.processes import ROOT
 
 DIAGNOSIS = {
     "findings": [
@@ -62,7 +62,7 @@ def _terminal() -> str:
 
 
 def test_the_terminal_is_spanish_without_english_remains() -> None:
-    with speaking("es"):
+    with use_language("es"):
         text = " ".join(_terminal().split())
     for part in ("objetivo 1/33 capas en la GPU; se piden 33/33", "programas ajenos a Ollama ocupan VRAM", "cerrar a.exe",
                  "siguiente: permítelo con --max-risk disruptive", "bloqueado", "salida 5"):  # fmt: skip
@@ -93,7 +93,7 @@ def test_the_terminal_is_spanish_without_english_remains() -> None:
     ],
 )
 def test_a_list_whose_remarks_have_lists_is_read_by_its_brackets(text: str, wanted: str) -> None:
-    with speaking("es"):
+    with use_language("es"):
         assert translated(text) == wanted
 
 
@@ -101,7 +101,7 @@ def test_the_points_of_verify_are_spanish() -> None:
     playbook = yaml.safe_load((ROOT / "playbooks" / "verify.yml").read_text("utf-8"))
     points = [point for play in playbook for task in play["tasks"] for point in task.get("vars", {}).get("points", ())]
     assert points
-    with speaking("es"):
+    with use_language("es"):
         for point in points:
             text = f"{point['when']}, {point['what']}: held - x"
             assert not translated(text).startswith(point["when"]), text
@@ -109,7 +109,7 @@ def test_the_points_of_verify_are_spanish() -> None:
 
 def test_the_page_names_its_language_and_quotes_stay() -> None:
     english = html(EVENTS)
-    with speaking("es"):
+    with use_language("es"):
         spanish = html(EVENTS)
     assert '<html lang="en">' in english
     assert '<html lang="es">' in spanish
@@ -123,7 +123,7 @@ def test_the_page_names_its_language_and_quotes_stay() -> None:
 def test_formats_for_programs_are_the_same_in_every_language(form: str) -> None:
     write = junit if form == "junit" else _json_lines
     english = write(EVENTS)
-    with speaking("es"):
+    with use_language("es"):
         assert write(EVENTS) == english
 
 
@@ -136,7 +136,7 @@ def _json_lines(events: list[Event]) -> str:
 
 
 def test_a_diagnosis_is_spanish_with_its_cure() -> None:
-    with speaking("es"):
+    with use_language("es"):
         text = " ".join(row for line in diagnosis_lines("pc", DIAGNOSIS) for row in line.rows())
     assert "señal en la próxima carga" in " ".join(text.split())
     assert "remedio Cierra lo que usa la tarjeta" in " ".join(text.split())
@@ -145,10 +145,10 @@ def test_a_diagnosis_is_spanish_with_its_cure() -> None:
 
 def test_the_conditions_of_each_mechanism_are_spanish_as_a_whole() -> None:
     english = [*FACTS.values(), *(words[0] for words in WORDS.values())]
-    with speaking("es"):
+    with use_language("es"):
         english = [each for each in english if gettext(each) != each]  # but names, as of variables
         for entry in knowledge().mechanisms.values():
-            rows = [row for heading, found in explained(entry) if heading.startswith("it is ") for row in found]
+            rows = [row for heading, found in explain_rows(entry) if heading.startswith("it is ") for row in found]
             assert rows
             assert not [
                 row for row in rows if "not known" in row or ", and " in row or any(f" {each}," in f" {row}," for each in english)

@@ -368,6 +368,32 @@ def test_a_fleet_gets_one_line_per_host_and_the_causes_counted() -> None:
     assert rows[-1] == "2 hosts repaired · 1 host unreachable · 4 changes, none destructive · 38 s · exit 3"
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_a_fleet_shows_messages_and_differences_below_each_host(check: bool) -> None:
+    change = {"summary": "write /a", "diff": "-one\n+two", "risk": "safe", "data": {}}
+    kind, more = ("change_planned", {}) if check else ("change_end", {"applied": True})
+    events = [
+        stream.run_start("dev-01", "dev-02", check=check),
+        *(
+            event
+            for host in ("dev-01", "dev-02")
+            for event in (
+                stream.event(kind, 1, host=host, step="file.managed", index=1, change=change, **more),
+                stream.event("task_result", 2, host=host, task="debug", outcome="ok", action="debug", msg=f"disk of {host}"),
+                stream.event("task_result", 3, host=host, task="quiet", outcome="ok", action="command", msg="unseen"),
+                stream.event("host_end", 4, host=host, outcome="changed"),
+            )
+        ),
+        stream.run_end("dev-01", "dev-02"),
+    ]
+    plain, shown = page(events), page(events, diff=True)
+    assert [row.strip() for row in plain if "disk" in row] == ["· debug: disk of dev-01", "· debug: disk of dev-02"]
+    assert not [row for row in plain if "write /a" in row or "unseen" in row]
+    first, second = (next(index for index, row in enumerate(shown) if f" {host}  " in row) for host in ("dev-01", "dev-02"))
+    for rows in (shown[first:second], shown[second:]):
+        assert [row.strip() for row in rows if row.strip() in {"-one", "+two"}] == ["-one", "+two"]
+
+
 def test_a_play_without_a_diagnosis_claims_no_cure() -> None:
     hosts = ["dev-01", "dev-02", "dev-03"]
     events = [

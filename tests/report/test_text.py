@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from remediation.report.text import NARROWEST, Line, shortened
+from remediation.report.text import NARROWEST, Line, shorten
 
 LEAD = "  found     vram_occupied 0.92      "
 TEXT = "chrome.exe 2.2 GiB, Discord.exe 1.8 GiB hold the card"
@@ -32,13 +32,13 @@ def test_what_is_to_be_copied_is_never_cut() -> None:
 
 def test_a_shortened_text_divides_no_word() -> None:
     text = "recreate ollama (activia1): risk disruptive exceeds the limit safe; wanted all layers"
-    assert shortened(text, 60) == "recreate ollama (activia1): risk … safe; wanted all layers"
-    assert len(shortened("x" * 100, 60)) <= 60
+    assert shorten(text, 60) == "recreate ollama (activia1): risk … safe; wanted all layers"
+    assert len(shorten("x" * 100, 60)) <= 60
 
 
 def test_a_shortened_log_line_keeps_both_of_its_ends() -> None:
     line = "msg=load KvSize:4096 FlashAttention:Auto KvCacheType: GPULayers:1[ID:GPU-5f0a1c5e Layers:1(31..31)] UseMmap:true"
-    assert shortened(line, 60).endswith("1(31..31)] UseMmap:true")
+    assert shorten(line, 60).endswith("1(31..31)] UseMmap:true")
 
 
 @pytest.mark.parametrize(("terminal", "columns", "widest"), [(True, 40, 40), (True, 80, 80), (True, 200, 100), (False, 40, 100)])

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.loaded import python
+from tests.support.preloaded_python import python
 from tests.support.project import CONTAINER, Project
 
 ROOT = Path(__file__).parents[2]

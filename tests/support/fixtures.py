@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from remediation_lab.free_ports import free_port
-from tests.support import bed, nvml_library
+from tests.support import guide_host, nvml_library
 from tests.support.engine import Engine, add_image, private_engine
 from tests.support.project import Project
 
@@ -59,4 +59,4 @@ def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project_environment(guide_project: Project, nvml: Path) -> dict[str, str]:
     """What a subprocess needs to repair `guide_project`: DOCKER_HOST, PATH, the card through NVML, a separate home."""
-    return bed.environment(guide_project.engine, nvml)
+    return guide_host.environment(guide_project.engine, nvml)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.parts import missing, need_program
+from tests.support.requirements import missing, need_program
 
 SOURCE = Path(__file__).parent / "nvml" / "nvml.c"
 VARIABLE = "REMEDIATION_GPU_SNAPSHOT"

@@ -27,8 +27,8 @@ from remediation_lab.ollama import snapshot
 from tests.connections.sshd import Sshd, sshd
 from tests.support.engine import DEVICE, TOTAL
 from tests.support.image import SPEED
-from tests.support.parts import missing, need_program
 from tests.support.project import MODEL
+from tests.support.requirements import missing, need_program
 
 
 @dataclass(frozen=True, slots=True)

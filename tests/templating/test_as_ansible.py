@@ -14,7 +14,7 @@ import pytest
 
 from remediation.model.errors import RemediationError
 from remediation.templating.templar import Scope
-from remediation.templating.yaml.located import trusted
+from remediation.templating.yaml.located import mark_trusted
 
 HERE = Path(__file__).parent
 RECORDED: dict[str, Any] = json.loads((HERE / "recorded.json").read_text(encoding="utf-8"))
@@ -35,24 +35,24 @@ def named(item: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("item", RECORDED["templates"], ids=named)
 def test_a_template_comes_to_what_ansible_made_of_it(item: dict[str, Any]) -> None:
-    scope = Scope([trusted(RECORDED["variables"])])
+    scope = Scope([mark_trusted(RECORDED["variables"])])
     if item.get("fails"):
         with pytest.raises(RemediationError):
-            scope.render(trusted(item["template"]))
+            scope.render(mark_trusted(item["template"]))
         return
-    value = plain(scope.render(trusted(item["template"])))
+    value = plain(scope.render(mark_trusted(item["template"])))
     assert value == item["value"]
     assert type(value) is type(item["value"])
 
 
 @pytest.mark.parametrize("item", RECORDED["conditions"], ids=named)
 def test_a_condition_holds_when_it_does_for_ansible(item: dict[str, Any]) -> None:
-    scope = Scope([trusted(RECORDED["condition_variables"])])
+    scope = Scope([mark_trusted(RECORDED["condition_variables"])])
     if item.get("fails"):
         with pytest.raises(RemediationError):
-            scope.condition(trusted(item["condition"]))
+            scope.condition(mark_trusted(item["condition"]))
         return
-    assert scope.condition(trusted(item["condition"])) is item["holds"]
+    assert scope.condition(mark_trusted(item["condition"])) is item["holds"]
 
 
 def test_the_recording_is_what_ansible_says_today() -> None:
@@ -75,6 +75,6 @@ def test_the_recording_is_what_ansible_says_today() -> None:
 
 
 def test_values_that_json_has_no_word_for_keep_their_type() -> None:
-    scope = Scope([trusted({"day": date(2024, 5, 6), "big": 10**30})])
-    assert scope.render(trusted("{{ day }}")) == date(2024, 5, 6)
-    assert scope.render(trusted("{{ big }}")) == 10**30
+    scope = Scope([mark_trusted({"day": date(2024, 5, 6), "big": 10**30})])
+    assert scope.render(mark_trusted("{{ day }}")) == date(2024, 5, 6)
+    assert scope.render(mark_trusted("{{ big }}")) == 10**30

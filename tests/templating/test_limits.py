@@ -11,7 +11,7 @@ from remediation.model.errors import Place
 from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
 from remediation.templating.templar import Scope, flaw
-from remediation.templating.yaml.located import Text, trusted
+from remediation.templating.yaml.located import Text, mark_trusted
 
 TOO_MUCH = [
     "{{ 'a' * 10**9 }}",
@@ -80,7 +80,7 @@ def test_nothing_is_evaluated_where_a_template_is_only_read(template: str) -> No
 
 def test_variables_draw_on_the_budget_of_the_template_that_uses_them() -> None:
     levels = {f"v{n}": "{% for i in range(90) %}{{ v" + str(n + 1) + " }}{% endfor %}" for n in range(9)}
-    scope = Scope([trusted({"d": {**levels, "v9": "x"}, "big": "{{ 'x' * 15000000 }}", "two": "{{ big }}{{ big }}"})])
+    scope = Scope([mark_trusted({"d": {**levels, "v9": "x"}, "big": "{{ 'x' * 15000000 }}", "two": "{{ big }}{{ big }}"})])
     with pytest.raises(TemplateError, match="result too large"):
         scope.render(Text("{{ two }}"))
     assert len(scope.render(Text("{{ big }}"))) == 15_000_000
@@ -192,7 +192,7 @@ def test_a_template_is_as_long_as_can_be_compiled() -> None:
 )
 def test_an_error_of_an_expression_names_it_and_its_place_without_a_class_of_python(text: str, said: str) -> None:
     place = Place("a.yml", 3, 5)
-    for value, scope in ((Text(text, place), Scope(())), (trusted("{{ x }}"), Scope(({"x": Text(text, place)},)))):
+    for value, scope in ((Text(text, place), Scope(())), (mark_trusted("{{ x }}"), Scope(({"x": Text(text, place)},)))):
         with pytest.raises(TemplateError) as caught:
             scope.render(value)
         assert (caught.value.message, caught.value.place) == (f"{said} in {text!r}", place)

@@ -12,7 +12,7 @@ import pytest
 
 from remediation.model.errors import RemediationError
 from remediation.templating.templar import Scope
-from remediation.templating.yaml.located import trusted
+from remediation.templating.yaml.located import mark_trusted
 from remediation.templating.yaml.secret import Secret
 
 
@@ -28,7 +28,7 @@ def scope(tmp_path: Path) -> Scope:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     (tmp_path / "conf.d/folder.conf").mkdir()
-    return Scope([trusted({"n": 5, "l": [1, 2], "playbook_dir": str(tmp_path)})])
+    return Scope([mark_trusted({"n": 5, "l": [1, 2], "playbook_dir": str(tmp_path)})])
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_hosts_that_need_a_new_password_at_the_same_time_get_the_same_one(scope:
     ready = threading.Barrier(hosts)
 
     def one(_: int) -> str:
-        inner = Scope([trusted({"playbook_dir": str(tmp_path)})])
+        inner = Scope([mark_trusted({"playbook_dir": str(tmp_path)})])
         ready.wait()
         return str(inner.expression("lookup('password', 'shared')").reveal())
 
@@ -140,11 +140,11 @@ def test_hosts_that_need_a_new_password_at_the_same_time_get_the_same_one(scope:
 
 def test_a_variable_is_not_changed_in_place_but_a_templates_own_list_is(scope: Scope) -> None:
     with pytest.raises(RemediationError, match="unsafe"):
-        scope.render(trusted("{{ l.append(3) }}"))
+        scope.render(mark_trusted("{{ l.append(3) }}"))
     facts = Scope([{"found": [1], "known": {"a": 1}}])
     for expression in ("found.append(2)", "known.update({'b': 2})"):
         with pytest.raises(RemediationError, match="unsafe"):
             facts.expression(expression)
     assert facts.expression("found") == [1]
     text = "{% set r = [] %}{% for i in l %}{% set _ = r.append(i * 2) %}{% endfor %}{{ r | join(',') }}"
-    assert scope.render(trusted(text)) == "2,4"
+    assert scope.render(mark_trusted(text)) == "2,4"

@@ -24,17 +24,17 @@ class Right(Step[GpuUse]):
         assert_type(host.files.read("a"), bytes | None)
         return host.gpu.use()
 
-    def is_met(self, seen: GpuUse) -> bool | None:
-        return seen.free >= self.want
+    def is_met(self, state: GpuUse) -> bool | None:
+        return state.free >= self.want
 
-    def plan(self, seen: GpuUse) -> Iterator[Change]:
+    def plan(self, state: GpuUse) -> Iterator[Change]:
         yield Change("close a", subject="a", undo=StepCall("typed.right", {"want": 1}))
 
     def apply(self, host: Writer, change: Change) -> None:
         host.files.write("a", b"text")
 
-    def describe(self, seen: GpuUse) -> str:
-        return str(seen.free)
+    def describe(self, state: GpuUse) -> str:
+        return str(state.free)
 
 
 assert_type(Right(want=1).want, int)
@@ -51,23 +51,23 @@ class WritesWhileLooking(Step[str]):
         host.processes.close(1, 1.0)  # type: ignore[attr-defined]
         return ""
 
-    def is_met(self, seen: str) -> bool:
-        return bool(seen)
+    def is_met(self, state: str) -> bool:
+        return bool(state)
 
-    def plan(self, seen: str) -> Iterator[Change]:
+    def plan(self, state: str) -> Iterator[Change]:
         yield "close a"  # type: ignore[misc]
 
 
 class JudgesSomethingElse(Step[str]):
-    """What is judged is what was seen."""
+    """What is judged is what was state."""
 
     def observe(self, host: Reader) -> GpuUse:  # type: ignore[override]
         return host.gpu.use()
 
-    def is_met(self, seen: int) -> bool:  # type: ignore[override]
-        return bool(seen)
+    def is_met(self, state: int) -> bool:  # type: ignore[override]
+        return bool(state)
 
-    def plan(self, seen: str) -> list[str]:  # type: ignore[override]
+    def plan(self, state: str) -> list[str]:  # type: ignore[override]
         return []
 
 
@@ -77,7 +77,7 @@ class WithoutPlan(Step[str]):
     def observe(self, host: Reader) -> str:
         return host.name
 
-    def is_met(self, seen: str) -> bool:
+    def is_met(self, state: str) -> bool:
         return True
 
 

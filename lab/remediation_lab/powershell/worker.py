@@ -33,7 +33,7 @@ class Worker:
         self._nonce = ""
         self._scripts: set[str] = set()
         self._hung: dict[str, Any] = {}
-        """Servers that let a request of the present line time out, with the value it got."""
+        """Servers that let a request of the present line time out, with the value or the refusal it got."""
 
     def run(self) -> int:
         """Greet and answer; returns the exit code. Raises Refusal when there is no machine."""
@@ -64,7 +64,16 @@ class Worker:
                 return self._probe(number, index, call)
             if op not in _PLAIN:
                 return {"error": {"kind": "error", "message": f"unknown op {op!r}"}}
-            reply: dict[str, Any] = self._world.call(**{key: value for key, value in call.items() if value is not None})
+            words = {key: value for key, value in call.items() if value is not None and key != "server"}
+            server = call.get("server")
+            if server in self._hung:
+                raise self._hung[server]
+            try:
+                reply: dict[str, Any] = self._world.call(**words)
+            except Refusal as refusal:
+                if server and refusal.kind == "timeout":
+                    self._hung[server] = refusal
+                raise
             return self._framed(number, index, reply) if op in _FRAMED else reply
         except Refusal as refusal:
             if refusal.kind == "rebooted":

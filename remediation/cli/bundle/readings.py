@@ -37,10 +37,10 @@ class EvidenceKeeper:
 
         evidence = collect(host)
         if evidence.host and not self._path(evidence.host).exists():
-            from remediation.diagnosis.redaction import redacted
+            from remediation.diagnosis.redaction import redact
             from remediation.model.text.visible import visible_json
 
-            self.keep(evidence.host, visible_json(redacted(evidence).to_json()))
+            self.keep(evidence.host, visible_json(redact(evidence).to_json()))
         return diagnose(evidence)
 
     def keep(self, host: str, text: str) -> None:

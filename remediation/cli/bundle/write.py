@@ -108,10 +108,10 @@ def bundle_of(record: RunRecord) -> bytes:
         "run.html": html(events),
         "journal.jsonl": "".join(f"{visible_json(event.to_json())}\n" for event in events),
         "versions.json": json.dumps(removal.value(_versions(record)), indent=2) + "\n",
-        **{f"{EVIDENCE}{host}.txt": text for host, text in quoted_in(events).items()},
+        **{f"{EVIDENCE}{host}.txt": text for host, text in quoted_lines(events).items()},
         **{f"{EVIDENCE}{removal.text(host)}.json": removal.text(text) for host, text in kept_evidence(record.folder)},
     }
-    recording = _recording(record)
+    recording = _find_cassette(record)
     if recording is not None:
         files["recording.jsonl"] = recording
     packed = io.BytesIO()
@@ -121,7 +121,7 @@ def bundle_of(record: RunRecord) -> bytes:
     return packed.getvalue()
 
 
-def quoted_in(events: Sequence[Event]) -> dict[str, str]:
+def quoted_lines(events: Sequence[Event]) -> dict[str, str]:
     """Return the lines that the first diagnosis of each host quoted, as text per host."""
     found: dict[str, str] = {}
     for event in events:
@@ -141,7 +141,7 @@ def _quotes(diagnosis: Mapping[str, Any]) -> Iterator[str]:
         yield f"{setting.get('name')}={setting.get('value')}"
 
 
-def _recording(record: RunRecord) -> str | None:
+def _find_cassette(record: RunRecord) -> str | None:
     """Return the cassette of the run, which was anonymized when it was written; None without one."""
     options = record.header.get("asked")
     name = options.get("record") if isinstance(options, Mapping) else None

@@ -30,7 +30,7 @@ def good(name: str, text: str) -> Check:
     return Check(name, ok=True, text=text)
 
 
-def lacking(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
+def missing_check(name: str, text: str, blocks: str = "", cure: str = "") -> Check:
     """Return a check that failed."""
     return Check(name, ok=False, text=text, blocks=blocks, cure=cure)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remediation import __version__
-from remediation.cli.checks.check import Check, good, lacking, worth_knowing
+from remediation.cli.checks.check import Check, good, missing_check, worth_knowing
 from remediation.connections.settings import ConnectionSettings
 from remediation.engine.journal.journal import runs_folder
 from remediation.model.text.words import plural
@@ -38,7 +38,7 @@ def installation() -> Iterator[Check]:
     """Check the interpreter, the distribution, its extras, and the folder of runs."""
     version = platform.python_version()
     if sys.version_info[:2] < OLDEST:
-        yield lacking("Python", f"{version} at {sys.executable}", "everything", "install Python 3.10 or newer")
+        yield missing_check("Python", f"{version} at {sys.executable}", "everything", "install Python 3.10 or newer")
     else:
         yield good("Python", f"{version} at {sys.executable}")
     yield good("remediation", f"{__version__} at {Path(__file__).parents[2]}")
@@ -57,7 +57,7 @@ def _runs() -> Check:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         cure = f"give this user write access to {there}, or set XDG_STATE_HOME to another folder"
-        return lacking("run folder", f"{folder} cannot be written", "every run: each keeps its journal there", cure)
+        return missing_check("run folder", f"{folder} cannot be written", "every run: each keeps its journal there", cure)
     count = sum(1 for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else 0
     return good("run folder", f"{folder}, {plural(count, 'run')}")
 
@@ -86,7 +86,7 @@ def warnings(settings: Iterable[ConnectionSettings]) -> Iterator[Check]:
         for text in each.warnings:
             by_reason.setdefault(text.removeprefix(f"{each.name}: "), []).append(each.name)
     for reason, names in by_reason.items():
-        yield worth_knowing("connections", f"{_listed(names)}: {reason}")
+        yield worth_knowing("connections", f"{_join_names(names)}: {reason}")
 
 
 def key_files(settings: Iterable[ConnectionSettings]) -> Iterator[Check]:
@@ -97,11 +97,11 @@ def key_files(settings: Iterable[ConnectionSettings]) -> Iterator[Check]:
             users.setdefault((variable, name), []).append(each.name)
     for (variable, name), hosts in users.items():
         path = Path(name).expanduser()
-        named = f"{variable} of {_listed(hosts)}: {path}"
+        named = f"{variable} of {_join_names(hosts)}: {path}"
         if not path.is_file():
-            yield lacking("keys", f"{named} does not exist", "the login there", f"create the file, or mend {variable}")
+            yield missing_check("keys", f"{named} does not exist", "the login there", f"create the file, or mend {variable}")
         elif not os.access(path, os.R_OK):
-            yield lacking("keys", f"{named} cannot be read", "the login there", f"give this user read access to {path}")
+            yield missing_check("keys", f"{named} cannot be read", "the login there", f"give this user read access to {path}")
         elif os.name == "posix" and variable in _PRIVATE and path.stat().st_mode & _SHARED:
             yield worth_knowing("keys", f"{named} can be read by other users", cure=f"chmod 600 {path}")
         else:
@@ -125,6 +125,6 @@ def _files(settings: ConnectionSettings) -> dict[str, str]:
     return {name: path for name, path in found.items() if path}
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

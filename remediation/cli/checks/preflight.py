@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from remediation.cli.checks import readiness as prepared
-from remediation.cli.checks.check import Check, good, lacking, worth_knowing
+from remediation.cli.checks.check import Check, good, missing_check, worth_knowing
 from remediation.connections.settings import ConnectionSettings
 from remediation.facets.access import HostAccess
 from remediation.facets.machine import readiness
 from remediation.facets.machine.rights import elevation, is_refusal
 from remediation.facets.protocols import Reader
+from remediation.facets.silence import BRIEF
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import DeadlineExceeded, HostError, RemediationError, Unreachable
 from remediation.model.facts import Container, Manager, Serving, SessionFacts
+from remediation.model.facts.server import PODMAN, reach_advice
 from remediation.model.text.words import plural
 from remediation.steps.compose.stack import RUNNING
 from remediation.steps.resolve import served_natively
@@ -64,16 +66,16 @@ def preflight(host: str, access: HostAccess, settings: ConnectionSettings) -> Pr
         reader = access.reader
         session = reader.desktop.session()
     except Unreachable as error:
-        checks.append(lacking("reached", error.message, "everything", error.next_step))
+        checks.append(missing_check("reached", error.message, "everything", error.next_step))
         return Preflight(host, (*checks, *_notes(access)), error.exit_code)
     except HostError as error:
-        checks.append(lacking("session", error.message, "everything", error.next_step))
+        checks.append(missing_check("session", error.message, "everything", error.next_step))
         return Preflight(host, (*checks, *_notes(access)), error.exit_code)
     checks.append(good("reached", f"as {session.user} by {settings.kind}"))
     checks += _session(session, settings)
     for name, checker in _FACETS.items():
         checks += run_check(name, checker, reader)
-    checks += _prepared(access, reader, session, settings)
+    checks += _unreported_checks(access, reader, session, settings)
     checks += _notes(access)
     code = 2 if any(check.ok is False for check in checks) else 0
     return Preflight(host, tuple(checks), code)
@@ -86,7 +88,7 @@ def _notes(access: HostAccess) -> list[Check]:
 
 def failed_host(host: str, error: RemediationError) -> Preflight:
     """Return the checks of a host that could not be checked."""
-    return Preflight(host, (lacking("check", error.message, "everything", error.next_step),), error.exit_code)
+    return Preflight(host, (missing_check("check", error.message, "everything", error.next_step),), error.exit_code)
 
 
 def _transport(settings: ConnectionSettings) -> Check:
@@ -98,7 +100,7 @@ def _transport(settings: ConnectionSettings) -> Check:
             cure = "give its certificate as ansible_winrm_ca_trust_path and remove the setting that ignores it"
             return worth_knowing("transport", f"{url}: the certificate is not verified, because the inventory says so", cure=cure)
         if winrm.scheme == "http" and winrm.encryption == "never":
-            return lacking("transport", f"{url}: nothing is encrypted", "", LISTENER)
+            return missing_check("transport", f"{url}: nothing is encrypted", "", LISTENER)
         how = "certificate verified" if winrm.scheme == "https" else "messages encrypted, no certificate"
         return good("transport", f"{url}, {winrm.transport}, {how}")
     if settings.kind == "ssh":
@@ -112,7 +114,9 @@ def _session(session: SessionFacts, settings: ConnectionSettings) -> Iterator[Ch
         mode = session.language_mode or "FullLanguage"
         text = f"{session.shell_version or 'unknown version'}, {mode}"
         if mode != "FullLanguage":
-            yield lacking("PowerShell", text, "everything", "use an account without a language restriction (AppLocker, WDAC)")
+            yield missing_check(
+                "PowerShell", text, "everything", "use an account without a language restriction (AppLocker, WDAC)"
+            )
         else:
             yield good("PowerShell", text)
         if session.desktop_user:
@@ -141,7 +145,7 @@ def _rights(session: SessionFacts, *, windows: bool) -> Check:
             f"Windows refuses {session.user} every CIM class (programs, memory, GPU counters); it has no administrator rights, which scheduled tasks for "
             "the desktop user, other users' files and Docker also require"
         )
-        return lacking("rights", text, "everything except readings of Ollama and nvidia-smi", elevation(session.user))
+        return missing_check("rights", text, "everything except readings of Ollama and nvidia-smi", elevation(session.user))
     cure = elevation(session.user) if windows else "ansible_become: true, with a login that may use sudo"
     return worth_knowing(
         "elevated", "no administrator rights", "host.rebooted, program.closed and vram.free on others' programs", cure
@@ -154,20 +158,24 @@ def run_check(name: str, check: Callable[[Reader], Iterator[Check]], reader: Rea
         return list(check(reader))
     except HostError as error:
         hanging = _HANGING.get(name, "") if isinstance(error, DeadlineExceeded) else ""
-        return [lacking(name, error.message, _BLOCKS.get(name, ""), error.next_step or hanging)]
+        return [missing_check(name, error.message, _BLOCKS.get(name, ""), error.next_step or hanging)]
 
 
-def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
+def _unreported_checks(access: HostAccess, reader: Reader, session: SessionFacts, settings: ConnectionSettings) -> list[Check]:
     """Check what no facet reports: quotas, counters, Docker Desktop, Compose, WSL, the container toolkit."""
     look = Snapshot(lambda: access.connection)
     config = reader.variables.get("docker_config")
     environment = {"DOCKER_CONFIG": str(config)} if config else {}
 
     docker_needed = not _native(reader)
+    # a client whose engine hangs often hangs itself, and has been waited for
+    patience = BRIEF if engine_hangs(reader) else readiness.PATIENCE
 
     def windows(_: Reader) -> Iterator[Check]:
         yield from prepared.windows_checks(
-            readiness.windows_readiness(look, environment), remote=settings.kind == "winrm", docker=docker_needed
+            readiness.windows_readiness(look, environment, patience=patience),
+            remote=settings.kind == "winrm",
+            docker=docker_needed,
         )
 
     def desktop(reader: Reader) -> Iterator[Check]:
@@ -177,12 +185,26 @@ def _prepared(access: HostAccess, reader: Reader, session: SessionFacts, setting
         use = attempt(reader.gpu.use)
         gpu = use is not None and bool(use.gpus)
         yield from prepared.posix_checks(
-            readiness.posix_readiness(look, environment), gpu=gpu, elevated=session.elevated, docker=docker_needed
+            readiness.posix_readiness(look, environment, patience=patience),
+            gpu=gpu,
+            elevated=session.elevated,
+            docker=docker_needed,
         )
 
     if settings.platform == "windows":
         return [*run_check("Docker Desktop", desktop, reader), *run_check("preparation", windows, reader)]
     return run_check("preparation", posix, reader)
+
+
+def engine_hangs(reader: Reader) -> bool:
+    """Whether the engine was waited for in vain."""
+    try:
+        reader.engine.facts()
+    except DeadlineExceeded:
+        return True
+    except HostError:
+        pass
+    return False
 
 
 def _system(reader: Reader) -> Iterator[Check]:
@@ -199,7 +221,7 @@ def _system(reader: Reader) -> Iterator[Check]:
 def _gpu(reader: Reader) -> Iterator[Check]:
     use = reader.gpu.use()
     if not use.gpus:
-        yield lacking("GPU", "no NVIDIA GPU found", _BLOCKS["GPU"], "install NVIDIA's driver: nvidia.com/drivers")
+        yield missing_check("GPU", "no NVIDIA GPU found", _BLOCKS["GPU"], "install NVIDIA's driver: nvidia.com/drivers")
         return
     for gpu in use.gpus:
         model = f", {gpu.driver_model}" if gpu.driver_model else ""
@@ -207,14 +229,14 @@ def _gpu(reader: Reader) -> Iterator[Check]:
         text = f"{gpu.name}, {memory}, driver {gpu.driver_version}{model}"
         if gpu.problem:
             why, _, cure = gpu.problem.partition(": ")
-            yield lacking("GPU", f"{text}; {why}", _BLOCKS["GPU"], cure)
+            yield missing_check("GPU", f"{text}; {why}", _BLOCKS["GPU"], cure)
         else:
             yield good("GPU", text)
     known = sum(1 for process in use.processes if process.vram is not None)
     if not use.reliable and is_refusal(use.why_unreliable):
         yield prepared.unreadable("GPU memory by program", use.why_unreliable, "vram.free")
     elif not use.reliable:
-        yield lacking("GPU memory by program", use.why_unreliable, "vram.free", "winmgmt /resyncperf, then lodctr /R")
+        yield missing_check("GPU memory by program", use.why_unreliable, "vram.free", "winmgmt /resyncperf, then lodctr /R")
     else:
         yield good("GPU memory by program", plural(known, "program"))
 
@@ -224,8 +246,13 @@ def _native(reader: Reader) -> bool:
     if attempt(lambda: served_natively(reader)):
         return True
     target, serving = attempt(reader.target), attempt(reader.services.serving)
-    # a native server runs, although it does not answer at the address
-    return target is not None and target.container is None and serving is not None and serving.process is not None
+    # a native server runs, although it does not answer at the address, or its unit is stopped
+    native = serving is not None and (serving.process is not None or serving.unit is not None or _of_podman(serving))
+    return target is not None and target.container is None and native
+
+
+def _of_podman(serving: Serving) -> bool:
+    return serving.contained is not None and serving.contained.engine == PODMAN
 
 
 def _engine(reader: Reader) -> Iterator[Check]:
@@ -237,7 +264,7 @@ def _engine(reader: Reader) -> Iterator[Check]:
         yield worth_knowing("Docker engine", f"not needed: Ollama runs without a container ({error.message})")
         return
     memory = f", {facts.memory_total / GIB:.0f} GiB" if facts.memory_total else ""
-    judge = lacking if facts.server_errors else good
+    judge = missing_check if facts.server_errors else good
     yield judge(
         "Docker engine",
         f"{facts.name or facts.os} {facts.version}{memory}" + "".join(f"; {error}" for error in facts.server_errors),
@@ -262,7 +289,7 @@ def _compose(reader: Reader) -> Iterator[Check]:
 def _ollama(reader: Reader) -> Iterator[Check]:
     stopped = attempt(lambda: _stopped_container(reader))
     if stopped is not None:
-        yield lacking(
+        yield missing_check(
             "Ollama", f"the container {stopped.name} is {stopped.status}", _BLOCKS["Ollama"], f"docker start {stopped.name}"
         )
         return
@@ -283,6 +310,8 @@ def server_checks(reader: Reader) -> Iterator[Check]:
     serving = reader.services.serving()
     if serving.elsewhere is not None:
         yield worth_knowing("server", str(serving.elsewhere), f"{_SETTINGS}, the server's log", serving.elsewhere.next_step)
+    if serving.contained is not None:
+        yield worth_knowing("server", serving.words, f"{_SETTINGS}, ollama.restarted", reach_advice(serving.contained))
     if serving.manager is Manager.NOTHING:
         return
     yield _manager(serving)
@@ -302,8 +331,8 @@ def _manager(serving: Serving) -> Check:
     unit, process = serving.unit, serving.process
     where = " in WSL" if serving.wsl else ""
     if unit is not None and not unit.pid and unit.state != "active":
-        cure = f"sudo systemctl start {unit.short}; journalctl -u {unit.short} -n 50"
-        return lacking("server", f"{serving.words}{where} is {unit.state or 'stopped'}", "model.*", cure)
+        cure = f"{unit.how_to_start}; journalctl -u {unit.short} -n 50"
+        return missing_check("server", f"{serving.words}{where} is {unit.state or 'stopped'}", "model.*", cure)
     if unit is not None and unit.needs_reload:
         text = f"{serving.words}{where}; systemd has not read its changed unit files yet"
         return worth_knowing("server", text, "", f"sudo systemctl daemon-reload && sudo systemctl restart {unit.short}")
@@ -313,6 +342,9 @@ def _manager(serving: Serving) -> Check:
     if unit is not None:
         files = sorted({one.file for one in unit.settings if one.wins})
         return good("server", f"{serving.words}{where}" + (f", settings from {', '.join(files)}" if files else ""))
+    if serving.users_unit and process is not None:
+        cure = f"log in as {process.user}, whose manager starts it"
+        return worth_knowing("server", f"{serving.words}{where}", f"{_SETTINGS}, ollama.restarted", cure)
     if serving.manager is Manager.PROCESS and process is not None:
         cure = f"run it as a service (curl -fsSL https://ollama.com/install.sh | sh), or restart it by hand: kill {process.pid}; ollama serve"
         return worth_knowing("server", f"{serving.words}{where}", f"{_SETTINGS}, ollama.restarted", cure)
@@ -348,7 +380,7 @@ _FACETS: dict[str, Callable[[Reader], Iterator[Check]]] = {
 }  # fmt: skip
 _HANGING = {
     "GPU": "look for the driver's messages (sudo dmesg | grep -iE 'nvrm|xid'; on Windows the event log, source nvlddmkm), then restart the host: a driver that hangs does not recover",
-    "Docker engine": "restart the engine: sudo systemctl restart docker, or Docker Desktop",
+    "Docker engine": prepared.RESTART_ENGINE,
 }  # fmt: skip
 """What to do about a program that does not end."""
 _BLOCKS = {

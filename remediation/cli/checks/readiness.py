@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remediation.cli.checks.check import Check, good, lacking, worth_knowing
+from remediation.cli.checks.check import Check, good, missing_check, worth_knowing
 from remediation.facets.machine.readiness import Compose, PosixReadiness, WindowsReadiness
 from remediation.facets.machine.rights import is_refusal
 from remediation.model.facts import DockerDesktop
@@ -59,7 +59,7 @@ def posix_checks(host: PosixReadiness, *, gpu: bool, elevated: bool, docker: boo
     elif gpu:
         yield worth_knowing("kernel module", "cannot read its version")
     else:
-        yield lacking(
+        yield missing_check(
             "kernel module", "no NVIDIA module is loaded", "every goal on the GPU", "sudo modprobe -a nvidia nvidia_uvm"
         )
     if "docker" in host.programs:
@@ -73,10 +73,14 @@ def posix_checks(host: PosixReadiness, *, gpu: bool, elevated: bool, docker: boo
         yield worth_knowing("curl", text, "model.* behind AllowTcpForwarding no", "sudo apt-get install curl")
 
 
+RESTART_ENGINE = "restart the engine: sudo systemctl restart docker, or Docker Desktop"
+"""What to do about a ``docker`` that does not end."""
+
+
 def docker_desktop(found: DockerDesktop | None, *, needed: bool) -> Check:
     """Check Docker Desktop; `needed` is whether the model has no other server there."""
     if found is None:
-        judge = lacking if needed else worth_knowing
+        judge = missing_check if needed else worth_knowing
         cure = "winget install --exact --id Docker.DockerDesktop (at the desktop), then log in there once"
         return judge("Docker Desktop", "not installed", "docker_desktop.*, container.*, compose.*, stack.*", cure)
     version = found.version or "unknown version"
@@ -87,7 +91,7 @@ def docker_desktop(found: DockerDesktop | None, *, needed: bool) -> Check:
         return unreadable("Docker Desktop", text, "docker_desktop.*")
     if found.state != "running":
         cure = "remediate play restart-docker-desktop, or start it at the desktop"
-        return lacking("Docker Desktop", f"{version}, {found.state}", "container.*, compose.*, stack.*, model.*", cure)
+        return missing_check("Docker Desktop", f"{version}, {found.state}", "container.*, compose.*, stack.*, model.*", cure)
     if _numbers(found.version)[:2] < _DESKTOP_COMMAND:
         text = f"{version}, running; `docker desktop` requires 4.37, so a stop ends its processes"
         return worth_knowing("Docker Desktop", text, "", "winget upgrade --exact --id Docker.DockerDesktop (at the desktop)")
@@ -113,7 +117,7 @@ def compose(found: Compose, *, windows: bool, needed: bool = True) -> Check:
     # docker without the plugin ignores `compose` and rejects the flags after it
     absent = any(words in found.problem for words in ("unknown flag", "unknown shorthand flag", "is not a docker command"))
     text = "docker has no Compose plugin" if absent else f"docker compose fails: {found.problem}"
-    return (lacking if needed else worth_knowing)("Compose", text, COMPOSE_STEPS, cure)
+    return (missing_check if needed else worth_knowing)("Compose", text, COMPOSE_STEPS, RESTART_ENGINE if found.hangs else cure)
 
 
 def _quotas(host: WindowsReadiness) -> Iterator[Check]:
@@ -132,7 +136,7 @@ def _quotas(host: WindowsReadiness) -> Iterator[Check]:
     for name in low:
         least, usual, node, blocks = _LEAST[name]
         text = f"{name} is {host.quotas[name]}{_UNITS.get(name, '')}, at least {least}{_UNITS.get(name, '')} needed"
-        yield lacking("WinRM quotas", text, blocks, _set(host, name, usual, node))
+        yield missing_check("WinRM quotas", text, blocks, _set(host, name, usual, node))
     idle = host.quotas.get("IdleTimeout", _IDLE_LEAST)
     if idle < _IDLE_LEAST:
         text = f"a shell that is idle for {idle / 1000:g} s is closed; reopening it takes a few seconds each time"
@@ -160,7 +164,7 @@ def _classes(host: WindowsReadiness) -> Check:
     problem = f" ({host.classes_problem.strip()})" if host.classes_problem else ""
     text = f"Windows lacks {' and '.join(_PREFIX + name for name in missing)}{problem}"
     cure = "in an elevated prompt: lodctr /R, then winmgmt /resyncperf (Windows 10 1709 or newer, a driver with WDDM 2)"
-    return lacking("GPU counters", text, "vram.free, and the diagnosis of vram_occupied", cure)
+    return missing_check("GPU counters", text, "vram.free, and the diagnosis of vram_occupied", cure)
 
 
 def _wsl(host: WindowsReadiness, *, needed: bool) -> Check:
@@ -171,7 +175,7 @@ def _wsl(host: WindowsReadiness, *, needed: bool) -> Check:
         return unreadable("WSL", f"{brought}unknown whether its service runs: {hidden}")
     if not wsl.service:
         cure = "in an elevated prompt: wsl --install --no-distribution, then restart Windows"
-        return (lacking if needed else worth_knowing)(
+        return (missing_check if needed else worth_knowing)(
             "WSL", "not installed", "the GPU in containers: docker_desktop.*, stack.up with a GPU", cure
         )
     version = wsl.version or "as shipped with Windows"
@@ -193,7 +197,7 @@ def _wsl(host: WindowsReadiness, *, needed: bool) -> Check:
 def _engine_access(host: PosixReadiness, *, elevated: bool, needed: bool) -> Iterator[Check]:
     if host.socket == "closed" and not elevated:
         cure = "sudo usermod -aG docker LOGIN and a new login, or ansible_become: true"
-        yield (lacking if needed else worth_knowing)(
+        yield (missing_check if needed else worth_knowing)(
             "engine's socket", "this login cannot write to it", "container.*, compose.*, stack.*", cure
         )
     elif host.socket:

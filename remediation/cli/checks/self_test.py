@@ -88,7 +88,7 @@ def _user(host: HostAnswers) -> Reported:
     return _is(str(_part(host.probe("session"), "User")).casefold() == user, "whoami says another name")
 
 
-def _elevated(host: HostAnswers) -> Reported:
+def _check_elevation(host: HostAnswers) -> Reported:
     groups = host.program("whoami", "/groups")
     if "S-1-" not in groups:
         raise NoAnswer("whoami lists no groups")
@@ -236,7 +236,7 @@ def _idle(host: HostAnswers) -> Reported:
 
 TRIALS: tuple[Trial, ...] = (
     Trial("user", "the login's name is the one that whoami says", "whoami", _user),
-    Trial("elevated", "the login has an administrator's token", "whoami /groups | Select-String S-1-16-12288", _elevated),
+    Trial("elevated", "the login has an administrator's token", "whoami /groups | Select-String S-1-16-12288", _check_elevation),
     Trial("desktop-user", "the user at the desktop is found by his shell", "quser", _desktop_user),
     Trial("times", "both times are seconds since the epoch", "(Get-CimInstance Win32_OperatingSystem).LastBootUpTime", _times),
     Trial("memory", "free memory is a part of all memory", "Get-CimInstance Win32_OperatingSystem | Format-List *Memory*", _memory),

@@ -37,7 +37,7 @@ def check_host(options: CheckHost) -> int:
         from remediation.connections.settings import from_variables
 
         def one(name: str) -> Preflight:
-            with hosts.looked_at(name, note=_ignore) as access:
+            with hosts.open_for_reading(name, note=_ignore) as access:
                 found = preflight(name, access, from_variables(name, hosts.variables(name)))
             return replace(found, checks=tuple(check.masked(hosts.masker.text) for check in found.checks))
 
@@ -70,7 +70,7 @@ def _self_test(options: CheckHost, name: str) -> int:
             raise UsageError(
                 f"{host} is not a Windows host", next_step="name one that is reached over WinRM, or has a Windows shell"
             )
-        with hosts.looked_at(host, note=_ignore) as access:
+        with hosts.open_for_reading(host, note=_ignore) as access:
             session, system = access.reader.desktop.session(), access.reader.system.facts()
             done = run_trials(access.connection, access.clock)
     about = {

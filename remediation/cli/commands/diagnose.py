@@ -90,7 +90,7 @@ def _names(found: dict[str, Any], causes: frozenset[str]) -> bool:
 def _from_evidence(options: Diagnose) -> list[Incident]:
     from remediation.cli.bundle.read import evidence_in, is_bundle
     from remediation.cli.extra_vars import extra_variables
-    from remediation.diagnosis.load import load_evidence, refusing
+    from remediation.diagnosis.load import as_input_errors, load_evidence
 
     if options.inventory or options.limit:
         given = "--inventory" if options.inventory else "--limit"
@@ -100,14 +100,14 @@ def _from_evidence(options: Diagnose) -> list[Incident]:
     for argument in options.evidence:
         if is_bundle(argument):
             for host, text in evidence_in(Path(argument)):
-                with refusing(f"{argument}: {host}"):
+                with as_input_errors(f"{argument}: {host}"):
                     evidence = _about(model, load_evidence("-", stdin=partial(str, text)))
-                    found.append(_diagnosed(f"{argument}: {host}", evidence))
+                    found.append(_diagnose_evidence(f"{argument}: {host}", evidence))
             continue
         name = "stdin" if argument == "-" else argument
         evidence = _about(model, load_evidence(argument))
-        with refusing(name):
-            found.append(_diagnosed(name, evidence))
+        with as_input_errors(name):
+            found.append(_diagnose_evidence(name, evidence))
     return found
 
 
@@ -123,13 +123,13 @@ def _from_hosts(options: Diagnose) -> list[Incident]:
     with open_session(options) as hosts:
         if options.executor not in {None, LOCAL}:
             return _from_workers(options, hosts, probe)
-        return list(hosts.each(lambda name: _looked_at(name, hosts, probe), _failed, hosts.selected()))
+        return list(hosts.each(lambda name: _diagnose_host(name, hosts, probe), _failed_incident, hosts.selected()))
 
 
 def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> list[Incident]:
     """Read the hosts on the workers of a cluster."""
     from remediation.cli.context import MOST_AT_ONCE
-    from remediation.cli.spread.executor import opened_cluster
+    from remediation.cli.spread.executor import open_cluster
     from remediation.connections.settings import LOCAL_NAMES
     from remediation.engine.executors.refusals import has_secret, refuse_local
     from remediation.engine.executors.work import WorkQueue
@@ -138,13 +138,13 @@ def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> lis
     variables = {name: hosts.variables(name) for name in names}
     for name in names:
         refuse_local(name, str(variables[name].get("ansible_connection", "local" if name in LOCAL_NAMES else "")))
-    with opened_cluster(options, secret=any(map(has_secret, variables.values()))) as cluster:
-        queue = WorkQueue(cluster, hosts.masker, looked_at_on_worker, MOST_AT_ONCE)
+    with open_cluster(options, secret=any(map(has_secret, variables.values()))) as cluster:
+        queue = WorkQueue(cluster, hosts.masker, diagnose_on_worker, MOST_AT_ONCE)
         found = queue.results([(name, variables[name], probe) for name in names])
     incidents = []
     for name, result in zip(names, found, strict=True):
         if isinstance(result, RemediationError):
-            incidents.append(_failed(name, result))
+            incidents.append(_failed_incident(name, result))
             continue
         incident, notes = result
         for note in notes:
@@ -153,7 +153,7 @@ def _from_workers(options: Diagnose, hosts: Session, probe: float | None) -> lis
     return incidents
 
 
-def looked_at_on_worker(
+def diagnose_on_worker(
     mask: Masker, name: str, variables: Mapping[str, Any], probe: float | None
 ) -> tuple[Incident, list[str]]:  # fmt: skip
     """Read one host on a worker; return the incident and the connection's notes."""
@@ -161,7 +161,7 @@ def looked_at_on_worker(
 
     session = SentSession.of(variables, mask)
     try:
-        return _looked_at(name, session, probe), session.notes
+        return _diagnose_host(name, session, probe), session.notes
     finally:
         session.looks.end()
 
@@ -172,42 +172,45 @@ def _probe_seconds(text: str | None) -> float | None:
         return None
     limit = seconds("--probe-seconds", text)
     if not 0 < limit <= MOST_SECONDS:
-        raise UsageError(f"--probe-seconds: expected a time above 0 and up to {MOST_SECONDS:g} s, got {text!r}")
+        raise UsageError(
+            f"--probe-seconds: expected a time above 0 and up to {MOST_SECONDS:g} s, got {text!r}",
+            next_step="such as --probe-seconds 60",
+        )
     return limit
 
 
-def _looked_at(name: str, hosts: Session, probe: float | None) -> Incident:
+def _diagnose_host(name: str, hosts: Session, probe: float | None) -> Incident:
     """Read one host, and probe its loaded model if `probe` seconds are given.
 
     An error of the host becomes its result. The connection refuses writes while causes are diagnosed.
     """
     from remediation.diagnosis.collect import collect, nothing_read
 
-    with hosts.looked_at(name) as access:
+    with hosts.open_for_reading(name) as access:
         evidence = collect(access.reader)
         if reason := nothing_read(evidence):
             raise CallFailed(reason, host=name, next_step=f"remediate check-host --limit {name}")
-    judged = _noted(_diagnosed(name, evidence), access)
+    judged = _add_notes(_diagnose_evidence(name, evidence), access)
     if probe is None:
         return judged
     from remediation.cli.commands.probe_figures import probe_figures, with_answer
 
     figures = probe_figures(name, hosts, evidence, judged.found["offloaded"], probe)
     answered = with_answer(evidence, figures)
-    judged = judged if answered is evidence else _noted(_diagnosed(name, answered), access)
+    judged = judged if answered is evidence else _add_notes(_diagnose_evidence(name, answered), access)
     return dataclasses.replace(judged, found={**judged.found, "measured": figures})
 
 
-def _noted(judged: Incident, access: HostAccess) -> Incident:
+def _add_notes(judged: Incident, access: HostAccess) -> Incident:
     """Return a diagnosis with the connection's notes, as in the ``--json`` document."""
     return dataclasses.replace(judged, found={**judged.found, "connection": list(access.notes)})
 
 
-def _failed(name: str, error: RemediationError) -> Incident:
+def _failed_incident(name: str, error: RemediationError) -> Incident:
     return Incident(name, {"findings": [], "offloaded": None, "predicted": None, "target": None}, error=error)
 
 
-def _diagnosed(name: str, evidence: Evidence) -> Incident:
+def _diagnose_evidence(name: str, evidence: Evidence) -> Incident:
     from remediation.diagnosis.diagnose import diagnose as find_causes
     from remediation.diagnosis.diagnose import to_json
 
@@ -232,7 +235,7 @@ def _as_file_name(name: str) -> str:
     return kept.strip(".-") or "incident"
 
 
-def _unchecked(name: str, error: RemediationError) -> str:
+def _failure_line(name: str, error: RemediationError) -> str:
     return f"{name}  {gettext('could not be checked: {reason}', reason=translated(error.message).removeprefix(f'{name}: '))}"
 
 
@@ -250,7 +253,7 @@ def _print(incidents: list[Incident], options: Diagnose) -> None:
         if number:
             sys.stdout.write("\n")
         if one.error:
-            sys.stdout.write(f"{visible_line(_unchecked(one.name, one.error))}\n")
+            sys.stdout.write(f"{visible_line(_failure_line(one.name, one.error))}\n")
             sys.stderr.write(f"{one.name}: {error_text(one.error).removeprefix(f'{one.name}: ')}\n")
             continue
         for line in diagnosis_lines(one.name, one.found, target=one.found.get("target") or "", verbose=options.verbose):

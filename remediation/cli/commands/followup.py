@@ -26,12 +26,12 @@ from remediation.model.text.shape import mismatch
 
 def resume_from_journal(options: Resume, stream: TextIO) -> int:
     """Resume a run in its own journal."""
-    with working_on(options.run) as (record, lock):
+    with locked_run(options.run) as (record, lock):
         return _resume(record, lock, options, stream)
 
 
 @contextmanager
-def working_on(run: str) -> Iterator[tuple[RunRecord, RunLock]]:
+def locked_run(run: str) -> Iterator[tuple[RunRecord, RunLock]]:
     """Lock a run and read it, before it is resumed or undone. Raises `UsageError`, and `RunAlive` while it is running."""
     folder = find_run(run).folder
     try:
@@ -61,7 +61,7 @@ def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -
         for each in files if event.kind != "run_end" else ():
             each(event)  # the report covers the whole run, not only its last part
     with open_session(saved, playbook=path) as hosts:
-        need_secrets(record.header, f"run {record.run}", hosts)
+        require_secrets(record.header, f"run {record.run}", hosts)
         request = replace(request_of(str(record.header.get("command", "play")), saved, hosts, path), repeat=options.repeat)
         if options.check:
             raise UsageError(f"--check cannot resume run {record.run}", next_step="run its playbook with --check instead")
@@ -74,7 +74,7 @@ def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -
 
 def undo_from_journal(options: Undo, stream: TextIO) -> int:
     """Undo a run; the undo is a separate run with its own journal."""
-    with working_on(options.run) as (record, _):
+    with locked_run(options.run) as (record, _):
         return _undo(record, options, stream)
 
 
@@ -88,7 +88,7 @@ def _undo(record: RunRecord, options: Undo, stream: TextIO) -> int:
     )  # fmt: skip
     path = find_resource(PLAYBOOKS, run_options.playbook)
     with open_session(run_options, playbook=path) as hosts:
-        need_secrets(record.header, f"run {record.run}", hosts)
+        require_secrets(record.header, f"run {record.run}", hosts)
         request = request_of("undo", run_options, hosts, path)
         go = partial(_undone, record, options.task or "")
         return execute_run(request, hosts, run_options, stream, listening=report_listeners(run_options), go=go)
@@ -117,13 +117,13 @@ def apply_saved_plan(options: Apply, stream: TextIO) -> int:
     plan.select(options.only)
     path = find_resource(PLAYBOOKS, run_options.playbook)
     with open_session(run_options, playbook=path) as hosts:
-        need_secrets(plan.header, f"the plan {options.plan}", hosts)
+        require_secrets(plan.header, f"the plan {options.plan}", hosts)
         request = request_of("apply", run_options, hosts, path)
-        go = partial(_applied, plan, options.only)
+        go = partial(_apply_hosts, plan, options.only)
         return execute_run(request, hosts, run_options, stream, listening=report_listeners(run_options), go=go)
 
 
-def _applied(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:
+def _apply_hosts(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:
     return apply_plan(plan, *rest, only=only)
 
 
@@ -137,7 +137,7 @@ def load_saved_options(header: Mapping[str, Any], what: str, *, limit: str | Non
     kept = header.get("asked")
     folder = Path(str(header.get("folder") or "."))
     if not isinstance(kept, Mapping):
-        raise UsageError(f"{what} does not record its options; it was made by another version")
+        raise UsageError(f"{what} does not record its options; it was made by another version", next_step="run the command again")
     if not folder.is_dir():
         raise UsageError(f"{what} was started in {folder}, which no longer exists", next_step="restore the folder")
     given = tuple(f"@{Path(text[1:]).expanduser().absolute()}" if text.startswith("@") else text for text in extra_vars)
@@ -153,7 +153,7 @@ def load_saved_options(header: Mapping[str, Any], what: str, *, limit: str | Non
     return replace(saved, limit=limit or saved.limit, extra_vars=(*saved.extra_vars, *given))
 
 
-def need_secrets(header: Mapping[str, Any], what: str, hosts: Session) -> None:
+def require_secrets(header: Mapping[str, Any], what: str, hosts: Session) -> None:
     """Raise `UsageError` if a secret given to the earlier run by ``-e`` is neither given again nor in the inventory."""
     kept = header.get("secret_vars")
     names = [str(name) for name in kept] if isinstance(kept, list) else []

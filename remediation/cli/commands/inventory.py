@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from remediation.cli.options import Listing, OneHost
+from remediation.cli.options import ListOptions, OneHost
 from remediation.cli.stdio import current_masker
 from remediation.cli.task import command_task
 from remediation.model.secrets.names import MASK, sounds_secret
@@ -25,13 +25,13 @@ QUIET = frozenset({"env", "file", "vars"})
 
 
 @command_task(
-    Listing,
+    ListOptions,
     examples=(
         "remediate hosts --inventory fleet.yml --graph",
         "remediate hosts --inventory fleet.yml --limit 'gpu:!dev-13'",
     ),
 )
-def hosts(options: Listing) -> int:
+def hosts(options: ListOptions) -> int:
     """List the hosts of the inventory with their connection and groups, or the groups as a tree."""
     from remediation.cli.context import read_inventory, warn_of_misspelt
     from remediation.cli.extra_vars import extra_variables
@@ -111,13 +111,13 @@ def variables(options: OneHost) -> int:
     from remediation.model.errors import UsageError
     from remediation.report.json_lines import document
     from remediation.report.text import columns
-    from remediation.templating.yaml.loader import meant
+    from remediation.templating.yaml.loader import suggestion
 
     decrypt = vault_of(options.vault_password_file)
     inventory = read_inventory(options, decrypt=decrypt)
     host = options.host
     if inventory.match([host]).hosts != (host,):
-        hint = meant(host, inventory.hosts)
+        hint = suggestion(host, inventory.hosts)
         raise UsageError(f"no host {host!r} in the inventory{hint}", next_step="remediate hosts lists them")
     extra = extra_variables(options.extra_vars, decrypt=decrypt)
     current_masker().learn([extra, *inventory.tables()])
@@ -159,7 +159,7 @@ def _value(scope: Scope, name: str) -> Any:
 
 def _origin_json(origin: Origin, scope: Scope | None = None) -> dict[str, Any]:
     return {
-        "value": _shown(origin, scope),
+        "value": _printable(origin, scope),
         "file": origin.place.file if origin.place else None,
         "line": origin.place.line if origin.place else None,
         "from": origin.rank,
@@ -170,13 +170,13 @@ def _row(origin: Origin, scope: Scope | None = None) -> str:
     """Return a value as YAML in one row; a string that looks like a number is quoted."""
     import yaml
 
-    from remediation.report.text import shortened
+    from remediation.report.text import shorten
 
-    text = yaml.safe_dump(_shown(origin, scope), default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False)
-    return shortened(text.removesuffix("...\n").strip(), MOST)
+    text = yaml.safe_dump(_printable(origin, scope), default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False)
+    return shorten(text.removesuffix("...\n").strip(), MOST)
 
 
-def _shown(origin: Origin, scope: Scope | None) -> Any:
+def _printable(origin: Origin, scope: Scope | None) -> Any:
     """Return the printable form of a value: evaluated if a scope is given, with secrets masked."""
     from remediation.templating.yaml.secret import masked
 

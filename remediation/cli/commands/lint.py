@@ -100,7 +100,7 @@ def schema(options: Schema) -> int:
 
     kinds = {"playbook": playbook_schema, "inventory": inventory_schema}
     if options.of not in kinds:
-        raise UsageError(f"--of: expected {' or '.join(kinds)}, got {options.of!r}")
+        raise UsageError(f"--of: expected {' or '.join(kinds)}, got {options.of!r}", next_step="such as --of playbook")
     text = json.dumps(kinds[options.of](), indent=2, ensure_ascii=False) + "\n"
     if options.out is None:
         sys.stdout.write(text)

@@ -21,7 +21,7 @@ from remediation.playbook.load import load_playbook
 from remediation.playbook.model import Play, tasks_of
 
 
-def listing(options: Options, stream: TextIO) -> int:
+def list_selection(options: Options, stream: TextIO) -> int:
     """List what the options select, play by play.
 
     Raises `InputError` and `UsageError`, as the run would before its first host.
@@ -50,7 +50,7 @@ def _rows(play: Play, request: RunRequest, chosen: TaskSelection, options: Optio
         hosts = hosts_of(play, request)
         yield f"    {plural(len(hosts), 'host')}:"
         yield from (f"      {host}" for host in hosts)
-    tasks = [task for section in play.sections for task in tasks_of(section) if chosen.tagged(task.settings.tags)]
+    tasks = [task for section in play.sections for task in tasks_of(section) if chosen.selects_tags(task.settings.tags)]
     if options.list_tasks:
         yield f"    {plural(len(tasks), 'task')}:"
         for task in tasks:

@@ -38,9 +38,9 @@ def fix_offload(options: FixOffload) -> int:
 def play(options: PlayOptions) -> int:
     """Run a playbook: a file, or a shipped one by its name."""
     if options.list_hosts or options.list_tasks or options.list_tags or options.syntax_check:
-        from remediation.cli.commands.listing import listing
+        from remediation.cli.commands.listing import list_selection
 
-        return listing(options, sys.stdout)
+        return list_selection(options, sys.stdout)
     from remediation.cli.runner import RunOptions, run_playbook_task
 
     return run_playbook_task("play", RunOptions.of(options, playbook=options.playbook), sys.stdout)

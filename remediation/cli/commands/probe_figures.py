@@ -8,8 +8,8 @@ from typing import Any
 
 from remediation.cli.context import Session
 from remediation.diagnosis.evidence import Evidence, Piece
-from remediation.diagnosis.loaded import remaining, unlike_ours
-from remediation.engine.benchmark import measure, unmeasured
+from remediation.diagnosis.loaded import keep_alive_left, unlike_ours
+from remediation.engine.benchmark import measure, unknown_figures
 from remediation.facets.host_factory import SCALE
 from remediation.facets.ollama.generate import WHAT
 from remediation.model.errors import HostError
@@ -29,19 +29,21 @@ def probe_figures(name: str, hosts: Session, evidence: Evidence, layers: Sequenc
     simulated = SCALE in variables
     otherwise = unlike_ours(evidence)
     if otherwise:
-        return unmeasured(f"not measured: {otherwise}, and a request without that would reload the model", simulated=simulated)
+        return unknown_figures(
+            f"not measured: {otherwise}, and a request without that would reload the model", simulated=simulated
+        )
     try:
-        with hosts.looked_at(name, check=False) as access:
+        with hosts.open_for_reading(name, check=False) as access:
             reader = access.reader
             before = reader.ollama.running()
             if _leaves(before, reader.system.facts().now):
-                return unmeasured("not measured: the model is about to be unloaded", layers=layers, simulated=simulated)
+                return unknown_figures("not measured: the model is about to be unloaded", layers=layers, simulated=simulated)
             figures = measure(reader, access.writer(), label=LABEL, layers=layers, simulated=simulated, seconds=limit)
             if figures["tokens_seen"] and _placements(before) != _placements(access.reader.ollama.running()):
                 figures["reason"] = RELOADED
             return figures
     except HostError as error:
-        return unmeasured(f"not measured: {error.message}", layers=layers, simulated=simulated)
+        return unknown_figures(f"not measured: {error.message}", layers=layers, simulated=simulated)
 
 
 def with_answer(evidence: Evidence, figures: Mapping[str, Any]) -> Evidence:
@@ -54,7 +56,7 @@ def with_answer(evidence: Evidence, figures: Mapping[str, Any]) -> Evidence:
 
 def _leaves(runners: Sequence[Runner], now: float) -> bool:
     """Return whether a runner may be unloaded before the probe, in which case the probe would load it."""
-    left = [remaining(runner.expires_at, now) for runner in runners]
+    left = [keep_alive_left(runner.expires_at, now) for runner in runners]
     return any(seconds is not None and seconds < SOON for seconds in left)
 
 

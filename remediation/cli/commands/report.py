@@ -74,7 +74,12 @@ def report(options: ReportSource) -> int:
 def _of_run(name: str) -> list[Event]:
     from remediation.engine.journal.history import find_run
 
-    return list(find_run(name).events)
+    try:
+        return list(find_run(name).events)
+    except UsageError:
+        if Path(name).is_dir():
+            raise UsageError(f"{name} is a folder", next_step="give a file of JSON Lines, or a run's id") from None
+        raise
 
 
 class _LinesFile:
@@ -141,12 +146,13 @@ def bundle(options: BundleOptions) -> int:
     from remediation.cli.bundle.write import bundle_of
     from remediation.cli.outputs import writable
     from remediation.engine.journal.history import find_run
+    from remediation.model.private_file import write_atomically
     from remediation.model.text.shape import intact
 
     record = find_run(options.run)
     target = writable("--out", options.out or f"remediation-{record.run}.zip")
     with intact(f"run {record.run}", "see remediate history for other runs"):
         packed = bundle_of(record)
-    target.write_bytes(packed)
+    write_atomically(target, packed)
     sys.stdout.write(f"wrote {target} without names and secrets; look into it before you send it\n")
     return 0

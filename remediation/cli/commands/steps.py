@@ -28,7 +28,7 @@ def steps(options: Steps) -> int:
         hint = f"; did you mean {close!r}?" if close else ""
         raise UsageError(f"unknown step {options.name!r}{hint}", next_step="remediate steps lists all steps")
     chosen = [known[options.name]] if options.name else list(known.values())
-    described = [_described(cls) for cls in chosen]
+    described = [_describe_step(cls) for cls in chosen]
     if options.json:
         sys.stdout.write(document(described[0] if options.name else described))
     else:
@@ -48,7 +48,7 @@ def explain(options: Explain) -> int:
     import difflib
 
     from remediation.diagnosis.knowledge import knowledge
-    from remediation.diagnosis.knowledge.explain import explained
+    from remediation.diagnosis.knowledge.explain import explain_rows
     from remediation.model.errors import UsageError
     from remediation.model.translation import gettext, translated
     from remediation.report.json_lines import document
@@ -67,7 +67,7 @@ def explain(options: Explain) -> int:
         sys.stdout.write(document(entry.model_dump(mode="json", by_alias=True)))
         return 0
     lines = [Line(translated(entry.title), lead=f"{entry.id}  ")]
-    for heading, rows in explained(entry):
+    for heading, rows in explain_rows(entry):
         if heading != "what":
             shown = gettext(heading)
             lines += [Line(row, lead=f"  {shown if not number else '':22}") for number, row in enumerate(rows)]
@@ -75,7 +75,7 @@ def explain(options: Explain) -> int:
     return 0
 
 
-def _described(cls: type[Any]) -> dict[str, Any]:
+def _describe_step(cls: type[Any]) -> dict[str, Any]:
     schema = cls.model_json_schema()
     wanted = set(schema.get("required", ()))
     parameters = {

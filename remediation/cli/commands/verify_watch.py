@@ -32,8 +32,8 @@ def watch_goal(hosts: Session, seconds: float, *, as_json: bool) -> int:
     if not as_json:
         sys.stdout.write(f"{gettext('watching for {time}', time=duration(seconds))}\n")
         sys.stdout.flush()
-    with hosts.kept_open() as access:
-        watched = hosts.each(lambda name: list(_watched(name, access(name), until)), _failed, names)
+    with hosts.open_on_use() as access:
+        watched = hosts.each(lambda name: list(_watch_host(name, access(name), until)), _failure_lines, names)
     fallen = [text for texts in watched for text in texts]
     for text in fallen:
         line = visible_json({"event": "regressed", "text": text}) if as_json else f"✗ {translated(text)}"
@@ -43,11 +43,11 @@ def watch_goal(hosts: Session, seconds: float, *, as_json: bool) -> int:
     return FAILED if fallen else 0
 
 
-def _failed(name: str, error: RemediationError) -> list[str]:
+def _failure_lines(name: str, error: RemediationError) -> list[str]:
     return [f"{name}: {error.message}"]
 
 
-def _watched(name: str, access: HostAccess, until: float) -> Iterator[str]:
+def _watch_host(name: str, access: HostAccess, until: float) -> Iterator[str]:
     goal = registry()[GOAL]()
     while True:
         try:

@@ -33,20 +33,20 @@ def cluster_of(options: ExecutorOptions, request: RunRequest) -> Iterator[DaskCl
     from remediation.engine.executors.refusals import carries_secrets, refuse_unsupported
 
     refuse_unsupported(request)
-    with opened_cluster(options, secret=carries_secrets(request)) as cluster:
+    with open_cluster(options, secret=carries_secrets(request)) as cluster:
         yield cluster
 
 
 @contextmanager
-def opened_cluster(options: ExecutorOptions, *, secret: bool) -> Iterator[DaskCluster]:
+def open_cluster(options: ExecutorOptions, *, secret: bool) -> Iterator[DaskCluster]:
     """Yield the cluster, with its workers checked. Raises `UsageError` if secrets would travel in clear."""
-    from remediation.engine.executors.dask_cluster import connected
+    from remediation.engine.executors.dask_cluster import connect_cluster
 
     if options.record:
         raise UsageError(
             "--record records the calls of this process and cannot be combined with --executor", next_step="leave out one"
         )
-    with connected(options.executor or "") as cluster:
+    with connect_cluster(options.executor or "") as cluster:
         if secret and not cluster.is_encrypted():
             _refuse_plaintext(options, cluster)
         cluster.check()

@@ -65,7 +65,7 @@ class HostChecks:
         with self._lock:
             known = self._open.get(name)
         if known is None:
-            opening = self._hosts.looked_at(name)
+            opening = self._hosts.open_for_reading(name)
             known = (opening, opening.__enter__())
             with self._lock:
                 self._open[name] = known
@@ -86,7 +86,7 @@ class HostChecks:
         except (Unreachable, NoTarget):
             raise
         except HostError as error:  # a server that does not answer is a fault too
-            return _diagnosed(name, access, error)
+            return _diagnose_unobservable(name, access, error)
         met = goal.is_met(seen)
         pair = goal.values(seen).get("layers")
         memory = (card_memory(reader) if self._memory else None) or {}
@@ -103,7 +103,7 @@ def _cause(reader: Reader) -> tuple[str, str]:
     return (str(found[0].cause), found[0].because) if found else (str(Cause.UNKNOWN), "")
 
 
-def _diagnosed(name: str, access: HostAccess, error: HostError) -> HostCheck:
+def _diagnose_unobservable(name: str, access: HostAccess, error: HostError) -> HostCheck:
     """Return the result for a host whose goal cannot be observed: unmet if a cause explains it."""
     cause, because = _cause(access.reader)
     if not Cause(cause).explains:

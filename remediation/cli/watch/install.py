@@ -60,9 +60,9 @@ Wants=network-online.target
 
 [Service]
 Type={"simple" if service.stays else "oneshot"}
-WorkingDirectory={_escaped(str(folder))}
-EnvironmentFile=-{_escaped(str(folder / ".watch.env"))}
-ExecStart={" ".join(map(_quoted, service.command))}
+WorkingDirectory={_escape(str(folder))}
+EnvironmentFile=-{_escape(str(folder / ".watch.env"))}
+ExecStart={" ".join(map(_quote, service.command))}
 """
     if service.stays:
         return {f"{service.name}.service": f"{unit}Restart=always\nRestartSec=30\n\n[Install]\nWantedBy=default.target\n"}
@@ -83,13 +83,13 @@ WantedBy=timers.target
     return {f"{service.name}.service": unit, f"{service.name}.timer": timer}
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _quoted(word: str) -> str:
+def _quote(word: str) -> str:
     r"""Return a word as systemd reads it back: in quotes, with ``%``, ``$``, ``\`` and ``"`` escaped."""
-    plain = _escaped(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    plain = _escape(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return plain if plain and all(letter.isalnum() or letter in "/-_.=:,@+" for letter in plain) else f'"{plain}"'
 
 

@@ -93,7 +93,7 @@ class Watch:
         left = False
         for check in found:
             if self.metrics is not None:
-                self.metrics.checked(check)
+                self.metrics.on_check(check)
             if check.met is False:
                 if self._is_due(check, len(due)):
                     due[check.host] = check
@@ -160,7 +160,7 @@ class Watch:
             self.memory.is_news(host, "" if well else f"failed {check.cause}")
             self._event(kind, host, text, cause=check.cause, run=results.run)
             if self.metrics is not None:
-                self.metrics.repaired(host, check.cause, kind, results.first_token.get(host, {}))
+                self.metrics.on_repair(host, check.cause, kind, results.first_token.get(host, {}))
         return failed
 
     def _run(self, names: Sequence[str], results: RepairResults) -> str:

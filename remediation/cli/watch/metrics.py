@@ -62,7 +62,7 @@ class WatchMetrics:
                 next_step="choose a free port, and an address of this machine",
             ) from None
 
-    def checked(self, check: HostCheck) -> None:
+    def on_check(self, check: HostCheck) -> None:
         """Update the gauges of a host; what is unknown is removed."""
         host = check.host
         self._up.labels(host).set(int(check.reached))
@@ -82,7 +82,7 @@ class WatchMetrics:
             self._finding.labels(host, check.cause).set(1)
             self._causes[host] = check.cause
 
-    def repaired(self, host: str, cause: str, result: str, first_token: dict[str, float]) -> None:
+    def on_repair(self, host: str, cause: str, result: str, first_token: dict[str, float]) -> None:
         """Count a repair, and keep the latencies that it measured."""
         self._repairs.labels(host, cause, result).inc()
         for label, seconds in first_token.items():

@@ -81,7 +81,7 @@ class RepairRules:
             return Decision(repair=False, why=why, flapping=True)
         last = max(earlier, key=lambda one: one.time, default=None)
         if last is not None and now - last.time < self.cool_down:
-            return self._cooling(cause, last, now)
+            return self._decide_cool_down(cause, last, now)
         hours = next((each for each in self.quiet if each.holds(now)), None)
         if hours is not None:
             return Decision(repair=False, why=f"quiet hours {hours}")
@@ -89,7 +89,7 @@ class RepairRules:
             return Decision(repair=False, why=f"{plural(self.per_hour, 'repair')} within the last hour, the limit")
         return Decision(repair=True)
 
-    def _cooling(self, cause: str, last: RepairAttempt, now: float) -> Decision:
+    def _decide_cool_down(self, cause: str, last: RepairAttempt, now: float) -> Decision:
         left = duration(self.cool_down - (now - last.time))
         ago = duration(now - last.time)
         if last.repaired:

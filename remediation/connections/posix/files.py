@@ -42,7 +42,7 @@ def read_file(execute: Execute, call: ReadFile) -> Reply:
         return no_file(call.path)
     size, _, content = done.stdout.partition(b"\n")
     if done.rc != 0 or not is_whole(size.strip()):
-        return _refused(call.path, done)
+        return _no_folder(call.path, done)
     return FileContent(content, truncated=int(size) > call.limit)
 
 
@@ -52,7 +52,7 @@ def write_file(execute: Execute, call: WriteFile) -> Reply:
     done = execute(Run(argv, call.content, call.timeout))
     if not isinstance(done, Completed):
         return done
-    return FileContent() if done.rc == 0 else _refused(call.path, done)
+    return FileContent() if done.rc == 0 else _no_folder(call.path, done)
 
 
 def impossible(path: str) -> Failed | None:
@@ -65,7 +65,7 @@ def no_file(path: str) -> Failed:
     return Failed("error", f"{path} is not a regular file")
 
 
-def _refused(path: str, done: Completed) -> Failed:
+def _no_folder(path: str, done: Completed) -> Failed:
     if done.rc == _NOT_FOUND:
         return Failed("not-found", f"{path}: no such folder")
     message = " ".join(done.stderr.decode("utf-8", "replace").split())

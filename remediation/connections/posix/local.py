@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from remediation.connections import http_client
-from remediation.connections.bounded import Gathered
+from remediation.connections.bounded import BoundedOutput
 from remediation.connections.calls import (
     Call,
     Completed,
@@ -164,7 +164,7 @@ def run_program(call: Run, running: LocalProcess | None = None, kill: Callable[[
 
 def _finish(process: subprocess.Popen[bytes], call: Run) -> Reply:
     deadline = time.monotonic() + call.timeout
-    out, err = Gathered("stdout", finish=call.writes), Gathered("stderr", finish=call.writes)
+    out, err = BoundedOutput("stdout", finish=call.writes), BoundedOutput("stderr", finish=call.writes)
     try:
         if not _exchange(process, call.stdin, deadline, out, err):
             return Failed("timeout", f"{call.argv[0]} did not end within {call.timeout:g} s and was stopped")
@@ -175,7 +175,7 @@ def _finish(process: subprocess.Popen[bytes], call: Run) -> Reply:
         return Failed("error", f"{call.argv[0]}: {exceeded.message}")
 
 
-def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, out: Gathered, err: Gathered) -> bool:
+def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, out: BoundedOutput, err: BoundedOutput) -> bool:
     """Write a program's stdin and read its output until it ends. Returns False after the deadline. Raises `LimitExceeded`."""
     feed = memoryview(stdin)
     with selectors.DefaultSelector() as pipes:
@@ -185,7 +185,7 @@ def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, o
             ready = pipes.select(max(0.0, min(_GLANCE, deadline - time.monotonic())))
             for key, _ in ready:
                 if key.data is None:
-                    feed = feed[_fed(key.fd, feed) :]
+                    feed = feed[_feed_pipe(key.fd, feed) :]
                 if not (feed if key.data is None else _read_available(key.fd, key.data)):
                     pipes.unregister(key.fileobj)
                     key.fileobj.close()  # type: ignore[union-attr]  # a pipe of this process
@@ -203,7 +203,7 @@ def _exchange(process: subprocess.Popen[bytes], stdin: bytes, deadline: float, o
     return True
 
 
-def _register(pipes: selectors.BaseSelector, process: subprocess.Popen[bytes], out: Gathered, err: Gathered) -> None:
+def _register(pipes: selectors.BaseSelector, process: subprocess.Popen[bytes], out: BoundedOutput, err: BoundedOutput) -> None:
     if sys.platform == "win32":  # workers run the programs there
         return
     for pipe, events, sink in ((process.stdin, _WRITE, None), (process.stdout, _READ, out), (process.stderr, _READ, err)):
@@ -212,7 +212,7 @@ def _register(pipes: selectors.BaseSelector, process: subprocess.Popen[bytes], o
             pipes.register(pipe, events, sink)
 
 
-def _fed(pipe: int, data: memoryview) -> int:
+def _feed_pipe(pipe: int, data: memoryview) -> int:
     """Write some of `data` and return the number of bytes that need no more writing: all, if the program does not read its stdin."""
     try:
         return os.write(pipe, data[:_BLOCK]) if data else 0
@@ -222,7 +222,7 @@ def _fed(pipe: int, data: memoryview) -> int:
         return len(data)
 
 
-def _read_available(pipe: int, sink: Gathered) -> bool:
+def _read_available(pipe: int, sink: BoundedOutput) -> bool:
     """Read available data. Returns False at the end."""
     try:
         piece = os.read(pipe, _BLOCK)

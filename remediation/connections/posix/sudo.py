@@ -66,23 +66,23 @@ def is_environment_name(name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartCommand:
     """How to start a program: its arguments, and the beginning of its stdin."""
 
     argv: tuple[str, ...]
     head: bytes = b""
 
 
-def with_environment(argv: Sequence[str], env: Mapping[str, str]) -> Started:
+def with_environment(argv: Sequence[str], env: Mapping[str, str]) -> StartCommand:
     """Return how to start `argv` with environment variables, which sudo and sshd do not pass on."""
     plain = [f"{name}={value}" for name, value in env.items() if _OF_THE_SHELL.fullmatch(name)]
     words = ("env", *plain, *argv) if plain else tuple(argv)
     given = [f"export {name}={shlex.quote(value)}\n" for name, value in env.items() if not _OF_THE_SHELL.fullmatch(name)]
     if not given:
-        return Started(words)
+        return StartCommand(words)
     mark = f"remediation-{secrets.token_hex(16)}"
     head = f"{''.join(given)}{mark}\n".encode("utf-8", "surrogateescape")
-    return Started(("sh", "-c", _WITH_ENVIRONMENT, mark, *words), head)
+    return StartCommand(("sh", "-c", _WITH_ENVIRONMENT, mark, *words), head)
 
 
 _NOT_FOUND = 127
@@ -126,7 +126,7 @@ class Sudo:
     def reply(self, done: Completed) -> Reply:
         """Return the program's result, or sudo's refusal."""
         _, found, after = done.stderr.partition(f"{self.mark}\n".encode())
-        if found and done.rc == _NOT_FOUND and self.program and _missing(self.program).search(after):
+        if found and done.rc == _NOT_FOUND and self.program and _not_found_message(self.program).search(after):
             return Failed("not-found", f"{self.program} is not on {SECURE_PATH}", self.program)
         if found:
             return Completed(done.rc, done.stdout, after)  # before it are sudo's lecture, prompt and warnings
@@ -136,7 +136,7 @@ class Sudo:
         return Failed("denied", f"sudo refused: {message or 'no reason given'}")
 
 
-def _missing(program: str) -> re.Pattern[bytes]:
+def _not_found_message(program: str) -> re.Pattern[bytes]:
     """Return the message of dash, bash or BusyBox for a program that `exec` does not find."""
     return re.compile(rb"exec: (?:line \d{1,9}: )?" + re.escape(program.encode("utf-8", "surrogateescape")) + rb": not found")
 

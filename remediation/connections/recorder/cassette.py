@@ -107,9 +107,9 @@ class Anonymizer:
     def clean(self, value: Any) -> Any:
         """Return a JSON value with the names replaced."""
         if isinstance(value, str):
-            return self._cleaned(value)
+            return self._clean_text(value)
         if isinstance(value, Mapping):
-            return {self._cleaned(str(key)): self.clean(each) for key, each in value.items()}
+            return {self._clean_text(str(key)): self.clean(each) for key, each in value.items()}
         return [self.clean(each) for each in value] if isinstance(value, list | tuple) else value
 
     def _add(self, text: str, stem: str) -> None:
@@ -120,7 +120,7 @@ class Anonymizer:
         self._instead[low] = f"{stem}-{number}"
         self._pattern = None
 
-    def _cleaned(self, text: str) -> str:
+    def _clean_text(self, text: str) -> str:
         if not self._instead:
             return text
         if self._pattern is None:
@@ -153,7 +153,7 @@ class Cassette:
 
     def add(self, host: int, calls: Sequence[Call], replies: Sequence[Reply]) -> None:
         """Record an exchange."""
-        self._lines += [(host, _written(call), _written(reply)) for call, reply in zip(calls, replies, strict=True)]
+        self._lines += [(host, _to_record(call), _to_record(reply)) for call, reply in zip(calls, replies, strict=True)]
 
     def save(self) -> None:
         """Write the file, readable only by its owner and without secrets. Raises `UsageError`."""
@@ -235,7 +235,7 @@ def load_cassette(path: Path, host: int = 1) -> tuple[str, list[Interaction]]:
 def key(call: Call) -> str:
     """Return a key that is equal for calls with the same answer."""
     return json.dumps(
-        [type(call).__name__, {name: value for name, value in _written(call).items() if name not in _BESIDE}], sort_keys=True
+        [type(call).__name__, {name: value for name, value in _to_record(call).items() if name not in _BESIDE}], sort_keys=True
     )
 
 
@@ -249,7 +249,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             raise UsageError(f"{path}:{number}: {error}", next_step="choose a file written by --record") from error
 
 
-def _written(item: Call | Reply) -> dict[str, Any]:
+def _to_record(item: Call | Reply) -> dict[str, Any]:
     # listeners are not part of the call
     values = {each.name: getattr(item, each.name) for each in fields(item) if each.compare}
     return {"type": type(item).__name__} | {name: _plain(value) for name, value in values.items()}

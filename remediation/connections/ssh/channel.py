@@ -50,7 +50,7 @@ class SshChannel(Channel):
 
     def send(self, data: bytes, deadline: float, *, end: bool = False) -> None:
         """Write to stdin."""
-        channel = self._running()
+        channel = self._open_channel()
         try:
             channel.settimeout(max(0.1, deadline - self.clock.monotonic()))
             channel.sendall(data)
@@ -63,7 +63,7 @@ class SshChannel(Channel):
 
     def receive(self, deadline: float) -> bytes:
         """Wait for output."""
-        channel = self._running()
+        channel = self._open_channel()
         try:
             channel.settimeout(max(0.1, deadline - self.clock.monotonic()))
             content = channel.recv(_BLOCK)
@@ -92,7 +92,7 @@ class SshChannel(Channel):
             with suppress(Exception):  # closing must not hide the original error
                 ssh.close()
 
-    def _running(self) -> paramiko.Channel:
+    def _open_channel(self) -> paramiko.Channel:
         if self._channel is None:
             raise NotDelivered("no process is running on the host")
         return self._channel

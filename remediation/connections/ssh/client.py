@@ -80,7 +80,7 @@ def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any:
     """Return an open `fabric.Connection`. Raises `Unreachable` or a subclass."""
     connection = None
     try:
-        connection = _made(settings)
+        connection = _make_connection(settings)
         hops = list(_hops(connection))
         for hop in hops:
             _trust(hop, settings, note)
@@ -97,10 +97,10 @@ def open_ssh(settings: ConnectionSettings, note: Callable[[str], None]) -> Any:
                 hop.transport.remote_version,
             )
     except RemediationError:
-        _closed(connection)
+        _close_quietly(connection)
         raise
     except Exception as error:  # paramiko and fabric raise errors of many kinds; `failure` words them
-        _closed(connection)
+        _close_quietly(connection)
         raise failure(settings, error) from error
     return connection
 
@@ -128,7 +128,7 @@ def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:
         return HostKeyRefused(
             f"{name}: the host key has changed: got {fingerprint(error.key)}, expected {fingerprint(error.expected_key)}",
             host=name,
-            next_step=f"find out why; if the host was reinstalled, remove the old key: ssh-keygen -R {_bracketed(settings)}",
+            next_step=f"find out why; if the host was reinstalled, remove the old key: ssh-keygen -R {_known_hosts_name(settings)}",
         )
     if isinstance(error, paramiko.PasswordRequiredException):
         return AuthenticationFailed(
@@ -160,7 +160,7 @@ def failure(settings: ConnectionSettings, error: Exception) -> Unreachable:
     raise error
 
 
-def _made(settings: ConnectionSettings) -> Any:
+def _make_connection(settings: ConnectionSettings) -> Any:
     wanted = settings.ssh
     # lazy: ignores fabric's own configuration files and variables; ssh's own configuration is read, because it applies to this host
     config = Config(lazy=True, runtime_ssh_path=_path(wanted.config_file) if wanted.config_file else None)
@@ -216,7 +216,7 @@ class _Socket(socket.socket):
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """Receive up to `size` bytes."""
         if size > limits.SSH_PACKET:
-            raise OSError(errno.EMSGSIZE, limits.exceeded("a packet of the SSH server", limits.SSH_PACKET))
+            raise OSError(errno.EMSGSIZE, limits.exceeded_text("a packet of the SSH server", limits.SSH_PACKET))
         return super().recv(size, flags)
 
 
@@ -242,7 +242,7 @@ def _at_once(first: Any, timeout: float) -> None:
         first.connect_kwargs["sock"] = sock
 
 
-def _closed(connection: Any) -> None:
+def _close_quietly(connection: Any) -> None:
     for hop in _hops(connection):
         hop.close()
         hop.client.close()  # a refused login leaves a transport that fabric does not know
@@ -252,7 +252,7 @@ def _path(name: str) -> str:
     return str(Path(name).expanduser())
 
 
-def _bracketed(settings: ConnectionSettings) -> str:
+def _known_hosts_name(settings: ConnectionSettings) -> str:
     return settings.address if settings.port in {None, 22} else f"[{settings.address}]:{settings.port}"
 
 

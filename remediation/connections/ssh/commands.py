@@ -13,7 +13,7 @@ from typing import Protocol
 
 import paramiko
 
-from remediation.connections.bounded import Gathered, watchdog
+from remediation.connections.bounded import BoundedOutput, watchdog
 from remediation.connections.calls import Completed, Failed, Reply
 from remediation.connections.posix import sudo
 from remediation.model import limits
@@ -44,7 +44,7 @@ class Sink(Protocol):
 class _MarkedOutput:
     """The output of a program: what stands before the mark was printed by the login's start files, such as a greeting."""
 
-    def __init__(self, kept: Gathered, mark: str, on_chunk: OnChunk | None) -> None:
+    def __init__(self, kept: BoundedOutput, mark: str, on_chunk: OnChunk | None) -> None:
         self._kept, self._sign, self._on_chunk = kept, f"{mark}\n".encode(), on_chunk
         self._open = b""
         self.before = b""
@@ -96,7 +96,7 @@ def execute_command(
     started = sudo.with_environment(argv, env or {})
     mark = secrets.token_hex(16)
     deadline = time.monotonic() + timeout
-    out, err = Gathered("stdout", most, finish=finish), Gathered("stderr", finish=finish)
+    out, err = BoundedOutput("stdout", most, finish=finish), BoundedOutput("stderr", finish=finish)
     program = _MarkedOutput(out, mark, on_chunk)
     try:
         channel = transport.open_session(timeout=min(timeout, 30.0))
@@ -140,10 +140,10 @@ def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> st
     go = f"cd {shlex.quote(cwd)} 2>/dev/null || {{ echo {mark} folder >&2; exit 127; }}; " if cwd else ""
     look = f"command -v {shlex.quote(program)} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; " if program else ""
     script = f"echo {mark}; echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
-    return " ".join(("exec", "sh", "-c", _quoted(script)))
+    return " ".join(("exec", "sh", "-c", _quote(script)))
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Return a text as one word of any shell. In fish, unlike in sh, a backslash means something between single quotes."""
     return "".join(_ODD.get(part, f"'{part}'") for part in _QUOTED.split(text) if part)
 
@@ -175,7 +175,7 @@ def _split_at_mark(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]
 
 
 def _pump(
-    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Sink, Gathered]
+    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Sink, BoundedOutput]
 ) -> int | None:  # fmt: skip
     """Return the exit code, or None after the deadline."""
     ready = threading.Event()
@@ -209,17 +209,17 @@ def _pump(
     return code
 
 
-def _wait_for_mark(channel: paramiko.Channel, mark: str, err: Gathered) -> None:
+def _wait_for_mark(channel: paramiko.Channel, mark: str, err: BoundedOutput) -> None:
     """Wait briefly for the process group of a program that is being started. Without it, the program cannot be ended."""
     until, ready = time.monotonic() + _FIRST_WORD, threading.Event()
     channel.in_stderr_buffer.set_event(ready)
     while not _split_at_mark(err.so_far, mark)[0] and not channel.closed and (left := until - time.monotonic()) > 0:
         ready.clear()
-        if not _gather(channel, Gathered("stdout", finish=True), err):
+        if not _gather(channel, BoundedOutput("stdout", finish=True), err):
             ready.wait(left)
 
 
-def _gather(channel: paramiko.Channel, out: Sink, err: Gathered) -> bool:
+def _gather(channel: paramiko.Channel, out: Sink, err: BoundedOutput) -> bool:
     """Read a chunk of each stream. Returns whether there was any."""
     received = False
     if channel.recv_ready():

@@ -22,7 +22,7 @@ class Sftp(paramiko.SFTPClient):
 
     def _read_all(self, n: int) -> bytes:
         if n > limits.SSH_PACKET:
-            raise LimitExceeded(limits.exceeded("a message of the SFTP server", limits.SSH_PACKET))
+            raise LimitExceeded(limits.exceeded_text("a message of the SFTP server", limits.SSH_PACKET))
         content: bytes = super()._read_all(n)  # type: ignore[misc]  # paramiko's own
         return content
 

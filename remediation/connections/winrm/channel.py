@@ -19,7 +19,7 @@ from winrm.protocol import Protocol
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.winrm import faults as winrm_faults
 from remediation.connections.winrm import messages as winrm_messages
-from remediation.connections.winrm.faults import FAMILIES, SHELL_NOT_FOUND, Fault, Meaning, read_fault
+from remediation.connections.winrm.faults import FAMILIES, SHELL_NOT_FOUND, Fault, FaultKind, read_fault
 from remediation.connections.winrm.messages import SHELL
 from remediation.connections.worker import clixml
 from remediation.connections.worker.transport import (
@@ -60,14 +60,14 @@ class Streams:
     def send(self, data: bytes, *, end: bool) -> None:
         """Write to stdin. Raises the errors of `Protocol.send_message`."""
         text = self._send.replace(_END, "true" if end else "false", 1)
-        self._wire.send_message(self._filled(text).replace(_DATA, base64.b64encode(data).decode("ascii"), 1))
+        self._wire.send_message(self._fill(text).replace(_DATA, base64.b64encode(data).decode("ascii"), 1))
 
     def receive(self) -> tuple[bytes, bytes, int, bool]:
         """Return stdout, stderr, the exit code (-1 if there is none yet), and whether the command has ended.
 
         Raises the errors of `Protocol.send_message`, and `xml.etree.ElementTree.ParseError` for an invalid answer.
         """
-        root = ET.fromstring(self._wire.send_message(self._filled(self._receive)))  # noqa: S314 - as in pywinrm
+        root = ET.fromstring(self._wire.send_message(self._fill(self._receive)))  # noqa: S314 - as in pywinrm
         received = {"stdout": bytearray(), "stderr": bytearray()}
         code, done = -1, False
         for node in root.iter():
@@ -93,7 +93,7 @@ class Streams:
         envelope["env:Header"]["w:MaxEnvelopeSize"]["#text"] = str(self._taken)
         return str(xmltodict.unparse({"env:Envelope": {**envelope, "env:Body": body}}))
 
-    def _filled(self, text: str) -> str:
+    def _fill(self, text: str) -> str:
         seconds = f"PT{int(self._wire.operation_timeout_sec)}S"
         return text.replace(_ID, str(uuid.uuid4()), 1).replace(_LIMIT, seconds, 1)
 
@@ -197,7 +197,7 @@ class WinRmChannel:
         """Wait for output. Operation timeouts in between are normal."""
         shell, command = self._shell, self._command
         if self._code is not None or shell is None or command is None:
-            raise self._ended()
+            raise self._process_exited()
         streams = self._streams_of(shell, command)
         while True:
             try:
@@ -213,9 +213,9 @@ class WinRmChannel:
             if stdout:
                 return stdout
             if done:
-                raise self._ended()
+                raise self._process_exited()
 
-    def _ended(self) -> ProcessExited:
+    def _process_exited(self) -> ProcessExited:
         # a process that exceeds its shell's memory limit is ended or fails at any point, without a specific exit code
         step = f"check the host; if the shell's memory limit is reached, {winrm_faults.remedy(winrm_faults.MEMORY)}"
         return ProcessExited(f"PowerShell exited with code {self._code}", step if self._code else "")
@@ -281,13 +281,13 @@ class WinRmChannel:
 
     def _delete(self) -> None:
         shell, self._shell, self._command = self._shell, None, None
-        if shell is not None and not self._deleted(shell):
+        if shell is not None and not self._is_deleted(shell):
             self._left.append(shell)
 
     def _delete_orphaned_shells(self) -> None:
-        self._left = [shell for shell in self._left if not self._deleted(shell)]
+        self._left = [shell for shell in self._left if not self._is_deleted(shell)]
 
-    def _deleted(self, shell: str) -> bool:
+    def _is_deleted(self, shell: str) -> bool:
         if self._doubted:
             return False
         if self._barred or self._protocol is None:
@@ -303,7 +303,7 @@ class WinRmChannel:
             fault = read_fault(error)
             _log.info("%s: WinRM shell %s was not deleted: %s", self._host, shell, fault.message)
             self._torn = True
-            self._doubted = self._doubted or fault.meaning is Meaning.LOGIN
+            self._doubted = self._doubted or fault.meaning is FaultKind.LOGIN
             return fault.code == SHELL_NOT_FOUND
         return True
 
@@ -325,7 +325,7 @@ class WinRmChannel:
 
     def _do(self, act: Callable[[], T], deadline: float, *, receiving: bool = False) -> T:
         """Send one message, with retries. Raises a `ChannelError`, or `Unreachable` if retries cannot help."""
-        tried: dict[Meaning, int] = {}
+        tried: dict[FaultKind, int] = {}
         while True:
             if self._limit(deadline) <= 0:
                 self._torn = True
@@ -341,7 +341,7 @@ class WinRmChannel:
             else:
                 self._torn, self._known, self._doubted = False, True, False
                 return value
-            if fault.meaning is Meaning.POLL and receiving:
+            if fault.meaning is FaultKind.POLL and receiving:
                 self._torn, self._known = False, True
                 continue
             if self._steady:
@@ -354,13 +354,13 @@ class WinRmChannel:
 
     def _should_resend(self, fault: Fault, count: int) -> bool:
         """Return whether to send the same message again, because it was rejected unread."""
-        if fault.meaning is Meaning.STALE and count == 1:
+        if fault.meaning is FaultKind.STALE and count == 1:
             self._wire.transport.close_session()
             return True
-        if fault.meaning is Meaning.LOGIN and self._known and not self._doubted and count == 1:
+        if fault.meaning is FaultKind.LOGIN and self._known and not self._doubted and count == 1:
             self._wire.transport.close_session()
             return True
-        if fault.meaning is Meaning.BUSY and count <= _BUSY_TRIES:
+        if fault.meaning is FaultKind.BUSY and count <= _BUSY_TRIES:
             self.clock.sleep(_BUSY_PAUSE)
             return True
         return False
@@ -371,19 +371,19 @@ class WinRmChannel:
         final = winrm_faults.FINAL.get(meaning)
         if final is not None:
             self._barred = True
-            self._refused = fault if meaning is Meaning.LOGIN else self._refused
+            self._refused = fault if meaning is FaultKind.LOGIN else self._refused
             return final(self._settings, fault)
         if not self._known:
             permanent_failure = winrm_faults.permanent_failure(self._settings, fault)
             if permanent_failure is not None:
-                self._barred = meaning is Meaning.EXCEEDED  # the server would do it again
+                self._barred = meaning is FaultKind.EXCEEDED  # the server would do it again
                 return permanent_failure
         remedy = winrm_faults.remedy(fault.setting)
-        if meaning is Meaning.TOO_LARGE:
+        if meaning is FaultKind.TOO_LARGE:
             return _TooLarge(fault.message)
-        if meaning is Meaning.REJECTED and not receiving:
+        if meaning is FaultKind.REJECTED and not receiving:
             return _Rejected(f"the WinRM service refused: {fault.message}")
-        unread = {Meaning.REFUSED, Meaning.STALE, Meaning.BUSY, Meaning.NEW_SHELL, Meaning.FULL}
+        unread = {FaultKind.REFUSED, FaultKind.STALE, FaultKind.BUSY, FaultKind.NEW_SHELL, FaultKind.FULL}
         if not receiving and (meaning in unread or not sent):
             return (SessionExpired if fault.code == SHELL_NOT_FOUND else NotDelivered)(fault.message, remedy)
         return DeliveryUnknown(fault.message, remedy)

@@ -39,7 +39,7 @@ PROFILE_UNLOADS = 2147943418
 _BAD_REQUEST, _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE, _SERVER_ERROR = 400, 401, 403, 404, 413, 500
 
 
-class Meaning(Enum):
+class FaultKind(Enum):
     """How to handle a fault."""
 
     POLL = auto()
@@ -76,7 +76,7 @@ class Meaning(Enum):
 class Fault:
     """A meaning, and a clause for the error message."""
 
-    meaning: Meaning
+    meaning: FaultKind
     message: str
     code: int | None = None
     setting: str = ""
@@ -91,17 +91,17 @@ messages), and those of the limits on its transport.
 """
 
 _BY_CODE = {
-    SHELL_NOT_FOUND: Fault(Meaning.NEW_SHELL, "the shell no longer exists", SHELL_NOT_FOUND),
+    SHELL_NOT_FOUND: Fault(FaultKind.NEW_SHELL, "the shell no longer exists", SHELL_NOT_FOUND),
     OPERATION_QUOTA: Fault(
-        Meaning.NEW_SHELL,
+        FaultKind.NEW_SHELL,
         "this user's operation quota is used up",
         OPERATION_QUOTA,
         "service:MaxConcurrentOperationsPerUser",
     ),
-    PROFILE_UNLOADS: Fault(Meaning.NEW_SHELL, "the user's profile was being unloaded", PROFILE_UNLOADS),
-    SHELL_QUOTA: Fault(Meaning.FULL, "this user has the maximum number of open shells", SHELL_QUOTA, "winrs:MaxShellsPerUser"),
+    PROFILE_UNLOADS: Fault(FaultKind.NEW_SHELL, "the user's profile was being unloaded", PROFILE_UNLOADS),
+    SHELL_QUOTA: Fault(FaultKind.FULL, "this user has the maximum number of open shells", SHELL_QUOTA, "winrs:MaxShellsPerUser"),
     **{
-        code: Fault(Meaning.FULL, f"the host allows no more {what}", code, setting)
+        code: Fault(FaultKind.FULL, f"the host allows no more {what}", code, setting)
         for code, what, setting in (
             (_USER_QUOTA, "requests of this user at a time", "service:MaxConcurrentOperationsPerUser"),
             (_SYSTEM_QUOTA, "requests at a time", "service:MaxConnections"),
@@ -117,33 +117,33 @@ _BY_CODE = {
         )
     },
     **{
-        code: Fault(Meaning.TOO_LARGE, "a message exceeds the host's size limit", code, "MaxEnvelopeSizekb")
+        code: Fault(FaultKind.TOO_LARGE, "a message exceeds the host's size limit", code, "MaxEnvelopeSizekb")
         for code in (_ENCODING_LIMIT, _MAX_ENVELOPE_SIZE, _ENVELOPE_LIMIT)
     },
-    BUSY: Fault(Meaning.BUSY, "the service is still processing the previous input", BUSY),
+    BUSY: Fault(FaultKind.BUSY, "the service is still processing the previous input", BUSY),
 }
 
 
 _CAUSES = (
-    (urllib3.exceptions.ReadTimeoutError, Fault(Meaning.LOST, "no complete HTTP answer in time")),
-    (urllib3.exceptions.NameResolutionError, Fault(Meaning.REFUSED, "the name cannot be resolved")),
-    (urllib3.exceptions.NewConnectionError, Fault(Meaning.REFUSED, "connection refused at that address and port")),
+    (urllib3.exceptions.ReadTimeoutError, Fault(FaultKind.LOST, "no complete HTTP answer in time")),
+    (urllib3.exceptions.NameResolutionError, Fault(FaultKind.REFUSED, "the name cannot be resolved")),
+    (urllib3.exceptions.NewConnectionError, Fault(FaultKind.REFUSED, "connection refused at that address and port")),
 )
 """Errors wrapped by requests. A name that cannot be resolved counts as a refused connection."""
 
 
-NO_CHALLENGE = Fault(Meaning.LOGIN, "the service refused an NTLM login without a challenge", _UNAUTHORISED)
+NO_CHALLENGE = Fault(FaultKind.LOGIN, "the service refused an NTLM login without a challenge", _UNAUTHORISED)
 """Refused before a password was sent."""
 
 
 def read_fault(error: BaseException) -> Fault:
     """Return the fault for `error`."""
     if isinstance(error, Redirected | LimitExceeded):
-        return _confined(error)
+        return _language_mode_fault(error)
     if isinstance(error, WinRMOperationTimeoutError):
-        return Fault(Meaning.POLL, "no output within the operation timeout", TIMED_OUT)
+        return Fault(FaultKind.POLL, "no output within the operation timeout", TIMED_OUT)
     if isinstance(error, AuthenticationError):
-        return Fault(Meaning.LOGIN, "the login was refused", _UNAUTHORISED)
+        return Fault(FaultKind.LOGIN, "the login was refused", _UNAUTHORISED)
     if isinstance(error, WSManFaultError):
         return _wsman(error)
     if isinstance(error, WinRMTransportError):
@@ -153,20 +153,20 @@ def read_fault(error: BaseException) -> Fault:
     if isinstance(error, WinRMError):
         # raised by pywinrm: a transport whose extra is not installed, or an answer that cannot be decrypted
         text = " ".join(str(error).split())
-        return Fault(Meaning.SETTING if "not installed" in text or "unsupported" in text else Meaning.LOST, text)
+        return Fault(FaultKind.SETTING if "not installed" in text or "unsupported" in text else FaultKind.LOST, text)
     if isinstance(error, PermissionError) and error.errno is None:
         # raised by requests_ntlm: the first answer has no challenge, so no password was sent
         return NO_CHALLENGE
     if isinstance(error, OSError | urllib3.exceptions.HTTPError):
-        return Fault(Meaning.LOST, f"the connection broke ({type(error).__name__})")
-    return Fault(Meaning.LOST, "the service's answer is not a WS-Management message")
+        return Fault(FaultKind.LOST, f"the connection broke ({type(error).__name__})")
+    return Fault(FaultKind.LOST, "the service's answer is not a WS-Management message")
 
 
-def _confined(error: Redirected | LimitExceeded) -> Fault:
+def _language_mode_fault(error: Redirected | LimitExceeded) -> Fault:
     if isinstance(error, LimitExceeded):
-        return Fault(Meaning.EXCEEDED, error.message)
+        return Fault(FaultKind.EXCEEDED, error.message)
     return Fault(
-        Meaning.REDIRECTED, f"the service redirects to {named_location(error.location)} (HTTP {error.status})", error.status
+        FaultKind.REDIRECTED, f"the service redirects to {named_location(error.location)} (HTTP {error.status})", error.status
     )
 
 
@@ -175,43 +175,43 @@ def _wsman(error: WSManFaultError) -> Fault:
         known = _BY_CODE.get((code or 0) & 0xFFFFFFFF)
         if known is not None:
             return known
-    return Fault(Meaning.REJECTED, brief(str(error.reason)).rstrip("."), error.wsman_fault_code)
+    return Fault(FaultKind.REJECTED, brief(str(error.reason)).rstrip("."), error.wsman_fault_code)
 
 
 def _http(error: WinRMTransportError) -> Fault:
     code = int(error.code)
     if code == _BAD_REQUEST:
-        return Fault(Meaning.STALE, "the service could not read the message (HTTP 400)", code)
+        return Fault(FaultKind.STALE, "the service could not read the message (HTTP 400)", code)
     if code == _TOO_LARGE:
-        return Fault(Meaning.TOO_LARGE, "a message exceeds the host's size limit (HTTP 413)", code, "MaxEnvelopeSizekb")
+        return Fault(FaultKind.TOO_LARGE, "a message exceeds the host's size limit (HTTP 413)", code, "MaxEnvelopeSizekb")
     if code == _SERVER_ERROR:
         text = "the service answered HTTP 500 without a reason, as it does for unencrypted messages (AllowUnencrypted is false)"
-        return Fault(Meaning.SETTING, text, code)
+        return Fault(FaultKind.SETTING, text, code)
     if code in {_FORBIDDEN, _NOT_FOUND}:
         return Fault(
-            Meaning.SETTING, f"the service answered HTTP {code}: not a WinRM endpoint, or the login may not use it", code
+            FaultKind.SETTING, f"the service answered HTTP {code}: not a WinRM endpoint, or the login may not use it", code
         )
-    return Fault(Meaning.LOST, f"the service answered HTTP {code}", code)
+    return Fault(FaultKind.LOST, f"the service answered HTTP {code}", code)
 
 
 def _request(error: requests.RequestException) -> Fault:
     if isinstance(error, requests.exceptions.SSLError):
-        return Fault(Meaning.CERTIFICATE, _tls(error))
+        return Fault(FaultKind.CERTIFICATE, _tls(error))
     if isinstance(error, requests.exceptions.ProxyError):
-        return Fault(Meaning.REFUSED, "the proxy could not be used")
+        return Fault(FaultKind.REFUSED, "the proxy could not be used")
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return Fault(Meaning.REFUSED, "no answer at that address and port")
+        return Fault(FaultKind.REFUSED, "no answer at that address and port")
     if isinstance(error, requests.exceptions.Timeout):
-        return Fault(Meaning.LOST, "no HTTP answer in time")
+        return Fault(FaultKind.LOST, "no HTTP answer in time")
     for cause in _chain(error):
         for kind, fault in _CAUSES:
             if isinstance(cause, kind):
                 return fault
         if isinstance(cause, ssl.SSLError):
-            return Fault(Meaning.CERTIFICATE, _tls(error))
+            return Fault(FaultKind.CERTIFICATE, _tls(error))
     if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
-        return Fault(Meaning.SETTING, "the address is not a valid URL")
-    return Fault(Meaning.LOST, "the connection broke before the answer was complete")
+        return Fault(FaultKind.SETTING, "the address is not a valid URL")
+    return Fault(FaultKind.LOST, "the connection broke before the answer was complete")
 
 
 def _tls(error: BaseException) -> str:
@@ -239,11 +239,11 @@ def _chain(error: BaseException) -> list[BaseException]:
 def permanent_failure(settings: ConnectionSettings, fault: Fault) -> Unreachable | None:
     """Return the error for a fault before any success, if no retry can help."""
     where = f"{settings.winrm.scheme}://{settings.address}"
-    if fault.meaning is Meaning.REFUSED:
+    if fault.meaning is FaultKind.REFUSED:
         step = "start the host, or its WinRM service and listener (docs/windows.md), and check ansible_host and ansible_port"
-    elif fault.meaning in {Meaning.SETTING, Meaning.STALE}:
+    elif fault.meaning in {FaultKind.SETTING, FaultKind.STALE}:
         step = "check the WinRM service's settings (docs/windows.md), ansible_port and ansible_winrm_transport"
-    elif fault.meaning in {Meaning.LOST, Meaning.EXCEEDED}:
+    elif fault.meaning in {FaultKind.LOST, FaultKind.EXCEEDED}:
         step = f"check that a WinRM service answers at {where}, ansible_port and ansible_winrm_scheme"
     else:
         return None
@@ -311,7 +311,7 @@ def certificate(settings: ConnectionSettings, fault: Fault) -> CertificateRefuse
     )
 
 
-FINAL: Mapping[Meaning, Callable[[ConnectionSettings, Fault], Unreachable]] = {
-    Meaning.LOGIN: no_login, Meaning.CERTIFICATE: certificate, Meaning.REDIRECTED: redirect_error,
+FINAL: Mapping[FaultKind, Callable[[ConnectionSettings, Fault], Unreachable]] = {
+    FaultKind.LOGIN: no_login, FaultKind.CERTIFICATE: certificate, FaultKind.REDIRECTED: redirect_error,
 }  # fmt: skip
 """After these faults, nothing more is sent to the server."""

@@ -18,7 +18,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from winrm.transport import Transport
 
-from remediation.connections.bounded import Deadline, Incoming, send_all
+from remediation.connections.bounded import Deadline, IncomingBytes, send_all
 from remediation.connections.calls import REDIRECTS
 from remediation.connections.http_client import READ_AHEAD
 from remediation.model import limits
@@ -44,7 +44,7 @@ class _Answer(http.client.HTTPResponse):
         self.fp.close()
         deadline = Deadline(sock.gettimeout() or limits.WINRM_SECONDS)
         tally = Tally("the answer of the WinRM service", limits.ENVELOPE, limits.HEAD)
-        self.fp = io.BufferedReader(Incoming(sock.makefile("rb", buffering=0), sock, deadline, tally), READ_AHEAD)
+        self.fp = io.BufferedReader(IncomingBytes(sock.makefile("rb", buffering=0), sock, deadline, tally), READ_AHEAD)
 
 
 class _Sends:

@@ -34,18 +34,18 @@ _WORKER = (
 _ONE_CALL = _HEAD + '$r=New-Object IO.StringReader((@($input) -join "`n"));' + _RUN
 
 
-def _encoded(program: str, text: str) -> tuple[str, ...]:
+def _encode_command(program: str, text: str) -> tuple[str, ...]:
     return (program, *_FLAGS, base64.b64encode(text.encode("utf-16-le")).decode("ascii"))
 
 
 def worker_command(program: str = "powershell.exe") -> tuple[str, ...]:
     """Return the command that starts a worker for many requests."""
-    return _encoded(program, _WORKER)
+    return _encode_command(program, _WORKER)
 
 
 def one_call_command(program: str = "powershell.exe") -> tuple[str, ...]:
     """Return the command of a process that answers the requests on its stdin and exits."""
-    return _encoded(program, _ONE_CALL)
+    return _encode_command(program, _ONE_CALL)
 
 
 @functools.cache

@@ -30,7 +30,7 @@ class SendRequest(Protocol):
         """Return one reply per call."""
 
 
-def reading(send: SendRequest, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
+def chunk_reader(send: SendRequest, call: ReadFile) -> Callable[[Mapping[str, Any]], Reply]:
     """Return a reader of the reply to the first chunk of a file. It requests the other chunks."""
 
     def whole(reply: Mapping[str, Any]) -> Reply:
@@ -41,14 +41,14 @@ def reading(send: SendRequest, call: ReadFile) -> Callable[[Mapping[str, Any]], 
         size = int(reply["size"])
         start = max(0, size - call.limit) if call.tail else 0
         end = min(size, start + call.limit)
-        pieces = [protocol.content(reply, "content")[: end - start]] if int(reply["offset"]) == start else []
+        pieces = [protocol.decode_base64(reply, "content")[: end - start]] if int(reply["offset"]) == start else []
         at = start + sum(len(piece) for piece in pieces)
         while at < end:
             wanted = min(end - at, protocol.SLICE)
             more = send([protocol.read_request(call, at, end - at, tail=False)], [call], call.timeout)[0]
             if (problem := protocol.failed_reply(more)) is not None:
                 return problem
-            piece = protocol.content(more, "content")[:wanted]
+            piece = protocol.decode_base64(more, "content")[:wanted]
             pieces.append(piece)
             at += len(piece)
             if len(piece) < wanted:

@@ -14,23 +14,23 @@ _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&
 
 def readable_stderr(data: bytes) -> str:
     """Return errors and warnings as text. Progress and other streams are dropped; plain text is kept."""
-    text = _decoded(_HEADER.sub(b"", data.removeprefix(b"\xef\xbb\xbf")))
+    text = _decode(_HEADER.sub(b"", data.removeprefix(b"\xef\xbb\xbf")))
     # matched by pattern, not by an XML parser: blocks are truncated, repeated and mixed with the output of native programs
-    plain = _BLOCK.sub(lambda block: "".join(_unescaped(each) for each in _TEXT.findall(block[0])), text)
+    plain = _BLOCK.sub(lambda block: "".join(_unescape(each) for each in _TEXT.findall(block[0])), text)
     cut = plain.find("<Objs ")
     if cut >= 0:
-        plain = plain[:cut] + "".join(_unescaped(each) for each in _TEXT.findall(plain[cut:]))
+        plain = plain[:cut] + "".join(_unescape(each) for each in _TEXT.findall(plain[cut:]))
     return plain.strip()
 
 
-def _decoded(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("cp437")
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     for entity, char in _ENTITIES:
         text = text.replace(entity, char)
 

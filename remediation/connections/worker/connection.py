@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from remediation.connections.bounded import Gathered
+from remediation.connections.bounded import BoundedOutput
 from remediation.connections.calls import (
     Call,
     Completed,
@@ -84,7 +84,7 @@ def run_detached(send: SendRequest, call: Run, clock: Clock) -> Reply:
         request = {"op": "poll", "job": status["job"], "wait": max(0.0, min(_POLL, left)), "last": left <= _POLL}
         if rest:
             # such a poll returns as soon as the chunk is accepted
-            request |= {"stdin": protocol.encoded(rest[0]), "more": len(rest) > 1, "last": left <= 0}
+            request |= {"stdin": protocol.encode_base64(rest[0]), "more": len(rest) > 1, "last": left <= 0}
         # output up to a lost poll is lost with it, so polls are never repeated
         status = {"job": status["job"], **send([request], [call], _POLL, again=False)[0]}
         if rest and status.get("fed"):
@@ -95,12 +95,12 @@ class _Output:
     """The output of a program so far."""
 
     def __init__(self, call: Run) -> None:
-        self._streams = {name: Gathered(name, finish=call.writes) for name in ("stdout", "stderr")}
+        self._streams = {name: BoundedOutput(name, finish=call.writes) for name in ("stdout", "stderr")}
 
     def take(self, status: Mapping[str, Any]) -> None:
         """Add new output. Raises `LimitExceeded`."""
         for name, gathered in self._streams.items():
-            gathered.take(protocol.content(status, name))
+            gathered.take(protocol.decode_base64(status, name))
         if (over := self._streams.get(str(status.get("over")))) is not None:
             over.overflow()
 
@@ -125,7 +125,7 @@ _PAUSES = (0.0, 5.0, 15.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedCall:
     """A call with its request, and the function that reads its reply."""
 
     call: Call
@@ -186,11 +186,11 @@ class WorkerConnection:
             self._scripts.forget()
             self._channel.abandon()
 
-    def _batches(self, calls: Sequence[Call]) -> Iterator[list[Prepared] | Run | WriteFile]:
+    def _batches(self, calls: Sequence[Call]) -> Iterator[list[PreparedCall] | Run | WriteFile]:
         """Yield the calls that share a request, and each call that needs several requests."""
-        waiting: list[Prepared] = []
+        waiting: list[PreparedCall] = []
         for call in calls:
-            small = self._prepared(call)
+            small = self._prepare(call)
             if waiting and (
                 small is None or sum(protocol.weight(each.call) for each in waiting) + protocol.weight(call) > protocol.LINE
             ):
@@ -210,31 +210,31 @@ class WorkerConnection:
             self._session = None
             self._channel.close()
 
-    def _prepared(self, call: Call) -> Prepared | None:
+    def _prepare(self, call: Call) -> PreparedCall | None:
         """Return `call` with its request, or None if it needs several."""
         if isinstance(call, Run):
             if call.timeout > protocol.LONGEST or len(call.stdin) > protocol.SLICE:
                 return None
-            return Prepared(call, protocol.run_request(call), protocol.completed)
+            return PreparedCall(call, protocol.run_request(call), protocol.parse_completed)
         if isinstance(call, Probe):
-            return Prepared(call, self._scripts.probe(call.name, call.data, call.timeout), protocol.probe_reply)
+            return PreparedCall(call, self._scripts.probe(call.name, call.data, call.timeout), protocol.probe_reply)
         if isinstance(call, Http):
             request = self._scripts.probe("http", protocol.http(call), call.timeout, server_of(call))
-            return Prepared(call, request, protocol.answering(call))
+            return PreparedCall(call, request, protocol.reply_reader(call))
         if isinstance(call, ReadFile):
-            return Prepared(call, protocol.read_request(call), chunks.reading(self._ask, call))
+            return PreparedCall(call, protocol.read_request(call), chunks.chunk_reader(self._ask, call))
         if len(call.content) > protocol.SLICE:
             return None
         digest = hashlib.sha256(call.content).hexdigest()
-        return Prepared(call, protocol.write_request(call.path, 0, call.content, digest, call.backup), protocol.wrote)
+        return PreparedCall(call, protocol.write_request(call.path, 0, call.content, digest, call.backup), protocol.wrote)
 
-    def _read(self, batch: Sequence[Prepared], answers: list[dict[str, Any]]) -> list[Reply]:
+    def _read(self, batch: Sequence[PreparedCall], answers: list[dict[str, Any]]) -> list[Reply]:
         """Return the replies in the worker's answers. What it could not read, or has no script for, is sent again."""
         calls = [each.call for each in batch]
         if answers[0].get("error", {}).get("kind") == protocol.UNREAD:
             self._scripts.forget()
             if len(calls) > 1:  # one of them is unreadable; the others are carried out
-                alone = [small for call in calls if (small := self._prepared(call))]
+                alone = [small for call in calls if (small := self._prepare(call))]
                 return [
                     reply
                     for each in alone
@@ -247,7 +247,7 @@ class WorkerConnection:
         ]
         if again:
             self._scripts.forget()
-            sent = [self._prepared(calls[index]) for index in again]
+            sent = [self._prepare(calls[index]) for index in again]
             fresh = self._ask([each.request for each in sent if each], [calls[index] for index in again], calls[again[0]].timeout)
             for index, answer in zip(again, fresh, strict=True):
                 answers[index] = answer
@@ -263,14 +263,14 @@ class WorkerConnection:
             return Failed("error", f"{name_of(call)}: {exceeded.message}")
 
     def _in_parts(self, call: Run | WriteFile) -> Reply:
-        return self._detached(call) if isinstance(call, Run) else chunks.write_in_chunks(self._ask, call)
+        return self._run_detached_call(call) if isinstance(call, Run) else chunks.write_in_chunks(self._ask, call)
 
-    def _detached(self, call: Run) -> Reply:
+    def _run_detached_call(self, call: Run) -> Reply:
         if self._session is None and not self._one_call_each:
             self._ask([], [call], protocol.LONGEST, writes=False)  # the greeting decides how the host answers
         if self._one_call_each:
             # programs do not outlive the process of their call, so wait for the program
-            return protocol.completed(self._ask([protocol.run_request(call)], [call], call.timeout)[0])
+            return protocol.parse_completed(self._ask([protocol.run_request(call)], [call], call.timeout)[0])
         return run_detached(self._ask, call, self._clock)
 
     def _ask(
@@ -281,13 +281,13 @@ class WorkerConnection:
         writes = any(call.writes for call in calls) if writes is None else writes
         what = ", ".join(dict.fromkeys(name_of(call) for call in calls))
         if writes and self._is_idle() and not self._still_answers():
-            wanted = self._resent(wanted, calls)
+            wanted = self._repeat_requests(wanted, calls)
         limit = self._clock.monotonic() + self._opening + timeout + GRACE
         doubted, pause, listeners = False, _PAUSES[0], protocol.chunk_listeners(calls)
         for attempt in range(_TRIES):
             self._clock.sleep(pause)
             try:
-                session = self._started(limit)
+                session = self._start_session(limit)
                 if not wanted:
                     return []  # to start the worker was all
                 self.round_trips += 1
@@ -315,7 +315,7 @@ class WorkerConnection:
             else:
                 self._last_answer = self._clock.monotonic()
                 return replies
-            wanted = self._resent(wanted, calls)
+            wanted = self._repeat_requests(wanted, calls)
         raise AssertionError  # the last attempt returns or raises
 
     def _is_idle(self) -> bool:
@@ -335,7 +335,7 @@ class WorkerConnection:
             raise
         return True
 
-    def _started(self, limit: float) -> WorkerSession | None:
+    def _start_session(self, limit: float) -> WorkerSession | None:
         """Return the worker session, starting it if needed, or None if each call starts its own process."""
         if self._closed:
             raise Unreachable(f"{self.host}: the connection has been closed", host=self.host)
@@ -377,12 +377,12 @@ class WorkerConnection:
         self._scripts.forget()
         self._channel.close()
 
-    def _resent(self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call]) -> Sequence[dict[str, Any]]:
+    def _repeat_requests(self, wanted: Sequence[dict[str, Any]], calls: Sequence[Call]) -> Sequence[dict[str, Any]]:
         """Return the request for a new worker, which has no scripts: probes are sent with their text."""
         if len(wanted) != len(calls):
             return wanted
         return [
-            (small.request if each["op"] == "probe" and (small := self._prepared(call)) is not None else each)
+            (small.request if each["op"] == "probe" and (small := self._prepare(call)) is not None else each)
             for each, call in zip(wanted, calls, strict=True)
         ]
 

@@ -25,6 +25,7 @@ from remediation.connections.calls import (
     name_of,
     notify_listener,
     redirect_failure,
+    server_of,
 )
 from remediation.model.text.shape import ODD
 
@@ -75,10 +76,11 @@ class Scripts:
 
 def run_request(call: Run, stdin: bytes | None = None) -> dict[str, Any]:
     """Return the request for a program. `stdin` is its first chunk if more follow."""
-    return {
-        "op": "run", "argv": list(call.argv), "stdin": encoded(call.stdin if stdin is None else stdin), "timeout": call.timeout,
+    request = {
+        "op": "run", "argv": list(call.argv), "stdin": encode_base64(call.stdin if stdin is None else stdin), "timeout": call.timeout,
         "cwd": call.cwd, "env": _variables(call.env),
     }  # fmt: skip
+    return {**request, "server": server} if (server := server_of(call)) else request
 
 
 def _variables(env: Mapping[str, str]) -> dict[str, str] | list[tuple[str, str]]:
@@ -110,7 +112,7 @@ def read_request(call: ReadFile, offset: int = 0, limit: int | None = None, *, t
 def write_request(path: str, offset: int, content: bytes, whole: str | None, backup: str | None) -> dict[str, Any]:
     """Return the request that writes a chunk. `whole` is the file's SHA-256, sent with the last chunk."""
     return {
-        "op": "write", "path": path, "offset": offset, "content": encoded(content), "last": whole is not None, "sha256": whole or "",
+        "op": "write", "path": path, "offset": offset, "content": encode_base64(content), "last": whole is not None, "sha256": whole or "",
         "backup": backup,
     }  # fmt: skip
 
@@ -141,9 +143,11 @@ def understood(read: Callable[[], Reply], call: Call) -> Reply:
         return Failed(kind, f"{name_of(call)}: cannot parse the worker's reply: a field is missing or has the wrong type")
 
 
-def completed(reply: Mapping[str, Any]) -> Reply:
+def parse_completed(reply: Mapping[str, Any]) -> Reply:
     """Return a program's result."""
-    return failed_reply(reply) or Completed(int(reply["rc"]) & UNSIGNED, content(reply, "stdout"), content(reply, "stderr"))
+    return failed_reply(reply) or Completed(
+        int(reply["rc"]) & UNSIGNED, decode_base64(reply, "stdout"), decode_base64(reply, "stderr")
+    )
 
 
 def probe_reply(reply: Mapping[str, Any]) -> Reply:
@@ -160,7 +164,7 @@ def chunk_listeners(calls: Sequence[Call]) -> dict[int, Callable[[bytes], None]]
     }
 
 
-def answering(call: Http) -> Callable[[Mapping[str, Any]], Reply]:
+def reply_reader(call: Http) -> Callable[[Mapping[str, Any]], Reply]:
     """Return a reader of the reply to `call`. The listener receives the rest of the body."""
 
     def whole(reply: Mapping[str, Any]) -> Reply:
@@ -168,7 +172,7 @@ def answering(call: Http) -> Callable[[Mapping[str, Any]], Reply]:
         if isinstance(found, Failed) and found.kind == "redirected":
             return redirect_failure(call, int(reply["value"]["status"]), found.message)
         if isinstance(found, HttpReply):
-            notify_listener(call, found.body[len(content(reply, CHUNK)) :])
+            notify_listener(call, found.body[len(decode_base64(reply, CHUNK)) :])
         return found
 
     return whole
@@ -187,7 +191,7 @@ def http_reply(reply: Mapping[str, Any]) -> Reply:
     first = value.get("first_byte")
     return HttpReply(
         status=int(value["status"]),
-        body=content(reply, CHUNK) + content(value, "body"),
+        body=decode_base64(reply, CHUNK) + decode_base64(value, "body"),
         elapsed=float(value.get("elapsed") or 0.0),
         first_byte=None if first is None else float(first),
     )
@@ -198,12 +202,12 @@ def wrote(reply: Mapping[str, Any]) -> Reply:
     return failed_reply(reply) or FileContent()
 
 
-def content(reply: Mapping[str, Any], key: str) -> bytes:
+def decode_base64(reply: Mapping[str, Any], key: str) -> bytes:
     """Decode a base64 field."""
     value = reply.get(key)
     return base64.b64decode(value, validate=True) if value else b""
 
 
-def encoded(data: bytes) -> str:
+def encode_base64(data: bytes) -> str:
     """Encode a base64 field."""
     return base64.b64encode(data).decode("ascii")

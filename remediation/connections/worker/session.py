@@ -67,7 +67,7 @@ class Frames:
                 yield frame
         self._seen = len(self._rest)
         if self._seen > limits.FRAME:
-            raise LimitExceeded(limits.exceeded("a line of the worker", limits.FRAME))
+            raise LimitExceeded(limits.exceeded_text("a line of the worker", limits.FRAME))
 
     def _frame(self, line: bytes) -> dict[str, Any] | None:
         # other output without a line end may precede the nonce on the same line
@@ -140,7 +140,7 @@ class WorkerSession:
         self._number += 1
         self._channel.send(line_of({"id": self._number, "calls": list(calls)}), deadline)
         answer = _PendingAnswer(self._number, len(calls), on_chunk or {})
-        with self._explained():
+        with self._explain_invalid_answers():
             while answer.replies is None:
                 answer.take(self._frame(deadline))
         return answer.replies
@@ -160,13 +160,13 @@ class WorkerSession:
             # it ended without a greeting, so it read no request
             raise NotDelivered(end.message, end.next_step) from end
         answer = _PendingAnswer(1, len(calls), on_chunk or {})
-        with self._explained():
+        with self._explain_invalid_answers():
             while answer.replies is None:
                 answer.take(self._frame(deadline))
         return answer.replies
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explain_invalid_answers(self) -> Iterator[None]:
         """Turn an invalid answer into `DeliveryUnknown`, with what the host wrote besides."""
         try:
             yield

@@ -15,7 +15,7 @@ $Scripts = @{}
 $Jobs = @{}
 # The temporary file of each file that is being written, by its path.
 $Parts = New-Object 'Collections.Generic.Dictionary[string,string]'
-# Servers for which a request of the current line has timed out.
+# Servers for which a request of the current line has timed out, each with the text of its reply.
 $Hung = @{}
 # In PowerShell 6 and later, ConvertFrom-Json converts text that looks like a date. System.Text.Json (7.0 and later) does not.
 # 5.1 has only ConvertFrom-Json, which converts only "\/Date(...)\/"; the client never escapes a slash.
@@ -221,15 +221,22 @@ function Get-Outcome($Job) {
     $said
 }
 
+# Returns JSON text.
 function Invoke-Run($Call, $Id, [int] $Index) {
+    $server = [string] $Call.server
+    if ($server -and $Hung.ContainsKey($server)) { return $Hung[$server] }
     $job = Start-Program $Call
     $done = $false
     try { $done = Receive-Program $job ([double] $Call.timeout * 1000) $Id $Index $false }
     finally { if (-not $done) { Stop-Program $job } }
-    if (-not $done) { return New-Failure 'timeout' ([string] $Call.argv[0] + ' did not end in ' + $Call.timeout + ' s and was stopped') }
+    if (-not $done) {
+        $text = ConvertTo-Text (New-Failure 'timeout' ([string] $Call.argv[0] + ' did not end in ' + $Call.timeout + ' s and was stopped'))
+        if ($server) { $Hung[$server] = $text }
+        return $text
+    }
     $over = Get-TooMuch $job
-    if ($over) { return New-Failure 'error' ('its ' + $over + ' is larger than 128 MB, the most that is accepted') }
-    Get-Outcome $job
+    if ($over) { return ConvertTo-Text (New-Failure 'error' ('its ' + $over + ' is larger than 128 MB, the most that is accepted')) }
+    ConvertTo-Text (Get-Outcome $job)
 }
 
 function Remove-Job([string] $Name) {
@@ -419,7 +426,7 @@ function Invoke-Call($Call, $Id, [int] $Index) {
     $what = [string] $Call.op
     try {
         switch -CaseSensitive ($what) {
-            'run' { $what = [string] $Call.argv[0]; return ConvertTo-Text (Invoke-Run $Call $Id $Index) }
+            'run' { $what = [string] $Call.argv[0]; return Invoke-Run $Call $Id $Index }
             'probe' { $what = 'probe ' + $Call.name; return Invoke-Probe $Call $Id $Index }
             'read' { $what = [string] $Call.path; return ConvertTo-Text (Read-Part $Call) }
             'write' { $what = [string] $Call.path; return ConvertTo-Text (Write-Part $Call) }

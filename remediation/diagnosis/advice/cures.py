@@ -17,7 +17,8 @@ from remediation.diagnosis.knowledge.schema import Entry, LikelyCures, value
 from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.runners import orphans
 from remediation.diagnosis.units import MIB, human
-from remediation.model.facts import Manager
+from remediation.model.facts import Manager, Serving
+from remediation.model.facts.server import reach_advice, snap_advice
 from remediation.model.programs import is_protected
 
 _WORTH_CLOSING = 256 * MIB
@@ -33,6 +34,7 @@ class Runs(str, Enum):
     STARTED = "a task or a shell on Windows"
     GUEST = "a distribution of WSL"
     BY_HAND = "a process started by hand"
+    CONTAINED = "a container of an engine that was not reached"
 
 
 _ON_WINDOWS = {Manager.WINDOWS_SERVICE: Runs.SERVICE, Manager.WINDOWS_TASK: Runs.STARTED, Manager.PROCESS: Runs.STARTED}
@@ -64,12 +66,12 @@ def likely_cures(facts: Facts, reading: Reading) -> str:
 def _words(entry: Entry | LikelyCures, facts: Facts, reading: Reading) -> str:
     """Return the text of an entry for this kind of host."""
     platform, runs = reading.evidence.platform, _runs(reading.evidence)
-    native = () if runs in {None, Runs.DOCKER} else ("native",)
+    native = () if runs in {None, Runs.DOCKER, Runs.CONTAINED} else ("native",)
     cluster = ("kubernetes",) if facts.holds("reported.kubernetes") else ()
     pasted = [*cluster, platform, *(["live-windows"] if platform == "windows" else [])]
     keys = [f"live-{platform}", *native, "live", platform] if runs is not None else pasted
     words = next((entry.on[key] for key in keys if key in entry.on), entry.cure)
-    return _filled(words, facts, reading)
+    return _fill(words, facts, reading)
 
 
 def _runs(evidence: Evidence) -> Runs | None:
@@ -79,6 +81,8 @@ def _runs(evidence: Evidence) -> Runs | None:
         return Runs.GUEST
     if evidence.platform == "linux":
         serving = evidence.serving
+        if serving is not None and serving.contained is not None:
+            return Runs.CONTAINED
         if serving is not None and serving.manager in {Manager.SYSTEMD, Manager.PROCESS}:
             return Runs.SYSTEMD if serving.manager is Manager.SYSTEMD else Runs.BY_HAND
         journal = any(piece.kind == "server_log" for piece in evidence.pieces)
@@ -100,11 +104,18 @@ def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
     if runs in {Runs.SYSTEMD, Runs.GUEST}:
         line = f"UnsetEnvironment={name}" if value is None else f'Environment="{name}={value}"'
         unit, serving = reading.evidence.unit, reading.evidence.serving
+        if serving is not None and serving.unit is not None and serving.unit.snap:
+            return snap_advice(serving.unit.snap, {name: value})
         by = f"wsl -d {serving.name} -u root --" if runs is Runs.GUEST and serving is not None else "sudo"
         return f"run {by} systemctl edit {unit}, add the lines below, then {by} systemctl restart {unit}\n[Service]\n{line}"
+    contained = reading.evidence.serving.contained if reading.evidence.serving is not None else None
+    if runs is Runs.CONTAINED and contained is not None:
+        how = reach_advice(contained)
+        if value is None:
+            return f"take {name} out of the environment of its container: {how}"
+        return f"set {name}={value} in the environment of its container: {how}"
     if runs is Runs.BY_HAND:
-        how = f"env -u {name} ollama serve" if value is None else f"{name}={value} ollama serve"
-        return f"stop the server and start it with: {how}"
+        return _by_hand(reading.evidence.serving, name, value)
     quoted = "$null" if value is None else f"'{value}'"
     line = f"[Environment]::SetEnvironmentVariable('{name}', {quoted}, '{'Machine' if runs is Runs.SERVICE else 'User'}')"
     if runs is Runs.SERVICE:
@@ -117,6 +128,16 @@ def _set(reading: Reading, runs: Runs, name: str, value: str | None) -> str:
     if reading.evidence.compose is None:
         return f"recreate the container with docker run, {'without' if value is None else 'with'} -e {name}{'' if value is None else f'={value}'}"
     return f"{what} the environment of Ollama's service in the Compose file, then docker compose up -d"
+
+
+def _by_hand(serving: Serving | None, name: str, value: str | None) -> str:
+    """Return how to change the environment of a process that a user, or a user's manager, started."""
+    if serving is not None and serving.users_unit and serving.process is not None:
+        line = f"UnsetEnvironment={name}" if value is None else f'Environment="{name}={value}"'
+        unit, user = serving.users_unit, serving.process.user
+        return f"as {user}, run systemctl --user edit {unit}, add the lines below, then systemctl --user restart {unit}\n[Service]\n{line}"
+    how = f"env -u {name} ollama serve" if value is None else f"{name}={value} ollama serve"
+    return f"stop the server and start it with: {how}"
 
 
 def _of_service(reading: Reading, name: str, value: str | None, line: str) -> str:
@@ -132,7 +153,7 @@ def _of_service(reading: Reading, name: str, value: str | None, line: str) -> st
     return f"{what} the environment of the service {service} ({where}), then run Restart-Service {service}"
 
 
-def _filled(words: str, facts: Facts, reading: Reading) -> str:
+def _fill(words: str, facts: Facts, reading: Reading) -> str:
     """Return the text with ``{names}`` replaced by this host's values."""
     evidence = reading.evidence
     windows = evidence.platform in {"windows", "docker-windows", "wsl"}
@@ -154,9 +175,10 @@ def _filled(words: str, facts: Facts, reading: Reading) -> str:
         "orphans": end,
         "holder": _holder(reading),
         "unit": evidence.unit,
+        "start": serving.unit.how_to_start if serving is not None and serving.unit is not None else "sudo systemctl start ollama",
         "distribution": serving.name if serving is not None and serving.guest is not None else "DISTRIBUTION",
         "wslconfig": config.path if config is not None and config.path else "%UserProfile%\\.wslconfig",
-        "lasting": _lasting(reading),
+        "lasting": _lasting_cure_text(reading),
         "cut_off": config.cut_off if config is not None else "",
     }
     text = re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), words)
@@ -172,7 +194,7 @@ def _override(facts: Facts) -> str:
     )
 
 
-def _lasting(reading: Reading) -> str:
+def _lasting_cure_text(reading: Reading) -> str:
     """Return what keeps the card in the container after a daemon-reload: what this engine can do, else all ways."""
     evidence = reading.evidence
     if evidence.engine is None or evidence.container is None:

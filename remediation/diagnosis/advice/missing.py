@@ -38,15 +38,15 @@ def to_collect(reading: Reading, facts: Facts, findings: Sequence[Finding], gap:
     container = _container(reading, facts) if reading.in_container else None
     inside = container.inside if container is not None else ""
     if gap is not None:
-        closing = _closing(gap, reading, inside)
+        closing = _closing_commands(gap, reading, inside)
         if reading.evidence.runners is not None:
             return (closing,)
         log = container.log if container is not None else _log(reading)
-        return (f"{closing}; {log}", *(one for one in _wanted(reading, facts, container) if one != log))
-    return _wanted(reading, facts, container)
+        return (f"{closing}; {log}", *(one for one in _collect_commands(reading, facts, container) if one != log))
+    return _collect_commands(reading, facts, container)
 
 
-def _closing(gap: Gap, reading: Reading, inside: str) -> str:
+def _closing_commands(gap: Gap, reading: Reading, inside: str) -> str:
     """Return the commands that make the evidence whole: a pull, a load, or a load after a restart."""
     model = shlex.quote(gap.model) if gap.model != "MODEL" else gap.model
     load = inside + f'ollama run {model} ""'
@@ -59,7 +59,7 @@ def _closing(gap: Gap, reading: Reading, inside: str) -> str:
     return "; ".join((how_to_restart(reading).partition(": ")[2].partition(" (or ")[0], load))
 
 
-def _wanted(reading: Reading, facts: Facts, container: _Commands | None) -> tuple[str, ...]:
+def _collect_commands(reading: Reading, facts: Facts, container: _Commands | None) -> tuple[str, ...]:
     inside = container.inside if container is not None else ""
     wanted = []
     if not any(log.loads or log.starts for log in reading.logs):

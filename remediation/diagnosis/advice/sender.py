@@ -37,7 +37,7 @@ def find_senders(evidence: Evidence, load: Load | None = None) -> tuple[Sender, 
         *_request_log(evidence),
         *_services(evidence),
         *_files(evidence),
-        *_connected(evidence),
+        *_connected_senders(evidence),
         *_callers(evidence, load),
     ]
     seen: dict[tuple[str, str], Sender] = {}
@@ -144,7 +144,7 @@ def _files(evidence: Evidence) -> Iterator[Sender]:
                 yield Sender(path, int(match[2]), at, f"remove {match[1]} there or set it to -1, then restart what reads it")
 
 
-def _connected(evidence: Evidence) -> Iterator[Sender]:
+def _connected_senders(evidence: Evidence) -> Iterator[Sender]:
     """Yield the programs that hold a connection to the server's port."""
     for text in (evidence.connections or ())[:_MOST_CALLERS]:
         yield Sender(text, None, Quote("connections to the server's port", text), f"look for num_gpu in {text.split(' ')[0]}")
@@ -153,11 +153,11 @@ def _connected(evidence: Evidence) -> Iterator[Sender]:
 def _callers(evidence: Evidence, load: Load | None) -> Iterator[Sender]:
     """Yield the addresses that sent requests, where nothing names the sender itself: from the load on, if any did since."""
     label, _, begun = load.at.where.rpartition(":") if load is not None else ("", "", "0")
-    later = list(_calling(evidence, label, int(begun)))
-    yield from later or _calling(evidence, "", 0)
+    later = list(_calling_senders(evidence, label, int(begun)))
+    yield from later or _calling_senders(evidence, "", 0)
 
 
-def _calling(evidence: Evidence, label: str, begun: int) -> Iterator[Sender]:
+def _calling_senders(evidence: Evidence, label: str, begun: int) -> Iterator[Sender]:
     seen: set[str] = set()
     for piece in evidence.pieces:
         if label and piece.label != label:

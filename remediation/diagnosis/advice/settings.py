@@ -15,7 +15,7 @@ DEAD, HARMFUL = "dead", "harmful"
 def judge_settings(reading: Reading) -> tuple[Setting, ...]:
     """Return the settings that do nothing or do harm on this release, each once."""
     found: dict[str, Setting] = {}
-    for one in (*_quoted(reading), *_with_verdicts(reading)):
+    for one in (*_quoted_settings(reading), *_with_verdicts(reading)):
         found.setdefault(one.name, one)
     return tuple(found.values())
 
@@ -23,7 +23,7 @@ def judge_settings(reading: Reading) -> tuple[Setting, ...]:
 _QUOTABLE = ("HSA_OVERRIDE_GFX_VERSION", "OLLAMA_LLM_LIBRARY", "OLLAMA_VULKAN", "OLLAMA_CONTEXT_LENGTH", "OLLAMA_KEEP_ALIVE")
 
 
-def _quoted(reading: Reading) -> Iterator[Setting]:
+def _quoted_settings(reading: Reading) -> Iterator[Setting]:
     for name in _QUOTABLE:
         quoted = quoted_value(reading, name)
         if quoted is not None:

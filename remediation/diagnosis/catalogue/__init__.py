@@ -70,7 +70,7 @@ class Message(BaseModel):
     project: str = ""
 
     @model_validator(mode="after")
-    def _one_meaning(self) -> Message:
+    def _check_meaning(self) -> Message:
         if (self.means is None) == (self.benign is None):
             raise ValueError(f"{self.text!r} needs either `means` or `benign`")
         return self

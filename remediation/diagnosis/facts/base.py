@@ -14,7 +14,7 @@ from remediation.diagnosis.readers.reading import Reading
 from remediation.model.finding import Quote
 
 
-def seen_name(means: str) -> str:
+def seen_fact_name(means: str) -> str:
     """Return the name of the fact that a message of the catalogue was seen, by what it means."""
     return "seen." + means.replace(".", "_").replace("-", "_")
 

@@ -62,6 +62,7 @@ load.died: the load failed
 load.died_without_layers: the load failed although no layer was to be on the card
 load.slow: the load took a minute or more
 load.dominates: most of a request's time is loading
+load.each_after_pause: each load comes after a pause in which the server unloads
 load.after_pause: by the access log only answers after a pause take long
 load.small_part: loading is the smaller part of a request's time
 load.options_differ: one model was loaded with several contexts in turn
@@ -195,6 +196,7 @@ card.several: several cards
 card.second_small: a small second card
 card.busy: nvidia-smi shows the card computing
 driver.works: nvidia-smi shows the card
+driver.capability_unread: the driver gives a compute capability that no card has
 driver.below_floor: the driver is older than this release needs
 driver.below_any: the driver is older than any release needs
 driver.new_enough: the driver is new enough
@@ -245,6 +247,7 @@ visible.chosen: a visibility variable chooses among the cards
 limit.set: the container has a memory limit
 limit.none: the container has no memory limit
 ram.ended: system memory ended the load
+ram.little: next to none of the machine's memory is available
 ram.refused: the server refused the load because system memory is short
 release.blind_to_limit: the release does not see a container's memory limit
 release.default_by_vram: the release picks the default context by the card's memory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from remediation.diagnosis.knowledge import knowledge
-from remediation.diagnosis.knowledge.explain import explained
+from remediation.diagnosis.knowledge.explain import explain_rows
 
 _HEAD = """# Mechanisms
 
@@ -20,7 +20,7 @@ def mechanisms_page() -> str:
     by_cause: dict[str, list[str]] = {}
     for entry in knowledge().mechanisms.values():
         text = [f"### {entry.id}", "", f"{entry.title[0].upper()}{entry.title[1:]}.", ""]
-        for heading, rows in explained(entry)[2:]:
+        for heading, rows in explain_rows(entry)[2:]:
             text += [f"- {heading}: {rows[0]}"] if len(rows) == 1 else [f"- {heading}:", *(f"  - {row}" for row in rows)]
         by_cause.setdefault(str(entry.cause), []).append("\n".join(text))
     return "\n".join([_HEAD, *(f"## {cause}\n\n" + "\n\n".join(entries) + "\n" for cause, entries in by_cause.items())])

@@ -42,7 +42,7 @@ def _atom(atom: Atom) -> str:
     return gettext("not known: {meaning}", meaning=words) if atom.sign else words
 
 
-def explained(entry: Entry) -> list[tuple[str, list[str]]]:
+def explain_rows(entry: Entry) -> list[tuple[str, list[str]]]:
     """Return the entry as headings with their rows, in the language. The headings are messages."""
     rows: list[tuple[str, list[str]]] = [(translatable("cause"), [str(entry.cause)]), ("what", [translated(entry.title)])]
     rows += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remediation.diagnosis.memory.fit import Fit, Parts, fit, fit_parts, needed_for_all
+from remediation.diagnosis.memory.fit import Fit, Parts, fit, fit_parts, vram_for_all_layers
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata, metadata_of
 
-__all__ = ["Fit", "ModelMetadata", "Parts", "fit", "fit_parts", "metadata", "metadata_of", "needed_for_all"]
+__all__ = ["Fit", "ModelMetadata", "Parts", "fit", "fit_parts", "metadata", "metadata_of", "vram_for_all_layers"]

@@ -63,7 +63,7 @@ def _share(layers: int, total: int) -> str:
     return f"all {total} layers" if layers == total else f"{layers} of {total} layers"
 
 
-def needed_for_all(
+def vram_for_all_layers(
     model: ModelMetadata,
     *,
     context: int,
@@ -182,7 +182,7 @@ class _Rule:
         blocks = [self.block(layer) for layer in reversed(range(self.model.blocks))]
         if self.model.output_bytes + sum(blocks) <= room:
             return self.model.layers
-        return _taken(blocks, room)
+        return _count_fitting(blocks, room)
 
     def _by_fit(self, free: int) -> int:
         """From 0.30: all if the margin stays free, else from the output layer down with the partial graph (facts/ollama 4.5)."""
@@ -190,10 +190,10 @@ class _Rule:
             return self.model.layers
         room = free - self.reserve - self.partial
         blocks = [self.model.output_bytes, *(self.block(layer) for layer in reversed(range(self.model.blocks)))]
-        return min(_taken(blocks, room), self.model.blocks)
+        return min(_count_fitting(blocks, room), self.model.blocks)
 
 
-def _taken(sizes: list[int], room: int) -> int:
+def _count_fitting(sizes: list[int], room: int) -> int:
     count = 0
     for size in sizes:
         if size > room:

@@ -162,7 +162,7 @@ def _sizes(shape: _Shape, level: str, file_size: int | None) -> tuple[tuple[int,
     """Return (bytes per block, output with its norm, token_embd, exact)."""
     rows = shape.embedding * shape.vocabulary
     norm = shape.embedding * 4
-    if quantisation.known(level):
+    if quantisation.is_known_level(level):
         blocks = tuple(shape.block(level, layer) for layer in range(shape.blocks))
         output = quantisation.tensor_bytes(rows, quantisation.output_type(level))
         embedding = 0 if shape.tied else quantisation.tensor_bytes(rows, quantisation.embedding_type(level))

@@ -16,7 +16,7 @@ _KNOWN = tuple(
 """Billions of parameters of models whose names do not say them, at least; the largest first."""
 
 
-def billions_named(text: str) -> float:
+def parameter_billions(text: str) -> float:
     """Return the largest number of parameters, in billions, that a text names or that the name of a model in it stands for; 0 for none."""
     billions = max((float(match) for match in _BILLIONS.findall(text)), default=0.0)
     if (experts := _EXPERTS.search(text)) is not None:
@@ -24,7 +24,7 @@ def billions_named(text: str) -> float:
     return billions or next((float(known) for pattern, known in _KNOWN if pattern.search(text)), 0.0)
 
 
-def several_named(text: str) -> bool:
+def names_several_sizes(text: str) -> bool:
     """Whether a text names models of clearly different numbers of parameters."""
     named = {float(match) for match in _BILLIONS.findall(text)}
     return bool(named) and max(named) > 2 * min(named)

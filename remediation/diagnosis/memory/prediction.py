@@ -12,8 +12,8 @@ from remediation.diagnosis.memory.metadata import DENSE
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT, RESERVE, Shortage, shortage
 from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.reading import Reading
-from remediation.diagnosis.runners import freed_by_unloading, orphans
-from remediation.diagnosis.units import MIB, human, rounding
+from remediation.diagnosis.runners import orphans, vram_freed_by_unloading
+from remediation.diagnosis.units import MIB, human, rounding_error
 from remediation.diagnosis.versions import Generation
 from remediation.model.programs import is_protected
 from remediation.model.text.digits import is_whole
@@ -77,7 +77,7 @@ def predict(reading: Reading, room: int | None = None) -> Forecast | None:
     )
 
 
-def need_with(reading: Reading, slots: int) -> int | None:
+def need_with_slots(reading: Reading, slots: int) -> int | None:
     """Return the memory that all layers need with a number of slots, by the model's metadata; None if that is not known."""
     model, figures = model_metadata(reading), shortage(reading)
     if model is None or model.architecture not in DENSE:
@@ -94,7 +94,7 @@ def _by_printed_parts(reading: Reading, figures: Shortage, free: int) -> Forecas
     load = figures.load
     if load is None or load.generation is None or not load.layers or load.library == "cpu" or no_card(reading):
         return None
-    parts = printed_parts(load, figures)
+    parts = logged_parts(load, figures)
     if parts is None or not _adds_up(load, parts):
         return None
     found = fit_parts(parts, free=free, kind=load.generation, version=reading.version)
@@ -113,7 +113,7 @@ def _slack(reading: Reading, load: Load | None) -> int:
         return 0
     setting = reading.setting("OLLAMA_GPU_OVERHEAD")
     rounded = load.overhead if load.overhead and (setting is None or not is_whole(setting.value)) else 0
-    return load.free_slack + (rounding(human(rounded)) if rounded else 0)
+    return load.free_slack + (rounding_error(human(rounded)) if rounded else 0)
 
 
 def _forecast(fits: Sequence[Fit | None], model: ModelMetadata | None, context: int, sentence: str) -> Forecast:
@@ -141,7 +141,7 @@ def no_card(reading: Reading) -> bool:
     return reading.cpu_device is not None
 
 
-def printed_parts(load: Load, figures: Shortage) -> Parts | None:
+def logged_parts(load: Load, figures: Shortage) -> Parts | None:
     """Return the bytes of a load's parts from its log lines; None if one is missing."""
     weights, kv = figures.weights, figures.kv
     if not weights or not kv or not load.layers:
@@ -212,7 +212,7 @@ def own_memory(reading: Reading) -> int:
     use, estimated = reading.evidence.use, sum(row.size_vram or 0 for row in reading.ps)
     if use is None:
         return estimated
-    return freed_by_unloading(use, estimated, {one.pid for one in orphans(reading.evidence)})
+    return vram_freed_by_unloading(use, estimated, {one.pid for one in orphans(reading.evidence)})
 
 
 def _cache_type(reading: Reading, load: Load | None) -> str:
@@ -260,14 +260,14 @@ def _sentence(reading: Reading, model: ModelMetadata, found: Fit, free: int, opt
 def _fitting_level(model: ModelMetadata, free: int, options: Mapping[str, Any]) -> str:
     """Return the largest harder quantisation of the same model that fits completely, "" if none does."""
     for level in _SMALLER[_SMALLER.index(model.quantisation) + 1 :] if model.quantisation in _SMALLER else _SMALLER:
-        other = requantised(model, level)
+        other = requantise(model, level)
         tried = fit(other, free=free, **options) if other is not None and other.weights < model.weights else None
         if tried is not None and tried.whole:
             return level
     return ""
 
 
-def requantised(model: ModelMetadata, level: str) -> ModelMetadata | None:
+def requantise(model: ModelMetadata, level: str) -> ModelMetadata | None:
     """Return the same model under another quantisation recipe."""
     name = model.architecture
     return metadata_of(

@@ -27,7 +27,7 @@ _BASE: Mapping[str, str] = {
 _WHOLE_OUTPUT = frozenset({"F32", "F16", "BF16", "Q8_0"})
 
 
-def known(level: str) -> bool:
+def is_known_level(level: str) -> bool:
     """Whether the recipe of a quantisation level is known."""
     return level.upper() in _BASE
 

@@ -45,9 +45,9 @@ def gap_of(reading: Reading) -> Gap | None:
     evidence = reading.evidence
     model = evidence.model or "MODEL"
     if is_absent(evidence):
-        return Gap(Lacks.MODEL, f"{model} is not stored on this server, which stores {_stored(evidence)}", model)
+        return Gap(Lacks.MODEL, f"{model} is not stored on this server, which stores {_stored_models_text(evidence)}", model)
     if evidence.models == () and not evidence.runners and not reading.loads:
-        return Gap(Lacks.MODEL, f"this server stores {_stored(evidence)}", model)
+        return Gap(Lacks.MODEL, f"this server stores {_stored_models_text(evidence)}", model)
     if reading.shown is not None:
         return None
     if evidence.runners is None:
@@ -79,7 +79,7 @@ def _of_text(reading: Reading, model: str) -> Gap | None:
     return None
 
 
-def unassigned(reading: Reading) -> str:
+def unassigned_reason(reading: Reading) -> str:
     """Return why it is open which load of a pasted log is of the model in question, "" where it is known or there is one file only."""
     evidence = reading.evidence
     files = {blob_in(load.model) for load in reading.loads} - {""}
@@ -114,6 +114,6 @@ def _now(reading: Reading, listed: PsRow) -> str:
     return f"{share} and has {human(card.free or 0)} of {human(card.total or 0)} free now"
 
 
-def _stored(evidence: Evidence) -> str:
+def _stored_models_text(evidence: Evidence) -> str:
     names = [entry.name for entry in evidence.models or ()]
     return ", ".join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])]) or "no model"

@@ -212,7 +212,7 @@ class Present:
 
     def _holds(self, hit: Hit, shown: Load | None, first: int) -> bool:
         if hit.server < first:
-            return hit.key in _FATAL and hit.server == self._before(first) and not self._loaded_since(first)
+            return hit.key in _FATAL and hit.server == self._before(first) and not self._has_loaded_since(first)
         if (
             hit.server < self.log.server
             and self.log.keeps_card
@@ -243,7 +243,7 @@ class Present:
     def _before(self, server: int) -> int:
         return max((hit.server for hit in self.log.hits if hit.server < server), default=-1)
 
-    def _loaded_since(self, server: int) -> bool:
+    def _has_loaded_since(self, server: int) -> bool:
         return any(load.server >= server and load.result is not None for load in self.log.loads)
 
     def _owner(self, hit: Hit) -> Load | None:

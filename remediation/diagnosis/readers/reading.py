@@ -12,7 +12,7 @@ from functools import cached_property
 from remediation.diagnosis.evidence import Evidence, Piece
 from remediation.diagnosis.readers.codes import CudaCode, read_codes
 from remediation.diagnosis.readers.logs import Device, Load, LogReading, Request, read_cached, read_log
-from remediation.diagnosis.readers.logs.lines import rejoined
+from remediation.diagnosis.readers.logs.lines import rejoin_fields
 from remediation.diagnosis.readers.logs.scan import Hit
 from remediation.diagnosis.readers.present import Present, another_server, is_absent, is_live, model_blob, other_blobs
 from remediation.diagnosis.readers.texts.containers import server_part
@@ -30,8 +30,9 @@ from remediation.diagnosis.readers.texts.requested_options import (
 )
 from remediation.diagnosis.readers.texts.smi import GpuProcess, SmiReading, read_smi
 from remediation.diagnosis.readers.texts.speed import Speed, read_speed
+from remediation.diagnosis.readers.texts.tables import MachineMemory, is_free_head, read_card_table, read_memory
 from remediation.diagnosis.units import human
-from remediation.diagnosis.untrusted import bounded_lines
+from remediation.diagnosis.untrusted import bound_line_lengths
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.facets.ollama.client import same_name
 from remediation.model.facts import Gpu
@@ -73,6 +74,7 @@ class Reading:
     gpu: GpuText = field(default_factory=GpuText)
     speeds: tuple[Speed, ...] = ()
     bodies: tuple[Body, ...] = ()
+    memory: tuple[MachineMemory, ...] = ()
     foreign: str = ""
     """How the server's log shows that it is of another server, where it does; ``logs`` has no such log."""
 
@@ -202,7 +204,12 @@ class Reading:
         """What people wrote: symptom, card, and the beginning and end of free texts, without log lines; other languages in English."""
         texts = [piece.text for piece in self.evidence.pieces if piece.kind == "other" and len(piece.text) < _SMALL]
         texts = [text if len(text) <= 2 * _WRITTEN else f"{text[:_WRITTEN]}\n{text[-_WRITTEN:]}" for text in texts]
-        lines = [line for text in texts for line in text.splitlines() if "msg=" not in line and not line.startswith("$ ")]
+        lines = [
+            line
+            for text in texts
+            for line in text.splitlines()
+            if "msg=" not in line and not line.startswith("$ ") and not is_free_head(line)
+        ]
         written = "\n".join([self.evidence.symptom or "", self.evidence.gpu or "", *lines])
         return "\n".join([written, *self.translated]) if self.translated else written
 
@@ -260,7 +267,7 @@ class Reading:
 
 def read_evidence(evidence: Evidence) -> Reading:
     """Read all pieces and structured parts of `evidence`; no line and no number of it is longer than one may be."""
-    evidence = _bounded(evidence)
+    evidence = _bound_lines(evidence)
     ps: list[PsRow] = []
     smi: list[SmiReading] = []
     requested_options: list[RequestedOption] = []
@@ -269,8 +276,9 @@ def read_evidence(evidence: Evidence) -> Reading:
     speeds: list[Speed] = []
     bodies: list[Body] = []
     logs: list[LogReading] = []
+    memory: list[MachineMemory] = []
     foreign, live = "", is_live(evidence)
-    for label, piece in _labelled(evidence):
+    for label, piece in _label_pieces(evidence):
         part = server_part(piece.text, piece.kind) if piece.kind in _OF_CONTAINERS else piece.text
         log = read_cached(part if piece.kind == "docker_inspect" else piece.text, name=label, kind=piece.kind)
         if live and piece.kind == "server_log" and (other := another_server(log, evidence)):
@@ -287,12 +295,13 @@ def read_evidence(evidence: Evidence) -> Reading:
         declared += _of_server(read_settings(piece.text, label), part, label)
         if piece.kind != "server_log" and (speed := read_speed(piece.text, label)) is not None:
             speeds.append(speed)
+        memory += _tables(piece, label, smi)
         if piece.kind != "server_log" and (about := read_docker(part, label)) is not None:
             docker.append(about)
     state = (evidence.container or {}).get("State")
     if isinstance(state, Mapping):
         logs.append(read_log(json.dumps(state, indent=1), name="container State", kind="docker_inspect"))
-    _structured(evidence, ps, smi, requested_options, docker)
+    _add_structured(evidence, ps, smi, requested_options, docker)
     declared += _container_settings(evidence)
     declared += _settings_of_starter(evidence)
     listed = [d.name for log in logs for d in log.devices if d.is_gpu] + [name for one in smi for name in one.names]
@@ -315,8 +324,20 @@ def read_evidence(evidence: Evidence) -> Reading:
         prose,
         tuple(speeds),
         tuple(bodies),
+        tuple(memory),
         foreign,
     )
+
+
+def _tables(piece: Piece, label: str, smi: list[SmiReading]) -> Iterator[MachineMemory]:
+    """Add the programs of a table to `smi`, and yield the machine's memory of one."""
+    if piece.kind == "server_log":
+        return
+    programs, at = read_card_table(piece.text, label)
+    if programs:
+        smi.append(SmiReading(at=at, memory_at=at, processes=programs))
+    if (memory := read_memory(piece.text, label)) is not None:
+        yield memory
 
 
 def _of_server(declared: tuple[DeclaredSetting, ...], part: str, label: str) -> Iterator[DeclaredSetting]:
@@ -325,21 +346,21 @@ def _of_server(declared: tuple[DeclaredSetting, ...], part: str, label: str) -> 
     return (one for one in declared if one.at in own or not one.name.endswith("VISIBLE_DEVICES"))
 
 
-def _bounded(evidence: Evidence) -> Evidence:
+def _bound_lines(evidence: Evidence) -> Evidence:
     return dataclasses.replace(
         evidence,
-        symptom=bounded_lines(evidence.symptom) if evidence.symptom else evidence.symptom,
-        gpu=bounded_lines(evidence.gpu) if evidence.gpu else evidence.gpu,
-        pieces=tuple(dataclasses.replace(piece, text=_gathered(bounded_lines(piece.text))) for piece in evidence.pieces),
-        compose_files={path: bounded_lines(text) for path, text in evidence.compose_files.items()},
+        symptom=bound_line_lengths(evidence.symptom) if evidence.symptom else evidence.symptom,
+        gpu=bound_line_lengths(evidence.gpu) if evidence.gpu else evidence.gpu,
+        pieces=tuple(dataclasses.replace(piece, text=_rejoin_small(bound_line_lengths(piece.text))) for piece in evidence.pieces),
+        compose_files={path: bound_line_lengths(text) for path, text in evidence.compose_files.items()},
     )
 
 
-def _gathered(text: str) -> str:
-    return rejoined(text) if len(text) < _SMALL else text
+def _rejoin_small(text: str) -> str:
+    return rejoin_fields(text) if len(text) < _SMALL else text
 
 
-def _labelled(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
+def _label_pieces(evidence: Evidence) -> Iterator[tuple[str, Piece]]:
     """Yield the pieces and the symptom, which may quote a message, each with a unique name for quotes."""
     seen: dict[str, int] = {}
     symptom = (Piece("other", evidence.symptom, "symptom"),) if evidence.symptom else ()
@@ -375,7 +396,7 @@ def _card(card: Gpu) -> str:
     return f"{card.name}: {human(card.used)} of {human(card.total)} used"
 
 
-def _structured(
+def _add_structured(
     evidence: Evidence,
     ps: list[PsRow],
     smi: list[SmiReading],

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from remediation.engine.executors.messages import Cancel
-from remediation.engine.executors.parcels import Parcel, packed, unpacked
+from remediation.engine.executors.parcels import Parcel, pack, unpack
 from remediation.engine.workers import AWAKE
 from remediation.model.secrets.masking import Masker
 
@@ -78,7 +78,7 @@ class Courier:
 
     def send(self, message: object) -> None:
         """Send a message; raises one of `NOT_SENT` if it cannot be packed."""
-        self.send_parcel(packed(message))
+        self.send_parcel(pack(message))
 
     def send_parcel(self, parcel: Parcel) -> None:
         """Send a packed message."""
@@ -96,7 +96,7 @@ class Courier:
             batch = self._batch()
             if not cancelled and self._cancelled():
                 cancelled = True
-                batch.append(packed(Cancel()))
+                batch.append(pack(Cancel()))
             if not batch:
                 continue
             number += 1
@@ -129,7 +129,7 @@ class Courier:
             for number, parcel in messages:
                 if number > acknowledged:
                     acknowledged = number
-                    self._take(self, unpacked(parcel, self._mask))
+                    self._take(self, unpack(parcel, self._mask))
             if self._failure and not messages:
                 self.dead = True
                 self._lost(self, self._failure)

@@ -240,7 +240,7 @@ class DaskCluster:
 
 
 @contextmanager
-def connected(address: str) -> Iterator[DaskCluster]:
+def connect_cluster(address: str) -> Iterator[DaskCluster]:
     """Connect to the scheduler at ``dask://HOST:PORT`` or ``tls://HOST:PORT``. Raises `UsageError`, `SchedulerUnavailable`.
 
     The TLS files are those of Dask's own configuration. ``dask://`` uses them if there are any.

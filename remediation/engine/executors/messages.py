@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from remediation.engine.context import Selected
-from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, packed
+from remediation.engine.context import PlanMembership
+from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, pack
 from remediation.engine.play.context.host_state import HostState
 from remediation.engine.play.context.results import jsonable
 from remediation.engine.play.context.run_request import RunRequest
@@ -30,7 +30,7 @@ class Begin:
     names: Sequence[str]
     groups: Mapping[str, Sequence[str]]
     prompts: bool
-    select: Callable[[str, str, Change], Selected]
+    select: Callable[[str, str, Change], PlanMembership]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Emitted:
+class EventMessage:
     """An event that needs no answer."""
 
     event: Event
@@ -137,7 +137,7 @@ class WorkerRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class SecretsMessage:
     """Secrets that the worker masks from now on; so must the controller."""
 
     secrets: Sequence[str]
@@ -175,7 +175,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class SessionEnded:
     """The leases are returned and the hosts are closed."""
 
 
@@ -199,9 +199,9 @@ def restore_state(state: HostState, found: Mapping[str, Any]) -> None:
 def sendable(message: Any, state: Mapping[str, Any]) -> Parcel:
     """Return a message as a parcel; variables in its `state` that cannot be sent become text, as in an event."""
     try:
-        return packed(message)
+        return pack(message)
     except NOT_SENT:
-        return packed(replace(message, state={name: _plain(name, value) for name, value in state.items()}))
+        return pack(replace(message, state={name: _plain(name, value) for name, value in state.items()}))
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -212,7 +212,7 @@ def _plain(name: str, value: Any) -> Any:
 
 def _can_be_sent(value: Any) -> bool:
     try:
-        packed(value)
+        pack(value)
     except NOT_SENT:
         return False
     return True

@@ -40,14 +40,14 @@ class _Packer(pickle.Pickler):
         return NotImplemented
 
 
-def packed(message: object) -> Parcel:
+def pack(message: object) -> Parcel:
     """Return a message as a parcel. Raises TypeError, AttributeError or `pickle.PicklingError` if it cannot be sent."""
     stream = io.BytesIO()
     _Packer(stream, pickle.HIGHEST_PROTOCOL).dump(message)
     return Parcel(stream.getvalue())
 
 
-def unpacked(parcel: Parcel, mask: Masker) -> Any:
+def unpack(parcel: Parcel, mask: Masker) -> Any:
     """Return the message of a parcel; `mask` takes the place of the sender's masker."""
     token = _masker.set(mask)
     try:
@@ -57,7 +57,7 @@ def unpacked(parcel: Parcel, mask: Masker) -> Any:
 
 
 NOT_SENT = (TypeError, AttributeError, pickle.PicklingError, RecursionError)
-"""What `packed` raises for a value that cannot be sent."""
+"""What `pack` raises for a value that cannot be sent."""
 
 
 class SentError:

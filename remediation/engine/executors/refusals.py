@@ -51,7 +51,7 @@ def refuse_unsupported(request: RunRequest) -> None:
         raise UsageError("--step asks before each task and cannot be combined with --executor", next_step="leave out one of them")
     for text in texts_in(request.extra):
         if reads_controller(text):
-            raise _refused("-e: a lookup reads the controller", place_of(text))
+            raise _refusal_of("-e: a lookup reads the controller", place_of(text))
     for play in request.playbook.plays:
         _check_play(play)
     for host in chosen_hosts(request):
@@ -69,14 +69,16 @@ def refuse_local(host: str, connection: str) -> None:
 
 def _check_play(play: Play) -> None:
     if play.vars_files:
-        raise _refused("vars_files reads a file of the controller", place_of(play.vars_files[0]) or play.place, "use group_vars")
+        raise _refusal_of(
+            "vars_files reads a file of the controller", place_of(play.vars_files[0]) or play.place, "use group_vars"
+        )
     tables = [play.vars, *(table for role in play.roles for table in (role.defaults, role.vars, role.given, role.params))]
     for text in (text for table in tables for text in texts_in(table)):
         if reads_controller(text):
-            raise _refused("a lookup reads the controller", place_of(text) or play.place, "set the variable in the inventory")
+            raise _refusal_of("a lookup reads the controller", place_of(text) or play.place, "set the variable in the inventory")
     for task in (task for nodes in (*play.sections, play.handlers) for task in tasks_of(nodes)):
         for problem in _problems(task):
-            raise _refused(f"{task.title}: {problem}", task.place)
+            raise _refusal_of(f"{task.title}: {problem}", task.place)
 
 
 def _problems(task: Task) -> Iterator[str]:
@@ -102,7 +104,7 @@ def _problems(task: Task) -> Iterator[str]:
         yield "a lookup reads the controller; set the variable in the inventory"
 
 
-def _refused(problem: str, place: Place | None, instead: str = "") -> UsageError:
+def _refusal_of(problem: str, place: Place | None, instead: str = "") -> UsageError:
     step = f"{instead}, or {_LOCAL}" if instead else _LOCAL
     return UsageError(f"{problem}, which a run with --executor cannot do", next_step=step, place=place)
 

@@ -24,14 +24,14 @@ from remediation.engine.executors.messages import (
     BeginPlay,
     BeginWave,
     Done,
-    Emitted,
     End,
-    Ended,
+    EventMessage,
     GiveBack,
     HostReadings,
-    Learned,
     RunSegment,
+    SecretsMessage,
     SegmentEnd,
+    SessionEnded,
     WorkerRequest,
     portable_state,
     restore_state,
@@ -225,7 +225,7 @@ class RemoteExecutor:
     def _start(self, host: _Host, worker: _Worker, wave: Wave) -> None:
         name = host.state.name
         fresh = host.worker is None
-        state = portable_state(_resumed(host), finished=True) if fresh else None
+        state = portable_state(_resume_state(host), finished=True) if fresh else None
         others: dict[str, Mapping[str, Any]] = {}
         if self._shares:
             stage = wave.play.stage
@@ -245,7 +245,7 @@ class RemoteExecutor:
         host = self._hosts.get(name)
         return host.machine if host is not None else ""
 
-    def _stopped(self, worker: _Worker, message: SegmentEnd) -> None:
+    def _on_stopped(self, worker: _Worker, message: SegmentEnd) -> None:
         with self._lock:
             host, wave = self._hosts.get(message.host), self._wave
             if host is None or wave is None or host.worker is not worker or host.future is None:
@@ -278,20 +278,20 @@ class RemoteExecutor:
 
     def _take(self, courier: Courier, message: object) -> None:
         worker = next((each for each in self._workers if each.courier is courier), None)
-        if isinstance(message, Ended):
+        if isinstance(message, SessionEnded):
             courier.ended.set()
-        elif isinstance(message, Learned):
+        elif isinstance(message, SecretsMessage):
             self._ports.mask.add(*message.secrets)
-        elif worker is None and not isinstance(message, (Emitted, WorkerRequest)):
+        elif worker is None and not isinstance(message, (EventMessage, WorkerRequest)):
             return
-        elif isinstance(message, Emitted):
+        elif isinstance(message, EventMessage):
             self._emit(message.event, courier, 0)
         elif isinstance(message, WorkerRequest) and message.kind == "emit":
             self._emit(message.arguments[0], courier, message.number)
         elif isinstance(message, WorkerRequest):
             threading.Thread(target=self._answer, args=(courier, message), name="answer", daemon=True).start()
         elif isinstance(message, SegmentEnd) and worker is not None:
-            self._stopped(worker, message)
+            self._on_stopped(worker, message)
         elif isinstance(message, HostReadings):
             self._keep(message.host, message.text)
         elif isinstance(message, Done) and message.number in self._given_back:
@@ -441,7 +441,7 @@ def _begin(stage: RunState) -> Begin:
     return Begin(sent, owner, stage.ports.clock.now(), names, groups, stage.ports.prompt.available, stage.ports.select)
 
 
-def _resumed(host: _Host) -> HostState:
+def _resume_state(host: _Host) -> HostState:
     """Return a host's state with what its events tell: a walk that begins again does not repeat finished tasks."""
     state = host.state
     if not host.events:

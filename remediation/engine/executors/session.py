@@ -27,22 +27,22 @@ from remediation.engine.executors.messages import (
     BeginWave,
     Cancel,
     Done,
-    Emitted,
     End,
-    Ended,
+    EventMessage,
     GiveBack,
     HostReadings,
     Know,
-    Learned,
     RunSegment,
+    SecretsMessage,
     SegmentEnd,
+    SessionEnded,
     Work,
     WorkerRequest,
     portable_state,
     restore_state,
     sendable,
 )
-from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, packed, unpacked
+from remediation.engine.executors.parcels import NOT_SENT, Parcel, SentError, pack, unpack
 from remediation.engine.internal_errors import InternalError, summary
 from remediation.engine.interrupt import Cancellation
 from remediation.engine.journal.journal import DURABLE, JournalError
@@ -150,7 +150,7 @@ class RemotePrompt:
         """Ask a yes-or-no question."""
         return bool(self.request("confirm", question, tuple(details)))
 
-    def typed(self, question: str, wanted: str) -> bool:
+    def confirm_typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`."""
         return bool(self.request("typed", question, wanted))
 
@@ -169,7 +169,7 @@ class RemoteSession:
         self, open_host: OpenHost | None = None, steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
     ) -> None:  # fmt: skip
         self.outbox = Outbox()
-        self.mask = ReportingMasker(lambda secrets: self._put(Learned(secrets)))
+        self.mask = ReportingMasker(lambda secrets: self._put(SecretsMessage(secrets)))
         self._steps = steps
         self._open = open_host or self._open_any
         self._cancelled = Cancellation()
@@ -202,7 +202,7 @@ class RemoteSession:
     def _serve(self) -> None:
         while (parcel := self._inbox.get()) is not None:
             try:
-                self._take(unpacked(parcel, self.mask))
+                self._take(unpack(parcel, self.mask))
             except Exception as error:  # noqa: BLE001 - one message must not end the session
                 self._put(WorkerRequest(0, "crashed", ("worker", self.mask.text(summary(error)), self._traceback(error))))
 
@@ -214,7 +214,7 @@ class RemoteSession:
 
     def _take(self, message: object) -> None:
         if isinstance(message, Answer):
-            self._answered(message)
+            self._on_answer(message)
         elif isinstance(message, Begin):
             self._run = _Run(self._new_runner(message))
         elif isinstance(message, Cancel):
@@ -250,7 +250,7 @@ class RemoteSession:
             diagnose=self._diagnose,
             cancelled=self._cancelled,
             wait=self._cancelled.wait,
-            crashed=self._crashed,
+            crashed=self._crash_text,
             steps=self._steps,
             select=message.select,
             mask=self.mask,
@@ -271,7 +271,7 @@ class RemoteSession:
     # what a walk needs of the controller
 
     def _put(self, message: object) -> None:
-        self.outbox.put(packed(message))
+        self.outbox.put(pack(message))
 
     def _emit(self, event: Event) -> None:
         masked = replace(event, task=self.mask(event.task), data=self.mask(event.data))
@@ -280,7 +280,7 @@ class RemoteSession:
         if event.kind in DURABLE:
             self._request("emit", masked)
         else:
-            self._put(Emitted(masked))
+            self._put(EventMessage(masked))
 
     def _request(self, kind: str, *arguments: Any) -> Any:
         """Send a request and return its answer. Raises the controller's error, and `JournalError` if the session ends."""
@@ -293,7 +293,7 @@ class RemoteSession:
         self._put(WorkerRequest(number, kind, arguments))
         return future.result()
 
-    def _answered(self, message: Answer) -> None:
+    def _on_answer(self, message: Answer) -> None:
         if not message.number:  # an event that was not waited for could not be written
             self._unwritten = message.error.error() if message.error else None
             return
@@ -306,7 +306,7 @@ class RemoteSession:
         else:
             future.set_result(message.value)
 
-    def _crashed(self, host: str, error: BaseException) -> str:
+    def _crash_text(self, host: str, error: BaseException) -> str:
         try:
             return str(self._request("crashed", host, str(self.mask(summary(error))), self._traceback(error)))
         except RemediationError:
@@ -322,14 +322,14 @@ class RemoteSession:
     def _diagnose(self, host: Reader) -> Diagnosis:
         from remediation.diagnosis.collect import collect
         from remediation.diagnosis.diagnose import diagnose
-        from remediation.diagnosis.redaction import redacted
+        from remediation.diagnosis.redaction import redact
         from remediation.model.text.visible import visible_json
 
         evidence = collect(host)
         run = self._run
         if run is not None and evidence.host and evidence.host not in run.kept:
             run.kept.add(evidence.host)
-            self._put(HostReadings(evidence.host, self.mask.text(visible_json(redacted(evidence).to_json()))))
+            self._put(HostReadings(evidence.host, self.mask.text(visible_json(redact(evidence).to_json()))))
         return diagnose(evidence)
 
     # work
@@ -343,7 +343,7 @@ class RemoteSession:
         except RemediationError as raised:
             error = SentError(raised, self.mask)
         except BaseException as raised:  # noqa: BLE001 - it belongs to the run
-            error = SentError(InternalError(self._crashed(message.host, raised)), self.mask)
+            error = SentError(InternalError(self._crash_text(message.host, raised)), self.mask)
         if stop is None:
             run.walks.pop(message.host, None)
         failures = {path: each for path, each in together.failures.items() if path not in before}
@@ -352,7 +352,7 @@ class RemoteSession:
         try:
             parcel = sendable(stopped, found)
         except NOT_SENT as unsent:
-            reason = InternalError(self._crashed(message.host, unsent))
+            reason = InternalError(self._crash_text(message.host, unsent))
             parcel = sendable(replace(stopped, stop=None, failures={}, error=SentError(reason, self.mask)), found)
         self.outbox.put(parcel)
 
@@ -385,7 +385,7 @@ class RemoteSession:
         finally:
             self._ended = True
             self._fail_requests()
-            self._put(Ended())
+            self._put(SessionEnded())
             self._pool.abandon()
             self._inbox.put(None)
 
@@ -432,7 +432,7 @@ class _Run:
             state = stage.host(message.host)
             restore_state(state, message.state)
             later = frozenset() if message.last else frozenset((message.host,))
-            self.walks[message.host] = self.runner.guarded(self.play, state, later, self.together)
+            self.walks[message.host] = self.runner.walk_guarded(self.play, state, later, self.together)
         return self.walks[message.host]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from remediation.engine.executors.courier import Cluster, Courier
-from remediation.engine.executors.messages import Done, End, Ended, Learned, Work
+from remediation.engine.executors.messages import Done, End, SecretsMessage, SessionEnded, Work
 from remediation.engine.workers import AWAKE, HASTE, PARTING
 from remediation.model.errors import RemediationError, Unreachable
 from remediation.model.secrets.masking import Masker
@@ -54,9 +54,9 @@ class WorkQueue:
             courier.send(Work(number, self._function, self._arguments[number]))
 
     def _take(self, courier: Courier, message: object) -> None:
-        if isinstance(message, Learned):
+        if isinstance(message, SecretsMessage):
             self._mask.add(*message.secrets)
-        elif isinstance(message, Ended):
+        elif isinstance(message, SessionEnded):
             courier.ended.set()
         elif isinstance(message, Done):
             with self._lock:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from remediation.engine.context import Selected, under
+from remediation.engine.context import PlanMembership, under
 from remediation.engine.journal.serialization import change_from_json, change_to_json
 from remediation.model.change import Change
 from remediation.model.errors import Blocked, UsageError
@@ -76,14 +76,14 @@ class PlanSelection:
     only: frozenset[int] | None = None
     mask: Masker = field(default_factory=Masker)
 
-    def __call__(self, host: str, path: str, change: Change) -> Selected:
+    def __call__(self, host: str, path: str, change: Change) -> PlanMembership:
         """Return whether the plan contains a change at a task of a host."""
         key = (self.mask.text(change.summary), self.mask.text(change.subject))
         for entry in self.plan.entries:
             here = entry.host == host and entry.change.key == key
             if here and (path == entry.path or under(path, entry.path)):
-                return Selected.PLANNED if self.only is None or entry.id in self.only else Selected.LEFT_OUT
-        return Selected.UNPLANNED
+                return PlanMembership.PLANNED if self.only is None or entry.id in self.only else PlanMembership.LEFT_OUT
+        return PlanMembership.UNPLANNED
 
 
 def plan_of(events: Iterable[Event], header: Mapping[str, Any]) -> Plan:
@@ -164,7 +164,7 @@ def load_plan(path: Path) -> Plan:
         digest = value.pop("digest")
         version = value["format"]
     except OSError as error:
-        raise UsageError(f"cannot read the plan {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read the plan {path}: {error.strerror}", next_step="save one with --check --out FILE") from None
     except (*ODD, MemoryError):
         raise UsageError(f"{path} is not a saved plan", next_step="save one with --check --out") from None
     if version != FORMAT or digest != _digest(value):

@@ -16,7 +16,7 @@ from remediation.model.outcome import Result
 
 
 @dataclass(frozen=True, slots=True)
-class Undoing:
+class ChangeToUndo:
     """One change to undo, where it was made, and with which ``become`` settings."""
 
     host: str
@@ -36,8 +36,8 @@ class Undoing:
 class UndoPlan:
     """The changes to undo, last first, and the changes that have no undo."""
 
-    steps: tuple[Undoing, ...]
-    lasting: tuple[Undoing, ...]
+    steps: tuple[ChangeToUndo, ...]
+    lasting: tuple[ChangeToUndo, ...]
 
     def of(self, host: str) -> UndoPlan:
         """Return the part for one host."""
@@ -57,13 +57,13 @@ def undo_plan(events: Iterable[Event], *, wanted: Callable[[str], bool] = bool, 
     A change that was sent but never ended is included: its undo is a desired state, and does nothing if that state already
     holds.
     """
-    begun: dict[tuple[str, int], Undoing] = {}
+    begun: dict[tuple[str, int], ChangeToUndo] = {}
     for event in events:
         if event.kind != "change_start" or not wanted(event.host) or (task and event.task != task):
             continue
         index = int(event.data.get("index", len(begun)))
         change, rights = change_from_json(event.data["change"]), event.data.get("rights") or {}
-        begun[event.host, index] = Undoing(event.host, event.task, index, change, rights)
+        begun[event.host, index] = ChangeToUndo(event.host, event.task, index, change, rights)
     backwards = tuple(reversed(begun.values()))
     return UndoPlan(
         tuple(item for item in backwards if item.possible),
@@ -71,9 +71,9 @@ def undo_plan(events: Iterable[Event], *, wanted: Callable[[str], bool] = bool, 
     )
 
 
-def undo_calls(plan: UndoPlan, context: StepContext) -> Sequence[tuple[Undoing, Result]]:
+def undo_calls(plan: UndoPlan, context: StepContext) -> Sequence[tuple[ChangeToUndo, Result]]:
     """Undo one host's changes, last first; stop at the first failure."""
-    results: list[tuple[Undoing, Result]] = []
+    results: list[tuple[ChangeToUndo, Result]] = []
     for item in plan.of(context.host).steps:
         if item.change.undo is None or context.ports.cancelled():
             break

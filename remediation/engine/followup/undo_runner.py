@@ -7,8 +7,8 @@ from typing import Any
 
 from remediation.engine.context import Ports
 from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
-from remediation.engine.followup.undo import Undoing, UndoPlan, undo_calls
-from remediation.engine.internal_errors import contained
+from remediation.engine.followup.undo import ChangeToUndo, UndoPlan, undo_calls
+from remediation.engine.internal_errors import contain_errors
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.journal.serialization import result_to_json
 from remediation.engine.lease.lock import claim
@@ -66,7 +66,7 @@ class Undoer:
             self.stage.emit("note", host=item.host, play=self.title, task=item.task, **NoteData(text=text, level="warning"))
         try:
             if self.plan.hosts:
-                run_walks({name: self._guarded(self.stage.host(name)) for name in self.plan.hosts}, self.request.forks)
+                run_walks({name: self._undo_host(self.stage.host(name)) for name in self.plan.hosts}, self.request.forks)
         except KeyboardInterrupt:
             self.stage.opened.close(hasty=True)
             raise
@@ -77,10 +77,10 @@ class Undoer:
             self.stage.emit("host_end", host=name, **HostEndData(outcome=str(state.outcome), reason=state.reason))
         return self._summary(self.ports.clock.now() - begun)
 
-    def _guarded(self, state: HostState) -> Generator[Any, Any, None]:
+    def _undo_host(self, state: HostState) -> Generator[Any, Any, None]:
         """Undo one host's changes; an internal error ends the host."""
         try:
-            with contained(state.name, self.ports.crashed):
+            with contain_errors(state.name, self.ports.crashed):
                 yield from self._walk(state)
         except JournalError:
             raise
@@ -105,10 +105,10 @@ class Undoer:
                 return
         yield from ()
 
-    def _undo(self, item: Undoing, site: TaskContext) -> Result:
+    def _undo(self, item: ChangeToUndo, site: TaskContext) -> Result:
         try:
-            with site.contained():
-                opened = site.opened()
+            with site.contain_errors():
+                opened = site.open()
                 hold = site.hold(opened)
                 look_once(site, opened)
                 results = undo_calls(UndoPlan((item,), ()), site.context(opened, hold))

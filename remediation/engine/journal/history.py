@@ -35,7 +35,7 @@ def _number(value: object) -> float | None:
     return value if known else None  # type: ignore[return-value]  # a number, as `known` says
 
 
-def damaged(run: str, what: str) -> UsageError:
+def damaged_run(run: str, what: str) -> UsageError:
     """Return the error for a run folder whose content is invalid."""
     return UsageError(f"run {run} is damaged: {what}", next_step="see remediate history for other runs")
 
@@ -81,7 +81,7 @@ class RunRecord:
         try:
             return path.read_text(encoding="utf-8") if path.is_file() else None
         except (OSError, UnicodeDecodeError):
-            raise damaged(self.run, f"{FILES}/{name} cannot be read") from None
+            raise damaged_run(self.run, f"{FILES}/{name} cannot be read") from None
 
     def summary(self) -> dict[str, Any]:
         """Return the run as JSON for ``history``."""
@@ -122,7 +122,7 @@ def runs_and_errors(root: Path | None = None) -> tuple[list[RunRecord], list[Rem
         if record is not None:
             found.append(record)
         elif _is_run(folder):
-            errors.append(damaged(folder.name, f"{folder / HEADER} is missing or cannot be read"))
+            errors.append(damaged_run(folder.name, f"{folder / HEADER} is missing or cannot be read"))
     return sorted(found, key=lambda record: record.started, reverse=True), errors
 
 
@@ -147,7 +147,7 @@ def find_run(run: str, root: Path | None = None) -> RunRecord:
     if len(like) > 1:
         raise UsageError(f"run {run!r} is ambiguous: {', '.join(like)}", next_step="give more of its id")
     if like:
-        raise damaged(like[0], f"{root / like[0] / HEADER} is missing or cannot be read")
+        raise damaged_run(like[0], f"{root / like[0] / HEADER} is missing or cannot be read")
     raise UsageError(f"no such run: {run!r}", next_step="see remediate history")
 
 

@@ -80,7 +80,7 @@ class Journal:
             self._broken = _ends_in_a_line(self._descriptor)
             self._allocate_reserve()
         except OSError as error:
-            raise _failed(folder, error) from None
+            raise _write_error(folder, error) from None
         self._open = True
 
     @property
@@ -102,7 +102,7 @@ class Journal:
             for name, text in files.items():
                 _write(folder / FILES / _flat(name), masked_source(text, hide))
         except OSError as error:
-            raise _failed(root, error) from None
+            raise _write_error(root, error) from None
         return cls(folder)
 
     def write(self, event: Event) -> None:
@@ -116,7 +116,7 @@ class Journal:
                 if event.kind in DURABLE:
                     os.fsync(self._descriptor)
             except OSError as error:
-                raise _failed(self.folder, error) from None
+                raise _write_error(self.folder, error) from None
 
     def close(self) -> None:
         """Close the log; the folder remains for ``resume``, ``show`` and ``undo``."""
@@ -237,7 +237,7 @@ def _flat(name: str) -> str:
     return "".join(character if character.isalnum() or character in "._-" else "_" for character in name).lstrip(".") or "_"
 
 
-def _failed(folder: Path, error: OSError) -> JournalError:
+def _write_error(folder: Path, error: OSError) -> JournalError:
     return JournalError(
         f"cannot write the run's journal in {folder}: {error.strerror or error}",
         next_step="free disk space or fix its permissions, or set XDG_STATE_HOME to another folder",

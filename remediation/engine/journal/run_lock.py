@@ -53,7 +53,7 @@ class RunLock:
             if time.monotonic() > until:
                 os.close(self._number)
                 raise RunAlive(
-                    f"run {folder.name} is still running{_described(folder)}",
+                    f"run {folder.name} is still running{_owner_text(folder)}",
                     next_step=f"wait for it to end or stop it; see remediate show {folder.name}",
                 )
             time.sleep(_PAUSE)
@@ -94,7 +94,7 @@ def unknown_holder_state(host: str, run: str, token: str) -> Fate:
     return Fate.UNKNOWN
 
 
-def _described(folder: Path) -> str:
+def _owner_text(folder: Path) -> str:
     value = holder_of(folder)
     return f" (process {value['pid']} on {value['host']})" if {"pid", "host"} <= value.keys() else ""
 

@@ -31,7 +31,7 @@ def build(call: StepCall, steps: Mapping[str, type[Step[Any]]]) -> Step[Any]:
         raise UsageError(f"{call.step}: {wrong}", next_step=f"see remediate steps --name {call.step}") from None
 
 
-def resolved(change: Change, step: Step[Any]) -> Change:
+def resolve_change(change: Change, step: Step[Any]) -> Change:
     """Return the change with the step's risk and needs where it has none itself."""
     return dataclasses.replace(
         change,

@@ -10,7 +10,14 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from remediation.engine.ladder.rung_order import Rung, SkippedRung, explaining, names_finding, proven, treated
+from remediation.engine.ladder.rung_order import (
+    Rung,
+    SkippedRung,
+    explaining_findings,
+    is_treated,
+    names_finding,
+    proven_findings,
+)
 from remediation.model.outcome import Outcome, Result
 
 if TYPE_CHECKING:
@@ -44,25 +51,25 @@ class LadderEnding:
 
 def advise(ending: LadderEnding) -> Advice:
     """Return the one thing that the user should do next."""
-    sure = proven(ending.diagnosis)
+    sure = proven_findings(ending.diagnosis)
     if sure:
-        return _of_confirmed(ending, sure)
+        return _confirmed_advice(ending, sure)
     if ending.goal_advice or ending.goal_next:
         return Advice(ending.goal_advice or ending.goal_next)
     return next(_guesses(ending), Advice(""))
 
 
-def _of_confirmed(ending: LadderEnding, found: Sequence[Finding]) -> Advice:
+def _confirmed_advice(ending: LadderEnding, found: Sequence[Finding]) -> Advice:
     for finding in found:
-        for rung, result in _tried(ending, finding):
+        for rung, result in _tried_rungs(ending, finding):
             if result.outcome.bad and result.next_step:
                 blocked = result.outcome is Outcome.BLOCKED
                 return Advice(result.next_step, (rung.name, result) if blocked else None)
-    cures = (one.cure for one in proven(ending.diagnosis) if one.cure)
+    cures = (one.cure for one in proven_findings(ending.diagnosis) if one.cure)
     return Advice(next(cures, ending.goal_advice or ending.goal_next))
 
 
-def _tried(ending: LadderEnding, finding: Finding) -> Iterator[tuple[Rung, Result]]:
+def _tried_rungs(ending: LadderEnding, finding: Finding) -> Iterator[tuple[Rung, Result]]:
     """Yield the rungs that treat the finding and were tried, with their results."""
     by_name = {rung.name: rung for rung in ending.rungs}
     for name, result in ending.tried.items():
@@ -72,7 +79,7 @@ def _tried(ending: LadderEnding, finding: Finding) -> Iterator[tuple[Rung, Resul
 
 def _guesses(ending: LadderEnding) -> Iterator[Advice]:
     """Yield what can be done while no cause is confirmed, best first."""
-    found = explaining(ending.diagnosis)
+    found = explaining_findings(ending.diagnosis)
     resorts = [item.rung for item in ending.left if not item.allowed and not ending.destroys(item.rung)]
     for finding in found:
         for rung in resorts:
@@ -111,12 +118,12 @@ def _brief(result: Result) -> str:
     return f"{reason[: cut if cut > 0 else _LONGEST].rstrip(' ;,')} …"
 
 
-def untreated(rungs: Sequence[Rung], absent: Container[str], diagnosis: Diagnosis) -> str:
+def untreated_causes(rungs: Sequence[Rung], absent: Container[str], diagnosis: Diagnosis) -> str:
     """Return which causes have no rung that treats them on this host; "" if each has one that was skipped."""
-    found = proven(diagnosis) or explaining(diagnosis)
+    found = proven_findings(diagnosis) or explaining_findings(diagnosis)
     if not found:
         return "" if rungs else "no rung of this ladder treats it"
     here = [rung for rung in rungs if rung.name not in absent]
-    causes = [str(one.cause) for one in found if not treated(one, here)]
+    causes = [str(one.cause) for one in found if not is_treated(one, here)]
     kind = " on this kind of host" if len(here) < len(rungs) else ""
     return f"no rung of this ladder treats {', '.join(causes)}{kind}" if causes else ""

@@ -23,7 +23,7 @@ class GoalObservation:
     """The observed goal: met, unmet, or None if unknown; the steps in ``clarifying`` may then determine it.
 
     ``snapshot`` is the snapshot it was observed with, None if nothing answered; further checks can reuse it. ``advice`` is
-    what a person must do if no remedy can help; ``silent`` means that nothing answered.
+    what a person must do if no remedy can help; ``silent`` means that nothing answered, ``hanging`` that it was waited for.
     """
 
     state: bool | None
@@ -34,6 +34,7 @@ class GoalObservation:
     snapshot: Reader | None = None
     advice: str = ""
     silent: bool = False
+    hanging: bool = False
 
     @property
     def word(self) -> str:
@@ -41,14 +42,18 @@ class GoalObservation:
         return {True: "met", False: "unmet", None: "unknown"}[self.state]
 
 
-def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: bool) -> GoalObservation:
+HANG = 15.0
+"""Seconds for which a ladder waits for a server that hangs before it tries a rung: it may only be short of memory or disk."""
+
+
+def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: bool, hang: float = 0.0) -> GoalObservation:
     """Observe every step of the goal. A step that seems met is confirmed, except in check mode, which only reads.
 
     If a part of the host does not answer, the goal is unmet and the text says so. With ``patient``, the step's settle time is
-    waited for first, because a rung may just have restarted that part.
+    waited for first, because a rung may just have restarted that part. A server that hangs is waited for `hang` seconds longer.
     """
     steps = context.ports.steps()
-    observations = [_observe_patiently(build(call, steps), context, patient=patient) for call in goal]
+    observations = [_observe_patiently(build(call, steps), context, patient=patient, hang=hang) for call in goal]
     states = [observation.state for observation in observations]
     state = False if False in states else (None if None in states else True)
     values = {name: value for observation in observations for name, value in observation.values.items()}
@@ -64,12 +69,17 @@ def observe_goal(goal: Sequence[StepCall], context: StepContext, *, patient: boo
     )
 
 
-def _observe_patiently(step: Step[Any], context: StepContext, *, patient: bool) -> GoalObservation:
+def _observe_patiently(step: Step[Any], context: StepContext, *, patient: bool, hang: float) -> GoalObservation:
     observation = GoalObservation(None, "", {})
     for _last in rounds(step.settle if patient else 0.0, context.access.clock, context.ports):
         observation = _observe_once(step, context)
         if not observation.silent:
             break
+    if observation.hanging and hang:
+        for _last in rounds(hang, context.access.clock, context.ports):
+            observation = _observe_once(step, context)
+            if not observation.hanging:
+                break
     return observation
 
 
@@ -82,7 +92,10 @@ def _observe_once(step: Step[Any], context: StepContext) -> GoalObservation:
     except Undecided:
         raise  # no remedy can be chosen
     except (CallFailed, DeadlineExceeded) as error:
-        return GoalObservation(state=False, text=error.message, values={}, next_step=error.next_step, silent=True)
+        hanging = isinstance(error, DeadlineExceeded)
+        return GoalObservation(
+            state=False, text=error.message, values={}, next_step=error.next_step, silent=True, hanging=hanging
+        )
     if doubt:
         advice = step.advice(again.seen) if again.state is False else ""
         return GoalObservation(

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.approval import check_risk
-from remediation.engine.context import StepContext, nothing_proven, under
+from remediation.engine.context import StepContext, empty_diagnosis, under
 from remediation.engine.journal.serialization import build, change_to_json
-from remediation.engine.ladder.advice import LadderEnding, advise, summarize, untreated
-from remediation.engine.ladder.goal import GoalObservation, observe_goal, probe_goal
+from remediation.engine.ladder.advice import LadderEnding, advise, summarize, untreated_causes
+from remediation.engine.ladder.goal import HANG, GoalObservation, observe_goal, probe_goal
 from remediation.engine.ladder.preview import Foresight, foresee
-from remediation.engine.ladder.rung_order import Rung, RungChoice, RungOrder, SkippedRung, arrange, left_out, proven
+from remediation.engine.ladder.rung_order import Rung, RungChoice, RungOrder, SkippedRung, arrange, left_out, proven_findings
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import HostError, RemediationError
@@ -79,7 +79,7 @@ class LadderRun:
     done: list[Change] = field(default_factory=list)
     tried: dict[str, Result] = field(default_factory=dict)
     emitted: set[tuple[str, str]] = field(default_factory=set)
-    diagnosis: Diagnosis = field(default_factory=nothing_proven)
+    diagnosis: Diagnosis = field(default_factory=empty_diagnosis)
     excluded: dict[Cause, RuledOut] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     left: tuple[SkippedRung, ...] = ()
@@ -92,7 +92,7 @@ class LadderRun:
         path, memory = self.context.path, self.context.memory
         # finish the rung of an interrupted process first: its tasks may have unloaded the model
         under_way = path in memory.climbing and not self.context.policy.check
-        goal = self._goal(patient=False, clarifying=not under_way)
+        goal = self._goal(patient=False, clarifying=not under_way, hang=0.0 if self.context.policy.check else HANG)
         if goal.state and not under_way:
             return self._met(goal)
         if self.context.policy.check:
@@ -112,7 +112,7 @@ class LadderRun:
                 return self._met(goal)
             if result.changes:
                 self.diagnose()
-            self._exclude(self._lasting(result.ruled_out, changed=bool(result.changes)))
+            self._exclude(self._lasting_exclusions(result.ruled_out, changed=bool(result.changes)))
         outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
         return replace(self.end(outcome, f"interrupted; {goal.text}", goal), interrupted=True)
 
@@ -124,7 +124,7 @@ class LadderRun:
         climbed = set(self.context.memory.climbed.get(self.context.path, ()))
         for rung in self.ladder.rungs:
             if rung.name in climbed:
-                self.learned(rung)
+                self.changes_order(rung)
         return [rung for rung in self.ladder.rungs if rung.name not in climbed]
 
     def _restore_progress(self) -> None:
@@ -135,15 +135,15 @@ class LadderRun:
                 if under(path, self.context.path):
                     self.done += of_path
 
-    def _goal(self, *, patient: bool, clarifying: bool = True) -> GoalObservation:
-        goal = self._observe_goal(patient=patient)
+    def _goal(self, *, patient: bool, clarifying: bool = True, hang: float = 0.0) -> GoalObservation:
+        goal = self._observe_goal(patient=patient, hang=hang)
         if goal.state is not None or not clarifying:
             return goal
         self.done += probe_goal(goal, self.context)
         return goal if self.context.policy.check else self._observe_goal(patient=True)
 
-    def _observe_goal(self, *, patient: bool) -> GoalObservation:
-        goal = observe_goal(self.ladder.current_goal(), self.context, patient=patient)
+    def _observe_goal(self, *, patient: bool, hang: float = 0.0) -> GoalObservation:
+        goal = observe_goal(self.ladder.current_goal(), self.context, patient=patient, hang=hang)
         self.snapshot = goal.snapshot
         self.context.emit("goal", **GoalData(state=goal.word, text=goal.text, values=dict(goal.values)))
         return goal
@@ -181,7 +181,7 @@ class LadderRun:
                 tried=self._past(), safe=lambda rung: self.foresee(rung).safe,
             )  # fmt: skip
             sure = [choice.rung for choice in order.choices if choice.confirmed]
-            if not any(self.learned(rung) for rung in sure or [choice.rung for choice in order.choices[:1]]):
+            if not any(self.changes_order(rung) for rung in sure or [choice.rung for choice in order.choices[:1]]):
                 break
         for left in order.left:
             if self._without_container(left.rung):
@@ -211,16 +211,16 @@ class LadderRun:
         ]
         return [(rung, bool(self.done) if result is None else bool(result.changes)) for rung, result in known]
 
-    def learned(self, rung: Rung) -> bool:
+    def changes_order(self, rung: Rung) -> bool:
         """Return whether a dry run of the rung changes the order: it does not apply here, or rules out a cause."""
         reason = self.foresee(rung).inapplicable
         if reason and rung.name not in self.absent:
             self.absent[rung.name] = reason
             self.skip(rung, reason)
             return True
-        return self._exclude(self._lasting(self.foresee(rung).ruled_out, changed=bool(self.foresee(rung).changes)))
+        return self._exclude(self._lasting_exclusions(self.foresee(rung).ruled_out, changed=bool(self.foresee(rung).changes)))
 
-    def _lasting(self, found: Sequence[RuledOut], *, changed: bool) -> Sequence[RuledOut]:
+    def _lasting_exclusions(self, found: Sequence[RuledOut], *, changed: bool) -> Sequence[RuledOut]:
         """Return the part of `found` that still holds: all of it if nothing changed, otherwise the permanent exclusions."""
         return [item for item in found if item.cause.excluded_for_good or not changed]
 
@@ -296,7 +296,7 @@ class LadderRun:
 
     def not_met(self, goal: GoalObservation) -> Result:
         """Return the result of a ladder that ran out of rungs, with the remaining manual work."""
-        left = [item for item in self.left if item.allowed or not self.learned(item.rung)]
+        left = [item for item in self.left if item.allowed or not self.changes_order(item.rung)]
         known = (goal.advice, goal.next_step)
         advice = advise(LadderEnding(self.ladder.rungs, self.tried, self.diagnosis, left, self._destroys, *known))
         if advice.blocked is not None:
@@ -305,7 +305,7 @@ class LadderRun:
             return self.end(Outcome.BLOCKED, reason, goal, next_step=advice.next_step)
         if self.tried:
             return self.end(Outcome.UNVERIFIED, f"{goal.text} after {summarize(self.tried)}", goal, next_step=advice.next_step)
-        why = untreated(self.ladder.rungs, self.absent, self.diagnosis)
+        why = untreated_causes(self.ladder.rungs, self.absent, self.diagnosis)
         return self.end(Outcome.FAILED, "; ".join(filter(None, (goal.text, why))), goal, next_step=advice.next_step)
 
     def _destroys(self, rung: Rung) -> bool:
@@ -330,7 +330,7 @@ class LadderRun:
 def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
     """Return what a run of this ladder would do."""
     climb.diagnose()
-    if goal.state is None and not proven(climb.diagnosis):
+    if goal.state is None and not proven_findings(climb.diagnosis):
         first = ", ".join(change.summary for change in climb.done) or "the model is loaded"
         return climb.end(Outcome.WOULD_CHANGE, f"unknown until {first}: {goal.text}", goal)
     # once a rung is tried the goal is known: its probe failed or was not enough
@@ -343,7 +343,7 @@ def dry_run(climb: LadderRun, goal: GoalObservation) -> Result:
     carried_out: dict[str, frozenset[str]] = {}
     for choice in choices:
         foresight = climb.foresee(choice.rung)
-        climb.learned(choice.rung)
+        climb.changes_order(choice.rung)
         left = left_out(choice.rung, climb.diagnosis, last_resort=True)
         if foresight.inapplicable or left is not None:
             climb.skip(choice.rung, foresight.inapplicable or (left.reason if left else ""))
@@ -371,7 +371,7 @@ def _preview(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool
     failing = foresight.bad
     carried_out = refusal is None and failing is None and bool(foresight.changes)
     stops = carried_out and foresight.meets(climb.ladder.current_goal(), climb.context)
-    shown = RungForesight(stops=stops, would=_would(foresight, blocked=refusal is not None))
+    shown = RungForesight(stops=stops, would=_predicted_verb(foresight, blocked=refusal is not None))
     if carried_out and foresight.predicted:
         shown["predicted"] = foresight.predicted
     climb.start(choice, shown)
@@ -387,7 +387,7 @@ def _preview(climb: LadderRun, choice: RungChoice, foresight: Foresight) -> bool
     return stops and failing is None
 
 
-def _would(foresight: Foresight, *, blocked: bool) -> str:
+def _predicted_verb(foresight: Foresight, *, blocked: bool) -> str:
     if blocked:
         return "be blocked"
     if foresight.bad is not None:

@@ -56,14 +56,14 @@ class RungOrder:
     left: tuple[SkippedRung, ...]
 
 
-def explaining(diagnosis: Diagnosis) -> tuple[Finding, ...]:
+def explaining_findings(diagnosis: Diagnosis) -> tuple[Finding, ...]:
     """Return the findings that may explain why the goal is not met, most certain first."""
     return tuple(one for one in diagnosis.findings if one.cause.explains)
 
 
-def proven(diagnosis: Diagnosis) -> tuple[Finding, ...]:
+def proven_findings(diagnosis: Diagnosis) -> tuple[Finding, ...]:
     """Return the confirmed findings that explain why the goal is not met, most certain first."""
-    sure = (one for one in explaining(diagnosis) if one.confidence >= CONFIRMED)
+    sure = (one for one in explaining_findings(diagnosis) if one.confidence >= CONFIRMED)
     return tuple(sorted(sure, key=lambda one: -one.confidence))
 
 
@@ -89,7 +89,7 @@ def arrange(
     ``risk_of`` observes the host, so it is called only if it decides something, unless ``every_risk``.
     """
     rungs = tuple(rungs)
-    causes = proven(diagnosis)
+    causes = proven_findings(diagnosis)
     groups: dict[bool, list[Rung]] = {True: [], False: []}
     left: list[SkippedRung] = []
     for rung in rungs:
@@ -97,23 +97,25 @@ def arrange(
         if out is not None:
             left.append(out)
         else:
-            groups[bool(confirmed(rung, diagnosis))].append(rung)
-    if causes and not treated(causes[0], (*rungs, *(rung for rung, _ in tried))):
-        reason = f"{_named(causes[0])} is confirmed, but no rung treats it"
+            groups[bool(confirmed_causes(rung, diagnosis))].append(rung)
+    if causes and not is_treated(causes[0], (*rungs, *(rung for rung, _ in tried))):
+        reason = f"{_finding_text(causes[0])} is confirmed, but no rung treats it"
         return RungOrder((), (*left, *(SkippedRung(rung, reason) for group in groups.values() for rung in group)))
     if causes:
-        done = [changed for rung, changed in tried if confirmed(rung, diagnosis)] if not groups[True] else []
+        done = [changed for rung, changed in tried if confirmed_causes(rung, diagnosis)] if not groups[True] else []
         kept = [
             rung
             for rung in groups[False]
             # last resorts reach this point only if the user allowed them; that does not cover deleting data on a suspicion
             if (
-                done and _suspected(rung, diagnosis) and risk_of(rung) is not Risk.DESTRUCTIVE
+                done and _is_suspected(rung, diagnosis) and risk_of(rung) is not Risk.DESTRUCTIVE
                 if rung.last_resort
                 else any(done) and safe(rung)
             )
         ]
-        left += [SkippedRung(rung, f"not confirmed, but {_named(causes[0])} is") for rung in groups[False] if rung not in kept]
+        left += [
+            SkippedRung(rung, f"not confirmed, but {_finding_text(causes[0])} is") for rung in groups[False] if rung not in kept
+        ]
         groups[False] = kept
     choices: list[RungChoice] = []
     for sure, group in groups.items():
@@ -127,10 +129,10 @@ def left_out(rung: Rung, diagnosis: Diagnosis, *, last_resort: bool) -> SkippedR
     """Return why `rung` is skipped regardless of the others, None if it may be tried."""
     excluded = [cause for cause in rung.treats if diagnosis.rules_out(cause)]
     if rung.treats and len(excluded) == len(rung.treats):
-        return SkippedRung(rung, "; ".join(_ruled_out(excluded, diagnosis)))
-    if rung.last_resort and _only_mechanisms(rung) and not _suspected(rung, diagnosis):
+        return SkippedRung(rung, "; ".join(_exclusion_reasons(excluded, diagnosis)))
+    if rung.last_resort and _only_mechanisms(rung) and not _is_suspected(rung, diagnosis):
         return SkippedRung(rung, f"no evidence of {' or '.join(rung.treats)}")
-    if rung.last_resort and not last_resort and not confirmed(rung, diagnosis):
+    if rung.last_resort and not last_resort and not confirmed_causes(rung, diagnosis):
         causes = " and ".join(map(str, rung.treats))
         unproven = f", but {causes} {verb(len(rung.treats))} not confirmed" if causes else ""
         return SkippedRung(rung, f"a last resort{unproven}", allowed=False)
@@ -145,23 +147,23 @@ def _only_mechanisms(rung: Rung) -> bool:
     return bool(rung.treats) and causes.isdisjoint(rung.treats)
 
 
-def _ruled_out(causes: Sequence[str], diagnosis: Diagnosis) -> list[str]:
+def _exclusion_reasons(causes: Sequence[str], diagnosis: Diagnosis) -> list[str]:
     reasons: dict[str, str] = {item.cause: item.because for item in diagnosis.ruled_out}
     return [f"{cause} is ruled out ({reasons[cause]})" for cause in causes]
 
 
-def confirmed(rung: Rung, diagnosis: Diagnosis) -> list[str]:
+def confirmed_causes(rung: Rung, diagnosis: Diagnosis) -> list[str]:
     """Return the confirmed causes that `rung` treats, each with its confidence."""
     sure = {cause: diagnosis.confidence(cause) for cause in rung.treats}
     return [f"{cause} {confidence:.2f}" for cause, confidence in sure.items() if confidence >= CONFIRMED]
 
 
-def _suspected(rung: Rung, diagnosis: Diagnosis) -> bool:
+def _is_suspected(rung: Rung, diagnosis: Diagnosis) -> bool:
     """Return whether a cause that `rung` treats was found."""
     return any(diagnosis.confidence(cause) > 0 for cause in rung.treats)
 
 
-def treated(finding: Finding, rungs: Iterable[Rung]) -> bool:
+def is_treated(finding: Finding, rungs: Iterable[Rung]) -> bool:
     """Return whether one of `rungs` treats the finding."""
     return any(names_finding(finding, rung) and (not finding.by_hand or finding.mechanism in rung.treats) for rung in rungs)
 
@@ -171,12 +173,12 @@ def names_finding(finding: Finding, rung: Rung) -> bool:
     return finding.cause in rung.treats or (bool(finding.mechanism) and finding.mechanism in rung.treats)
 
 
-def _named(finding: Finding) -> str:
+def _finding_text(finding: Finding) -> str:
     return f"{finding.cause} {finding.confidence:.2f}"
 
 
 def _reason(rung: Rung, diagnosis: Diagnosis) -> str:
-    sure = confirmed(rung, diagnosis)
+    sure = confirmed_causes(rung, diagnosis)
     if sure:
         return f"treats {', '.join(sure)}"
     found = [f"{cause} {diagnosis.confidence(cause):.2f}" for cause in rung.treats if diagnosis.confidence(cause) > 0]

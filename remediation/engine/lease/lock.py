@@ -99,7 +99,7 @@ def _ignore(text: str) -> None:
     """Ignore the message."""
 
 
-def _not_cancelled() -> bool:
+def _never_cancelled() -> bool:
     return False
 
 
@@ -134,7 +134,7 @@ class HostLock:
         may still be running, so its lease is waited for, at most a minute. Raises `LockHeld` with the holder's name, and
         `SameMachine` if this process holds the lease already.
         """
-        cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_not_cancelled, time.sleep)
+        cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_never_cancelled, time.sleep)
         until = self._clock.monotonic() + wait
         announced, failures, number = "", 0, -1
         while True:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from remediation.connections.calls import Completed, Connection, Failed, Run
 from remediation.connections.posix.sudo import refusal_cure
-from remediation.engine.lease.store import FILE, MOST, Lease, LeaseSnapshot, NotALeaseError, Written, full, parse, unusable
+from remediation.engine.lease.store import FILE, MOST, Lease, LeaseSnapshot, LeaseWrite, NotALeaseError, full, parse, unusable
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed, UsageError
 
@@ -30,14 +30,14 @@ class PosixLeases:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.folder = ""
-        self._named = _named()
+        self._named = _folder_text()
         self._now = 0.0
 
     def newest(self) -> LeaseSnapshot:
         """Return the newest lease."""
         lines = self._do("look")
         (number, *older) = self._numbers(lines) or [0]
-        shown = self._shown(lines)
+        shown = self._parse_listing(lines)
         return LeaseSnapshot(number, shown.get(number), self._now, tuple(older), self._others(lines))
 
     def make(self, number: int) -> bool:
@@ -47,7 +47,7 @@ class PosixLeases:
         ((word, self.folder, *_),) = self._do("make", str(number), writes=True)
         return word == "made"
 
-    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> LeaseWrite:
         """Write the lease atomically, then list the directories."""
         lines = self._do("write", str(number), str(before), *map(str, clear), stdin=lease.to_json(), writes=True)
         if any(line[0] == "gone" for line in lines):
@@ -55,7 +55,7 @@ class PosixLeases:
                 f"{self._connection.host}: cannot write the lease: its directory {number} in {self.folder} is gone",
                 host=self._connection.host,
             )
-        return Written(max(self._numbers(lines), default=0), self._shown(lines).get(before), self._others(lines))
+        return LeaseWrite(max(self._numbers(lines), default=0), self._parse_listing(lines).get(before), self._others(lines))
 
     def clear(self, *numbers: int) -> None:
         """Remove directories. A directory of another login is left in place."""
@@ -96,7 +96,7 @@ class PosixLeases:
     def _numbers(lines: Sequence[Line]) -> list[int]:
         return sorted((int(line[1]) for line in lines if line[0] == "entry"), reverse=True)
 
-    def _shown(self, lines: Sequence[Line]) -> dict[int, Lease | None]:
+    def _parse_listing(self, lines: Sequence[Line]) -> dict[int, Lease | None]:
         """Return the leases in our own folder. Raises `CallFailed` for a directory without a valid lease."""
         found: dict[int, Lease | None] = {}
         for word, *rest in lines:
@@ -132,7 +132,7 @@ class PosixLeases:
         return lease if login == _OURS else replace(lease, login=login)
 
 
-def _named() -> str:
+def _folder_text() -> str:
     folder = os.environ.get(FOLDER_VARIABLE) or ""
     if folder and (not folder.startswith("/") or not folder.isprintable() or ".." in folder.split("/")):
         raise UsageError(

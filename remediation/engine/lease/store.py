@@ -59,7 +59,7 @@ class LeaseSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class LeaseWrite:
     """The state after a write: the newest number, the previous lease's current content, and other logins' leases."""
 
     newest: int
@@ -81,7 +81,7 @@ class LeaseStore(Protocol):
     def make(self, number: int) -> bool:
         """Create the directory; return False if it exists. Of two runs exactly one succeeds."""
 
-    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> LeaseWrite:
         """Write the lease, remove the directories `clear`, and list the directories afterwards."""
 
     def clear(self, *numbers: int) -> None:

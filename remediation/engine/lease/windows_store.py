@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediation.connections.calls import Call, Connection, Failed, FileContent, Probe, ProbeReply, ReadFile, Reply, WriteFile
-from remediation.engine.lease.store import FILE, MOST, SIZE, Lease, LeaseSnapshot, NotALeaseError, Written, full, parse, unusable
+from remediation.engine.lease.store import (
+    FILE,
+    MOST,
+    SIZE,
+    Lease,
+    LeaseSnapshot,
+    LeaseWrite,
+    NotALeaseError,
+    full,
+    parse,
+    unusable,
+)
 from remediation.facets.machine.rights import problems
 from remediation.model.errors import CallFailed
 
@@ -46,7 +57,7 @@ class WindowsLeases:
             next_step=f"check that the login may write to {self.folder}, and that the disk is not full",
         )
 
-    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> LeaseWrite:
         """Write the lease atomically, list the directories and read and remove the others, in one round trip."""
         calls: list[Call] = [WriteFile(self._path(number, FILE), lease.to_json()), self._list()]
         calls += [self._content(before)] if before else []
@@ -54,7 +65,7 @@ class WindowsLeases:
         written, listed, *more = self._exchange(*calls)
         if isinstance(written, Failed):
             raise CallFailed(f"cannot write the lease: {written.message}", host=self._connection.host)
-        return Written(max(self._numbers(listed), default=0), self._lease(before, more[0]) if before else None)
+        return LeaseWrite(max(self._numbers(listed), default=0), self._lease(before, more[0]) if before else None)
 
     def clear(self, *numbers: int) -> None:
         """Remove directories. A directory of another login is left in place."""

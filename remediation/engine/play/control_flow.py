@@ -19,12 +19,13 @@ class TaskFailed(ControlFlow):
     """A task failed; an enclosing ``rescue`` may handle it.
 
     If a ``run_once`` task fails, every host fails and only the first counts. ``own`` is whether it failed on this host.
+    ``description`` is what ``ansible_failed_task`` shows.
     """
 
     def __init__(self, task: Task, ending: TaskResult, *, own: bool = True) -> None:
         super().__init__(task.title)
         self.task = task
-        self.name = task.name
+        self.description: dict[str, Any] = {"name": task.name, "action": task.action}
         self.ending = ending
         self.own = own
 
@@ -61,7 +62,7 @@ class Barrier:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting(Barrier):
+class CommonBarrier(Barrier):
     """A barrier without a leader: all hosts that wait at this path continue together."""
 
 

@@ -11,7 +11,7 @@ from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.control_flow import TaskFailed, UnknownHandler, Walk
-from remediation.playbook.errors import meant
+from remediation.playbook.errors import suggestion
 from remediation.playbook.model import Node, Task, tasks_of
 
 
@@ -51,10 +51,10 @@ class Handlers:
         for name in names:
             if name in self._host.notified:
                 continue
-            if not any(self._answering(name, site)):
+            if not any(self._matching_handlers(name, site)):
                 known = [known for task in self._tasks() for known in (str(task.name), *task.listen) if known]
                 raise UnknownHandler(
-                    f"unknown handler {name!r}{meant(name, known)}",
+                    f"unknown handler {name!r}{suggestion(name, known)}",
                     next_step="define it in the play's handlers, or correct notify",
                     place=site.place,
                 )
@@ -75,7 +75,7 @@ class Handlers:
         """Return the paths of the handlers to run: those of earlier notifications, and of those since."""
         notified = dict(self._host.notified)
         self._host.notified.clear()
-        found = [path for name, site in notified.items() for path in self._answering(name, site)]
+        found = [path for name, site in notified.items() for path in self._matching_handlers(name, site)]
         self._owed += [path for path in dict.fromkeys(found) if path not in self._owed]
         return self._owed
 
@@ -88,7 +88,7 @@ class Handlers:
                     self.failure = failure
                     raise
 
-    def _answering(self, name: str, site: TaskContext) -> Iterator[str]:
+    def _matching_handlers(self, name: str, site: TaskContext) -> Iterator[str]:
         """Yield the paths of the handler with this name and of those that listen to it.
 
         Of handlers with one name, the last role or the play counts, and in it the first handler.
@@ -112,7 +112,7 @@ class Handlers:
     def _names(self, task: Task, site: TaskContext) -> tuple[str, ...]:
         name = str(task.name)
         if "{" in name:
-            name = str(TaskContext(site.play, site.host, site.variables, task, path=task.path).rendered_name(task.name))
+            name = str(TaskContext(site.play, site.host, site.variables, task, path=task.path).render_name(task.name))
         role = task.settings.role
         return (name, f"{role.name} : {name}") if role else (name,)
 

@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from remediation.engine.journal.journal import JournalError
-from remediation.engine.ladder.rung_order import Rung
 from remediation.engine.play.actions import act
-from remediation.engine.play.actions.setup import facts_of_host
+from remediation.engine.play.actions.setup import all_facts
 from remediation.engine.play.context.host_state import HostState, TaskResult
 from remediation.engine.play.context.run_state import PlayState
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.play.context.task_events import emit_task_end, failed_task
+from remediation.engine.play.context.task_events import describe_task, emit_task_end, failed_task
 from remediation.engine.play.context.variables import Layer, TaskVariables
 from remediation.engine.play.control_flow import (
     Barrier,
+    CommonBarrier,
     HostFinished,
     HostLost,
     Interrupted,
     LeaderResult,
     LeaderTurn,
-    Meeting,
     RoleEnded,
     TaskFailed,
     UnknownHandler,
@@ -41,9 +41,12 @@ from remediation.engine.play.task_runner import Act, false_condition, run_task
 from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError
 from remediation.model.outcome import Outcome, Result
-from remediation.playbook.actions import SetupFacts, is_action
+from remediation.playbook.actions import is_action
 from remediation.playbook.model import Block, GatherFacts, Node, Play, Task
 from remediation.playbook.tasks import INCLUDES
+
+if TYPE_CHECKING:
+    from remediation.engine.ladder.rung_order import Rung
 
 ONCE = frozenset({"add_host", "pause"})
 """Actions that run once for all hosts, as in Ansible."""
@@ -95,7 +98,7 @@ class HostRunner:
         site = TaskContext(self.play, self.host, self.variables, task, path=task.path)
         self.host.gather = None
         if wanted is None or wanted.wanted is None:
-            self.host.gather = lambda: facts_of_host(SetupFacts(), site, site.scope())
+            self.host.gather = lambda: all_facts(site)
         elif site.switch(wanted.wanted):
             yield from self.task(task)
 
@@ -118,7 +121,7 @@ class HostRunner:
     def _block(self, block: Block, included: Sequence[Layer]) -> Walk:
         try:
             if block.rescue:
-                yield from self._guarded(block, included)
+                yield from self._run_guarded(block, included)
             else:
                 yield from self.nodes(block.block, included)
         except TaskFailed as failure:
@@ -131,7 +134,7 @@ class HostRunner:
             return
         yield from self.nodes(block.always, included)
 
-    def _guarded(self, block: Block, included: Sequence[Layer]) -> Walk:
+    def _run_guarded(self, block: Block, included: Sequence[Layer]) -> Walk:
         try:
             with self.counting.rescuable():
                 yield from self.nodes(block.block, included)
@@ -142,7 +145,7 @@ class HostRunner:
     def _keep(self, failure: TaskFailed) -> None:
         """Set the variables that describe a failure, for the ``rescue`` that follows and the ``always`` before it."""
         if failure.own:
-            self.host.facts["ansible_failed_task"] = {"name": failure.name, "action": failure.task.action}
+            self.host.facts["ansible_failed_task"] = failure.description
             self.host.facts["ansible_failed_result"] = dict(failure.ending.result)
 
     def task(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool = False) -> Walk:
@@ -155,9 +158,9 @@ class HostRunner:
         before = self.results is None and self.together.before(task)
         after = self.results is None and not before and task.action not in INCLUDES and self.together.after(site)
         if before:
-            yield Meeting(f"{site.path}<")
+            yield CommonBarrier(f"{site.path}<")
         try:
-            with self._errors_counted(site):
+            with self._errors_as_results(site):
                 if task.action == "meta":
                     yield from self.metas.run(site)
                 elif task.action in INCLUDES:
@@ -169,10 +172,10 @@ class HostRunner:
         except (TaskFailed, HostLost) as failure:
             if after:
                 self.together.failed(site, failure.ending, rescued=isinstance(failure, TaskFailed) and self.counting.rescued)
-                yield Meeting(f"{site.path}>")
+                yield CommonBarrier(f"{site.path}>")
             raise
         if before or after:
-            yield Meeting(f"{site.path}>")
+            yield CommonBarrier(f"{site.path}>")
         ending = self.together.failed_for_all(site) if after else None
         if ending is not None:
             raise TaskFailed(task, ending, own=False)
@@ -180,27 +183,27 @@ class HostRunner:
     def _tags(self, task: Task, included: Sequence[Layer]) -> frozenset[str]:
         """Return the tags of a task, with their templates rendered where possible."""
         site = TaskContext(self.play, self.host, self.variables, task, tuple(included), path=task.path)
-        return frozenset(name for tag in task.settings.tags for name in site.rendered_tag(tag))
+        return frozenset(name for tag in task.settings.tags for name in site.render_tag(tag))
 
     def _continues(self, task: Task) -> bool:
         """Return whether the user agrees to the task (``--step``). Raises `Interrupted` after Ctrl-C."""
         stage = self.play.stage
         if stage.ports.cancelled():
             raise Interrupted
-        return not stage.request.step or self.results is not None or stage.agreed(task)
+        return not stage.request.step or self.results is not None or stage.confirm_task(task)
 
     @contextmanager
-    def _errors_counted(self, site: TaskContext) -> Iterator[None]:
+    def _errors_as_results(self, site: TaskContext) -> Iterator[None]:
         """Turn an invalid keyword or an internal error into the result of the task."""
         task = site.task
         try:
-            with site.contained():
+            with site.contain_errors():
                 yield
         except (UnknownHandler, JournalError):
             raise
         except TaskFailed as failure:
-            if failure.task is task and task.name:
-                failure.name = site.rendered_name(task.name)
+            if failure.task is task and self.counting.rescued:
+                failure.description = describe_task(site)
             raise
         except RemediationError as error:
             ending = failed_task(error)
@@ -250,10 +253,10 @@ class HostRunner:
         if once:
             yield LeaderResult(ending)
         for file in files:
-            yield from self._included(file, site)
+            yield from self._run_included(file, site)
         self.counting.count_include(site.task, ending, len(files))
 
-    def _included(self, file: IncludedFile, site: TaskContext) -> Walk:
+    def _run_included(self, file: IncludedFile, site: TaskContext) -> Walk:
         self.host.recap.ok += 1
         self.handlers.add(file.handlers, (*site.included, file.vars))
         self.host.roles += [role for role in file.roles if role not in self.host.roles]
@@ -265,7 +268,7 @@ class HostRunner:
         tasks = next(each.tasks for each in ladder_of(site).rungs if each.name == rung.name)
         before, self.results = self.results, []
         try:
-            with self.counting.aside():
+            with self.counting.uncounted():
                 for _barrier in self.nodes(tasks, site.included):
                     raise AssertionError(rung.name)  # a rung runs on one host: the loader rejects barriers inside rungs
         except (TaskFailed, HostLost, Interrupted):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.play.actions import action_parameters
 from remediation.engine.play.context.host_state import TaskResult
-from remediation.engine.play.context.results import jsonable, refused_result, registered
+from remediation.engine.play.context.results import jsonable, refused_result, to_registered
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.loops import items_of, names_of, with_names
@@ -16,11 +16,13 @@ from remediation.engine.play.task_runner import UNMET, false_condition, together
 from remediation.model.errors import InputError, RemediationError, UsageError
 from remediation.model.event_data import TaskResultData, TaskStartData
 from remediation.model.outcome import Outcome
-from remediation.playbook.actions import IncludeRole, IncludeTasks
 from remediation.playbook.load_context import find_file
 from remediation.playbook.model import Node, Role
 from remediation.playbook.roles import RoleUse
 from remediation.playbook.tasks import role_parts
+
+if TYPE_CHECKING:
+    from remediation.playbook.flow_actions.includes import IncludeRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class IncludedFile:
 
 def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
     """Return the included files and the include's result, and emit it if it was skipped or failed; never raises."""
-    recorded = site.host.recorded(site.path) is not None  # by an earlier process of this run
+    recorded = site.host.recorded_result(site.path) is not None  # by an earlier process of this run
     if not recorded:
         site.emit("task_start", **TaskStartData(path=site.path))
     files: list[IncludedFile] = []
@@ -52,14 +54,14 @@ def include(site: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
                 files.append(_file(inner))
             elif site.task.loop is not None and not recorded:
                 _emit_skipped(inner, str(inner.loop["ansible_loop_var"]))
-            endings.append(_ending(inner, unmet))
+            endings.append(_include_result(inner, unmet))
         if endings:
             ending = endings[0] if site.task.loop is None else together(endings)
         else:
-            ending = TaskResult(Outcome.SKIPPED, dict(_EMPTY)) if unmet is None else _skipped(site, unmet)
+            ending = TaskResult(Outcome.SKIPPED, dict(_EMPTY)) if unmet is None else _skipped_include(site, unmet)
     except RemediationError as error:
         failed = refused_result(error)
-        ending = TaskResult(Outcome.FAILED, registered(failed), failed.reason, failed.next_step)
+        ending = TaskResult(Outcome.FAILED, to_registered(failed), failed.reason, failed.next_step)
         ending = dataclasses.replace(ending, ignored=site.switch(site.settings.ignore_errors))
         files = []
     if site.task.register:
@@ -77,7 +79,7 @@ def _emit_result(site: TaskContext, ending: TaskResult) -> None:
         msg=ending.reason,
         reason=ending.reason,
         next_step=ending.next_step,
-        result={"include": _named(site), "changed": False},
+        result={"include": _include_name(site), "changed": False},
         changes=[],
     )
     site.emit("task_result", **data)
@@ -93,26 +95,26 @@ def _emit_skipped(site: TaskContext, variable: str) -> None:
         msg=UNMET,
         reason=UNMET,
         next_step="",
-        result={"include": _named(site), "changed": False, "skipped": True},
+        result={"include": _include_name(site), "changed": False, "skipped": True},
         changes=[],
     )
     site.emit("task_result", **data)
 
 
-def _ending(site: TaskContext, unmet: Any) -> TaskResult:
+def _include_result(site: TaskContext, unmet: Any) -> TaskResult:
     """Return the result of an include without a loop, or of one item; `unmet` is the condition that is false, or None."""
     if unmet is not None:
-        return _skipped(site, unmet)
-    names = _included(site)
+        return _skipped_include(site, unmet)
+    names = _include_values(site)
     return TaskResult(Outcome.OK, {**names, **site.loop} if site.task.loop is not None else {"changed": False, **names})
 
 
-def _skipped(site: TaskContext, unmet: Any) -> TaskResult:
+def _skipped_include(site: TaskContext, unmet: Any) -> TaskResult:
     skipped = {"skipped": True, "skip_reason": UNMET, "false_condition": jsonable(unmet)}
     return TaskResult(Outcome.SKIPPED, {"changed": False, **skipped, **site.loop}, UNMET)
 
 
-def _included(site: TaskContext) -> dict[str, Any]:
+def _include_values(site: TaskContext) -> dict[str, Any]:
     """Return what a registered include names, as in Ansible."""
     scope = site.scope()
     given = {name: scope.render(value) for name, value in site.task.arguments.items() if name not in {"file", "apply"}}
@@ -122,7 +124,7 @@ def _included(site: TaskContext) -> dict[str, Any]:
     return {"include_args": jsonable(given), **({"include": str(scope.render(file))} if file is not None else {})}
 
 
-def _named(site: TaskContext) -> str:
+def _include_name(site: TaskContext) -> str:
     given = site.task.arguments
     return str(next((given[name] for name in ("file", "name", "role") if given.get(name)), ""))
 
@@ -153,6 +155,8 @@ def _include_vars(site: TaskContext) -> Layer:
 
 
 def _file(site: TaskContext) -> IncludedFile:
+    from remediation.playbook.flow_actions.includes import IncludeRole, IncludeTasks
+
     given = action_parameters(site, site.scope())
     # its own vars may be templates with the loop item, which is only in scope here
     names: Layer = {**site.loop, **_include_vars(site)}

@@ -26,10 +26,10 @@ def with_answers(playbook: Playbook, extra: Mapping[str, Any]) -> Playbook:
     if not any(play.prompts for play in playbook.plays):
         return playbook
     known: dict[str, Any] = {}
-    return replace(playbook, plays=tuple(_answered(play, extra, known) for play in playbook.plays))
+    return replace(playbook, plays=tuple(_prompt_play(play, extra, known) for play in playbook.plays))
 
 
-def _answered(play: Play, extra: Mapping[str, Any], known: dict[str, Any]) -> Play:
+def _prompt_play(play: Play, extra: Mapping[str, Any], known: dict[str, Any]) -> Play:
     values: dict[str, Any] = {}
     for entry in play.prompts:
         name = str(entry["name"])
@@ -61,15 +61,15 @@ def _prompt_value(name: str, entry: Mapping[str, Any], play: Play) -> Any:
     question = visible_line(str(entry.get("prompt") or name))
     shown = f"{question} [{default}]: " if default is not None and not private else f"{question}: "
     for _ in range(TRIES):
-        typed = _typed(shown, private=private)
-        if not as_switch(entry.get("confirm") or False) or _typed(f"confirm {shown}", private=private) == typed:
+        typed = _read_answer(shown, private=private)
+        if not as_switch(entry.get("confirm") or False) or _read_answer(f"confirm {shown}", private=private) == typed:
             text = typed or ("" if default is None else str(default))
             return Secret(text) if private and text else text
         sys.stderr.write("the two entries differ\n")
     raise UsageError(f"vars_prompt: {name} was not confirmed", place=where(entry, play.place))
 
 
-def _typed(question: str, *, private: bool) -> str:
+def _read_answer(question: str, *, private: bool) -> str:
     if private:
         return getpass.getpass(question, stream=sys.stderr)
     sys.stderr.write(question)

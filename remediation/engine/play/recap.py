@@ -36,7 +36,7 @@ class RecapCounter:
         return self._rescues > 0
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def uncounted(self) -> Iterator[None]:
         """Count nothing: the tasks are part of another task."""
         self._aside += 1
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from remediation.engine.context import Ports
 from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
-from remediation.engine.internal_errors import contained
+from remediation.engine.internal_errors import contain_errors
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.lease.lock import TTL, claim
 from remediation.engine.play.context.host_state import HostState, TaskResult
@@ -18,7 +18,7 @@ from remediation.engine.play.context.open_hosts import OpenHosts
 from remediation.engine.play.context.run_request import InventoryView, OpenHost, RunRequest, RunSummary
 from remediation.engine.play.context.run_state import PlayState, RunState, title_of
 from remediation.engine.play.context.task_events import failed_task
-from remediation.engine.play.context.variables import rendered
+from remediation.engine.play.context.variables import render_all
 from remediation.engine.play.control_flow import HostFinished, HostLost, Interrupted, TaskFailed, UnknownHandler
 from remediation.engine.play.host_runner import HostRunner
 from remediation.engine.play.prompts import with_answers
@@ -55,7 +55,7 @@ def _pattern(play: Play, request: RunRequest) -> str | list[str]:
     return [str(part) for part in value] if isinstance(value, list) else str(value)
 
 
-def ordered(hosts: tuple[str, ...], play: Play, request: RunRequest) -> tuple[str, ...]:
+def order_hosts(hosts: tuple[str, ...], play: Play, request: RunRequest) -> tuple[str, ...]:
     """Return the hosts in the play's ``order``."""
     order = "" if play.order is None else str(Scope((request.extra, play.vars)).render(play.order))
     if order not in ORDERS:
@@ -151,7 +151,7 @@ class PlaybookRunner:
             return  # all of them failed earlier
         self.stage.emit("play_start", play=title, **PlayStartData(hosts=list(hosts)))
         scope = Scope((self.request.extra, play.vars))
-        for batch in waves(play, ordered(hosts, play, self.request), scope):
+        for batch in waves(play, order_hosts(hosts, play, self.request), scope):
             stage = PlayState(self.stage, play, hosts, batch, title)
             self._wave(stage, later)
             if self.fatal or stage.over or self.ports.cancelled():
@@ -163,18 +163,18 @@ class PlaybookRunner:
             return
         together = Together(stage)
         self.executor.run(
-            Wave(stage, states, later, lambda state: self.guarded(stage, state, later, together), self._emit_host_end)
+            Wave(stage, states, later, lambda state: self.walk_guarded(stage, state, later, together), self._emit_host_end)
         )
         lost = [state for state in states if not state.alive]
         if fatal_share(stage, lost, Scope((self.request.extra, stage.play.vars))):
             self.fatal = True
 
-    def guarded(
+    def walk_guarded(
         self, stage: PlayState, state: HostState, later: AbstractSet[str], together: Together
     ) -> Generator[Any, Any, None]:  # fmt: skip
         """Walk one host through the play, and turn early exits into the host's outcome."""
         try:
-            with contained(state.name, self.ports.crashed):
+            with contain_errors(state.name, self.ports.crashed):
                 yield from HostRunner(stage, state, self.selection, together).walk()
         except HostFinished:
             pass
@@ -195,7 +195,7 @@ class PlaybookRunner:
 
     def host_variables(self, name: str) -> Mapping[str, Any]:
         """Return a host's variables without those of any play."""
-        return rendered(Scope(self.stage.host_layers(name)))
+        return render_all(Scope(self.stage.host_layers(name)))
 
     def _emit_host_end(self, state: HostState) -> None:
         if not state.ended:

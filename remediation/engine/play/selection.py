@@ -11,7 +11,7 @@ from remediation.engine.play.context.host_state import HostState
 from remediation.model.errors import UsageError
 from remediation.playbook.model import Playbook, Task, tasks_of
 from remediation.playbook.tasks import INCLUDES
-from remediation.templating.yaml.loader import meant
+from remediation.templating.yaml.loader import suggestion
 from remediation.templating.yaml.located import has_template
 
 UNTAGGED = frozenset({"untagged"})
@@ -36,9 +36,9 @@ class TaskSelection:
             if not host.began:
                 return False
         tags = task.settings.tags
-        return self.tagged(rendered() if any(has_template(tag) for tag in tags) else tags)
+        return self.selects_tags(rendered() if any(has_template(tag) for tag in tags) else tags)
 
-    def tagged(self, tags: frozenset[str]) -> bool:
+    def selects_tags(self, tags: frozenset[str]) -> bool:
         """Return whether a task with these tags is selected."""
         own = tags or UNTAGGED
         return self._has_selected_tag(own) and not self._has_skipped_tag(own)
@@ -86,7 +86,9 @@ def _check_tags(given: Mapping[str, frozenset[str]], playbook: Playbook) -> None
     for option, tags in given.items():
         for tag in sorted(tags - known - SPECIAL):
             there = f"known tags: {', '.join(sorted(known))}" if known else "no task in it has a tag; leave the option out"
-            raise UsageError(f"{option}: no task of {playbook.path.name} has the tag {tag!r}{meant(tag, known)}", next_step=there)
+            raise UsageError(
+                f"{option}: no task of {playbook.path.name} has the tag {tag!r}{suggestion(tag, known)}", next_step=there
+            )
 
 
 def _split(given: Iterable[str]) -> frozenset[str]:

@@ -10,9 +10,9 @@ from itertools import chain
 from typing import Any
 
 from remediation.engine.play.context.host_state import TaskResult
-from remediation.engine.play.context.results import CENSORED, NO_TRACEBACK, jsonable, outcome_key, refused_result, registered
+from remediation.engine.play.context.results import CENSORED, NO_TRACEBACK, jsonable, outcome_key, refused_result, to_registered
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.play.context.task_events import emit_task_end, remembered, shown_result
+from remediation.engine.play.context.task_events import displayed_item, emit_task_end, restored_result
 from remediation.engine.play.control_flow import Interrupted
 from remediation.engine.play.loops import items_of, names_of, with_names
 from remediation.engine.step.attempts import outcome_of
@@ -23,8 +23,9 @@ from remediation.model.secrets.masking import no_log
 from remediation.model.text.words import plural
 from remediation.modules.result import ActionResult
 from remediation.playbook.model import Loop
-from remediation.templating.errors import TemplateError
+from remediation.templating.errors import TemplateError, UndefinedVariable
 from remediation.templating.templar import Scope
+from remediation.templating.yaml.located import has_template
 
 Act = Callable[[TaskContext, Scope], ActionResult]
 """Runs a task's action once; may raise `RemediationError`."""
@@ -40,22 +41,21 @@ UNMET = "Conditional result was False"
 
 
 def run_task(site: TaskContext, act: Act, notify: Notify) -> TaskResult:
-    """Run the task and emit its events. Raises `RemediationError` only if `notify` does, for an unknown handler."""
-    if site.host.recorded(site.path) is None:
+    """Run the task and emit its events. Raises `RemediationError` for an invalid ``throttle``, and if `notify` finds no handler."""
+    if site.host.recorded_result(site.path) is None:
         site.emit("task_start", **TaskStartData(path=site.path))
-    with _throttled(site):
-        ending = _ignoring(site, run_item(site, act)) if site.task.loop is None else run_loop(site, site.task.loop, act)
+    with _throttle(site):
+        ending = (
+            _apply_ignore_errors(site, run_item(site, act)) if site.task.loop is None else run_loop(site, site.task.loop, act)
+        )
     _keep(site, ending)
-    notify(_called(site, ending) if site.task.loop is None else ending.notify, site)
+    notify(_notified_handlers(site, ending) if site.task.loop is None else ending.notify, site)
     emit_task_end(site, ending)
     return ending
 
 
-def _throttled(site: TaskContext) -> Any:
-    try:
-        most = int(site.number(site.settings.throttle, 0))
-    except RemediationError:
-        most = 0
+def _throttle(site: TaskContext) -> Any:
+    most = int(site.number(site.settings.throttle, 0))
     return site.play.stage.throttle(site.task.path, most) if most > 0 else nullcontext()
 
 
@@ -69,7 +69,7 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
         def refuse(site: TaskContext, scope: Scope) -> ActionResult:
             raise broken
 
-        return _ignoring(site, run_item(site, refuse))  # a false condition takes precedence over an invalid loop
+        return _apply_ignore_errors(site, run_item(site, refuse))  # a false condition takes precedence over an invalid loop
     if not items:
         return TaskResult(
             Outcome.SKIPPED,
@@ -84,26 +84,47 @@ def run_loop(site: TaskContext, loop: Loop, act: Act) -> TaskResult:
             inner = site.item(number, names_of(loop, number, items))
             ending = _item(site, inner, act, items[number])
             endings.append(ending)
+            if ending.facts and site.settings.delegate_facts is not None:
+                site = dataclasses.replace(
+                    site, included=(*site.included, ending.facts)
+                )  # the next items see them, as in Ansible
             if inner.cut_short(ending):
                 raise Interrupted
             if _ends_loop(inner, ending):
                 break
             pause(inner, loop.pause, last=number == len(items) - 1)
-    except RemediationError as error:  # an invalid pause or break_when
-        failed = _ignoring(site, _ending(site, _refused(error)))
+    except RemediationError as error:  # an invalid label, pause or break_when
+        failed = _apply_ignore_errors(site, _try_result(site, _error_result(error)))
         return dataclasses.replace(failed, result={**failed.result, "results": [dict(each.result) for each in endings]})
     return together(endings)
 
 
 def _item(site: TaskContext, inner: TaskContext, act: Act, item: Any) -> TaskResult:
     """Run one item of a loop and emit its events."""
-    if site.host.recorded(inner.path, site.masked(item)) is None:
-        inner.emit("task_start", **TaskStartData(path=inner.path, item=shown_result(site, item)))
-    ending = _ignoring(inner, run_item(inner, act))
+    if site.host.recorded_result(inner.path, site.masked(item)) is None:
+        inner.emit("task_start", **TaskStartData(path=inner.path, item=displayed_item(site, item)))
+    ending = _apply_ignore_errors(inner, _check_label(inner, run_item(inner, act)))
     result = {**ending.result, **inner.loop}
-    ending = dataclasses.replace(ending, result=result, notify=_wanted(inner, ending))
+    ending = dataclasses.replace(ending, result=result, notify=_notify_names(inner, ending))
     _set(inner, ending)
     emit_task_end(inner, ending, item=item, looped=True)
+    return ending
+
+
+def _check_label(site: TaskContext, ending: TaskResult) -> TaskResult:
+    """Return the result of an item; it fails if the loop's label is undefined for it. Raises `RemediationError` for another error."""
+    label = site.task.loop.label if site.task.loop else None
+    if not has_template(label):
+        return ending
+    try:
+        site.scope({site.task.register: ending.result} if site.task.register else None).render(label)
+    except UndefinedVariable as error:
+        failed = refused_result(error)
+        result = {**ending.result, "failed": True, "msg": f"loop_control.label: {failed.reason}"}
+        outcome = ending.outcome if ending.outcome.bad else Outcome.FAILED
+        return dataclasses.replace(
+            ending, outcome=outcome, result={**result, **outcome_key(result, outcome)}, reason=result["msg"]
+        )
     return ending
 
 
@@ -135,12 +156,13 @@ def together(endings: Sequence[TaskResult]) -> TaskResult:
         outcome = Outcome.SKIPPED
     else:
         outcome = next((word for word in (Outcome.WOULD_CHANGE, Outcome.CHANGED) if word in outcomes), Outcome.OK)
+    failed = any(result.get("failed") for result in results)  # an unreachable item has not failed
     result: dict[str, Any] = {
         "results": results,
         "changed": any(ending.changed for ending in endings),
-        **({"failed": True} if bad or any(result.get("failed") for result in results) else {}),
+        **({"failed": True} if failed else {}),
         "skipped": skipped,
-        "msg": "One or more items failed" if bad else ("All items skipped" if skipped else "All items completed"),
+        "msg": "One or more items failed" if failed else ("All items skipped" if skipped else "All items completed"),
         **outcome_key(next((each for each in results if "outcome" in each), {}), outcome),
         **({"unreachable": True} if outcome is Outcome.UNREACHABLE else {}),
     }
@@ -153,7 +175,7 @@ def together(endings: Sequence[TaskResult]) -> TaskResult:
 
 def run_item(site: TaskContext, act: Act) -> TaskResult:
     """Run one item, or a task without a loop, with its retries."""
-    earlier = _recorded(site)
+    earlier = _recorded_result(site)
     if earlier is not None:
         return earlier
     try:
@@ -168,27 +190,27 @@ def run_item(site: TaskContext, act: Act) -> TaskResult:
         ending: TaskResult | None = None
         while ending is None:
             try:
-                with site.contained(), no_log(active=site.hidden()):
+                with site.contain_errors(), no_log(active=site.hidden()):
                     acted = act(site, site.scope())
             except RemediationError as error:
                 if isinstance(error, TemplateError) and error.before_action:
                     raise
-                acted = _refused(error)
+                acted = _error_result(error)
             site.report_notes()  # some appear only after an exchange
-            ending = retries.ended(_ending(site, retries.counted(acted)))
+            ending = retries.end_try(_try_result(site, retries.count_try(acted)))
     except RemediationError as error:
-        return _ending(site, _refused(error), judged=False)
+        return _try_result(site, _error_result(error), judged=False)
     return ending
 
 
-def _recorded(site: TaskContext) -> TaskResult | None:
+def _recorded_result(site: TaskContext) -> TaskResult | None:
     """Return the result that an earlier process of the run recorded, None if the task has to run."""
     item = site.loop.get(site.loop.get("ansible_loop_var", "")) if site.task.loop is not None else None
-    known = site.host.recorded(site.path, site.masked(item))
-    return remembered(site, known) if known is not None else None
+    known = site.host.recorded_result(site.path, site.masked(item))
+    return restored_result(site, known) if known is not None else None
 
 
-def _refused(error: RemediationError) -> ActionResult:
+def _error_result(error: RemediationError) -> ActionResult:
     """Return the result of an error; a host that does not answer while its facts are gathered is unreachable."""
     return refused_result(error, outcome_of(error)) if isinstance(error, HostError) else refused_result(error)
 
@@ -218,12 +240,12 @@ class Retries:
         tries = max(0, int(site.number(task.retries, TRIES))) + 1 if again else 1
         return cls(site, tries, site.number(task.delay, DELAY) if tries > 1 else 0.0)
 
-    def counted(self, acted: ActionResult) -> ActionResult:
+    def count_try(self, acted: ActionResult) -> ActionResult:
         """Count a try, and return its result with the number."""
         self.made += 1
         return acted if self.tries == 1 else dataclasses.replace(acted, values={**acted.values, "attempts": self.made})
 
-    def ended(self, ending: TaskResult) -> TaskResult | None:
+    def end_try(self, ending: TaskResult) -> TaskResult | None:
         """Return the task's result after a try, or None after the delay before the next one. Raises `RemediationError`."""
         site = self.site
         if self.tries == 1 or ending.outcome in {Outcome.UNREACHABLE, Outcome.SKIPPED} or self._met(ending):
@@ -258,7 +280,7 @@ def _cut_short(ending: TaskResult, tries: int) -> TaskResult:
     return dataclasses.replace(ending, outcome=outcome, result={**ending.result, "failed": True, "msg": reason}, reason=reason)
 
 
-def _ending(site: TaskContext, acted: ActionResult, *, judged: bool = True) -> TaskResult:
+def _try_result(site: TaskContext, acted: ActionResult, *, judged: bool = True) -> TaskResult:
     """Return the result of a try; it is not `judged` by ``changed_when`` and ``failed_when`` if the action did not begin."""
     ending = _with_conditions(site, acted) if judged else _without_conditions(site, acted)
     if not ending.outcome.bad or not site.hidden():
@@ -268,7 +290,7 @@ def _ending(site: TaskContext, acted: ActionResult, *, judged: bool = True) -> T
 
 
 def _without_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
-    result = registered(acted)
+    result = to_registered(acted)
     if acted.outcome is Outcome.TIMED_OUT and (seconds := site.timeout()):
         result["timedout"] = {"period": int(seconds) if seconds.is_integer() else seconds}
     return TaskResult(
@@ -286,11 +308,11 @@ def _with_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
     name = "changed_when_result"
     try:
         if task.changed_when not in (None, []):
-            ending = _with_changed(site, ending, changed=site.scope(own).condition(task.changed_when, site.place))
+            ending = _apply_changed_when(site, ending, changed=site.scope(own).condition(task.changed_when, site.place))
         name = "failed_when_result"
         if task.failed_when not in (None, []):
             own = {task.register: ending.result} if task.register else None
-            ending = _with_failed(ending, failed=site.scope(own).condition(task.failed_when, site.place))
+            ending = _apply_failed_when(ending, failed=site.scope(own).condition(task.failed_when, site.place))
     except RemediationError as error:
         where = f"{error.place}: " if error.place else ""
         sentence = f"{where}{error.message}"
@@ -299,14 +321,14 @@ def _with_conditions(site: TaskContext, acted: ActionResult) -> TaskResult:
     return ending
 
 
-def _with_changed(site: TaskContext, ending: TaskResult, *, changed: bool) -> TaskResult:
+def _apply_changed_when(site: TaskContext, ending: TaskResult, *, changed: bool) -> TaskResult:
     word = (Outcome.WOULD_CHANGE if site.check() else Outcome.CHANGED) if changed else Outcome.OK
     outcome = ending.outcome if ending.outcome.bad else word
     result = {**ending.result, "changed": changed, **outcome_key(ending.result, outcome)}
     return dataclasses.replace(ending, outcome=outcome, result=result)
 
 
-def _with_failed(ending: TaskResult, *, failed: bool) -> TaskResult:
+def _apply_failed_when(ending: TaskResult, *, failed: bool) -> TaskResult:
     result = {**ending.result, "failed_when_result": failed, "failed": failed}
     if failed:
         result["exception"] = NO_TRACEBACK
@@ -320,7 +342,7 @@ def _with_failed(ending: TaskResult, *, failed: bool) -> TaskResult:
     return dataclasses.replace(ending, outcome=outcome, result={**result, **outcome_key(result, outcome)})
 
 
-def _ignoring(site: TaskContext, ending: TaskResult) -> TaskResult:
+def _apply_ignore_errors(site: TaskContext, ending: TaskResult) -> TaskResult:
     if not ending.outcome.bad:
         return ending
     lost = ending.outcome is Outcome.UNREACHABLE
@@ -350,12 +372,12 @@ def _set(site: TaskContext, ending: TaskResult) -> None:
         owner.included.update(ending.included)
 
 
-def _called(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
+def _notified_handlers(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
     """Return the handlers that a task's change notifies."""
-    return _wanted(site, ending) if ending.changed else ()
+    return _notify_names(site, ending) if ending.changed else ()
 
 
-def _wanted(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
+def _notify_names(site: TaskContext, ending: TaskResult) -> tuple[str, ...]:
     if not site.settings.notify or ending.outcome.bad or ending.outcome is Outcome.SKIPPED:
         return ()
     scope = site.scope({site.task.register: ending.result} if site.task.register else None)

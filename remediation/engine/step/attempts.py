@@ -48,7 +48,7 @@ def outcome_of(error: HostError) -> Outcome:
     return Outcome.TIMED_OUT if isinstance(error, DeadlineExceeded) else Outcome.FAILED
 
 
-def applied_by(error: RemediationError) -> bool | None:
+def was_applied(error: RemediationError) -> bool | None:
     """Return whether the call that raised `error` made its change: False if it was refused or not delivered, None if unknown."""
     return None if isinstance(error, OutcomeUnknown | DeadlineExceeded) else False
 

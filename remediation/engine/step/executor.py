@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from remediation.engine.approval import Refusal, check_risk, missing, notify_user, predict_refusal
-from remediation.engine.context import SNAPSHOT_TTL, Selected, StepContext
+from remediation.engine.approval import Refusal, check_needs, check_risk, notify_user, predict_refusal
+from remediation.engine.context import SNAPSHOT_TTL, PlanMembership, StepContext
 from remediation.engine.internal_errors import InternalError
 from remediation.engine.journal.serialization import build, change_to_json
 from remediation.engine.step.attempts import ChangeAttempt, PullReporter, outcome_of
@@ -55,19 +55,19 @@ def execute_step(call: StepCall, context: StepContext) -> Result:
         return Result(Outcome.FAILED, error.message, next_step=error.next_step)
     attempt = Attempt(step, context, begun=context.access.clock.monotonic())
     try:
-        with context.contained():
+        with context.contain_errors():
             return attempt.run()
     except NotApplicable as error:
         return replace(attempt.end(Outcome.SKIPPED, error.message), applies=False)
     except HostError as error:
-        if context.policy.check and _may_be_cured(error, context.memory.pending):
+        if context.policy.check and _may_disappear(error, context.memory.pending):
             return attempt.end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {error.message}")
         return attempt.end(outcome_of(error), error.message, next_step=error.next_step)
     except RemediationError as error:
         return attempt.end(Outcome.FAILED, error.message, next_step=error.next_step)
 
 
-def _may_be_cured(error: HostError, pending: Sequence[Change]) -> bool:
+def _may_disappear(error: HostError, pending: Sequence[Change]) -> bool:
     """Whether changes that check mode has only predicted may take the error away, such as the pull of a model that is not stored."""
     if isinstance(error, Undecided):
         return any(change.subject and change.subject in error.message for change in pending)
@@ -115,7 +115,7 @@ class Attempt:
         if observation.state:
             return self._met(observation)
         if self.last is not None:
-            return self._failed(self.last, observation) or self._next_change(observation)
+            return self._failed_change(self.last, observation) or self._next_change(observation)
         if observation.state is None:
             return self._clarify(observation)
         if not observation.plan:
@@ -127,13 +127,13 @@ class Attempt:
         return self._next_change(observation)
 
     def _next_change(self, observation: Observation) -> Change | Observation | Result:
-        selected = [item for item in observation.plan if self._selection(item) is not Selected.LEFT_OUT]
+        selected = [item for item in observation.plan if self._selection(item) is not PlanMembership.LEFT_OUT]
         change = next((item for item in selected if self._key(item) not in self.sent), None)
         if change is None and len(selected) < len(observation.plan):
             return self._left_out(observation)
         if change is None or len(self.sent) >= self.most:
             unknown = observation.state is None and not self.clarified
-            return self._clarify(observation) if unknown else self._unverified(observation)
+            return self._clarify(observation) if unknown else self._end_unverified(observation)
         return self._stop_reason(change, observation) or change
 
     def _key(self, change: Change) -> tuple[str, str]:
@@ -145,7 +145,7 @@ class Attempt:
         """Check a change that was in flight when an earlier process of this run ended; it is repeated only if it did not happen."""
         change = next((item for item in observation.plan if self._key(item) == self._key(change)), change)
         if observation.plans(change) and not self.context.policy.check:
-            observation = self._settled(change, observation)
+            observation = self._settle(change, observation)
         if observation.plans(change):
             self.context.note(f"{change.summary}: was in flight when the run was interrupted, and did not happen")
         else:
@@ -178,10 +178,10 @@ class Attempt:
         if all(change.measures for change in observation.plan):
             return self.end(Outcome.SKIPPED, f"{observation.text}; check mode measures nothing", observation)
         for offset, change in enumerate(observation.plan):
-            self.context.emit("change_planned", **self._planned(memory.changes + offset, change))
-        lack = missing(observation.plan, self.context, self.step.name)
+            self.context.emit("change_planned", **self._plan_data(memory.changes + offset, change))
+        lack = check_needs(observation.plan, self.context, self.step.name)
         if lack is not None:
-            return self._refused(lack, observation)
+            return self._end_refused(lack, observation)
         memory.changes += len(observation.plan)
         memory.pending += observation.plan
         self.done += observation.plan
@@ -199,13 +199,13 @@ class Attempt:
             return self.end(Outcome.TIMED_OUT, f"not finished within {limit:g} s; {observation.text}", observation)
         refusal = None if self.context.ports.cancelled() else self._check_risk(observation)
         if refusal is not None:
-            return self._refused(refusal, observation)
+            return self._end_refused(refusal, observation)
         if self.context.ports.cancelled():  # possibly during the question or the warning
             outcome = Outcome.UNVERIFIED if self.done else Outcome.SKIPPED
             return replace(self.end(outcome, f"interrupted before: {change.summary}", observation), interrupted=True)
         return None
 
-    def _failed(self, change: Change, observation: Observation) -> Result | None:
+    def _failed_change(self, change: Change, observation: Observation) -> Result | None:
         """Return the result if the change failed or had no effect."""
         error, remains = self.deferred_error, observation.plans(change)
         if error is not None and (remains or not self._has_more(observation)):
@@ -221,7 +221,7 @@ class Attempt:
             self.context.memory.failed.update({item.key: failed for item in (change, *again)})
         return failed
 
-    def _selection(self, change: Change) -> Selected:
+    def _selection(self, change: Change) -> PlanMembership:
         return self.context.ports.select(self.context.host, self.context.path, change)
 
     def _left_out(self, observation: Observation) -> Result:
@@ -230,11 +230,13 @@ class Attempt:
 
     def _check_risk(self, observation: Observation) -> Refusal | None:
         new = [
-            item for item in observation.plan if item.key not in self.consented and self._selection(item) is not Selected.LEFT_OUT
+            item
+            for item in observation.plan
+            if item.key not in self.consented and self._selection(item) is not PlanMembership.LEFT_OUT
         ]
         if not new:
             return None
-        unplanned = [item.summary for item in new if self._selection(item) is Selected.UNPLANNED]
+        unplanned = [item.summary for item in new if self._selection(item) is PlanMembership.UNPLANNED]
         if unplanned:
             return Refusal(f"stale plan: {', '.join(unplanned)} is not in it", "save a new plan with --check --out")
         refusal = check_risk(new, self.context, self.step.name)
@@ -249,7 +251,7 @@ class Attempt:
         context.memory.seen = None
         context.hold(self.step.deadline)
         index, context.memory.changes = context.memory.changes, context.memory.changes + 1
-        planned = self._planned(index, change)
+        planned = self._plan_data(index, change)
         writer = context.access.writer(PullReporter(context.emit, planned))
         started = ChangeStartData(
             index=index, path=context.path, step=self.step.name, change=planned["change"], deadline=self.step.deadline
@@ -260,10 +262,10 @@ class Attempt:
         self.last, self.deferred_error = change, None
         tried, written = ChangeAttempt(), _write_count(context.access)
         try:
-            with context.contained():
-                with self._error_deferred(change, tried):
+            with context.contain_errors():
+                with self._defer_error(change, tried):
                     self.step.apply(writer, change)
-                after = self._settled(change, before)
+                after = self._settle(change, before)
         except (HostError, InternalError) as error:
             if tried.applied:  # the change was made, although it could not be observed
                 tried.effect = f"done, but the host could not be observed afterwards: {error.message}"
@@ -271,7 +273,7 @@ class Attempt:
                 # a change may take several calls, and the first ones may have succeeded
                 unsent = isinstance(error, Blocked | Unreachable) and not tried.error and _write_count(context.access) == written
                 tried.applied = False if unsent else None
-                tried.error = _joined_errors(tried.error, error.message)
+                tried.error = _join_errors(tried.error, error.message)
             self._emit_change_end(change, tried, planned, clock.monotonic() - begun)
             raise
         finally:
@@ -294,11 +296,11 @@ class Attempt:
         ended = ChangeEndData(**planned, applied=tried.applied, error=tried.error, effect=tried.effect, seconds=seconds)
         self.context.emit("change_end", **ended)
 
-    def _planned(self, index: int, change: Change) -> PlannedData:
+    def _plan_data(self, index: int, change: Change) -> PlannedData:
         return PlannedData(index=index, path=self.context.path, step=self.step.name, change=change_to_json(change))
 
     @contextmanager
-    def _error_deferred(self, change: Change, tried: ChangeAttempt) -> Iterator[None]:
+    def _defer_error(self, change: Change, tried: ChangeAttempt) -> Iterator[None]:
         """Keep an error of the change's call until the host was observed; without a connection or a lease, raise it."""
         begun = self.context.access.clock.monotonic()
         try:
@@ -317,7 +319,7 @@ class Attempt:
                 sentence = f"{change.summary}: took {took:.1f} s, more than the allowed {self.step.deadline:g} s"
                 self.deferred_error = DeadlineExceeded(sentence, host=self.context.host)
 
-    def _settled(self, change: Change, before: Observation) -> Observation:
+    def _settle(self, change: Change, before: Observation) -> Observation:
         """Observe until the state is met, the change shows and others remain, or the settle time is over."""
         observation: Observation = before
         error: HostError | None = None
@@ -346,13 +348,13 @@ class Attempt:
 
     def _no_plan(self, observation: Observation) -> Result:
         if self.done:
-            return self._unverified(observation)
+            return self._end_unverified(observation)
         if self.context.policy.check and self.context.memory.pending:
             return self.end(Outcome.SKIPPED, f"{_PENDING_CHANGES}: {observation.text}", observation)
         reason = f"not converged, and no permitted change would help: {observation.text}"
         return self.end(Outcome.FAILED, reason, observation, next_step=self.step.advice(observation.seen))
 
-    def _unverified(self, observation: Observation) -> Result:
+    def _end_unverified(self, observation: Observation) -> Result:
         left = f"; remaining: {', '.join(item.summary for item in observation.plan)}" if observation.plan else ""
         number = (len(self.sent) or len(self.done)) - sum(change.measures for change in self.done)
         text = f"{observation.text}{left}"
@@ -366,7 +368,7 @@ class Attempt:
         """Whether something was changed, not only measured."""
         return any(not change.measures for change in self.done)
 
-    def _refused(self, refusal: Refusal, observation: Observation) -> Result:
+    def _end_refused(self, refusal: Refusal, observation: Observation) -> Result:
         return self.end(Outcome.BLOCKED, refusal.reason, observation, next_step=refusal.next_step)
 
     def end(self, outcome: Outcome, reason: str, observation: Observation | None = None, *, next_step: str = "") -> Result:
@@ -379,6 +381,6 @@ def _write_count(access: HostAccess) -> int:
     return int(getattr(access, "written", 0))
 
 
-def _joined_errors(first: str, second: str) -> str:
+def _join_errors(first: str, second: str) -> str:
     """Return why a change failed, and why its effect is unknown."""
     return f"{first}; the host could not be observed afterwards: {second}" if first else second

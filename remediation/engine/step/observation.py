@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from remediation.engine.context import StepContext, TimedSnapshot
-from remediation.engine.journal.serialization import resolved
+from remediation.engine.journal.serialization import resolve_change
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.event_data import HostClockData
 
@@ -57,14 +57,14 @@ def observe(step: Step[Any], context: StepContext, *, max_age: float | None = No
     last = memory.snapshot(clock.monotonic(), max_age=max_age) if max_age is not None and snapshot is None else None
     if last is not None:
         with suppress(CallFailed, DeadlineExceeded):
-            return _evaluated(step, context, last, step.observe(_reader(step, context, last)))
+            return _evaluate(step, context, last, step.observe(_reader(step, context, last)))
     if snapshot is not None:
-        return _evaluated(step, context, snapshot, step.observe(_reader(step, context, snapshot)))
+        return _evaluate(step, context, snapshot, step.observe(_reader(step, context, snapshot)))
     if max_age is not None and memory.seen is not None:
         _log.debug("%s: reading the host again: its snapshot is %.1f s old", context.host, clock.monotonic() - memory.seen.taken)
     memory.seen = None
     snapshot = context.access.reader
-    observation = _evaluated(step, context, snapshot, step.observe(_reader(step, context, snapshot)))
+    observation = _evaluate(step, context, snapshot, step.observe(_reader(step, context, snapshot)))
     memory.seen = TimedSnapshot(snapshot, clock.monotonic())
     return observation
 
@@ -81,12 +81,12 @@ def confirm(step: Step[Any], context: StepContext, observation: Observation) -> 
     return doubt
 
 
-def _evaluated(step: Step[Any], context: StepContext, snapshot: Reader, seen: Any) -> Observation:
+def _evaluate(step: Step[Any], context: StepContext, snapshot: Reader, seen: Any) -> Observation:
     """Return what the step makes of what it read."""
     state = step.is_met(seen)
     # an earlier process of the run and a saved plan identify a change by its masked summary
     hide = context.ports.mask.text
-    made = () if state else tuple(resolved(change, step) for change in step.plan(seen))
+    made = () if state else tuple(resolve_change(change, step) for change in step.plan(seen))
     plan = tuple(dataclasses.replace(change, summary=hide(change.summary)) for change in made)
     text = step.describe(seen)
     _log.debug("%s: %s is %s (%s), %d changes planned", context.host, step.name, _STATES[state], text, len(plan))
@@ -94,14 +94,14 @@ def _evaluated(step: Step[Any], context: StepContext, snapshot: Reader, seen: An
 
 
 def _reader(step: Step[Any], context: StepContext, snapshot: Reader) -> Reader:
-    started = _run_started(context) if step.once_per_run else None
+    started = _run_start_on_host(context) if step.once_per_run else None
     pending = tuple(context.memory.pending) if context.policy.check else ()
     from remediation.facets.protocols import LookContext
 
     return context.access.reader_for(step.name, snapshot=snapshot, context=LookContext(started, pending))
 
 
-def _run_started(context: StepContext) -> float:
+def _run_start_on_host(context: StepContext) -> float:
     """Return the run's start by the host's own clock, read once per host: the controller's clock may be minutes off."""
     memory = context.memory
     if memory.started is None:

@@ -38,7 +38,7 @@ class CommandCompose:
 
     def config(self, project: ComposeProject) -> Mapping[str, Any]:
         """Return the resolved definition."""
-        done = self._ended(self._snapshot.fetch(self.config_run(project))[0], project)
+        done = self._check_ended(self._snapshot.fetch(self.config_run(project))[0], project)
         try:
             found: dict[str, Any] = load_json(done.text)
         except ValueError as error:
@@ -47,13 +47,13 @@ class CommandCompose:
 
     def warnings(self, project: ComposeProject) -> Sequence[str]:
         """Return Compose's warnings about the project."""
-        return warned(
-            self._ended(self._snapshot.fetch(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
+        return warnings_in(
+            self._check_ended(self._snapshot.fetch(self.config_run(project))[0], project).stderr.decode("utf-8", errors="replace")
         )
 
     def stale(self, project: ComposeProject) -> Sequence[str]:
         """Return the services without a container, or with one that differs from the definition."""
-        wanted = hashes(self._ended(self._snapshot.fetch(self.hash_run(project))[0], project).text)
+        wanted = hashes(self._check_ended(self._snapshot.fetch(self.hash_run(project))[0], project).text)
         running: dict[str, set[str]] = {}
         for each in self._containers():
             labels = each.labels
@@ -67,12 +67,12 @@ class CommandCompose:
         head = ("docker", "compose", "--project-name", project.name, "--project-directory", project.working_dir, *files)
         return Run((*head, *words), timeout=timeout, writes=writes, cwd=project.working_dir or None, env=self._environment)
 
-    def _ended(self, reply: Reply, project: ComposeProject) -> Completed:
+    def _check_ended(self, reply: Reply, project: ComposeProject) -> Completed:
         what = f"Compose project {project.name}"
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed(f"{what}: {reply.message}", host=self._snapshot.host, next_step=NOT_INSTALLED)
         if isinstance(reply, Completed) and reply.rc != 0:
-            message = complaint(reply)
+            message = error_message(reply)
             raise CallFailed(
                 f"{what}: {message}", host=self._snapshot.host, next_step=advice_on(message), status=reply.rc, output=message
             )
@@ -111,10 +111,10 @@ class CommandComposeWriter(CommandCompose):
         self._change(project, timeout, "down")
 
     def _change(self, project: ComposeProject, timeout: float, *words: str) -> None:
-        self._ended(self._snapshot.write(self._run(project, *words, timeout=timeout, writes=True)), project)
+        self._check_ended(self._snapshot.write(self._run(project, *words, timeout=timeout, writes=True)), project)
 
 
-def warned(stderr: str) -> tuple[str, ...]:
+def warnings_in(stderr: str) -> tuple[str, ...]:
     """Return the warnings in Compose's output, in order and without duplicates."""
     found = (re.sub(r"\\(.)", r"\1", each) for each in _WARNING.findall(stderr))
     return tuple(dict.fromkeys(found))
@@ -130,7 +130,7 @@ def hashes(text: str) -> dict[str, str]:
     return found
 
 
-def complaint(done: Completed) -> str:
+def error_message(done: Completed) -> str:
     """Return Compose's error message without progress and warnings."""
     lines = done.stderr.decode("utf-8", errors="replace").splitlines()
     kept = [line.strip() for line in lines if line.strip() and not _WARNING.search(line) and not _progress(line)]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+from remediation.model.facts import Container, ContainerStats, EngineFacts, ExecResult, Volume
 
 PROJECT = "com.docker.compose.project"
 HELPER = "remediation.helper"
@@ -78,7 +78,7 @@ def volume(record: Mapping[str, Any], users: Sequence[Container]) -> Volume:
     )
 
 
-def executed(code: int, stdout: str, stderr: str) -> Executed:
+def exec_result(code: int, stdout: str, stderr: str) -> ExecResult:
     """Return the result of a program in a container. A program that could not be started gets a shell's exit code.
 
     Depending on its version, the CLI then exits with 126 or 127 and prints the runtime's error to either stream.
@@ -86,8 +86,8 @@ def executed(code: int, stdout: str, stderr: str) -> Executed:
     words = f"{stdout}\n{stderr}"
     if code in {NOT_FOUND, NOT_RUNNABLE} and ("OCI runtime exec failed" in words or "exec failed" in words):
         missing = "executable file not found" in words or "no such file or directory" in words
-        return Executed(NOT_FOUND if missing else NOT_RUNNABLE, "", words.strip())
-    return Executed(code, stdout, stderr)
+        return ExecResult(NOT_FOUND if missing else NOT_RUNNABLE, "", words.strip())
+    return ExecResult(code, stdout, stderr)
 
 
 def stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
@@ -105,7 +105,7 @@ def stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
     return ContainerStats(int(used), limit, cpu / system * count * 100.0 if system > 0 and cpu >= 0 else None)
 
 
-def printed_stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
+def parse_stats(value: Mapping[str, Any], limit: int | None) -> ContainerStats | None:
     """Parse the JSON output of ``docker stats``. None if it contains no memory."""
     used = size_of(str(value.get("MemUsage", "")).partition("/")[0])
     percent = re.match(r"[\d.]+", str(value.get("CPUPerc", "")))

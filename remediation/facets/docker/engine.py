@@ -15,7 +15,7 @@ from remediation.facets.docker import containers, recreation
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot, last_error_line
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+from remediation.model.facts import Container, ContainerStats, EngineFacts, ExecResult, Volume
 from remediation.model.text.json_text import load_json
 
 WHAT = "querying the Docker engine"
@@ -42,20 +42,20 @@ class CommandEngine:
     def facts(self) -> EngineFacts:
         """Return the engine's version, memory and runtimes."""
         reply, version = self._snapshot.fetch(self.info, self.version)
-        info = _json(self._ended(reply))
+        info = _json(self._check_ended(reply))
         if info.get("ServerErrors"):
             raise self._down(" ".join(info["ServerErrors"]))
-        return containers.engine(info, _json(self._ended(version)))
+        return containers.engine(info, _json(self._check_ended(version)))
 
     def containers(self) -> Sequence[Container]:
         """Return all containers. Needs a second exchange after the list of their IDs."""
-        ids = self._ended(self._snapshot.fetch(*self.first_calls())[0]).text.split()
+        ids = self._check_ended(self._snapshot.fetch(*self.first_calls())[0]).text.split()
         if not ids:
             return ()
         self._snapshot.hints["ids"] = ids
         # the command fails for containers removed in between but prints the records of the others
-        done = self._ended(self._snapshot.fetch(self._records(ids))[0], codes=(0, 1))
-        return _listed(done)
+        done = self._check_ended(self._snapshot.fetch(self._records(ids))[0], codes=(0, 1))
+        return _parse_containers(done)
 
     def first_calls(self) -> tuple[Run, ...]:
         """Return the first calls of `containers`: the IDs, and the records of the containers of the previous snapshot."""
@@ -78,40 +78,40 @@ class CommandEngine:
         reply = self._snapshot.fetch(self._run("inspect", "--type", "container", name))[0]
         if isinstance(reply, Completed) and reply.rc != 0 and "no such" in last_error_line(reply).lower():
             return None
-        return containers.container(_json(self._ended(reply))[0])
+        return containers.container(_json(self._check_ended(reply))[0])
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of both output streams, sorted by time."""
-        done = self._ended(self._snapshot.fetch(self.log_call(name, tail))[0])
-        return merged_records(done.stdout, done.stderr)
+        done = self._check_ended(self._snapshot.fetch(self.log_call(name, tail))[0])
+        return merge_records(done.stdout, done.stderr)
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         """Run a read-only program inside a running container."""
-        return self._executed(self._snapshot.fetch(self._run("exec", name, *argv, timeout=timeout))[0], name, argv)
+        return self._exec_result(self._snapshot.fetch(self._run("exec", name, *argv, timeout=timeout))[0], name, argv)
 
-    def _executed(self, reply: Reply, name: str, argv: Sequence[str]) -> Executed:
+    def _exec_result(self, reply: Reply, name: str, argv: Sequence[str]) -> ExecResult:
         if isinstance(reply, Completed) and reply.rc != 0 and reply.stderr.lstrip().startswith((b"Error response", b"Error: ")):
-            self._ended(reply, f"running {argv[0]} in {name}")
-        done = self._ended(reply, f"running {argv[0]} in {name}", codes=range(256))
-        return containers.executed(done.rc, done.text, done.stderr.decode("utf-8", errors="replace"))
+            self._check_ended(reply, f"running {argv[0]} in {name}")
+        done = self._check_ended(reply, f"running {argv[0]} in {name}", codes=range(256))
+        return containers.exec_result(done.rc, done.text, done.stderr.decode("utf-8", errors="replace"))
 
     def stats(self, name: str) -> ContainerStats:
         """Return the resource use of a running container."""
         found = self.inspect(name)
         if found is None or found.status != "running":
             raise CallFailed(f"container {name} is not running", host=self._snapshot.host)
-        done = self._ended(self._snapshot.fetch(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
-        seen = containers.printed_stats(_json(done), containers.memory_limit(found))
+        done = self._check_ended(self._snapshot.fetch(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
+        seen = containers.parse_stats(_json(done), containers.memory_limit(found))
         if seen is None:
             raise CallFailed(f"the engine does not report the memory use of {name}", host=self._snapshot.host)
         return seen
 
     def volumes(self) -> Sequence[Volume]:
         """Return the named volumes with the containers that mount them."""
-        names = self._ended(self._snapshot.fetch(self._run("volume", "ls", "--quiet"))[0]).text.split()
+        names = self._check_ended(self._snapshot.fetch(self._run("volume", "ls", "--quiet"))[0]).text.split()
         if not names:
             return ()
-        done = self._ended(self._snapshot.fetch(self._run("volume", "inspect", *names))[0], codes=(0, 1))
+        done = self._check_ended(self._snapshot.fetch(self._run("volume", "inspect", *names))[0], codes=(0, 1))
         users = self.containers()
         return tuple(containers.volume(record, users) for record in _json(done))
 
@@ -119,7 +119,7 @@ class CommandEngine:
         """Return the call for the end of a container's log."""
         return self._run("logs", "--timestamps", "--tail", str(tail), name, timeout=60.0)
 
-    def _ended(self, reply: Reply, what: str = WHAT, *, codes: Sequence[int] = (0,)) -> Completed:
+    def _check_ended(self, reply: Reply, what: str = WHAT, *, codes: Sequence[int] = (0,)) -> Completed:
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise CallFailed("docker is not installed", host=self._snapshot.host, next_step=NOT_INSTALLED)
         if isinstance(reply, Completed) and reply.rc not in codes and _unreachable(last_error_line(reply)):
@@ -143,14 +143,14 @@ class CommandEngineWriter(CommandEngine):
 
     def restart(self, name: str, *, timeout: float = 30.0) -> None:
         """Restart a container, which is killed if it does not stop within `timeout` seconds."""
-        self._ended(
+        self._check_ended(
             self._snapshot.write(self._run("restart", "--time", str(round(timeout)), name, timeout=timeout + 60, writes=True)),
             f"restarting {name}",
         )
 
-    def execute(self, name: str, argv: Sequence[str]) -> Executed:
+    def execute(self, name: str, argv: Sequence[str]) -> ExecResult:
         """Run a program that changes something inside a running container."""
-        return self._executed(self._snapshot.write(self._run("exec", name, *argv, timeout=60.0, writes=True)), name, argv)
+        return self._exec_result(self._snapshot.write(self._run("exec", name, *argv, timeout=60.0, writes=True)), name, argv)
 
     def start(self, name: str) -> None:
         """Start a container. A running container is left as it is."""
@@ -179,7 +179,7 @@ class CommandEngineWriter(CommandEngine):
         call = replace(
             self._run("system", "dial-stdio", timeout=timeout, writes=writes), stdin=recreation.wire(method, path, body)
         )
-        done = self._ended(self._snapshot.write(call) if writes else self._snapshot.fetch(call)[0], what)
+        done = self._check_ended(self._snapshot.write(call) if writes else self._snapshot.fetch(call)[0], what)
         try:
             status, content = recreation.parse_answer(method, done.stdout)
             answer = load_json(content.decode()) if content.strip() else None
@@ -200,7 +200,7 @@ class CommandEngineWriter(CommandEngine):
         reply = self._snapshot.write(self._run("volume", "rm", name, timeout=120, writes=True))
         if isinstance(reply, Completed) and reply.rc != 0 and "no such volume" in last_error_line(reply).lower():
             return
-        self._ended(reply, f"removing the volume {name}")
+        self._check_ended(reply, f"removing the volume {name}")
 
     def copy_volume(self, source: str, target: str, *, image: str, paths: Sequence[str] = (".",), timeout: float = 3600.0) -> int:
         """Copy paths from one volume to another in a one-off container, using an image that is already present."""
@@ -210,13 +210,13 @@ class CommandEngineWriter(CommandEngine):
             "run", "--rm", "--name", name, "--label", f"{containers.HELPER}=copy", "--pull", "never", "--network", "none", "--user", "0", "--volume", f"{source}:/from:ro", "--volume", f"{target}:/to",
             "--entrypoint", "/bin/sh", image, "-c", shell("copy"), "copy", *paths,
         )  # fmt: skip
-        done = self._ended(
+        done = self._check_ended(
             self._snapshot.write(self._run(*words, timeout=timeout, writes=True)), f"copying the volume {source} into {target}"
         )
         return int(done.text.split()[-1])
 
     def _change(self, what: str, name: str, *words: str, timeout: float = 60.0) -> None:
-        self._ended(self._snapshot.write(self._run(*words, timeout=timeout, writes=True)), f"{what} {name}")
+        self._check_ended(self._snapshot.write(self._run(*words, timeout=timeout, writes=True)), f"{what} {name}")
 
 
 def engine_advice(message: str) -> str:
@@ -251,7 +251,7 @@ def _json(done: Completed) -> Any:
         raise CallFailed(f"{WHAT} failed: its answer is not JSON ({error})", output=done.text[:200]) from error
 
 
-def _listed(done: Completed) -> tuple[Container, ...]:
+def _parse_containers(done: Completed) -> tuple[Container, ...]:
     try:
         return _containers(done.text)
     except ValueError as error:
@@ -264,7 +264,7 @@ def _containers(text: str) -> tuple[Container, ...]:
     return tuple(containers.container(record) for record in load_json(text))
 
 
-def merged_records(stdout: bytes, stderr: bytes) -> str:
+def merge_records(stdout: bytes, stderr: bytes) -> str:
     """Merge the lines of both streams by timestamp, and remove the timestamps."""
     if not (stdout and stderr):  # a single stream is in order, and most programs use only one
         lines = (stdout or stderr).decode("utf-8", errors="replace").splitlines()

@@ -122,7 +122,7 @@ def recreate(api: EngineApi, host: str, name: str, changed: Mapping[str, Any]) -
 
 def give_back(api: EngineApi, name: str, old: str) -> None:
     """Remove what has the name by now, rename the old container, and start it. `old` is its ID or its name."""
-    found = _inspected(api, name)
+    found = _inspect(api, name)
     kept = api("GET", f"/containers/{quote(old)}/json")
     if found is not None and found["Id"] != kept["Id"]:
         api("DELETE", f"/containers/{quote(name)}?force=1&v=0")
@@ -156,7 +156,7 @@ def _runs(api: EngineApi, host: str, name: str) -> None:
     )
 
 
-def _inspected(api: EngineApi, name: str) -> Mapping[str, Any] | None:
+def _inspect(api: EngineApi, name: str) -> Mapping[str, Any] | None:
     try:
         found: Mapping[str, Any] = api("GET", f"/containers/{quote(name)}/json")
     except CallFailed as error:

@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from remediation.connections.bounded import Gathered, watchdog
+from remediation.connections.bounded import BoundedOutput, watchdog
+from remediation.connections.calls import Call, Completed, Failed, Reply, Run
 from remediation.facets.checked import checked
 from remediation.facets.docker import containers, recreation
 from remediation.facets.docker.engine import START, engine_advice
 from remediation.facets.scripts import shell
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+from remediation.model.facts import Container, ContainerStats, EngineFacts, ExecResult, Volume
 from remediation.model.limits import LimitExceeded
 
 if TYPE_CHECKING:
@@ -53,12 +54,16 @@ class SdkEngine:
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the end of both output streams in order."""
-        return self._snapshot.memoize(f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail)))
-
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
-        """Run a read-only program inside a running container."""
         return self._snapshot.memoize(
-            f"exec {name} {list(argv)}", lambda: self._ask(lambda api: _executed(api, name, argv), patience=timeout)
+            f"logs {name} {tail}", lambda: self._ask(lambda api: _logs(api, name, tail), words=("logs", name))
+        )
+
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
+        """Run a read-only program inside a running container."""
+        words = ("exec", name, *argv)
+        return self._snapshot.memoize(
+            f"exec {name} {list(argv)}",
+            lambda: self._ask(lambda api: _exec_in_container(api, name, argv), words=words, patience=timeout),
         )
 
     def stats(self, name: str) -> ContainerStats:
@@ -86,13 +91,33 @@ class SdkEngine:
         found = (_inspect(api, each["Id"]) for each in api.containers(all=True))
         return tuple(each for each in found if each is not None)
 
-    def _ask(self, read: Callable[[APIClient], T], *, patience: float = _TIMEOUT) -> T:
-        """Call `read` with a client of the engine. Raises with the engine's own error message."""
+    def _ask(self, read: Callable[[APIClient], T], *, words: tuple[str, ...] = ("info",), patience: float = _TIMEOUT) -> T:
+        """Call `read` with a client of the engine, which waits as the command `words` of ``docker`` would.
+
+        Raises with the engine's own error message.
+        """
+        answers: list[T] = []
+
+        def send(call: Call) -> Reply:
+            try:
+                answers.append(self._answer(read, call.timeout))
+            except DeadlineExceeded as late:
+                return Failed("timeout", late.message)
+            return Completed(0, b"", b"")
+
+        reply = self._snapshot.carry_out(Run(("docker", *words), timeout=patience, env=self._environment), send)
+        if isinstance(reply, Failed):
+            raise DeadlineExceeded(reply.message, host=self._snapshot.host, next_step=START)
+        return answers[0]
+
+    def _answer(self, read: Callable[[APIClient], T], patience: float) -> T:
         import docker
         import requests
 
         try:
-            with closing(docker.APIClient(base_url=self._address(), version=self._version(), timeout=round(patience))) as api:
+            with closing(
+                docker.APIClient(base_url=self._address(), version=self._version(patience), timeout=round(patience))
+            ) as api:
                 _confine(api)
                 return read(api)
         except requests.exceptions.TooManyRedirects as error:
@@ -120,7 +145,7 @@ class SdkEngine:
                 output=message,
             ) from error
 
-    def _version(self) -> str:
+    def _version(self, patience: float) -> str:
         """Return the engine's newest API version: new engines reject old versions and vice versa.
 
         Uses a separate client: a client that negotiates in its constructor leaks its socket if the engine does not answer.
@@ -131,7 +156,9 @@ class SdkEngine:
 
             _knock(self._address())
             known = constants.DEFAULT_DOCKER_API_VERSION
-            with closing(docker.APIClient(base_url=self._address(), version=known, timeout=_TIMEOUT)) as api:
+            with closing(
+                docker.APIClient(base_url=self._address(), version=known, timeout=round(min(patience, _TIMEOUT)))
+            ) as api:
                 _confine(api)
                 self._negotiated = str(api.version(api_version=False)["ApiVersion"])
         return self._negotiated
@@ -159,9 +186,9 @@ class SdkEngineWriter(SdkEngine):
         """Restart a container, which is killed if it does not stop within `timeout` seconds."""
         self._change(lambda api: api.restart(name, timeout=round(timeout)), patience=timeout + _TIMEOUT)
 
-    def execute(self, name: str, argv: Sequence[str]) -> Executed:
+    def execute(self, name: str, argv: Sequence[str]) -> ExecResult:
         """Run a program that changes something inside a running container."""
-        return self._change(lambda api: _executed(api, name, argv), patience=60.0)
+        return self._change(lambda api: _exec_in_container(api, name, argv), patience=60.0)
 
     def start(self, name: str) -> None:
         """Start a container. A running container is left as it is."""
@@ -241,7 +268,7 @@ class SdkEngineWriter(SdkEngine):
 
     def _change(self, write: Callable[[APIClient], T], *, patience: float = _TIMEOUT) -> T:
         self._snapshot.invalidate()
-        return self._ask(write, patience=patience)
+        return self._answer(write, patience)
 
 
 def _confine(api: APIClient) -> None:
@@ -276,11 +303,11 @@ def _drop(api: APIClient, name: str) -> None:
         return
 
 
-def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
+def _exec_in_container(api: APIClient, name: str, argv: Sequence[str]) -> ExecResult:
     from docker.utils import socket as frames
 
     run = str(api.exec_create(name, list(argv))["Id"])
-    out, err = Gathered("stdout"), Gathered("stderr")
+    out, err = BoundedOutput("stdout"), BoundedOutput("stderr")
     stream: Any = api.exec_start(run, socket=True)
     with closing(getattr(stream, "_response", stream)), socket.socket(fileno=os.dup(stream.fileno())) as same:
         # the SDK removes the timeout of such a socket, so a hanging program would block forever
@@ -290,7 +317,7 @@ def _executed(api: APIClient, name: str, argv: Sequence[str]) -> Executed:
         if dog.expired:
             raise TimeoutError
     stdout, stderr = (sink.content().decode("utf-8", errors="replace") for sink in (out, err))
-    return containers.executed(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
+    return containers.exec_result(int(api.exec_inspect(run)["ExitCode"] or 0), stdout, stderr)
 
 
 def _logs(api: APIClient, name: str, tail: int) -> str:

@@ -90,7 +90,7 @@ def without_min(given: Sequence[str], facts: Mapping[str, Any]) -> dict[str, Any
     return {name: value for name, value in facts.items() if not any(fnmatchcase(name, pattern) for pattern in left_out)}
 
 
-def gathered(
+def gather_subsets(
     connection: Connection,
     subsets: Sequence[str],
     *,

@@ -71,7 +71,7 @@ class PosixGpu:
         if isinstance(reply, Failed) and reply.kind == "not-found":
             raise _not_found(reply.message, self._snapshot.host)
         if isinstance(reply, Completed) and reply.rc != 0:
-            raise refused_devices(reply.rc, reply.text.strip(), self._snapshot.host)
+            raise failed_nvidia_smi(reply.rc, reply.text.strip(), self._snapshot.host)
         gpus = nvidia_smi.gpus(self._snapshot.completed(reply, "querying the GPU").text, fields, self._snapshot.host)
         apps = nvidia_smi.apps(listed.text) if isinstance(listed, Completed) and listed.rc == 0 else ()
         known = processes.processes_from_shell(running.text) if isinstance(running, Completed) else ()
@@ -96,9 +96,9 @@ def devices_call(snapshot: Snapshot) -> Run:
 def use_from_probe(value: Mapping[str, Any], running: tuple[Process, ...] | Any, host: str) -> GpuUse:
     """Convert the ``gpu`` probe's answer, joined with the processes. Raises `CallFailed` if nvidia-smi did not answer."""
     if value["rc"] is None:
-        raise absent(value, host)
+        raise missing_nvidia_smi(value, host)
     if value["rc"] != 0:
-        raise refused_devices(int(value["rc"]), f"{value['stdout']} {value['stderr']}".strip(), host)
+        raise failed_nvidia_smi(int(value["rc"]), f"{value['stdout']} {value['stderr']}".strip(), host)
     gpus = nvidia_smi.gpus(value["stdout"], tuple(value["fields"]), host)
     seen = wddm.residents(value["process_memory"], value["adapter_memory"], gpus, value["counters_error"])
     holders = tuple(
@@ -140,7 +140,7 @@ def _not_found(message: str, host: str) -> CallFailed:
     return CallFailed("nvidia-smi is not installed", host=host, next_step=NO_DRIVER)
 
 
-def absent(value: Mapping[str, Any], host: str) -> CallFailed:
+def missing_nvidia_smi(value: Mapping[str, Any], host: str) -> CallFailed:
     """Return the error for a probe without an exit code of nvidia-smi: it is missing or could not be started."""
     reason = problems(value).get("rc")
     if reason is None:
@@ -148,7 +148,7 @@ def absent(value: Mapping[str, Any], host: str) -> CallFailed:
     return CallFailed(f"nvidia-smi could not be started: {reason}", host=host, next_step="check the login's permission to run it")
 
 
-def refused_devices(rc: int, output: str, host: str) -> CallFailed:
+def failed_nvidia_smi(rc: int, output: str, host: str) -> CallFailed:
     """Return the error for an nvidia-smi that exited with `rc`."""
     words = " ".join(output.split())
     reason = nvidia_smi.refusal(rc, words)

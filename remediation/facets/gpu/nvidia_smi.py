@@ -121,14 +121,14 @@ def _gpu(cells: Mapping[str, str], place: int) -> Gpu | None:
         index=place if index is None else index,
         uuid=cells.get("uuid", ""),
         name=cells.get("name", ""),
-        driver_version=_known(cells.get("driver_version", "")) or "",
+        driver_version=_cell_text(cells.get("driver_version", "")) or "",
         total=_bytes(total),
         used=_bytes(used),
         free=_bytes(free),
         reserved=_bytes(reserved),
         utilization=number(cells.get("utilization.gpu", "")),
-        driver_model=_known(cells.get("driver_model.current", "")),
-        compute_capability=_known(cells.get("compute_cap", "")),
+        driver_model=_cell_text(cells.get("driver_model.current", "")),
+        compute_capability=_cell_text(cells.get("compute_cap", "")),
         problem=_problem(cells),
     )
 
@@ -150,6 +150,6 @@ def _bytes(mib: int | None) -> int | None:
     return None if mib is None else mib * MIB
 
 
-def _known(text: str) -> str | None:
+def _cell_text(text: str) -> str | None:
     """Return a cell's text, or None for texts in brackets such as ``[N/A]`` and ``[GPU requires reset]``."""
     return None if not text or text.startswith("[") or text.lower() in {"n/a", "not supported", "unknown error"} else text

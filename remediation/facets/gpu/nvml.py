@@ -68,16 +68,16 @@ def session(host: str) -> Iterator[Any]:
     except pynvml.NVMLError as error:
         if error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
             raise NoLibrary from error
-        raise _failed(error, host) from error
+        raise _nvml_failure(error, host) from error
     try:
         yield pynvml
     except pynvml.NVMLError as error:
-        raise _failed(error, host) from error
+        raise _nvml_failure(error, host) from error
     finally:
         pynvml.nvmlShutdown()
 
 
-def _failed(error: Exception, host: str) -> CallFailed:
+def _nvml_failure(error: Exception, host: str) -> CallFailed:
     kind = type(error).__name__
     return CallFailed(f"the GPU does not answer: {error}", host=host, next_step=_NEXT.get(kind, NO_DRIVER), output=kind)
 

@@ -40,7 +40,7 @@ class Desktop:
         value = self.snapshot.probe(STATE_PROBE, "querying Docker Desktop")
         if not value["Installed"] and "Installed" not in problems(value):
             return None
-        return described(value, answers=self._answers())
+        return parse_desktop(value, answers=self._answers())
 
     def _answers(self) -> bool:
         try:
@@ -50,7 +50,7 @@ class Desktop:
         return True
 
 
-def described(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
+def parse_desktop(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
     """Convert the ``desktop`` probe's answer."""
     refused = problems(value)
     if answers or value["Processes"]:
@@ -58,14 +58,14 @@ def described(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
     started = [float(each["CreationDate"]) for each in value["Processes"] if program(each) == _BACKEND and each["CreationDate"]]
     return DockerDesktop(
         version=str(value["Version"] or ""),
-        state=_unseen(answers=answers)
+        state=_unreported_state(answers=answers)
         if "Processes" in refused
         else _state(bool(value["Processes"]), started, float(value["Now"]), answers=answers),
         started=min(started, default=None),
         engine=answers,
         settings_path=str(value["SettingsPath"] or ""),
         settings=_settings(value["Settings"]),
-        locked=locked(value["AdminSettings"]),
+        locked=locked_settings(value["AdminSettings"]),
         problems=refused,
     )
 
@@ -80,7 +80,7 @@ def _state(there: bool, started: Sequence[float], now: float, *, answers: bool) 
     return "starting" if now - min(started) < _START_SECONDS else "unknown"
 
 
-def _unseen(*, answers: bool) -> str:
+def _unreported_state(*, answers: bool) -> str:
     """Return the state if Windows does not report the processes."""
     return "running" if answers else "unknown"
 
@@ -98,7 +98,7 @@ def _settings(text: str | None) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def locked(text: str | None) -> tuple[str, ...]:
+def locked_settings(text: str | None) -> tuple[str, ...]:
     """Return the settings locked by an administrator."""
     return tuple(sorted(name for name, each in _settings(text).items() if isinstance(each, dict) and each.get("locked") is True))
 
@@ -173,7 +173,7 @@ class DesktopControl:
         """Write settings to its file and return the path of the backup."""
         self._snapshot.invalidate()
         value = self._snapshot.probe(STATE_PROBE, "querying Docker Desktop")
-        if self._running(value):
+        if self._running_processes(value):
             raise Blocked(
                 "Docker Desktop is running and would overwrite its settings",
                 host=self._snapshot.host,
@@ -194,9 +194,9 @@ class DesktopControl:
 
     def _processes(self) -> Sequence[Mapping[str, Any]]:
         self._snapshot.invalidate()
-        return self._running(self._snapshot.probe(STATE_PROBE, "querying Docker Desktop"))
+        return self._running_processes(self._snapshot.probe(STATE_PROBE, "querying Docker Desktop"))
 
-    def _running(self, value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    def _running_processes(self, value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return Docker Desktop's processes. Raises if Windows does not report them, because it may be running."""
         reason = problems(value).get("Processes")
         if reason is not None:

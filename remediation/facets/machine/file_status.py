@@ -46,14 +46,14 @@ def posix_status(path: str, text: str) -> FileStatus:
         details |= {"lnk_source": fields.get("source", ""), "lnk_target": fields.get("target", "")}
     if fields.get("sum"):
         details["checksum"] = fields["sum"]
-    details |= _described(fields)
+    details |= _describe_file(fields)
     return FileStatus(
         path, kind, int(numbers[3]), stat.S_IMODE(mode), owner, group, int(numbers[1]), int(numbers[2]), int(numbers[4]),
         fields.get("target", ""), fields.get("sum"), details,
     )  # fmt: skip
 
 
-def _described(fields: Mapping[str, str]) -> dict[str, Any]:
+def _describe_file(fields: Mapping[str, str]) -> dict[str, Any]:
     """Return a file's type and attributes."""
     found: dict[str, Any] = {}
     if "mime" in fields:

@@ -160,7 +160,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Process, ...]:
         )
         for row in rows
     ]
-    return _windows(marked(found))
+    return _windows(mark_orphans(found))
 
 
 def _windows(found: tuple[Process, ...]) -> tuple[Process, ...]:
@@ -199,7 +199,7 @@ def processes_from_shell(text: str) -> tuple[Process, ...]:
         elif kind == "exe":
             pid, _, path = rest.partition(" ")
             paths[int(pid)] = path.removesuffix(" (deleted)")
-    return marked(
+    return mark_orphans(
         [
             Process(
                 pid=pid,
@@ -239,7 +239,7 @@ _REAPERS = frozenset({"systemd", "init", "tini", "docker-init", "dumb-init", "ca
 """Processes that adopt orphans."""
 
 
-def marked(running: Sequence[Process]) -> tuple[Process, ...]:
+def mark_orphans(running: Sequence[Process]) -> tuple[Process, ...]:
     """Return the processes, with the runners marked whose server has ended."""
     by_pid = {each.pid: each for each in running}
     return tuple(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remediation.connections.calls import Completed, Probe, Run
+from remediation.connections.calls import Completed, Failed, Probe, Run
 from remediation.facets.checked import checked_function
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
@@ -21,15 +21,18 @@ from remediation.model.text.digits import is_whole
 PROBE = Probe("readiness", timeout=60.0)
 SCRIPT = Run(("sh", "-c", shell("readiness")), timeout=20.0)
 _FAULT_MESSAGE = re.compile(r"<(?:\w+:)?Message>([^<]+)</")
+PATIENCE = 30.0
+"""Seconds for ``docker compose version``."""
 COMPOSE = ("docker", "compose", "version", "--short")
 
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """The Compose plugin: its ``version``, or its ``problem``."""
+    """The Compose plugin: its ``version``, or its ``problem``; ``hangs`` means that ``docker`` did not end."""
 
     version: str = ""
     problem: str = ""
+    hangs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +83,16 @@ class PosixReadiness:
 
 
 @checked_function("readiness")
-def windows_readiness(snapshot: Snapshot, environment: Mapping[str, str]) -> WindowsReadiness:
-    """Query a Windows host in one exchange."""
-    _, version = snapshot.fetch(PROBE, _compose_call(environment))
+def windows_readiness(snapshot: Snapshot, environment: Mapping[str, str], *, patience: float = PATIENCE) -> WindowsReadiness:
+    """Query a Windows host in one exchange. `patience` is the time for ``docker``, in seconds."""
+    _, version = snapshot.fetch(PROBE, _compose_call(environment, patience))
     return readiness_from_probe(snapshot.probe(PROBE, "reading quotas, counters and WSL"), _compose(version))
 
 
 @checked_function("readiness")
-def posix_readiness(snapshot: Snapshot, environment: Mapping[str, str]) -> PosixReadiness:
-    """Query a Linux host in one exchange."""
-    installed, version = snapshot.fetch(SCRIPT, _compose_call(environment))
+def posix_readiness(snapshot: Snapshot, environment: Mapping[str, str], *, patience: float = PATIENCE) -> PosixReadiness:
+    """Query a Linux host in one exchange. `patience` is the time for ``docker``, in seconds."""
+    installed, version = snapshot.fetch(SCRIPT, _compose_call(environment, patience))
     return from_lines(snapshot.completed(installed, "reading the installed software").text, _compose(version))
 
 
@@ -135,8 +138,8 @@ def _sentence(problem: str) -> str:
     return html.unescape(match[1]).strip() if match else problem
 
 
-def _compose_call(environment: Mapping[str, str]) -> Run:
-    return Run(COMPOSE, timeout=30.0, env=environment)
+def _compose_call(environment: Mapping[str, str], patience: float) -> Run:
+    return Run(COMPOSE, timeout=patience, env=environment)
 
 
 def _compose(reply: object) -> Compose:
@@ -147,4 +150,5 @@ def _compose(reply: object) -> Compose:
             if reply.rc == 0 and version
             else Compose(problem=last_error_line(reply) or "no output")
         )
-    return Compose(problem=str(getattr(reply, "message", reply)))
+    hangs = isinstance(reply, Failed) and reply.kind == "timeout"
+    return Compose(problem=str(getattr(reply, "message", reply)), hangs=hangs)

@@ -63,7 +63,7 @@ class WindowsSystemWriter(WindowsSystem):
     def reboot(self, *, delay: float = 5.0, message: str = "", timeout: float = 900.0) -> None:
         """Restart the machine and wait until it answers with a later boot time."""
         words = ("shutdown.exe", "/r", "/t", str(round(delay)), *(("/c", message) if message else ()))
-        rebooted(self._snapshot, self._clock, self.facts, Run(words, writes=True), timeout, delay=delay)
+        restart_and_wait(self._snapshot, self._clock, self.facts, Run(words, writes=True), timeout, delay=delay)
 
     def stop_distributions(self, name: str = "") -> None:
         """End one distribution of WSL, or all of this login with their virtual machine."""
@@ -111,7 +111,7 @@ class PosixSystemWriter(PosixSystem):
                 next_step="restart it by hand, or run this from another machine",
             )
         call = Run(("sh", "-c", shell("reboot"), "reboot", str(round(delay)), message), writes=True)
-        rebooted(self._snapshot, self._clock, self.facts, call, timeout, delay=delay)
+        restart_and_wait(self._snapshot, self._clock, self.facts, call, timeout, delay=delay)
 
     def stop_distributions(self, name: str = "") -> None:
         """Raise `Blocked`: WSL is a part of Windows."""
@@ -122,7 +122,7 @@ class PosixSystemWriter(PosixSystem):
         raise Blocked("this host has no WSL", host=self._snapshot.host)
 
 
-def rebooted(
+def restart_and_wait(
     snapshot: Snapshot, clock: Clock, facts: Callable[[], SystemFacts], call: Run, timeout: float, *, delay: float
 ) -> None:  # fmt: skip
     """Send the restart command, and wait until the host answers with a later boot time."""

@@ -72,9 +72,14 @@ def _settings(text: str) -> Iterator[tuple[str, str, str]]:
             yield name, value, line
 
 
+def list_calls() -> tuple[Run, Run]:
+    """Return the calls of `read_distributions`."""
+    return _wsl("--list", "--verbose"), _wsl("--list", "--running", "--quiet")
+
+
 def read_distributions(snapshot: Snapshot) -> tuple[WslDistribution, ...]:
     """Return the distributions of this login. None are found without WSL."""
-    listed, running = ask_wsl(snapshot, _wsl("--list", "--verbose"), _wsl("--list", "--running", "--quiet"))
+    listed, running = ask_wsl(snapshot, *list_calls())
     if not isinstance(listed, Completed) or listed.rc != 0:
         return ()
     names = set(text_of(running).split()) if isinstance(running, Completed) and running.rc == 0 else set()
@@ -88,26 +93,26 @@ def with_start(snapshot: Snapshot, found: Sequence[WslDistribution], now: float)
     """Return the distributions with their starts; `now` is the host's clock. Only those that run are read."""
     running = [each for each in found if each.running]
     replies = ask_wsl(snapshot, *(in_distribution(each.name, "cat", "/proc/uptime", "/proc/1/stat") for each in running))
-    starts = {each.name: _started(reply, now) for each, reply in zip(running, replies, strict=True)}
+    starts = {each.name: _distribution_start(reply, now) for each, reply in zip(running, replies, strict=True)}
     return tuple(replace(each, started=starts.get(each.name)) for each in found)
 
 
 def shut_down(snapshot: Snapshot, distribution: str = "") -> None:
     """End one distribution, or all of this login with their virtual machine."""
     words = ("--terminate", distribution) if distribution else ("--shutdown",)
-    _written(snapshot, _wsl(*words, timeout=120.0, writes=True), f"wsl {' '.join(words)}")
+    _check_written(snapshot, _wsl(*words, timeout=120.0, writes=True), f"wsl {' '.join(words)}")
 
 
 def start(snapshot: Snapshot, distribution: str) -> None:
     """Start a distribution. It stops again when nothing runs in it for a while (Microsoft: wsl-config, vmIdleTimeout)."""
-    _written(snapshot, in_distribution(distribution, "true", timeout=120.0, writes=True), f"starting {distribution}")
+    _check_written(snapshot, in_distribution(distribution, "true", timeout=120.0, writes=True), f"starting {distribution}")
 
 
 def _wsl(*words: str, timeout: float = 30.0, writes: bool = False) -> Run:
     return Run((PROGRAM, *words), timeout=timeout, writes=writes, env=_ENVIRONMENT)
 
 
-def _written(snapshot: Snapshot, call: Run, what: str) -> None:
+def _check_written(snapshot: Snapshot, call: Run, what: str) -> None:
     reply = snapshot.write(call)
     if isinstance(reply, Failed) and reply.kind == "not-found":
         reply = snapshot.write(replace(call, argv=(_SHIPPED, *call.argv[1:])))
@@ -121,7 +126,7 @@ def _written(snapshot: Snapshot, call: Run, what: str) -> None:
         )
 
 
-def _started(reply: Reply, now: float) -> float | None:
+def _distribution_start(reply: Reply, now: float) -> float | None:
     """Return when the first process of a distribution started: its age is the machine's uptime less its start."""
     lines = text_of(reply).splitlines() if isinstance(reply, Completed) and reply.rc == 0 else []
     try:

@@ -13,9 +13,9 @@ from remediation.facets.ollama import model_store, windows_store
 from remediation.facets.ollama.model_store import ModelStore
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.facets.services.serving import read_serving
-from remediation.facets.snapshot import Snapshot
+from remediation.facets.snapshot import Snapshot, disk_advice
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Blob, Container, Executed, Found, Manifest, ModelEntry, ModelShow, Runner, Target
+from remediation.model.facts import Blob, Container, ExecResult, Found, Manifest, ModelEntry, ModelShow, Runner, Target
 from remediation.model.facts.server import restart_advice
 from remediation.model.text.json_text import load_json
 from remediation.model.text.timestamps import parse_timestamp
@@ -36,7 +36,9 @@ _NO_TLS = re.compile(
 _RESET = re.compile(
     r"connection (?:was |has been )?(?:reset|aborted|closed)|remote end closed|empty reply|recv failure", re.IGNORECASE
 )
-START = "start Ollama, or set its address: endpoint: http://127.0.0.1:11434"
+_FILE = re.compile(r"\b(?:open|write|mkdir|create|rename|copy|sync) (\S.*?): ")
+"""The file in an error of Go's standard library."""
+START = "start Ollama, or set the address at which it listens: endpoint: http://HOST:PORT"
 
 
 class EngineLogs(Protocol):
@@ -45,7 +47,7 @@ class EngineLogs(Protocol):
     def inspect(self, name: str) -> Container | None:
         """Return one container, or None."""
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         """Run a read-only program inside a container."""
 
     def logs(self, name: str, *, tail: int = 4000) -> str:
@@ -59,7 +61,7 @@ class NoLogs:
         """Return None."""
         return None
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         """Raise `CallFailed`."""
         raise CallFailed(f"{argv[0]} cannot run in {name} here (limit {timeout:.0f} s)")
 
@@ -141,7 +143,7 @@ class OllamaByHttp:
         reply = self._answer(call)
         if reply.status == NOT_FOUND:
             return None
-        return shown_model(model, self._json(call, reply.status, reply.body))
+        return parse_model(model, self._json(call, reply.status, reply.body))
 
     def log(self, *, tail: int = 4000) -> str:
         """Return the end of the server's log, from its container or service."""
@@ -157,9 +159,9 @@ class OllamaByHttp:
         """Return the layers in a stored model's manifest, or None if it has no manifest."""
         return self._store().blobs(model, verify=verify, timeout=timeout)
 
-    def aside(self) -> Sequence[str]:
+    def quarantined_blobs(self) -> Sequence[str]:
         """Return the digests of the blobs that were moved aside."""
-        return self._store().aside()
+        return self._store().quarantined_blobs()
 
     def registry(self, model: str) -> Manifest | None:
         """Return a model's manifest in its registry, or None if the registry does not have it."""
@@ -198,7 +200,7 @@ class OllamaByHttp:
                 return place
         raise CallFailed("the folder of Ollama's models was not found", host=self._snapshot.host)
 
-    def _execute(self, name: str, argv: list[str]) -> Executed:
+    def _execute(self, name: str, argv: list[str]) -> ExecResult:
         raise CallFailed(f"{argv[0]} in {name} would change it, which a reader must not do", host=self._snapshot.host)
 
     def _get(self, call: Http) -> Any:
@@ -229,7 +231,7 @@ class OllamaByHttp:
 
     def _json(self, call: Http, status: int, body: bytes) -> Any:
         try:
-            value = _loaded(body) if body else {}
+            value = _parse_json(body) if body else {}
         except ValueError:
             value = None
         error = value.get("error") if isinstance(value, dict) else None
@@ -237,12 +239,19 @@ class OllamaByHttp:
             raise CallFailed(
                 f"a proxy answers at {call.url}, but the server behind it does not (HTTP {status})",
                 host=self._snapshot.host,
-                next_step="start or restart Ollama behind the proxy, or set its address: endpoint: http://127.0.0.1:11434",
+                next_step="start or restart Ollama behind the proxy, or set the address at which it listens: endpoint: http://HOST:PORT",
                 status=status,
             )
         if status != OK or error:
             words = str(error or body[:200].decode("utf-8", errors="replace").strip() or f"HTTP {status}")
-            raise CallFailed(f"Ollama refused {call.url}: {words}", host=self._snapshot.host, status=status, output=words)
+            opened = _FILE.search(words)
+            raise CallFailed(
+                f"Ollama refused {call.url}: {words}",
+                host=self._snapshot.host,
+                next_step=disk_advice(words, opened[1]) if opened is not None else "",
+                status=status,
+                output=words,
+            )
         if not isinstance(value, dict):
             raise CallFailed(
                 f"the server at {call.url} is not Ollama: its answer is not JSON",
@@ -254,7 +263,7 @@ class OllamaByHttp:
 
 
 @lru_cache(maxsize=1024)
-def _loaded(body: bytes) -> Any:
+def _parse_json(body: bytes) -> Any:
     """Parse JSON for reading only. Cached, because a model's metadata is long and the same in every snapshot."""
     return load_json(body)
 
@@ -282,7 +291,7 @@ def json_entries(value: Mapping[str, Any]) -> tuple[ModelEntry, ...]:
     )
 
 
-def shown_model(model: str, value: Mapping[str, Any]) -> ModelShow:
+def parse_model(model: str, value: Mapping[str, Any]) -> ModelShow:
     """Convert the answer of ``/api/show``."""
     return ModelShow(
         model=model,

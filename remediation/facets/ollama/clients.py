@@ -52,7 +52,7 @@ def requests_call(container: Container | None, environment: Mapping[str, str]) -
 def native_requests(snapshot: Snapshot) -> tuple[str, ...]:
     """Return the request bodies named in a native server's log. Returns nothing if there is no log."""
     log = attempt(lambda: ServiceLog(snapshot).read(tail=LINES)) or ""
-    return request_log.bodies_named(log, windows=snapshot.platform == "windows")
+    return request_log.named_bodies(log, windows=snapshot.platform == "windows")
 
 
 def mounted_configuration(containers: Sequence[Container]) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Callers:
             return request_log.read_requests(self._snapshot, native_requests(self._snapshot))
         call = requests_call(self._container(str(named.value)), self._environment)
         reply = self._snapshot.fetch(call)[0] if call is not None else None
-        return request_log.written(reply.text) if isinstance(reply, Completed) else ()
+        return request_log.parse_matches(reply.text) if isinstance(reply, Completed) else ()
 
     def connections(self) -> Sequence[str]:
         """Return a description of each client connected to the server's port."""

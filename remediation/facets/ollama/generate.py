@@ -116,12 +116,12 @@ class PosixAsker:
         tokens = Tokens()
         request = _request(url, body, timeout, tokens)
         if not sample:
-            return judged(_answer(self._snapshot, self._snapshot.write(request)), tokens, self._snapshot.host)
+            return judge_answer(_answer(self._snapshot, self._snapshot.write(request)), tokens, self._snapshot.host)
         token = secrets.token_hex(8)
         start, stop = _watch("start", token, str(round(timeout) + 30)), _watch("stop", token)
         _, reply, seen = self._snapshot.write_all(start, request, stop)
-        gpu, cpu = watched(seen.text if isinstance(seen, Completed) and seen.rc == 0 else "")
-        return judged(_answer(self._snapshot, reply), tokens, self._snapshot.host, gpu, cpu)
+        gpu, cpu = parse_loads(seen.text if isinstance(seen, Completed) and seen.rc == 0 else "")
+        return judge_answer(_answer(self._snapshot, reply), tokens, self._snapshot.host, gpu, cpu)
 
 
 def _watch(*words: str) -> Run:
@@ -140,14 +140,14 @@ class LocalAsker:
         """Send a streamed request and return its figures."""
         tokens = Tokens()
         if not sample:
-            return judged(figures_of(self._snapshot, url, body, timeout, tokens), tokens, self._snapshot.host)
+            return judge_answer(figures_of(self._snapshot, url, body, timeout, tokens), tokens, self._snapshot.host)
         sampler = Sampler(self._snapshot.host)
         sampler.start()
         try:
             answer = figures_of(self._snapshot, url, body, timeout, tokens)
         finally:
             sampler.end()
-        return judged(answer, tokens, self._snapshot.host, sampler.gpu, sampler.cpu)
+        return judge_answer(answer, tokens, self._snapshot.host, sampler.gpu, sampler.cpu)
 
 
 def figures_of(
@@ -168,7 +168,7 @@ def _answer(snapshot: Snapshot, reply: Reply) -> HttpReply | DeadlineExceeded:
         return late
 
 
-def judged(
+def judge_answer(
     answer: HttpReply | DeadlineExceeded, tokens: Tokens, host: str, gpu: Sequence[float] = (), cpu: Sequence[float] = ()
 ) -> GenerationFigures:  # fmt: skip
     """Return the figures of an answer. A timeout without tokens is raised."""
@@ -232,7 +232,7 @@ def cpu_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> 
     return 100.0 * (1.0 - (after[0] - before[0]) / (after[1] - before[1]))
 
 
-def watched(text: str) -> tuple[list[float], list[float]]:
+def parse_loads(text: str) -> tuple[list[float], list[float]]:
     """Parse the output of ``watch.sh`` into GPU and CPU loads in percent. With several cards, the busiest counts."""
     gpu: list[float] = []
     cpu: list[float] = []

@@ -14,7 +14,7 @@ from remediation.connections.posix.files import entry_call
 from remediation.facets.checked import checked
 from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Blob, Container, Executed, Manifest
+from remediation.model.facts import Blob, Container, ExecResult, Manifest
 from remediation.model.text.json_text import load_json
 
 REGISTRY = "registry.ollama.ai"
@@ -103,7 +103,7 @@ class ModelStore:
             raise CallFailed(f"the store has no blob {digest}")
         self.shelf.move(f"blobs/{name}", f"{_ASIDE}/{name}")
 
-    def aside(self) -> tuple[str, ...]:
+    def quarantined_blobs(self) -> tuple[str, ...]:
         """Return the digests of the blobs that were moved aside."""
         return tuple(f"sha256:{match[1]}" for name in self.shelf.sizes(_ASIDE) if (match := _DIGEST.fullmatch(name)))
 
@@ -123,7 +123,11 @@ class InContainer:
     """The store of a server in a container, accessed with programs inside it."""
 
     def __init__(
-        self, snapshot: Snapshot, container: Container, run: Callable[..., Executed], write: Callable[[str, list[str]], Executed]
+        self,
+        snapshot: Snapshot,
+        container: Container,
+        run: Callable[..., ExecResult],
+        write: Callable[[str, list[str]], ExecResult],
     ) -> None:
         self._snapshot, self._name, self._run, self._write = snapshot, container.name, run, write
         self._folder = container.environment.get("OLLAMA_MODELS") or "/root/.ollama/models"
@@ -160,7 +164,7 @@ class InContainer:
     def _path(self, path: str) -> str:
         return posixpath.join(self._folder, path)
 
-    def _well(self, done: Executed, what: str) -> Executed:
+    def _well(self, done: ExecResult, what: str) -> ExecResult:
         if done.code != 0:
             message = " ".join((done.stderr or done.stdout).split())[-300:]
             raise CallFailed(

@@ -28,7 +28,7 @@ _WHAT = "reading the requests logged by Ollama"
 _RIGHTS = "they belong to the server's user: log in as root, or set become: true"
 
 
-def bodies_named(log: str, *, windows: bool) -> tuple[str, ...]:
+def named_bodies(log: str, *, windows: bool) -> tuple[str, ...]:
     """Return the bodies named in a server's log, the latest last. Go's log escapes backslashes in quoted strings."""
     paths = (match[1].replace("\\\\", "\\") if windows else match[1] for match in _NAMED.finditer(log))
     fit = (path for path in paths if windows or path.startswith("/"))
@@ -69,14 +69,14 @@ def read_requests(snapshot: Snapshot, paths: Sequence[str]) -> tuple[tuple[str, 
     else:
         reply = snapshot.fetch(request)[0]
         done = reply if isinstance(reply, Completed) else None
-        found = written(done.text) if done is not None else ()
+        found = parse_matches(done.text) if done is not None else ()
         refused = done is not None and any(b"denied" in line and b"ollama" in line for line in done.stderr.splitlines())
     if refused and not found:
         raise CallFailed(f"{_WHAT} failed: this login may not read {paths[-1]}", host=snapshot.host, next_step=_RIGHTS)
     return found
 
 
-def written(text: str) -> tuple[tuple[str, str], ...]:
+def parse_matches(text: str) -> tuple[tuple[str, str], ...]:
     """Parse grep's ``path:match`` lines into (path, fragments), the latest last: a body's name starts with its time."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():

@@ -40,7 +40,7 @@ def fatal_error(log: str) -> tuple[int, str] | None:
     return (len(lines), lines[-1].strip()) if lines and lines[-1].startswith("Error: ") else None
 
 
-def _outlived(server: ServerProcess, running: Sequence[Process]) -> bool:
+def _has_outlived_app(server: ServerProcess, running: Sequence[Process]) -> bool:
     """Whether a server in the app's folder has no parent any more: the app that started it has ended, and its log goes on."""
     parents = {each.pid: each.parent for each in running}
     return _INSTALLED.match(server.path) is not None and parents.get(server.pid) not in parents
@@ -64,7 +64,7 @@ class ServiceLog:
             guest = self._in_wsl()
             if guest is not None:
                 return self._journal_in(guest, tail)
-            return ReadFile(self._redirected() or self._path(), limit=tail * _LINE, tail=True)
+            return ReadFile(self._redirect_file() or self._path(), limit=tail * _LINE, tail=True)
         serving = read_serving(self._snapshot, anywhere=self._anywhere)
         if serving.elsewhere is not None:
             raise self._of_another(serving.elsewhere)
@@ -80,11 +80,11 @@ class ServiceLog:
         which = "--user-unit" if serving.unit is not None and serving.unit.own else "--unit"
         return Run(("journalctl", which, unit, "--no-pager", "--output", "cat", "--lines", str(tail)), timeout=60.0)
 
-    def _redirected(self) -> str:
+    def _redirect_file(self) -> str:
         """Return the file to which a service, a task or a shell sends the server's output; "" for the app, which has its own log."""
         running = attempt(WindowsProcesses(self._snapshot).list) or ()
         started = from_processes(running)
-        if started.process is None or started.manager is Manager.WINDOWS_APP or _outlived(started.process, running):
+        if started.process is None or started.manager is Manager.WINDOWS_APP or _has_outlived_app(started.process, running):
             return ""
         serving = attempt(lambda: with_settings_of(self._snapshot, started))
         if serving is None or serving.process is None:

@@ -13,7 +13,7 @@ from remediation.facets.ollama.client import NOT_FOUND, OK, START, EngineLogs, O
 from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Executed, GenerationFigures, Runner, Target
+from remediation.model.facts import ExecResult, GenerationFigures, Runner, Target
 
 _PROMPT = 20.0
 """Timeout in seconds for the confirmation of an unload, which does not wait for the runner to exit."""
@@ -32,7 +32,7 @@ class Asker(Protocol):
 class EngineChanges(EngineLogs, Protocol):
     """The part of the engine facet that the writer uses."""
 
-    def execute(self, name: str, argv: Sequence[str]) -> Executed:
+    def execute(self, name: str, argv: Sequence[str]) -> ExecResult:
         """Run a program that changes something inside a container."""
 
     def restart(self, name: str, *, timeout: float = 30.0) -> None:
@@ -164,7 +164,7 @@ class OllamaWriterByHttp(OllamaByHttp):
             else:
                 return
 
-    def _execute(self, name: str, argv: list[str]) -> Executed:
+    def _execute(self, name: str, argv: list[str]) -> ExecResult:
         return self._changes.execute(name, argv)
 
     def _now(self) -> Sequence[Runner]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
         Container,
         ContainerStats,
         EngineFacts,
-        Executed,
+        ExecResult,
         Volume,
     )
 
@@ -31,7 +31,7 @@ class EngineReader(Protocol):
     def logs(self, name: str, *, tail: int = 4000) -> str:
         """Return the last `tail` lines of a container's stdout and stderr."""
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         """Run a read-only program (``nvidia-smi -L``, ``env``) inside a running container.
 
         A missing program has exit code 127, one that may not run 126, as in a shell. Raises `CallFailed` if the container is not

@@ -45,7 +45,7 @@ class OllamaReader(Protocol):
         does. Raises `CallFailed` for a damaged manifest.
         """
 
-    def aside(self) -> Sequence[str]:
+    def quarantined_blobs(self) -> Sequence[str]:
         """Return the digests of the blobs that `OllamaWriter.quarantine` moved aside."""
 
     def registry(self, model: str) -> Manifest | None:

@@ -31,7 +31,7 @@ def script(name: str) -> str:
             f"{name} is not a probe: it has no line {PARAMETERS.strip()}", next_step=f"the probes are the other files in {FOLDER}"
         )
     beginning, functions = shared()
-    text = "\n".join((head + parameters + beginning, *(functions[each] for each in used(body, functions)), body))
+    text = "\n".join((head + parameters + beginning, *(functions[each] for each in used_functions(body, functions)), body))
     return _NOT_SENT.sub("", text)
 
 
@@ -42,7 +42,7 @@ def shared() -> tuple[str, Mapping[str, str]]:
     return beginning + "\n", {name[1]: block.rstrip("\n") + "\n" for block in blocks if (name := _NAME.search(block))}
 
 
-def used(text: str, functions: Mapping[str, str]) -> list[str]:
+def used_functions(text: str, functions: Mapping[str, str]) -> list[str]:
     """Return the names of the functions that `text` uses, directly or through other functions, in file order."""
     found: set[str] = set()
     waiting = [text]

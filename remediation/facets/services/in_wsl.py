@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from remediation.connections.calls import Completed, Reply
+from remediation.connections.calls import Call, Completed, Reply, Run
 from remediation.facets.machine.docker_desktop import STATE_PROBE
-from remediation.facets.machine.wsl import ask_wsl, config_from, in_distribution, read_distributions, text_of
+from remediation.facets.machine.wsl import ask_wsl, config_from, in_distribution, list_calls, read_distributions, text_of
 from remediation.facets.services.unit_files import unit_of
 from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.facts import Manager, Serving, WslConfig, WslDistribution, WslServer
@@ -34,9 +34,9 @@ def read_in_wsl(snapshot: Snapshot) -> Serving | None:
     """
     found = [each for each in read_distributions(snapshot) if not each.of_docker]
     running = [each for each in found if each.running]
-    replies = ask_wsl(snapshot, *(in_distribution(each.name, *words) for each in running for words in _CALLS)) if running else []
+    replies = ask_wsl(snapshot, *_calls(running)) if running else []
     for number, each in enumerate(running):
-        serving = _serving(each, replies[number * len(_CALLS) :][: len(_CALLS)])
+        serving = _parse_serving(each, replies[number * len(_CALLS) :][: len(_CALLS)])
         if serving is not None and serving.guest is not None:
             return replace(serving, guest=replace(serving.guest, config=attempt(lambda: _config(snapshot))))
     stopped = next((each for each in found if not each.running), None)
@@ -45,7 +45,19 @@ def read_in_wsl(snapshot: Snapshot) -> Serving | None:
     return Serving(Manager.WSL, stopped.name, wsl=True, guest=WslServer(stopped.version, running=False))
 
 
-def _serving(distribution: WslDistribution, replies: Sequence[Reply]) -> Serving | None:
+def calls_in_wsl(snapshot: Snapshot) -> tuple[Call, ...]:
+    """Return the further calls of `read_in_wsl`, if this snapshot has the list of distributions and one of them runs."""
+    if not all(snapshot.has_reply(each) for each in list_calls()):
+        return ()
+    running = [each for each in read_distributions(snapshot) if each.running and not each.of_docker]
+    return (*_calls(running), STATE_PROBE) if running else ()
+
+
+def _calls(running: Sequence[WslDistribution]) -> tuple[Run, ...]:
+    return tuple(in_distribution(each.name, *words) for each in running for words in _CALLS)
+
+
+def _parse_serving(distribution: WslDistribution, replies: Sequence[Reply]) -> Serving | None:
     shown, files, pids, libraries, memory = (_text(each) for each in replies)
     rows = (line.partition("=") for line in (shown or "").splitlines())
     unit = unit_of(

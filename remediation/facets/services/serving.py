@@ -28,6 +28,7 @@ from remediation.model.facts import (
     SourcedSetting,
     Target,
 )
+from remediation.model.facts.server import PODMAN
 from remediation.model.text.digits import is_whole
 
 SERVER_RUN = Run(("sh", "-c", shell("server")), timeout=20.0)
@@ -38,6 +39,8 @@ _SHELLS = frozenset({"cmd", "powershell", "pwsh"})
 _SERVICE_HOSTS = frozenset({"services", "svchost", "nssm", "winsw", "shawl", "srvany"})
 _RIGHTS = ("authentication required", "access denied", "not permitted", "permission denied")
 """Messages of systemd and polkit for a login without permission (systemd 219 to 257)."""
+_ENGINES = {"libpod": PODMAN, "kubepods": "Kubernetes", "docker": "Docker", "containerd": "containerd"}
+"""Engines by a part of the control groups of their containers."""
 _BECOME = "run the task or its play as root: become: true"
 
 
@@ -50,9 +53,9 @@ class HostServices:
 
     def serving(self) -> Serving:
         """Return what serves the model."""
-        return self._snapshot.memoize("serving", self._serving)
+        return self._snapshot.memoize("serving", self._find_serving)
 
-    def _serving(self) -> Serving:
+    def _find_serving(self) -> Serving:
         target = self._target()
         if target.container is not None:
             return self._of_container(target, str(target.container.value))
@@ -215,7 +218,7 @@ def from_script(text: str, endpoint: str = "") -> Serving:
         return Serving(Manager.NOTHING, others=tuple(native), wsl=wsl, elsewhere=elsewhere)
     listening = next((one for one in candidates if port is not None and _port_of(one, units) == port), None)
     started = [listening] if listening is not None else candidates
-    unit = _chosen(units, started)
+    unit = _choose_unit(units, started)
     # the main process of a unit may be a shell that started the server
     process = next((one for one in started if unit is not None and (unit.pid == one.pid or unit.name == one.unit)), None)
     if process is None and started:
@@ -224,7 +227,7 @@ def from_script(text: str, endpoint: str = "") -> Serving:
     if unit is not None:
         return Serving(Manager.SYSTEMD, unit.name, process, unit, others, wsl=wsl, settings=unit.settings)
     if process is None:
-        return Serving(Manager.NOTHING, wsl=wsl)
+        return Serving(Manager.NOTHING, wsl=wsl, contained=next((one for one in processes if one.contained), None))
     given = process.environment or {}
     settings = tuple(SourcedSetting(name, value, "the environment of the process", wins=True) for name, value in given.items())
     return Serving(Manager.PROCESS, process=process, others=others, wsl=wsl, settings=settings)
@@ -232,7 +235,12 @@ def from_script(text: str, endpoint: str = "") -> Serving:
 
 def _is_stopped_at(unit: ServiceUnit, port: int) -> bool:
     """Whether a unit would serve at the port, and does not run: it is the server that is missing there."""
-    return not unit.pid and unit.state != "active" and listening_port(unit.environment.get("OLLAMA_HOST", "")) == port
+    return (
+        not unit.pid
+        and not unit.masked
+        and unit.state != "active"
+        and listening_port(unit.environment.get("OLLAMA_HOST", "")) == port
+    )
 
 
 def _own_port(process: ServerProcess) -> int | None:
@@ -288,7 +296,7 @@ def _server_process(process: Process) -> ServerProcess:
     return ServerProcess(process.pid, process.owner or "an unknown user", process.path or "")
 
 
-def _chosen(units: Sequence[ServiceUnit], running: Sequence[ServerProcess]) -> ServiceUnit | None:
+def _choose_unit(units: Sequence[ServiceUnit], running: Sequence[ServerProcess]) -> ServiceUnit | None:
     """Return the unit whose process runs, else the unit that is named like Ollama's."""
     pids = {one.pid for one in running}
     by_pid = next((one for one in units if one.pid in pids), None)
@@ -313,10 +321,10 @@ def _processes(lines: Sequence[tuple[str, str]]) -> Iterator[ServerProcess]:
         if is_whole(pid):
             user, _, path = found["server"].partition(" ")
             group = found.get("group", "")
-            contained = any(word in group for word in ("docker", "libpod", "kubepods", "containerd"))
+            engine = next((name for word, name in _ENGINES.items() if word in group), "")
             yield ServerProcess(
                 int(pid), user, path.removesuffix(" (deleted)"), found.get("of", found.get("own", "")), found.get("log", ""),
-                environments.get(pid), contained,
+                environments.get(pid), engine, "own" in found,
             )  # fmt: skip
 
 
@@ -324,7 +332,9 @@ def _units(lines: Sequence[tuple[str, str]]) -> Iterator[ServiceUnit]:
     blocks: list[dict[str, Any]] = []
     for kind, rest in lines:
         if kind == "unit":
-            blocks.append({"name": rest, "show": {}, "cat": [], "files": {}})
+            blocks.append({"name": rest, "show": {}, "cat": [], "files": {}, "given": []})
+        elif blocks and kind == "given":
+            blocks[-1]["given"].append(rest.partition("=")[::2])
         elif blocks and kind == "show":
             name, _, value = rest.partition("=")
             blocks[-1]["show"][name] = value

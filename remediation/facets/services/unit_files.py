@@ -68,7 +68,7 @@ def settings_that_win(settings: Sequence[SourcedSetting]) -> dict[str, str]:
 def environment_lines(text: str) -> dict[str, str]:
     """Return the settings of an environment file (systemd.exec, EnvironmentFile=)."""
     found = {}
-    for line in _joined(text):
+    for line in _logical_lines(text):
         name, equals, value = line.strip().partition("=")
         if not equals or line.lstrip().startswith(("#", ";")) or not _NAME.match(name.strip()):
             continue
@@ -115,7 +115,7 @@ def with_settings(text: str, put: Mapping[str, str], removed: Sequence[str]) -> 
             unset += [word for word in words(value) if word not in unset]
     given = {**{name: value for name, value in given.items() if name not in removed}, **put}
     unset = [name for name in dict.fromkeys([*unset, *removed]) if name not in put]
-    lines = [f'Environment="{_escaped(f"{name}={value}")}"' for name, value in given.items()]
+    lines = [f'Environment="{_escape(f"{name}={value}")}"' for name, value in given.items()]
     lines += [f"UnsetEnvironment={name}" for name in unset]
     return "\n".join([_HEAD, "[Service]", *lines, ""])
 
@@ -134,7 +134,7 @@ def _pairs(value: str) -> Iterator[tuple[str, str]]:
 
 def _directives(text: str) -> Iterator[tuple[str, str]]:
     section = ""
-    for line in _joined(text):
+    for line in _logical_lines(text):
         bare = line.strip()
         if bare.startswith("["):
             section = bare
@@ -143,7 +143,7 @@ def _directives(text: str) -> Iterator[tuple[str, str]]:
             yield match[1], match[2]
 
 
-def _joined(text: str) -> Iterator[str]:
+def _logical_lines(text: str) -> Iterator[str]:
     """Yield the lines. A backslash at the end joins the next one, and comments in between are skipped."""
     pending = ""
     for line in text.splitlines():
@@ -158,7 +158,7 @@ def _joined(text: str) -> Iterator[str]:
         yield pending
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
 
 
@@ -168,16 +168,26 @@ def _plain(part: str) -> str:
 
 
 def unit_of(block: Mapping[str, Any]) -> ServiceUnit | None:
-    """Return the unit that ``systemctl show`` and ``systemctl cat`` print, None if it is not loaded."""
+    """Return the unit that ``systemctl show`` and ``systemctl cat`` print, None if it is neither loaded nor masked."""
     shown: Mapping[str, str] = block["show"]
+    if shown.get("LoadState") == "masked":
+        return ServiceUnit(block["name"], "masked", masked=True)
     if shown.get("LoadState") != "loaded":
         return None
     files = split_files("\n".join(block["cat"]))
     read = {path: "".join(f"{line}\n" for line in lines) for path, lines in block["files"].items()}
-    settings = settings_in(files, read)
+    settings = settings_in({**_hidden(block, shown, files), **files}, read)
     pid = shown.get("MainPID", "")
     return ServiceUnit(
         block["name"], shown.get("ActiveState", ""), int(pid) if is_whole(pid) and pid != "0" else None,
         shown.get("FragmentPath", ""), settings_that_win(settings), settings, {**files, **read},
         needs_reload=shown.get("NeedDaemonReload") == "yes",
     )  # fmt: skip
+
+
+def _hidden(block: Mapping[str, Any], shown: Mapping[str, str], files: Mapping[str, str]) -> dict[str, str]:
+    """Return the drop-in that the login cannot read, with the settings that systemd has and no other file gives."""
+    hidden = [path for path in words(shown.get("DropInPaths", "")) if path not in files]
+    known = {one.name for one in settings_in(files, {})}
+    lines = [f'Environment="{_escape(f"{name}={value}")}"' for name, value in block.get("given", ()) if name not in known]
+    return {max(hidden, key=posixpath.basename): "\n".join(["[Service]", *lines, ""])} if hidden and lines else {}

@@ -7,7 +7,15 @@ unknown amount of VRAM must not be summed as nothing.
 from __future__ import annotations
 
 from remediation.model.facts.daemon import DaemonFacts, KernelModule, LinuxGpuSoftware, ToolkitFacts
-from remediation.model.facts.docker import ComposeProject, Container, ContainerStats, DockerDesktop, EngineFacts, Executed, Volume
+from remediation.model.facts.docker import (
+    ComposeProject,
+    Container,
+    ContainerStats,
+    DockerDesktop,
+    EngineFacts,
+    ExecResult,
+    Volume,
+)
 from remediation.model.facts.machine import (
     DiskSpace,
     FileEntry,
@@ -46,7 +54,7 @@ __all__ = [
     "DockerDesktop",
     "Elsewhere",
     "EngineFacts",
-    "Executed",
+    "ExecResult",
     "FileEntry",
     "FileStatus",
     "Found",

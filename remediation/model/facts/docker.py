@@ -54,7 +54,7 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class ExecResult:
     """The result of a program inside a container."""
 
     code: int

@@ -39,13 +39,17 @@ class SourcedSetting:
     kind: str = ""
 
 
+PODMAN = "Podman"
+"""The engine whose containers this program does not change."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
     """A running ``ollama serve``.
 
     ``unit`` is the systemd unit of its control group, ``log`` the file that its output goes to; both are empty if there is none.
-    ``environment`` has only the variables that Ollama reads, None if this login may not read it. ``contained`` is whether it
-    runs in a container.
+    ``environment`` has only the variables that Ollama reads, None if this login may not read it. ``engine`` is the kind of
+    engine whose container it runs in, "" outside containers. ``of_user`` means that ``unit`` belongs to a user's manager.
     """
 
     pid: int
@@ -54,7 +58,13 @@ class ServerProcess:
     unit: str = ""
     log: str = ""
     environment: Mapping[str, str] | None = None
-    contained: bool = False
+    engine: str = ""
+    of_user: bool = False
+
+    @property
+    def contained(self) -> bool:
+        """Whether it runs in a container."""
+        return bool(self.engine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,7 @@ class ServiceUnit:
     """A systemd unit that runs Ollama: ``files`` maps the paths of its fragment, drop-ins and environment files to their texts.
 
     ``environment`` is what systemd passes to the process after these files are read again. ``own`` means the login's user manager.
+    ``masked`` means that systemd does not start it, and shows none of its settings.
     """
 
     name: str
@@ -73,11 +84,24 @@ class ServiceUnit:
     files: Mapping[str, str] = field(default_factory=dict)
     needs_reload: bool = False
     own: bool = False
+    masked: bool = False
 
     @property
     def short(self) -> str:
         """The name without ``.service``."""
         return self.name.removesuffix(".service")
+
+    @property
+    def snap(self) -> str:
+        """The snap that the unit belongs to, "" if to none. ``snap set`` changes its settings; it overrides those of systemd."""
+        return self.name.split(".")[1] if self.name.startswith("snap.") else ""
+
+    @property
+    def how_to_start(self) -> str:
+        """The command that starts it; systemd starts no masked unit."""
+        if self.masked:
+            return f"sudo systemctl unmask {self.short} && sudo systemctl start {self.short}"
+        return f"sudo systemctl start {self.short}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +183,8 @@ class Serving:
     installation. ``wsl`` is whether the host is a distribution of the Windows Subsystem for Linux. ``settings`` are the known
     settings with their sources. ``windows`` has their places on Windows, None elsewhere or if they could not be read. ``guest`` is
     the server in a distribution of the Windows host, whose name is ``name``. ``elsewhere`` is the server that was
-    found where none listens at the addressed port: what serves there is not known (`Manager.NOTHING`).
+    found where none listens at the addressed port: what serves there is not known (`Manager.NOTHING`). ``contained`` is the server
+    in a container of an engine that this login does not reach.
     """
 
     manager: Manager
@@ -172,6 +197,7 @@ class Serving:
     windows: WindowsServer | None = None
     guest: WslServer | None = None
     elsewhere: Elsewhere | None = None
+    contained: ServerProcess | None = None
 
     @property
     def words(self) -> str:
@@ -186,9 +212,19 @@ class Serving:
             return f"Ollama in the WSL distribution {self.name}"
         if self.manager is Manager.WINDOWS_TASK:
             return f"the scheduled task {self.name}".rstrip()
+        if self.contained is not None:
+            return f"a container of {self.contained.engine} that this login does not reach (process {self.contained.pid})"
+        if self.users_unit and self.process is not None:
+            return f"the user service {self.users_unit} of {self.process.user}"
         if self.process is not None:
             return f"the process {self.process.pid} that {self.process.user} started"
         return "the server"
+
+    @property
+    def users_unit(self) -> str:
+        """The unit of another user's manager that started the process, without ``.service``; "" if none did."""
+        one = self.process
+        return one.unit.removesuffix(".service") if one is not None and one.of_user and self.manager is Manager.PROCESS else ""
 
     @property
     def how_to_log(self) -> str:
@@ -203,8 +239,15 @@ class Serving:
     def how_to_restart(self) -> str:
         """How to restart a native server, by what starts it; "" if that is not known."""
         unit = self.name.removesuffix(".service")
+        if self.contained is not None:
+            program = "podman" if self.contained.engine == PODMAN else "docker"
+            return f"{program} restart NAME, as the user whose container it is ({program} ps lists it)"
         if self.manager is Manager.WSL:
             return f"wsl -d {self.name} -u root -- systemctl restart {self.guest_unit}"
+        if self.unit is not None and self.unit.snap:
+            return f"sudo snap restart {self.unit.snap}"
+        if self.users_unit:
+            return f"systemctl --user restart {self.users_unit}, as its user"
         if self.manager is Manager.SYSTEMD:
             own = self.unit is not None and self.unit.own
             return f"systemctl --user restart {unit}" if own else f"sudo systemctl restart {unit}"
@@ -227,6 +270,37 @@ class Serving:
         if self.settings:
             return {one.name: one.value for one in self.settings if one.wins}
         return (self.process.environment if self.process is not None else None) or {}
+
+
+def reach_advice(contained: ServerProcess) -> str:
+    """Return how to change the settings of a server in a container of an engine that the login does not reach."""
+    if contained.engine == PODMAN:
+        return "change Environment= in its quadlet (/etc/containers/systemd or ~/.config/containers/systemd) and restart its unit, or run it again with podman run -e"
+    return "give the login access to its engine, or set its address in the inventory (rootless Docker: docker_host: unix:///run/user/UID/docker.sock)"
+
+
+SNAP_KEYS: Mapping[str, str] = {
+    "OLLAMA_HOST": "host",
+    "OLLAMA_MODELS": "models",
+    "OLLAMA_ORIGINS": "origins",
+    "OLLAMA_DEBUG": "debug",
+    "OLLAMA_CONTEXT_LENGTH": "context-length",
+    "CUDA_VISIBLE_DEVICES": "cuda-visible-devices",
+}
+"""The settings that the launcher of the snap passes to the server, with their names in ``snap set`` (facts/native 2.4)."""
+
+
+def snap_advice(snap: str, settings: Mapping[str, str | None]) -> str:
+    """Return how to set or, for None, remove settings of the snap of Ollama."""
+    known = {name: value for name, value in settings.items() if name in SNAP_KEYS}
+    put = [f"{SNAP_KEYS[name]}={value}" for name, value in known.items() if value is not None]
+    gone = [SNAP_KEYS[name] for name, value in known.items() if value is None]
+    parts = [f"sudo snap set {snap} {' '.join(put)}"] if put else []
+    parts += [f"sudo snap unset {snap} {' '.join(gone)}"] if gone else []
+    text = f"run {' && '.join([*parts, f'sudo snap restart {snap}'])}" if parts else ""
+    rest = ", ".join(name for name in settings if name not in known)
+    other = f"the snap passes no {rest}: install Ollama with its own installer, which has it (curl -fsSL https://ollama.com/install.sh | sh)"
+    return "; ".join(filter(None, (text, other if rest else "")))
 
 
 def restart_advice(container: str, *, windows: bool, unit: str = "ollama") -> str:

@@ -62,22 +62,26 @@ def forms_of(secret: str) -> frozenset[str]:
         return frozenset(whole)
     found: set[str] = set()
     for text in whole:
-        escaped = _escaped(text)
+        escaped = _escaped_forms(text)
         found |= escaped
         for form in tuple(escaped):
-            found |= set(_encoded(form))
+            found |= set(_base64_forms(form))
             if form != text:
-                found |= {json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], *_represented(form)}
+                found |= {json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], *_representations(form)}
     return frozenset(form for form in found if len(form) >= SHORTEST)
 
 
-def _escaped(text: str) -> set[str]:
+def _escaped_forms(text: str) -> set[str]:
     """Return the escaped forms of `text` in the languages that the program writes or passes on."""
     as_json = json.dumps(text)[1:-1]
     readable = json.dumps(text, ensure_ascii=False)[1:-1]
-    found = {text, as_json, readable, *_represented(text)}
+    found = {text, as_json, readable, *_representations(text)}
     for form in (as_json, readable):
-        found |= {form.replace("/", "\\/"), _replaced(form, _GO_ESCAPES), _replaced(form, _GO_ESCAPES).replace('\\"', "\\u0022")}
+        found |= {
+            form.replace("/", "\\/"),
+            _replace_all(form, _GO_ESCAPES),
+            _replace_all(form, _GO_ESCAPES).replace('\\"', "\\u0022"),
+        }
     found |= {
         text.replace("'", "''"),  # YAML, PowerShell, SQL
         "".join(f"\\{_YAML_ESCAPES[each]}" if each in _YAML_ESCAPES else each for each in text),
@@ -100,7 +104,7 @@ def _escaped(text: str) -> set[str]:
         html.escape(text, quote=False).replace('"', "&quot;").replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;"),
     }
     for safe in ("", "/", "/~", "!#$%&'()*+,/:;=?@[]~", "!'()*~"):
-        for form in (_quoted(quote, text, safe), _quoted(quote_plus, text, safe)):
+        for form in (_quote(quote, text, safe), _quote(quote_plus, text, safe)):
             found |= {form, re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), form)}
     return found
 
@@ -121,7 +125,9 @@ def across_lines(secret: str) -> re.Pattern[str] | None:
     if len(secret.split()) < _WORDS:
         return None
     broken = {
-        r"\s{1,200}".join(re.escape(word) for word in form.split()) for form in _escaped(secret) if len(form.split()) >= _WORDS
+        r"\s{1,200}".join(re.escape(word) for word in form.split())
+        for form in _escaped_forms(secret)
+        if len(form.split()) >= _WORDS
     }
     return re.compile("|".join(sorted(broken, key=len, reverse=True)))
 
@@ -129,24 +135,24 @@ def across_lines(secret: str) -> re.Pattern[str] | None:
 _WORDS = 2
 
 
-def _represented(text: str) -> Iterator[str]:
+def _representations(text: str) -> Iterator[str]:
     """Yield Python's representations of `text`; which quotes are escaped depends on the rest of the value."""
     for form in (repr(f"{text}'\"")[1:-4], ascii(f"{text}'\"")[1:-4]):  # with both kinds of quotes, the single ones are escaped
         plain = form.replace("\\'", "'")
         yield from (form, plain, plain.replace('"', '\\"'), form.replace('"', '\\"'))
 
 
-def _quoted(function: object, text: str, safe: str) -> str:
+def _quote(function: object, text: str, safe: str) -> str:
     return function(text.encode("utf-8", "surrogatepass"), safe=safe) if callable(function) else text
 
 
-def _replaced(text: str, table: dict[str, str]) -> str:
+def _replace_all(text: str, table: dict[str, str]) -> str:
     for plain, escaped in table.items():
         text = text.replace(plain, escaped)
     return text
 
 
-def _encoded(text: str) -> Iterator[str]:
+def _base64_forms(text: str) -> Iterator[str]:
     """Yield `text` in base64, alone and inside a longer text, as UTF-8 and as PowerShell's UTF-16."""
     for encoding in ("utf-8", "utf-16-le"):
         yield from _base64(text.encode(encoding, "surrogatepass"))
@@ -258,7 +264,7 @@ class Masker:
             text, lines = without_private_keys(text)
             self._found(lines)
         self._found(header_tokens(text))
-        return without_evident_secrets(self.known(text))
+        return without_evident_secrets(self.mask_known(text))
 
     def _found(self, secrets: Iterable[str]) -> None:
         """Learn secrets that a text shows by their form: the same output is often repeated word by word, or line by line."""
@@ -266,16 +272,16 @@ class Masker:
         if new and len(self._known) < _MOST_FOUND:
             self.add(*new[:_MOST_FOUND])
 
-    def known(self, text: str) -> str:
+    def mask_known(self, text: str) -> str:
         """Return `text` with only the learned secrets masked, not texts that merely look like secrets."""
         if not self._heads or len(text) < SHORTEST:
             return text
         if "\\\n" in text and (unfolded := _FOLD.sub("", text)) != text:
-            masked = self._replaced(unfolded)
+            masked = self._replace_matches(unfolded)
             text = masked if masked != unfolded else text
         for pattern in self._spaced:
             text = pattern.sub(MASK, text)
-        return self._replaced(text)
+        return self._replace_matches(text)
 
     def error(self, error: RemediationError) -> RemediationError:
         """Mask the texts of an error in place, and return it."""
@@ -287,9 +293,9 @@ class Masker:
         return error
 
     def _under(self, key: object, item: Any) -> Any:
-        return _hidden(item) if isinstance(key, str) and sounds_secret(key) else self(item)
+        return _hide(item) if isinstance(key, str) and sounds_secret(key) else self(item)
 
-    def _replaced(self, text: str) -> str:
+    def _replace_matches(self, text: str) -> str:
         kept: list[str] = []
         end, heads = 0, self._heads
         for start in self._candidates(text, heads):
@@ -313,12 +319,12 @@ class Masker:
             found = pattern.search(text, found.start() + 1)
 
 
-def _hidden(value: Any) -> Any:
+def _hide(value: Any) -> Any:
     """Mask the values under a secret name; templates are kept."""
     if isinstance(value, Mapping):
-        return {key: _hidden(item) for key, item in value.items()}
+        return {key: _hide(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_hidden(item) for item in value]
+        return [_hide(item) for item in value]
     plain = value is None or value == "" or isinstance(value, bool) or (isinstance(value, str) and "{{" in value)
     return value if plain else MASK
 

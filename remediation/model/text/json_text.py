@@ -30,7 +30,7 @@ def load_json(text: str | bytes, size: int = JSON_SIZE) -> Any:
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     _check_depth(value)
-    return _paired(value) if _SURROGATE.search(text) else value
+    return _pair_surrogates(value) if _SURROGATE.search(text) else value
 
 
 def _whole(text: str) -> int:
@@ -69,9 +69,9 @@ def _children(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
-def _paired(value: Any) -> Any:
+def _pair_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, dict):
-        return {_paired(key): _paired(each) for key, each in value.items()}
-    return [_paired(each) for each in value] if isinstance(value, list) else value
+        return {_pair_surrogates(key): _pair_surrogates(each) for key, each in value.items()}
+    return [_pair_surrogates(each) for each in value] if isinstance(value, list) else value

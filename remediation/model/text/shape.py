@@ -54,7 +54,7 @@ def _mismatch(value: object, expected: Any, path: str, depth: int) -> str | None
 
 def check_shape(value: object, path: str = "") -> str | None:
     """Return the first part of `value` that does not match the declarations of the dataclasses in it; None if all matches."""
-    return None if _well_shaped(value) else _unexpected_part(value, path)
+    return None if _is_well_shaped(value) else _unexpected_part(value, path)
 
 
 def _unexpected_part(value: object, path: str) -> str | None:
@@ -152,11 +152,11 @@ def _tests_of_fields(kind: Any) -> tuple[tuple[str, Test], ...]:
     return tuple((name, _test_of(expected)) for name, expected in _hints(kind).items())
 
 
-def _well_shaped(value: object) -> bool:
+def _is_well_shaped(value: object) -> bool:
     if isinstance(value, Mapping):
-        return all(_well_shaped(each) for each in value.values())
+        return all(_is_well_shaped(each) for each in value.values())
     if isinstance(value, (list, tuple)):
-        return all(_well_shaped(each) for each in value)
+        return all(_is_well_shaped(each) for each in value)
     return isinstance(value, type) or not dataclasses.is_dataclass(value) or _fields_fit(value, 0)
 
 

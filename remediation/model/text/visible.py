@@ -23,12 +23,12 @@ _LAST_BYTE, _LAST_SHORT = 0xFF, 0xFFFF
 
 def visible(text: str) -> str:
     """Return `text` with every control character except tab and newline escaped; Windows line ends become newlines."""
-    return text if text.isprintable() else _PATTERN.sub(_spelled, text.replace("\r\n", "\n"))
+    return text if text.isprintable() else _PATTERN.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def visible_line(text: str) -> str:
     """Return `text` in one line: tabs and newlines are escaped as well, so that it cannot look like several lines."""
-    return text if text.isprintable() else _IN_ONE_LINE.sub(_spelled, text)
+    return text if text.isprintable() else _IN_ONE_LINE.sub(_escape, text)
 
 
 def brief(text: str, most: int = 400) -> str:
@@ -44,7 +44,7 @@ def visible_json(value: Any, *, indent: int | None = None, compact: bool = False
     return text if text.isprintable() else _PATTERN.sub(_as_json, text)
 
 
-def _spelled(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if match[0] in "\t\n":
         return "\\t" if match[0] == "\t" else "\\n"

@@ -37,7 +37,7 @@ def speak(language: str) -> None:
 
 
 @contextmanager
-def speaking(language: str) -> Iterator[None]:
+def use_language(language: str) -> Iterator[None]:
     """Write in this language within the block."""
     before = _Speech.language
     speak(language)
@@ -66,7 +66,7 @@ def translatable(text: str) -> str:
 def ngettext(one: str, many: str, count: int, **values: Any) -> str:
     """Return the message for a count, which fills ``{count}``."""
     catalogue = _Speech.catalogue
-    found = catalogue.counted(one, many, count) if catalogue is not None else one if count == 1 else many
+    found = catalogue.translate_count(one, many, count) if catalogue is not None else one if count == 1 else many
     return found.format(count=count, **values)
 
 

@@ -26,7 +26,7 @@ _KEYWORDS = {"msgid": "id", "msgid_plural": "many", "msgstr": "0"}
 
 def translations(messages: Mapping[str, str]) -> GNUTranslations:
     """Return the standard library's translations of `read_po`'s messages."""
-    return GNUTranslations(io.BytesIO(_compiled(messages)))
+    return GNUTranslations(io.BytesIO(_compile_messages(messages)))
 
 
 def read_po(file: Traversable) -> dict[str, str]:
@@ -58,7 +58,7 @@ def _messages(text: str) -> Iterator[tuple[str, str]]:
                 yield "\0".join(filter(None, (fields["id"], fields.get("many")))), "\0".join(forms)
 
 
-def _compiled(messages: Mapping[str, str]) -> bytes:
+def _compile_messages(messages: Mapping[str, str]) -> bytes:
     """Return the messages as a MO file (GNU gettext, "The Format of GNU MO Files")."""
     count = len(messages)
     start = _HEADER.size + 16 * count
@@ -78,7 +78,7 @@ _COUNT = "count"
 """The placeholder that holds only a number: ``{count} layers`` is not the message of ``all layers``."""
 _VERBS = ("is", "are", "was", "were")
 """What a placeholder for a verb may hold; a translation may leave it out."""
-_DEPTH = 6
+_DEPTH = 8
 _LONGEST = 4000
 _LEAST_TEXT = 2
 _FAINT = 4
@@ -97,7 +97,7 @@ _JOINTS = {" and ", " or "}
 _EDGES = " .,;:()"
 
 
-def _outside(text: str, separator: str) -> list[str]:
+def _split_outside_brackets(text: str, separator: str) -> list[str]:
     """Split a text at the separators outside brackets, or at each separator if its brackets are not balanced."""
     if not _is_balanced(text):
         return text.split(separator)
@@ -200,13 +200,13 @@ class MessageCatalogue:
                 for template in templates(each):
                     self._templates[max(template.texts, key=len)].append(template)
         self._forms.pop("", None)
-        self._read = lru_cache(_KEPT)(self._reading)
+        self._read = lru_cache(_KEPT)(self._read_text)
 
     def message(self, message: str) -> str:
         """Return the translation of a message, or the message."""
         return self._translations.gettext(message) if message else ""
 
-    def counted(self, one: str, many: str, count: int) -> str:
+    def translate_count(self, one: str, many: str, count: int) -> str:
         """Return the translation for a count."""
         return self._translations.ngettext(one, many, count)
 
@@ -214,7 +214,7 @@ class MessageCatalogue:
         """Return the translation of a text that was made from a message; other text stays as it is."""
         return self._read(text, _DEPTH).text if len(text) <= _LONGEST else text
 
-    def _reading(self, text: str, depth: int) -> TextReading:
+    def _read_text(self, text: str, depth: int) -> TextReading:
         """Return the translation that understands most of a text: as a message, or as parts that are messages."""
         bare = text.strip(_EDGES)
         if not depth or not any(letter.isalpha() for letter in bare):
@@ -241,7 +241,7 @@ class MessageCatalogue:
         for separator in separators:
             if separator not in text:
                 continue
-            parts = _outside(text, separator)
+            parts = _split_outside_brackets(text, separator)
             if separator == ": ":
                 parts = [parts[0], separator.join(parts[1:])] if len(parts) > 1 else parts
             if len(parts) == 1:
@@ -264,9 +264,9 @@ class MessageCatalogue:
                 for template in self._templates[anchor]:
                     values = template.match(text)
                     if values is not None:
-                        yield self._filled(template, values, depth)
+                        yield self._fill(template, values, depth)
 
-    def _filled(self, template: MessageTemplate, values: dict[str, str], depth: int) -> TextReading:
+    def _fill(self, template: MessageTemplate, values: dict[str, str], depth: int) -> TextReading:
         shown = {
             name: TextReading(values[name], 0) if _is_typed(before) else self._read(values[name], depth - 1)
             for name, before in zip(template.names, template.texts, strict=False)

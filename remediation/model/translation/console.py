@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from remediation.model.errors import InputError, Problem, RemediationError, UsageError
 from remediation.model.translation import SPOKEN, gettext, speak, translated
-from remediation.model.translation.language import given, of_locale
+from remediation.model.translation.language import language_option, of_locale
 
 
 def set_language_from_arguments(words: Sequence[str]) -> None:
     """Write in the language of a command line that is not validated yet: its errors are in that language too."""
-    option = given(words)
+    option = language_option(words)
     speak(option if option in SPOKEN else of_locale(os.environ))
 
 

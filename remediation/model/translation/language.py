@@ -14,7 +14,7 @@ _NO_LANGUAGE = {"", "c", "posix"}
 OPTION = "--lang"
 
 
-def spoken(name: str) -> str | None:
+def supported_language(name: str) -> str | None:
     """Return the language of a locale's name (``es_ES.UTF-8``, ``es-AR``, ``Spanish_Spain``), None if it is not spoken."""
     code = name.partition(".")[0].partition("@")[0].replace("-", "_").partition("_")[0].strip().lower()
     code = {"english": ENGLISH, "spanish": "es"}.get(code, code)
@@ -32,10 +32,10 @@ def of_locale(environment: Mapping[str, str], platform: str = sys.platform) -> s
     if locale.partition(".")[0].lower() in _NO_LANGUAGE:
         return ENGLISH
     wanted = [*environment.get("LANGUAGE", "").split(":"), locale]
-    return next((code for name in wanted if name and (code := spoken(name)) is not None), ENGLISH)
+    return next((code for name in wanted if name and (code := supported_language(name)) is not None), ENGLISH)
 
 
-def given(words: Sequence[str]) -> str | None:
+def language_option(words: Sequence[str]) -> str | None:
     """Return the value of ``--lang`` on a command line, None without one."""
     for index, word in enumerate(words):
         if word.startswith(f"{OPTION}="):

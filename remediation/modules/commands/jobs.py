@@ -60,11 +60,11 @@ def background_program(program: Program, seconds: float) -> Program:
     text = json.dumps({"cmd": program.cmd, "strip": program.strip})
     words = ("sh", "-c", _START, "async", str(secrets.randbelow(10**12)), str(int(seconds)), text, _RUN)
     return replace(
-        program, argv=(*words, *program.argv), cmd=None, shown=f"{program.shown} (in the background)", outcome=_started
+        program, argv=(*words, *program.argv), cmd=None, shown=f"{program.shown} (in the background)", outcome=_start_result
     )  # fmt: skip
 
 
-def _started(reply: Completed) -> ActionResult:
+def _start_result(reply: Completed) -> ActionResult:
     path = reply.text.strip()
     if reply.rc != 0 or not path:
         message = reply.stderr.decode(errors="replace").strip()
@@ -87,7 +87,7 @@ class AsyncStatus(Module):
         if task.windows:
             return failed_result(f"{task.host} is a Windows host, which async_status does not support")
         if not re.fullmatch(r"[\w.-]+", self.jid):
-            return _missing(self.jid, "")
+            return _missing_job(self.jid, "")
         argv = ("sh", "-c", _STATUS, "async", self.jid, self.mode)
         reply = task.read(Run(argv, env=task.environment()))[0]
         if not isinstance(reply, Completed) or reply.rc != 0:
@@ -96,17 +96,21 @@ class AsyncStatus(Module):
         state, rc, begun, ended, *sizes, path = head.decode(errors="replace").split(" ", 7)
         values: dict[str, Any] = {**_NOTHING, "started": True, "ansible_job_id": self.jid, "results_file": path}
         if state == "missing":
-            return _missing(self.jid, path)
+            return _missing_job(self.jid, path)
         if state == "running":
             return done_result(changed=False, **values, finished=False)
         if state == "erased":
             return done_result(changed=False, **_NOTHING, started=False, finished=False, ansible_job_id=self.jid, erased=path)
         if rc == "late":
             return failed_result("Timeout exceeded", **values, finished=True)
-        return _finished(int(rc), (int(begun), int(ended)), rest, [int(size) for size in sizes], {**values, "finished": True})
+        return _finished_result(
+            int(rc), (int(begun), int(ended)), rest, [int(size) for size in sizes], {**values, "finished": True}
+        )
 
 
-def _finished(rc: int, times: tuple[int, int], content: bytes, sizes: list[int], values: Mapping[str, Any]) -> ActionResult:
+def _finished_result(
+    rc: int, times: tuple[int, int], content: bytes, sizes: list[int], values: Mapping[str, Any]
+) -> ActionResult:
     """Return the result of a job that ended, from the content of its files."""
     known = json.loads(content[: sizes[0]])
     texts = (content[sizes[0] : sizes[0] + sizes[1]], content[sizes[0] + sizes[1] : sum(sizes)])
@@ -125,7 +129,7 @@ def _finished(rc: int, times: tuple[int, int], content: bytes, sizes: list[int],
     )  # fmt: skip
 
 
-def _missing(jid: str, path: str) -> ActionResult:
+def _missing_job(jid: str, path: str) -> ActionResult:
     return failed_result(
         "could not find job", "check ansible_job_id; jobs are those of the login that started them",
         **_NOTHING, started=True, finished=True, ansible_job_id=jid, results_file=path,

@@ -13,7 +13,12 @@ from remediation.modules.commands.programs import Script, wrong_platform
 from remediation.modules.contract import Module, ModuleTask, Program
 from remediation.modules.paths import path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result
-from remediation.templating.yaml.secret import revealed
+from remediation.templating.yaml.secret import reveal
+
+_EMPTY: Mapping[str, Any] = {
+    "result": {}, "host_out": "", "host_err": "", **{name: [] for name in ("output", "error", "warning", "verbose", "debug", "information")}
+}  # fmt: skip
+"""What a script that was not run returns."""
 
 
 class WinPowershell(Module):
@@ -34,7 +39,7 @@ class WinPowershell(Module):
     executable: str | None = Field(None, description="accepted for compatibility; the session's PowerShell is used")
 
     @model_validator(mode="after")
-    def _one_script(self) -> WinPowershell:
+    def _check_script(self) -> WinPowershell:
         if (self.script is None) == (self.path is None):
             raise ValueError("expected either script or path")
         return self
@@ -44,24 +49,24 @@ class WinPowershell(Module):
         if not task.windows:
             return wrong_platform("win_powershell", "shell", task)
         if self.creates is not None and path_exists(task, self.creates, self.chdir):
-            return done_result(changed=False, msg=f"skipped, since {self.creates} exists")
+            return done_result(changed=False, msg=f"skipped, since {self.creates} exists", **_EMPTY)
         if self.removes is not None and not path_exists(task, self.removes, self.chdir):
-            return done_result(changed=False, msg=f"skipped, since {self.removes} does not exist")
-        text = str(revealed(self.script)) if self.script is not None else Script.text_of(self.path or "", task)
+            return done_result(changed=False, msg=f"skipped, since {self.removes} does not exist", **_EMPTY)
+        text = str(reveal(self.script)) if self.script is not None else Script.text_of(self.path or "", task)
         if not text.strip():
             return failed_result("win_powershell: expected a script")
         program = self._program(text, task)
         if task.check():
             task.foresee(program)
-            return done_result(changed=True, check=True, msg="skipped, running in check mode")
+            return done_result(changed=True, check=True, msg="skipped, running in check mode", **_EMPTY)
         return task.execute(program)
 
     def _program(self, text: str, task: ModuleTask) -> Program:
-        hidden = {str(each.get("name")): revealed(each.get("value")) for each in self.sensitive_parameters}
+        hidden = {str(each.get("name")): reveal(each.get("value")) for each in self.sensitive_parameters}
         data = {
             "script": text,
-            "parameters": {**{name: revealed(value) for name, value in self.parameters.items()}, **hidden},
-            "arguments": [revealed(each) for each in self.arguments],
+            "parameters": {**{name: reveal(value) for name, value in self.parameters.items()}, **hidden},
+            "arguments": [reveal(each) for each in self.arguments],
             "chdir": self.chdir,
             "depth": self.depth,
             "error_action": self.error_action,

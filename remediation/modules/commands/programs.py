@@ -23,7 +23,7 @@ from remediation.modules.commands.command_line import split_command
 from remediation.modules.contract import Module, ModuleTask, Program, UnfitError
 from remediation.modules.paths import is_absolute, not_found, path_exists
 from remediation.modules.result import ActionResult, done_result, failed_result, skipped_result
-from remediation.templating.yaml.secret import Secret, revealed
+from remediation.templating.yaml.secret import Secret, reveal
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _NO_ENVIRONMENT = "raw module does not support the environment keyword"
@@ -55,6 +55,9 @@ _SCRIPT = (
 """Writes a script that comes on stdin to a new folder, and runs it. Arguments: its name, folder, interpreter, arguments."""
 
 
+_NO_CHECK_MODE = "remote module ({}) does not support check mode"
+
+
 class ProgramModule(Module):
     """A module that runs one program unless ``creates`` or ``removes`` show that it need not."""
 
@@ -78,11 +81,11 @@ class ProgramModule(Module):
         if not task.check():
             return task.execute(program)
         task.foresee(program)
-        return self.foreseen(program)
+        return self.check_mode_result(program)
 
-    def foreseen(self, program: Program) -> ActionResult:
+    def check_mode_result(self, program: Program) -> ActionResult:
         """Return the result of check mode."""
-        values = {"cmd": program.cmd, "rc": 0, **_nothing(), "msg": _CHECKED}
+        values = {"cmd": program.cmd, "rc": 0, **_empty_result(), "msg": _CHECKED}
         if self.creates is not None or self.removes is not None:
             return done_result(changed=True, check=True, **values)
         return skipped_result("check mode: a command is not run", **values)
@@ -98,10 +101,17 @@ class ProgramModule(Module):
     def left_out(self, why: str, task: ModuleTask) -> ActionResult:
         """Return the result of a program that need not run."""
         message = f"skipped, since {why}"
-        msg = f"{'Would' if task.check() else 'Did'} not run command since {_quoted(why)}"
+        msg = f"{'Would' if task.check() else 'Did'} not run command since {_quote_path(why)}"
         return done_result(
             changed=False,
-            **{**_nothing(), "cmd": self.program(task).cmd, "rc": 0, "stdout": message, "stdout_lines": [message], "msg": msg},
+            **{
+                **_empty_result(),
+                "cmd": self.program(task).cmd,
+                "rc": 0,
+                "stdout": message,
+                "stdout_lines": [message],
+                "msg": msg,
+            },
         )
 
 
@@ -129,7 +139,7 @@ class WithInput(ProgramModule):
         """Return the bytes of standard input."""
         if self.stdin is None:
             return b""
-        text = str(revealed(self.stdin))
+        text = str(reveal(self.stdin))
         return (text + ("\n" if self.stdin_add_newline else "")).encode()
 
 
@@ -150,7 +160,7 @@ class Command(WithInput):
         return value
 
     @model_validator(mode="after")
-    def _one_form(self) -> Command:
+    def _check_form(self) -> Command:
         if (self.cmd is None) == (self.argv is None):
             ansible_message = _NO_LINE if self.cmd is None else f"parameters are mutually exclusive: {'|'.join(_LINES)}"
             raise UnfitError("expected either a command line or argv", ansible_message)
@@ -168,8 +178,8 @@ class Command(WithInput):
         words: Sequence[Any] = self.argv if self.argv is not None else _split(self.cmd or "", windows=task.windows)
         environment = task.environment()
         known = {**os.environ, **environment} if task.local else environment
-        texts = [str(revealed(word)) for word in words]
-        arguments = tuple(_filled(text, known) for text in texts) if self.expand_argument_vars else tuple(texts)
+        texts = [str(reveal(word)) for word in words]
+        arguments = tuple(_expand_variables(text, known) for text in texts) if self.expand_argument_vars else tuple(texts)
         if not arguments:
             raise UsageError("command: no program given")
         shown = task.masked(shlex.join(map(str, words)))
@@ -183,9 +193,17 @@ class WinCommand(Command):
 
     output_encoding_override: str | None = Field(None, description="encoding of the output; only utf-8 is accepted")
 
+    def left_out(self, why: str, task: ModuleTask) -> ActionResult:
+        """Return the result of a program that need not run."""
+        return skipped_result(f"skipped, since {why}", cmd=self.program(task).cmd, rc=0)
+
+    def check_mode_result(self, program: Program) -> ActionResult:
+        """Return the result of check mode; Ansible's module has none, also with ``creates``."""
+        return skipped_result(_NO_CHECK_MODE.format("win_command"))
+
     @field_validator("output_encoding_override")
     @classmethod
-    def _utf8(cls, value: str | None) -> str | None:
+    def _check_encoding(cls, value: str | None) -> str | None:
         if value is not None and value.lower().replace("-", "") != "utf8":
             msg = "only utf-8 is accepted; convert the output in the program"
             raise ValueError(msg)
@@ -271,7 +289,7 @@ class Script(ProgramModule):
             f"{why}, matching {'creates' if self.creates and why == f'{self.creates} exists' else 'removes'} option"
         )
 
-    def foreseen(self, program: Program) -> ActionResult:
+    def check_mode_result(self, program: Program) -> ActionResult:
         """Return the result of check mode."""
         del program
         if self.creates is not None or self.removes is not None:
@@ -324,10 +342,14 @@ class WinShell(ProgramModule):
         """Return the result of commands that need not run."""
         return skipped_result(f"skipped, since {why}", cmd=self.cmd, rc=0)
 
+    def check_mode_result(self, program: Program) -> ActionResult:
+        """Return the result of check mode; Ansible's module has none, also with ``creates``."""
+        return skipped_result(_NO_CHECK_MODE.format("win_shell"))
+
     @field_validator("cmd", mode="before")
     @classmethod
     def _no_secret(cls, value: object) -> object:
-        return revealed(value)  # it goes to the host on standard input
+        return reveal(value)  # it goes to the host on standard input
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Run the commands; check mode skips them."""
@@ -335,7 +357,7 @@ class WinShell(ProgramModule):
 
     def program(self, task: ModuleTask) -> Program:
         """Return PowerShell with the commands on its standard input."""
-        data = b"" if self.stdin is None else str(revealed(self.stdin)).encode()
+        data = b"" if self.stdin is None else str(reveal(self.stdin)).encode()
         return powershell_program(self.cmd, task, executable=self.executable, chdir=self.chdir, stdin=data)
 
 
@@ -361,12 +383,12 @@ def wrong_platform(name: str, instead: str, task: ModuleTask) -> ActionResult:
     return failed_result(f"{task.host} is {kind}, which {name} does not support", f"use {instead}")
 
 
-def _nothing() -> Mapping[str, Any]:
+def _empty_result() -> Mapping[str, Any]:
     empty: Mapping[str, Any] = {"stdout": "", "stderr": "", "stdout_lines": [], "stderr_lines": []}
     return {**empty, "start": None, "end": None, "delta": None}
 
 
-def _quoted(reason: str) -> str:
+def _quote_path(reason: str) -> str:
     """Return a reason with its path quoted, as in Ansible's message."""
     for end in (" does not exist", " exists"):
         if reason.endswith(end):
@@ -387,7 +409,7 @@ def _split(text: str, *, windows: bool) -> list[str]:
         raise UsageError(f"command: {error} in {text!r}") from None
 
 
-def _filled(word: str, known: Mapping[str, str]) -> str:
+def _expand_variables(word: str, known: Mapping[str, str]) -> str:
     """Return an argument with ``$NAME`` replaced from the environment; unknown names stay."""
     filled = _VARIABLE.sub(lambda match: known.get(match[1] or match[2], match[0]), word)
     home = known.get("HOME", "")

@@ -38,7 +38,7 @@ class FileModule(Module):
 
     @field_validator("mode")
     @classmethod
-    def _a_mode(cls, given: Any) -> Any:
+    def _check_mode(cls, given: Any) -> Any:
         if given is not None and given != "preserve":
             try:
                 parse_mode(given, 0, directory=False)
@@ -49,7 +49,7 @@ class FileModule(Module):
 
     @field_validator("validate_with", check_fields=False)
     @classmethod
-    def _a_check(cls, given: str | None) -> str | None:
+    def _check_command(cls, given: str | None) -> str | None:
         if given is not None and "%s" not in given:
             raise UnfitError(f"{given!r} must contain %s, the path of the new file", f"validate must contain %s: {given}")
         return given
@@ -99,11 +99,11 @@ def _symbolic(text: str, now: int, *, directory: bool) -> int:
         users = parts[1].replace("a", "ugo") or "ugo"
         for action, letters in _ACTION.findall(parts[2]):
             for user in dict.fromkeys(users):
-                mode = _applied(mode, user, action, letters, directory=directory)
+                mode = _apply_letters(mode, user, action, letters, directory=directory)
     return mode
 
 
-def _applied(mode: int, user: str, action: str, letters: str, *, directory: bool) -> int:
+def _apply_letters(mode: int, user: str, action: str, letters: str, *, directory: bool) -> int:
     shift, bits, special = _SHIFTS[user], 0, 0
     for letter in letters:
         bits |= {"r": 4, "w": 2, "x": 1}.get(letter, 0)
@@ -148,7 +148,7 @@ def backup_name(path: str, *, windows: bool) -> str:
     return f"{path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
 
 
-def expanded_path(task: ModuleTask, path: str) -> str:
+def expand_path(task: ModuleTask, path: str) -> str:
     """Return a path with ``~`` and variables of the host's environment replaced."""
     if task.windows:
         return _program_output(task, ("cmd.exe", "/d", "/c", "echo", path)).strip() if "%" in path else path

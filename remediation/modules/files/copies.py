@@ -18,10 +18,10 @@ from remediation.model.errors import UsageError
 from remediation.model.files import read_text
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.contract import ModuleTask, UnfitError
-from remediation.modules.files.attributes import FileModule, attribute_difference, backup_name, expanded_path
+from remediation.modules.files.attributes import FileModule, attribute_difference, backup_name, expand_path
 from remediation.modules.files.placing import (
     STEP,
-    Placed,
+    PlacedFile,
     Placement,
     as_action,
     merged_results,
@@ -32,13 +32,13 @@ from remediation.modules.files.placing import (
 )
 from remediation.modules.paths import base_name, joined_path, not_found
 from remediation.modules.result import ActionResult, done_result, failed_result
-from remediation.templating.yaml.secret import Secret, revealed
+from remediation.templating.yaml.secret import Secret, reveal
 
 if TYPE_CHECKING:
     from remediation.model.facts import FileStatus
 
 
-class Copied(FileModule):
+class SingleFileModule(FileModule):
     """A module that puts one file on the host."""
 
     dest: str = Field(..., description="path on the host; with a trailing slash, or a folder, the file is put into it")
@@ -54,7 +54,7 @@ class Copied(FileModule):
     ) -> ActionResult:
         """Put `content` at ``dest``; `name` is its file name in a folder, `mode` that of the source for ``preserve``."""
         files, windows = task.reader().files, task.windows
-        dest = expanded_path(task, self.dest)
+        dest = expand_path(task, self.dest)
         into = dest.endswith(("/", "\\") if windows else "/")
         path = joined_path(dest, name, windows=windows) if into else dest
         status = files.status(path, algorithm="sha1")
@@ -77,7 +77,7 @@ class Copied(FileModule):
             return done_result(changed=False, dest=path, src=source)
         if status is None and (problem := self._folder(task, path, content, into=into, results=results)) is not None:
             return problem
-        return self._written(task, path, content, status, results, source=source, secret=secret, mode=mode)
+        return self._write_content(task, path, content, status, results, source=source, secret=secret, mode=mode)
 
     def _folder(self, task: ModuleTask, path: str, content: bytes, *, into: bool, results: list[Result]) -> ActionResult | None:
         """Create the file's folder if ``dest`` names it, and return why it cannot be used, None if it can."""
@@ -91,7 +91,7 @@ class Copied(FileModule):
         results.append(task.reach(call))
         return as_action(results[-1], {}) if results[-1].outcome.bad else None
 
-    def _written(
+    def _write_content(
         self, task: ModuleTask, path: str, content: bytes, status: FileStatus | None, results: list[Result], *,
         source: str, secret: bool, mode: int | None,
     ) -> ActionResult:  # fmt: skip
@@ -106,7 +106,7 @@ class Copied(FileModule):
         rewritten = status is None or status.checksum != sha1_of(content)
         values = self._values(path, content, placed, source, rewritten=rewritten or bool(results))
         if not self.on_host and (rewritten or task.diff() or not task.check()):
-            after = _shown_text(content) if rewritten and task.diff() and not secret else None
+            after = _displayable_text(content) if rewritten and task.diff() and not secret else None
             values["diff"] = [] if after is None else [text_diff(path, placed, after, source or path)]
             if task.diff() and not rewritten:
                 values["diff"] = attribute_difference(path, "file", status, attributes)
@@ -119,7 +119,7 @@ class Copied(FileModule):
         """Whether the content is a file of the host."""
         return False
 
-    def _values(self, path: str, content: bytes, placed: Placed, source: str, *, rewritten: bool) -> dict[str, Any]:
+    def _values(self, path: str, content: bytes, placed: PlacedFile, source: str, *, rewritten: bool) -> dict[str, Any]:
         if placed.result.outcome is Outcome.WOULD_CHANGE:
             return {}
         sums = {"md5sum": hashlib.md5(content, usedforsecurity=False).hexdigest(), "src": source}
@@ -127,7 +127,7 @@ class Copied(FileModule):
         return {"dest": path, "checksum": sha1_of(content), **summed, **placed.result.values}
 
 
-class Copy(Copied):
+class Copy(SingleFileModule):
     """Put a file or folder of the playbook, or a text, on the host."""
 
     lacking: ClassVar[Mapping[str, str]] = {"dest": "dest is required"}
@@ -141,7 +141,7 @@ class Copy(Copied):
     local_follow: bool = Field(default=True, description="follow links in src")
 
     @model_validator(mode="after")
-    def _one_source(self) -> Copy:
+    def _check_source(self) -> Copy:
         if (self.src is None) == (self.content is None):
             ansible_message = "src (or content) is required" if self.src is None else "src and content are mutually exclusive"
             raise UnfitError("expected either src or content", ansible_message)
@@ -153,11 +153,11 @@ class Copy(Copied):
             if self.dest.endswith("/"):
                 return failed_result("can not use content with a dir as dest")
             secret = isinstance(self.content, Secret)
-            value = revealed(self.content)
+            value = reveal(self.content)
             text = json.dumps(value) if isinstance(value, (dict, list)) else str(value)
             return self.put(task, text.encode(), "", "", secret=secret)
         if self.remote_src:
-            return self._on_host(task, expanded_path(task, self.src or ""))
+            return self._on_host(task, expand_path(task, self.src or ""))
         source = _source(self.src or "", task)
         if source.is_dir():
             return self._tree(task, source)
@@ -190,7 +190,7 @@ class Copy(Copied):
     def _folder_on_host(self, task: ModuleTask, source: str, *, into: bool) -> ActionResult:
         """Copy a folder of the host: with a trailing slash in `src` its content, else the folder too."""
         files = task.reader().files
-        dest = expanded_path(task, self.dest).rstrip("/")
+        dest = expand_path(task, self.dest).rstrip("/")
         results: list[Result] = []
         if not into:
             if files.status(dest, follow=True) is None:  # it gets no mode of the source
@@ -217,11 +217,11 @@ class Copy(Copied):
                 break
         merged = merged_results(results)
         values = {} if merged.outcome is Outcome.WOULD_CHANGE else {"checksum": None, "md5sum": None, **results[0].values}
-        return as_action(merged, {"dest": expanded_path(task, self.dest), "src": self.src, **values})
+        return as_action(merged, {"dest": expand_path(task, self.dest), "src": self.src, **values})
 
     def _tree(self, task: ModuleTask, source: Path) -> ActionResult:
         """Copy a folder: with a trailing slash its content, else the folder too."""
-        dest = expanded_path(task, self.dest).rstrip("/\\" if task.windows else "/")
+        dest = expand_path(task, self.dest).rstrip("/\\" if task.windows else "/")
         base = source if (self.src or "").endswith("/") else source.parent
         results: list[Result] = []
         copied: list[ActionResult] = []
@@ -255,7 +255,7 @@ class Copy(Copied):
 _BOTH = "src and dest are required"
 
 
-class Template(Copied):
+class Template(SingleFileModule):
     """Evaluate a template of the playbook, and put the result on the host."""
 
     newline: ClassVar[str] = "\n"
@@ -286,7 +286,7 @@ class Template(Copied):
         names = "block_start_string block_end_string variable_start_string variable_end_string comment_start_string comment_end_string"
         settings = {name: getattr(self, name) for name in (*names.split(), "trim_blocks", "lstrip_blocks")}
         value = task.template(source, read_text(source), name=self.src, destination=self.dest, **settings)
-        text = str(revealed(value)) if value is not None else ""
+        text = str(reveal(value)) if value is not None else ""
         text = text.replace("\r\n", "\n").replace("\n", newline)
         try:
             content = text.encode(self.output_encoding or "utf-8")
@@ -322,7 +322,7 @@ def _walk(folder: Path, *, follow: bool) -> Iterator[Path]:
         yield from (Path(root) / name for name in sorted(files))
 
 
-def _shown_text(content: bytes) -> str | None:
+def _displayable_text(content: bytes) -> str | None:
     if b"\0" in content or len(content) > 104_448:
         return None
     try:

@@ -14,8 +14,8 @@ from remediation.model.errors import UsageError
 from remediation.model.facts import FileStatus
 from remediation.model.outcome import Outcome
 from remediation.modules.contract import ModuleTask, UnfitError
-from remediation.modules.files.attributes import FileModule, attribute_text, backup_name, expanded_path
-from remediation.modules.files.placing import Placed, Placement, as_action, place_file, text_diff
+from remediation.modules.files.attributes import FileModule, attribute_text, backup_name, expand_path
+from remediation.modules.files.placing import PlacedFile, Placement, as_action, place_file, text_diff
 from remediation.modules.result import ActionResult, done_result, failed_result
 
 _MOST = 4_000_000
@@ -51,7 +51,7 @@ class FileEdit(FileModule):
 
     @field_validator("regexp", "after", "before", "insertafter", "insertbefore", check_fields=False)
     @classmethod
-    def _a_pattern(cls, given: str | None) -> str | None:
+    def _check_pattern(cls, given: str | None) -> str | None:
         try:
             re.compile(given or "")
         except re.error as error:
@@ -59,25 +59,25 @@ class FileEdit(FileModule):
         return given
 
     @abstractmethod
-    def edited(self, content: bytes | None) -> Edit | ActionResult:
+    def edit(self, content: bytes | None) -> Edit | ActionResult:
         """Return the file's new content, or the result where there is nothing to edit."""
 
-    def nothing(self, path: str) -> ActionResult | None:
+    def missing_file_result(self, path: str) -> ActionResult | None:
         """Return the result for a file that does not exist, None if it is created."""
         return None if self.create else failed_result(f"Destination {path} does not exist !", rc=257)
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Edit the file."""
-        path, files = expanded_path(task, self.path), task.reader().files
+        path, files = expand_path(task, self.path), task.reader().files
         status = files.status(path, follow=True, algorithm="sha1")
         if status is not None and status.kind == "directory":
             return failed_result(f"Path {path} is a directory !", rc=256)
-        if status is None and (missing := self.nothing(path)) is not None:
+        if status is None and (missing := self.missing_file_result(path)) is not None:
             return missing
         if status is not None and status.size > _MOST:
             return failed_result(f"{path} is larger than {_MOST // 1_000_000} MB", "edit it with command")
         content = files.read(path) if status is not None else None
-        edit = self.edited(content)
+        edit = self.edit(content)
         if isinstance(edit, ActionResult):
             return edit
         changed = edit.content != (content or b"") or (content is None and bool(edit.msg))
@@ -103,7 +103,7 @@ class FileEdit(FileModule):
         return as_action(placed.result, values)
 
     def show(
-        self, task: ModuleTask, values: dict[str, Any], placed: Placed, edit: Edit, path: str, wanted: Mapping[str, Any], status: FileStatus | None
+        self, task: ModuleTask, values: dict[str, Any], placed: PlacedFile, edit: Edit, path: str, wanted: Mapping[str, Any], status: FileStatus | None
     ) -> None:  # fmt: skip
         """Add the difference: of the content, and of mode and owner. Without ``--diff`` Ansible returns their headers alone."""
         headers = {"before_header": f"{path} (content)", "after_header": f"{path} (content)"}
@@ -162,14 +162,14 @@ class Lineinfile(FileEdit):
             raise UnfitError(wrong, ansible_message) if ansible_message else ValueError(wrong)
         return self
 
-    def nothing(self, path: str) -> ActionResult | None:
+    def missing_file_result(self, path: str) -> ActionResult | None:
         """Return the result for a file that does not exist."""
-        return done_result(changed=False, msg="file not present") if self.state == "absent" else super().nothing(path)
+        return done_result(changed=False, msg="file not present") if self.state == "absent" else super().missing_file_result(path)
 
-    def edited(self, content: bytes | None) -> Edit:
+    def edit(self, content: bytes | None) -> Edit:
         """Return the file with the line set or removed."""
         lines = _unix_lines(content or b"")
-        return self._removed(lines) if self.state == "absent" else self._set(lines)
+        return self._remove_lines(lines) if self.state == "absent" else self._set(lines)
 
     def _matches(self, line: bytes) -> re.Match[bytes] | bool | None:
         if self.regexp is not None:
@@ -186,7 +186,7 @@ class Lineinfile(FileEdit):
         name, hint = ("regular expression", _CARET) if self.regexp == "" else ("search string", "")
         return replace(acted, values={**acted.values, "warnings": [f"The {name} is an empty string, {_EVERY}{hint}"]})
 
-    def _removed(self, lines: list[bytes]) -> Edit:
+    def _remove_lines(self, lines: list[bytes]) -> Edit:
         wanted = (self.line or "").encode()
         by_line = self.regexp is None and self.search_string is None
         kept = [each for each in lines if not (each.rstrip(b"\r\n") == wanted if by_line else self._matches(each))]
@@ -211,7 +211,7 @@ class Lineinfile(FileEdit):
             return Edit(b"".join(lines), "line replaced")
         if self.backrefs:
             return Edit(b"".join(lines), "")
-        return self._inserted(lines, line, inserting)
+        return self._insert_line(lines, line, inserting)
 
     def _found(self, lines: list[bytes]) -> tuple[int, re.Match[bytes] | bool | None]:
         """Return the number of the line to replace, and its match."""
@@ -238,7 +238,7 @@ class Lineinfile(FileEdit):
                     break
         return at, inserting, exact
 
-    def _inserted(self, lines: list[bytes], line: bytes, inserting: int) -> Edit:
+    def _insert_line(self, lines: list[bytes], line: bytes, inserting: int) -> Edit:
         new = line + b"\n"
         if "BOF" in {self.insertbefore, self.insertafter}:
             return Edit(b"".join([new, *lines]), "line added")
@@ -279,7 +279,7 @@ class Blockinfile(FileEdit):
             raise ValueError(msg)
         return self
 
-    def nothing(self, path: str) -> ActionResult | None:
+    def missing_file_result(self, path: str) -> ActionResult | None:
         """Return the result for a file that does not exist."""
         if not self.create:
             return failed_result(f"Path {path} does not exist !", rc=257)
@@ -289,7 +289,7 @@ class Blockinfile(FileEdit):
         """Return the result's value for the backup."""
         return {"backup_file": backup} if backup else {}
 
-    def edited(self, content: bytes | None) -> Edit:
+    def edit(self, content: bytes | None) -> Edit:
         """Return the file with the block."""
         lines = _unix_lines(content or b"")
         first, last = ((self.marker.replace("{mark}", word) + "\n").encode() for word in (self.marker_begin, self.marker_end))
@@ -346,7 +346,7 @@ class Replace(FileEdit):
     before: str | None = Field(None, description="regular expression: only what precedes is edited")
     encoding: str = Field("utf-8", description="encoding of the file")
 
-    def nothing(self, path: str) -> ActionResult | None:
+    def missing_file_result(self, path: str) -> ActionResult | None:
         """Return the result for a file that does not exist."""
         return failed_result(f"Path {path} does not exist !", rc=257)
 
@@ -355,13 +355,13 @@ class Replace(FileEdit):
         return {"rc": 0, **({"backup_file": backup} if backup else {})}
 
     def show(
-        self, task: ModuleTask, values: dict[str, Any], placed: Placed, edit: Edit, path: str, wanted: Mapping[str, Any], status: FileStatus | None
+        self, task: ModuleTask, values: dict[str, Any], placed: PlacedFile, edit: Edit, path: str, wanted: Mapping[str, Any], status: FileStatus | None
     ) -> None:  # fmt: skip
         """Add the difference of the content."""
         if task.diff() and edit.msg:
             values["diff"] = text_diff(path, placed, edit.content.decode(errors="replace"))
 
-    def edited(self, content: bytes | None) -> Edit | ActionResult:
+    def edit(self, content: bytes | None) -> Edit | ActionResult:
         """Return the file with the matches replaced."""
         text = (content or b"").decode(self.encoding)
         begin, end = 0, len(text)

@@ -46,7 +46,7 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedFile:
     """The result of the step, and the file's content before it (None: there was none, or it is large or no text)."""
 
     result: Result
@@ -54,7 +54,7 @@ class Placed:
     existed: bool
 
 
-def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None) -> Placed | ActionResult:
+def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None) -> PlacedFile | ActionResult:
     """Write the file if it differs; `status` is what was at its path. Returns a failure if the validation refuses it."""
     old = (
         task.reader().files.read(placement.path)
@@ -62,9 +62,9 @@ def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None
         else None
     )
     differs = status is None or status.checksum != sha1_of(placement.content)
-    if differs and placement.validate is not None and (refused := _validated(placement, task)) is not None:
+    if differs and placement.validate is not None and (refused := _validate(placement, task)) is not None:
         return refused
-    text = None if old is None else _decoded(old)
+    text = None if old is None else _decode(old)
     private = placement.secret or task.hidden() or (text is not None and task.masked(text) != text)
     call = StepCall(
         STEP,
@@ -77,10 +77,10 @@ def place_file(placement: Placement, task: ModuleTask, status: FileStatus | None
             "risk_level": str(task.risk()),
         },
     )
-    return Placed(task.reach(call), "" if status is None else text, status is not None)
+    return PlacedFile(task.reach(call), "" if status is None else text, status is not None)
 
 
-def _validated(placement: Placement, task: ModuleTask) -> ActionResult | None:
+def _validate(placement: Placement, task: ModuleTask) -> ActionResult | None:
     """Return the failure of the validation command, None if it accepts the file."""
     words = shlex.split(placement.validate or "")
     reply = task.read(Run(("sh", "-c", _VALIDATE, "validate", *words), placement.content, timeout=task.limit(60.0)))[0]
@@ -98,11 +98,11 @@ def _validated(placement: Placement, task: ModuleTask) -> ActionResult | None:
 
 
 def _content(content: bytes) -> dict[str, Any]:
-    text = _decoded(content)
+    text = _decode(content)
     return {"content": base64.b64encode(content).decode(), "binary": True} if text is None else {"content": text}
 
 
-def _decoded(content: bytes) -> str | None:
+def _decode(content: bytes) -> str | None:
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -139,7 +139,7 @@ def merged_results(results: Sequence[Result]) -> Result:
     return replace(decisive, changes=tuple(change for each in results for change in each.changes))
 
 
-def text_diff(path: str, placed: Placed, after: str, header: str = "") -> dict[str, Any]:
+def text_diff(path: str, placed: PlacedFile, after: str, header: str = "") -> dict[str, Any]:
     """Return a difference in the form of Ansible's results."""
     header_before = {"before_header": path} if placed.existed else {}
     return {**header_before, "before": placed.before or "", "after_header": header or path, "after": after}

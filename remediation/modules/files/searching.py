@@ -16,7 +16,7 @@ from pydantic import Field
 from remediation.connections.calls import Completed, FileContent, ReadFile, Run
 from remediation.facets.machine.file_status import posix_status
 from remediation.modules.contract import Module, ModuleTask
-from remediation.modules.files.attributes import expanded_path, parse_mode
+from remediation.modules.files.attributes import expand_path, parse_mode
 from remediation.modules.result import ActionResult, done_result, failed_result
 
 _RECORD, _FIELD = "\x1e", "\x1f"
@@ -90,18 +90,18 @@ class Find(Module):
             return failed_result(f"{task.host} is a Windows host, which find does not support", "use win_shell: Get-ChildItem")
         try:
             age, size = _amount(self.age, _AGES, "age"), _amount(self.size, _SIZES, "size")
-            self._compiled()
+            self._compile_patterns()
         except ValueError as error:
             name = str(error).rpartition(" ")[2]
             return failed_result(str(error), **({name: getattr(self, name)} if name in {"age", "size"} else {}))
         if self.limit is not None and self.limit <= 0:
             return failed_result(f"limit cannot be {self.limit} (use None for unlimited)")
-        seen = self._listed(task)
+        seen = self._list_files(task)
         if isinstance(seen, ActionResult):
             return seen
         fitting = [each for each in seen.entries if self._fits(each, seen.now, age, size)]
         if self.contains is not None and self.file_type == "file":
-            fitting = list(self._containing(fitting, task, seen))
+            fitting = list(self._filter_by_content(fitting, task, seen))
         limited = self.limit is not None and len(fitting) >= self.limit
         fitting = fitting[: self.limit]
         sums = self._sums(fitting, task) if self.get_checksum and self.file_type in {"any", "file"} else {}
@@ -116,7 +116,7 @@ class Find(Module):
             changed=False, files=files, msg=msg, matched=len(files), examined=len(seen.entries), skipped_paths=seen.skipped
         )  # fmt: skip
 
-    def _compiled(self) -> None:
+    def _compile_patterns(self) -> None:
         """Compile the regular expressions. Raises `ValueError`."""
         for text in (*(self.patterns + self.excludes if self.use_regex else ()), *([self.contains] if self.contains else ())):
             try:
@@ -125,8 +125,8 @@ class Find(Module):
                 msg = f"{text!r} is not a regular expression: {error}"
                 raise ValueError(msg) from None
 
-    def _listed(self, task: ModuleTask) -> _Found | ActionResult:
-        paths = [expanded_path(task, path) for path in self.paths]
+    def _list_files(self, task: ModuleTask) -> _Found | ActionResult:
+        paths = [expand_path(task, path) for path in self.paths]
         depth = str(self.depth + 1) if self.recurse and self.depth else "" if self.recurse else "1"
         words = ("sh", "-c", _LIST, "find", "-L" if self.follow else "", depth, _FORMAT, *paths)
         reply = task.read(Run(words, timeout=task.limit(300.0)))[0]
@@ -140,7 +140,7 @@ class Find(Module):
                 path = record[1:].removesuffix("\n")
                 found.skipped[path] = f"'{path}' is not a directory"
             elif record[:1] == "/":
-                found.entries += ({**each, "root": folder} for each in _walked(folder, inside))
+                found.entries += ({**each, "root": folder} for each in _walk(folder, inside))
                 folder, inside = record[1:].removesuffix("\n"), []
             else:
                 line, _, name = record.removesuffix("\n").partition(_FIELD)
@@ -175,7 +175,9 @@ class Find(Module):
         wanted = stat.S_IMODE(parse_mode(self.mode, 0, directory=False))
         return now == wanted if self.exact_mode else bool(now & wanted)
 
-    def _containing(self, found: Sequence[Mapping[str, Any]], task: ModuleTask, seen: _Found) -> Iterator[Mapping[str, Any]]:
+    def _filter_by_content(
+        self, found: Sequence[Mapping[str, Any]], task: ModuleTask, seen: _Found
+    ) -> Iterator[Mapping[str, Any]]:
         """Yield the files whose content matches; what cannot be read does not. After a wrong encoding, the rest of a folder is skipped."""
         pattern = re.compile(self.contains or "")
         for each, reply in zip(
@@ -213,7 +215,7 @@ def _replies(calls: Sequence[ReadFile], task: ModuleTask) -> Iterator[Any]:
         yield from task.read(*calls[begin : begin + _ONCE])
 
 
-def _walked(folder: str, inside: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _walk(folder: str, inside: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield what is in a folder as ``os.walk`` does: of each folder the files, then the folders, then what is in them."""
     by_parent: dict[str, list[Mapping[str, Any]]] = {}
     for each in inside:

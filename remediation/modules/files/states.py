@@ -18,7 +18,7 @@ from remediation.modules.contract import Module, ModuleTask, Program, UnfitError
 from remediation.modules.files.attributes import (
     FileModule,
     attribute_difference,
-    expanded_path,
+    expand_path,
     is_symbolic,
     parse_mode,
     with_users,
@@ -58,7 +58,7 @@ class FileState(FileModule):
     modification_time_format: str = Field(_TIMES, description="form of modification_time")
 
     @model_validator(mode="after")
-    def _below_a_folder(self) -> FileState:
+    def _check_recursion(self) -> FileState:
         if self.recurse and self.state not in {None, "directory"}:
             raise UnfitError("recurse requires state: directory", "recurse option requires state to be 'directory'")
         if self.src and self.state not in {"link", "hard"}:
@@ -67,7 +67,7 @@ class FileState(FileModule):
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Make it so."""
-        path, files = expanded_path(task, self.path), task.reader().files
+        path, files = expand_path(task, self.path), task.reader().files
         status = files.status(path)
         if self.state in {"link", "hard", "absent"} or status is None or status.kind != "link" or not self.follow:
             now = status
@@ -78,7 +78,7 @@ class FileState(FileModule):
             return self._touch(path, now, task)
         if problem := self._problem(path, state, now, task):
             return failed_result(problem, **self._refused_values(path, state, now))
-        acted = self._reached(path, state, status if state in {"link", "hard", "absent"} else now, task)
+        acted = self._reach(path, state, status if state in {"link", "hard", "absent"} else now, task)
         if self.state is None and status is not None and status.kind == "link" and now is not status and not acted.outcome.bad:
             shown = {**acted.values, **status_values(status), "dest": path, "src": status.target}
             acted = replace(acted, values={name: value for name, value in shown.items() if name != "path"})
@@ -121,7 +121,7 @@ class FileState(FileModule):
             return "src is required for creating new hardlinks"
         return ""
 
-    def _reached(self, path: str, state: str, now: FileStatus | None, task: ModuleTask) -> ActionResult:
+    def _reach(self, path: str, state: str, now: FileStatus | None, task: ModuleTask) -> ActionResult:
         target = (self.src if self.src is not None else now.target if now else "") if state in {"link", "hard"} else None
         wanted = {} if state in {"absent", "link"} else self.attributes(now, directory=state == "directory")
         given = {"target": target} if target is not None else {}
@@ -221,15 +221,15 @@ class FileState(FileModule):
             results.append(task.reach(call))
         for command in commands:
             if not (results and results[-1].outcome.bad):
-                results.append(self._stamped(path, command, task))
+                results.append(self._stamp(path, command, task))
         if now is None and task.check():
             return as_action(merged_results(results), {"dest": path})
         shown = {"diff": attribute_difference(path, "touch", now, wanted)} if task.diff() else {}
-        return as_action(merged_results(results), {"dest": path, **shown, **_observed(path, task, now)})
+        return as_action(merged_results(results), {"dest": path, **shown, **_observe_status(path, task, now)})
 
-    def _stamped(self, path: str, command: Sequence[str], task: ModuleTask) -> Result:
+    def _stamp(self, path: str, command: Sequence[str], task: ModuleTask) -> Result:
         script = Probe("file", {"action": "touch", "path": path, "to": None}) if task.windows else None
-        program = Program((*command,), None, f"touch {path}", script=script, outcome=_touched if script else None)
+        program = Program((*command,), None, f"touch {path}", script=script, outcome=_touch_result if script else None)
         if task.check():
             task.foresee(program)
             return Result(Outcome.WOULD_CHANGE)
@@ -247,11 +247,11 @@ def _any_differs(path: str, tests: Sequence[str], task: ModuleTask) -> bool:
     return isinstance(reply, Completed) and bool(reply.text.strip())
 
 
-def _touched(value: Mapping[str, Any]) -> ActionResult:
+def _touch_result(value: Mapping[str, Any]) -> ActionResult:
     return done_result(changed=True) if value["Done"] else failed_result(str(value["Problem"]))
 
 
-def _observed(path: str, task: ModuleTask, now: FileStatus | None) -> dict[str, Any]:
+def _observe_status(path: str, task: ModuleTask, now: FileStatus | None) -> dict[str, Any]:
     status = now if task.check() else task.reader().files.status(path, follow=True)
     return status_values(status) if status is not None else {}
 
@@ -268,7 +268,7 @@ class WinFile(Module):
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Make it so."""
-        path = expanded_path(task, self.path)
+        path = expand_path(task, self.path)
         status = task.reader().files.status(path, follow=self.state != "absent")
         state = self.state or ("file" if base_name(path, windows=True) and not path.endswith(("\\", "/")) else "directory")
         if self.state is None and status is not None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from remediation.connections.calls import Failed, FileContent, ReadFile
 from remediation.modules.contract import Module, ModuleTask
-from remediation.modules.files.attributes import expanded_path
+from remediation.modules.files.attributes import expand_path
 from remediation.modules.result import ActionResult, done_result, failed_result
 
 LARGEST = 64_000_000
@@ -37,7 +37,7 @@ class Stat(Module):
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Read the path."""
-        path = expanded_path(task, self.path)
+        path = expand_path(task, self.path)
         status = task.reader().files.status(
             path, follow=self.follow, algorithm=self.checksum_algorithm if self.get_checksum else None,
             details=self.get_mime or self.get_attributes,
@@ -65,7 +65,7 @@ class Slurp(Module):
 
     def run(self, task: ModuleTask) -> ActionResult:
         """Read the file."""
-        path = expanded_path(task, self.src)
+        path = expand_path(task, self.src)
         reply = task.read(ReadFile(path, limit=LARGEST))[0]
         if isinstance(reply, FileContent) and not reply.missing:
             if reply.truncated:

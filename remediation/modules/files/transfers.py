@@ -20,8 +20,8 @@ from remediation.model.change import StepCall
 from remediation.model.errors import UsageError
 from remediation.model.outcome import Outcome
 from remediation.modules.contract import Module, ModuleTask, UnfitError
-from remediation.modules.files.attributes import backup_name, expanded_path
-from remediation.modules.files.copies import Copied
+from remediation.modules.files.attributes import backup_name, expand_path
+from remediation.modules.files.copies import SingleFileModule
 from remediation.modules.files.placing import STEP, Placement, as_action, place_file, sha1_of
 from remediation.modules.files.stats import LARGEST
 from remediation.modules.paths import base_name, joined_path, not_found
@@ -53,7 +53,7 @@ class Fetch(Module):
         """Read the file and write it here; check mode skips it."""
         if task.check():
             return skipped_result("check mode not (yet) supported for this module")
-        source = expanded_path(task, self.src)
+        source = expand_path(task, self.src)
         reply = task.read(ReadFile(source, limit=LARGEST, timeout=task.limit(300.0)))[0]
         if not isinstance(reply, FileContent) or reply.missing:
             return self._unread(source, reply)
@@ -118,7 +118,7 @@ class Tempfile(Module):
 
     @field_validator("prefix", "suffix")
     @classmethod
-    def _a_name(cls, given: str, info: Any) -> str:
+    def _check_name(cls, given: str, info: Any) -> str:
         if "/" in given:
             ansible_message = f"{info.field_name} must be a valid file name component, got {given!r}"
             raise UnfitError("a name cannot contain /", ansible_message)
@@ -145,14 +145,14 @@ class Tempfile(Module):
         if given is None and not task.windows:
             reply = task.read(Run(("sh", "-c", 'printf %s "${TMPDIR:-/tmp}"')))[0]
             given = reply.text if isinstance(reply, Completed) and reply.text else "/tmp"  # noqa: S108 - the host's, not this machine's
-        return expanded_path(task, given if given is not None else "%TEMP%").rstrip("/" if not task.windows else "\\")
+        return expand_path(task, given if given is not None else "%TEMP%").rstrip("/" if not task.windows else "\\")
 
 
 class WinTempfile(Tempfile):
     """Create a temporary file or folder on a Windows host."""
 
 
-class Assemble(Copied):
+class Assemble(SingleFileModule):
     """Put a file on the host that consists of the files of a folder, in the order of their names."""
 
     lacking: ClassVar[Mapping[str, str]] = {"src": _BOTH, "dest": _BOTH}
@@ -166,7 +166,7 @@ class Assemble(Copied):
 
     @field_validator("regexp")
     @classmethod
-    def _a_pattern(cls, given: str | None) -> str | None:
+    def _check_pattern(cls, given: str | None) -> str | None:
         try:
             re.compile(given or "")
         except re.error as error:
@@ -177,12 +177,12 @@ class Assemble(Copied):
         """Read the fragments and put them together."""
         if not self.remote_src:
             return self._of_playbook(task)
-        folder = expanded_path(task, self.src)
+        folder = expand_path(task, self.src)
         status = task.reader().files.status(folder, follow=True)
         if status is None or status.kind != "directory":
             return failed_result(f"Source ({folder}) {'does not exist' if status is None else 'is not a directory'}")
-        content = self._joined(dict(self._of_host(folder, task)))
-        dest = expanded_path(task, self.dest)
+        content = self._join_fragments(dict(self._of_host(folder, task)))
+        dest = expand_path(task, self.dest)
         status = task.reader().files.status(dest, follow=True, algorithm="sha1")
         attributes = self.attributes(status)
         backup = backup_name(dest, windows=task.windows) if self.backup and status is not None else None
@@ -207,7 +207,7 @@ class Assemble(Copied):
         if not found.is_dir():
             return failed_result(f"Source ({found}) is not a directory")
         fragments = {each.name: each.read_bytes() for each in found.iterdir() if each.is_file()}
-        acted = self.put(task, self._joined(fragments), "", str(found))
+        acted = self.put(task, self._join_fragments(fragments), "", str(found))
         shown = acted.values.get("diff")
         return replace(acted, values={**acted.values, "diff": shown[0]}) if isinstance(shown, list) and shown else acted
 
@@ -218,23 +218,23 @@ class Assemble(Copied):
         else:
             reply = task.read(Run(("sh", "-c", _NAMES, "names", folder)))[0]
             names = [name for name in reply.text.split("\0") if name] if isinstance(reply, Completed) else []
-        chosen = [name for name in names if self._wanted(name)]
+        chosen = [name for name in names if self._is_fragment(name)]
         calls = [ReadFile(joined_path(folder, name, windows=task.windows), limit=LARGEST) for name in chosen]
         for name, reply in zip(chosen, task.read(*calls) if calls else (), strict=True):
             if not isinstance(reply, FileContent) or reply.missing or reply.truncated:
                 raise UsageError(f"assemble: {base_name(name, windows=task.windows)} in {folder} cannot be read")
             yield name, reply.content
 
-    def _wanted(self, name: str) -> bool:
+    def _is_fragment(self, name: str) -> bool:
         return not (self.ignore_hidden and name.startswith(".")) and (self.regexp is None or bool(re.search(self.regexp, name)))
 
-    def _joined(self, fragments: Mapping[str, bytes]) -> bytes:
+    def _join_fragments(self, fragments: Mapping[str, bytes]) -> bytes:
         """Return the fragments with the delimiter between them, each on separate lines."""
         between = b"" if not self.delimiter else codecs.escape_decode(self.delimiter.encode())[0]
         if between and not between.endswith(b"\n"):
             between += b"\n"
         whole = b""
-        for number, name in enumerate(sorted(filter(self._wanted, fragments))):
+        for number, name in enumerate(sorted(filter(self._is_fragment, fragments))):
             if number:
                 whole += (b"" if whole.endswith(b"\n") or not whole else b"\n") + between
             whole += fragments[name]

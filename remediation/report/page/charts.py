@@ -28,7 +28,7 @@ class Part:
     short: str = ""
 
 
-def stacked(parts: Sequence[Part], whole: float, title: str) -> Markup:
+def stacked_bar(parts: Sequence[Part], whole: float, title: str) -> Markup:
     """Return a bar of `parts` out of `whole`; parts that exceed it shrink the scale."""
     whole = max(whole, sum(part.amount for part in parts)) or 1.0
     label = f"{title}: {', '.join(f'{part.name} {part.text}' for part in parts)}"

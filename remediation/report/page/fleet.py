@@ -10,7 +10,7 @@ from remediation.model.translation import gettext, ngettext, translated
 from remediation.report.fleet_summary import by_next_step
 from remediation.report.formatting import duration
 from remediation.report.host_view import BAD, MARKS
-from remediation.report.page.charts import Part, bar, stacked
+from remediation.report.page.charts import Part, bar, stacked_bar
 from remediation.report.page.host import HostPart
 
 ORDER = (
@@ -43,7 +43,7 @@ def fleet_context(parts: Sequence[HostPart], seconds: float) -> dict[str, Any]:
     return {
         "columns": columns,
         "outcomes": [{"word": word, "count": words[word], "tone": _tone_of(word)} for word in columns],
-        "outcome_chart": stacked(
+        "outcome_chart": stacked_bar(
             [Part(gettext(word), words[word], _hosts(words[word]), _tone_of(word), str(words[word])) for word in columns],
             len(parts),
             gettext("outcomes"),
@@ -73,7 +73,9 @@ def _causes(parts: Sequence[HostPart]) -> list[dict[str, Any]]:
     for cause, count in counts.most_common(_CAUSES):
         words = Counter(part.word for part in parts if part.cause == cause)
         outcomes = sorted(words, key=lambda word: ORDER.index(word) if word in ORDER else len(ORDER))
-        chart = stacked([Part(gettext(word), words[word], _hosts(words[word]), _tone_of(word)) for word in outcomes], most, cause)
+        chart = stacked_bar(
+            [Part(gettext(word), words[word], _hosts(words[word]), _tone_of(word)) for word in outcomes], most, cause
+        )
         bars.append(
             {
                 "cause": cause,

@@ -71,7 +71,7 @@ class HostPart:
         ]
 
     def _findings(self, data: Mapping[str, Any]) -> None:
-        self.diagnosis = _translated(data.get("diagnosis") or {})
+        self.diagnosis = _translate_diagnosis(data.get("diagnosis") or {})
 
     def _change_planned(self, data: Mapping[str, Any]) -> None:
         if self.view.check:
@@ -153,7 +153,7 @@ class HostPart:
         }
 
 
-def _translated(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
+def _translate_diagnosis(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
     """Return a diagnosis with its sentences in the language; quotes stay as they are."""
     shown = dict(diagnosis)
     for key in ("findings", "ruled_out", "settings"):
@@ -168,6 +168,8 @@ def _translated(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tone(outcome: str) -> str:
+    if outcome in {"blocked", "unverified"}:  # as in the summary's bars
+        return "warn"
     return "bad" if outcome in BAD else ("good" if outcome in {"ok", "changed"} else "dim")
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from remediation.model.translation import gettext, ngettext
 from remediation.report.formatting import format_size
-from remediation.report.page.charts import Part, stacked
+from remediation.report.page.charts import Part, stacked_bar
 
 NAMED = 4
 """Programs with a part of their own; the others share one."""
@@ -25,7 +25,7 @@ def memory_picture(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] |
     known = {label: found for label in ("before", "after") if (found := (figures.get(label) or {}).get("memory"))}
     if not known:
         return None
-    names = _named(list(known.values()))
+    names = _color_programs(list(known.values()))
     rows = {label: _parts(found, names) for label, found in known.items()}
     legend: dict[tuple[str, str], dict[str, str]] = {}
     for label, parts in rows.items():
@@ -44,10 +44,10 @@ def memory_picture(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] |
 
 def _bar(label: str, parts: Sequence[Part], total: float) -> dict[str, str | Markup]:
     title = gettext("graphics memory {label}, {size}", label=gettext(label), size=format_size(total))
-    return {"label": gettext(label), "chart": stacked(parts, total, title)}
+    return {"label": gettext(label), "chart": stacked_bar(parts, total, title)}
 
 
-def _named(every: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _color_programs(every: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the programs that have a part of their own, with their colours: the largest of all measurements."""
     largest: dict[str, float] = {}
     for found in every:

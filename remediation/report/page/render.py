@@ -34,7 +34,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown,
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_visible_text,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.globals |= {"gettext": gettext, "ngettext": ngettext, "translated": translated}
@@ -70,6 +70,6 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _shown(value: Any) -> Any:
+def _visible_text(value: Any) -> Any:
     """Return a text without control characters and bidirectional marks."""
     return visible(value) if type(value) is str else value

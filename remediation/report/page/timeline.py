@@ -77,7 +77,7 @@ class HostTime:
             for kind in (LOOKED, CHANGED, MEASURED, WAITED)
             if sums.get(kind, 0.0) >= _WORTH
         ]
-        named = [Span(span.start, span.end, _titled(span), span.tone) for span in self.spans]
+        named = [Span(span.start, span.end, _span_title(span), span.tone) for span in self.spans]
         title = f"{gettext('timeline')}: " + ", ".join(f"{one['name']} {one['text']}" for one in shown)
         return {
             "chart": timeline(named, self.seconds, title),
@@ -86,6 +86,6 @@ class HostTime:
         }
 
 
-def _titled(span: Span) -> str:
+def _span_title(span: Span) -> str:
     took, start = duration(span.end - span.start), duration(span.start)
     return gettext("{activity}: {time} from {start}", activity=translated(span.name), time=took, start=start)

@@ -71,7 +71,7 @@ def samples_page(samples: Iterable[Sample]) -> str:
             "hosts": parts,
             "ids": {name: f"host-{number}" for number, name in enumerate(hosts, 1)},
             "words": [word for word in (GOOD, PARTLY, NO_GPU, SILENT, LOST) if any(part["word"] == word for part in parts)],
-            "count": _counted(sum(len(each.samples) for each in hosts.values())),
+            "count": _count_text(sum(len(each.samples) for each in hosts.values())),
             "began": _clock(start),
             "took": duration(end - start),
             "ticks": [_clock(start + (end - start) * part, short=True) for part in (0, 0.5, 1)],
@@ -84,7 +84,7 @@ def _in_order(name: str) -> list[tuple[bool, int, str]]:
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d{1,9})", name)]
 
 
-def _counted(samples: int) -> str:
+def _count_text(samples: int) -> str:
     return ngettext("{count} sample", "{count} samples", samples)
 
 
@@ -207,10 +207,10 @@ def _series(
     points = [(sample.time, read(sample)) for sample in host.samples]
     if bridge:
         points = [point for point in points if point[1] is not None]
-    return Series(name, thinned(points, span), _TONES[number % len(_TONES)])
+    return Series(name, thin_out(points, span), _TONES[number % len(_TONES)])
 
 
-def thinned(points: Sequence[tuple[float, float | None]], span: tuple[float, float]) -> Sequence[tuple[float, float | None]]:
+def thin_out(points: Sequence[tuple[float, float | None]], span: tuple[float, float]) -> Sequence[tuple[float, float | None]]:
     """Return at most `POINTS` points: of each share of the time the highest, or None if no value is known there."""
     if len(points) <= POINTS:
         return points
@@ -258,4 +258,4 @@ def _memory_picture(sample: Sample) -> dict[str, Any] | None:
 def _states(host: _SampledHost) -> list[str]:
     """Return what went wrong in the samples, with how often, most frequent first."""
     counts = Counter(text for sample in host.samples if (text := sample.error or sample.silent))
-    return [f"{_counted(count)}: {translated(text)}" for text, count in counts.most_common(5)]
+    return [f"{_count_text(count)}: {translated(text)}" for text, count in counts.most_common(5)]

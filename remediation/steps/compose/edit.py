@@ -23,12 +23,12 @@ def with_value(path: str, text: str, service: str, keys: Sequence[str], value: s
         if not isinstance(found, ScalarNode):
             raise CallFailed(f"{path}: {'.'.join(keys)} of service {service} is not a scalar", next_step=f"edit {path} by hand")
         return text[: found.start_mark.index] + value + text[found.end_mark.index :]
-    return _added(parsed, service, keys, (value,), inline=True)
+    return _insert_keys(parsed, service, keys, (value,), inline=True)
 
 
 def with_devices(path: str, text: str, service: str) -> str:
     """Return the text with a reservation of all NVIDIA devices for a service."""
-    return _added(
+    return _insert_keys(
         ComposeText(path, text), service, ("deploy", "resources", "reservations", "devices"), _DEVICE_LINES, inline=False
     )
 
@@ -49,7 +49,7 @@ def _walk(node: MappingNode, keys: Sequence[str]) -> Any:
     return found
 
 
-def _added(parsed: ComposeText, service: str, keys: Sequence[str], lines: Sequence[str], *, inline: bool) -> str:
+def _insert_keys(parsed: ComposeText, service: str, keys: Sequence[str], lines: Sequence[str], *, inline: bool) -> str:
     """Insert the missing keys before the first entry of the deepest existing mapping."""
     node, depth = _service(parsed, service), 0
     while depth < len(keys):

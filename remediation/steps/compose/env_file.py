@@ -16,7 +16,7 @@ from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.stack import RUNNING, containers_of
-from remediation.steps.compose.text import beside, unified
+from remediation.steps.compose.text import sibling_path, unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_project
 from remediation.steps.run_info import DOTENV, pending_dotenv, pending_services, run_started
@@ -85,37 +85,37 @@ class EnvFileSet(Step[EnvFile]):
         except UnicodeDecodeError:
             raise CallFailed(f"{path} is not UTF-8", host=host.name, next_step=f"save {path} as UTF-8") from None
 
-    def is_met(self, seen: EnvFile) -> bool:
-        settings = seen.settings
+    def is_met(self, state: EnvFile) -> bool:
+        settings = state.settings
         return all(settings.get(name) == value for name, value in self.set.items())
 
-    def plan(self, seen: EnvFile) -> Iterator[Change]:
-        now = seen.settings
+    def plan(self, state: EnvFile) -> Iterator[Change]:
+        now = state.settings
         lacking = {name: value for name, value in self.set.items() if now.get(name) != value}
         if not lacking:
             return
-        before, text = seen.text or "", seen.text or ""
+        before, text = state.text or "", state.text or ""
         for name, value in lacking.items():
             text = _with(text, name, value)
-        backup = backup_of(seen.path, before)
-        origin = {"made": True} if seen.text is None else {"backup": backup}
-        undo = StepCall("file.restored", {"path": seen.path, **origin, "expect": digest(text), "readers": True})
+        backup = backup_of(state.path, before)
+        origin = {"made": True} if state.text is None else {"backup": backup}
+        undo = StepCall("file.restored", {"path": state.path, **origin, "expect": digest(text), "readers": True})
         yield Change(
-            f"set {', '.join(f'{name}={value}' for name, value in lacking.items())} in {seen.path}", subject=seen.path,
-            before={name: now.get(name) for name in lacking}, after=dict(lacking), diff=unified(seen.path, before, text), undo=undo,
-            data={"text": text, "backup": None if seen.text is None else backup, DOTENV: seen.path},
+            f"set {', '.join(f'{name}={value}' for name, value in lacking.items())} in {state.path}", subject=state.path,
+            before={name: now.get(name) for name in lacking}, after=dict(lacking), diff=unified_diff(state.path, before, text), undo=undo,
+            data={"text": text, "backup": None if state.text is None else backup, DOTENV: state.path},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def describe(self, seen: EnvFile) -> str:
-        now = seen.settings
-        return f"{seen.path}: " + ", ".join(f"{name} is {now.get(name, 'not set')}" for name in self.set)
+    def describe(self, state: EnvFile) -> str:
+        now = state.settings
+        return f"{state.path}: " + ", ".join(f"{name} is {now.get(name, 'not set')}" for name in self.set)
 
-    def values(self, seen: EnvFile) -> dict[str, Any]:
+    def values(self, state: EnvFile) -> dict[str, Any]:
         """Register only the requested settings, because ``.env`` files hold secrets."""
-        return {"path": seen.path, "settings": {name: seen.settings.get(name) for name in self.set}}
+        return {"path": state.path, "settings": {name: state.settings.get(name) for name in self.set}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,32 +164,32 @@ class ServiceRecreated(Step[Service]):
         stale = name in host.compose.stale(project) or name in pending_services(host) or pending_dotenv(host)
         return Service(project, name, container, run_started(host), stale)
 
-    def is_met(self, seen: Service) -> bool:
-        runs = seen.container is not None and seen.container.status == RUNNING
-        return runs and not seen.stale and (seen.fresh or not self.always)
+    def is_met(self, state: Service) -> bool:
+        runs = state.container is not None and state.container.status == RUNNING
+        return runs and not state.stale and (state.fresh or not self.always)
 
-    def plan(self, seen: Service) -> Iterator[Change]:
-        if not self.is_met(seen):
-            word = "create" if seen.container is None else "recreate" if seen.stale or self.always else "start"
+    def plan(self, state: Service) -> Iterator[Change]:
+        if not self.is_met(state):
+            word = "create" if state.container is None else "recreate" if state.stale or self.always else "start"
             yield Change(
-                f"{word} {seen.name}", subject=seen.name, before=seen.container.id if seen.container is not None else None,
+                f"{word} {state.name}", subject=state.name, before=state.container.id if state.container is not None else None,
                 risk=Risk.SAFE if word != "recreate" else Risk.DISRUPTIVE, data={"recreate": word == "recreate"},
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         host.compose.up(resolve_project(host), [change.subject], recreate=change.data["recreate"], deps=False)
 
-    def describe(self, seen: Service) -> str:
-        if seen.container is None:
-            return f"{seen.name} has no container"
-        differs = "differs from its definition" if seen.stale else "is as defined"
-        return f"{seen.name} is {seen.container.status} and {differs}"
+    def describe(self, state: Service) -> str:
+        if state.container is None:
+            return f"{state.name} has no container"
+        differs = "differs from its definition" if state.stale else "is as defined"
+        return f"{state.name} is {state.container.status} and {differs}"
 
 
 def dotenv_path(project: ComposeProject) -> str:
     """Return the path of the project's ``.env``."""
     separator = "\\" if "\\" in project.working_dir else "/"
-    return beside(f"{project.working_dir}{separator}compose.yml", ".env")
+    return sibling_path(f"{project.working_dir}{separator}compose.yml", ".env")
 
 
 def _with(text: str, name: str, value: str) -> str:

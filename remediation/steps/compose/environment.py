@@ -15,9 +15,9 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
-from remediation.steps.compose.text import ComposeText, YamlEntry, unified
+from remediation.steps.compose.text import ComposeText, YamlEntry, unified_diff
 from remediation.steps.contract import Step, param, step
-from remediation.steps.model.ollama_settings import DEAD, HARMFUL, Judged, cards_of, judge_declared
+from remediation.steps.model.ollama_settings import DEAD, HARMFUL, JudgedSetting, cards_of, judge_declared
 from remediation.steps.resolve import resolve_project
 
 IMAGES = ("ollama/", "/ollama", "ollama:")
@@ -34,7 +34,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class ComposeDeclaration:
     """The settings of a service as the project declares them, per file and as resolved by Compose."""
 
     project: ComposeProject
@@ -42,11 +42,11 @@ class Declared:
     files: tuple[File, ...]
     resolved: Mapping[str, str]
     version: Version | None
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedSetting, ...]
 
 
 @step("compose.environment", settle=5.0, in_container=True)
-class ComposeEnvironment(Step[Declared]):
+class ComposeEnvironment(Step[ComposeDeclaration]):
     """The Compose files give Ollama's service no harmful settings, and all requested ones.
 
     Which settings are harmful depends on the Ollama release: since v0.12.4, for example, ``OLLAMA_LLM_LIBRARY=cuda`` disables
@@ -72,73 +72,77 @@ class ComposeEnvironment(Step[Declared]):
         check_variable_names(value)
         return value
 
-    def observe(self, host: Reader) -> Declared:
-        return declared(host, self.service)
+    def observe(self, host: Reader) -> ComposeDeclaration:
+        return read_declared(host, self.service)
 
-    def is_met(self, seen: Declared) -> bool:
-        return not self._going(seen) and not self._lacking(seen)
+    def is_met(self, state: ComposeDeclaration) -> bool:
+        return not self._names_to_remove(state) and not self._values_to_set(state)
 
-    def plan(self, seen: Declared) -> Iterator[Change]:
-        going, lacking = self._going(seen), self._lacking(seen)
-        for place in seen.files:
+    def plan(self, state: ComposeDeclaration) -> Iterator[Change]:
+        going, lacking = self._names_to_remove(state), self._values_to_set(state)
+        for place in state.files:
             names = [entry.name for entry in place.entries if entry.name in going]
-            text = ComposeText(place.path, place.text).remove(seen.service, names) if names else place.text
+            text = ComposeText(place.path, place.text).remove(state.service, names) if names else place.text
             for name, value in lacking.items():
-                if place is home_of(seen.files, seen.service, name):
-                    text = ComposeText(place.path, text).put(seen.service, name, value)
+                if place is home_of(state.files, state.service, name):
+                    text = ComposeText(place.path, text).put(state.service, name, value)
             if text != place.text:
-                made = {name: value for name, value in lacking.items() if place is home_of(seen.files, seen.service, name)}
-                yield self._edit(seen, place, text, dict.fromkeys(names), made)
+                made = {name: value for name, value in lacking.items() if place is home_of(state.files, state.service, name)}
+                yield self._edit(state, place, text, dict.fromkeys(names), made)
 
-    def _edit(self, seen: Declared, place: File, text: str, removed: Mapping[str, None], made: Mapping[str, str]) -> Change:
+    def _edit(
+        self, state: ComposeDeclaration, place: File, text: str, removed: Mapping[str, None], made: Mapping[str, str]
+    ) -> Change:
         words = [f"remove {name}" for name in removed] + [f"set {name}={value}" for name, value in made.items()]
         backup = backup_of(place.path, place.text)
         return Change(
-            f"{', '.join(words)} of service {seen.service} in {place.path}" if removed else f"{', '.join(words)} for service {seen.service} in {place.path}",
+            f"{', '.join(words)} of service {state.service} in {place.path}" if removed else f"{', '.join(words)} for service {state.service} in {place.path}",
             subject=place.path,
             before={entry.name: entry.value for entry in place.entries if entry.name in removed or entry.name in made},
             after=dict(made),
-            diff=unified(place.path, place.text, text),
-            undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text), "service": seen.service}),
-            data={"text": text, "backup": backup, "service": seen.service, "environment": {**removed, **made}},
+            diff=unified_diff(place.path, place.text, text),
+            undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text), "service": state.service}),
+            data={"text": text, "backup": backup, "service": state.service, "environment": {**removed, **made}},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def describe(self, seen: Declared) -> str:
-        going = self._going(seen)
-        parts = [f"{one.name}={one.value}: {one.because}" for one in seen.judged if one.name in going]
+    def describe(self, state: ComposeDeclaration) -> str:
+        going = self._names_to_remove(state)
+        parts = [f"{one.name}={one.value}: {one.because}" for one in state.judged if one.name in going]
         parts += [f"{name} is to be removed" for name in self.remove if name in going]
-        parts += [f"{name} must be {value}" for name, value in self._lacking(seen).items()]
-        elsewhere = [name for name in going if all(name not in {entry.name for entry in file.entries} for file in seen.files)]
+        parts += [f"{name} must be {value}" for name, value in self._values_to_set(state).items()]
+        elsewhere = [name for name in going if all(name not in {entry.name for entry in file.entries} for file in state.files)]
         if elsewhere:
             parts.append(
-                f"{', '.join(elsewhere)} is defined in none of {', '.join(file.path for file in seen.files)}; check env_file"
+                f"{', '.join(elsewhere)} is defined in none of {', '.join(file.path for file in state.files)}; check env_file"
             )
-        dead = [f"{one.name}={one.value} ({one.because})" for one in seen.judged if one.verdict == DEAD and one.name not in going]
+        dead = [
+            f"{one.name}={one.value} ({one.because})" for one in state.judged if one.verdict == DEAD and one.name not in going
+        ]
         if dead:
             parts.append(f"ignored by this release, kept: {', '.join(dead)}")
-        return "; ".join(parts) or f"no harmful setting in service {seen.service}"
+        return "; ".join(parts) or f"no harmful setting in service {state.service}"
 
-    def values(self, seen: Declared) -> dict[str, Any]:
+    def values(self, state: ComposeDeclaration) -> dict[str, Any]:
         return {
-            "service": seen.service,
+            "service": state.service,
             "settings": [
-                {"name": one.name, "value": one.value, "verdict": one.verdict, "because": one.because} for one in seen.judged
+                {"name": one.name, "value": one.value, "verdict": one.verdict, "because": one.because} for one in state.judged
             ],
         }
 
-    def _going(self, seen: Declared) -> list[str]:
+    def _names_to_remove(self, state: ComposeDeclaration) -> list[str]:
         verdicts = {HARMFUL, DEAD} if self.prune else {HARMFUL}
-        judged = [one.name for one in seen.judged if one.verdict in verdicts and one.name not in self.set]
-        return list(dict.fromkeys([*judged, *(name for name in self.remove if name in seen.resolved and name not in self.set)]))
+        judged = [one.name for one in state.judged if one.verdict in verdicts and one.name not in self.set]
+        return list(dict.fromkeys([*judged, *(name for name in self.remove if name in state.resolved and name not in self.set)]))
 
-    def _lacking(self, seen: Declared) -> dict[str, str]:
-        return {name: value for name, value in self.set.items() if seen.resolved.get(name) != value}
+    def _values_to_set(self, state: ComposeDeclaration) -> dict[str, str]:
+        return {name: value for name, value in self.set.items() if state.resolved.get(name) != value}
 
 
-def declared(host: Reader, service: str | None) -> Declared:
+def read_declared(host: Reader, service: str | None) -> ComposeDeclaration:
     """Return what the project declares for Ollama's service. Raises `CallFailed` if the files or the service cannot be read."""
     project = resolve_project(host)
     resolved = host.compose.config(project)
@@ -147,7 +151,7 @@ def declared(host: Reader, service: str | None) -> Declared:
     files = tuple(project_files(host, project, name))
     environment = _environment(services[name])
     version = _version(host, services[name])
-    return Declared(project, name, files, environment, version, judge_declared(environment, version, cards_of(host)))
+    return ComposeDeclaration(project, name, files, environment, version, judge_declared(environment, version, cards_of(host)))
 
 
 def resolve_service(host: Reader, services: Mapping[str, Any], given: str | None) -> str:

@@ -13,7 +13,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
 from remediation.steps.compose.edit import with_value
 from remediation.steps.compose.environment import File, backup_of, digest, home_of, project_files, resolve_service
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_project
 
@@ -74,56 +74,58 @@ class ComposeResources(Step[Resources]):
             wsl=host.system.facts().os == "windows",
         )  # fmt: skip
 
-    def is_met(self, seen: Resources) -> bool:
-        return not self._lacking(seen)
+    def is_met(self, state: Resources) -> bool:
+        return not self._values_to_set(state)
 
-    def plan(self, seen: Resources) -> Iterator[Change]:
-        lacking = self._lacking(seen)
+    def plan(self, state: Resources) -> Iterator[Change]:
+        lacking = self._values_to_set(state)
         if not lacking:
             return
-        text = seen.file.text
+        text = state.file.text
         for (section, key), value in lacking.items():
-            text = with_value(seen.file.path, text, seen.service, ("deploy", "resources", section, key), value)
+            text = with_value(state.file.path, text, state.service, ("deploy", "resources", section, key), value)
         words = ", ".join(f"{section}.{key} {value}" for (section, key), value in lacking.items())
-        backup = backup_of(seen.file.path, seen.file.text)
+        backup = backup_of(state.file.path, state.file.text)
         yield Change(
-            f"set {words} for service {seen.service} in {seen.file.path}", subject=seen.file.path,
-            before={"memory": seen.memory, "reserve": seen.reserved, "cpus": seen.cpus},
+            f"set {words} for service {state.service} in {state.file.path}", subject=state.file.path,
+            before={"memory": state.memory, "reserve": state.reserved, "cpus": state.cpus},
             after={f"{section}.{key}": value for (section, key), value in lacking.items()},
-            diff=unified(seen.file.path, seen.file.text, text),
-            undo=StepCall("file.restored", {"path": seen.file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
-            data={"text": text, "backup": backup, "service": seen.service, "environment": {}},
+            diff=unified_diff(state.file.path, state.file.text, text),
+            undo=StepCall("file.restored", {"path": state.file.path, "backup": backup, "expect": digest(text), "service": state.service}),
+            data={"text": text, "backup": backup, "service": state.service, "environment": {}},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def describe(self, seen: Resources) -> str:
-        parts = [f"{seen.service}: memory {human(seen.memory) if seen.memory else 'unlimited'}, cpus {seen.cpus or 'unlimited'}"]
+    def describe(self, state: Resources) -> str:
+        parts = [
+            f"{state.service}: memory {human(state.memory) if state.memory else 'unlimited'}, cpus {state.cpus or 'unlimited'}"
+        ]
         wanted = int(self.memory) if self.memory is not None else 0
-        if seen.engine is not None and wanted > self._cap(seen):
-            where = "; limited by .wslconfig" if seen.wsl else ""
-            parts.append(f"{human(wanted)} is more than the engine's machine has ({human(seen.engine)}{where})")
+        if state.engine is not None and wanted > self._cap(state):
+            where = "; limited by .wslconfig" if state.wsl else ""
+            parts.append(f"{human(wanted)} is more than the engine's machine has ({human(state.engine)}{where})")
         return "; ".join(parts)
 
-    def values(self, seen: Resources) -> dict[str, Any]:
-        return {"memory": seen.memory, "reserve": seen.reserved, "cpus": seen.cpus, "engine": seen.engine}
+    def values(self, state: Resources) -> dict[str, Any]:
+        return {"memory": state.memory, "reserve": state.reserved, "cpus": state.cpus, "engine": state.engine}
 
-    def _cap(self, seen: Resources) -> int:
-        return max(seen.engine - _SPARE, seen.engine // 2) if seen.engine is not None else int(self.memory or 0)
+    def _cap(self, state: Resources) -> int:
+        return max(state.engine - _SPARE, state.engine // 2) if state.engine is not None else int(self.memory or 0)
 
-    def _lacking(self, seen: Resources) -> dict[tuple[str, str], str]:
+    def _values_to_set(self, state: Resources) -> dict[tuple[str, str], str]:
         found: dict[tuple[str, str], str] = {}
-        memory = min(int(self.memory), self._cap(seen)) if self.memory is not None else None
-        if memory is not None and not _same(seen.memory, memory):
-            found["limits", "memory"] = _written(memory)
-        if self.cpus is not None and seen.cpus != self.cpus:
+        memory = min(int(self.memory), self._cap(state)) if self.memory is not None else None
+        if memory is not None and not _same(state.memory, memory):
+            found["limits", "memory"] = _size_text(memory)
+        if self.cpus is not None and state.cpus != self.cpus:
             found["limits", "cpus"] = f"'{self.cpus:g}'"
         kept = int(self.reserve) if self.reserve is not None else None
         if kept is not None:
-            kept = min(kept, memory or seen.memory or kept)
-            if not _same(seen.reserved, kept):
-                found["reservations", "memory"] = _written(kept)
+            kept = min(kept, memory or state.memory or kept)
+            if not _same(state.reserved, kept):
+                found["reservations", "memory"] = _size_text(kept)
         return found
 
 
@@ -143,5 +145,5 @@ def _same(now: int | None, wanted: int) -> bool:
     return now is not None and abs(now - wanted) < MIB
 
 
-def _written(size: int) -> str:
+def _size_text(size: int) -> str:
     return f"{size // GIB}G" if size % GIB == 0 else f"{size // MIB}M"

@@ -52,7 +52,7 @@ class StackUp(Step[Stack]):
         """Read the definition and its differences. Raises `Blocked` if this login would resolve the files differently."""
         project = resolve_project(host)
         config = host.compose.config(project)
-        names = tuple(self._chosen(host, config))
+        names = tuple(self._chosen_services(host, config))
         refuse_unset(host, project)
         containers = containers_of(host.engine.containers(), project)
         edited = pending_services(host)
@@ -67,49 +67,49 @@ class StackUp(Step[Stack]):
             silent=silence(host, names),
         )
 
-    def is_met(self, seen: Stack) -> bool:
-        return not seen.due and not seen.silent
+    def is_met(self, state: Stack) -> bool:
+        return not state.due and not state.silent
 
-    def plan(self, seen: Stack) -> Iterator[Change]:
+    def plan(self, state: Stack) -> Iterator[Change]:
         """Bring all due services up in one call."""
-        if not seen.due:
+        if not state.due:
             return
         words = [
             f"{verb} {', '.join(names)}"
             for verb, names in (
-                ("recreate", seen.stale),
-                ("start", tuple(name for name in seen.stopped if name not in seen.stale)),
-                ("create", seen.missing),
+                ("recreate", state.stale),
+                ("start", tuple(name for name in state.stopped if name not in state.stale)),
+                ("create", state.missing),
             )
             if names
         ]
         yield Change(
-            f"{'; '.join(words)} ({seen.project.name})",
-            subject=seen.project.name,
-            before=dict.fromkeys(seen.due, "differs from the files"),
-            after=dict.fromkeys(seen.due, RUNNING),
-            risk=Risk.DISRUPTIVE if seen.stale else Risk.SAFE,
-            data={"services": list(seen.due)},
+            f"{'; '.join(words)} ({state.project.name})",
+            subject=state.project.name,
+            before=dict.fromkeys(state.due, "differs from the files"),
+            after=dict.fromkeys(state.due, RUNNING),
+            risk=Risk.DISRUPTIVE if state.stale else Risk.SAFE,
+            data={"services": list(state.due)},
         )
 
     def apply(self, host: Writer, change: Change) -> None:
         host.compose.up(resolve_project(host), change.data["services"])
 
-    def describe(self, seen: Stack) -> str:
-        if not seen.due:
-            return seen.silent or f"{', '.join(seen.services)} of {seen.project.name} run as defined"
-        parts = [f"{', '.join(seen.stale)} differs from the files"] if seen.stale else []
-        parts += [f"{', '.join(seen.stopped)} is not running"] if seen.stopped else []
-        parts += [f"{', '.join(seen.missing)} has no container"] if seen.missing else []
+    def describe(self, state: Stack) -> str:
+        if not state.due:
+            return state.silent or f"{', '.join(state.services)} of {state.project.name} run as defined"
+        parts = [f"{', '.join(state.stale)} differs from the files"] if state.stale else []
+        parts += [f"{', '.join(state.stopped)} is not running"] if state.stopped else []
+        parts += [f"{', '.join(state.missing)} has no container"] if state.missing else []
         return "; ".join(parts)
 
     def measured_effect(self, change: Change, before: Stack, after: Stack) -> str:
         return self.describe(after)
 
-    def values(self, seen: Stack) -> dict[str, Any]:
-        return {"project": seen.project.name, "services": list(seen.services), "due": list(seen.due)}
+    def values(self, state: Stack) -> dict[str, Any]:
+        return {"project": state.project.name, "services": list(state.services), "due": list(state.due)}
 
-    def _chosen(self, host: Reader, config: Mapping[str, Any]) -> Sequence[str]:
+    def _chosen_services(self, host: Reader, config: Mapping[str, Any]) -> Sequence[str]:
         known = list(config.get("services") or {})
         unknown = [name for name in self.services if name not in known]
         if unknown:

@@ -46,14 +46,14 @@ class StackBuilt(Step[Built]):
         containers = containers_of(host.engine.containers(), project)
         return Built(project, built, tuple(name for name in built if not _fresh(containers.get(name), since)))
 
-    def is_met(self, seen: Built) -> bool:
-        return not seen.old
+    def is_met(self, state: Built) -> bool:
+        return not state.old
 
-    def plan(self, seen: Built) -> Iterator[Change]:
-        if seen.old:
+    def plan(self, state: Built) -> Iterator[Change]:
+        if state.old:
             yield Change(
-                f"build {', '.join(seen.old)} and recreate from the new image ({seen.project.name})", subject=seen.project.name,
-                data={"services": list(seen.old)},
+                f"build {', '.join(state.old)} and recreate from the new image ({state.project.name})", subject=state.project.name,
+                data={"services": list(state.old)},
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -61,15 +61,17 @@ class StackBuilt(Step[Built]):
         host.compose.build(project, services, timeout=BUILD_TIMEOUT)
         host.compose.up(project, services, recreate=True, deps=False)
 
-    def describe(self, seen: Built) -> str:
-        if not seen.services:
-            return f"no service of {seen.project.name} has a build section"
+    def describe(self, state: Built) -> str:
+        if not state.services:
+            return f"no service of {state.project.name} has a build section"
         return (
-            f"{', '.join(seen.old)} is older than this run" if seen.old else f"{', '.join(seen.services)} was built in this run"
+            f"{', '.join(state.old)} is older than this run"
+            if state.old
+            else f"{', '.join(state.services)} was built in this run"
         )
 
-    def values(self, seen: Built) -> dict[str, Any]:
-        return {"services": list(seen.services), "old": list(seen.old)}
+    def values(self, state: Built) -> dict[str, Any]:
+        return {"services": list(state.services), "old": list(state.old)}
 
 
 def _fresh(container: Container | None, since: float) -> bool:

@@ -22,7 +22,7 @@ _STILL = 32 * MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedStackState:
     """A project, its running and existing containers, and the free VRAM (None without a GPU)."""
 
     project: ComposeProject
@@ -32,7 +32,7 @@ class Stopped:
 
 
 @step("stack.stopped", risk=Risk.DISRUPTIVE, settle=20.0, deadline=300.0, in_container=True)
-class StackStopped(Step[Stopped]):
+class StackStopped(Step[StoppedStackState]):
     """No container of the project is running, and the VRAM they used has been released.
 
     Waits until the free memory of the card is stable instead of for a fixed time. Volumes are never removed.
@@ -41,23 +41,23 @@ class StackStopped(Step[Stopped]):
     services: tuple[str, ...] = param("service names; defaults to all", default=(), example=["api"])
     remove: bool = param("also remove containers and networks (down)", default=False)
 
-    def observe(self, host: Reader) -> Stopped:
+    def observe(self, host: Reader) -> StoppedStackState:
         project = resolve_project(host)
         containers = containers_of(host.engine.containers(), project)
         chosen = {name: item for name, item in containers.items() if not self.services or name in self.services}
         running = tuple(name for name, item in chosen.items() if item.status == RUNNING)
-        return Stopped(project, running, tuple(chosen), _free(host))
+        return StoppedStackState(project, running, tuple(chosen), _free(host))
 
-    def is_met(self, seen: Stopped) -> bool:
-        return not (seen.there if self.remove else seen.running)
+    def is_met(self, state: StoppedStackState) -> bool:
+        return not (state.there if self.remove else state.running)
 
-    def plan(self, seen: Stopped) -> Iterator[Change]:
-        names = seen.there if self.remove else seen.running
+    def plan(self, state: StoppedStackState) -> Iterator[Change]:
+        names = state.there if self.remove else state.running
         if names:
             yield Change(
-                f"{'take down' if self.remove else 'stop'} {', '.join(names)} ({seen.project.name}); volumes stay",
-                subject=seen.project.name, before=list(names), after=[],
-                undo=StepCall("stack.up", {"services": list(seen.running)} if seen.running else {}),
+                f"{'take down' if self.remove else 'stop'} {', '.join(names)} ({state.project.name}); volumes stay",
+                subject=state.project.name, before=list(names), after=[],
+                undo=StepCall("stack.up", {"services": list(state.running)} if state.running else {}),
                 data={"services": list(names)},
             )  # fmt: skip
 
@@ -72,17 +72,17 @@ class StackStopped(Step[Stopped]):
             host.compose.down(project)
         _settle(host)
 
-    def describe(self, seen: Stopped) -> str:
-        free = f"; {human(seen.free)} of VRAM free" if seen.free is not None else ""
-        return f"{', '.join(seen.running) or 'nothing'} of {seen.project.name} is running{free}"
+    def describe(self, state: StoppedStackState) -> str:
+        free = f"; {human(state.free)} of VRAM free" if state.free is not None else ""
+        return f"{', '.join(state.running) or 'nothing'} of {state.project.name} is running{free}"
 
-    def measured_effect(self, change: Change, before: Stopped, after: Stopped) -> str:
+    def measured_effect(self, change: Change, before: StoppedStackState, after: StoppedStackState) -> str:
         if before.free is None or after.free is None:
             return ""
         return f"{human(max(0, after.free - before.free))} of VRAM released"
 
-    def values(self, seen: Stopped) -> dict[str, Any]:
-        return {"running": list(seen.running), "free": seen.free}
+    def values(self, state: StoppedStackState) -> dict[str, Any]:
+        return {"running": list(state.running), "free": state.free}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +117,25 @@ class StackOrderedStart(Step[StartOrder]):
         loaded = service not in down and not silent and runner_of(model, host.ollama.running()) is not None
         return StartOrder(project, service, model, down, silent, loaded)
 
-    def is_met(self, seen: StartOrder) -> bool:
-        return not seen.down and seen.loaded
+    def is_met(self, state: StartOrder) -> bool:
+        return not state.down and state.loaded
 
-    def plan(self, seen: StartOrder) -> Iterator[Change]:
-        if self.is_met(seen) or seen.silent:
+    def plan(self, state: StartOrder) -> Iterator[Change]:
+        if self.is_met(state) or state.silent:
             return  # it takes time to answer after a start
-        if seen.service in seen.down:
-            yield self._start(seen, [seen.service])
-        if not seen.loaded:
-            undo = StepCall("model.unloaded", {"model": seen.model})
-            yield Change(f"load {seen.model}", subject=seen.model, data={"action": "load"}, undo=undo)
-        rest = [name for name in seen.down if name != seen.service]
+        if state.service in state.down:
+            yield self._start(state, [state.service])
+        if not state.loaded:
+            undo = StepCall("model.unloaded", {"model": state.model})
+            yield Change(f"load {state.model}", subject=state.model, data={"action": "load"}, undo=undo)
+        rest = [name for name in state.down if name != state.service]
         if rest:
-            yield self._start(seen, rest)
+            yield self._start(state, rest)
 
-    def _start(self, seen: StartOrder, names: list[str]) -> Change:
+    def _start(self, state: StartOrder, names: list[str]) -> Change:
         undo = StepCall("stack.stopped", {"services": names})
-        data = {"action": "up", "services": names, "deps": seen.service not in names}
-        return Change(f"start {', '.join(names)} ({seen.project.name})", subject=",".join(names), undo=undo, data=data)
+        data = {"action": "up", "services": names, "deps": state.service not in names}
+        return Change(f"start {', '.join(names)} ({state.project.name})", subject=",".join(names), undo=undo, data=data)
 
     def apply(self, host: Writer, change: Change) -> None:
         if change.data["action"] == "load":
@@ -143,14 +143,14 @@ class StackOrderedStart(Step[StartOrder]):
         else:
             host.compose.up(resolve_project(host), change.data["services"], deps=change.data["deps"])
 
-    def describe(self, seen: StartOrder) -> str:
-        parts = [f"{', '.join(seen.down)} is not running"] if seen.down else []
-        parts += [seen.silent] if seen.silent else []
-        parts += [f"{seen.model} is {'' if seen.loaded else 'not '}loaded"]
+    def describe(self, state: StartOrder) -> str:
+        parts = [f"{', '.join(state.down)} is not running"] if state.down else []
+        parts += [state.silent] if state.silent else []
+        parts += [f"{state.model} is {'' if state.loaded else 'not '}loaded"]
         return "; ".join(parts)
 
-    def values(self, seen: StartOrder) -> dict[str, Any]:
-        return {"down": list(seen.down), "loaded": seen.loaded}
+    def values(self, state: StartOrder) -> dict[str, Any]:
+        return {"down": list(state.down), "loaded": state.loaded}
 
 
 def _free(host: Reader) -> int | None:

@@ -28,7 +28,7 @@ _INTERPOLATED = re.compile(r"(?<!\$)(?:\$\$)*\$[{A-Za-z_]")
 
 
 @lru_cache(maxsize=128)
-def _composed(text: str) -> Node | None:
+def _parse_yaml(text: str) -> Node | None:
     """Parse a text once. The nodes are shared and must not be modified."""
     found: Node | None = YAML(typ="rt", pure=True).compose(text)
     return found
@@ -67,7 +67,7 @@ class ComposeText:
         self.path = path
         self.text = text
         try:
-            self._root = _composed(text)
+            self._root = _parse_yaml(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
@@ -111,7 +111,7 @@ class ComposeText:
             file = _get(extends, "file") if isinstance(extends, MappingNode) else None
             if isinstance(file, ScalarNode):
                 found.append(file.value)
-        return [beside(self.path, name) for name in dict.fromkeys(found) if "$" not in name]
+        return [sibling_path(self.path, name) for name in dict.fromkeys(found) if "$" not in name]
 
     def remove(self, service: str, names: Sequence[str]) -> str:
         """Return the text without the named settings of a service."""
@@ -139,7 +139,7 @@ class ComposeText:
         entries = self.entries(service)
         old = next((entry for entry in reversed(entries) if entry.name == name), None)
         if old is not None:
-            return self.text[: old.start] + _written(name, value, listed=old.listed, flow=old.flow) + self.text[old.end :]
+            return self.text[: old.start] + _entry_text(name, value, listed=old.listed, flow=old.flow) + self.text[old.end :]
         if entries:
             return self._after(entries[-1], name, value)
         return self._new_block(service, name, value)
@@ -198,7 +198,7 @@ class ComposeText:
         return text
 
     def _after(self, last: YamlEntry, name: str, value: str) -> str:
-        written = _written(name, value, listed=last.listed, flow=last.flow)
+        written = _entry_text(name, value, listed=last.listed, flow=last.flow)
         if last.flow:
             return f"{self.text[: last.end]}, {written}{self.text[last.end :]}"
         start = self.text.rfind("\n", 0, last.start) + 1
@@ -221,24 +221,24 @@ class ComposeText:
         start = self.text.rfind("\n", 0, first.index) + 1
         line_end = "\r\n" if "\r\n" in self.text else "\n"
         indent = self.text[start : first.index]
-        block = f"{indent}environment:{line_end}{indent}  - {_written(name, value, listed=True, flow=False)}{line_end}"
+        block = f"{indent}environment:{line_end}{indent}  - {_entry_text(name, value, listed=True, flow=False)}{line_end}"
         return self.text[:start] + block + self.text[start:]
 
 
-def beside(path: str, name: str) -> str:
+def sibling_path(path: str, name: str) -> str:
     """Resolve `name` relative to the folder of the file at `path`, with the host's path rules."""
     flavour: Any = ntpath if "\\" in path or path[1:2] == ":" else posixpath
     return str(flavour.normpath(flavour.join(flavour.dirname(path), name)))
 
 
-def unified(path: str, before: str, after: str) -> str:
+def unified_diff(path: str, before: str, after: str) -> str:
     """Return a unified diff of a file."""
     # no context lines: they may contain secrets, and diffs are written to the journal
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=0)
     return "\n".join(lines)
 
 
-def _written(name: str, value: str, *, listed: bool, flow: bool) -> str:
+def _entry_text(name: str, value: str, *, listed: bool, flow: bool) -> str:
     if listed:
         text = f"{name}={value}"
         safe = _PLAIN.match(value) and not (flow and "," in value) and not value.endswith(":")

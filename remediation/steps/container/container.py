@@ -18,7 +18,7 @@ from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.edit import DEVICES, with_devices
 from remediation.steps.compose.environment import backup_of, digest, home_of, project_files, resolve_service
 from remediation.steps.compose.stack import RUNNING
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.load_state import log_of
 from remediation.steps.resolve import resolve_container, resolve_project
@@ -87,26 +87,26 @@ class ContainerSeesGpu(Step[GpuVisibility]):
             found, run_started(host), engine.runtimes, cards, smi, _library(host, found), server, *place, lasting
         )
 
-    def is_met(self, seen: GpuVisibility) -> bool:
+    def is_met(self, state: GpuVisibility) -> bool:
         """Whether the server found a GPU or, if its log does not say, whether ``nvidia-smi`` did."""
-        if not seen.container.gpu_requested or seen.container.status != RUNNING:
+        if not state.container.gpu_requested or state.container.status != RUNNING:
             return False
-        return bool(seen.server) if seen.server is not None else bool(seen.cards) or bool(seen.smi is None and seen.library)
+        return bool(state.server) if state.server is not None else bool(state.cards) or bool(state.smi is None and state.library)
 
-    def plan(self, seen: GpuVisibility) -> Iterator[Change]:
-        if self.is_met(seen) or not seen.service:
+    def plan(self, state: GpuVisibility) -> Iterator[Change]:
+        if self.is_met(state) or not state.service:
             return
-        if not seen.container.gpu_requested and not seen.declared:
-            text = with_devices(seen.file, seen.text, seen.service)
+        if not state.container.gpu_requested and not state.declared:
+            text = with_devices(state.file, state.text, state.service)
             yield Change(
-                f"request the GPU for service {seen.service} in {seen.file}", subject=seen.file, risk=Risk.SAFE,
-                diff=unified(seen.file, seen.text, text), before="no device reservation", after=DEVICES,
-                undo=StepCall("file.restored", {"path": seen.file, "backup": backup_of(seen.file, seen.text), "expect": digest(text), "service": seen.service}),
-                data={"text": text, "backup": backup_of(seen.file, seen.text), "service": seen.service, "environment": {}},
+                f"request the GPU for service {state.service} in {state.file}", subject=state.file, risk=Risk.SAFE,
+                diff=unified_diff(state.file, state.text, text), before="no device reservation", after=DEVICES,
+                undo=StepCall("file.restored", {"path": state.file, "backup": backup_of(state.file, state.text), "expect": digest(text), "service": state.service}),
+                data={"text": text, "backup": backup_of(state.file, state.text), "service": state.service, "environment": {}},
             )  # fmt: skip
-        if not seen.container.gpu_requested or not seen.fresh:
+        if not state.container.gpu_requested or not state.fresh:
             yield Change(
-                f"recreate {seen.service}", subject=seen.service, before=seen.container.id, data={"recreate": seen.service}
+                f"recreate {state.service}", subject=state.service, before=state.container.id, data={"recreate": state.service}
             )
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -115,35 +115,35 @@ class ContainerSeesGpu(Step[GpuVisibility]):
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def describe(self, seen: GpuVisibility) -> str:
+    def describe(self, state: GpuVisibility) -> str:
         parts = []
-        if seen.container.status != RUNNING:
-            parts.append(f"{seen.container.name} is {seen.container.status}")
-        if not seen.container.gpu_requested:
-            parts.append(f"{seen.container.name} does not request a GPU")
-        if seen.server is not None:
-            parts.append(f"Ollama found {', '.join(seen.server)}" if seen.server else "Ollama found no GPU, only the CPU")
-        if seen.cards:
-            parts.append(f"nvidia-smi inside shows {', '.join(seen.cards)}")
-        elif seen.smi:
-            parts.append(f"nvidia-smi inside reports: {seen.smi}")
-        if seen.library is False:
+        if state.container.status != RUNNING:
+            parts.append(f"{state.container.name} is {state.container.status}")
+        if not state.container.gpu_requested:
+            parts.append(f"{state.container.name} does not request a GPU")
+        if state.server is not None:
+            parts.append(f"Ollama found {', '.join(state.server)}" if state.server else "Ollama found no GPU, only the CPU")
+        if state.cards:
+            parts.append(f"nvidia-smi inside shows {', '.join(state.cards)}")
+        elif state.smi:
+            parts.append(f"nvidia-smi inside reports: {state.smi}")
+        if state.library is False:
             parts.append("libcuda is missing inside")
-        if "nvidia" not in seen.runtimes and not self.is_met(seen):
+        if "nvidia" not in state.runtimes and not self.is_met(state):
             parts.append("the engine has no NVIDIA runtime (it may use CDI)")
-        return "; ".join(parts) or f"cannot tell whether {seen.container.name} sees a GPU"
+        return "; ".join(parts) or f"cannot tell whether {state.container.name} sees a GPU"
 
     def measured_effect(self, change: Change, before: GpuVisibility, after: GpuVisibility) -> str:
         """Say how long it lasts: a container that lost the card loses it again."""
         return f"{AGAIN}: {before.lasting}" if "recreate" in change.data and before.lasting and not after.smi else ""
 
-    def rules_out(self, seen: GpuVisibility) -> Iterator[RuledOut]:
-        yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.describe(seen))
+    def rules_out(self, state: GpuVisibility) -> Iterator[RuledOut]:
+        yield RuledOut(Cause.GPU_NOT_VISIBLE_TO_CONTAINER, self.describe(state))
 
-    def values(self, seen: GpuVisibility) -> dict[str, Any]:
+    def values(self, state: GpuVisibility) -> dict[str, Any]:
         return {
-            "requested": seen.container.gpu_requested, "cards": list(seen.cards), "nvidia_smi": seen.smi, "libcuda": seen.library,
-            "server": None if seen.server is None else list(seen.server),
+            "requested": state.container.gpu_requested, "cards": list(state.cards), "nvidia_smi": state.smi, "libcuda": state.library,
+            "server": None if state.server is None else list(state.server),
         }  # fmt: skip
 
 
@@ -216,30 +216,30 @@ class ContainerEnvironment(Step[Read]):
             raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
         return Read(found.environment, log_of(host).environment)
 
-    def is_met(self, seen: Read) -> bool:
-        return all(is_same_setting(self._value(seen, name), value) for name, value in self.expect.items())
+    def is_met(self, state: Read) -> bool:
+        return all(is_same_setting(self._value(state, name), value) for name, value in self.expect.items())
 
-    def plan(self, seen: Read) -> Iterator[Change]:
+    def plan(self, state: Read) -> Iterator[Change]:
         return iter(())
 
-    def describe(self, seen: Read) -> str:
+    def describe(self, state: Read) -> str:
         parts = []
         for name, value in self.expect.items():
-            now = self._value(seen, name)
+            now = self._value(state, name)
             if not is_same_setting(now, value):
-                ignored = seen.read and name in seen.given and name not in seen.read
+                ignored = state.read and name in state.given and name not in state.read
                 parts.append(f"{name} is {'ignored by the server' if ignored else repr(now)}, expected {value!r}")
         return "; ".join(parts) or f"the server read {', '.join(f'{name}={value}' for name, value in self.expect.items())}"
 
-    def values(self, seen: Read) -> dict[str, Any]:
+    def values(self, state: Read) -> dict[str, Any]:
         wanted = ("OLLAMA_", "CUDA_", "NVIDIA_", "GGML_", "LLAMA_ARG_")
         return {
-            "server": dict(seen.read),
-            "container": {name: value for name, value in seen.given.items() if name.startswith(wanted)},
+            "server": dict(state.read),
+            "container": {name: value for name, value in state.given.items() if name.startswith(wanted)},
         }
 
-    def _value(self, seen: Read, name: str) -> str | None:
-        return seen.read.get(name) if seen.read else seen.given.get(name)
+    def _value(self, state: Read, name: str) -> str | None:
+        return state.read.get(name) if state.read else state.given.get(name)
 
 
 def is_same_setting(value: str | None, wanted: str) -> bool:
@@ -287,19 +287,24 @@ class ContainerHeadroom(Step[Headroom]):
         own = stats.memory_limit is not None and (machine is None or stats.memory_limit < machine)
         return Headroom(found, stats, stats.memory_limit if own else machine, own)
 
-    def is_met(self, seen: Headroom) -> bool | None:
-        if seen.container.oom_killed:
+    def is_met(self, state: Headroom) -> bool | None:
+        if state.container.oom_killed:
             return False
-        return None if seen.share is None else seen.share <= self.at_most
+        return None if state.share is None else state.share <= self.at_most
 
-    def plan(self, seen: Headroom) -> Iterator[Change]:
+    def plan(self, state: Headroom) -> Iterator[Change]:
         return iter(())
 
-    def describe(self, seen: Headroom) -> str:
-        killed = "it was killed for lack of memory; " if seen.container.oom_killed else ""
-        bound = "its limit" if seen.own else "the engine's memory"
-        of = f" of {human(seen.limit)} ({bound})" if seen.limit else ""
-        return f"{killed}{seen.container.name} uses {human(seen.stats.memory_used)}{of}"
+    def describe(self, state: Headroom) -> str:
+        killed = "it was killed for lack of memory; " if state.container.oom_killed else ""
+        bound = "its limit" if state.own else "the engine's memory"
+        of = f" of {human(state.limit)} ({bound})" if state.limit else ""
+        return f"{killed}{state.container.name} uses {human(state.stats.memory_used)}{of}"
 
-    def values(self, seen: Headroom) -> dict[str, Any]:
-        return {"used": seen.stats.memory_used, "limit": seen.limit, "share": seen.share, "cpu_percent": seen.stats.cpu_percent}
+    def values(self, state: Headroom) -> dict[str, Any]:
+        return {
+            "used": state.stats.memory_used,
+            "limit": state.limit,
+            "share": state.share,
+            "cpu_percent": state.stats.cpu_percent,
+        }

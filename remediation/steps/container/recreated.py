@@ -118,44 +118,46 @@ class ContainerRecreated(Step[Recreatable]):
             tuple(each for each in listed if _NODE.fullmatch(each)), spare, tuple(sharing), lasting,
         )  # fmt: skip
 
-    def is_met(self, seen: Recreatable) -> bool:
-        if seen.spare or not seen.running or seen.container is None:
+    def is_met(self, state: Recreatable) -> bool:
+        if state.spare or not state.running or state.container is None:
             return False
         if self.restore is not None:
-            return all((seen.host_config.get(key) or None) == (value or None) for key, value in self.restore.items())
-        return seen.container.gpu_requested and not seen.smi
+            return all((state.host_config.get(key) or None) == (value or None) for key, value in self.restore.items())
+        return state.container.gpu_requested and not state.smi
 
-    def plan(self, seen: Recreatable) -> Iterator[Change]:
-        if seen.spare:
-            words = "remove {}, which an interrupted run left" if seen.running else "give {} its name back, and start it"
+    def plan(self, state: Recreatable) -> Iterator[Change]:
+        if state.spare:
+            words = "remove {}, which an interrupted run left" if state.running else "give {} its name back, and start it"
             yield Change(
-                words.format(spare_name(seen.name)), subject=seen.name, data={"spare": "remove" if seen.running else "give back"}
+                words.format(spare_name(state.name)),
+                subject=state.name,
+                data={"spare": "remove" if state.running else "give back"},
             )
             return
-        changed = self._changed(seen)
-        if self.is_met(seen) or seen.obstacle or seen.container is None or changed is None:
+        changed = self._changed_members(state)
+        if self.is_met(state) or state.obstacle or state.container is None or changed is None:
             return
-        before = {key: seen.host_config.get(key) for key in changed}
+        before = {key: state.host_config.get(key) for key in changed}
         yield Change(
-            f"recreate {seen.name}{_words(changed)}", subject=seen.name, before=before, after=changed, diff=_diff(before, changed),
-            undo=StepCall("container.recreated", {"container": seen.name, "restore": before}) if changed else None,
+            f"recreate {state.name}{_words(changed)}", subject=state.name, before=before, after=changed, diff=_diff(before, changed),
+            undo=StepCall("container.recreated", {"container": state.name, "restore": before}) if changed else None,
             data={"host_config": changed},
         )  # fmt: skip
 
-    def _changed(self, seen: Recreatable) -> dict[str, Any] | None:
+    def _changed_members(self, state: Recreatable) -> dict[str, Any] | None:
         """Return the members of ``HostConfig`` to change. None if a container that was recreated already needs none."""
         if self.restore is not None:
             return self.restore
-        if seen.container is not None and not seen.container.gpu_requested:
+        if state.container is not None and not state.container.gpu_requested:
             cdi = self.gpus == "cdi" or (
-                self.gpus == "auto" and "nvidia" not in seen.engine.runtimes and _CDI_NAME in seen.engine.cdi_devices
+                self.gpus == "auto" and "nvidia" not in state.engine.runtimes and _CDI_NAME in state.engine.cdi_devices
             )
-            kept = list(seen.host_config.get("DeviceRequests") or ())
+            kept = list(state.host_config.get("DeviceRequests") or ())
             return {"DeviceRequests": [*kept, dict(_CDI if cdi else _ALL)]}
-        if seen.unnamed and seen.engine.cgroup_driver != "cgroupfs":
-            more = [{"PathOnHost": each, "PathInContainer": each, "CgroupPermissions": "rwm"} for each in seen.unnamed]
-            return {"Devices": [*(seen.host_config.get("Devices") or ()), *more]}
-        return None if seen.fresh else {}
+        if state.unnamed and state.engine.cgroup_driver != "cgroupfs":
+            more = [{"PathOnHost": each, "PathInContainer": each, "CgroupPermissions": "rwm"} for each in state.unnamed]
+            return {"Devices": [*(state.host_config.get("Devices") or ()), *more]}
+        return None if state.fresh else {}
 
     def apply(self, host: Writer, change: Change) -> None:
         if change.data.get("spare") == "remove":
@@ -165,39 +167,37 @@ class ContainerRecreated(Step[Recreatable]):
         else:
             host.engine.recreate(change.subject, change.data["host_config"])
 
-    def describe(self, seen: Recreatable) -> str:
-        if seen.spare:
-            return f"{spare_name(seen.name)} is left from an interrupted run"
-        parts = [] if seen.running else [f"{seen.name} does not run"]
-        if seen.container is not None and not seen.container.gpu_requested:
-            parts.append(f"{seen.name} does not request a GPU")
-        if seen.smi:
-            parts.append(f"nvidia-smi inside reports: {seen.smi}")
-        if not self.is_met(seen) and seen.obstacle:
-            parts.append(seen.obstacle)
-        return "; ".join(parts) or f"{seen.name} requests the GPU"
+    def describe(self, state: Recreatable) -> str:
+        if state.spare:
+            return f"{spare_name(state.name)} is left from an interrupted run"
+        parts = [] if state.running else [f"{state.name} does not run"]
+        if state.container is not None and not state.container.gpu_requested:
+            parts.append(f"{state.name} does not request a GPU")
+        if state.smi:
+            parts.append(f"nvidia-smi inside reports: {state.smi}")
+        if not self.is_met(state) and state.obstacle:
+            parts.append(state.obstacle)
+        return "; ".join(parts) or f"{state.name} requests the GPU"
 
-    def advice(self, seen: Recreatable) -> str:
-        if self.is_met(seen) or not seen.obstacle:
+    def advice(self, state: Recreatable) -> str:
+        if self.is_met(state) or not state.obstacle:
             return ""
-        return (
-            f"recreate {seen.name} as it was made, with --gpus all; docker commit {seen.name} keeps what is only in the container"
-        )
+        return f"recreate {state.name} as it was made, with --gpus all; docker commit {state.name} keeps what is only in the container"
 
     def measured_effect(self, change: Change, before: Recreatable, after: Recreatable) -> str:
         """Say how long it lasts, where the device files are not in the new definition."""
         lasts = bool((change.data.get("host_config") or {}).get("Devices")) or not before.lasting or bool(after.smi)
         return "" if lasts else f"{AGAIN}: {before.lasting}"
 
-    def rules_out(self, seen: Recreatable) -> Iterator[RuledOut]:
-        if seen.container is not None and seen.container.gpu_requested and not seen.smi:
-            yield RuledOut(Cause.DRIVER_LOST, self.describe(seen))
+    def rules_out(self, state: Recreatable) -> Iterator[RuledOut]:
+        if state.container is not None and state.container.gpu_requested and not state.smi:
+            yield RuledOut(Cause.DRIVER_LOST, self.describe(state))
 
-    def values(self, seen: Recreatable) -> dict[str, Any]:
+    def values(self, state: Recreatable) -> dict[str, Any]:
         return {
-            "requested": seen.container is not None and seen.container.gpu_requested,
-            "nvidia_smi": seen.smi,
-            "recreated": seen.fresh,
+            "requested": state.container is not None and state.container.gpu_requested,
+            "nvidia_smi": state.smi,
+            "recreated": state.fresh,
         }
 
 

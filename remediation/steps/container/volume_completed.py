@@ -25,7 +25,7 @@ from remediation.steps.model.present import PULL_TIMEOUT
 class InterruptedRecreation:
     """The state that an unfinished run left, or None."""
 
-    state: VolumeState | None
+    volume: VolumeState | None
 
 
 @step("volume.completed", risk=Risk.DISRUPTIVE, settle=60.0, deadline=PULL_TIMEOUT, in_container=True)
@@ -43,23 +43,23 @@ class VolumeCompleted(Step[InterruptedRecreation]):
             return InterruptedRecreation(None)
         return InterruptedRecreation(state_of(host, project, record, since=0.0))
 
-    def is_met(self, seen: InterruptedRecreation) -> bool:
-        return seen.state is None
+    def is_met(self, state: InterruptedRecreation) -> bool:
+        return state.volume is None
 
-    def plan(self, seen: InterruptedRecreation) -> Iterator[Change]:
-        state = seen.state
-        if state is None or state.record is None or self.is_met(seen):
+    def plan(self, state: InterruptedRecreation) -> Iterator[Change]:
+        volume = state.volume
+        if volume is None or volume.record is None or self.is_met(state):
             return
-        if not self._old(state):
-            yield from refill(state, state.record)
+        if not self._is_old(volume):
+            yield from refill(volume, volume.record)
             return
-        if state.present is None:
+        if volume.present is None:
             yield Change(
-                f"start {', '.join(state.record.services)} on the original volume {state.record.volume}", subject=state.record.service,
-                risk=Risk.SAFE, data={"action": "up", "services": list(state.record.services)},
+                f"start {', '.join(volume.record.services)} on the original volume {volume.record.volume}", subject=volume.record.service,
+                risk=Risk.SAFE, data={"action": "up", "services": list(volume.record.services)},
             )  # fmt: skip
         yield Change(
-            f"remove the record of volume {state.record.volume}: the volume is the original", subject=state.path, risk=Risk.SAFE,
+            f"remove the record of volume {volume.record.volume}: the volume is the original", subject=volume.path, risk=Risk.SAFE,
             data={"action": "forget"},
         )  # fmt: skip
 
@@ -69,15 +69,15 @@ class VolumeCompleted(Step[InterruptedRecreation]):
         else:
             apply_change(host, change)
 
-    def describe(self, seen: InterruptedRecreation) -> str:
-        state = seen.state
-        if state is None or state.record is None:
+    def describe(self, state: InterruptedRecreation) -> str:
+        volume = state.volume
+        if volume is None or volume.record is None:
             return "no volume recreation is unfinished"
-        if self._old(state):
-            served = "" if state.present is not None else ", and no server answers on it"
-            return f"volume {state.record.volume} is still the original{served}"
-        there = [one.name for one in state.record.models if one.name in (state.present or {})]
-        return f"volume {state.record.volume} is new and holds {len(there)} of {plural(len(state.record.models), 'model')}"
+        if self._is_old(volume):
+            served = "" if volume.present is not None else ", and no server answers on it"
+            return f"volume {volume.record.volume} is still the original{served}"
+        there = [one.name for one in volume.record.models if one.name in (volume.present or {})]
+        return f"volume {volume.record.volume} is new and holds {len(there)} of {plural(len(volume.record.models), 'model')}"
 
-    def _old(self, state: VolumeState) -> bool:
+    def _is_old(self, state: VolumeState) -> bool:
         return state.volume is not None and not state.fresh

@@ -107,7 +107,7 @@ def model_records(host: Reader, place: StorePlace, present: Mapping[str, str], f
     A model with a manifest that the server does not list is damaged. It is included if a registry has it.
     """
     listed = [_model_record(host, place, name, digest) for name, digest in sorted(present.items())]
-    return (*listed, *(_unlisted(host, name) for name in found.models if name not in present))
+    return (*listed, *(_unlisted_model(host, name) for name in found.models if name not in present))
 
 
 def _model_record(host: Reader, place: StorePlace, name: str, digest: str) -> ModelRecord:
@@ -124,7 +124,7 @@ def _model_record(host: Reader, place: StorePlace, name: str, digest: str) -> Mo
     return ModelRecord(name, digest, size, local, paths if local else ())
 
 
-def _unlisted(host: Reader, name: str) -> ModelRecord:
+def _unlisted_model(host: Reader, name: str) -> ModelRecord:
     manifest = _registry(host, name)
     if manifest is None:
         raise Blocked(

@@ -14,7 +14,7 @@ from remediation.model.change import Change, Risk
 from remediation.model.errors import NO_ANSWER, Blocked, CallFailed, NotApplicable
 from remediation.model.facts import ComposeProject, Container, Volume
 from remediation.steps.compose.stack import containers_of
-from remediation.steps.compose.text import beside
+from remediation.steps.compose.text import sibling_path
 from remediation.steps.container.volume_manifest import ModelRecord, Record
 from remediation.steps.model.present import PULL_TIMEOUT
 from remediation.steps.resolve import resolve_project
@@ -61,7 +61,7 @@ class VolumeState:
 
 def record_path(project: ComposeProject) -> str:
     """Return the path of the record of a project's volume."""
-    return beside(project.files[0], f".remediation-volume-{project.name}.json")
+    return sibling_path(project.files[0], f".remediation-volume-{project.name}.json")
 
 
 def read_record(host: Reader, path: str) -> Record | None:
@@ -90,21 +90,21 @@ def labels_of(project: ComposeProject, path: str, source: str) -> dict[str, str]
 def known_project(host: Reader) -> ComposeProject:
     """Return the target's project or, if its containers were removed on the way, the project named by the second volume."""
     try:
-        left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted(host)
+        left = None if any(host.variables.get(name) for name in _NAMING[1:]) else _interrupted_project(host)
     except NO_ANSWER:
         resolve_project(host)  # without an engine, report the failure of the normal lookup
         raise
     try:
         found = resolve_project(host)
     except (*NO_ANSWER, NotApplicable):
-        left = left or _interrupted(host)
+        left = left or _interrupted_project(host)
         if left is None:
             raise
         return left
     return found if left is None or host.variables.get("container") else left
 
 
-def _interrupted(host: Reader) -> ComposeProject | None:
+def _interrupted_project(host: Reader) -> ComposeProject | None:
     """Return the project of an unfinished recreation whose containers do not exist, if there is exactly one."""
     found: dict[str, ComposeProject] = {}
     for volume in host.engine.volumes():
@@ -114,12 +114,12 @@ def _interrupted(host: Reader) -> ComposeProject | None:
             continue
         files = tuple(volume.labels.get(FILES, "").split(","))
         project = ComposeProject(volume.labels.get(PROJECT, ""), files, volume.labels.get(FOLDER, ""))
-        if not set(record.services) & set(containers_of(_labelled(host, project), project)):
+        if not set(record.services) & set(containers_of(_labelled_containers(host, project), project)):
             found[path] = project
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def _labelled(host: Reader, project: ComposeProject) -> list[Container]:
+def _labelled_containers(host: Reader, project: ComposeProject) -> list[Container]:
     return [each for each in host.engine.containers() if each.labels.get("com.docker.compose.project") == project.name]
 
 
@@ -175,20 +175,20 @@ def refuse_shared_volume(host: Reader, volume: Volume | None, containers: Mappin
         )  # fmt: skip
 
 
-def refill(seen: VolumeState, record: Record) -> Iterator[Change]:
+def refill(state: VolumeState, record: Record) -> Iterator[Change]:
     """Yield the remaining changes after the old volume is gone: start, restore, pull, compare."""
-    if not seen.fresh or seen.present is None:
+    if not state.fresh or state.present is None:
         yield Change(
             f"start {record.service} with a new volume {record.volume}", subject=record.service, risk=Risk.SAFE,
             data={"action": "up", "services": [record.service]},
         )  # fmt: skip
-    there = seen.present if seen.fresh and seen.present is not None else {}
+    there = state.present if state.fresh and state.present is not None else {}
     lost = any(one.name not in there for one in record.local)
-    if record.unregistered_paths and (lost or not (record.restored and seen.fresh)):
+    if record.unregistered_paths and (lost or not (record.restored and state.fresh)):
         names = ", ".join((*(one.name for one in record.local), *record.others))
         yield Change(
             f"restore {names} from volume {record.saved_in}", subject=record.volume, risk=Risk.SAFE,
-            data={"action": "restore", "record": record.to_json(), "path": seen.path},
+            data={"action": "restore", "record": record.to_json(), "path": state.path},
         )  # fmt: skip
     for one in record.models:
         if not one.local and one.name not in there:
@@ -199,9 +199,9 @@ def refill(seen: VolumeState, record: Record) -> Iterator[Change]:
                 after=one.digest,
                 data={"action": "pull"},
             )
-    if not seen.fresh or not seen.differing:
+    if not state.fresh or not state.differing:
         yield Change(
-            f"mark volume {record.volume} complete: every model is present with its digest", subject=seen.path, risk=Risk.SAFE,
+            f"mark volume {record.volume} complete: every model is present with its digest", subject=state.path, risk=Risk.SAFE,
             data={"action": "done"},
         )  # fmt: skip
 

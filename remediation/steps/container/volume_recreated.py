@@ -64,7 +64,7 @@ class VolumeRecreated(Step[VolumeState]):
             record = None  # finished by an earlier run; this run starts over
         if record is not None:
             state = state_of(host, project, record, since)
-            if not _outdated(state, record):
+            if not _is_outdated(state, record):
                 return state
         container = host.engine.inspect(resolve_container(None, host))
         if container is None or container.service is None:
@@ -82,36 +82,36 @@ class VolumeRecreated(Step[VolumeState]):
         planned = _record(host, container, place, volume.created_at, now)
         return VolumeState(project, container.service, since, volume, None, path, now, planned)
 
-    def is_met(self, seen: VolumeState) -> bool:
-        return seen.record is not None and seen.record.finished is not None
+    def is_met(self, state: VolumeState) -> bool:
+        return state.record is not None and state.record.finished is not None
 
-    def plan(self, seen: VolumeState) -> Iterator[Change]:
-        record = seen.known
-        if self.is_met(seen) or record is None:
+    def plan(self, state: VolumeState) -> Iterator[Change]:
+        record = state.known
+        if self.is_met(state) or record is None:
             return
-        if seen.record is None:
+        if state.record is None:
             yield Change(
-                f"record the content of volume {record.volume}: {plural(len(record.models), 'model')}", subject=seen.path, risk=Risk.SAFE,
+                f"record the content of volume {record.volume}: {plural(len(record.models), 'model')}", subject=state.path, risk=Risk.SAFE,
                 after={one.name: one.digest for one in record.models}, data={"action": "record", "record": record.to_json()},
             )  # fmt: skip
-        if not seen.fresh:
-            yield from self._removal(seen, record)
-        yield from refill(seen, record)
+        if not state.fresh:
+            yield from self._removal(state, record)
+        yield from refill(state, record)
 
-    def _removal(self, seen: VolumeState, record: Record) -> Iterator[Change]:
+    def _removal(self, state: VolumeState, record: Record) -> Iterator[Change]:
         if not record.saved:
             what = f"save {human(record.local_size)} of models that no registry holds" if record.local else "save its other files"
             yield Change(
                 f"{what} into volume {record.saved_in}" if record.unregistered_paths else f"create volume {record.saved_in}, which names the project",
-                subject=record.saved_in, risk=Risk.SAFE, data={"action": "save", "record": record.to_json(), "path": seen.path},
+                subject=record.saved_in, risk=Risk.SAFE, data={"action": "save", "record": record.to_json(), "path": state.path},
             )  # fmt: skip
-        if seen.volume is not None and seen.volume.users:
+        if state.volume is not None and state.volume.users:
             yield Change(
-                f"remove the containers that use volume {record.volume}: {', '.join(seen.volume.users)}",
-                subject=",".join(seen.volume.users), risk=Risk.DISRUPTIVE, undo=BACK,
+                f"remove the containers that use volume {record.volume}: {', '.join(state.volume.users)}",
+                subject=",".join(state.volume.users), risk=Risk.DISRUPTIVE, undo=BACK,
                 data={"action": "containers", "services": list(record.services)},
             )  # fmt: skip
-        if seen.volume is not None:
+        if state.volume is not None:
             yield Change(
                 f"remove volume {record.volume}; its content can only be restored from the saved copy and the registry",
                 subject=record.volume, before=record.created_at, risk=Risk.DESTRUCTIVE, undo=BACK, data={"action": "volume"},
@@ -140,38 +140,38 @@ class VolumeRecreated(Step[VolumeState]):
             host.engine.copy_volume(record.volume, record.saved_in, image=record.image, paths=record.unregistered_paths)
         note(host, path, saved=True, damaged=None if damaged is None else list(damaged))
 
-    def describe(self, seen: VolumeState) -> str:
-        record = seen.known
-        if self.is_met(seen) or record is None:
-            return f"volume {seen.volume.name if seen.volume else '?'} was made in this run and holds its models"
+    def describe(self, state: VolumeState) -> str:
+        record = state.known
+        if self.is_met(state) or record is None:
+            return f"volume {state.volume.name if state.volume else '?'} was made in this run and holds its models"
         local = [one.name for one in record.local]
         parts = [
             f"volume {record.volume} held {plural(len(record.models), 'model')}"
             + (f", {', '.join(local)} in no registry" if local else "")
         ]
-        if seen.volume is None:
+        if state.volume is None:
             parts.append("it is removed and not yet recreated")
-        elif not seen.fresh:
+        elif not state.fresh:
             parts.append("it is still the original")
-        differing = seen.differing if seen.fresh else []
+        differing = state.differing if state.fresh else []
         if differing:
-            parts.append(f"different from the record: {', '.join(differing)}; the record {seen.path} is kept")
+            parts.append(f"different from the record: {', '.join(differing)}; the record {state.path} is kept")
         return "; ".join(parts)
 
-    def advice(self, seen: VolumeState) -> str:
+    def advice(self, state: VolumeState) -> str:
         """Return what to do where the registry's models are not the recorded ones. Pulling them again changes nothing."""
-        names = seen.differing if seen.fresh else []
+        names = state.differing if state.fresh else []
         if not names:
             return ""
         return (
             f"compare {', '.join(names)} with what you need: the registry has another version than the volume had. To keep it, remove"
-            f" {seen.path}; else restore the former version from a backup"
+            f" {state.path}; else restore the former version from a backup"
         )
 
-    def values(self, seen: VolumeState) -> dict[str, Any]:
-        record = seen.known
+    def values(self, state: VolumeState) -> dict[str, Any]:
+        record = state.known
         before = {one.name: one.digest for one in record.models} if record is not None else {}
-        return {"before": before, "now": dict(seen.present) if seen.present is not None else None}
+        return {"before": before, "now": dict(state.present) if state.present is not None else None}
 
 
 def _refuse_unsaved(host: Writer, project: ComposeProject) -> None:
@@ -179,14 +179,14 @@ def _refuse_unsaved(host: Writer, project: ComposeProject) -> None:
     path = record_path(project)
     record = read_record(host, path)
     state = state_of(host, project, record, since=0.0) if record is not None else None
-    if state is None or state.record is None or not state.record.saved or _outdated(state, state.record):
+    if state is None or state.record is None or not state.record.saved or _is_outdated(state, state.record):
         raise CallFailed(
             f"the content named by {path} is not saved in its current state, so nothing is removed", host=host.name,
             next_step="play recreate-volume.yml again: it records and saves the current content",
         )  # fmt: skip
 
 
-def _outdated(state: VolumeState, record: Record) -> bool:
+def _is_outdated(state: VolumeState, record: Record) -> bool:
     """Whether the old volume's models differ from the record. The record is then written again."""
     if state.fresh or state.volume is None or state.present is None or record.finished is not None:
         return False

@@ -11,7 +11,7 @@ from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import CallFailed, HostError, NotApplicable
 from remediation.model.facts import DaemonFacts
 from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.docker.daemon_file import (
     changed_keys,
@@ -30,7 +30,7 @@ _TAKEN_OVER = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
+class DaemonConfiguration:
     """The daemon with its present and its wanted keys, what would keep it from starting, and the running containers.
 
     ``pending`` are keys of the file that the running engine does not use yet. ``live`` is whether containers survive a restart.
@@ -46,7 +46,7 @@ class Configured:
 
 
 @step("docker_daemon.configured", risk=Risk.DISRUPTIVE, needs=needs(Need.ELEVATED), settle=60.0, deadline=300.0)
-class DockerDaemonConfigured(Step[Configured]):
+class DockerDaemonConfigured(Step[DaemonConfiguration]):
     """The Docker daemon's ``daemon.json`` has these keys, and the daemon uses them. Other keys are kept.
 
     The new file is validated with ``dockerd --validate`` and the daemon's own flags before it is written, and a key that is also
@@ -59,7 +59,7 @@ class DockerDaemonConfigured(Step[Configured]):
         "keys to remove; features.cdi removes one key of a mapping", default=(), example=["default-runtime"]
     )
 
-    def observe(self, host: Reader) -> Configured:
+    def observe(self, host: Reader) -> DaemonConfiguration:
         daemon = resolve_daemon(host)
         keys = parse_daemon_file(daemon, host.name)
         wanted = changed_keys(keys, self.set, self.remove)
@@ -74,51 +74,53 @@ class DockerDaemonConfigured(Step[Configured]):
         engine = host.engine.facts()
         running = running_containers(host)
         ours = {name: wanted[name] for name in self.set if name in wanted}
-        return Configured(daemon, keys, wanted, refused, tuple(not_effective(ours, engine)), running, engine.live_restore)
+        return DaemonConfiguration(
+            daemon, keys, wanted, refused, tuple(not_effective(ours, engine)), running, engine.live_restore
+        )
 
-    def is_met(self, seen: Configured) -> bool:
-        return seen.keys == seen.wanted and not seen.pending
+    def is_met(self, state: DaemonConfiguration) -> bool:
+        return state.keys == state.wanted and not state.pending
 
-    def plan(self, seen: Configured) -> Iterator[Change]:
+    def plan(self, state: DaemonConfiguration) -> Iterator[Change]:
         """Write the file and let the daemon take it over, in one change: a file alone is a trap for the next start."""
-        if self.is_met(seen) or seen.refused:
+        if self.is_met(state) or state.refused:
             return
-        if seen.keys == seen.wanted:
-            restart = any(not name.startswith(("runtimes", "live-restore", "default-runtime")) for name in seen.pending)
-            yield take_over(seen.daemon, seen.running, restart=restart, live=seen.live)
+        if state.keys == state.wanted:
+            restart = any(not name.startswith(("runtimes", "live-restore", "default-runtime")) for name in state.pending)
+            yield take_over(state.daemon, state.running, restart=restart, live=state.live)
             return
-        before, after = seen.daemon.text, daemon_text(seen.wanted)
-        names = [f"set {name}" for name in self.set if seen.keys.get(name) != seen.wanted.get(name)]
-        names += [f"remove {name}" for name in self.remove if _held(seen.keys, name)]
-        backup = None if before is None else backup_of(seen.daemon.config, before)
+        before, after = state.daemon.text, daemon_text(state.wanted)
+        names = [f"set {name}" for name in self.set if state.keys.get(name) != state.wanted.get(name)]
+        names += [f"remove {name}" for name in self.remove if _has_key(state.keys, name)]
+        backup = None if before is None else backup_of(state.daemon.config, before)
         kept = {"made": True} if backup is None else {"backup": backup}
         yield file_change(
-            f"{', '.join(names)} in {seen.daemon.config}", seen.daemon, after, seen.running, live=seen.live,
-            restart=needs_restart(seen.keys, seen.wanted), backup=backup,
-            undo=StepCall("docker_daemon.restored", {"path": seen.daemon.config, **kept, "expect": digest(after)}),
+            f"{', '.join(names)} in {state.daemon.config}", state.daemon, after, state.running, live=state.live,
+            restart=needs_restart(state.keys, state.wanted), backup=backup,
+            undo=StepCall("docker_daemon.restored", {"path": state.daemon.config, **kept, "expect": digest(after)}),
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
-    def describe(self, seen: Configured) -> str:
-        if seen.refused:
-            return f"dockerd would not start with the new {seen.daemon.config}: {seen.refused}"
-        if seen.keys != seen.wanted:
-            return f"{seen.daemon.config} lacks the keys or has others"
-        if seen.pending:
-            return f"the running daemon does not use {', '.join(seen.pending)} of {seen.daemon.config} yet"
-        return f"{seen.daemon.config} and the running daemon agree"
+    def describe(self, state: DaemonConfiguration) -> str:
+        if state.refused:
+            return f"dockerd would not start with the new {state.daemon.config}: {state.refused}"
+        if state.keys != state.wanted:
+            return f"{state.daemon.config} lacks the keys or has others"
+        if state.pending:
+            return f"the running daemon does not use {', '.join(state.pending)} of {state.daemon.config} yet"
+        return f"{state.daemon.config} and the running daemon agree"
 
-    def advice(self, seen: Configured) -> str:
-        return f"correct {seen.daemon.config}, or take the flag out of the unit: systemctl cat docker" if seen.refused else ""
+    def advice(self, state: DaemonConfiguration) -> str:
+        return f"correct {state.daemon.config}, or take the flag out of the unit: systemctl cat docker" if state.refused else ""
 
-    def values(self, seen: Configured) -> dict[str, Any]:
-        return {"path": seen.daemon.config, "keys": dict(seen.keys), "flags": list(seen.daemon.flags)}
+    def values(self, state: DaemonConfiguration) -> dict[str, Any]:
+        return {"path": state.daemon.config, "keys": dict(state.keys), "flags": list(state.daemon.flags)}
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class DaemonBackup:
     """The daemon, the content to restore (None: no file), whether that is known, and the running containers."""
 
     daemon: DaemonFacts
@@ -130,7 +132,7 @@ class Saved:
 
 
 @step("docker_daemon.restored", risk=Risk.DISRUPTIVE, needs=needs(Need.ELEVATED), settle=60.0, deadline=300.0)
-class DockerDaemonRestored(Step[Saved]):
+class DockerDaemonRestored(Step[DaemonBackup]):
     """``daemon.json`` has the content of its backup again, and the daemon uses it. A file that was edited since is left alone."""
 
     path: str = param("path of the file", example="/etc/docker/daemon.json")
@@ -138,41 +140,48 @@ class DockerDaemonRestored(Step[Saved]):
     backup: str | None = param("path of the backup", default=None, example="/etc/docker/daemon.json.1f3a77c0.bak")
     made: bool = param("the file was created by the run and is to be removed", default=False)
 
-    def observe(self, host: Reader) -> Saved:
+    def observe(self, host: Reader) -> DaemonBackup:
         daemon = resolve_daemon(host)
         content = host.files.read(self.backup) if self.backup is not None else None
         saved = None if content is None else content.decode("utf-8", errors="replace")
-        return Saved(
+        return DaemonBackup(
             daemon, saved, self.made or saved is not None, running_containers(host), host.engine.facts().live_restore, host.name
         )
 
-    def is_met(self, seen: Saved) -> bool:
-        return seen.known and seen.daemon.text == seen.saved
+    def is_met(self, state: DaemonBackup) -> bool:
+        return state.known and state.daemon.text == state.saved
 
-    def plan(self, seen: Saved) -> Iterator[Change]:
-        if self.is_met(seen) or not seen.known or digest(seen.daemon.text or "") != self.expect:
+    def plan(self, state: DaemonBackup) -> Iterator[Change]:
+        if self.is_met(state) or not state.known or digest(state.daemon.text or "") != self.expect:
             return
-        now, then = (parse_daemon_file(replace(seen.daemon, text=text), seen.host) for text in (seen.daemon.text, seen.saved))
-        words = f"remove {self.path}" if seen.saved is None else f"restore {self.path} from {self.backup}"
+        now, then = (parse_daemon_file(replace(state.daemon, text=text), state.host) for text in (state.daemon.text, state.saved))
+        words = f"remove {self.path}" if state.saved is None else f"restore {self.path} from {self.backup}"
         yield file_change(
-            words, seen.daemon, seen.saved, seen.running, live=seen.live, restart=needs_restart(now, then), backup=None, undo=None
+            words,
+            state.daemon,
+            state.saved,
+            state.running,
+            live=state.live,
+            restart=needs_restart(now, then),
+            backup=None,
+            undo=None,
         )
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
-    def describe(self, seen: Saved) -> str:
-        if not seen.known:
+    def describe(self, state: DaemonBackup) -> str:
+        if not state.known:
             return f"{self.backup} does not exist"
-        if self.is_met(seen):
+        if self.is_met(state):
             return f"{self.path} is as before"
-        if digest(seen.daemon.text or "") != self.expect:
+        if digest(state.daemon.text or "") != self.expect:
             return f"{self.path} was edited since, so it is left unchanged"
         return f"{self.path} still has the run's keys"
 
 
 @dataclass(frozen=True, slots=True)
-class Restarted:
+class DaemonRestart:
     """The daemon, when its process started, when the run began, and the running and the stopped containers of before."""
 
     daemon: DaemonFacts
@@ -188,31 +197,31 @@ class Restarted:
 
 
 @step("docker.restarted", risk=Risk.DISRUPTIVE, needs=needs(Need.ELEVATED), settle=90.0, once_per_run=True, deadline=300.0)
-class DockerRestarted(Step[Restarted]):
+class DockerRestarted(Step[DaemonRestart]):
     """The Docker daemon of a Linux host was restarted during this run, and the containers that ran before run again.
 
     After an installation of NVIDIA's container toolkit the daemon must be restarted once, because it looks for the toolkit's programs
     only when it starts. Without live-restore every container stops; those without a restart policy are started again by this step.
     """
 
-    def observe(self, host: Reader) -> Restarted:
+    def observe(self, host: Reader) -> DaemonRestart:
         daemon = resolve_daemon(host)
         started = next((one.started for one in host.processes.list() if one.pid == daemon.pid), None)
         running = running_containers(host)
-        return Restarted(daemon, started, run_started(host), running, host.engine.facts().live_restore)
+        return DaemonRestart(daemon, started, run_started(host), running, host.engine.facts().live_restore)
 
-    def is_met(self, seen: Restarted) -> bool:
-        return seen.fresh
+    def is_met(self, state: DaemonRestart) -> bool:
+        return state.fresh
 
-    def plan(self, seen: Restarted) -> Iterator[Change]:
-        if not seen.fresh:
-            yield take_over(seen.daemon, seen.running, restart=True, live=seen.live)
+    def plan(self, state: DaemonRestart) -> Iterator[Change]:
+        if not state.fresh:
+            yield take_over(state.daemon, state.running, restart=True, live=state.live)
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
-    def describe(self, seen: Restarted) -> str:
-        return f"the Docker daemon was {'' if seen.fresh else 'not '}restarted in this run"
+    def describe(self, state: DaemonRestart) -> str:
+        return f"the Docker daemon was {'' if state.fresh else 'not '}restarted in this run"
 
 
 def resolve_daemon(host: Reader) -> DaemonFacts:
@@ -248,7 +257,7 @@ def file_change(
     how = _restart_text(running, live=live) if restart else "reload the Docker daemon"
     return Change(
         f"{words}, and {how}", subject=daemon.config, risk=Risk.DISRUPTIVE if restart else Risk.SAFE,
-        diff=unified(daemon.config, daemon.text or "", text or ""), undo=undo,
+        diff=unified_diff(daemon.config, daemon.text or "", text or ""), undo=undo,
         data={"text": text, "backup": backup, "before": daemon.text, "restart": restart, "running": list(running)},
     )  # fmt: skip
 
@@ -313,7 +322,7 @@ def _start(host: Writer, names: Sequence[str]) -> None:
         host.engine.start(name)
 
 
-def _held(keys: Mapping[str, Any], name: str) -> bool:
+def _has_key(keys: Mapping[str, Any], name: str) -> bool:
     outer, dot, inner = name.partition(".")
     value = keys.get(outer)
     return outer in keys and (not dot or (isinstance(value, Mapping) and inner in value))

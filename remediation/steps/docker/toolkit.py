@@ -11,7 +11,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.facts import DaemonFacts, ToolkitFacts
 from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, step
 from remediation.steps.docker.daemon import apply_take_over, file_change, resolve_daemon, running_containers, take_over
 from remediation.steps.docker.daemon_file import changed_keys, conflicts, daemon_text, parse_daemon_file
@@ -76,18 +76,18 @@ class ContainerToolkitConfigured(Step[Toolkit]):
         known = (keys.get("runtimes") or {}).get("nvidia") if isinstance(keys.get("runtimes"), dict) else None
         return changed_keys(keys, {"runtimes": {"nvidia": known or {"args": [], "path": RUNTIME}}}, ())
 
-    def _cgroups_wrong(self, seen: Toolkit) -> bool:
-        return seen.toolkit.config is not None and seen.no_cgroups != seen.daemon.rootless
+    def _cgroups_wrong(self, state: Toolkit) -> bool:
+        return state.toolkit.config is not None and state.no_cgroups != state.daemon.rootless
 
-    def is_met(self, seen: Toolkit) -> bool:
-        return seen.registered and RUNTIME in seen.toolkit.programs and not self._cgroups_wrong(seen)
+    def is_met(self, state: Toolkit) -> bool:
+        return state.registered and RUNTIME in state.toolkit.programs and not self._cgroups_wrong(state)
 
-    def plan(self, seen: Toolkit) -> Iterator[Change]:
-        if self.is_met(seen) or RUNTIME not in seen.toolkit.programs or seen.refused:
+    def plan(self, state: Toolkit) -> Iterator[Change]:
+        if self.is_met(state) or RUNTIME not in state.toolkit.programs or state.refused:
             return
-        config = seen.toolkit.config
-        if self._cgroups_wrong(seen) and config is not None:
-            value = "true" if seen.daemon.rootless else "false"
+        config = state.toolkit.config
+        if self._cgroups_wrong(state) and config is not None:
+            value = "true" if state.daemon.rootless else "false"
             text = (
                 _NO_CGROUPS.sub(rf"\g<before>{value}", config, count=1)
                 if _NO_CGROUPS.search(config)
@@ -96,22 +96,22 @@ class ContainerToolkitConfigured(Step[Toolkit]):
             saved = backup_of(CONFIG, config)
             yield Change(
                 f"set no-cgroups = {value} in {CONFIG}; it applies to the next start of each container", subject=CONFIG, risk=Risk.SAFE,
-                diff=unified(CONFIG, config, text), undo=StepCall("file.restored", {"path": CONFIG, "backup": saved, "expect": digest(text)}),
+                diff=unified_diff(CONFIG, config, text), undo=StepCall("file.restored", {"path": CONFIG, "backup": saved, "expect": digest(text)}),
                 data={"toml": text, "backup": saved},
             )  # fmt: skip
-        if seen.registered:
+        if state.registered:
             return
-        keys = parse_daemon_file(seen.daemon, seen.host)
+        keys = parse_daemon_file(state.daemon, state.host)
         wanted = self._keys(keys)
         if wanted == keys:
-            yield take_over(seen.daemon, seen.running, restart=False, live=seen.live)
+            yield take_over(state.daemon, state.running, restart=False, live=state.live)
             return
-        before, after = seen.daemon.text, daemon_text(wanted)
-        backup = None if before is None else backup_of(seen.daemon.config, before)
+        before, after = state.daemon.text, daemon_text(wanted)
+        backup = None if before is None else backup_of(state.daemon.config, before)
         kept = {"made": True} if backup is None else {"backup": backup}
         yield file_change(
-            f"register the runtime nvidia in {seen.daemon.config}", seen.daemon, after, seen.running, restart=False, live=seen.live,
-            backup=backup, undo=StepCall("docker_daemon.restored", {"path": seen.daemon.config, **kept, "expect": digest(after)}),
+            f"register the runtime nvidia in {state.daemon.config}", state.daemon, after, state.running, restart=False, live=state.live,
+            backup=backup, undo=StepCall("docker_daemon.restored", {"path": state.daemon.config, **kept, "expect": digest(after)}),
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -120,22 +120,22 @@ class ContainerToolkitConfigured(Step[Toolkit]):
         else:
             apply_take_over(host, change)
 
-    def describe(self, seen: Toolkit) -> str:
-        if RUNTIME not in seen.toolkit.programs:
+    def describe(self, state: Toolkit) -> str:
+        if RUNTIME not in state.toolkit.programs:
             return "NVIDIA's container toolkit is not installed"
-        if seen.refused:
-            return f"dockerd would not start with the runtime in {seen.daemon.config}: {seen.refused}"
-        parts = [] if seen.registered else ["the Docker daemon does not know the runtime nvidia"]
-        if self._cgroups_wrong(seen):
+        if state.refused:
+            return f"dockerd would not start with the runtime in {state.daemon.config}: {state.refused}"
+        parts = [] if state.registered else ["the Docker daemon does not know the runtime nvidia"]
+        if self._cgroups_wrong(state):
             parts.append(
-                f"no-cgroups is {'true' if seen.no_cgroups else 'false'} in {CONFIG}, wrong for a {'rootless' if seen.daemon.rootless else 'rootful'} daemon"
+                f"no-cgroups is {'true' if state.no_cgroups else 'false'} in {CONFIG}, wrong for a {'rootless' if state.daemon.rootless else 'rootful'} daemon"
             )
-        if _HOOK not in seen.toolkit.programs:
+        if _HOOK not in state.toolkit.programs:
             parts.append(f"{_HOOK} is missing, which --gpus needs before Docker 29.2")
         return "; ".join(parts) or "the Docker daemon knows the runtime nvidia"
 
-    def advice(self, seen: Toolkit) -> str:
-        return INSTALL if RUNTIME not in seen.toolkit.programs else ""
+    def advice(self, state: Toolkit) -> str:
+        return INSTALL if RUNTIME not in state.toolkit.programs else ""
 
-    def values(self, seen: Toolkit) -> dict[str, Any]:
-        return {"programs": list(seen.toolkit.programs), "registered": seen.registered, "no_cgroups": seen.no_cgroups}
+    def values(self, state: Toolkit) -> dict[str, Any]:
+        return {"programs": list(state.toolkit.programs), "registered": state.registered, "no_cgroups": state.no_cgroups}

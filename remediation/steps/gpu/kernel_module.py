@@ -66,35 +66,35 @@ class KernelModuleReloaded(Step[ModuleUse]):
             )  # fmt: skip
         return seen
 
-    def is_met(self, seen: ModuleUse) -> bool:
-        return seen.module is not None and seen.fresh
+    def is_met(self, state: ModuleUse) -> bool:
+        return state.module is not None and state.fresh
 
-    def plan(self, seen: ModuleUse) -> Iterator[Change]:
-        if self.is_met(seen):
+    def plan(self, state: ModuleUse) -> Iterator[Change]:
+        if self.is_met(state):
             return
-        unit = seen.serving.name.removesuffix(".service") if seen.serving.manager is Manager.SYSTEMD else ""
-        around = f", with {seen.serving.words} stopped meanwhile: loaded models are lost" if unit else ""
+        unit = state.serving.name.removesuffix(".service") if state.serving.manager is Manager.SYSTEMD else ""
+        around = f", with {state.serving.words} stopped meanwhile: loaded models are lost" if unit else ""
         yield Change(f"reload the kernel module {self.module}{around}", subject=self.module, data={"unit": unit})
 
     def apply(self, host: Writer, change: Change) -> None:
         host.daemon.reload_module(change.subject, change.data["unit"])
 
-    def describe(self, seen: ModuleUse) -> str:
-        if seen.module is None:
+    def describe(self, state: ModuleUse) -> str:
+        if state.module is None:
             return f"{self.module} is not loaded"
-        return f"{self.module} was {'' if seen.fresh else 'not '}reloaded in this run"
+        return f"{self.module} was {'' if state.fresh else 'not '}reloaded in this run"
 
-    def values(self, seen: ModuleUse) -> dict[str, Any]:
-        return {"module": self.module, "loaded": seen.module is not None}
+    def values(self, state: ModuleUse) -> dict[str, Any]:
+        return {"module": self.module, "loaded": state.module is not None}
 
 
-def _obstacle(seen: ModuleUse) -> str:
-    if seen.containers:
-        return f"the container{'s' if len(seen.containers) > 1 else ''} {', '.join(seen.containers)} use{'' if len(seen.containers) > 1 else 's'} the GPU"
-    if seen.holders:
-        return f"{', '.join(f'{one.name} (process {one.pid})' for one in seen.holders)} uses the GPU"
-    if seen.serving.manager is Manager.PROCESS:
-        return f"{seen.serving.words} uses it, and only its user can start it again"
+def _obstacle(state: ModuleUse) -> str:
+    if state.containers:
+        return f"the container{'s' if len(state.containers) > 1 else ''} {', '.join(state.containers)} use{'' if len(state.containers) > 1 else 's'} the GPU"
+    if state.holders:
+        return f"{', '.join(f'{one.name} (process {one.pid})' for one in state.holders)} uses the GPU"
+    if state.serving.manager is Manager.PROCESS:
+        return f"{state.serving.words} uses it, and only its user can start it again"
     return ""
 
 

@@ -41,14 +41,14 @@ class ProgramClosed(Step[RunningPrograms]):
 
     @field_validator("program")
     @classmethod
-    def _program(cls, value: str | None) -> str | None:
+    def _check_unprotected(cls, value: str | None) -> str | None:
         if value is not None and is_protected(value):
             msg = f"{value} belongs to the system, Docker or Ollama and is never closed"
             raise ValueError(msg)
         return value
 
     @model_validator(mode="after")
-    def _which(self) -> ProgramClosed:
+    def _check_program(self) -> ProgramClosed:
         if (self.program is None) == (self.pid is None):
             msg = "give program, or pid with started"
             raise ValueError(msg)
@@ -63,11 +63,11 @@ class ProgramClosed(Step[RunningPrograms]):
         kept = tuple((tree, why) for tree in found if (why := why_protected(tree.root)))
         return RunningPrograms(tuple(tree for tree in found if tree not in [one for one, _ in kept]), kept)
 
-    def is_met(self, seen: RunningPrograms) -> bool:
-        return not seen.trees and not seen.kept
+    def is_met(self, state: RunningPrograms) -> bool:
+        return not state.trees and not state.kept
 
-    def plan(self, seen: RunningPrograms) -> Iterator[Change]:
-        for tree in seen.trees:
+    def plan(self, state: RunningPrograms) -> Iterator[Change]:
+        for tree in state.trees:
             unsaved = " with possibly unsaved work" if tree.root.program in ASK_FIRST else ""
             yield Change(
                 f"close {tree.name}{', killing it if it does not close' if self.force else ''}",
@@ -85,13 +85,13 @@ class ProgramClosed(Step[RunningPrograms]):
                 host=host.name, next_step="answer it at the desktop, or allow force: true",
             )  # fmt: skip
 
-    def describe(self, seen: RunningPrograms) -> str:
-        parts = [f"{tree.name} runs as process {tree.root.pid}" for tree in seen.trees]
-        parts += [f"{tree.name} (process {tree.root.pid}) is kept: {why}" for tree, why in seen.kept]
+    def describe(self, state: RunningPrograms) -> str:
+        parts = [f"{tree.name} runs as process {tree.root.pid}" for tree in state.trees]
+        parts += [f"{tree.name} (process {tree.root.pid}) is kept: {why}" for tree, why in state.kept]
         return "; ".join(parts) or f"{self.program or f'process {self.pid}'} is not running"
 
-    def values(self, seen: RunningPrograms) -> dict[str, Any]:
-        return {"running": [{"program": tree.name, "pid": tree.root.pid, "started": tree.root.started} for tree in seen.trees]}
+    def values(self, state: RunningPrograms) -> dict[str, Any]:
+        return {"running": [{"program": tree.name, "pid": tree.root.pid, "started": tree.root.started} for tree in state.trees]}
 
     def _matches(self, process: Process) -> bool:
         if self.program is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ByteSize, field_validator
 
-from remediation.diagnosis.runners import freed_by_unloading
+from remediation.diagnosis.runners import vram_freed_by_unloading
 from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
@@ -48,7 +48,7 @@ class Room:
         return max(0, (self.want or 0) - self.free)
 
 
-class Closing(Step[Room]):
+class CloseProgramsStep(Step[Room]):
     """Base of the steps that close programs to free GPU memory."""
 
     close: tuple[str, ...] = param(
@@ -69,16 +69,16 @@ class Closing(Step[Room]):
                 raise ValueError(msg)
         return value
 
-    def plan(self, seen: Room) -> Iterator[Change]:
+    def plan(self, state: Room) -> Iterator[Change]:
         """Close programs, largest first, until enough memory is free. Plan nothing if that cannot be enough."""
-        if self.is_met(seen) or seen.unreliable or seen.want is None:
+        if self.is_met(state) or state.unreliable or state.want is None:
             return
-        closable = self._closable(seen)
-        if seen.lacking - sum(tree.vram for tree in closable) > seen.want // _NEAR and not any(one.unknown for one in closable):
+        closable = self._closable(state)
+        if state.lacking - sum(tree.vram for tree in closable) > state.want // _NEAR and not any(one.unknown for one in closable):
             return
-        free = seen.free
+        free = state.free
         for tree in closable:
-            if free >= seen.want:
+            if free >= state.want:
                 return
             free += tree.vram
             yield self._change(tree)
@@ -113,24 +113,29 @@ class Closing(Step[Room]):
             )
 
     def measured_effect(self, change: Change, before: Room, after: Room) -> str:
-        return f"predicted +{human(int(change.data['frees']))}, measured {_signed(after.free - before.free)}"
+        return f"predicted +{human(int(change.data['frees']))}, measured {_signed_size(after.free - before.free)}"
 
-    def values(self, seen: Room) -> dict[str, Any]:
+    def values(self, state: Room) -> dict[str, Any]:
         return {
-            "free": seen.free,
-            "want": seen.want,
-            "holders": [{"program": tree.name, "vram": tree.vram, "known": not tree.unknown} for tree in seen.holders],
+            "free": state.free,
+            "want": state.want,
+            "holders": [{"program": tree.name, "vram": tree.vram, "known": not tree.unknown} for tree in state.holders],
         }
 
-    def advice(self, seen: Room) -> str:
+    def advice(self, state: Room) -> str:
         """Name the program to close by hand if the programs that this step keeps use most of the missing memory."""
         kept = [
             (tree, self._why_kept(tree))
-            for tree in seen.holders
+            for tree in state.holders
             if tree.vram >= self.least and not is_protected(tree.root.program)
         ]
         kept = [(tree, why) for tree, why in kept if why]
-        if seen.unreliable or seen.want is None or seen.want > seen.total or sum(one.vram for one, _ in kept) < seen.lacking // 2:
+        if (
+            state.unreliable
+            or state.want is None
+            or state.want > state.total
+            or sum(one.vram for one, _ in kept) < state.lacking // 2
+        ):
             return ""
         tree, why = max(kept, key=lambda item: item[0].vram)
         if why.endswith(UNKNOWN_OWNER):
@@ -138,11 +143,11 @@ class Closing(Step[Room]):
         owner = f", of {tree.root.owner}" if tree.root.owner else ""
         return f"close {tree.name} (process {tree.root.pid}{owner}): it uses {human(tree.vram)}; then run this again"
 
-    def rules_out(self, seen: Room) -> Iterator[RuledOut]:
-        yield RuledOut(Cause.VRAM_OCCUPIED, f"{human(seen.free)} of {human(seen.total)} are free")
+    def rules_out(self, state: Room) -> Iterator[RuledOut]:
+        yield RuledOut(Cause.VRAM_OCCUPIED, f"{human(state.free)} of {human(state.total)} are free")
 
-    def _closable(self, seen: Room) -> list[Tree]:
-        return sorted((tree for tree in seen.holders if not self._why_kept(tree)), key=lambda tree: not tree.root.orphan)
+    def _closable(self, state: Room) -> list[Tree]:
+        return sorted((tree for tree in state.holders if not self._why_kept(tree)), key=lambda tree: not tree.root.orphan)
 
     def _why_kept(self, tree: Tree) -> str:
         """Return why a program is kept, or "" if it may be closed."""
@@ -158,17 +163,17 @@ class Closing(Step[Room]):
             return "its GPU memory is unknown"
         return "" if tree.vram >= self.least else f"less than {human(self.least)}"
 
-    def _describe_rest(self, seen: Room) -> str:
+    def _describe_rest(self, state: Room) -> str:
         """Describe the programs that use the rest and why they are kept."""
-        if seen.unreliable:
-            return f"the amounts per program contradict the card's total ({seen.unreliable}), so nothing is closed"
-        kept = [(tree, self._why_kept(tree)) for tree in seen.holders]
+        if state.unreliable:
+            return f"the amounts per program contradict the card's total ({state.unreliable}), so nothing is closed"
+        kept = [(tree, self._why_kept(tree)) for tree in state.holders]
         named = [f"{tree.name} {human(tree.vram)} ({why})" for tree, why in kept if why and tree.vram >= self.least]
         return f"not closed: {', '.join(named)}" if named else ""
 
 
 @step("vram.free", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
-class FreeVram(Closing):
+class FreeVram(CloseProgramsStep):
     """Enough VRAM is free for the model. If not, programs that use VRAM are closed, largest first.
 
     Unless given, the required amount comes from the model's memory requirements. The memory of the model's own runner counts as
@@ -186,8 +191,8 @@ class FreeVram(Closing):
         if self.want is not None and self.model is None and host.target().model is None:
             return Room(use.free, total, int(self.want), "as given", holders, unreliable)
         state = load_state(host, resolve_model(self.model, host))
-        free = state.room if state.room is not None else use.free + _own(state)
-        want, because = (int(self.want), "as given") if self.want is not None else _needed(state, free)
+        free = state.room if state.room is not None else use.free + _own_vram(state)
+        want, because = (int(self.want), "as given") if self.want is not None else _needed_vram(state, free)
         return Room(min(free, total), total, want, because, holders, unreliable)
 
     def _use(self, host: Reader) -> GpuUse:
@@ -204,18 +209,18 @@ class FreeVram(Closing):
                 f"does not apply, because the free VRAM cannot be determined: {error.message}", host=host.name
             ) from error
 
-    def is_met(self, seen: Room) -> bool | None:
-        return None if seen.want is None else seen.free >= seen.want
+    def is_met(self, state: Room) -> bool | None:
+        return None if state.want is None else state.free >= state.want
 
-    def describe(self, seen: Room) -> str:
-        if seen.want is None:
-            return f"{human(seen.free)} of {human(seen.total)} are free; {seen.because}: set want"
-        text = f"{human(seen.free)} of {human(seen.total)} are free, {human(seen.want)} are required ({seen.because})"
-        if self.is_met(seen):
+    def describe(self, state: Room) -> str:
+        if state.want is None:
+            return f"{human(state.free)} of {human(state.total)} are free; {state.because}: set want"
+        text = f"{human(state.free)} of {human(state.total)} are free, {human(state.want)} are required ({state.because})"
+        if self.is_met(state):
             return text
-        if seen.want > seen.total:
+        if state.want > state.total:
             return f"{text}; the card has less in total: use a smaller model or context (model.smaller)"
-        return "; ".join(filter(None, (text, self._describe_rest(seen))))
+        return "; ".join(filter(None, (text, self._describe_rest(state))))
 
 
 def measurable(host: Reader) -> GpuUse:
@@ -227,11 +232,11 @@ def measurable(host: Reader) -> GpuUse:
     return use
 
 
-def _own(state: LoadState) -> int:
+def _own_vram(state: LoadState) -> int:
     return held_vram(state.runner, state.setup.version) if state.runner is not None else 0
 
 
-def _needed(state: LoadState, free: int) -> tuple[int | None, str]:
+def _needed_vram(state: LoadState, free: int) -> tuple[int | None, str]:
     """Return the memory that all layers need, and the source of that figure. `free` includes what the model itself holds."""
     fit = state.fit
     if fit is not None:
@@ -244,12 +249,12 @@ def _needed(state: LoadState, free: int) -> tuple[int | None, str]:
     return None, f"the memory that {state.model} needs is unknown (no rule for its architecture)"
 
 
-def _signed(amount: int) -> str:
+def _signed_size(amount: int) -> str:
     return f"+{human(amount)}" if amount >= 0 else f"-{human(-amount)}"
 
 
 @step("vram.at_most", risk=Risk.DISRUPTIVE, settle=20.0, deadline=180.0)
-class VramAtMost(Closing):
+class VramAtMost(CloseProgramsStep):
     """Programs other than Ollama use at most this much VRAM. If they use more, they are closed, largest first.
 
     Suited to the guide's thresholds (1500, 1000 or 500 MiB before the containers start). To free what a model needs, use
@@ -262,17 +267,17 @@ class VramAtMost(Closing):
         """Read the card and its programs. Memory of Ollama's models is excluded."""
         use = measurable(host)
         total = use.largest
-        free = min(total, use.free + freed_by_unloading(use, _models(host)))
+        free = min(total, use.free + vram_freed_by_unloading(use, _models(host)))
         unreliable = "" if use.reliable else (use.why_unreliable or "the driver's counters are unreliable")
         want = max(0, total - int(self.used))
         return Room(free, total, want, "as given", tuple(trees(use.processes, host.processes.list())), unreliable)
 
-    def is_met(self, seen: Room) -> bool | None:
-        return seen.want is None or seen.free >= seen.want
+    def is_met(self, state: Room) -> bool | None:
+        return state.want is None or state.free >= state.want
 
-    def describe(self, seen: Room) -> str:
-        text = f"{human(seen.total - seen.free)} used by programs other than Ollama, at most {human(int(self.used))} allowed"
-        return text if self.is_met(seen) else "; ".join(filter(None, (text, self._describe_rest(seen))))
+    def describe(self, state: Room) -> str:
+        text = f"{human(state.total - state.free)} used by programs other than Ollama, at most {human(int(self.used))} allowed"
+        return text if self.is_met(state) else "; ".join(filter(None, (text, self._describe_rest(state))))
 
 
 def _models(host: Reader) -> int:

@@ -53,38 +53,38 @@ class DockerDesktopRestarted(Step[Restart]):
         silent = silence_of(host) if target is not None and target.value in running else ""
         return Restart(desktop, since, running, tuple(_lost(containers, since)), silent)
 
-    def is_met(self, seen: Restart) -> bool:
-        return seen.fresh and seen.desktop.engine and not seen.lost and not seen.silent
+    def is_met(self, state: Restart) -> bool:
+        return state.fresh and state.desktop.engine and not state.lost and not state.silent
 
-    def plan(self, seen: Restart) -> Iterator[Change]:
-        if self.is_met(seen):
+    def plan(self, state: Restart) -> Iterator[Change]:
+        if self.is_met(state):
             return
-        if not seen.fresh:
-            if seen.running:
-                yield _halt(seen.running)
-            if seen.desktop.state != STOPPED:
-                yield _stop(seen.desktop)
+        if not state.fresh:
+            if state.running:
+                yield _halt(state.running)
+            if state.desktop.state != STOPPED:
+                yield _stop(state.desktop)
             yield _start()
         # started, but the engine does not answer yet; `settle` limits the wait
-        for name in (*(() if seen.fresh else seen.running), *seen.lost):
+        for name in (*(() if state.fresh else state.running), *state.lost):
             yield _restart_change(name)
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_setting(host, change)
 
-    def describe(self, seen: Restart) -> str:
-        parts = [f"Docker Desktop {seen.desktop.version} is {seen.desktop.state}"]
-        parts.append("started in this run" if seen.fresh else "not restarted in this run")
-        if not seen.desktop.engine:
+    def describe(self, state: Restart) -> str:
+        parts = [f"Docker Desktop {state.desktop.version} is {state.desktop.state}"]
+        parts.append("started in this run" if state.fresh else "not restarted in this run")
+        if not state.desktop.engine:
             parts.append("its engine does not answer")
-        if seen.lost:
-            parts.append(f"{', '.join(seen.lost)} ran before and is not running")
-        if seen.silent:
-            parts.append(seen.silent)
+        if state.lost:
+            parts.append(f"{', '.join(state.lost)} ran before and is not running")
+        if state.silent:
+            parts.append(state.silent)
         return "; ".join(parts)
 
-    def values(self, seen: Restart) -> dict[str, Any]:
-        return {"state": seen.desktop.state, "engine": seen.desktop.engine, "version": seen.desktop.version}
+    def values(self, state: Restart) -> dict[str, Any]:
+        return {"state": state.desktop.state, "engine": state.desktop.engine, "version": state.desktop.version}
 
 
 def _lost(containers: Iterable[Container], since: float) -> Iterator[str]:
@@ -133,26 +133,26 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         running = tuple(one.name for one in containers if one.status == RUNNING)
         return DesktopSettings(desktop, now, running, tuple(_lost(containers, run_started(host))))
 
-    def is_met(self, seen: DesktopSettings) -> bool:
-        return not self._lacking(seen) and seen.desktop.engine and not seen.lost
+    def is_met(self, state: DesktopSettings) -> bool:
+        return not self._values_to_set(state) and state.desktop.engine and not state.lost
 
-    def plan(self, seen: DesktopSettings) -> Iterator[Change]:
-        lacking = self._lacking(seen)
+    def plan(self, state: DesktopSettings) -> Iterator[Change]:
+        lacking = self._values_to_set(state)
         if lacking:
-            if seen.running:
-                yield _halt(seen.running)
-            if seen.desktop.state != STOPPED:
-                yield _stop(seen.desktop)
+            if state.running:
+                yield _halt(state.running)
+            if state.desktop.state != STOPPED:
+                yield _stop(state.desktop)
             words = ", ".join(f"{name}={_format_value(value)}" for name, value in lacking.items())
             yield Change(
-                f"set {words} in {seen.desktop.settings_path}", subject=seen.desktop.settings_path, risk=Risk.SAFE,
-                before={name: seen.now[name] for name in lacking}, after=dict(lacking), needs=needs(),
-                undo=StepCall("docker_desktop.setting", {"set": {name: seen.now[name] for name in lacking}}),
+                f"set {words} in {state.desktop.settings_path}", subject=state.desktop.settings_path, risk=Risk.SAFE,
+                before={name: state.now[name] for name in lacking}, after=dict(lacking), needs=needs(),
+                undo=StepCall("docker_desktop.setting", {"set": {name: state.now[name] for name in lacking}}),
                 data={"action": "set", "settings": dict(lacking)},
             )  # fmt: skip
-        if lacking or seen.desktop.state == STOPPED:
+        if lacking or state.desktop.state == STOPPED:
             yield _start()
-        for name in (*(seen.running if lacking else ()), *seen.lost):
+        for name in (*(state.running if lacking else ()), *state.lost):
             yield _restart_change(name)
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -161,17 +161,17 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         else:
             apply_setting(host, change)
 
-    def describe(self, seen: DesktopSettings) -> str:
-        parts = [", ".join(f"{name} is {_format_value(value)}" for name, value in seen.now.items())]
-        if not seen.desktop.engine:
-            parts.append(f"Docker Desktop is {seen.desktop.state}, its engine does not answer")
+    def describe(self, state: DesktopSettings) -> str:
+        parts = [", ".join(f"{name} is {_format_value(value)}" for name, value in state.now.items())]
+        if not state.desktop.engine:
+            parts.append(f"Docker Desktop is {state.desktop.state}, its engine does not answer")
         return "; ".join(parts)
 
-    def values(self, seen: DesktopSettings) -> dict[str, Any]:
-        return {"settings": dict(seen.now)}
+    def values(self, state: DesktopSettings) -> dict[str, Any]:
+        return {"settings": dict(state.now)}
 
-    def _lacking(self, seen: DesktopSettings) -> dict[str, Any]:
-        return {name: value for name, value in self.set.items() if seen.now[name] != value}
+    def _values_to_set(self, state: DesktopSettings) -> dict[str, Any]:
+        return {name: value for name, value in self.set.items() if state.now[name] != value}
 
 
 def apply_setting(host: Writer, change: Change) -> None:

@@ -15,7 +15,7 @@ from pydantic import model_validator
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.facts import FileStatus
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.run_info import pending
 
@@ -82,7 +82,7 @@ class FileManaged(Step[ManagedPath]):
         content = host.files.read(self.path) if status is not None and status.kind == "file" and status.size <= KEPT else None
         planned = {data.get("folder") for data in pending(host)}  # by earlier tasks, in check mode
         missing = (
-            tuple(each for each in _missing(host, self.path) if each not in planned)
+            tuple(each for each in _missing_folders(host, self.path) if each not in planned)
             if status is None and self.state == "directory"
             else ()
         )
@@ -93,20 +93,20 @@ class FileManaged(Step[ManagedPath]):
     def _compares(self) -> bool:
         return self.content is not None or self.expect is not None
 
-    def is_met(self, seen: ManagedPath) -> bool:
-        status = seen.status
+    def is_met(self, state: ManagedPath) -> bool:
+        status = state.status
         if status is None or self.state == "absent":
             return status is None and self.state == "absent"
-        return self._right_kind(seen) and self._same(status) and not self._attributes(status)
+        return self._right_kind(state) and self._same(status) and not self._attributes(status)
 
-    def _right_kind(self, seen: ManagedPath) -> bool:
-        status = seen.status
+    def _right_kind(self, state: ManagedPath) -> bool:
+        status = state.status
         if status is None:
             return False
         if self.state == "link":
             return status.kind == "link" and status.target == self.target
         if self.state == "hard":
-            return status.kind == "file" and status.inode is not None and status.inode == seen.linked
+            return status.kind == "file" and status.inode is not None and status.inode == state.linked
         return status.kind == self.state
 
     def _same(self, status: FileStatus) -> bool:
@@ -126,10 +126,10 @@ class FileManaged(Step[ManagedPath]):
             found["group"] = status.group
         return found
 
-    def plan(self, seen: ManagedPath) -> Iterator[Change]:
-        if self.is_met(seen) or self._problem(seen):
+    def plan(self, state: ManagedPath) -> Iterator[Change]:
+        if self.is_met(state) or self._problem(state):
             return
-        status, risk = seen.status, Risk.parse(self.risk_level)
+        status, risk = state.status, Risk.parse(self.risk_level)
         if self.state == "absent":
             if status is not None:
                 yield Change(
@@ -137,18 +137,18 @@ class FileManaged(Step[ManagedPath]):
                     subject=self.path,
                     risk=risk,
                     before=status.kind,
-                    undo=self._undo_removal(seen),
-                    diff=self._diff(seen, b""),
+                    undo=self._undo_removal(state),
+                    diff=self._diff(state, b""),
                 )
             return
         if self.state == "directory" and status is None:
-            for folder in seen.missing:
+            for folder in state.missing:
                 undo = StepCall(self.name, {"path": folder, "state": "absent", "only_empty": True})
                 yield Change(
                     f"create folder {folder}", subject=folder, risk=risk, after="directory", undo=undo, data={"folder": folder}
                 )
             return
-        if self.state in {"link", "hard"} and not self._right_kind(seen):
+        if self.state in {"link", "hard"} and not self._right_kind(state):
             before = status.target or status.kind if status is not None else None
             yield Change(
                 f"link {self.path} to {self.target}",
@@ -156,13 +156,13 @@ class FileManaged(Step[ManagedPath]):
                 risk=risk,
                 before=before,
                 after=self.target,
-                undo=self._undo_link(seen),
+                undo=self._undo_link(state),
             )
             return
         if status is None or not self._same(status):
-            yield self._write(seen, risk)
+            yield self._write(state, risk)
         if status is not None and (differ := self._attributes(status)):
-            words = ", ".join(f"{name} {_shown(name, getattr(self, name))}" for name in differ)
+            words = ", ".join(f"{name} {_value_text(name, getattr(self, name))}" for name in differ)
             undo = StepCall(self.name, {"path": self.path, "state": self.state if self.state != "hard" else "file", **differ})
             after = {name: getattr(self, name) for name in differ}
             yield Change(
@@ -175,29 +175,29 @@ class FileManaged(Step[ManagedPath]):
                 data={"attributes": True},
             )
 
-    def _write(self, seen: ManagedPath, risk: Risk) -> Change:
+    def _write(self, state: ManagedPath, risk: Risk) -> Change:
         content = self._bytes or b""
-        if seen.status is None:
+        if state.status is None:
             undo = StepCall(self.name, {"path": self.path, "state": "absent", "expect": _sha1(content)})
-            return Change(f"create {self.path}", subject=self.path, risk=risk, undo=undo, diff=self._diff(seen, content))
+            return Change(f"create {self.path}", subject=self.path, risk=risk, undo=undo, diff=self._diff(state, content))
         backup = self.backup
-        if backup is None and (self.private or _text(seen.content) is None):
-            backup = f"{self.path}.{(seen.status.checksum or '')[:8]}.bak"
+        if backup is None and (self.private or _text(state.content) is None):
+            backup = f"{self.path}.{(state.status.checksum or '')[:8]}.bak"
         if backup is not None:
             undo = StepCall("file.restored", {"path": self.path, "backup": backup, "expect": hashlib.sha256(content).hexdigest()})
         else:
-            undo = StepCall(self.name, {"path": self.path, "expect": _sha1(content), **_journaled(seen)})
-        diff = self._diff(seen, content)
+            undo = StepCall(self.name, {"path": self.path, "expect": _sha1(content), **_to_journal(state)})
+        diff = self._diff(state, content)
         return Change(f"write {self.path}", subject=self.path, risk=risk, undo=undo, diff=diff, data={"backup": backup})
 
-    def _diff(self, seen: ManagedPath, content: bytes) -> str:
-        before, after = _text(seen.content) if seen.status is not None else "", _text(content)
-        if self.private or before is None or after is None or (seen.status is not None and seen.status.kind != "file"):
+    def _diff(self, state: ManagedPath, content: bytes) -> str:
+        before, after = _text(state.content) if state.status is not None else "", _text(content)
+        if self.private or before is None or after is None or (state.status is not None and state.status.kind != "file"):
             return ""
-        return unified(self.path, before, after)
+        return unified_diff(self.path, before, after)
 
-    def _undo_removal(self, seen: ManagedPath) -> StepCall | None:
-        status = seen.status
+    def _undo_removal(self, state: ManagedPath) -> StepCall | None:
+        status = state.status
         if status is None or status.kind == "other":
             return None
         if status.kind == "link":
@@ -207,12 +207,12 @@ class FileManaged(Step[ManagedPath]):
         }
         if status.kind == "directory":
             return StepCall(self.name, {"path": self.path, "state": "directory", **attributes}) if self.only_empty else None
-        if self.private or _text(seen.content) is None:
+        if self.private or _text(state.content) is None:
             return None
-        return StepCall(self.name, {"path": self.path, **_journaled(seen), **attributes})
+        return StepCall(self.name, {"path": self.path, **_to_journal(state), **attributes})
 
-    def _undo_link(self, seen: ManagedPath) -> StepCall | None:
-        return StepCall(self.name, {"path": self.path, "state": "absent"}) if seen.status is None else self._undo_removal(seen)
+    def _undo_link(self, state: ManagedPath) -> StepCall | None:
+        return StepCall(self.name, {"path": self.path, "state": "absent"}) if state.status is None else self._undo_removal(state)
 
     def apply(self, host: Writer, change: Change) -> None:
         files = host.files
@@ -241,18 +241,18 @@ class FileManaged(Step[ManagedPath]):
         if (self.mode, self.owner, self.group) != (None, None, None):
             host.files.set_attributes(path, mode=self.mode, owner=self.owner, group=self.group)
 
-    def describe(self, seen: ManagedPath) -> str:
-        if problem := self._problem(seen):
+    def describe(self, state: ManagedPath) -> str:
+        if problem := self._problem(state):
             return problem
-        if seen.status is None:
+        if state.status is None:
             return f"there is no {self.path}"
-        if self.is_met(seen):
+        if self.is_met(state):
             return f"{self.path} is as it should be"
-        return f"{self.path} is a {seen.status.kind}" if not self._right_kind(seen) else f"{self.path} differs"
+        return f"{self.path} is a {state.status.kind}" if not self._right_kind(state) else f"{self.path} differs"
 
-    def _problem(self, seen: ManagedPath) -> str:
+    def _problem(self, state: ManagedPath) -> str:
         """Return why the state cannot be reached, "" if it can."""
-        status = seen.status
+        status = state.status
         if self.sha1 is not None and self._bytes is not None and _sha1(self._bytes) != self.sha1:
             return f"the earlier content of {self.path} held a secret, which the journal does not keep: restore it by hand"
         if (
@@ -265,14 +265,14 @@ class FileManaged(Step[ManagedPath]):
             return f"{self.path} is a {status.kind}"
         if self.state == "file" and status is None and self.content is None:
             return f"there is no {self.path}"
-        if self.state == "hard" and seen.linked is None:
+        if self.state == "hard" and state.linked is None:
             return f"there is no {self.target}"
         if self.state in {"link", "hard"} and status is not None and status.kind == "directory":
             return f"{self.path} is a directory"
         return ""
 
-    def values(self, seen: ManagedPath) -> dict[str, Any]:
-        return status_values(seen.status)
+    def values(self, state: ManagedPath) -> dict[str, Any]:
+        return status_values(state.status)
 
 
 def mode_text(mode: int) -> str:
@@ -290,8 +290,8 @@ def status_values(status: FileStatus | None) -> dict[str, Any]:
     return {"state": kind, "size": status.size, **mode}
 
 
-def _journaled(seen: ManagedPath) -> Mapping[str, Any]:
-    content = seen.content or b""
+def _to_journal(state: ManagedPath) -> Mapping[str, Any]:
+    content = state.content or b""
     return {"content": content.decode(), "sha1": _sha1(content)}
 
 
@@ -309,11 +309,11 @@ def _text(content: bytes | None) -> str | None:
         return None
 
 
-def _shown(name: str, value: Any) -> str:
+def _value_text(name: str, value: Any) -> str:
     return f"{value:04o}" if name == "mode" else str(value)
 
 
-def _missing(host: Reader, path: str) -> Iterator[str]:
+def _missing_folders(host: Reader, path: str) -> Iterator[str]:
     """Yield the folders of a path that do not exist, outermost first."""
     up = ntpath.dirname if "\\" in path or path[1:2] == ":" else posixpath.dirname
     found: list[str] = []

@@ -15,7 +15,7 @@ from remediation.model.facts import ComposeProject, Container
 from remediation.steps.compose.env_file import dotenv_path, settings_of
 from remediation.steps.compose.environment import digest
 from remediation.steps.compose.stack import containers_of
-from remediation.steps.compose.text import beside, unified
+from remediation.steps.compose.text import sibling_path, unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.ollama.reconfigured import differing_settings
 from remediation.steps.resolve import project_of, resolve_project
@@ -71,7 +71,7 @@ class FileRestored(Step[Restorable]):
     made: bool = param("the file was created by a run and is to be removed; requires path and expect", default=False)
 
     @model_validator(mode="after")
-    def _made(self) -> FileRestored:
+    def _check_fields(self) -> FileRestored:
         if self.made and (self.path is None or self.expect is None or self.backup is not None):
             msg = "made requires path and expect, and excludes backup"
             raise ValueError(msg)
@@ -80,7 +80,7 @@ class FileRestored(Step[Restorable]):
     def observe(self, host: Reader) -> Restorable:
         path, backup = self.path, self.backup
         if self.made and path is not None:
-            found = Restorable(path, _kept_path(path, self.expect or ""), host.files.read(path), None, made=True)
+            found = Restorable(path, _undone_path(path, self.expect or ""), host.files.read(path), None, made=True)
         else:
             if path is None or backup is None:
                 path, backup = _newest(host, path)
@@ -100,28 +100,28 @@ class FileRestored(Step[Restorable]):
 
     def _readers(self, host: Reader, project: ComposeProject, found: Restorable) -> tuple[str, ...]:
         """Return the services whose container has a value that the edit introduced."""
-        edited = host.files.read(_kept_path(found.path, self.expect or "")) if found.same else found.now
+        edited = host.files.read(_undone_path(found.path, self.expect or "")) if found.same else found.now
         old, new = (settings_of((part or b"").decode("utf-8", errors="replace")) for part in (found.saved, edited))
         values = [value for name, value in new.items() if value and old.get(name) != value]
         members = containers_of(host.engine.containers(), project)
         return tuple(sorted(name for name, one in members.items() if any(value in _holds(one) for value in values)))
 
-    def is_met(self, seen: Restorable) -> bool:
-        return seen.possible and seen.same and not seen.due
+    def is_met(self, state: Restorable) -> bool:
+        return state.possible and state.same and not state.due
 
-    def plan(self, seen: Restorable) -> Iterator[Change]:
+    def plan(self, state: Restorable) -> Iterator[Change]:
         """Restore the backup. The current content is kept under a name that does not match a backup."""
-        if self.is_met(seen) or not seen.possible or self._foreign(seen):
+        if self.is_met(state) or not state.possible or self._foreign(state):
             return
-        if not seen.same:
-            before, after = ((part or b"").decode("utf-8", errors="replace") for part in (seen.now, seen.saved))
-            kept = _kept_path(seen.path, digest(before))
+        if not state.same:
+            before, after = ((part or b"").decode("utf-8", errors="replace") for part in (state.now, state.saved))
+            kept = _undone_path(state.path, digest(before))
             yield Change(
-                f"remove {seen.path}, which the run created" if seen.made else f"restore {seen.path} from {seen.backup}", subject=seen.path, diff=unified(seen.path, before, after), risk=Risk.SAFE,
-                undo=StepCall("file.restored", {"path": seen.path, "backup": kept, "expect": digest(after)}),
-                data={"kept": kept, "backup": None if seen.made else seen.backup},
+                f"remove {state.path}, which the run created" if state.made else f"restore {state.path} from {state.backup}", subject=state.path, diff=unified_diff(state.path, before, after), risk=Risk.SAFE,
+                undo=StepCall("file.restored", {"path": state.path, "backup": kept, "expect": digest(after)}),
+                data={"kept": kept, "backup": None if state.made else state.backup},
             )  # fmt: skip
-        for name in seen.due:
+        for name in state.due:
             words, data = ("restart", {"restart": name}) if self.unit is not None else ("recreate", {"up": name})
             yield Change(f"{words} {name}", subject=name, risk=Risk.DISRUPTIVE, data=data)
 
@@ -148,22 +148,22 @@ class FileRestored(Step[Restorable]):
             raise CallFailed(f"{change.data['backup']} is gone", host=host.name, next_step=f"restore {change.subject} by hand")
         host.files.write(change.subject, content, backup=change.data["kept"])
 
-    def describe(self, seen: Restorable) -> str:
-        if not seen.possible:
-            return f"{seen.backup} does not exist"
-        if self._foreign(seen):
-            own = "; remove the run's settings by hand" if seen.made else ""
-            return f"{seen.path} was edited since, so it is left unchanged{own}"
-        if seen.due and seen.same:
-            return f"{', '.join(seen.due)} still runs with the edited settings"
-        if seen.made:
-            return f"{seen.path} is {'removed' if seen.same else 'still present'}"
-        return f"{seen.path} {'equals' if self.is_met(seen) else 'differs from'} {seen.backup}"
+    def describe(self, state: Restorable) -> str:
+        if not state.possible:
+            return f"{state.backup} does not exist"
+        if self._foreign(state):
+            own = "; remove the run's settings by hand" if state.made else ""
+            return f"{state.path} was edited since, so it is left unchanged{own}"
+        if state.due and state.same:
+            return f"{', '.join(state.due)} still runs with the edited settings"
+        if state.made:
+            return f"{state.path} is {'removed' if state.same else 'still present'}"
+        return f"{state.path} {'equals' if self.is_met(state) else 'differs from'} {state.backup}"
 
-    def _foreign(self, seen: Restorable) -> bool:
-        if seen.same:
+    def _foreign(self, state: Restorable) -> bool:
+        if state.same:
             return False
-        return self.expect is not None and seen.now is not None and hashlib.sha256(seen.now).hexdigest() != self.expect
+        return self.expect is not None and state.now is not None and hashlib.sha256(state.now).hexdigest() != self.expect
 
 
 def _due_unit(host: Reader, unit: str, *, edited: bool) -> tuple[str, ...]:
@@ -176,7 +176,7 @@ def _due_unit(host: Reader, unit: str, *, edited: bool) -> tuple[str, ...]:
     return (unit,) if stale != edited or serving.unit.needs_reload else ()
 
 
-def _kept_path(path: str, edited: str) -> str:
+def _undone_path(path: str, edited: str) -> str:
     """Return where undone content is kept. The name does not match a backup; `edited` is the content's digest."""
     return f"{path}.{edited[:8]}.undone"
 
@@ -197,8 +197,8 @@ def _newest(host: Reader, path: str | None) -> tuple[str, str]:
     for one in paths:
         name = one.replace("\\", "/").rsplit("/", 1)[-1]
         found += [
-            (entry.modified, one, beside(one, entry.name))
-            for entry in host.files.list(beside(one, ".")) or ()
+            (entry.modified, one, sibling_path(one, entry.name))
+            for entry in host.files.list(sibling_path(one, ".")) or ()
             if entry.name.startswith(f"{name}.") and entry.name.endswith(".bak") and not entry.folder
         ]
     if not found:

@@ -66,39 +66,39 @@ class DriverAtLeast(Step[Driver]):
             version = None
         return Driver(host.gpu.use().gpus, host.system.facts().os, version)
 
-    def is_met(self, seen: Driver) -> bool | None:
+    def is_met(self, state: Driver) -> bool | None:
         """Whether every card's driver is new enough. None if the required version is unknown."""
-        if not seen.gpus:
+        if not state.gpus:
             return False
-        if self.version is None and seen.ollama is None:
+        if self.version is None and state.ollama is None:
             return None
-        return all(_parts(gpu.driver_version) >= _parts(self._floor(seen, gpu)) for gpu in seen.gpus)
+        return all(_parts(gpu.driver_version) >= _parts(self._floor(state, gpu)) for gpu in state.gpus)
 
-    def plan(self, seen: Driver) -> Iterator[Change]:
+    def plan(self, state: Driver) -> Iterator[Change]:
         return iter(())
 
-    def describe(self, seen: Driver) -> str:
-        if not seen.gpus:
+    def describe(self, state: Driver) -> str:
+        if not state.gpus:
             return f"no NVIDIA driver answers; install one from {LINK} and restart the host"
-        gpu = seen.gpus[0]
-        if self.version is None and seen.ollama is None:
+        gpu = state.gpus[0]
+        if self.version is None and state.ollama is None:
             return f"driver {gpu.driver_version}; Ollama does not answer, so the required version is unknown: set version"
-        text = f"driver {gpu.driver_version}, {self._floor(seen, gpu)} or newer is required"
-        if self.is_met(seen):
+        text = f"driver {gpu.driver_version}, {self._floor(state, gpu)} or newer is required"
+        if self.is_met(state):
             return text
         return f"{text}; install it from {LINK}: the GPU is unavailable during the installation, and the host must be restarted afterwards"
 
-    def values(self, seen: Driver) -> dict[str, Any]:
-        needed = self._floor(seen, seen.gpus[0]) if seen.gpus and (self.version or seen.ollama) else None
-        return {"driver": seen.gpus[0].driver_version if seen.gpus else None, "needed": needed, "link": LINK}
+    def values(self, state: Driver) -> dict[str, Any]:
+        needed = self._floor(state, state.gpus[0]) if state.gpus and (self.version or state.ollama) else None
+        return {"driver": state.gpus[0].driver_version if state.gpus else None, "needed": needed, "link": LINK}
 
-    def _floor(self, seen: Driver, gpu: Gpu) -> str:
+    def _floor(self, state: Driver, gpu: Gpu) -> str:
         if self.version is not None:
             return self.version
-        windows, linux = next((row[1], row[2]) for row in _FLOORS if row[0] == "0.0.0" or at_least(seen.ollama, row[0]))
-        floor = windows if seen.os == "windows" else linux
+        windows, linux = next((row[1], row[2]) for row in _FLOORS if row[0] == "0.0.0" or at_least(state.ollama, row[0]))
+        floor = windows if state.os == "windows" else linux
         old = gpu.compute_capability is not None and _parts(gpu.compute_capability) < _parts(_OLD_CARD)
-        if old and at_least(seen.ollama, "0.30.0"):
+        if old and at_least(state.ollama, "0.30.0"):
             return max(floor, _OLD_CARD_FLOOR, key=_parts)
         return floor
 
@@ -138,27 +138,27 @@ class HostRebooted(Step[Boot]):
             )  # fmt: skip
         return Boot(facts.booted, since, docker is not None, docker is None or docker.engine)
 
-    def is_met(self, seen: Boot) -> bool:
-        return seen.booted is not None and seen.booted >= seen.since and seen.engine
+    def is_met(self, state: Boot) -> bool:
+        return state.booted is not None and state.booted >= state.since and state.engine
 
-    def plan(self, seen: Boot) -> Iterator[Change]:
-        if seen.booted is None or seen.booted < seen.since:
+    def plan(self, state: Boot) -> Iterator[Change]:
+        if state.booted is None or state.booted < state.since:
             yield Change(
-                "restart the host; everything running on it ends", subject="host", before=seen.booted, asks="restarts the host",
+                "restart the host; everything running on it ends", subject="host", before=state.booted, asks="restarts the host",
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         host.system.reboot(delay=self.delay, message="remediation restarts this computer. Save your work.")
 
-    def describe(self, seen: Boot) -> str:
-        restarted = seen.booted is not None and seen.booted >= seen.since
+    def describe(self, state: Boot) -> str:
+        restarted = state.booted is not None and state.booted >= state.since
         parts = ["the host was restarted in this run" if restarted else "the host was not restarted in this run"]
-        if restarted and not seen.engine:
+        if restarted and not state.engine:
             parts.append("Docker Desktop waits for a user to log in")
         return "; ".join(parts)
 
-    def values(self, seen: Boot) -> dict[str, Any]:
-        return {"booted": seen.booted}
+    def values(self, state: Boot) -> dict[str, Any]:
+        return {"booted": state.booted}
 
 
 def _parts(version: str) -> tuple[int, ...]:

@@ -49,14 +49,14 @@ class ServiceState(Step[SeenService]):
     def observe(self, host: Reader) -> SeenService:
         return SeenService(host.service_manager.status(self.service, user=self.user))
 
-    def is_met(self, seen: SeenService) -> bool:
-        if seen.status is None:
+    def is_met(self, state: SeenService) -> bool:
+        if state.status is None:
             return self.state == "absent"
         return (
             self.state != "absent"
-            and not self._settings(seen.status)
-            and not self._units(seen.status)
-            and self._runs(seen.status)
+            and not self._settings(state.status)
+            and not self._units(state.status)
+            and self._runs(state.status)
         )
 
     def _runs(self, status: ServiceStatus) -> bool:
@@ -79,9 +79,9 @@ class ServiceState(Step[SeenService]):
             verbs.append("enable" if self.enabled else "disable")
         return verbs
 
-    def plan(self, seen: SeenService) -> Iterator[Change]:
-        status, risk = seen.status, Risk.parse(self.risk_level)
-        if self.is_met(seen) or (status is None and self.path is None):
+    def plan(self, state: SeenService) -> Iterator[Change]:
+        status, risk = state.status, Risk.parse(self.risk_level)
+        if self.is_met(state) or (status is None and self.path is None):
             return
         if status is None:
             settings = {name: value for name in (*_DEFINITION, "start_mode") if (value := getattr(self, name)) is not None}
@@ -132,15 +132,15 @@ class ServiceState(Step[SeenService]):
         else:
             host.service_manager.act(self.service, str(change.data["verb"]), user=self.user, force=self.force)
 
-    def describe(self, seen: SeenService) -> str:
-        status = seen.status
+    def describe(self, state: SeenService) -> str:
+        status = state.status
         if status is None:
             return f"there is no service {self.service}"
         mode = f", start mode {status.start_mode}" if status.start_mode else ""
         return f"the service {self.service} is {status.state}{mode}"
 
-    def values(self, seen: SeenService) -> dict[str, Any]:
-        status = seen.status
+    def values(self, state: SeenService) -> dict[str, Any]:
+        status = state.status
         if status is None:
             return {"exists": False}
         return {

@@ -16,7 +16,7 @@ from remediation.model.errors import Blocked, NotApplicable
 from remediation.model.facts import SystemLimits
 from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.resources import bytes_of
-from remediation.steps.compose.text import unified
+from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
 
 AFTERWARDS = (
@@ -70,38 +70,38 @@ class WslConfigured(Step[WslFile]):
         wanted = text or "" if size is None else with_memory(text or "", size)
         return WslFile(limits.wslconfig, text, wanted, size, limits.host, limits.engine)
 
-    def is_met(self, seen: WslFile) -> bool:
-        return (seen.text or "") == seen.wanted
+    def is_met(self, state: WslFile) -> bool:
+        return (state.text or "") == state.wanted
 
-    def plan(self, seen: WslFile) -> Iterator[Change]:
-        if self.is_met(seen) or seen.size is None or _too_much(seen):
+    def plan(self, state: WslFile) -> Iterator[Change]:
+        if self.is_met(state) or state.size is None or _too_much(state):
             return
-        backup = None if seen.text is None else backup_of(seen.path, seen.text)
+        backup = None if state.text is None else backup_of(state.path, state.text)
         kept = {"made": True} if backup is None else {"backup": backup}
         yield Change(
-            f"set memory={_amount(seen.size)} in {seen.path}; {AFTERWARDS}", subject=seen.path, after=seen.size,
-            diff=unified(seen.path, seen.text or "", seen.wanted),
-            undo=StepCall("file.restored", {"path": seen.path, **kept, "expect": digest(seen.wanted)}),
-            data={"text": seen.wanted, "backup": backup},
+            f"set memory={_amount(state.size)} in {state.path}; {AFTERWARDS}", subject=state.path, after=state.size,
+            diff=unified_diff(state.path, state.text or "", state.wanted),
+            undo=StepCall("file.restored", {"path": state.path, **kept, "expect": digest(state.wanted)}),
+            data={"text": state.wanted, "backup": backup},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         host.files.write(change.subject, change.data["text"].encode(), backup=change.data["backup"])
 
-    def describe(self, seen: WslFile) -> str:
-        if seen.size is None:
-            return f"{seen.path} has no limit below half of the host's memory"
-        if _too_much(seen) and seen.host is not None:
-            return f"the host has {human(seen.host)}, and WSL must leave some of it to Windows"
-        now = f"; the engine's machine has {human(seen.engine)} now" if seen.engine else ""
-        return f"memory={_amount(seen.size)} is {'' if self.is_met(seen) else 'not '}in {seen.path}{now}"
+    def describe(self, state: WslFile) -> str:
+        if state.size is None:
+            return f"{state.path} has no limit below half of the host's memory"
+        if _too_much(state) and state.host is not None:
+            return f"the host has {human(state.host)}, and WSL must leave some of it to Windows"
+        now = f"; the engine's machine has {human(state.engine)} now" if state.engine else ""
+        return f"memory={_amount(state.size)} is {'' if self.is_met(state) else 'not '}in {state.path}{now}"
 
-    def values(self, seen: WslFile) -> dict[str, Any]:
-        return {"path": seen.path, "engine": seen.engine}
+    def values(self, state: WslFile) -> dict[str, Any]:
+        return {"path": state.path, "engine": state.engine}
 
 
-def _too_much(seen: WslFile) -> bool:
-    return seen.host is not None and seen.size is not None and seen.size > seen.host - 2 * GIB
+def _too_much(state: WslFile) -> bool:
+    return state.host is not None and state.size is not None and state.size > state.host - 2 * GIB
 
 
 def _recommended_memory(host: str, limits: SystemLimits) -> int | None:

@@ -69,27 +69,27 @@ class WslRestarted(Step[Distributions]):
         containers = host.engine.containers() if docker and _engine_answers(host) else ()
         return Distributions(affected, run_started(host), tuple(one.name for one in containers if one.status == RUNNING))
 
-    def is_met(self, seen: Distributions) -> bool:
-        return not seen.old and (not self.distribution or all(each.running for each in seen.affected))
+    def is_met(self, state: Distributions) -> bool:
+        return not state.old and (not self.distribution or all(each.running for each in state.affected))
 
-    def plan(self, seen: Distributions) -> Iterator[Change]:
-        if self.is_met(seen):
+    def plan(self, state: Distributions) -> Iterator[Change]:
+        if self.is_met(state):
             return
-        names = [each.name for each in seen.affected if not each.of_docker]
-        if not seen.old:
+        names = [each.name for each in state.affected if not each.of_docker]
+        if not state.old:
             yield Change(
                 f"start {', '.join(names)}", subject="WSL", before=STOPPED, after=RUNNING, risk=Risk.SAFE, data={"start": names}
             )
             return
         what = f"wsl --terminate {self.distribution}" if self.distribution else "wsl --shutdown"
-        ended = ", ".join(each.name for each in seen.affected if each.running)
+        ended = ", ".join(each.name for each in state.affected if each.running)
         lost = ""
-        if seen.containers:
-            lost = f"; stops the containers {', '.join(seen.containers)}, which docker_desktop.restarted starts again"
+        if state.containers:
+            lost = f"; stops the containers {', '.join(state.containers)}, which docker_desktop.restarted starts again"
         again = f"; starts {', '.join(names)} again" if names else ""
         yield Change(
             f"{what}: ends {ended}, with all programs and unsaved work in them{lost}{again}", subject="WSL", before=RUNNING,
-            after=RUNNING if names else STOPPED, data={"containers": list(seen.containers), "start": names},
+            after=RUNNING if names else STOPPED, data={"containers": list(state.containers), "start": names},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -100,19 +100,19 @@ class WslRestarted(Step[Distributions]):
         for name in change.data["start"]:
             host.system.start_distribution(name)
 
-    def describe(self, seen: Distributions) -> str:
-        if not seen.affected:
+    def describe(self, state: Distributions) -> str:
+        if not state.affected:
             return "no distribution runs; .wslconfig applies at the next start"
-        parts = [f"{each.name} {'runs' if each.running else 'is stopped'}" for each in seen.affected]
-        if seen.old:
-            parts.append(f"not restarted in this run: {', '.join(seen.old)}")
-        if seen.unknown:
-            parts.append(f"start time unknown: {', '.join(seen.unknown)}")
+        parts = [f"{each.name} {'runs' if each.running else 'is stopped'}" for each in state.affected]
+        if state.old:
+            parts.append(f"not restarted in this run: {', '.join(state.old)}")
+        if state.unknown:
+            parts.append(f"start time unknown: {', '.join(state.unknown)}")
         return "; ".join(parts)
 
-    def values(self, seen: Distributions) -> dict[str, Any]:
+    def values(self, state: Distributions) -> dict[str, Any]:
         """Register the names of the distributions."""
-        return {"distributions": [each.name for each in seen.affected]}
+        return {"distributions": [each.name for each in state.affected]}
 
 
 def _engine_answers(host: Reader) -> bool:

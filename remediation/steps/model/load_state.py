@@ -245,19 +245,19 @@ def _container_environment(host: Reader) -> Mapping[str, str]:
     return found.environment if found is not None else {}
 
 
-def layer_values(seen: LoadState, *, alone: bool) -> dict[str, Any]:
+def layer_values(state: LoadState, *, alone: bool) -> dict[str, Any]:
     """Return the values to register for a load, as JSON data."""
-    fit = seen.fit_alone if alone else seen.fit
-    runner = seen.runner
+    fit = state.fit_alone if alone else state.fit
+    runner = state.runner
     return {
-        "model": seen.model,
-        "layers": list(seen.layers) if seen.layers else None,
+        "model": state.model,
+        "layers": list(state.layers) if state.layers else None,
         "predicted": [fit.layers, fit.total] if fit is not None else None,
         "need": fit.need_all if fit is not None else None,
-        "room": seen.room,
+        "room": state.room,
         "size": runner.size if runner else None,
         "size_vram": runner.size_vram if runner else None,
-        "requested": seen.requested,
+        "requested": state.requested,
     }
 
 

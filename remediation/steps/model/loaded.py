@@ -22,7 +22,7 @@ _BRIEFLY = f"kept for {BRIEFLY} for inspection, because OLLAMA_KEEP_ALIVE is 0 h
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedState:
     """A model's name and its runner (None: not loaded). The other fields are those of `LoadState`.
 
     ``patience`` is the time limit of a load behind a forced load that may hang, None without one.
@@ -36,7 +36,7 @@ class Loaded:
 
 
 @step("model.loaded", deadline=LOAD_TIMEOUT + 30.0)
-class ModelLoaded(Step[Loaded]):
+class ModelLoaded(Step[LoadedState]):
     """The model is in memory, loaded as a plain request would load it. A loaded model is left as it is."""
 
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
@@ -46,69 +46,71 @@ class ModelLoaded(Step[Loaded]):
         example="10m",
     )
 
-    def observe(self, host: Reader) -> Loaded:
+    def observe(self, host: Reader) -> LoadedState:
         model = resolve_model(self.model, host)
         runner = runner_of(model, host.ollama.running())
         if runner is not None:
-            return Loaded(model, runner, self.keep_alive)
+            return LoadedState(model, runner, self.keep_alive)
         environment, patience = server_environment(host), hang_patience(host)
         kept = self.keep_alive or keep_alive_for(host, model, environment)
-        return Loaded(model, None, kept, briefly=self.keep_alive is None and server_keeps(environment) == 0, patience=patience)
+        return LoadedState(
+            model, None, kept, briefly=self.keep_alive is None and server_keeps(environment) == 0, patience=patience
+        )
 
-    def is_met(self, seen: Loaded) -> bool:
-        return seen.runner is not None
+    def is_met(self, state: LoadedState) -> bool:
+        return state.runner is not None
 
-    def plan(self, seen: Loaded) -> Iterator[Change]:
+    def plan(self, state: LoadedState) -> Iterator[Change]:
         """Load without options, as a client's request would."""
-        if seen.runner is None:
-            undo = StepCall("model.unloaded", {"model": seen.model})
+        if state.runner is None:
+            undo = StepCall("model.unloaded", {"model": state.model})
             yield Change(
-                f"load {seen.model}",
-                subject=seen.model,
+                f"load {state.model}",
+                subject=state.model,
                 before="not loaded",
                 after="loaded",
                 undo=undo,
-                data={"keep_alive": seen.keep_alive, "patience": seen.patience},
+                data={"keep_alive": state.keep_alive, "patience": state.patience},
             )
 
     def apply(self, host: Writer, change: Change) -> None:
         limit = min(LOAD_TIMEOUT, change.data.get("patience") or LOAD_TIMEOUT)
         host.ollama.load(change.subject, options={}, keep_alive=change.data.get("keep_alive"), timeout=limit)
 
-    def measured_effect(self, change: Change, before: Loaded, after: Loaded) -> str:
+    def measured_effect(self, change: Change, before: LoadedState, after: LoadedState) -> str:
         """Mention a short keep-alive."""
         return _BRIEFLY if before.briefly and after.runner is not None else ""
 
-    def describe(self, seen: Loaded) -> str:
-        return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
+    def describe(self, state: LoadedState) -> str:
+        return f"{state.model} is {'not ' if state.runner is None else ''}loaded"
 
 
 @step("model.unloaded", deadline=90.0)
-class ModelUnloaded(Step[Loaded]):
+class ModelUnloaded(Step[LoadedState]):
     """The model is not in memory, and the VRAM of its runner is free."""
 
     model: str | None = param("model name; defaults to the target's", default=None, example="mistral:7b-instruct-q4_K_M")
 
-    def observe(self, host: Reader) -> Loaded:
+    def observe(self, host: Reader) -> LoadedState:
         model = resolve_model(self.model, host)
-        return Loaded(model, runner_of(model, host.ollama.running()))
+        return LoadedState(model, runner_of(model, host.ollama.running()))
 
-    def is_met(self, seen: Loaded) -> bool:
-        return seen.runner is None
+    def is_met(self, state: LoadedState) -> bool:
+        return state.runner is None
 
-    def plan(self, seen: Loaded) -> Iterator[Change]:
-        if seen.runner is not None:
+    def plan(self, state: LoadedState) -> Iterator[Change]:
+        if state.runner is not None:
             yield Change(
-                f"unload {seen.model}", subject=seen.model, before=seen.runner.size_vram, after=0,
-                undo=_reload_call(seen.runner), data={"frees": seen.runner.size_vram},
+                f"unload {state.model}", subject=state.model, before=state.runner.size_vram, after=0,
+                undo=_reload_call(state.runner), data={"frees": state.runner.size_vram},
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         """Send ``keep_alive: 0`` and wait until the runner is gone."""
         host.ollama.unload(change.subject)
 
-    def describe(self, seen: Loaded) -> str:
-        return f"{seen.model} is {'not ' if seen.runner is None else ''}loaded"
+    def describe(self, state: LoadedState) -> str:
+        return f"{state.model} is {'not ' if state.runner is None else ''}loaded"
 
 
 @step("model.reloaded", settle=20.0, deadline=LOAD_TIMEOUT + 60.0)
@@ -131,36 +133,36 @@ class ModelReloaded(Step[LoadState]):
     def observe(self, host: Reader) -> LoadState:
         return load_state(host, resolve_model(self.model, host))
 
-    def is_met(self, seen: LoadState) -> bool:
+    def is_met(self, state: LoadState) -> bool:
         """Whether a fresh automatic load would give no more layers."""
-        if seen.runner is None or seen.hung_since:
+        if state.runner is None or state.hung_since:
             return False
-        if seen.whole:
+        if state.whole:
             return True
-        if self._crowded(seen):
+        if self._is_crowded(state):
             return False
-        return not seen.spill and (_is_predicted_maximum(seen) or _retry_is_futile(seen))
+        return not state.spill and (_is_predicted_maximum(state) or _retry_is_futile(state))
 
-    def plan(self, seen: LoadState) -> Iterator[Change]:
+    def plan(self, state: LoadState) -> Iterator[Change]:
         """Unload what occupies the memory, then load."""
-        if self.is_met(seen):
+        if self.is_met(state):
             return
-        if seen.hung_since:
-            name = seen.container or "the service ollama"
+        if state.hung_since:
+            name = state.container or "the service ollama"
             yield Change(
-                f"restart {name}: its server hangs in a forced load ({seen.hung_since})",
-                subject=name, risk=Risk.DISRUPTIVE, data={"action": "restart", "container": bool(seen.container)},
+                f"restart {name}: its server hangs in a forced load ({state.hung_since})",
+                subject=name, risk=Risk.DISRUPTIVE, data={"action": "restart", "container": bool(state.container)},
             )  # fmt: skip
-        if self._crowded(seen):
-            for other in seen.others:
+        if self._is_crowded(state):
+            for other in state.others:
                 yield _unload(other)
-        if seen.runner is not None:
-            yield _unload(seen.runner)
-        fit = seen.fit_alone if self.others else seen.fit
+        if state.runner is not None:
+            yield _unload(state.runner)
+        fit = state.fit_alone if self.others else state.fit
         after = f"{fit.layers}/{fit.total} layers predicted" if fit is not None else "as many layers as fit"
         yield Change(
-            f"load {seen.model} with num_gpu -1", subject=seen.model, before=seen.words, after=after,
-            data={"action": "load", "keep_alive": self.keep_alive or seen.keep_alive, "earlier": seen.earlier},
+            f"load {state.model} with num_gpu -1", subject=state.model, before=state.words, after=after,
+            data={"action": "load", "keep_alive": self.keep_alive or state.keep_alive, "earlier": state.earlier},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -198,24 +200,24 @@ class ModelReloaded(Step[LoadState]):
                 message, host=host.name, next_step=error.next_step, status=error.status, output=error.output
             ) from error
 
-    def describe(self, seen: LoadState) -> str:
-        parts = [seen.words]
-        if not seen.whole and seen.fit is not None:
-            parts.append(seen.fit.sentence)
-        if self._crowded(seen):
-            parts.append(f"{', '.join(one.model for one in seen.others)} also loaded")
-        if seen.best is None and not seen.whole:
+    def describe(self, state: LoadState) -> str:
+        parts = [state.words]
+        if not state.whole and state.fit is not None:
+            parts.append(state.fit.sentence)
+        if self._is_crowded(state):
+            parts.append(f"{', '.join(one.model for one in state.others)} also loaded")
+        if state.best is None and not state.whole:
             parts.append("the free VRAM is unknown")
-        if seen.unread and not seen.whole:
-            parts.append(f"judged by /api/ps alone, because {seen.unread}")
-        if seen.trouble:
-            parts.append(seen.trouble)
-        if seen.baked is not None:
+        if state.unread and not state.whole:
+            parts.append(f"judged by /api/ps alone, because {state.unread}")
+        if state.trouble:
+            parts.append(state.trouble)
+        if state.baked is not None:
             parts.append(
-                f"the model itself sets num_gpu {seen.baked}, so a plain request loads it that way again (model.parameter)"
+                f"the model itself sets num_gpu {state.baked}, so a plain request loads it that way again (model.parameter)"
             )
-        if seen.hung_since:
-            parts.append(f"the server hangs in a forced load ({seen.hung_since})")
+        if state.hung_since:
+            parts.append(f"the server hangs in a forced load ({state.hung_since})")
         return "; ".join(parts)
 
     def measured_effect(self, change: Change, before: LoadState, after: LoadState) -> str:
@@ -225,14 +227,14 @@ class ModelReloaded(Step[LoadState]):
             return ""
         return f"{human(after.room)} free for the load"
 
-    def values(self, seen: LoadState) -> dict[str, Any]:
-        return layer_values(seen, alone=self.others)
+    def values(self, state: LoadState) -> dict[str, Any]:
+        return layer_values(state, alone=self.others)
 
-    def _crowded(self, seen: LoadState) -> bool:
+    def _is_crowded(self, state: LoadState) -> bool:
         """Whether other models use memory that this one needs."""
-        if not self.others or not seen.others or seen.whole:
+        if not self.others or not state.others or state.whole:
             return False
-        with_them, without = seen.fit, seen.fit_alone
+        with_them, without = state.fit, state.fit_alone
         return with_them is None or without is None or with_them.layers < without.layers
 
 
@@ -253,37 +255,37 @@ def _reload_call(runner: Runner) -> StepCall:
     return StepCall("model.loaded", {"model": runner.model, **({"keep_alive": FOREVER} if for_good(runner) else {})})
 
 
-def _is_predicted_maximum(seen: LoadState) -> bool:
+def _is_predicted_maximum(state: LoadState) -> bool:
     """Whether the memory model predicts no more layers than are loaded."""
-    if seen.fit is None or seen.runner is None:
+    if state.fit is None or state.runner is None:
         return False
-    if seen.layers is not None:
-        return seen.layers[0] >= seen.fit.layers
+    if state.layers is not None:
+        return state.layers[0] >= state.fit.layers
     # the log does not count layers: the fraction of bytes approximates the fraction of layers
-    return seen.runner.size_vram * seen.fit.total >= seen.runner.size * (seen.fit.layers - 1)
+    return state.runner.size_vram * state.fit.total >= state.runner.size * (state.fit.layers - 1)
 
 
-def _retry_is_futile(seen: LoadState) -> bool:
+def _retry_is_futile(state: LoadState) -> bool:
     """Whether the server decided automatically, and less than one layer's worth of VRAM has become free since.
 
     The memory model may predict more layers than the server loads; the server's own decision then counts as what fits. A server
     that found no GPU at start-up finds none for another load.
     """
-    if seen.requested not in {-1, None}:
+    if state.requested not in {-1, None}:
         return False
-    if seen.setup.hidden:
+    if state.setup.hidden:
         return True
-    unseen = seen.best is None and not seen.unread
-    on_card = seen.runner is not None and seen.runner.size_vram > 0
-    if seen.runner is not None and (seen.runner.context_length or 0) > seen.setup.context * seen.setup.parallel:
+    unseen = state.best is None and not state.unread
+    on_card = state.runner is not None and state.runner.size_vram > 0
+    if state.runner is not None and (state.runner.context_length or 0) > state.setup.context * state.setup.parallel:
         return unseen and not on_card  # a client requested a longer context than a fresh load would use
     if unseen:
         return True
-    if seen.requested is None or seen.free_then is None:
+    if state.requested is None or state.free_then is None:
         return False
     layer = 256 * MIB
-    if seen.metadata is not None:
-        tokens = seen.setup.context * seen.setup.parallel
-        layer = max(seen.metadata.blocks_bytes) + seen.metadata.kv_per_layer(tokens, seen.setup.cache_type)
-    free = seen.best if seen.room is None else seen.room
-    return free is not None and free < seen.free_then + layer
+    if state.metadata is not None:
+        tokens = state.setup.context * state.setup.parallel
+        layer = max(state.metadata.blocks_bytes) + state.metadata.kv_per_layer(tokens, state.setup.cache_type)
+    free = state.best if state.room is None else state.room
+    return free is not None and free < state.free_then + layer

@@ -62,20 +62,20 @@ class ModelOffloaded(Step[Offload]):
             raise not_stored(model, host)
         return Offload(state, last_death(host) if state.runner is not None else "")
 
-    def is_met(self, seen: Offload) -> bool | None:
+    def is_met(self, state: Offload) -> bool | None:
         """Whether enough layers of an answering model are on the GPU. None if it is not loaded or the layers are not counted."""
-        return False if seen.died or not seen.load.stored else self._has_enough_layers(seen.load)
+        return False if state.died or not state.load.stored else self._has_enough_layers(state.load)
 
-    def _has_enough_layers(self, seen: LoadState) -> bool | None:
-        if seen.runner is None:
-            return False if seen.hung_since else None
-        if seen.whole:
+    def _has_enough_layers(self, state: LoadState) -> bool | None:
+        if state.runner is None:
+            return False if state.hung_since else None
+        if state.whole:
             return True
-        if self.layers == "all" or seen.spill:
+        if self.layers == "all" or state.spill:
             return False
-        if seen.layers is None:
-            return None if seen.runner.size_vram else False
-        return seen.layers[0] >= self._target_layers(seen.layers[1])
+        if state.layers is None:
+            return None if state.runner.size_vram else False
+        return state.layers[0] >= self._target_layers(state.layers[1])
 
     def _target_layers(self, total: int) -> int:
         if self.layers == "all":
@@ -84,32 +84,32 @@ class ModelOffloaded(Step[Offload]):
             return -(-total * int(self.layers.removesuffix("%").strip()) // 100)
         return min(int(self.layers), total)
 
-    def plan(self, seen: Offload) -> Iterator[Change]:
+    def plan(self, state: Offload) -> Iterator[Change]:
         return iter(())
 
-    def probe_step(self, seen: Offload) -> StepCall | None:
+    def probe_step(self, state: Offload) -> StepCall | None:
         """Load an unloaded model as a client's request would."""
-        return StepCall("model.loaded", {"model": seen.load.model}) if seen.load.runner is None else None
+        return StepCall("model.loaded", {"model": state.load.model}) if state.load.runner is None else None
 
-    def confirm(self, host: Writer, seen: Offload) -> str:
+    def confirm(self, host: Writer, state: Offload) -> str:
         """Request one token: a dead runner is still listed with all its layers."""
-        return unanswered(host, seen.load.runner) if seen.load.runner is not None else ""
+        return token_failure(host, state.load.runner) if state.load.runner is not None else ""
 
-    def advice(self, seen: Offload) -> str:
-        if not seen.died:
+    def advice(self, state: Offload) -> str:
+        if not state.died:
             return ""
-        log = f"docker logs --tail 50 {seen.load.container}" if seen.load.container else "the end of the server's log"
+        log = f"docker logs --tail 50 {state.load.container}" if state.load.container else "the end of the server's log"
         return f"find out why its runner exited ({log}): out of memory, or a bug in the driver or in this release"
 
     def reached_by(self, foreseen: Mapping[str, Any]) -> bool | None:
         predicted = foreseen.get("predicted")
         return predicted[0] >= self._target_layers(predicted[1]) if predicted else None
 
-    def describe(self, seen: Offload) -> str:
-        load = seen.load
+    def describe(self, state: Offload) -> str:
+        load = state.load
         if not load.stored:
             return f"{load.model} is not stored on this server"
-        parts = [load.words, *([load.trouble] if load.trouble else []), *([seen.died] if seen.died else [])]
+        parts = [load.words, *([load.trouble] if load.trouble else []), *([state.died] if state.died else [])]
         if load.hung_since:
             parts.append(f"the server hangs in a forced load ({load.hung_since})")
         if self._has_enough_layers(load) is False and load.runner is not None:
@@ -119,9 +119,9 @@ class ModelOffloaded(Step[Offload]):
             parts.append(load.fit.sentence)
         return "; ".join(parts)
 
-    def values(self, seen: Offload) -> dict[str, Any]:
+    def values(self, state: Offload) -> dict[str, Any]:
         """Register layers, sizes, what would fit, the context size and expiry of the load, and the server's container."""
-        load, runner = seen.load, seen.load.runner
+        load, runner = state.load, state.load.runner
         kept = {"context": runner.context_length, "kept": for_good(runner)} if runner is not None else {}
         return {**layer_values(load, alone=False), **kept, "container": load.container}
 
@@ -146,7 +146,7 @@ def last_death(host: Reader) -> str:
     return f"its runner died while it answered{' (HTTP 500)' if any(request.failed for request in later) else ''}"
 
 
-def unanswered(host: Writer, runner: Runner) -> str:
+def token_failure(host: Writer, runner: Runner) -> str:
     """Request one token from a loaded model. Returns why it did not answer, or "" if it did or has no known context size.
 
     The request uses the context size of the load. Another size would reload the model. A runner that the kernel killed stays in
@@ -164,10 +164,10 @@ def unanswered(host: Writer, runner: Runner) -> str:
         return f"it returned no token within {SECONDS:g} s"
     else:
         return ""
-    return _unembedded(host, runner)
+    return _embedding_failure(host, runner)
 
 
-def _unembedded(host: Writer, runner: Runner) -> str:
+def _embedding_failure(host: Writer, runner: Runner) -> str:
     """Request one embedding, as of a model that does not generate. A model whose file is gone gives the same refusal, and no embedding."""
     try:
         host.ollama.embed(runner.model, "Hi", options={"num_ctx": runner.context_length}, timeout=SECONDS)

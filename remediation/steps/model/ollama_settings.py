@@ -18,11 +18,11 @@ from remediation.model.text.digits import is_whole
 VISIBILITY = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 _NOTHING = frozenset({"", "-1", "none", "void", "nodevfiles"})
 
-__all__ = ["DEAD", "HARMFUL", "Judged", "cards_of", "hides_the_gpu", "judge_declared"]
+__all__ = ["DEAD", "HARMFUL", "JudgedSetting", "cards_of", "hides_the_gpu", "judge_declared"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedSetting:
     """One setting with its verdict (`DEAD` or `HARMFUL`) and the reason."""
 
     name: str
@@ -31,7 +31,9 @@ class Judged:
     because: str
 
 
-def judge_declared(environment: Mapping[str, str], version: Version | None, cards: int | None = None) -> tuple[Judged, ...]:
+def judge_declared(
+    environment: Mapping[str, str], version: Version | None, cards: int | None = None
+) -> tuple[JudgedSetting, ...]:
     """Return the faulty settings among those declared for a server of this release, in declaration order.
 
     `cards` is the number of the host's GPUs, or None. An index beyond it selects no GPU.
@@ -39,10 +41,10 @@ def judge_declared(environment: Mapping[str, str], version: Version | None, card
     text = ".".join(map(str, version)) if version else None
     declared = tuple(Declared(name, value, Quote(name, value)) for name, value in environment.items())
     reading = Reading(Evidence(ollama_version=text), logs=(), declared=declared)
-    found = {one.name: Judged(one.name, one.value, one.verdict, one.because) for one in judge_settings(reading)}
+    found = {one.name: JudgedSetting(one.name, one.value, one.verdict, one.because) for one in judge_settings(reading)}
     for name in VISIBILITY:
-        if name in environment and _hidden_by(environment[name], cards):
-            found.setdefault(name, Judged(name, environment[name], HARMFUL, "it hides every card from the server"))
+        if name in environment and _hides_cards(environment[name], cards):
+            found.setdefault(name, JudgedSetting(name, environment[name], HARMFUL, "it hides every card from the server"))
     return tuple(found[name] for name in environment if name in found)
 
 
@@ -52,7 +54,7 @@ def hides_the_gpu(environment: Mapping[str, str], version: Version | None, cards
     if library in {"cuda", "gpu", "nvidia", "cublas"} and at_least(version, "0.12.4") is not False:
         return f"OLLAMA_LLM_LIBRARY={library} skips every GPU library: 0 layers"
     for name in VISIBILITY:  # the server prints every variable it knows, unset ones as empty
-        if environment.get(name, "").strip() and _hidden_by(environment[name], cards):
+        if environment.get(name, "").strip() and _hides_cards(environment[name], cards):
             return f"{name}={environment[name]} hides every card: 0 layers"
     return ""
 
@@ -65,7 +67,7 @@ def cards_of(host: Reader) -> int | None:
         return None
 
 
-def _hidden_by(value: str, cards: int | None) -> bool:
+def _hides_cards(value: str, cards: int | None) -> bool:
     text = value.strip().strip("\"'").lower()
     if text in _NOTHING or text.startswith("-1"):
         return True

@@ -21,7 +21,7 @@ PULL_TIMEOUT = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class StoredModelState:
     """A stored model (None: not stored). ``manifest`` is the registry's, looked up only if the model is not stored."""
 
     model: str
@@ -37,7 +37,7 @@ class Holding:
 
 
 @step("model.present", settle=5.0, deadline=PULL_TIMEOUT)
-class ModelPresent(Step[Holding]):
+class ModelPresent(Step[StoredModelState]):
     """The server has the model. A missing model is pulled by the server.
 
     An interrupted pull continues where it stopped. Existing files are not hashed again; use model.repulled for a damaged model.
@@ -45,71 +45,71 @@ class ModelPresent(Step[Holding]):
 
     model: str | None = param("model name; defaults to the target's", default=None, example="phi3:3.8b")
 
-    def observe(self, host: Reader) -> Holding:
+    def observe(self, host: Reader) -> StoredModelState:
         model = resolve_model(self.model, host)
         entry = entry_of(model, host.ollama.models())
         if entry is not None:
-            return Holding(model, entry)
+            return StoredModelState(model, entry)
         try:
-            return Holding(model, None, host.ollama.registry(model), free_disk(host))
+            return StoredModelState(model, None, host.ollama.registry(model), free_disk(host))
         except NO_ANSWER as error:
-            return Holding(model, None, offline=error.message)
+            return StoredModelState(model, None, offline=error.message)
 
-    def is_met(self, seen: Holding) -> bool:
-        return seen.entry is not None
+    def is_met(self, state: StoredModelState) -> bool:
+        return state.entry is not None
 
-    def plan(self, seen: Holding) -> Iterator[Change]:
-        if seen.entry is None and seen.manifest is not None and seen.fits:
+    def plan(self, state: StoredModelState) -> Iterator[Change]:
+        if state.entry is None and state.manifest is not None and state.fits:
             yield Change(
-                f"pull {seen.model} ({human(seen.manifest.size)})", subject=seen.model, before="not stored", after=seen.manifest.digest,
-                undo=StepCall("model.absent", {"model": seen.model}),
+                f"pull {state.model} ({human(state.manifest.size)})", subject=state.model, before="not stored", after=state.manifest.digest,
+                undo=StepCall("model.absent", {"model": state.model}),
             )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
 
-    def describe(self, seen: Holding) -> str:
-        if seen.entry is not None:
-            return f"{seen.model} is stored ({human(seen.entry.size)})"
-        if seen.offline:
-            return f"{seen.model} is not stored, and its registry cannot be reached: {seen.offline}"
-        if seen.manifest is None:
-            return f"{seen.model} is not stored, and no registry has a model of that name"
-        if not seen.fits and seen.disk is not None:
-            return f"{seen.model} needs {human(seen.manifest.size)} of disk space, {human(seen.disk)} is free"
-        return f"{seen.model} is not stored"
+    def describe(self, state: StoredModelState) -> str:
+        if state.entry is not None:
+            return f"{state.model} is stored ({human(state.entry.size)})"
+        if state.offline:
+            return f"{state.model} is not stored, and its registry cannot be reached: {state.offline}"
+        if state.manifest is None:
+            return f"{state.model} is not stored, and no registry has a model of that name"
+        if not state.fits and state.disk is not None:
+            return f"{state.model} needs {human(state.manifest.size)} of disk space, {human(state.disk)} is free"
+        return f"{state.model} is not stored"
 
-    def values(self, seen: Holding) -> dict[str, Any]:
-        return {"model": seen.model, "digest": seen.entry.digest if seen.entry else None}
+    def values(self, state: StoredModelState) -> dict[str, Any]:
+        return {"model": state.model, "digest": state.entry.digest if state.entry else None}
 
 
 @step("model.absent", risk=Risk.DISRUPTIVE, settle=5.0)
-class ModelAbsent(Step[Holding]):
+class ModelAbsent(Step[StoredModelState]):
     """The server does not have the model. Deleting a model that no registry has is destructive."""
 
     model: str = param("model name", example="phi3:3.8b")
 
-    def observe(self, host: Reader) -> Holding:
+    def observe(self, host: Reader) -> StoredModelState:
         entry = entry_of(self.model, host.ollama.models())
         if entry is None:
-            return Holding(self.model, None)
+            return StoredModelState(self.model, None)
         try:
-            return Holding(self.model, entry, host.ollama.registry(self.model))
+            return StoredModelState(self.model, entry, host.ollama.registry(self.model))
         except NO_ANSWER as error:
-            return Holding(self.model, entry, offline=error.message)
+            return StoredModelState(self.model, entry, offline=error.message)
 
-    def is_met(self, seen: Holding) -> bool:
-        return seen.entry is None
+    def is_met(self, state: StoredModelState) -> bool:
+        return state.entry is None
 
-    def plan(self, seen: Holding) -> Iterator[Change]:
+    def plan(self, state: StoredModelState) -> Iterator[Change]:
         """Delete the model. Layers used by other models are kept."""
-        if seen.entry is None:
+        if state.entry is None:
             return
-        again = seen.manifest is not None and seen.manifest.digest == seen.entry.digest
+        again = state.manifest is not None and state.manifest.digest == state.entry.digest
         yield Change(
-            f"delete {seen.model} ({human(seen.entry.size)})" + ("" if again else ": no registry has this version"),
-            subject=seen.model, before=seen.entry.digest, after=None, risk=Risk.DISRUPTIVE if again else Risk.DESTRUCTIVE,
-            undo=StepCall("model.present", {"model": seen.model}) if again else None,
+            f"delete {state.model} ({human(state.entry.size)})" + ("" if again else ": no registry has this version"),
+            subject=state.model, before=state.entry.digest, after=None, risk=Risk.DISRUPTIVE if again else Risk.DESTRUCTIVE,
+            undo=StepCall("model.present", {"model": state.model}) if again else None,
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -118,8 +118,8 @@ class ModelAbsent(Step[Holding]):
             host.ollama.unload(change.subject)
         host.ollama.delete(change.subject)
 
-    def describe(self, seen: Holding) -> str:
-        return f"{seen.model} is {'not ' if seen.entry is None else ''}stored"
+    def describe(self, state: StoredModelState) -> str:
+        return f"{state.model} is {'not ' if state.entry is None else ''}stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,36 +156,36 @@ class ModelParameter(Step[Parameters]):
         model = resolve_model(self.model, host)
         return Parameters(model, host.ollama.show(model))
 
-    def is_met(self, seen: Parameters) -> bool:
+    def is_met(self, state: Parameters) -> bool:
         """Whether each parameter has the requested value. An unset num_gpu counts as -1."""
-        return seen.show is not None and not self._lacking(seen.show)
+        return state.show is not None and not self._values_to_set(state.show)
 
-    def plan(self, seen: Parameters) -> Iterator[Change]:
-        if seen.show is None:
+    def plan(self, state: Parameters) -> Iterator[Change]:
+        if state.show is None:
             return
-        lacking = self._lacking(seen.show)
+        lacking = self._values_to_set(state.show)
         if not lacking:
             return
-        before = {name: _number(seen.show.parameters[name]) for name in lacking if name in seen.show.parameters}
-        undo = StepCall("model.parameter", {"set": before, "model": seen.model}) if len(before) == len(lacking) else None
+        before = {name: _number(state.show.parameters[name]) for name in lacking if name in state.show.parameters}
+        undo = StepCall("model.parameter", {"set": before, "model": state.model}) if len(before) == len(lacking) else None
         words = ", ".join(f"{name} {value}" for name, value in lacking.items())
         yield Change(
-            f"set {words} as parameter{'s' if len(lacking) > 1 else ''} of {seen.model}", subject=seen.model,
+            f"set {words} as parameter{'s' if len(lacking) > 1 else ''} of {state.model}", subject=state.model,
             before=before, after=dict(lacking), undo=undo, data={"parameters": dict(lacking)},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.create(change.subject, source=change.subject, parameters=change.data["parameters"])
 
-    def describe(self, seen: Parameters) -> str:
-        if seen.show is None:
-            return f"{seen.model} is not stored on this server"
-        return f"{seen.model}: " + ", ".join(f"{name} {seen.show.parameters.get(name, 'not set')}" for name in self.set)
+    def describe(self, state: Parameters) -> str:
+        if state.show is None:
+            return f"{state.model} is not stored on this server"
+        return f"{state.model}: " + ", ".join(f"{name} {state.show.parameters.get(name, 'not set')}" for name in self.set)
 
-    def values(self, seen: Parameters) -> dict[str, Any]:
-        return {"model": seen.model, "parameters": dict(seen.show.parameters) if seen.show else {}}
+    def values(self, state: Parameters) -> dict[str, Any]:
+        return {"model": state.model, "parameters": dict(state.show.parameters) if state.show else {}}
 
-    def _lacking(self, show: ModelShow) -> Mapping[str, int | float | bool | str]:
+    def _values_to_set(self, show: ModelShow) -> Mapping[str, int | float | bool | str]:
         default = {"num_gpu": "-1"}
         return {
             name: value

@@ -74,22 +74,22 @@ class ModelRepulled(Step[Soundness]):
         except NO_ANSWER as error:
             return Soundness(model, blobs, damaged, None, error.message, None)
 
-    def is_met(self, seen: Soundness) -> bool:
-        return seen.sound
+    def is_met(self, state: Soundness) -> bool:
+        return state.sound
 
-    def plan(self, seen: Soundness) -> Iterator[Change]:
+    def plan(self, state: Soundness) -> Iterator[Change]:
         """Move the damaged layers aside, then pull."""
-        if seen.sound or seen.manifest is None or (seen.disk is not None and seen.disk < seen.needed):
+        if state.sound or state.manifest is None or (state.disk is not None and state.disk < state.needed):
             return
-        for blob in seen.bad:
+        for blob in state.bad:
             if blob.present is not None:
                 yield Change(
-                    f"move the damaged layer {blob.digest[7:19]} of {seen.model} aside ({human(blob.size)})", subject=blob.digest,
+                    f"move the damaged layer {blob.digest[7:19]} of {state.model} aside ({human(blob.size)})", subject=blob.digest,
                     before=blob.actual or blob.present, undo=StepCall("model.layer_restored", {"digest": blob.digest}),
                     data={"action": "aside"},
                 )  # fmt: skip
         yield Change(
-            f"pull {seen.model} again ({human(seen.needed)} to fetch)", subject=seen.model, risk=Risk.SAFE, after=seen.manifest.digest,
+            f"pull {state.model} again ({human(state.needed)} to fetch)", subject=state.model, risk=Risk.SAFE, after=state.manifest.digest,
             data={"action": "pull"},
         )  # fmt: skip
 
@@ -99,39 +99,39 @@ class ModelRepulled(Step[Soundness]):
             return
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
         if self.discard:
-            for digest in host.ollama.aside():
+            for digest in host.ollama.quarantined_blobs():
                 host.ollama.discard(digest)
 
-    def describe(self, seen: Soundness) -> str:
-        if seen.sound:
-            number = len(seen.blobs or ())
-            return f"{f'all {number} layers' if number > 1 else 'the layer'} of {seen.model} {'match' if number > 1 else 'matches'} its manifest"
-        what = seen.damaged or (f"{seen.model} has no manifest" if seen.blobs is None else "")
+    def describe(self, state: Soundness) -> str:
+        if state.sound:
+            number = len(state.blobs or ())
+            return f"{f'all {number} layers' if number > 1 else 'the layer'} of {state.model} {'match' if number > 1 else 'matches'} its manifest"
+        what = state.damaged or (f"{state.model} has no manifest" if state.blobs is None else "")
         parts = [what] if what else []
-        parts += [f"layer {blob.digest[7:19]} is {'missing' if blob.present is None else 'damaged'}" for blob in seen.bad]
-        if seen.offline:
-            parts.append(f"its registry cannot be reached ({seen.offline}), so nothing is changed")
-        elif seen.manifest is None:
+        parts += [f"layer {blob.digest[7:19]} is {'missing' if blob.present is None else 'damaged'}" for blob in state.bad]
+        if state.offline:
+            parts.append(f"its registry cannot be reached ({state.offline}), so nothing is changed")
+        elif state.manifest is None:
             parts.append("no registry has it, so the remaining files are left alone")
-        elif seen.disk is not None and seen.disk < seen.needed:
-            parts.append(f"{human(seen.needed)} of disk space is needed and {human(seen.disk)} is free")
+        elif state.disk is not None and state.disk < state.needed:
+            parts.append(f"{human(state.needed)} of disk space is needed and {human(state.disk)} is free")
         return "; ".join(parts)
 
-    def advice(self, seen: Soundness) -> str:
-        if seen.offline:
+    def advice(self, state: Soundness) -> str:
+        if state.offline:
             return (
                 "give the host access to the model's registry, then run this again: it fetches only the layers that are damaged"
             )
-        if seen.manifest is not None and seen.disk is not None and seen.disk < seen.needed:
-            return f"free {human(seen.needed - seen.disk)} of disk space, then run this again"
-        return f"restore {seen.model} from its source (a backup, or ollama create): no registry has it"
+        if state.manifest is not None and state.disk is not None and state.disk < state.needed:
+            return f"free {human(state.needed - state.disk)} of disk space, then run this again"
+        return f"restore {state.model} from its source (a backup, or ollama create): no registry has it"
 
-    def rules_out(self, seen: Soundness) -> Iterator[RuledOut]:
-        yield RuledOut(Cause.MODEL_CORRUPT, self.describe(seen))
+    def rules_out(self, state: Soundness) -> Iterator[RuledOut]:
+        yield RuledOut(Cause.MODEL_CORRUPT, self.describe(state))
 
-    def values(self, seen: Soundness) -> dict[str, Any]:
-        rows = [{"digest": blob.digest, "size": blob.size, "sound": blob.sound} for blob in seen.blobs or ()]
-        return {"model": seen.model, "layers": rows}
+    def values(self, state: Soundness) -> dict[str, Any]:
+        rows = [{"digest": blob.digest, "size": blob.size, "sound": blob.sound} for blob in state.blobs or ()]
+        return {"model": state.model, "layers": rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +148,17 @@ class ModelLayerRestored(Step[QuarantineState]):
     digest: str = param("digest of the layer", example="sha256:ff82381e2bea77d91c1b824c7afb83f6fb73e9f7de9dda631bcdbca564aa5435")
 
     def observe(self, host: Reader) -> QuarantineState:
-        return QuarantineState(self.digest in host.ollama.aside())
+        return QuarantineState(self.digest in host.ollama.quarantined_blobs())
 
-    def is_met(self, seen: QuarantineState) -> bool:
-        return not seen.moved
+    def is_met(self, state: QuarantineState) -> bool:
+        return not state.moved
 
-    def plan(self, seen: QuarantineState) -> Iterator[Change]:
-        if seen.moved:
+    def plan(self, state: QuarantineState) -> Iterator[Change]:
+        if state.moved:
             yield Change(f"move layer {self.digest[7:19]} back", subject=self.digest)
 
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.restore(change.subject)
 
-    def describe(self, seen: QuarantineState) -> str:
-        return f"layer {self.digest[7:19]} {'was moved aside' if seen.moved else 'is in the store'}"
+    def describe(self, state: QuarantineState) -> str:
+        return f"layer {self.digest[7:19]} {'was moved aside' if state.moved else 'is in the store'}"

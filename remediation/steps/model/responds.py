@@ -65,17 +65,17 @@ class ModelResponds(Step[Answers]):
         model = resolve_model(self.model, host)
         return Answers(model, runner_of(model, host.ollama.running()), tuple(self._answers))
 
-    def is_met(self, seen: Answers) -> bool | None:
+    def is_met(self, state: Answers) -> bool | None:
         """Whether it was fast enough. None before the requests."""
-        if seen.warm is None or len(seen.answers) < self.samples:
+        if state.warm is None or len(state.answers) < self.samples:
             return None
-        return seen.warm <= self.within and (self.rate is None or (seen.rate or 0.0) >= self.rate)
+        return state.warm <= self.within and (self.rate is None or (state.rate or 0.0) >= self.rate)
 
-    def plan(self, seen: Answers) -> Iterator[Change]:
-        for number in range(len(seen.answers) + 1, self.samples + 1):
+    def plan(self, state: Answers) -> Iterator[Change]:
+        for number in range(len(state.answers) + 1, self.samples + 1):
             yield Change(
-                f"ask {seen.model} for {plural(self.tokens, 'token')} ({number} of {self.samples})",
-                subject=seen.model,
+                f"ask {state.model} for {plural(self.tokens, 'token')} ({number} of {self.samples})",
+                subject=state.model,
                 measures=True,
             )
 
@@ -87,12 +87,12 @@ class ModelResponds(Step[Answers]):
             options["num_ctx"] = runner.context_length
         self._answers.append(host.ollama.generate(change.subject, PROMPT, options=options, timeout=300.0))
 
-    def describe(self, seen: Answers) -> str:
-        if seen.warm is None:
-            return f"{seen.model} has not been queried yet"
-        rate = f", {seen.rate:.1f} tokens/s" if seen.rate is not None else ""
-        cold = f"; {seen.cold:.1f} s to load" if seen.cold is not None else ""
-        return f"{plural(self.tokens, 'token')} in {seen.warm:.1f} s warm{rate}{cold}, limit {self.within:g} s"
+    def describe(self, state: Answers) -> str:
+        if state.warm is None:
+            return f"{state.model} has not been queried yet"
+        rate = f", {state.rate:.1f} tokens/s" if state.rate is not None else ""
+        cold = f"; {state.cold:.1f} s to load" if state.cold is not None else ""
+        return f"{plural(self.tokens, 'token')} in {state.warm:.1f} s warm{rate}{cold}, limit {self.within:g} s"
 
     def measured_effect(self, change: Change, before: Answers, after: Answers) -> str:
         if len(after.answers) <= len(before.answers):
@@ -100,12 +100,12 @@ class ModelResponds(Step[Answers]):
         last = after.answers[-1]
         return f"{last.total:.1f} s, {last.load:.1f} s of it loading"
 
-    def values(self, seen: Answers) -> dict[str, Any]:
+    def values(self, state: Answers) -> dict[str, Any]:
         return {
-            "warm": seen.warm, "cold": seen.cold, "tokens_per_second": seen.rate,
-            "first_token": _middle([one.first_token for one in seen.answers if one.load <= 1.0]),
-            "gpu_percent": _middle([one.gpu_percent for one in seen.answers]),
-            "cpu_percent": _middle([one.cpu_percent for one in seen.answers]),
+            "warm": state.warm, "cold": state.cold, "tokens_per_second": state.rate,
+            "first_token": _middle([one.first_token for one in state.answers if one.load <= 1.0]),
+            "gpu_percent": _middle([one.gpu_percent for one in state.answers]),
+            "cpu_percent": _middle([one.cpu_percent for one in state.answers]),
         }  # fmt: skip
 
 
@@ -124,27 +124,27 @@ class GpuSampled(Step[Sequence[GpuSample]]):
     def observe(self, host: Reader) -> Sequence[GpuSample]:
         return tuple(host.gpu.sample(seconds=self.seconds, every=self.every))
 
-    def is_met(self, seen: Sequence[GpuSample]) -> bool | None:
+    def is_met(self, state: Sequence[GpuSample]) -> bool | None:
         """Whether the load is within the bounds. None if the card does not report its load."""
         if self.busy is None and self.idle is None:
             return True
-        most = _most(seen)
+        most = _most(state)
         if most is None:
             return None
         return (self.busy is None or most >= self.busy) and (self.idle is None or most <= self.idle)
 
-    def plan(self, seen: Sequence[GpuSample]) -> Iterator[Change]:
+    def plan(self, state: Sequence[GpuSample]) -> Iterator[Change]:
         return iter(())
 
-    def describe(self, seen: Sequence[GpuSample]) -> str:
-        most, used = _most(seen), max((one.used for one in seen if one.used is not None), default=None)
+    def describe(self, state: Sequence[GpuSample]) -> str:
+        most, used = _most(state), max((one.used for one in state if one.used is not None), default=None)
         load = f"at most {most} % load" if most is not None else "load not reported"
         memory = f", at most {human(used)} used" if used is not None else ""
-        return f"{load}{memory} in {self.seconds:g} s ({plural(len(seen), 'sample')})"
+        return f"{load}{memory} in {self.seconds:g} s ({plural(len(state), 'sample')})"
 
-    def values(self, seen: Sequence[GpuSample]) -> dict[str, Any]:
-        rows = [{"at": one.at, "index": one.index, "utilization": one.utilization, "used": one.used} for one in seen]
-        return {"samples": rows, "busiest": _most(seen)}
+    def values(self, state: Sequence[GpuSample]) -> dict[str, Any]:
+        rows = [{"at": one.at, "index": one.index, "utilization": one.utilization, "used": one.used} for one in state]
+        return {"samples": rows, "busiest": _most(state)}
 
 
 def _most(samples: Sequence[GpuSample]) -> int | None:

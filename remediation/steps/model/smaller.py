@@ -9,7 +9,7 @@ from typing import Any
 
 from remediation.diagnosis.memory.fit import Fit
 from remediation.diagnosis.memory.metadata import ModelMetadata, metadata, metadata_of
-from remediation.diagnosis.memory.prediction import requantised
+from remediation.diagnosis.memory.prediction import requantise
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, StepCall
@@ -48,14 +48,14 @@ class Candidate:
 class ModelChoice:
     """The current model and the candidates in order. ``chosen`` is the last one, None if none is suitable."""
 
-    state: LoadState
+    load: LoadState
     tried: tuple[Candidate, ...]
     chosen: Candidate | None
 
     @property
     def model(self) -> str:
         """The model to use from now on."""
-        return self.chosen.model if self.chosen is not None else self.state.model
+        return self.chosen.model if self.chosen is not None else self.load.model
 
 
 @step("model.smaller", settle=5.0, deadline=PULL_TIMEOUT)
@@ -85,16 +85,16 @@ class ModelSmaller(Step[ModelChoice]):
                 return ModelChoice(state, tuple(tried), candidate)
         return ModelChoice(state, tuple(tried), None)
 
-    def is_met(self, seen: ModelChoice) -> bool | None:
+    def is_met(self, state: ModelChoice) -> bool | None:
         """Whether a model that fits is stored. None if the fit is unknown."""
-        if seen.chosen is not None:
-            return seen.chosen.stored
-        if seen.state.fit is None:
-            return seen.state.whole
-        return seen.state.fit.whole
+        if state.chosen is not None:
+            return state.chosen.stored
+        if state.load.fit is None:
+            return state.load.whole
+        return state.load.fit.whole
 
-    def plan(self, seen: ModelChoice) -> Iterator[Change]:
-        chosen = seen.chosen
+    def plan(self, state: ModelChoice) -> Iterator[Change]:
+        chosen = state.chosen
         if chosen is not None and not chosen.stored and chosen.manifest is not None:
             fits = f", {chosen.fit.total}/{chosen.fit.total} layers predicted" if chosen.fit is not None else ""
             yield Change(
@@ -105,28 +105,28 @@ class ModelSmaller(Step[ModelChoice]):
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.pull(change.subject, timeout=PULL_TIMEOUT - 60.0)
 
-    def describe(self, seen: ModelChoice) -> str:
-        if not seen.tried:
-            fit = seen.state.fit
+    def describe(self, state: ModelChoice) -> str:
+        if not state.tried:
+            fit = state.load.fit
             return (
-                f"{seen.state.model} fits completely"
+                f"{state.load.model} fits completely"
                 if fit is not None and fit.whole
-                else f"{seen.state.model}: cannot predict what fits"
+                else f"{state.load.model}: cannot predict what fits"
             )
-        parts = [f"{one.model}: {one.because}" for one in seen.tried if one is not seen.chosen and one.because]
-        if seen.chosen is not None:
-            unknown = "" if seen.chosen.fit is not None else " (its fit cannot be predicted)"
-            parts.append(f"{seen.chosen.model} is {'stored' if seen.chosen.stored else 'available'}{unknown}")
+        parts = [f"{one.model}: {one.because}" for one in state.tried if one is not state.chosen and one.because]
+        if state.chosen is not None:
+            unknown = "" if state.chosen.fit is not None else " (its fit cannot be predicted)"
+            parts.append(f"{state.chosen.model} is {'stored' if state.chosen.stored else 'available'}{unknown}")
         else:
             parts.append("none of them is suitable")
         return "; ".join(parts)
 
-    def advice(self, seen: ModelChoice) -> str:
+    def advice(self, state: ModelChoice) -> str:
         """Name the closest candidate and the command to switch to another model."""
         closest = max(
-            (one for one in seen.tried if one.fit is not None), key=lambda one: one.fit.layers if one.fit else 0, default=None
+            (one for one in state.tried if one.fit is not None), key=lambda one: one.fit.layers if one.fit else 0, default=None
         )
-        room = f" that needs at most {human(seen.state.room)}" if seen.state.room else ""
+        room = f" that needs at most {human(state.load.room)}" if state.load.room else ""
         nearest = (
             f"; the closest is {closest.model} with {closest.fit.layers}/{closest.fit.total} layers"
             if closest and closest.fit
@@ -134,14 +134,14 @@ class ModelSmaller(Step[ModelChoice]):
         )
         return f"choose a smaller model{room}: remediate play switch-model.yml -e to=MODEL{nearest}"
 
-    def values(self, seen: ModelChoice) -> dict[str, Any]:
-        fit = seen.chosen.fit if seen.chosen is not None else seen.state.fit
-        return {"model": seen.model, "predicted": [fit.layers, fit.total] if fit is not None else None}
+    def values(self, state: ModelChoice) -> dict[str, Any]:
+        fit = state.chosen.fit if state.chosen is not None else state.load.fit
+        return {"model": state.model, "predicted": [fit.layers, fit.total] if fit is not None else None}
 
     def _candidates(self, host: Reader, state: LoadState) -> Iterator[Candidate]:
         entries = host.ollama.models()
         for level in self._harder(state):
-            smaller = requantised(state.metadata, level) if state.metadata is not None else None
+            smaller = requantise(state.metadata, level) if state.metadata is not None else None
             fit = state.setup.fit(smaller, state.room) if smaller is not None and state.room is not None else None
             for tag in _tags(state, level):
                 entry = entry_of(tag, entries)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from remediation.diagnosis.memory.fit import RESERVE
 from remediation.diagnosis.readers.logs import Load
-from remediation.diagnosis.runners import measured, serves, used_by_server
+from remediation.diagnosis.runners import measured_vram, serves, used_by_server
 from remediation.diagnosis.units import MIB
 from remediation.diagnosis.versions import Generation, Version, generation
 from remediation.model.facts import GpuUse, Runner
@@ -30,7 +30,7 @@ def rooms(
     most = used_by_server(use)
     own = held_vram(runner, version) if runner is not None else 0
     rest = sum(held_vram(one, version) for one in others)
-    counted = measured(use, own + rest)
+    counted = measured_vram(use, own + rest)
     if counted is not None and own + rest:
         own, rest = own * counted // (own + rest), rest * counted // (own + rest)
     elif counted and (runner is not None or others):

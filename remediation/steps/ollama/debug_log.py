@@ -9,9 +9,9 @@ from typing import Any
 from remediation.diagnosis.versions import Version, at_least
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
-from remediation.steps.compose.environment import Declared, backup_of, declared, digest, home_of
+from remediation.steps.compose.environment import ComposeDeclaration, backup_of, digest, home_of, read_declared
 from remediation.steps.compose.stack import silence
-from remediation.steps.compose.text import ComposeText, unified
+from remediation.steps.compose.text import ComposeText, unified_diff
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_project
 
@@ -20,16 +20,16 @@ _OFF = frozenset({"", "0", "f", "false"})
 
 
 @dataclass(frozen=True, slots=True)
-class Debugging:
+class DebugLogState:
     """The declared settings, whether the running container differs from them, and why Ollama does not answer (or "")."""
 
-    declared: Declared
+    declared: ComposeDeclaration
     stale: bool
     silent: str
 
 
 @step("ollama.debug", risk=Risk.DISRUPTIVE, settle=60.0, deadline=600.0)
-class OllamaDebug(Step[Debugging]):
+class OllamaDebug(Step[DebugLogState]):
     """Ollama's server logs at debug level, or no longer does.
 
     Level 1 is enough for old releases. Since v0.12.4, errors of GPU discovery are printed at level 2 only. The setting is
@@ -40,36 +40,38 @@ class OllamaDebug(Step[Debugging]):
     level: int | None = param("1 or 2; defaults to the level that shows GPU discovery in this release", default=None, ge=1, le=2)
     service: str | None = param("service name; defaults to the service that runs Ollama", default=None, example="ollama")
 
-    def observe(self, host: Reader) -> Debugging:
-        seen = declared(host, self.service)
+    def observe(self, host: Reader) -> DebugLogState:
+        seen = read_declared(host, self.service)
         stale = seen.service in host.compose.stale(resolve_project(host))
-        return Debugging(seen, stale, silence(host, [seen.service]))
+        return DebugLogState(seen, stale, silence(host, [seen.service]))
 
-    def is_met(self, seen: Debugging) -> bool:
+    def is_met(self, state: DebugLogState) -> bool:
         """Whether the setting is declared and in effect."""
-        return self._declared(seen.declared) and not seen.stale and not seen.silent
+        return self._is_off(state.declared) and not state.stale and not state.silent
 
-    def plan(self, seen: Debugging) -> Iterator[Change]:
-        if self.is_met(seen):
+    def plan(self, state: DebugLogState) -> Iterator[Change]:
+        if self.is_met(state):
             return
-        if not self._declared(seen.declared):
-            yield self._edit(seen.declared)
-        if not self._declared(seen.declared) or seen.stale:
-            yield Change(f"recreate {seen.declared.service}", subject=seen.declared.service, data={"up": seen.declared.service})
+        if not self._is_off(state.declared):
+            yield self._edit(state.declared)
+        if not self._is_off(state.declared) or state.stale:
+            yield Change(
+                f"recreate {state.declared.service}", subject=state.declared.service, data={"up": state.declared.service}
+            )
 
-    def _edit(self, seen: Declared) -> Change:
-        file = home_of(seen.files, seen.service, NAME)
+    def _edit(self, state: ComposeDeclaration) -> Change:
+        file = home_of(state.files, state.service, NAME)
         if self.on:
-            text = ComposeText(file.path, file.text).put(seen.service, NAME, str(self._level(seen.version)))
+            text = ComposeText(file.path, file.text).put(state.service, NAME, str(self._level(state.version)))
         else:
-            text = ComposeText(file.path, file.text).remove(seen.service, [NAME])
+            text = ComposeText(file.path, file.text).remove(state.service, [NAME])
         backup = backup_of(file.path, file.text)
-        word = f"set {NAME}={self._level(seen.version)}" if self.on else f"remove {NAME}"
+        word = f"set {NAME}={self._level(state.version)}" if self.on else f"remove {NAME}"
         return Change(
-            f"{word} {'in' if self.on else 'from'} service {seen.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
-            before=seen.resolved.get(NAME), after=str(self._level(seen.version)) if self.on else None,
-            diff=unified(file.path, file.text, text),
-            undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": seen.service}),
+            f"{word} {'in' if self.on else 'from'} service {state.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
+            before=state.resolved.get(NAME), after=str(self._level(state.version)) if self.on else None,
+            diff=unified_diff(file.path, file.text, text),
+            undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": state.service}),
             data={"text": text, "backup": backup},
         )  # fmt: skip
 
@@ -79,21 +81,21 @@ class OllamaDebug(Step[Debugging]):
         else:
             host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
 
-    def describe(self, seen: Debugging) -> str:
-        value = seen.declared.resolved.get(NAME)
+    def describe(self, state: DebugLogState) -> str:
+        value = state.declared.resolved.get(NAME)
         parts = [f"{NAME} is {value if value is not None else 'not set'} in the Compose files"]
-        if seen.stale:
+        if state.stale:
             parts.append("the container differs from them")
-        return "; ".join(filter(None, (*parts, seen.silent)))
+        return "; ".join(filter(None, (*parts, state.silent)))
 
-    def values(self, seen: Debugging) -> dict[str, Any]:
-        return {"debug": seen.declared.resolved.get(NAME)}
+    def values(self, state: DebugLogState) -> dict[str, Any]:
+        return {"debug": state.declared.resolved.get(NAME)}
 
-    def _declared(self, seen: Declared) -> bool:
-        value = seen.resolved.get(NAME)
+    def _is_off(self, state: ComposeDeclaration) -> bool:
+        value = state.resolved.get(NAME)
         if not self.on:
             return value is None or value.strip().lower() in _OFF
-        return value == str(self._level(seen.version))
+        return value == str(self._level(state.version))
 
     def _level(self, version: Version | None) -> int:
         return self.level or (2 if at_least(version, "0.12.4") is not False else 1)

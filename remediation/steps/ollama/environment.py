@@ -11,13 +11,13 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change
 from remediation.model.errors import CallFailed, HostError, NotApplicable
 from remediation.model.facts import Manager, Serving
-from remediation.steps.compose.environment import ComposeEnvironment, Declared, check_variable_names, setting_text
+from remediation.steps.compose.environment import ComposeDeclaration, ComposeEnvironment, check_variable_names, setting_text
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.ollama_settings import DEAD, HARMFUL
 from remediation.steps.ollama.settings import SettingsPlace, has_readable_settings, settings_place
 
 _NIX = "/nix/store/"
-Settings = Declared | SettingsPlace
+Settings = ComposeDeclaration | SettingsPlace
 
 
 @step("ollama.environment", settle=5.0, deadline=300.0)
@@ -67,6 +67,8 @@ class OllamaEnvironment(Step[Settings]):
     def _unreadable(self, host: Reader, serving: Serving) -> HostError:
         if serving.elsewhere is not None:
             return CallFailed(str(serving.elsewhere), host=host.name, next_step=serving.elsewhere.next_step)
+        if serving.contained is not None:
+            return NotApplicable(f"does not apply, because {serving.words} runs Ollama", host=host.name)
         if serving.manager is Manager.NOTHING:
             return CallFailed(
                 f"nothing on {host.name} starts Ollama: neither a container nor a systemd unit was found", host=host.name,
@@ -79,13 +81,17 @@ class OllamaEnvironment(Step[Settings]):
             )  # fmt: skip
         return NotApplicable(f"does not apply, because {serving.words} has no file of settings", host=host.name)
 
-    def is_met(self, seen: Settings) -> bool:
-        if isinstance(seen, Declared):
-            return self._compose.is_met(seen)
-        return not self._going(seen) and not self._lacking(seen)
+    def is_met(self, state: Settings) -> bool:
+        if isinstance(state, ComposeDeclaration):
+            return self._compose.is_met(state)
+        return not self._names_to_remove(state) and not self._values_to_set(state)
 
-    def plan(self, seen: Settings) -> Iterator[Change]:
-        yield from self._compose.plan(seen) if isinstance(seen, Declared) else seen.edits(self._going(seen), self._lacking(seen))
+    def plan(self, state: Settings) -> Iterator[Change]:
+        yield from (
+            self._compose.plan(state)
+            if isinstance(state, ComposeDeclaration)
+            else state.edits(self._names_to_remove(state), self._values_to_set(state))
+        )
 
     def apply(self, host: Writer, change: Change) -> None:
         if "values" in change.data or "columns" in change.data:
@@ -104,45 +110,51 @@ class OllamaEnvironment(Step[Settings]):
         else:
             host.files.write(change.subject, content, backup=backup)
 
-    def advice(self, seen: Settings) -> str:
-        return "" if isinstance(seen, Declared) else seen.by_hand(self._going(seen), self._lacking(seen))
+    def advice(self, state: Settings) -> str:
+        return (
+            ""
+            if isinstance(state, ComposeDeclaration)
+            else state.by_hand(self._names_to_remove(state), self._values_to_set(state))
+        )
 
-    def describe(self, seen: Settings) -> str:
-        if isinstance(seen, Declared):
-            return self._compose.describe(seen)
-        going = self._going(seen)
+    def describe(self, state: Settings) -> str:
+        if isinstance(state, ComposeDeclaration):
+            return self._compose.describe(state)
+        going = self._names_to_remove(state)
         parts = [
-            f"{one.name}={one.value} (from {seen.source(one.name)}): {one.because}" for one in seen.judged if one.name in going
+            f"{one.name}={one.value} (from {state.source(one.name)}): {one.because}" for one in state.judged if one.name in going
         ]
         parts += [f"{name} is to be removed" for name in self.remove if name in going]
-        parts += [f"{name} must be {value}{self._from(seen, name)}" for name, value in self._lacking(seen).items()]
-        dead = [f"{one.name}={one.value} ({one.because})" for one in seen.judged if one.verdict == DEAD and one.name not in going]
+        parts += [f"{name} must be {value}{self._from(state, name)}" for name, value in self._values_to_set(state).items()]
+        dead = [
+            f"{one.name}={one.value} ({one.because})" for one in state.judged if one.verdict == DEAD and one.name not in going
+        ]
         if dead:
             parts.append(f"ignored by this release, kept: {', '.join(dead)}")
-        if parts and seen.remark:
-            parts.append(seen.remark)
-        return "; ".join(parts) or f"no harmful setting of {seen.serving.words}"
+        if parts and state.remark:
+            parts.append(state.remark)
+        return "; ".join(parts) or f"no harmful setting of {state.serving.words}"
 
-    def _from(self, seen: SettingsPlace, name: str) -> str:
-        now = seen.environment.get(name)
-        return f" ({now} from {seen.source(name)})" if now is not None else ""
+    def _from(self, state: SettingsPlace, name: str) -> str:
+        now = state.environment.get(name)
+        return f" ({now} from {state.source(name)})" if now is not None else ""
 
-    def values(self, seen: Settings) -> dict[str, Any]:
-        if isinstance(seen, Declared):
-            return self._compose.values(seen)
+    def values(self, state: Settings) -> dict[str, Any]:
+        if isinstance(state, ComposeDeclaration):
+            return self._compose.values(state)
         return {
-            "service": seen.name,
+            "service": state.name,
             "settings": [
-                {"name": one.name, "value": one.value, "verdict": one.verdict, "because": one.because} for one in seen.judged
+                {"name": one.name, "value": one.value, "verdict": one.verdict, "because": one.because} for one in state.judged
             ],
-            "sources": [{"name": one.name, "value": one.value, "source": one.source, "wins": one.wins} for one in seen.sources],
+            "sources": [{"name": one.name, "value": one.value, "source": one.source, "wins": one.wins} for one in state.sources],
         }
 
-    def _going(self, seen: SettingsPlace) -> list[str]:
+    def _names_to_remove(self, state: SettingsPlace) -> list[str]:
         verdicts = {HARMFUL, DEAD} if self.prune else {HARMFUL}
-        judged = [one.name for one in seen.judged if one.verdict in verdicts and one.name not in self.set]
-        present = seen.environment
+        judged = [one.name for one in state.judged if one.verdict in verdicts and one.name not in self.set]
+        present = state.environment
         return list(dict.fromkeys([*judged, *(name for name in self.remove if name in present and name not in self.set)]))
 
-    def _lacking(self, seen: SettingsPlace) -> dict[str, str]:
-        return {name: value for name, value in self.set.items() if seen.environment.get(name) != value}
+    def _values_to_set(self, state: SettingsPlace) -> dict[str, str]:
+        return {name: value for name, value in self.set.items() if state.environment.get(name) != value}

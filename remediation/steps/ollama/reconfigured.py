@@ -27,7 +27,7 @@ _READ = ("OLLAMA_", "CUDA_", "NVIDIA_", "GPU_", "ROCR_", "HIP_", "HSA_", "GGML_"
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningSettings:
     """A unit, the settings in which the running server differs from it, and why the server does not answer (or "").
 
     ``declared`` has the setting's value after the next start, ``running`` the current one; None means not set.
@@ -45,7 +45,7 @@ class Running:
 
 
 @step("ollama.reconfigured", risk=Risk.DISRUPTIVE, settle=90.0, deadline=900.0)
-class OllamaReconfigured(Step[Stack | Running]):
+class OllamaReconfigured(Step[Stack | RunningSettings]):
     """The running server uses the settings that are declared for it, and answers.
 
     A Compose service that differs from its files is recreated, as by ``stack.up``; a systemd unit is restarted if its process has
@@ -53,28 +53,28 @@ class OllamaReconfigured(Step[Stack | Running]):
     server's log prints other settings than those that it would get now. Loaded models are lost.
     """
 
-    def observe(self, host: Reader) -> Stack | Running:
+    def observe(self, host: Reader) -> Stack | RunningSettings:
         serving = host.services.serving()
         if serving.manager is Manager.COMPOSE:
             return StackUp().observe(host)
         if serving.windows is not None:
             declared = pending_environment(host, serving.declared)
-            return Running(serving, printed_differences(log_of(host).environment, declared), silence_of(host))
+            return RunningSettings(serving, printed_differences(log_of(host).environment, declared), silence_of(host))
         if serving.unit is None:
             raise NotApplicable(f"does not apply, because {serving.words} has no declared settings", host=host.name)
         differing = differing_settings(serving, pending_environment(host, serving.unit.environment))
-        return Running(serving, differing, silence_of(host), serving.unit.needs_reload)
+        return RunningSettings(serving, differing, silence_of(host), serving.unit.needs_reload)
 
-    def is_met(self, seen: Stack | Running) -> bool:
-        if isinstance(seen, Stack):
-            return StackUp().is_met(seen)
-        return not seen.stale and not seen.silent
+    def is_met(self, state: Stack | RunningSettings) -> bool:
+        if isinstance(state, Stack):
+            return StackUp().is_met(state)
+        return not state.stale and not state.silent
 
-    def plan(self, seen: Stack | Running) -> Iterator[Change]:
-        if isinstance(seen, Stack):
-            yield from StackUp().plan(seen)
-        elif seen.stale:
-            yield restart_change(seen.serving, seen.differing)
+    def plan(self, state: Stack | RunningSettings) -> Iterator[Change]:
+        if isinstance(state, Stack):
+            yield from StackUp().plan(state)
+        elif state.stale:
+            yield restart_change(state.serving, state.differing)
 
     def apply(self, host: Writer, change: Change) -> None:
         if "unit" not in change.data:
@@ -90,23 +90,23 @@ class OllamaReconfigured(Step[Stack | Running]):
         host.services.restart_unit(change.data["unit"], own=change.data["own"])
         host.ollama.wait()
 
-    def describe(self, seen: Stack | Running) -> str:
-        if isinstance(seen, Stack):
-            return StackUp().describe(seen)
+    def describe(self, state: Stack | RunningSettings) -> str:
+        if isinstance(state, Stack):
+            return StackUp().describe(state)
         parts = [
-            f"{name} is {_shown(now)} in the running server and {_shown(then)} in its settings"
-            for name, (now, then) in seen.differing.items()
+            f"{name} is {_setting_text(now)} in the running server and {_setting_text(then)} in its settings"
+            for name, (now, then) in state.differing.items()
         ]
-        if seen.needs_reload:
+        if state.needs_reload:
             parts.append("systemd has not read the changed unit files yet")
-        if seen.silent:
-            parts.append(seen.silent)
-        return "; ".join(parts) or f"{seen.serving.words} runs with its declared settings"
+        if state.silent:
+            parts.append(state.silent)
+        return "; ".join(parts) or f"{state.serving.words} runs with its declared settings"
 
-    def values(self, seen: Stack | Running) -> dict[str, Any]:
-        if isinstance(seen, Stack):
-            return StackUp().values(seen)
-        return {"service": seen.serving.name, "due": list(seen.differing)}
+    def values(self, state: Stack | RunningSettings) -> dict[str, Any]:
+        if isinstance(state, Stack):
+            return StackUp().values(state)
+        return {"service": state.serving.name, "due": list(state.differing)}
 
 
 def differing_settings(serving: Serving, declared: Mapping[str, str]) -> dict[str, tuple[str | None, str | None]]:
@@ -144,5 +144,5 @@ def restart_change(serving: Serving, differing: Mapping[str, Any]) -> Change:
     )
 
 
-def _shown(value: str | None) -> str:
+def _setting_text(value: str | None) -> str:
     return "not set" if value is None else value

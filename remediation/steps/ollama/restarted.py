@@ -66,7 +66,7 @@ class OllamaRestarted(Step[Server]):
                 raise CallFailed(str(serving.elsewhere), host=host.name, next_step=serving.elsewhere.next_step)
             pid = serving.process.pid if serving.process is not None else None
             words = serving.words if serving.manager is not Manager.NOTHING else "the service ollama"
-            return Server(words, since, _process_started(host, pid), silence_of(host))
+            return Server(words, since, _process_start(host, pid), silence_of(host))
         container = host.engine.inspect(str(found.value))
         if container is None:
             raise CallFailed(f"container {found.value} does not exist", host=host.name, next_step="bring the stack up (stack.up)")
@@ -76,27 +76,27 @@ class OllamaRestarted(Step[Server]):
             keep_alive=container.environment.get("OLLAMA_KEEP_ALIVE", ""),
         )  # fmt: skip
 
-    def is_met(self, seen: Server) -> bool:
-        return seen.fresh and not seen.silent
+    def is_met(self, state: Server) -> bool:
+        return state.fresh and not state.silent
 
-    def plan(self, seen: Server) -> Iterator[Change]:
+    def plan(self, state: Server) -> Iterator[Change]:
         """Restart once. A restarted server that is still silent is starting up."""
-        if not seen.fresh:
+        if not state.fresh:
             yield Change(
-                f"restart {seen.name}: loaded models are lost until the next request", subject=seen.name, before=seen.started
+                f"restart {state.name}: loaded models are lost until the next request", subject=state.name, before=state.started
             )
 
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.restart()
 
-    def describe(self, seen: Server) -> str:
-        when = "was restarted in this run" if seen.fresh else "was not restarted in this run"
-        hand = "; it was started manually, so a new container would not have its environment" if seen.by_hand else ""
-        return f"{seen.name} {when}{f', {seen.silent}' if seen.silent else ''}{hand}"
+    def describe(self, state: Server) -> str:
+        when = "was restarted in this run" if state.fresh else "was not restarted in this run"
+        hand = "; it was started manually, so a new container would not have its environment" if state.by_hand else ""
+        return f"{state.name} {when}{f', {state.silent}' if state.silent else ''}{hand}"
 
-    def values(self, seen: Server) -> dict[str, Any]:
+    def values(self, state: Server) -> dict[str, Any]:
         """Register whether its settings exist only in the container, and its keep_alive."""
-        return {"by_hand": seen.by_hand, "keep_alive": seen.keep_alive}
+        return {"by_hand": state.by_hand, "keep_alive": state.keep_alive}
 
 
 def _hangs(host: Reader) -> bool:
@@ -109,7 +109,7 @@ def _hangs(host: Reader) -> bool:
     return False
 
 
-def _process_started(host: Reader, pid: int | None) -> float | None:
+def _process_start(host: Reader, pid: int | None) -> float | None:
     """Return the latest possible start time of the native server: that of the oldest process of its program.
 
     Runners are excluded: those of a killed server survive it as children of systemd. A Linux host also sees the processes of

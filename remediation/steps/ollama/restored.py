@@ -19,7 +19,7 @@ from remediation.steps.ollama.settings import APP, registry_value
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredSettings:
     """The current values of what is restored, by name; None means not set. ``due`` is whether the server runs with the change."""
 
     serving: Serving
@@ -28,7 +28,7 @@ class Stored:
 
 
 @step("ollama.setting_restored", risk=Risk.DISRUPTIVE, settle=90.0, deadline=300.0)
-class OllamaSettingRestored(Step[Stored]):
+class OllamaSettingRestored(Step[StoredSettings]):
     """A setting that ollama.environment changed on Windows has its earlier value again. This is its undo.
 
     The server is restarted if it runs with the change. A value that was changed again since is left alone.
@@ -57,7 +57,7 @@ class OllamaSettingRestored(Step[Stored]):
     def _after(self) -> Mapping[str, str | None]:
         return self.expect_columns if self.setting is None else {self.setting: self.expect}
 
-    def observe(self, host: Reader) -> Stored:
+    def observe(self, host: Reader) -> StoredSettings:
         serving = host.services.serving()
         if serving.windows is None:
             raise CallFailed(
@@ -65,22 +65,22 @@ class OllamaSettingRestored(Step[Stored]):
                 next_step="start the Ollama app, and log in with an elevated account (docs/windows.md)",
             )  # fmt: skip
         if self.setting is None:
-            return Stored(serving, {column: serving.windows.row.get(column) for column in self.columns})
+            return StoredSettings(serving, {column: serving.windows.row.get(column) for column in self.columns})
         now = next((one.value for one in serving.settings if one.name == self.setting and one.file == self.key), None)
         due = self.setting in printed_differences(log_of(host).environment, serving.declared)
-        return Stored(serving, {self.setting: now}, due)
+        return StoredSettings(serving, {self.setting: now}, due)
 
-    def is_met(self, seen: Stored) -> bool:
-        return self._same(seen) and not seen.due
+    def is_met(self, state: StoredSettings) -> bool:
+        return self._same(state) and not state.due
 
-    def plan(self, seen: Stored) -> Iterator[Change]:
-        if self._foreign(seen):
+    def plan(self, state: StoredSettings) -> Iterator[Change]:
+        if self._foreign(state):
             return
-        if not self._same(seen):
+        if not self._same(state):
             if self.setting is None:
                 yield Change(
                     f"restore {_words(self.columns)} in the settings of the Ollama app, and restart it",
-                    subject=APP, before=dict(seen.now), after=dict(self.columns), needs=needs(Need.DESKTOP),
+                    subject=APP, before=dict(state.now), after=dict(self.columns), needs=needs(Need.DESKTOP),
                     data={"columns": dict(self.columns)},
                 )  # fmt: skip
                 return
@@ -88,12 +88,12 @@ class OllamaSettingRestored(Step[Stored]):
                 f"restore {self.setting}={self.value}" if self.value is not None else f"remove {self.setting}, which the run set"
             )
             yield Change(
-                what, subject=f"{self.key}\\{self.setting}", before=seen.now[self.setting], after=self.value, risk=Risk.SAFE,
+                what, subject=f"{self.key}\\{self.setting}", before=state.now[self.setting], after=self.value, risk=Risk.SAFE,
                 needs=needs(Need.ELEVATED), data={"values": [registry_value(self.key, self.setting, self.value, self.kind)]},
             )  # fmt: skip
-        if not self._same(seen) or seen.due:
+        if not self._same(state) or state.due:
             yield Change(
-                f"restart {seen.serving.words}: loaded models are lost until the next request", subject=seen.serving.words,
+                f"restart {state.serving.words}: loaded models are lost until the next request", subject=state.serving.words,
                 data={"restart": True},
             )  # fmt: skip
 
@@ -105,20 +105,20 @@ class OllamaSettingRestored(Step[Stored]):
         if "values" not in change.data:
             host.ollama.wait()
 
-    def describe(self, seen: Stored) -> str:
-        now = _words(seen.now)
-        if self._foreign(seen):
+    def describe(self, state: StoredSettings) -> str:
+        now = _words(state.now)
+        if self._foreign(state):
             return f"{now}: it was changed again since, and is left alone"
-        return f"{now}{'; the server runs with the change' if seen.due else ''}"
+        return f"{now}{'; the server runs with the change' if state.due else ''}"
 
-    def values(self, seen: Stored) -> dict[str, Any]:
-        return {"now": dict(seen.now)}
+    def values(self, state: StoredSettings) -> dict[str, Any]:
+        return {"now": dict(state.now)}
 
-    def _same(self, seen: Stored) -> bool:
-        return all(seen.now[name] == value for name, value in self._before.items())
+    def _same(self, state: StoredSettings) -> bool:
+        return all(state.now[name] == value for name, value in self._before.items())
 
-    def _foreign(self, seen: Stored) -> bool:
-        return not self._same(seen) and any(seen.now[name] != value for name, value in self._after.items())
+    def _foreign(self, state: StoredSettings) -> bool:
+        return not self._same(state) and any(state.now[name] != value for name, value in self._after.items())
 
 
 def _words(values: Mapping[str, str | None]) -> str:

@@ -13,9 +13,10 @@ from remediation.facets.services.windows import COLUMNS, NEWEST_SCHEMA
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import NO_ANSWER, HostError
 from remediation.model.facts import Manager, ServiceUnit, Serving, SourcedSetting, WindowsServer
+from remediation.model.facts.server import snap_advice
 from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified
-from remediation.steps.model.ollama_settings import Judged, cards_of, judge_declared
+from remediation.steps.compose.text import unified_diff
+from remediation.steps.model.ollama_settings import JudgedSetting, cards_of, judge_declared
 
 APP = "app"
 """The place of a setting in the database of the Windows app, in `ollama.setting_restored`."""
@@ -31,7 +32,7 @@ class SettingsPlace:
     serving: Serving
     environment: Mapping[str, str]
     sources: Sequence[SourcedSetting]
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedSetting, ...]
 
     @property
     def name(self) -> str:
@@ -53,6 +54,15 @@ class SettingsPlace:
 
     def by_hand(self, going: Sequence[str], put: Mapping[str, str]) -> str:
         """Return how a person changes these settings."""
+        unit = self.serving.users_unit
+        if unit and self.serving.process is not None and (going or put):
+            lines = [f"UnsetEnvironment={name}" for name in going] + [
+                f'Environment="{name}={value}"' for name, value in put.items()
+            ]
+            return (
+                f"as {self.serving.process.user}, run systemctl --user edit {unit}, add [Service] and {', '.join(lines)}, "
+                f"then systemctl --user restart {unit}"
+            )
         words = [f"without {name}" for name in going] + [f"with {name}={value}" for name, value in put.items()]
         how = f"stop it (kill {self.serving.process.pid}) and start" if self.serving.process is not None else "start"
         return f"{how} Ollama again {' and '.join(words)}" if words else ""
@@ -67,6 +77,16 @@ class GuestSettings(SettingsPlace):
         lines = [f"UnsetEnvironment={name}" for name in going] + [f'Environment="{name}={value}"' for name, value in put.items()]
         unit, inside = self.serving.guest_unit, f"wsl -d {self.serving.name} -u root -- systemctl"
         return f"run {inside} edit {unit}, add [Service] and {', '.join(lines)}, then {inside} restart {unit}" if lines else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapSettings(SettingsPlace):
+    """The settings of a snap, whose launcher overrides what systemd passes to it. They are not changed."""
+
+    def by_hand(self, going: Sequence[str], put: Mapping[str, str]) -> str:
+        """Return the commands of ``snap``."""
+        snap = self.serving.unit.snap if self.serving.unit is not None else ""
+        return snap_advice(snap, {**dict.fromkeys(going), **put}) if going or put else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +140,7 @@ class UnitSettings(SettingsPlace):
             subject=path,
             before={name: self.unit.environment.get(name) for name in (*removed, *made)},
             after=dict(made),
-            diff=unified(path, before, text),
+            diff=unified_diff(path, before, text),
             needs=None if self.unit.own else needs(Need.ELEVATED),
             undo=StepCall("file.restored", {"path": path, **kept, "expect": digest(text), "unit": self.unit.name}),
             data={
@@ -243,6 +263,10 @@ def settings_place(host: Reader, serving: Serving) -> SettingsPlace:
     unit = serving.unit
     environment = unit.environment if unit is not None else serving.declared
     judged = judge_declared(environment, version, cards_of(host))
+    if unit is not None and unit.snap:
+        given = (serving.process.environment if serving.process is not None else None) or environment
+        sources = tuple(SourcedSetting(name, value, f"the snap {unit.snap}", wins=True) for name, value in given.items())
+        return SnapSettings(serving, given, sources, judge_declared(given, version, cards_of(host)))
     if unit is not None:
         drop_in = drop_in_of(unit.fragment, unit.name, own=unit.own)
         texts = {drop_in: "", **unit.files}

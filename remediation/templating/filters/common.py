@@ -21,7 +21,7 @@ from remediation.templating.filters.formats import FORMATS
 from remediation.templating.filters.regex import REGEX
 from remediation.templating.filters.sets import SETS
 from remediation.templating.filters.texts import TEXTS
-from remediation.templating.lazy import materialised
+from remediation.templating.lazy import materialize
 
 TRUE = frozenset({"true", "yes", "on", "1"})
 
@@ -34,15 +34,27 @@ def to_bool(value: Any) -> bool:
     return text in TRUE
 
 
-def defined(value: Any) -> Any:
+def require_defined(value: Any) -> Any:
     """Return a value. Raises `UndefinedError` if it is undefined."""
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()  # noqa: SLF001 - as Jinja's own filters fail
     return value
 
 
+LIST_MERGES: Mapping[str, Callable[[list[Any], list[Any]], list[Any]]] = {
+    "replace": lambda _old, new: new,
+    "keep": lambda old, _new: old,
+    "append": lambda old, new: old + new,
+    "prepend": lambda old, new: new + old,
+    "append_rp": lambda old, new: [item for item in old if item not in new] + new,
+    "prepend_rp": lambda old, new: new + [item for item in old if item not in new],
+}
+
+
 def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -> dict[Any, Any]:
     """Return the merged mappings; later ones take precedence."""
+    if list_merge not in LIST_MERGES:
+        raise TemplateError(f"combine: list_merge is one of {', '.join(LIST_MERGES)}, not {list_merge!r}")
     merged: dict[Any, Any] = {}
     for term in _flat(terms):
         if term is None:
@@ -64,7 +76,7 @@ def _flat(terms: Iterable[Any]) -> Iterable[Any]:
 def _merge(weak: Mapping[Any, Any], strong: Mapping[Any, Any], *, recursive: bool, lists: str) -> dict[Any, Any]:
     merged = dict(weak.items())
     for key, value in strong.items():
-        defined(value)
+        require_defined(value)
         old = merged.get(key)
         if recursive and isinstance(old, Mapping) and isinstance(value, Mapping):
             merged[key] = _merge(old, value, recursive=recursive, lists=lists)
@@ -76,17 +88,7 @@ def _merge(weak: Mapping[Any, Any], strong: Mapping[Any, Any], *, recursive: boo
 
 
 def _lists(old: list[Any], new: list[Any], how: str) -> list[Any]:
-    ways: Mapping[str, Callable[[], list[Any]]] = {
-        "replace": lambda: new,
-        "keep": lambda: old,
-        "append": lambda: old + new,
-        "prepend": lambda: new + old,
-        "append_rp": lambda: [item for item in old if item not in new] + new,
-        "prepend_rp": lambda: new + [item for item in old if item not in new],
-    }
-    if how not in ways:
-        raise TemplateError(f"combine: list_merge is one of {', '.join(ways)}, not {how!r}")
-    return ways[how]()
+    return LIST_MERGES[how](old, new)
 
 
 def ternary(value: Any, true_val: Any, false_val: Any, none_val: Any = None) -> Any:
@@ -108,7 +110,7 @@ def dict2items(value: Any, key_name: str = "key", value_name: str = "value") -> 
     """Return a mapping as a list of its pairs."""
     if not isinstance(value, Mapping):
         raise TemplateError(f"dict2items takes a mapping, not {value!r}")
-    return [{key_name: key, value_name: defined(item)} for key, item in value.items()]
+    return [{key_name: key, value_name: require_defined(item)} for key, item in value.items()]
 
 
 def items2dict(value: Any, key_name: str = "key", value_name: str = "value") -> dict[Any, Any]:
@@ -165,7 +167,7 @@ def extract(environment: Environment, item: Any, container: Any, morekeys: Any =
     return container
 
 
-def hashed(value: Any, hashtype: str = "sha1") -> str:
+def hash_text(value: Any, hashtype: str = "sha1") -> str:
     """Return the digest of a text in hexadecimal."""
     if hashtype not in hashlib.algorithms_available:
         raise TemplateError(f"hash: unknown algorithm {hashtype!r}")
@@ -210,8 +212,10 @@ def pick(value: Any, start: int | None = None, step: int | None = None, seed: An
     return choose.choice(list(value))
 
 
-def shuffle(value: Any, seed: Any = None) -> list[Any]:
-    """Return the items in random order."""
+def shuffle(value: Any, seed: Any = None) -> Any:
+    """Return the items in random order; a value without items as it is."""
+    if not isinstance(value, Iterable):
+        return value
     items = list(value)
     (random.Random(seed) if seed is not None else random.SystemRandom()).shuffle(items)  # noqa: S311 - as above
     return items
@@ -251,7 +255,7 @@ def type_name(value: object) -> str:
     if isinstance(value, Undefined):
         return "UndefinedMarker"
     whole = isinstance(value, range) or type(value) is tuple
-    return type(value if whole else materialised(value)).__name__
+    return type(value if whole else materialize(value)).__name__
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
@@ -262,25 +266,25 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "b64decode": b64decode,
     "b64encode": b64encode,
     "bool": to_bool,
-    "checksum": hashed,
+    "checksum": hash_text,
     "combine": combine,
     "dict2items": dict2items,
     "extract": extract,
     "flatten": flatten,
-    "hash": hashed,
+    "hash": hash_text,
     "human_readable": human_readable,
     "human_to_bytes": human_to_bytes,
     "items2dict": items2dict,
     "log": lambda value, base=math.e: math.log(value, base) if base != 10 else math.log10(value),
     "mandatory": mandatory,
-    "md5": lambda value: hashed(value, "md5"),
+    "md5": lambda value: hash_text(value, "md5"),
     "permutations": lambda value, r=None: list(itertools.permutations(value, r)),
     "combinations": lambda value, r: list(itertools.combinations(value, r)),
     "pow": math.pow,
     "product": lambda value, *others: list(itertools.product(value, *others)),
     "random": pick,
     "root": lambda value, base=2: math.sqrt(value) if base == 2 else math.pow(value, 1 / base),
-    "sha1": hashed,
+    "sha1": hash_text,
     "shuffle": shuffle,
     "split": split,
     "strftime": strftime,

@@ -11,19 +11,19 @@ import yaml
 
 from remediation.model.text.yaml_limits import plain_documents
 from remediation.templating.errors import TemplateError
-from remediation.templating.lazy import materialised
+from remediation.templating.lazy import materialize
 from remediation.templating.yaml.secret import Secret
 
 
 def json_filter(value: Any, **options: Any) -> str:
     """Return JSON; ``indent`` and ``sort_keys`` as in `json.dumps`."""
     options = {name: item for name, item in options.items() if name in {"indent", "sort_keys", "ensure_ascii", "separators"}}
-    return json.dumps(materialised(value), default=_plainly, **options)
+    return json.dumps(materialize(value), default=_plainly, **options)
 
 
 def to_nice_json(value: Any, indent: int = 4, sort_keys: bool = True) -> str:
     """Return indented JSON."""
-    return json.dumps(materialised(value), default=_plainly, indent=indent, sort_keys=sort_keys, separators=(",", ": "))
+    return json.dumps(materialize(value), default=_plainly, indent=indent, sort_keys=sort_keys, separators=(",", ": "))
 
 
 def _plainly(value: object) -> str:
@@ -34,16 +34,16 @@ def _plainly(value: object) -> str:
 
 def to_yaml(value: Any, default_flow_style: bool | None = None, **options: Any) -> str:
     """Return YAML."""
-    return _dumped(value, default_flow_style=default_flow_style, **options)
+    return _strip_document_end(value, default_flow_style=default_flow_style, **options)
 
 
 def to_nice_yaml(value: Any, indent: int = 4, default_flow_style: bool = False, **options: Any) -> str:
     """Return indented YAML."""
-    return _dumped(value, default_flow_style=default_flow_style, indent=indent, **options)
+    return _strip_document_end(value, default_flow_style=default_flow_style, indent=indent, **options)
 
 
-def _dumped(value: Any, **options: Any) -> str:
-    text: str = yaml.safe_dump(materialised(value), allow_unicode=True, **options)
+def _strip_document_end(value: Any, **options: Any) -> str:
+    text: str = yaml.safe_dump(materialize(value), allow_unicode=True, **options)
     return text.removesuffix("...\n")  # PyYAML's end marker after a lone scalar
 
 
@@ -56,7 +56,7 @@ def from_json(value: Any) -> Any:
 
 
 def from_yaml(value: str, *, all_documents: bool = False) -> list[Any]:
-    """Return the documents of a YAML text: all of them, or the only one."""
+    """Return the documents of a YAML text: all of them, or at most one."""
     try:
         found = plain_documents(value)
     except yaml.YAMLError as error:
@@ -65,13 +65,27 @@ def from_yaml(value: str, *, all_documents: bool = False) -> list[Any]:
         raise TemplateError(f"from_yaml: invalid YAML: {getattr(error, 'problem', None) or error}{where}") from None
     if not all_documents and len(found) > 1:
         raise TemplateError("from_yaml: more than one document; use from_yaml_all")
-    return found or [None]
+    return found
+
+
+def _only_document(value: Any) -> Any:
+    """Return the value of a YAML text with at most one document; None if it has none."""
+    if not isinstance(value, str):
+        return value
+    found = from_yaml(value)
+    return found[0] if found else None
+
+
+def _all_documents(value: Any) -> Any:
+    if value is None:
+        return []
+    return from_yaml(value, all_documents=True) if isinstance(value, str) else value
 
 
 FORMATS: Mapping[str, Callable[..., Any]] = {
     "from_json": from_json,
-    "from_yaml": lambda value: from_yaml(value)[0] if isinstance(value, str) else value,
-    "from_yaml_all": lambda value: from_yaml(value, all_documents=True) if isinstance(value, str) else value,
+    "from_yaml": _only_document,
+    "from_yaml_all": _all_documents,
     "to_json": json_filter,
     "to_nice_json": to_nice_json,
     "to_nice_yaml": to_nice_yaml,

@@ -34,7 +34,7 @@ def replace(
     if len(text) * len(replacement) > len(text) + 1_000_000:  # the result may be much larger than the text
         matches = len(patterns.all_matches(pattern, flags, text))
         affordable(matches * len(replacement) + (1 + len(_GROUP.findall(replacement))) * len(text), "regex_replace")
-    made, replaced = patterns.replaced(pattern, flags, text, replacement, count)
+    made, replaced = patterns.replace_matches(pattern, flags, text, replacement, count)
     if mandatory_count and replaced != mandatory_count:
         raise TemplateError(f"regex_replace: {plural(replaced, 'match', 'matches')} of {pattern!r}, not {mandatory_count}")
     return made

@@ -35,7 +35,7 @@ def sequence(terms: Sequence[Any], names: object, options: Mapping[str, Any]) ->
         strange = [name for name in known if name not in FIELDS]
         if strange:
             raise TemplateError(f"sequence: unknown option {strange[0]!r}; use {', '.join(FIELDS)}")
-        values += _counted(known, term)
+        values += _count_sequence(known, term)
     return values
 
 
@@ -46,7 +46,7 @@ def _pair(word: str, term: str) -> tuple[str, str]:
     return name, value
 
 
-def _counted(known: Mapping[str, Any], term: str) -> Iterator[str]:
+def _count_sequence(known: Mapping[str, Any], term: str) -> Iterator[str]:
     try:
         start, stride = int(known.get("start", 1)), int(known.get("stride", 1))
         end, count = known.get("end"), known.get("count")
@@ -215,8 +215,19 @@ def _subelements(terms: Sequence[Any], names: LookupContext, options: Mapping[st
         raise TemplateError("lookup('subelements') takes a list or a mapping first")
     there = [item for item in items if not (isinstance(item, Mapping) and item.get("skipped"))]
     path = terms[1].split(".")
-    pairs = subelements(there, path, skip_missing=to_bool(flags.get("skip_missing", False)))
+    skip_missing = to_bool(flags.get("skip_missing", False))
+    if skip_missing:
+        there = [item for item in there if _leads_to_mapping(item, path[:-1])]
+    pairs = subelements(there, path, skip_missing=skip_missing)
     return [[_without(item, path), part] for item, part in pairs]
+
+
+def _leads_to_mapping(item: Any, path: Sequence[str]) -> bool:
+    """Return whether a mapping has mappings all along `path`."""
+    if not isinstance(item, Mapping) or not path:
+        return True
+    inner = item.get(path[0])
+    return isinstance(inner, Mapping) and _leads_to_mapping(inner, path[1:])
 
 
 def _without(item: Mapping[Any, Any], path: Sequence[str]) -> dict[Any, Any]:
@@ -227,7 +238,7 @@ def _without(item: Mapping[Any, Any], path: Sequence[str]) -> dict[Any, Any]:
     return {key: value for key, value in item.items() if key != first}
 
 
-def _nested(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
+def _nest(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     lists = [term if isinstance(term, (list, tuple)) else [term] for term in terms]
     affordable(math.prod(map(len, lists)), "lookup('nested')")
     return [list(row) for row in itertools.product(*lists)]
@@ -244,7 +255,7 @@ LISTS: Mapping[str, ListLookup] = {
     "indexed_items": lambda terms, _names, _options: [list(pair) for pair in enumerate(_flat(terms))],
     "items": lambda terms, _names, _options: _flat(terms),
     "list": lambda terms, _names, _options: list(terms),
-    "nested": _nested,
+    "nested": _nest,
     "random_choice": _random_choice,
     "sequence": sequence,
     "subelements": _subelements,

@@ -144,7 +144,7 @@ def password(terms: Sequence[Any], names: LookupContext, options: Mapping[str, A
             raise TemplateError("lookup('password'): encrypt is not supported")
         path = Path(name).expanduser()
         path = path if path.is_absolute() or "playbook_dir" not in names else Path(str(names["playbook_dir"])) / path
-        values.append(Secret(_generated(given) if path == Path("/dev/null") else _stored_password(path, given)))
+        values.append(Secret(_generate_password(given) if path == Path("/dev/null") else _stored_password(path, given)))
     return values
 
 
@@ -154,7 +154,7 @@ def _stored_password(path: Path, given: Mapping[str, Any]) -> str:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with suppress(FileExistsError):
-                create_private(path, f"{_generated(given)}\n")
+                create_private(path, f"{_generate_password(given)}\n")
         return read_text(path).partition("\n")[0].partition(" salt=")[0]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror or error if isinstance(error, OSError) else "not UTF-8 text"
@@ -167,7 +167,7 @@ _SETS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def _generated(given: Mapping[str, Any]) -> str:
+def _generate_password(given: Mapping[str, Any]) -> str:
     chars = given.get("chars", ["ascii_letters", "digits", ".,:-_"])
     parts = chars if isinstance(chars, (list, tuple)) else [part for part in str(chars).replace(",,", "\0").split(",") if part]
     letters = "".join(_SETS.get(str(part), str(part).replace("\0", ",")) for part in parts)

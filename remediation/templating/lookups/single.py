@@ -19,7 +19,7 @@ from remediation.templating.filters.common import to_bool
 from remediation.templating.lookups.lists import LISTS as LISTS_OF_VALUES
 from remediation.templating.lookups.lists import ListLookup, LookupContext, file_text
 from remediation.templating.lookups.records import csvfile, ini, inventory_hostnames, password
-from remediation.templating.yaml.secret import Secret, revealed
+from remediation.templating.yaml.secret import Secret, reveal
 from remediation.templating.yaml.secret_sources import from_command, from_file, from_keyring, from_prompt, output_of
 
 Lookup: TypeAlias = Callable[[Any, Mapping[str, Any]], Any]
@@ -33,7 +33,7 @@ def _env(term: str, names: Mapping[str, Any]) -> str:
 def _file(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     values = []
     for term in [part for each in terms for part in (each if isinstance(each, (list, tuple)) else [each])]:
-        _, text = file_text("file", str(revealed(term)), names, "files")
+        _, text = file_text("file", str(reveal(term)), names, "files")
         text = text.lstrip() if to_bool(options.get("lstrip", False)) else text
         values.append(text.rstrip() if to_bool(options.get("rstrip", True)) else text)
     return values
@@ -67,7 +67,7 @@ def _path(term: str, names: Mapping[str, Any]) -> Path:
 
 def _words(term: object) -> list[str]:
     try:
-        words = [str(revealed(word)) for word in term] if isinstance(term, (list, tuple)) else shlex.split(str(revealed(term)))
+        words = [str(reveal(word)) for word in term] if isinstance(term, (list, tuple)) else shlex.split(str(reveal(term)))
     except ValueError as error:
         raise TemplateError(f"the command {str(term)!r} has an unclosed quote: {error}") from None
     return words
@@ -154,7 +154,7 @@ def _each(source: Lookup, known: str, terms: Sequence[Any], names: Any, default:
     values = []
     for term in flat:
         try:
-            value = source(term if whole else str(revealed(term)), names)
+            value = source(term if whole else str(reveal(term)), names)
         except RemediationError:
             if known != "vars" or default is None:
                 raise

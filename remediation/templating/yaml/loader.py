@@ -18,7 +18,7 @@ from remediation.model import files
 from remediation.model.errors import InputError, Place, Problem, RemediationError
 from remediation.model.text import yaml_limits
 from remediation.templating.yaml.located import Rows, Table, Text, plain
-from remediation.templating.yaml.secret import Secret, revealed
+from remediation.templating.yaml.secret import Secret, reveal
 from remediation.templating.yaml.vault import NEXT, is_vault
 
 Decrypt = Callable[[str], str]
@@ -58,7 +58,7 @@ def read_content(text: str, path: Path, *, decrypt: Decrypt | None = None) -> An
     """Return the content of a file's text, as `read_yaml` does."""
     vaulted = is_vault(text)
     if vaulted:
-        text = _opened(text, decrypt, Place(str(path), 1, 1))
+        text = _decrypt_text(text, decrypt, Place(str(path), 1, 1))
     return load_text(text, str(path), decrypt=decrypt, secret=vaulted)
 
 
@@ -123,7 +123,7 @@ LONGEST_NAME = 100
 """Maximum length of the names compared."""
 
 
-def meant(name: object, known: Iterable[str]) -> str:
+def suggestion(name: object, known: Iterable[str]) -> str:
     """Return a "did you mean" clause with the closest known name, "" if none is close."""
     names = {each.lower(): each for each in map(str, known)}
     wanted = str(name).lower()[:LONGEST_NAME]
@@ -137,7 +137,7 @@ def problem(message: str, place: Place | None) -> Problem:
     return Problem(message, place, excerpt(place))
 
 
-def _opened(text: str, decrypt: Decrypt | None, place: Place) -> str:
+def _decrypt_text(text: str, decrypt: Decrypt | None, place: Place) -> str:
     if decrypt is None:
         raise InputError((Problem(f"encrypted by Ansible Vault, and no password is known; {NEXT}", place),))
     try:
@@ -208,10 +208,10 @@ class _Reader:
             self.refuse(f"this value {what}", self.place(node))
             return None
         if node not in self.made:  # an alias shares the value of its anchor, so nine lines cannot become a billion values
-            self.made[node] = self.made_of(node, (*outer, node))
+            self.made[node] = self.construct(node, (*outer, node))
         return self.made[node]
 
-    def made_of(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> Any:
+    def construct(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> Any:
         if not isinstance(node, (yaml.MappingNode, yaml.SequenceNode)):
             return self.scalar(node)
         if node.tag.startswith("!") and node.tag != UNSAFE:
@@ -233,7 +233,7 @@ class _Reader:
             if key_node.tag == _MERGE:
                 merged += self.merged(value_node, inner)
                 continue
-            key = revealed(self.value(key_node, inner))
+            key = reveal(self.value(key_node, inner))
             if not isinstance(key, (str, int, float, bool, type(None))):
                 template = self.text.startswith("{", key_node.start_mark.index) and self.text.startswith(
                     "{{", key_node.start_mark.index - 1
@@ -260,9 +260,12 @@ class _Reader:
         line = self.text.splitlines()[node.start_mark.line]
         before, _, after = line.partition("{{")
         clear = before.rstrip().endswith((":", "-")) and not set("{}\"'") & set(before) and "}}" in after and '"' not in after
-        if not clear or self.secret or len(line) > WIDEST:
+        if self.secret or len(line) > WIDEST:
             return ""
-        return f': {before.strip()} "{{{{{after.rstrip()}"'
+        if clear:
+            return f': {before.strip()} "{{{{{after.rstrip()}"'
+        inside = next((found for found in _INSIDE.finditer(line) if found.start(2) == node.start_mark.column - 1), None)
+        return f': {inside[1]}"{inside[2]}"' if inside else ""
 
     def merged(self, node: yaml.Node, inner: tuple[yaml.Node, ...]) -> list[tuple[Any, Any, Place, Place]]:
         if isinstance(node, yaml.SequenceNode):
@@ -278,7 +281,7 @@ class _Reader:
     def vaulted(self, node: yaml.Node) -> Secret | None:
         place = self.place(node)
         try:
-            return Secret(_opened(node.value.strip() + "\n", self.decrypt, place))
+            return Secret(_decrypt_text(node.value.strip() + "\n", self.decrypt, place))
         except InputError as error:
             self.refuse(error.problems[0].message, place)
             return None
@@ -307,6 +310,8 @@ class _Reader:
         return Secret(value) if self.secret and not text.template else text
 
 
+_INSIDE = re.compile(r"([\w.]+: *)(\{\{[^{}\"]*\}\})(?=\s*[,}])")
+"""A template without quotes between the braces of a mapping."""
 _UNQUOTED = re.compile(r"^\s*(?:- )?([\w.]+: +)(\{\{.*)$")
 """A line with a template that YAML reads as a mapping."""
 

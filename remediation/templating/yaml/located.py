@@ -88,16 +88,16 @@ def place_of(value: object) -> Place | None:
     return value.place if isinstance(value, (Text, Table, Rows)) else None
 
 
-def trusted(value: Any, place: Place | None = None) -> Any:
+def mark_trusted(value: Any, place: Place | None = None) -> Any:
     """Return plain data as if it had been read from a user's file: its strings may be templates (``-e``)."""
     if isinstance(value, (Text, Table, Rows)):
         return value
     if isinstance(value, str):
         return Text(value, place)
     if isinstance(value, Mapping):
-        return Table({key: trusted(item, place) for key, item in value.items()}, place)
+        return Table({key: mark_trusted(item, place) for key, item in value.items()}, place)
     if isinstance(value, (list, tuple)):
-        return Rows([trusted(item, place) for item in value], place)
+        return Rows([mark_trusted(item, place) for item in value], place)
     return value
 
 

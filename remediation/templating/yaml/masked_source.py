@@ -31,7 +31,7 @@ def masked_source(text: str, mask: Masker) -> str:
     try:
         spans = sorted(set(_secret_spans(text, mask)))
     except (yaml.YAMLError, RecursionError, ValueError):
-        return mask.text(_LINE.sub(_line_masked, text))
+        return mask.text(_LINE.sub(_mask_line, text))
     kept: list[str] = []
     end = 0
     for start, stop in spans:
@@ -41,7 +41,7 @@ def masked_source(text: str, mask: Masker) -> str:
     return mask.text("".join((*kept, text[end:])))  # comments may repeat secrets
 
 
-def _line_masked(match: re.Match[str]) -> str:
+def _mask_line(match: re.Match[str]) -> str:
     hidden = match["hidden"]
     return (
         match[0] if looks_like_template(hidden) or hidden.startswith(("$ANSIBLE_VAULT", "!vault")) else f"{match['kept']}{MASK}"
@@ -90,7 +90,7 @@ def _to_hide(node: yaml.ScalarNode, named: bool, mask: Masker) -> bool:
     value = str(node.value)
     if node.tag in _ENCRYPTED or not value:
         return False
-    if mask.known(value) != value:
+    if mask.mask_known(value) != value:
         return True
     plain = node.tag in {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"}
     return named and not plain and not looks_like_template(value)

@@ -35,13 +35,13 @@ class Secret:
         return hash(self._text)
 
     def __add__(self, other: object) -> Secret:
-        return Secret(f"{self._text}{revealed(other)}")
+        return Secret(f"{self._text}{reveal(other)}")
 
     def __radd__(self, other: object) -> Secret:
-        return Secret(f"{revealed(other)}{self._text}")
+        return Secret(f"{reveal(other)}{self._text}")
 
     def __contains__(self, part: object) -> bool:
-        return str(revealed(part)) in self._text
+        return str(reveal(part)) in self._text
 
     def __len__(self) -> int:
         return len(self._text)
@@ -50,7 +50,7 @@ class Secret:
         raise TypeError("a secret cannot be pickled")
 
 
-def revealed(value: object) -> object:
+def reveal(value: object) -> object:
     """Return the text of a secret, any other value unchanged."""
     return value.reveal() if isinstance(value, Secret) else value
 

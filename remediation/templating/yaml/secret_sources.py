@@ -61,12 +61,12 @@ def from_file(path: Path) -> Secret:
         raise SourceError(f"{path} is not UTF-8 text") from None
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror or error}") from None
-    return _filled(text, str(path))
+    return _require_text(text, str(path))
 
 
 def from_command(words: Sequence[str]) -> Secret:
     """Return a command's output without the trailing newline; it runs once, without a shell."""
-    return _ONCE.get(("command", *words), lambda: _filled(output_of(words), f"the command {words[0]}"))
+    return _ONCE.get(("command", *words), lambda: _require_text(output_of(words), f"the command {words[0]}"))
 
 
 def output_of(words: Sequence[str]) -> str:
@@ -134,21 +134,21 @@ def from_keyring(service: str, user: str) -> Secret:
 
 def from_prompt(question: str) -> Secret:
     """Return what the user types at the terminal without echo; prompted once."""
-    return _ONCE.get(("prompt", question), lambda: _prompted(question))
+    return _ONCE.get(("prompt", question), lambda: _prompt_secret(question))
 
 
-def _prompted(question: str) -> Secret:
+def _prompt_secret(question: str) -> Secret:
     if sys.stdin is None or not sys.stdin.isatty():
         raise SourceError(
             f"cannot prompt for {question!r}: no terminal", next_step="take it from the environment, a file or a command"
         )
     try:
-        return _filled(getpass.getpass(f"{visible_line(question.rstrip(': '))}: ", stream=sys.stderr), "the input")
+        return _require_text(getpass.getpass(f"{visible_line(question.rstrip(': '))}: ", stream=sys.stderr), "the input")
     except EOFError:
         raise SourceError(f"{question!r} was not answered") from None
 
 
-def _filled(text: str, what: str) -> Secret:
+def _require_text(text: str, what: str) -> Secret:
     if not text:
         raise SourceError(f"{what}: the secret is empty")
     return Secret(text)

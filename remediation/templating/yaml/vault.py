@@ -46,12 +46,12 @@ class Vault:
 
     def __call__(self, text: str) -> str:
         """Return the plain text of `text`, which includes its header line. Raises `VaultError`."""
-        sealed = _parsed(text)
+        sealed = _parse_vault_text(text)
         if not self.passwords:
             raise VaultError("encrypted by Ansible Vault, and no password is known", next_step=NEXT)
         numbered = list(enumerate(self.passwords))
         for index, (_, password) in sorted(numbered, key=lambda each: each[1][0] != sealed.label):
-            plain = sealed.opened(self._password(index, password).reveal())
+            plain = sealed.decrypt(self._password(index, password).reveal())
             if plain is not None:
                 return plain
         named = f" (its id is {sealed.label!r})" if sealed.label != DEFAULT_ID else ""
@@ -73,7 +73,7 @@ class _VaultText:
     digest: bytes
     data: bytes
 
-    def opened(self, password: str) -> str | None:
+    def decrypt(self, password: str) -> str | None:
         """Return the plain text, None if the password is wrong. Raises `VaultError` if the content is not text."""
         from cryptography.hazmat.primitives import padding
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -98,7 +98,7 @@ def is_vault(text: str) -> bool:
     return text.startswith(f"{HEADER};")
 
 
-def _parsed(text: str) -> _VaultText:
+def _parse_vault_text(text: str) -> _VaultText:
     header, *lines = text.strip().splitlines() or [""]
     parts = [part.strip() for part in header.split(";")]
     if parts[0] != HEADER or len(parts) < len(("name", "version", "cipher")):

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from remediation.cli.bundle.read import evidence_in, is_bundle
-from remediation.cli.bundle.write import bundle_of, quoted_in
+from remediation.cli.bundle.write import bundle_of, quoted_lines
 from remediation.engine.journal.history import RunRecord
 from remediation.model.errors import UsageError
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 from tests.report import stream
 
 LAB = ("--inventory", "lab")
@@ -55,7 +55,7 @@ def test_names_addresses_and_secrets_are_replaced(tmp_path: Path, monkeypatch: p
 
 
 def test_what_a_diagnosis_quoted_is_kept_once_per_host() -> None:
-    found = quoted_in([stream.event("findings", 1.0, diagnosis=stream.DIAGNOSIS), stream.event("findings", 2.0, diagnosis={})])
+    found = quoted_lines([stream.event("findings", 1.0, diagnosis=stream.DIAGNOSIS), stream.event("findings", 2.0, diagnosis={})])
     assert found[stream.HOST].splitlines()[1:] == ["OLLAMA_NUM_GPU=99", "OLLAMA_GPU_MEMORY_FRACTION=0.85"]
 
 

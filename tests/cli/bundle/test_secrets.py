@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from remediation_lab import control
-from tests.cli.started import Remediate, Started
-from tests.cli.watch.receiving import receiver
+from tests.cli.processes import Remediate, Started
+from tests.cli.watch.webhook_receiver import receiver
 from tests.templating.vaults import SECRET, VALUE
 
 HOST = "laptop-07"

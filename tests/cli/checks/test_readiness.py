@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from remediation.cli.checks.check import Check
 from remediation.facets.machine.readiness import Compose, Distribution, PosixReadiness, WindowsReadiness, Wsl
 from remediation.model.facts import DockerDesktop
 from remediation.steps.registry import registry
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 QUOTAS = {
     "MaxShellsPerUser": 30, "MaxProcessesPerShell": 25, "MaxMemoryPerShellMB": 1024, "IdleTimeout": 7_200_000,
@@ -46,6 +46,12 @@ def on_linux(*, gpu: bool = True, elevated: bool = False, **other: Any) -> dict[
 def test_a_host_that_has_everything_lacks_nothing() -> None:
     assert on_windows() == {}
     assert on_linux() == {}
+
+
+@pytest.mark.parametrize("on", [on_windows, on_linux])
+def test_a_docker_that_does_not_end_is_not_cured_by_an_installation(on: Callable[..., dict[str, Check]]) -> None:
+    check = on(compose=Compose(problem="docker did not end within 3 s and was stopped", hangs=True))["Compose"]
+    assert check.cure == readiness.RESTART_ENGINE
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 GROUP = r"Add-LocalGroupMember -SID S-1-5-32-544 -Member 'LAB\ops'"
 ABSENT = re.compile(

@@ -14,7 +14,7 @@ from remediation.cli.checks import self_test
 from remediation.cli.checks.self_test import TRIALS, run_trials
 from remediation.connections.calls import Call, Failed, ProbeReply, Reply
 from remediation.model.clock import SystemClock
-from tests.cli.started import ROOT, Remediate
+from tests.cli.processes import ROOT, Remediate
 
 PAGE = (ROOT / "docs" / "windows.md").read_text(encoding="utf-8")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from remediation.cli.checks.preflight import run_check, server_checks
+from remediation.cli.checks.preflight import engine_hangs, run_check, server_checks
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
 from remediation.model.facts import Elsewhere, Manager, ServerProcess, ServiceUnit, Serving, SourcedSetting
 from tests.engine.fakes.host import FakeReader, World
@@ -50,12 +50,30 @@ def test_a_healthy_server_of_each_kind_lacks_nothing(serving: Serving) -> None:
             "the service llm is failed",
             "systemctl start llm",
         ),
+        (
+            replace(NATIVE, process=None, unit=ServiceUnit("llm.service", "masked", masked=True)),
+            False,
+            "the service llm is masked",
+            "systemctl unmask llm && sudo systemctl start llm",
+        ),
         (replace(NATIVE, unit=replace(UNIT, needs_reload=True)), None, "has not read its changed unit files", "daemon-reload"),
         (replace(NATIVE, process=replace(RUNS, environment=None)), None, "cannot read the environment", "ansible_become"),
+        (
+            Serving(Manager.NOTHING, contained=replace(RUNS, engine="Podman")),
+            None,
+            "a container of Podman that this login does not reach",
+            "quadlet",
+        ),
+        (
+            replace(HAND, process=ServerProcess(9, "ana", unit="homebrew.ollama.service", of_user=True)),
+            None,
+            "the user service homebrew.ollama of ana",
+            "log in as ana",
+        ),
         (HAND, None, "the process 9 that ana started", "kill 9"),
         (Serving(Manager.CONTAINER, "ollama"), None, "created without Compose", "Compose file"),
     ],
-    ids=["stopped", "edited", "no rights", "by hand", "no compose"],
+    ids=["stopped", "masked", "edited", "no rights", "podman", "another user", "by hand", "no compose"],
 )
 def test_each_gap_is_named_with_its_cure(serving: Serving, ok: bool | None, text: str, cure: str) -> None:
     found = checks(serving)["server"]
@@ -109,3 +127,11 @@ def test_a_program_that_hangs_comes_with_its_cure(name: str, error: HostError, c
     assert (found.ok, found.text, bool(found.blocks)) == (False, error.message, True)
     assert found.cure.startswith(cure)
     assert bool(found.cure) == bool(cure)
+
+
+def test_a_client_whose_engine_hangs_is_given_little_time() -> None:
+    world = World()
+    assert not engine_hangs(FakeReader(world))
+    world.fails["engine.facts"] = [DeadlineExceeded("docker did not end within 30 s"), CallFailed("docker is not installed")]
+    assert engine_hangs(FakeReader(world))
+    assert not engine_hangs(FakeReader(world))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 # the shape of Ollama 0.5 to 0.12's offload line (facts/ollama 2), written for this test
 LOG = (

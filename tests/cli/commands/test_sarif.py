@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 
 def linted(remediate: Remediate, folder: Path, tasks: str) -> tuple[int, dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from remediation_lab.free_ports import free_port
-from tests.cli.started import Remediate, Started
+from tests.cli.processes import Remediate, Started
 
 
 def refused(done: Started, code: int, *wanted: str) -> None:
@@ -58,6 +58,7 @@ HEAD = "- hosts: all\n  tasks:\n"
         ),
         (HEAD + "    - unarchive: {src: x}\n", ("site.yml:3", "unarchive is an Ansible module", "tar or unzip")),
         (HEAD + "    - win_feature: {name: x}\n", ("site.yml:3", "win_feature is an Ansible module", "win_shell")),
+        (HEAD + "    - microsoft.ad.user: {name: x}\n", ("site.yml:3", "ActiveDirectory module")),
         (HEAD + "    - community.x.y: {}\n", ("site.yml:3", "this collection's modules are not here")),
         (HEAD + "    - stat: {path: /a}\n      async: 5\n      poll: 0\n", ("site.yml:5", "poll")),
         (HEAD + "    - debug:\n        msg: {{ x }}\n", ("site.yml:4", 'needs quotes: msg: "{{ x }}"')),

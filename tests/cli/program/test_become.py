@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.started import Remediate, Started
+from tests.cli.processes import Remediate, Started
 from tests.connections.sshd import Sshd, sshd
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 PASSWORD = "pw é 4711"
 ROOT_ONLY = pytest.mark.skipif(

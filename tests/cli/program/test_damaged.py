@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import ROOT, Remediate, Started
+from tests.cli.processes import ROOT, Remediate, Started
 
 PLAY = "- hosts: all\n  tasks:\n    - command: 'true'\n      risk: disruptive\n    - debug: {msg: on}\n"
 FOLLOWING = (("show", "-v"), ("resume",), ("undo",))

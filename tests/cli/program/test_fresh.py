@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.started import ROOT, Remediate
+from tests.cli.processes import ROOT, Remediate
 
 HOST = "laptop-07"
 LAB = ("--inventory", "lab")

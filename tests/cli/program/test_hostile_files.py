@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 HEAD = "- hosts: all\n  tasks:\n"
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))

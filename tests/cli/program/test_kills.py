@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from remediation.engine.journal.history import runs
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 

@@ -9,8 +9,8 @@ import pytest
 
 from remediation_lab import control
 from tests.cli.conftest import running, settings
-from tests.cli.started import Remediate
-from tests.support.endings import Ended
+from tests.cli.processes import Remediate
+from tests.support.repair_results import Ended
 
 LAB = ("--inventory", "lab", "--json")
 CLIENT, SETTING, ROOM = (

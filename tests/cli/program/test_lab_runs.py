@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.started import ROOT, Remediate, Started
+from tests.cli.processes import ROOT, Remediate, Started
 
 LAB = ("--inventory", "lab")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import running, settings
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 LAB = ("--inventory", "lab")
 LOG = 'time=2026-11-30T08:31:37.290Z level=INFO msg="loading model" "model layers"=33 requested=1\nload_tensors: offloaded 1/33 layers to GPU\n'

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 from tests.connections.sshd import Sshd, sshd
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the hosts are POSIX hosts")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import ROOT, Remediate
+from tests.cli.processes import ROOT, Remediate
 
 PLAIN = "inventory-Pa55word-here"
 VAULTED, VAULT_PASSWORD = "vaulted-Pa55word-there", "vault-Pa55word-opens"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 LAB = ("--inventory", "lab")
 DEEP = "[" * 80 + "]" * 80  # a recording itself may be nested 100 levels deep

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 UNVERIFIED = "the certificate is not verified"
 

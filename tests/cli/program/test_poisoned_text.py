@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from remediation.model.text.visible import visible
-from tests.cli.started import ROOT, Remediate
+from tests.cli.processes import ROOT, Remediate
 
 POISON = "\x1b]0;PWNED\x07\x1b[31m\x9b2J\x7f\u202e\u200b[red]"
 HOST = "host\x1b(0\x9b2J\x7f\u202e\u200bPWNED"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 BOOK = """\
 - hosts: all

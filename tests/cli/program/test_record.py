@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.cli.started import Remediate, Started
+from tests.cli.processes import Remediate, Started
 
 LAB = ("--inventory", "lab")
 CHANGES = {"close chrome.exe", "close Discord.exe"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 TOKEN, PASSWORD, QUOTED = "TOKENVALUE99", "S3cr3tPw-abc", "S'ecr\"et\\one 77"
 INVENTORY = {

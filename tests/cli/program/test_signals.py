@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
 

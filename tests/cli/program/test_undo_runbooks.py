@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from remediation_lab import control
-from tests.cli.program.undone import BOOKS, HOST, machine, undone
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
+from tests.cli.program.runbook_undo import BOOKS, HOST, machine, undone
 
 DOTENV = "C:\\dev\\activia1\\.env"
 SAMPLE = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import Remediate
-from tests.cli.watch.receiving import receiver
+from tests.cli.processes import Remediate
+from tests.cli.watch.webhook_receiver import receiver
 
 LAB = ("--inventory", "lab")
 

@@ -14,8 +14,8 @@ from remediation.cli.commands.watching.watch import command_line_of
 from remediation.cli.options import WatchOptions
 from remediation.cli.watch.install import WatchService, install_service, task_xml, uninstall_service, units
 from remediation.model.errors import UsageError
-from tests.cli.started import Remediate
-from tests.support.parts import need_program
+from tests.cli.processes import Remediate
+from tests.support.requirements import need_program
 
 ODD = ["watch", "--limit", 'gpu:!"a b"', "--extra-vars", "x=50% $HOME \\n"]
 

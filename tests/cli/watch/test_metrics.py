@@ -19,8 +19,8 @@ def served(metrics: WatchMetrics) -> dict[str, float]:
 def test_a_host_has_its_layers_memory_and_finding() -> None:
     metrics = WatchMetrics()
     check = HostCheck("a", False, "1/33", "vram_occupied", layers=(1, 33), memory_used=5, memory_total=6, seconds=0.5)
-    metrics.checked(check)
-    metrics.repaired("a", "vram_occupied", "repaired", {"before": 2.9, "after": 0.2})
+    metrics.on_check(check)
+    metrics.on_repair("a", "vram_occupied", "repaired", {"before": 2.9, "after": 0.2})
     assert served(metrics) == {
         'host_up{host="a"}': 1, 'goal_met{host="a"}': 0, 'layers_on_gpu{host="a"}': 1, 'layers{host="a"}': 33, 'vram_used_bytes{host="a"}': 5,
         'vram_total_bytes{host="a"}': 6, 'check_seconds{host="a"}': 0.5, 'finding{cause="vram_occupied",host="a"}': 1,
@@ -31,15 +31,15 @@ def test_a_host_has_its_layers_memory_and_finding() -> None:
 
 def test_what_is_no_longer_known_disappears() -> None:
     metrics = WatchMetrics()
-    metrics.checked(HostCheck("a", False, "", "vram_occupied", layers=(1, 33), seconds=1.0))
-    metrics.checked(HostCheck("a", False, "", "driver_lost", seconds=1.0))
+    metrics.on_check(HostCheck("a", False, "", "vram_occupied", layers=(1, 33), seconds=1.0))
+    metrics.on_check(HostCheck("a", False, "", "driver_lost", seconds=1.0))
     assert served(metrics) == {
         'host_up{host="a"}': 1,
         'goal_met{host="a"}': 0,
         'check_seconds{host="a"}': 1,
         'finding{cause="driver_lost",host="a"}': 1,
     }
-    metrics.checked(failed_check("a", Unreachable("no route")))
+    metrics.on_check(failed_check("a", Unreachable("no route")))
     assert served(metrics) == {'host_up{host="a"}': 0}
 
 

@@ -7,7 +7,7 @@ import requests
 
 from remediation.cli.watch.notify import Webhook, _reason
 from remediation.model.errors import UsageError
-from tests.cli.watch.receiving import receiver
+from tests.cli.watch.webhook_receiver import receiver
 
 EVENT = {"event": "flapping", "time": 1.0, "host": "laptop-07", "text": "laptop-07: came back", "cause": "vram_occupied"}
 

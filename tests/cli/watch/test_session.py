@@ -75,7 +75,7 @@ def test_a_host_on_which_another_run_works_waits_for_it_without_a_cool_down(
 ) -> None:
     monkeypatch.setattr("remediation.engine.lease.lock.TTL", 3600.0)  # the host's clock is fast, and this machine may be slow
     control.fault(HOST, "num-gpu-1")
-    with rounds.watch.hosts.looked_at(HOST, check=False) as access:
+    with rounds.watch.hosts.open_for_reading(HOST, check=False) as access:
         other = HostLock(HOST, leases_on(access.connection), access.clock, Claim("7f3a", "ana@desk", "fix-offload"))
         other.take()
         assert rounds.round() == (2, ["repairing", "waiting"])

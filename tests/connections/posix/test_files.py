@@ -18,8 +18,8 @@ from remediation.connections.guard import Guard
 from remediation.connections.posix import files as posix_files
 from remediation.connections.posix.local import LocalConnection
 from tests.connections.conftest import opened
-from tests.support.parts import need_program
-from tests.support.public import public_folder
+from tests.support.public_folder import public_folder
+from tests.support.requirements import need_program
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX hosts only")
 ROOT_ONLY = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="files of several users take root")

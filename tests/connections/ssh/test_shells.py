@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections.bounded import Gathered
+from remediation.connections.bounded import BoundedOutput
 from remediation.connections.calls import Completed, Failed, Run
-from remediation.connections.ssh.commands import _MarkedOutput, _quoted
+from remediation.connections.ssh.commands import _MarkedOutput, _quote
 from tests.connections.conftest import opened
 from tests.connections.sshd import sshd
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 TEXTS = ("a", "it's", "a\\b", "\\'", "\\\\n'", "x\ny", '$HOME `id` "q" !! %', "größer")
 CALLS = [
@@ -26,7 +26,7 @@ CALLS = [
 @pytest.mark.parametrize(("shell", "package"), [("sh", "dash"), ("bash", "bash"), ("fish", "fish"), ("zsh", "zsh")])
 def test_a_word_means_the_same_in_every_shell(shell: str, package: str) -> None:
     program = need_program(shell, package)
-    words = " ".join(f"printf %s {_quoted(text)}; printf '\\0';" for text in TEXTS)
+    words = " ".join(f"printf %s {_quote(text)}; printf '\\0';" for text in TEXTS)
     done = subprocess.run([program, "-c", words], capture_output=True, text=True, encoding="utf-8", check=True)
     assert done.stdout.split("\0")[:-1] == list(TEXTS)
 
@@ -60,7 +60,7 @@ def test_what_the_start_files_print_is_no_output_of_a_program(tmp_path: Path) ->
 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_the_mark_is_found_wherever_the_chunks_end(cut: int) -> None:
-    kept, heard = Gathered("stdout"), bytearray()
+    kept, heard = BoundedOutput("stdout"), bytearray()
     output = _MarkedOutput(kept, "mark", heard.extend)
     text = b"hello\nmark\nown mark\n"
     for start in range(0, len(text), cut):

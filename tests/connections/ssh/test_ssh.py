@@ -23,10 +23,10 @@ from remediation.connections.ssh import connection as ssh
 from remediation.connections.ssh.commands import NotSent
 from remediation.model.errors import AuthenticationFailed, HostKeyRefused, OutcomeUnknown, Unreachable
 from tests.connections.conftest import PROGRAMS, opened, script
-from tests.connections.keeping_alive import until
+from tests.connections.keepalive import until
 from tests.connections.sshd import Sshd, keygen, sshd
 from tests.connections.web import Web
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 TRUE = Run(("true",))
 

@@ -16,8 +16,8 @@ from remediation.connections.posix.sudo import refusal_cure, sudo
 from remediation.connections.settings import Become
 from tests.connections.conftest import opened
 from tests.connections.sshd import Sshd
-from tests.support.parts import need_program
-from tests.support.public import public_folder
+from tests.support.public_folder import public_folder
+from tests.support.requirements import need_program
 
 Raised: TypeAlias = Callable[..., Guard]
 

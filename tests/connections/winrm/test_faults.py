@@ -12,8 +12,8 @@ from remediation.connections.calls import Completed, Run
 from remediation.model.errors import AuthenticationFailed, Blocked, DeadlineExceeded, HostError, OutcomeUnknown, Unreachable
 from tests.connections import certificates
 from tests.connections.conftest import PASSWORD, StartPeer, opened, winrm_variables
-from tests.connections.faulty import FAULTS, MESSAGES, Hurried, Impatient, add, ended, pairs
 from tests.connections.peer.winrm_server import SHELL_NOT_FOUND
+from tests.connections.planned_faults import FAULTS, MESSAGES, Hurried, Impatient, add, ended, pairs
 
 
 def _faults() -> Iterator[object]:

@@ -14,7 +14,7 @@ from remediation.connections.winrm.transport import forbidden_xml
 from remediation.model import limits
 from remediation.model.errors import HostError, Unreachable
 from tests.connections.conftest import PASSWORD, opened
-from tests.connections.hostile import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, envelope, servers
+from tests.connections.hostile_servers import REDIRECTS, TOO_MUCH, TOO_SLOW, Hostile, Servers, envelope, servers
 
 __all__ = ["servers"]
 SLACK = 16_000_000

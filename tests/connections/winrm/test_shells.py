@@ -9,7 +9,7 @@ import pytest
 from remediation.connections.calls import Completed, Run
 from remediation.model.errors import Blocked, OutcomeUnknown
 from tests.connections.conftest import StartPeer, opened, winrm_variables
-from tests.connections.faulty import Impatient, add, ended
+from tests.connections.planned_faults import Impatient, add, ended
 
 
 @pytest.mark.parametrize(

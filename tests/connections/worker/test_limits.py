@@ -87,7 +87,7 @@ def test_noise_alone_ends_with_the_deadline() -> None:
 )
 def test_a_reply_of_another_form_is_a_failure(reply: dict[str, object]) -> None:
     for writes, kind in ((False, "error"), (True, "uncertain")):
-        found = protocol.understood(lambda: protocol.completed(reply), Run(("docker",), writes=writes))
+        found = protocol.understood(lambda: protocol.parse_completed(reply), Run(("docker",), writes=writes))
         assert isinstance(found, Failed)
         assert (found.kind, "docker: cannot parse the worker's reply" in found.message) == (kind, True)
 

@@ -10,7 +10,7 @@ import pytest
 from remediation.cli.spread.executor import cluster_of
 from remediation.engine.executors.dask_cluster import place_of_scheduler
 from remediation.engine.executors.fleet import KnownFleet, SentHosts
-from remediation.engine.executors.parcels import SentError, packed, unpacked
+from remediation.engine.executors.parcels import SentError, pack, unpack
 from remediation.engine.executors.refusals import carries_secrets, refuse_unsupported
 from remediation.inventory.load import load_inventory
 from remediation.model.errors import CallFailed, InputError, Place, RemediationError, Unreachable, UsageError
@@ -18,8 +18,8 @@ from remediation.model.secrets.masking import Masker
 from remediation.playbook.load import load_playbook
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.secret import Secret
-from tests.engine.flowing import Flow
-from tests.support.loaded import ROOT
+from tests.engine.step_runs import Flow
+from tests.support.preloaded_python import ROOT
 
 TASK = "- hosts: all\n  tasks:\n    - {}\n"
 
@@ -88,7 +88,7 @@ def test_values_that_the_inventory_reads_from_the_controller_are_sent_as_values(
     for names in (("one",), ("one", "two")):
         message = sent.missing(names)
         assert message is not None
-        fleet.know(unpacked(packed(message), Masker()))
+        fleet.know(unpack(pack(message), Masker()))
     assert sent.missing(("one", "two")) is None
     monkeypatch.delenv("FLEET_PASSWORD")
     for number, name in enumerate(("one", "two"), start=1):
@@ -118,10 +118,10 @@ def test_an_address_that_names_no_scheduler_is_refused(address: str) -> None:
 
 
 def test_a_secret_travels_in_a_parcel_that_shows_nothing_and_an_error_keeps_its_class_and_masked_texts() -> None:
-    parcel = packed({"password": Secret("s3cret-text"), "mask": Masker()})
+    parcel = pack({"password": Secret("s3cret-text"), "mask": Masker()})
     assert "s3cret" not in repr(parcel)
     own = Masker(["s3cret-text"])
-    opened = unpacked(parcel, own)
+    opened = unpack(parcel, own)
     assert (opened["password"].reveal(), opened["mask"]) == ("s3cret-text", own)
     errors: list[RemediationError] = [
         CallFailed("it said s3cret-text", host="one", next_step="change s3cret-text", status=3),
@@ -130,7 +130,7 @@ def test_a_secret_travels_in_a_parcel_that_shows_nothing_and_an_error_keeps_its_
         InputError(()),
     ]
     for error in errors:
-        sent = unpacked(packed(SentError(error, own)), own).error()
+        sent = unpack(pack(SentError(error, own)), own).error()
         assert (type(sent), sent.exit_code, str(sent)) == (type(error), error.exit_code, own.text(str(error)))
 
 

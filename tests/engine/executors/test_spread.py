@@ -13,11 +13,11 @@ from remediation.engine.journal.journal import JournalError
 from remediation.engine.play.context.run_request import RunSummary
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome
-from tests.engine.executors.nearby import NearbyCluster, run_spread
+from tests.engine.executors.in_process_workers import NearbyCluster, run_spread
 from tests.engine.fakes.host import World
-from tests.engine.flowing import Flow
-from tests.engine.toys import RecordedEvents
-from tests.engine.walked import run
+from tests.engine.playbook_runs import run
+from tests.engine.sample_steps import RecordedEvents
+from tests.engine.step_runs import Flow
 
 HOSTS = ("one", "two", "three", "four")
 ODD_ONE_OUT = "inventory_hostname == 'two'"
@@ -26,7 +26,7 @@ PLAYS = {
     "steps and registered results": """
 - hosts: all
   tasks:
-    - toy.file: {path: a, text: "{{ inventory_hostname }}"}
+    - sample.file: {path: a, text: "{{ inventory_hostname }}"}
       register: made
     - debug: {msg: "{{ made.changed }} {{ groups.all | length }}"}
 """,
@@ -65,7 +65,7 @@ PLAYS = {
   tasks:
     - fail: {{msg: broken}}
       when: {ODD_ONE_OUT}
-    - toy.file: {{path: a, text: b}}
+    - sample.file: {{path: a, text: b}}
 """,
     "any_errors_fatal": f"""
 - hosts: all
@@ -73,13 +73,13 @@ PLAYS = {
   tasks:
     - fail: {{msg: broken}}
       when: {ODD_ONE_OUT}
-    - toy.file: {{path: a, text: b}}
+    - sample.file: {{path: a, text: b}}
 """,
     "handlers, rescue and always": f"""
 - hosts: all
   tasks:
     - block:
-        - toy.file: {{path: a, text: b}}
+        - sample.file: {{path: a, text: b}}
           notify: inform
         - fail: {{msg: broken}}
           when: {ODD_ONE_OUT}
@@ -89,7 +89,7 @@ PLAYS = {
         - debug: {{msg: always}}
   handlers:
     - name: inform
-      toy.file: {{path: c, text: d}}
+      sample.file: {{path: c, text: d}}
 """,
     "a host that leaves, and a play that ends": f"""
 - hosts: all
@@ -101,12 +101,12 @@ PLAYS = {
     - fail: {{msg: too far}}
 - hosts: all
   tasks:
-    - toy.file: {{path: a, text: b}}
+    - sample.file: {{path: a, text: b}}
 """,
     "loops, conditions and retries": """
 - hosts: all
   tasks:
-    - toy.file: {path: "{{ item }}", text: x}
+    - sample.file: {path: "{{ item }}", text: x}
       loop: [a, b]
       when: inventory_hostname != 'one'
     - command: /bin/echo {{ inventory_hostname }}
@@ -166,8 +166,8 @@ CHANGES_ONE = """
 - hosts: all
   tasks:
     - debug: {msg: first}
-    - toy.file: {path: a, text: b}
-    - toy.file: {path: c, text: d}
+    - sample.file: {path: a, text: b}
+    - sample.file: {path: c, text: d}
 """
 
 
@@ -226,7 +226,7 @@ def test_a_host_that_was_not_in_a_change_continues_on_another_worker(kind: str, 
     assert len(set(losing.cluster.places["two"])) <= 2
 
 
-@pytest.mark.parametrize("first", ["toy.file: {path: a, text: b}", "command: /bin/a"], ids=["a step", "a program"])
+@pytest.mark.parametrize("first", ["sample.file: {path: a, text: b}", "command: /bin/a"], ids=["a step", "a program"])
 def test_what_check_mode_found_before_a_worker_was_lost_counts(first: str, tmp_path: Path) -> None:
     made = Flow.of(tmp_path, f"- hosts: all\n  tasks:\n    - {first}\n    - debug: {{msg: after}}\n", "one", "two")
     summary, losing = lost_at(made, "task_start", 2, policy={"check": True})

@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.facets.docker.containers import wants_gpu
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Container, ContainerStats, EngineFacts, Executed, Volume
+from remediation.model.facts import Container, ContainerStats, EngineFacts, ExecResult, Volume
 from tests.engine.fakes.world import OLLAMA, VOLUME, FakeVolume, World, stamp
 
 
@@ -48,15 +48,15 @@ class FakeEngine:
         text = self._answering().log if name == OLLAMA else ""
         return "\n".join(text.splitlines()[-tail:])
 
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> Executed:
+    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
         world = self._answering()
         world.looks += 1
         found = world.containers.get(name)
         if found is None or found.status != "running":
             raise CallFailed(f"container {name} is not running", status=1)
         if tuple(argv) == ("env",):
-            return Executed(0, "".join(f"{key}={value}\n" for key, value in found.environment.items()))
-        return world.answers.get(tuple(argv), Executed(127, "", f'exec: "{argv[0]}": executable file not found in $PATH'))
+            return ExecResult(0, "".join(f"{key}={value}\n" for key, value in found.environment.items()))
+        return world.answers.get(tuple(argv), ExecResult(127, "", f'exec: "{argv[0]}": executable file not found in $PATH'))
 
     def stats(self, name: str) -> ContainerStats:
         world = self._answering()

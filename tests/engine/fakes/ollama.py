@@ -77,7 +77,7 @@ class FakeOllama:
             found.append(Blob(digest, size, "application/vnd.ollama.image.model", item.size if item else None, actual))
         return found
 
-    def aside(self) -> Sequence[str]:
+    def quarantined_blobs(self) -> Sequence[str]:
         return tuple(self._world.aside)
 
     def registry(self, model: str) -> Manifest | None:

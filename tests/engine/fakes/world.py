@@ -16,7 +16,7 @@ from remediation.model.facts import (
     ContainerStats,
     DiskSpace,
     DockerDesktop,
-    Executed,
+    ExecResult,
     GpuSample,
     KernelModule,
     Manifest,
@@ -134,7 +134,7 @@ class World:
     aside: dict[str, Stored] = field(default_factory=dict)
     registry: dict[str, Manifest] = field(default_factory=dict)
     shows: dict[str, ModelShow] = field(default_factory=dict)
-    answers: dict[tuple[str, ...], Executed] = field(default_factory=dict)
+    answers: dict[tuple[str, ...], ExecResult] = field(default_factory=dict)
     stats: ContainerStats = field(default_factory=lambda: ContainerStats(2 * GIB, 12 * GIB, 5.0))
     engine_up: bool = True
     engine_memory: int = 8 * GIB

@@ -11,7 +11,7 @@ import pytest
 
 from remediation.engine.journal.history import runs
 from remediation.engine.journal.journal import Journal
-from tests.engine.killed import NAMES, run, world
+from tests.engine.killed_controller import NAMES, run, world
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL ther
 def test_a_killed_controller_is_resumed_to_the_same_end_and_repeats_nothing(tmp_path: Path, event: int, when: str) -> None:
     host, state = tmp_path / "host", tmp_path / "runs"
     host.mkdir()
-    program = [sys.executable, "-m", "tests.engine.killed", str(host), str(state), str(event), when]
+    program = [sys.executable, "-m", "tests.engine.killed_controller", str(host), str(state), str(event), when]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     (record,) = runs(state)

@@ -24,11 +24,11 @@ from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome, Result
 from tests.engine.fakes.host import GIB, World
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 CALLS = (
-    StepCall("toy.file", {"path": "a", "text": "new"}),
-    StepCall("toy.closed", {"names": ["chrome", "discord"]}),
+    StepCall("sample.file", {"path": "a", "text": "new"}),
+    StepCall("sample.closed", {"names": ["chrome", "discord"]}),
 )
 
 
@@ -62,9 +62,9 @@ def test_a_plan_survives_its_file_and_is_applied_as_it_is(tmp_path: Path) -> Non
     again = load_plan(tmp_path / "plan.json")
     assert again == plan
     assert [str(entry) for entry in again.entries] == [
-        "laptop-07: toy.file: write a",
-        "laptop-07: toy.closed: close chrome.exe",
-        "laptop-07: toy.closed: close Discord.exe",
+        "laptop-07: sample.file: write a",
+        "laptop-07: sample.closed: close chrome.exe",
+        "laptop-07: sample.closed: close Discord.exe",
     ]
     verify_plan(again, checked(made))
     assert [result.outcome for result in applied(made, again)] == [Outcome.CHANGED, Outcome.CHANGED]
@@ -96,9 +96,9 @@ def test_a_fresh_look_that_differs_is_reported_line_by_line() -> None:
     made.world.start("chrome.exe", pid=900)
     fresh = checked(made)
     assert plan_difference(plan, fresh) == [
-        "- laptop-07: toy.closed: close chrome.exe (in the plan, not predicted now)",
-        "- laptop-07: toy.closed: close Discord.exe (in the plan, not predicted now)",
-        "+ laptop-07: toy.closed: close chrome.exe (predicted now, not in the plan)",
+        "- laptop-07: sample.closed: close chrome.exe (in the plan, not predicted now)",
+        "- laptop-07: sample.closed: close Discord.exe (in the plan, not predicted now)",
+        "+ laptop-07: sample.closed: close chrome.exe (predicted now, not in the plan)",
     ]
     with pytest.raises(StalePlan) as caught:
         verify_plan(plan, fresh)

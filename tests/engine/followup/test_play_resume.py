@@ -16,7 +16,7 @@ from remediation.model.event import Event
 from remediation.model.finding import Cause, Diagnosis, Finding
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import GIB, MODEL, FakeWriter, World
-from tests.engine.flowing import Flow
+from tests.engine.step_runs import Flow
 
 CAUSES = Diagnosis((Finding(Cause.EXPLICIT_NUM_GPU, 0.9, "requested"), Finding(Cause.VRAM_OCCUPIED, 0.85, "chrome")))
 
@@ -25,10 +25,10 @@ PLAYBOOK = f"""
   hosts: all
   tasks:
     - name: one file
-      toy.file: {{path: a, text: new}}
+      sample.file: {{path: a, text: new}}
       register: first
     - name: several files
-      toy.file: {{path: "f{{{{ item }}}}", text: "{{{{ first.text }}}}"}}
+      sample.file: {{path: "f{{{{ item }}}}", text: "{{{{ first.text }}}}"}}
       loop: [1, 2]
       register: several
     - name: remembered
@@ -44,27 +44,27 @@ PLAYBOOK = f"""
           changed_when: false
       rescue:
         - name: instead
-          toy.file: {{path: rescued, text: "{{{{ count }}}} {{{{ said.stdout }}}}"}}
+          sample.file: {{path: rescued, text: "{{{{ count }}}} {{{{ said.stdout }}}}"}}
     - name: more
       include_tasks: more.yml
       loop: [x, y]
     - name: all on the GPU
       ladder:
-        goal: [toy.whole: {{model: "{MODEL}"}}]
+        goal: [sample.whole: {{model: "{MODEL}"}}]
         rungs:
           - name: reload
             treats: [explicit_num_gpu]
-            tasks: [toy.fitted: {{model: "{MODEL}"}}]
+            tasks: [sample.fitted: {{model: "{MODEL}"}}]
           - name: make room
             treats: [vram_occupied]
             tasks:
-              - toy.closed: {{names: [chrome]}}
-              - toy.fitted: {{model: "{MODEL}"}}
+              - sample.closed: {{names: [chrome]}}
+              - sample.fitted: {{model: "{MODEL}"}}
   handlers:
     - name: again
-      toy.file: {{path: handled, text: "yes"}}
+      sample.file: {{path: handled, text: "yes"}}
 """
-MORE = '- toy.file: {path: "more-{{ item }}", text: new}\n- command: "work {{ item }}"\n'
+MORE = '- sample.file: {path: "more-{{ item }}", text: new}\n- command: "work {{ item }}"\n'
 
 
 class Killed(BaseException):

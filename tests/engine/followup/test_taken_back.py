@@ -15,15 +15,15 @@ from remediation.engine.journal.history import find_run
 from remediation.engine.journal.journal import Journal
 from remediation.engine.play.runner import run_playbook
 from remediation.model.errors import UsageError
-from tests.engine.flowing import Flow
-from tests.engine.toys import RecordedEvents
-from tests.engine.walked import results, run
+from tests.engine.playbook_runs import results, run
+from tests.engine.sample_steps import RecordedEvents
+from tests.engine.step_runs import Flow
 
 CHANGES = """\
 - hosts: all
   tasks:
-    - {name: first, toy.file: {path: a, text: new}}
-    - {name: second, toy.file: {path: b, text: new}}
+    - {name: first, sample.file: {path: a, text: new}}
+    - {name: second, sample.file: {path: b, text: new}}
     - {name: third, command: work now}
 """
 
@@ -60,8 +60,8 @@ def test_what_was_changed_by_other_rights_is_taken_back_by_them(tmp_path: Path) 
     text = """\
 - hosts: all
   tasks:
-    - {name: plain, toy.file: {path: a, text: new}}
-    - {name: raised, become: true, become_user: "{{ 'ol' + 'lama' }}", toy.file: {path: b, text: new}}
+    - {name: plain, sample.file: {path: a, text: new}}
+    - {name: raised, become: true, become_user: "{{ 'ol' + 'lama' }}", sample.file: {path: b, text: new}}
 """
     made = Flow.of(tmp_path / "p", text, "one")
     made.worlds["one"].texts = {"a": b"old", "b": b"old"}
@@ -94,11 +94,11 @@ def test_a_plan_is_applied_in_part_and_refused_where_the_host_is_another(tmp_pat
     world = made.worlds["one"]
     _, recorded = run(made, policy={"check": True})
     plan = plan_of(recorded.events, {})
-    assert [(entry.id, entry.step) for entry in plan.entries] == [(1, "toy.file"), (2, "toy.file"), (3, "command")]
+    assert [(entry.id, entry.step) for entry in plan.entries] == [(1, "sample.file"), (2, "sample.file"), (3, "command")]
     summary = apply_plan(plan, made.request(), made.ports(RecordedEvents()), made.open, only=("2",))
     assert (summary.exit_code, world.texts) == (0, {"b": b"new"})
     assert world.writes == ["write b"]
-    with pytest.raises(StalePlan, match=r"(?s)stale plan.*- one: toy.file: write b \(in the plan, not predicted now\)"):
+    with pytest.raises(StalePlan, match=r"(?s)stale plan.*- one: sample.file: write b \(in the plan, not predicted now\)"):
         apply_plan(plan, made.request(), made.ports(RecordedEvents()), made.open)
     assert world.writes == ["write b"]
 

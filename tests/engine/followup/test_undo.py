@@ -12,17 +12,19 @@ from remediation.model.errors import CallFailed
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import World
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 
 def edit(path: str, text: str) -> StepCall:
-    return StepCall("toy.file", {"path": path, "text": text})
+    return StepCall("sample.file", {"path": path, "text": text})
 
 
 def changed(tmp_path: Path) -> tuple[Bench, list[Event]]:
     bench = Bench(World(texts={"a": b"1", "b": b"1"}))
     bench.world.start("chrome.exe")
-    for index, call in enumerate([edit("a", "2"), edit("b", "2"), StepCall("toy.closed", {"names": ["chrome"]}), edit("a", "3")]):
+    for index, call in enumerate(
+        [edit("a", "2"), edit("b", "2"), StepCall("sample.closed", {"names": ["chrome"]}), edit("a", "3")]
+    ):
         execute_step(call, bench.context(max_risk=Risk.DISRUPTIVE, path=str(index)))
     journal = Journal.create({}, {}, root=tmp_path)
     for event in bench.recorded.events:
@@ -70,7 +72,7 @@ def test_undo_stops_at_the_first_that_fails(tmp_path: Path) -> None:
 
 
 def test_a_change_in_flight_is_undone_as_well() -> None:
-    change = {"summary": "write a", "subject": "a", "undo": {"step": "toy.file", "params": {"path": "a", "text": "1"}}}
+    change = {"summary": "write a", "subject": "a", "undo": {"step": "sample.file", "params": {"path": "a", "text": "1"}}}
     plan = undo_plan([Event("change_start", 1.0, "laptop-07", data={"index": 0, "change": change})])
     bench = Bench(World(texts={"a": b"1"}))
     assert [result.outcome for _, result in undo_calls(plan, bench.context())] == [Outcome.OK]

@@ -20,22 +20,22 @@ from remediation.model.event import Event
 from remediation.model.finding import Cause, Diagnosis, Finding
 from remediation.model.outcome import Outcome, Result
 from tests.engine.fakes.host import GIB, MODEL, FakeWriter, World, container
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 CAUSES = Diagnosis((Finding(Cause.EXPLICIT_NUM_GPU, 0.9, "requested"), Finding(Cause.VRAM_OCCUPIED, 0.85, "chrome")))
-RELOAD = StepCall("toy.fitted", {"model": MODEL})
+RELOAD = StepCall("sample.fitted", {"model": MODEL})
 LADDER = Ladder(
-    (StepCall("toy.whole", {"model": MODEL}),),
+    (StepCall("sample.whole", {"model": MODEL}),),
     (
         Rung("reload", (Cause.EXPLICIT_NUM_GPU,), calls=(RELOAD,)),
-        Rung("room", (Cause.VRAM_OCCUPIED,), calls=(StepCall("toy.closed", {"names": ["chrome", "discord"]}), RELOAD)),
+        Rung("room", (Cause.VRAM_OCCUPIED,), calls=(StepCall("sample.closed", {"names": ["chrome", "discord"]}), RELOAD)),
     ),
 )
 TASKS: Sequence[tuple[str, StepCall | Ladder]] = (
-    ("0", StepCall("toy.file", {"path": "a.txt", "text": "new"})),
-    ("1", StepCall("toy.restarted", {"container": "web"})),
+    ("0", StepCall("sample.file", {"path": "a.txt", "text": "new"})),
+    ("1", StepCall("sample.restarted", {"container": "web"})),
     ("2", LADDER),
-    ("3", StepCall("toy.file", {"path": "b.txt", "text": "new"})),
+    ("3", StepCall("sample.file", {"path": "b.txt", "text": "new"})),
 )
 
 
@@ -156,6 +156,6 @@ def test_many_changes_done_before_the_cut_do_not_use_up_what_may_be_done_after_i
         bench.world.start(f"{name}.exe", vram=GIB)
     context = bench.context(path="0", max_risk=Risk.DISRUPTIVE)
     context.memory.done["0"] = tuple(Change(f"close {name}", subject=name) for name in "ABCDEF")
-    result = execute_step(StepCall("toy.closed", {"names": list("abcdefgh")}), context)
+    result = execute_step(StepCall("sample.closed", {"names": list("abcdefgh")}), context)
     assert result.outcome is Outcome.CHANGED, result.reason
     assert len(result.changes) == 6 + 8

@@ -17,12 +17,12 @@ from remediation.model.errors import CallFailed, Unreachable
 from remediation.model.finding import Cause, Diagnosis, Finding, RuledOut
 from remediation.model.outcome import Outcome, Result
 from tests.engine.fakes.host import GIB, MODEL, World
-from tests.engine.looking import Looked, Silent
-from tests.engine.toys import TOYS, Bench
+from tests.engine.sample_steps import TOYS, Bench
+from tests.engine.snapshot_hosts import Looked, Silent
 
-GOAL = (StepCall("toy.whole", {"model": MODEL}),)
-RELOAD = StepCall("toy.reloaded", {"model": MODEL})
-CLOSE = StepCall("toy.closed", {"names": ["chrome"]})
+GOAL = (StepCall("sample.whole", {"model": MODEL}),)
+RELOAD = StepCall("sample.reloaded", {"model": MODEL})
+CLOSE = StepCall("sample.closed", {"names": ["chrome"]})
 NUM_GPU = Rung("A client left few layers", (Cause.EXPLICIT_NUM_GPU,), calls=(RELOAD,))
 ROOM = Rung("Make room", (Cause.VRAM_OCCUPIED,), calls=(CLOSE, RELOAD))
 RESTART = Rung("Restart it all", (Cause.DOCKER_DESKTOP_STATE,), last_resort=True, calls=(RELOAD,))
@@ -47,7 +47,7 @@ def occupied(**bench: object) -> Bench:
     made = Bench(World(), **bench)  # type: ignore[arg-type] - fields of Bench
     made.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
     made.world.start("chrome.exe", vram=4 * GIB)
-    execute_step(StepCall("toy.preloaded", {"model": MODEL}), made.context())
+    execute_step(StepCall("sample.preloaded", {"model": MODEL}), made.context())
     made.world.writes.clear()
     made.recorded.events.clear()
     return made
@@ -139,7 +139,7 @@ def test_after_a_change_that_did_not_do_the_host_is_diagnosed_again() -> None:
 
 
 def test_a_rung_with_a_step_that_does_not_apply_here_is_skipped_and_never_offered() -> None:
-    absent = Rung("Edit the Compose file", (Cause.VRAM_OCCUPIED,), calls=(StepCall("toy.absent"), RELOAD))
+    absent = Rung("Edit the Compose file", (Cause.VRAM_OCCUPIED,), calls=(StepCall("sample.absent"), RELOAD))
     resort = replace(absent, name="Restart Docker Desktop", treats=(Cause.DOCKER_DESKTOP_STATE,), last_resort=True)
     for check in (False, True):
         bench = occupied(diagnose=says(found(vram_occupied=0.97)))
@@ -152,7 +152,7 @@ def test_a_rung_with_a_step_that_does_not_apply_here_is_skipped_and_never_offere
 
 def test_a_step_that_does_not_apply_here_is_skipped_with_the_reason() -> None:
     bench = occupied()
-    result = execute_step(StepCall("toy.absent"), bench.context())
+    result = execute_step(StepCall("sample.absent"), bench.context())
     assert (result.outcome, result.applies, result.reason) == (Outcome.SKIPPED, False, "no such thing on this kind of host")
 
 
@@ -350,15 +350,15 @@ def looked(between: Callable[[StepContext], None] = lambda _: None) -> list[str]
 
 def test_nothing_is_looked_at_twice_between_two_changes() -> None:
     assert looked() == [
-        "toy.whole 0", "diagnosis 0", "toy.closed 0", "toy.reloaded 0", "toy.closed 0",  # what the rung would do, and its first step
-        "toy.closed 1", "toy.reloaded 1",
-        "toy.reloaded 2",
-        "toy.reloaded 3", "toy.whole 3",
+        "sample.whole 0", "diagnosis 0", "sample.closed 0", "sample.reloaded 0", "sample.closed 0",  # what the rung would do, and its first step
+        "sample.closed 1", "sample.reloaded 1",
+        "sample.reloaded 2",
+        "sample.reloaded 3", "sample.whole 3",
     ]  # fmt: skip
 
 
 def test_a_look_stands_for_a_later_one_for_a_moment_only() -> None:
-    assert looked(lambda context: context.ports.clock.sleep(SNAPSHOT_TTL + 0.1))[-2:] == ["toy.reloaded 3", "toy.whole 4"]
+    assert looked(lambda context: context.ports.clock.sleep(SNAPSHOT_TTL + 0.1))[-2:] == ["sample.reloaded 3", "sample.whole 4"]
 
 
 def test_a_part_without_an_answer_in_the_last_look_is_read_again() -> None:

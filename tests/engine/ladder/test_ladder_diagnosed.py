@@ -17,13 +17,13 @@ from remediation.steps.registry import registry
 from tests.engine.fakes.examples import healthy, left_by_a_client, loaded, occupied, stack
 from tests.engine.fakes.host import MODEL, World
 from tests.engine.ladder.test_ladder import rungs, rungs_by
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
-RELOAD = StepCall("toy.fitted", {"model": MODEL})
+RELOAD = StepCall("sample.fitted", {"model": MODEL})
 LADDER = Ladder(
-    (StepCall("toy.whole", {"model": MODEL}),),
+    (StepCall("sample.whole", {"model": MODEL}),),
     (
-        Rung("make room", (Cause.VRAM_OCCUPIED,), calls=(StepCall("toy.closed", {"names": ["chrome", "discord"]}), RELOAD)),
+        Rung("make room", (Cause.VRAM_OCCUPIED,), calls=(StepCall("sample.closed", {"names": ["chrome", "discord"]}), RELOAD)),
         Rung("reload", (Cause.EXPLICIT_NUM_GPU, Cause.OTHER_MODEL_LOADED), calls=(RELOAD,)),
     ),
 )

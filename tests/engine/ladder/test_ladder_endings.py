@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from remediation.engine.ladder.goal import HANG
 from remediation.engine.ladder.ladder import Ladder
 from remediation.engine.ladder.rung_order import Rung
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
-from remediation.model.errors import CallFailed, Undecided
+from remediation.model.errors import CallFailed, DeadlineExceeded, Undecided
 from remediation.model.facts import Runner
 from remediation.model.finding import Cause, Diagnosis, RuledOut
 from remediation.model.outcome import Outcome
 from remediation.steps.contract import Step, param, step
-from tests.engine.fakes.host import MODEL
+from tests.engine.fakes.host import MODEL, FakeReader
 from tests.engine.ladder.test_ladder import CLOSE, GOAL, NUM_GPU, RELOAD, RESTART, ROOM, found, occupied, run, rungs, says
-from tests.engine.toys import TOYS, Bench, WholeOnGpu
+from tests.engine.sample_steps import TOYS, Bench, WholeOnGpu
 
-DELETE = StepCall("toy.deleted", {"model": MODEL})
-SOUND = StepCall("toy.sound", {})
+DELETE = StepCall("sample.deleted", {"model": MODEL})
+SOUND = StepCall("sample.sound", {})
 FETCH = Rung("Fetch it again", (Cause.MODEL_CORRUPT,), last_resort=True, calls=(SOUND,))
 RECREATE = Rung("Recreate the volume", (Cause.MODEL_CORRUPT,), last_resort=True, calls=(DELETE,))
 SOUND_SAYS = "all 5 layers are what the manifest names"
 
 
-@step("toy.sound", risk=Risk.DISRUPTIVE)
+@step("sample.sound", risk=Risk.DISRUPTIVE)
 class Sound(Step[bool]):
     """The model's layers are sound; in the tests either they are, or nothing can be done about it."""
 
@@ -53,7 +54,7 @@ class Sound(Step[bool]):
         yield RuledOut(Cause.MODEL_CORRUPT, self.describe(seen))
 
 
-@step("toy.answering")
+@step("sample.answering")
 class Answering(WholeOnGpu):
     """The model lies on the GPU as a whole, and answers."""
 
@@ -66,7 +67,7 @@ class Answering(WholeOnGpu):
         return ""
 
 
-@step("toy.unclear")
+@step("sample.unclear")
 class Unclear(WholeOnGpu):
     """A goal of a host with several possible models."""
 
@@ -74,7 +75,21 @@ class Unclear(WholeOnGpu):
         raise Undecided("several models are loaded, and none is named", host=host.name, next_step="name it: -e model=NAME")
 
 
-STEPS = {**TOYS, **{cls.name: cls for cls in (Sound, Answering, Unclear)}}
+@step("sample.waking")
+class Waking(WholeOnGpu):
+    """A goal whose server hangs for some seconds of the host's clock."""
+
+    seconds: float = param("how long it hangs")
+
+    def observe(self, host: Reader) -> Runner | None:
+        clock = cast("FakeReader", host)._world.clock
+        if clock.monotonic() < STARTED[0] + self.seconds:
+            raise DeadlineExceeded("the server does not answer", host=host.name)
+        return super().observe(host)
+
+
+STARTED = [0.0]
+STEPS = {**TOYS, **{cls.name: cls for cls in (Sound, Answering, Unclear, Waking)}}
 
 
 def bench(diagnosis: Diagnosis, **more: Any) -> Bench:
@@ -83,6 +98,22 @@ def bench(diagnosis: Diagnosis, **more: Any) -> Bench:
 
 def left_out(made: Bench) -> dict[str, str]:
     return {data["rung"]: data["reason"] for data in made.recorded.of("rung_skipped")}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "check", "wakes"), [(HANG - 1, False, True), (HANG + 600, False, False), (HANG - 1, True, False)]
+)
+def test_a_server_that_hangs_for_a_moment_is_waited_for_before_a_rung_is_tried(seconds: float, check: bool, wakes: bool) -> None:
+    made = bench(found(explicit_num_gpu=0.9))
+    made.world.clock.sleep(1.0)
+    STARTED[0] = made.world.clock.monotonic()
+    goal = (StepCall("sample.waking", {"model": MODEL, "seconds": seconds}),)
+    result = run(made, Ladder(goal, (RESTART,)), check=check)
+    texts = [data["text"] for data in made.recorded.of("goal")]
+    assert (texts[0] != "the server does not answer") == wakes
+    assert result.outcome is not Outcome.OK
+    waited = made.world.clock.monotonic() - STARTED[0]
+    assert waited >= HANG - 1 if not check else waited < 1
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -219,7 +250,7 @@ def test_check_mode_ends_as_a_run_would_where_nothing_could_be_done() -> None:
 
 
 def test_a_goal_is_met_only_if_the_model_answers() -> None:
-    goal = (StepCall("toy.answering", {"model": MODEL}),)
+    goal = (StepCall("sample.answering", {"model": MODEL}),)
     made = bench(found(system_memory_limit=0.97))
     made.world.programs.clear()
     made.world.runners.clear()
@@ -239,7 +270,7 @@ def test_a_goal_is_met_only_if_the_model_answers() -> None:
 
 def test_with_several_possible_models_no_rung_is_tried() -> None:
     made = bench(found(vram_occupied=0.97))
-    result = run(made, Ladder((StepCall("toy.unclear", {"model": MODEL}),), (ROOM, RESTART)))
+    result = run(made, Ladder((StepCall("sample.unclear", {"model": MODEL}),), (ROOM, RESTART)))
     assert (result.outcome, result.next_step, rungs(made)) == (Outcome.FAILED, "name it: -e model=NAME", [])
 
 
@@ -265,7 +296,7 @@ def test_after_a_change_the_load_is_tried_again() -> None:
 
 @pytest.mark.parametrize("check", [False, True])
 def test_a_rung_of_a_container_is_no_last_resort_where_none_runs_ollama(check: bool) -> None:
-    @step("toy.recreated", risk=Risk.DISRUPTIVE, in_container=True)
+    @step("sample.recreated", risk=Risk.DISRUPTIVE, in_container=True)
     class Recreated(Sound):
         """A state of Ollama's container."""
 

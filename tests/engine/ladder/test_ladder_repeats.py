@@ -18,9 +18,9 @@ from remediation.steps.registry import registry
 from tests.engine.fakes.examples import left_by_a_client
 from tests.engine.fakes.host import MODEL, World
 from tests.engine.ladder.test_ladder import CLOSE, occupied, run, rungs, says
-from tests.engine.toys import TOYS, Bench
+from tests.engine.sample_steps import TOYS, Bench
 
-GOAL = (StepCall("toy.whole", {"model": MODEL}),)
+GOAL = (StepCall("sample.whole", {"model": MODEL}),)
 RELOAD = StepCall("model.reloaded", {"model": MODEL})
 THREE = tuple(Rung(name, calls=(RELOAD,)) for name in ("one", "two", "three"))
 
@@ -52,7 +52,7 @@ def test_a_model_that_does_not_load_again_is_not_unloaded_for_each_rung() -> Non
     assert MODEL in made.world.runners
 
 
-@step("toy.vain", settle=1.0)
+@step("sample.vain", settle=1.0)
 class Vain(Step[bool]):
     """A state that its change does not reach."""
 

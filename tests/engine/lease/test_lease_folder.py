@@ -26,8 +26,8 @@ from remediation.facets.scripts import shell
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed, UsageError
 from tests.connections.sshd import Sshd, sshd
-from tests.support.parts import need_program
-from tests.support.public import public_folder
+from tests.support.public_folder import public_folder
+from tests.support.requirements import need_program
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX hosts only")
 ROOT_ONLY = pytest.mark.skipif(

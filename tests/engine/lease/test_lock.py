@@ -14,20 +14,20 @@ from pathlib import Path
 import pytest
 
 from remediation.connections.posix.local import LocalConnection
-from remediation.engine.internal_errors import unrecorded
+from remediation.engine.internal_errors import crash_sentence
 from remediation.engine.journal.history import holder_state
 from remediation.engine.journal.run_lock import Fate
 from remediation.engine.lease.lock import TTL, WRITING, Claim, HostLock, LockHeld, LockLost, leases_on
 from remediation.engine.lease.posix_store import FOLDER_VARIABLE
 from remediation.engine.lease.renewal import Keeper, SharedLock
-from remediation.engine.lease.store import Lease, LeaseSnapshot, Written
+from remediation.engine.lease.store import Lease, LeaseSnapshot, LeaseWrite
 from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.host import FakeClock, World
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 
 @dataclass
@@ -55,11 +55,11 @@ class Directories:
         self.made[number] = None
         return True
 
-    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> LeaseWrite:
         self.made[number] = lease
         newest, old = max(self.made), self.made.get(before)
         self.clear(*clear)
-        return Written(newest, old, self.others())
+        return LeaseWrite(newest, old, self.others())
 
     def clear(self, *numbers: int) -> None:
         for number in numbers:
@@ -160,7 +160,7 @@ def test_a_lease_that_was_taken_over_is_lost_and_no_change_is_made() -> None:
         first.hold()
     bench = Bench(World(texts={"a": b"old"}))
     context = replace(bench.context(), hold=lambda _seconds: first.hold())
-    result = execute_step(StepCall("toy.file", {"path": "a", "text": "new"}), context)
+    result = execute_step(StepCall("sample.file", {"path": "a", "text": "new"}), context)
     assert (result.outcome, bench.world.writes, bench.recorded.kinds) == (Outcome.BLOCKED, [], [])
 
 
@@ -294,7 +294,7 @@ class AtTheSameMoment(Directories):
     rival: Lease
     gives_way = False
 
-    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> Written:
+    def write(self, number: int, lease: Lease, *, before: int = 0, clear: Sequence[int] = ()) -> LeaseWrite:
         self.neighbours[0].made[1] = self.rival
         written = super().write(number, lease, before=before, clear=clear)
         if self.gives_way:
@@ -421,7 +421,7 @@ def test_while_a_change_is_in_flight_its_lease_is_renewed_through_a_second_conne
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "lease"))
     clock = SystemClock(200.0)
     first, second = LocalConnection("here"), Second(LocalConnection("here"))
-    keeper = Keeper(unrecorded)
+    keeper = Keeper(crash_sentence)
     held = HostLock("here", leases_on(first), clock, Claim("7f3a", "ana@desk", "play"))
     held.take()
     shared = SharedLock(lock=held, reopen=lambda: second, keeper=keeper)  # type: ignore[arg-type, return-value]  # what is needed of it

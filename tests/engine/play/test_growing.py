@@ -18,7 +18,7 @@ from remediation.inventory.load import load_inventory
 from remediation.model.errors import InputError, UsageError
 from remediation.model.event import Event
 from remediation.playbook.load import load_playbook
-from tests.playbook.running import Ran, run
+from tests.playbook.play_runner import Ran, run
 
 INVENTORY = "all: {vars: {ansible_connection: local}, hosts: {a: , b: }}\n"
 

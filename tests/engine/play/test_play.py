@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from remediation.engine.play.context.results import of_result, registered
+from remediation.engine.play.context.results import of_result, to_registered
 from remediation.model.change import Risk
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome, Result
 from remediation.modules.result import ActionResult
-from tests.engine.flowing import Flow
-from tests.engine.looking import LookedFlow
-from tests.engine.walked import results, run
+from tests.engine.playbook_runs import results, run
+from tests.engine.snapshot_hosts import LookedFlow
+from tests.engine.step_runs import Flow
 
 
 def test_a_run_emits_its_start_its_plays_its_hosts_and_its_end(tmp_path: Path) -> None:
-    made = Flow.of(tmp_path, "- name: P\n  hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
+    made = Flow.of(tmp_path, "- name: P\n  hosts: all\n  tasks:\n    - sample.file: {path: a, text: b}\n", "one")
     summary, recorded = run(made)
     assert recorded.kinds == [
         "run_start", "play_start", "task_start", "host_facts", "change_start", "change_end", "task_result", "host_end", "run_end",
@@ -36,21 +36,21 @@ def test_a_run_emits_its_start_its_plays_its_hosts_and_its_end(tmp_path: Path) -
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
-    made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
+    made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - sample.file: {path: a, text: b}\n", "one")
     run(made)
     written = list(made.worlds["one"].writes)
     summary, recorded = run(made)
     assert made.worlds["one"].writes == written
-    assert (summary.exit_code, results(recorded, "one")) == (0, [("toy.file", "ok")])
+    assert (summary.exit_code, results(recorded, "one")) == (0, [("sample.file", "ok")])
 
 
 def test_check_mode_changes_nothing_takes_no_lease_and_ends_with_changes_pending(tmp_path: Path) -> None:
-    text = "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n    - command: work now\n"
+    text = "- hosts: all\n  tasks:\n    - sample.file: {path: a, text: b}\n    - command: work now\n"
     made = Flow.of(tmp_path, text, "one")
     made.worlds["one"].frozen = True
     summary, recorded = run(made, policy={"check": True})
-    assert results(recorded, "one") == [("toy.file", "would-change"), ("command", "skipped")]
-    assert [planned["step"] for planned in recorded.of("change_planned")] == ["toy.file", "command"]
+    assert results(recorded, "one") == [("sample.file", "would-change"), ("command", "skipped")]
+    assert [planned["step"] for planned in recorded.of("change_planned")] == ["sample.file", "command"]
     assert (summary.exit_code, made.worlds["one"].variables.get("folders")) == (4, None)
 
 
@@ -112,7 +112,7 @@ def test_run_once_runs_on_the_first_host_and_all_get_the_result_with_any_forks(t
     - command: work once
       run_once: true
       register: said
-    - toy.file: {path: a, text: "{{ said.stdout }}"}
+    - sample.file: {path: a, text: "{{ said.stdout }}"}
 """
     for forks in (1, 2, 50):
         made = Flow.of(tmp_path / str(forks), text, *(f"h{number}" for number in range(5)))
@@ -182,7 +182,7 @@ def test_no_log_shows_nothing_of_a_task_and_registers_all_of_it(tmp_path: Path) 
       loop: [hunter2]
       no_log: true
       register: said
-    - toy.file: {path: a, text: "{{ said.results[0].stdout | length }} letters"}
+    - sample.file: {path: a, text: "{{ said.results[0].stdout | length }} letters"}
 """
     made = Flow.of(tmp_path, text, "one")
     _, recorded = run(made)
@@ -247,13 +247,13 @@ def test_start_at_task_leaves_out_what_comes_before_and_knows_the_nearest_name(t
 
 
 def test_a_host_that_another_run_holds_is_blocked_and_its_holder_named(tmp_path: Path) -> None:
-    made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n", "one")
+    made = Flow.of(tmp_path, "- hosts: all\n  tasks:\n    - sample.file: {path: a, text: b}\n", "one")
     world = made.worlds["one"]
     until = world.clock.now() + 1000
     lease = {"id": "9a2c", "owner": "maria@ws-14", "purpose": "fix-offload", "expires": until}
     world.variables["leases"] = {1: json.dumps(lease).encode()}
     summary, recorded = run(made)
-    assert (summary.exit_code, results(recorded, "one"), world.writes) == (5, [("toy.file", "blocked")], [])
+    assert (summary.exit_code, results(recorded, "one"), world.writes) == (5, [("sample.file", "blocked")], [])
     assert "maria@ws-14 is working on this host: fix-offload (run 9a2c" in recorded.of("task_result")[0]["reason"]
 
 
@@ -280,32 +280,34 @@ def test_a_keyword_that_cannot_be_evaluated_fails_its_task_and_can_be_rescued(tm
         ("debug: {msg: now}", True),
         ("command: work now", False),
         ("wait_for: {timeout: 0}", False),
-        ("toy.file: {path: b, text: c}", False),
+        ("sample.file: {path: b, text: c}", False),
     ],
 )
 def test_a_step_rests_on_the_last_look_unless_something_was_done_on_the_host_meanwhile(
     tmp_path: Path, between: str, *, shared: bool
 ) -> None:
-    text = (
-        f"- hosts: all\n  tasks:\n    - toy.file: {{path: a, text: b}}\n    - {between}\n    - toy.file: {{path: a, text: b}}\n"
-    )
+    text = f"- hosts: all\n  tasks:\n    - sample.file: {{path: a, text: b}}\n    - {between}\n    - sample.file: {{path: a, text: b}}\n"
     made = Flow.of(tmp_path, text, "one")
     access = LookedFlow(made.worlds["one"], "one", check=False)
     made.open = lambda *_, **__: access  # type: ignore[method-assign]
     summary, _ = run(made)
     assert summary.exit_code == 0
     looks = access.numbered()
-    before = looks.index("toy.file 1")  # after the first change; what is looked at last is the third task's
+    before = looks.index("sample.file 1")  # after the first change; what is looked at last is the third task's
     assert (looks[-1] == looks[before]) is shared
 
 
 def test_each_try_of_a_step_looks_again(tmp_path: Path) -> None:
-    text = "- hosts: all\n  tasks:\n    - toy.file: {path: a, text: b}\n      until: false\n      retries: 2\n      delay: 0\n"
+    text = "- hosts: all\n  tasks:\n    - sample.file: {path: a, text: b}\n      until: false\n      retries: 2\n      delay: 0\n"
     made = Flow.of(tmp_path, text, "one")
     access = LookedFlow(made.worlds["one"], "one", check=False)
     made.open = lambda *_, **__: access  # type: ignore[method-assign]
     run(made)
-    assert [look for look in access.numbered() if look.startswith("toy.file")][-3:] == ["toy.file 1", "toy.file 2", "toy.file 3"]
+    assert [look for look in access.numbered() if look.startswith("sample.file")][-3:] == [
+        "sample.file 1",
+        "sample.file 2",
+        "sample.file 3",
+    ]
 
 
 def test_notes_of_connections_appear_once_per_host_also_in_a_playbook_of_commands(tmp_path: Path) -> None:
@@ -337,6 +339,6 @@ def test_notes_of_connections_appear_once_per_host_also_in_a_playbook_of_command
 
 def test_only_results_of_steps_and_outcomes_that_ansible_lacks_have_an_outcome() -> None:
     done = ActionResult(Outcome.CHANGED, {"rc": 0})
-    assert "outcome" not in registered(done)
-    assert registered(replace(done, outcome=Outcome.UNVERIFIED))["outcome"] == "unverified"
-    assert registered(of_result(Result(Outcome.OK)))["outcome"] == "ok"
+    assert "outcome" not in to_registered(done)
+    assert to_registered(replace(done, outcome=Outcome.UNVERIFIED))["outcome"] == "unverified"
+    assert to_registered(of_result(Result(Outcome.OK)))["outcome"] == "ok"

@@ -13,7 +13,7 @@ from remediation.model.errors import CallFailed, DeadlineExceeded, OutcomeUnknow
 from remediation.model.outcome import Outcome
 from tests.engine.calls import CLOSED, FILE, with_file
 from tests.engine.fakes.host import GIB, MODEL, World
-from tests.engine.toys import Bench, FileSays, ProgramsClosed
+from tests.engine.sample_steps import Bench, FileSays, ProgramsClosed
 
 
 def test_a_state_that_is_met_is_ok_and_nothing_is_written() -> None:
@@ -30,8 +30,8 @@ def test_a_change_has_events_before_and_after_with_its_undo_and_its_effect() -> 
     assert result.reason == "a.txt holds 'new', wanted 'new'"
     assert bench.recorded.kinds == ["change_start", "change_end"]
     start, end = bench.recorded.of("change_start")[0], bench.recorded.of("change_end")[0]
-    assert start["change"]["undo"] == {"step": "toy.file", "params": {"path": "a.txt", "text": "old"}}
-    assert (start["index"], start["path"], start["step"], start["change"]["risk"]) == (0, "0.0", "toy.file", "safe")
+    assert start["change"]["undo"] == {"step": "sample.file", "params": {"path": "a.txt", "text": "old"}}
+    assert (start["index"], start["path"], start["step"], start["change"]["risk"]) == (0, "0.0", "sample.file", "safe")
     assert (end["applied"], end["error"], end["effect"]) == (True, "", "held 'old', holds 'new'")
 
 
@@ -95,8 +95,8 @@ def test_a_plan_that_cannot_reach_the_state_says_so() -> None:
     bench = Bench()
     bench.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
     bench.world.start("game.exe", vram=4 * GIB)
-    execute_step(StepCall("toy.preloaded", {"model": MODEL}), bench.context())
-    result = execute_step(StepCall("toy.whole", {"model": MODEL}), bench.context())
+    execute_step(StepCall("sample.preloaded", {"model": MODEL}), bench.context())
+    result = execute_step(StepCall("sample.whole", {"model": MODEL}), bench.context())
     assert result.outcome is Outcome.FAILED
     assert "no permitted change would help" in result.reason
 
@@ -105,10 +105,10 @@ def test_check_mode_does_not_judge_a_state_that_hangs_on_a_change_predicted_abov
     bench = with_file()
     bench.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
     bench.world.start("game.exe", vram=4 * GIB)
-    execute_step(StepCall("toy.preloaded", {"model": MODEL}), bench.context())
+    execute_step(StepCall("sample.preloaded", {"model": MODEL}), bench.context())
     context = bench.context(check=True)
     execute_step(FILE, context)
-    result = execute_step(StepCall("toy.whole", {"model": MODEL}), context)
+    result = execute_step(StepCall("sample.whole", {"model": MODEL}), context)
     assert result.outcome is Outcome.SKIPPED
     assert "unknown until the changes above are made" in result.reason
 
@@ -116,7 +116,7 @@ def test_check_mode_does_not_judge_a_state_that_hangs_on_a_change_predicted_abov
 def test_an_unknown_state_is_made_known_once_by_a_journaled_change() -> None:
     bench = Bench()
     bench.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
-    result = execute_step(StepCall("toy.whole", {"model": MODEL}), bench.context())
+    result = execute_step(StepCall("sample.whole", {"model": MODEL}), bench.context())
     assert result.outcome is Outcome.CHANGED
     assert bench.world.writes == [f"load {MODEL}"]
     assert bench.recorded.of("change_start")[0]["path"] == "0.0/clarify"
@@ -125,7 +125,7 @@ def test_an_unknown_state_is_made_known_once_by_a_journaled_change() -> None:
 def test_an_unknown_state_stays_unknown_in_check_mode() -> None:
     bench = Bench()
     bench.world.models[MODEL] = None  # type: ignore[assignment] - only the name counts
-    result = execute_step(StepCall("toy.whole", {"model": MODEL}), bench.context(check=True))
+    result = execute_step(StepCall("sample.whole", {"model": MODEL}), bench.context(check=True))
     assert (result.outcome, bench.world.writes) == (Outcome.WOULD_CHANGE, [])
     assert [change.summary for change in result.changes] == [f"load {MODEL}"]
 
@@ -179,7 +179,7 @@ def test_a_change_after_which_the_host_cannot_be_looked_at_is_unknown(error: Exc
             bench.world.fails["files.read"] = [Unreachable("the host is gone")] * 9
             raise error
 
-    bench.steps = {"toy.file": Lost}
+    bench.steps = {"sample.file": Lost}
     assert execute_step(FILE, bench.context()).outcome is Outcome.UNREACHABLE
     end = bench.recorded.of("change_end")[0]
     assert (end["applied"], end["error"]) == (None, f"{error}; the host could not be observed afterwards: the host is gone")
@@ -195,7 +195,7 @@ def test_a_change_of_several_calls_of_which_one_came_through_is_unknown() -> Non
             context.access.written = 1  # type: ignore[attr-defined] - as a host's access counts
             raise Unreachable("the host is gone")
 
-    bench.steps = {"toy.file": Half}
+    bench.steps = {"sample.file": Half}
     assert execute_step(FILE, context).outcome is Outcome.UNREACHABLE
     assert bench.recorded.of("change_end")[0]["applied"] is None
 
@@ -208,7 +208,7 @@ def test_a_failed_call_that_reached_the_state_is_a_change() -> None:
             super().apply(host, change)
             raise CallFailed("exit code 1")
 
-    bench.steps = {"toy.file": Grumbling}
+    bench.steps = {"sample.file": Grumbling}
     assert execute_step(FILE, bench.context()).outcome is Outcome.CHANGED
     assert (
         bench.recorded.of("change_end")[0]["effect"] == "held 'old', holds 'new'; made, although the call ended with: exit code 1"
@@ -228,7 +228,7 @@ def test_an_error_of_one_change_that_took_effect_does_not_keep_the_others_from_b
             super().apply(host, change)
             raise CallFailed("exit code 1")
 
-    bench = Bench(steps={"toy.closed": Grumbling})
+    bench = Bench(steps={"sample.closed": Grumbling})
     bench.world.start("chrome.exe")
     bench.world.start("chrome.exe", pid=7)
     result = execute_step(CLOSED, bench.context(max_risk=Risk.DISRUPTIVE))
@@ -262,20 +262,20 @@ def test_check_mode_shows_a_step_what_the_ones_before_it_would_change() -> None:
             seen.append([change.summary for change in host.context.pending])
             return super().observe(host)
 
-    Curious.name = "toy.curious"
-    bench = Bench(World(texts={"a.txt": b"old", "b.txt": b"old"}), steps={**Bench().steps, "toy.curious": Curious})
+    Curious.name = "sample.curious"
+    bench = Bench(World(texts={"a.txt": b"old", "b.txt": b"old"}), steps={**Bench().steps, "sample.curious": Curious})
     context = bench.context(check=True)
     for path in ("a.txt", "b.txt"):
-        execute_step(StepCall("toy.curious", {"path": path, "text": "new"}), context)
+        execute_step(StepCall("sample.curious", {"path": path, "text": "new"}), context)
     assert seen == [[], ["write a.txt"]]
 
 
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        (StepCall("toy.fill", {}), "unknown step 'toy.fill'"),
-        (StepCall("toy.file", {"path": "a"}), "toy.file: text: Field required"),
-        (StepCall("toy.file", {"path": "a", "text": "b", "size": 1}), "toy.file: size: Extra inputs are not permitted"),
+        (StepCall("sample.fill", {}), "unknown step 'sample.fill'"),
+        (StepCall("sample.file", {"path": "a"}), "sample.file: text: Field required"),
+        (StepCall("sample.file", {"path": "a", "text": "b", "size": 1}), "sample.file: size: Extra inputs are not permitted"),
     ],
 )
 def test_a_call_that_cannot_be_built_fails_in_a_sentence(call: StepCall, reason: str) -> None:

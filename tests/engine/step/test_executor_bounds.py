@@ -9,7 +9,7 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.outcome import Outcome
 from tests.engine.calls import CLOSED, FILE, with_file
 from tests.engine.fakes.host import FakeClock, FakeWriter, World, container
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 
 def test_a_need_that_is_not_there_blocks_at_once() -> None:
@@ -65,7 +65,7 @@ def test_a_change_that_takes_longer_than_its_deadline_has_timed_out() -> None:
     bench.world.start("chrome.exe")
     bench.world.start("chrome.exe", pid=7)
     steps = dict(bench.steps)
-    steps["toy.closed"] = type("Hurried", (steps["toy.closed"],), {"deadline": 0.5, "__module__": __name__})
+    steps["sample.closed"] = type("Hurried", (steps["sample.closed"],), {"deadline": 0.5, "__module__": __name__})
     bench.steps = steps
     bench.world.stubborn.add("chrome.exe")
     result = execute_step(CLOSED, bench.context(max_risk=Risk.DISRUPTIVE))
@@ -76,7 +76,7 @@ def test_a_change_that_takes_longer_than_its_deadline_has_timed_out() -> None:
 def test_restarted_is_measured_from_the_runs_start_and_reached_once() -> None:
     world = World(containers={"web": container("web", {}, name="web")})
     bench = Bench(world)
-    call = StepCall("toy.restarted", {"container": "web"})
+    call = StepCall("sample.restarted", {"container": "web"})
     context = bench.context(max_risk=Risk.DISRUPTIVE)
     assert execute_step(call, context).outcome is Outcome.CHANGED
     assert execute_step(call, context).outcome is Outcome.OK
@@ -98,7 +98,7 @@ def test_a_hosts_clock_that_is_off_or_runs_faster_is_the_one_that_counts() -> No
     world.clock.sleep(30.0)
     FakeWriter(world).engine.restart("web")  # by another step of this run
     world.clock.sleep(30.0)
-    assert execute_step(StepCall("toy.restarted", {"container": "web"}), context).outcome is Outcome.OK
+    assert execute_step(StepCall("sample.restarted", {"container": "web"}), context).outcome is Outcome.OK
     assert world.writes == ["write a.txt", "restart web"]
 
 

@@ -10,9 +10,9 @@ import pytest
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, PullProgress
 from remediation_lab import control
-from tests.facets import beds
-from tests.facets.answers import answers
-from tests.facets.beds import Bed
+from tests.facets import real_hosts
+from tests.facets.real_hosts import Bed
+from tests.facets.server_state import answers
 from tests.support.project import MODEL, Project
 
 
@@ -21,11 +21,11 @@ from tests.support.project import MODEL, Project
 )
 def bed(request: pytest.FixtureRequest) -> Bed:
     if request.param == "lab":
-        bed = beds.of_lab(request.getfixturevalue("lab"))
+        bed = real_hosts.of_lab(request.getfixturevalue("lab"))
         control.fault(bed.name, "healthy", request.getfixturevalue("lab").folder)
         return bed
     server = request.getfixturevalue("server") if request.param == "ssh" else None
-    return beds.of_project(request.getfixturevalue("guide"), server)
+    return real_hosts.of_project(request.getfixturevalue("guide"), server)
 
 
 @pytest.fixture

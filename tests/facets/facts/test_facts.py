@@ -11,7 +11,7 @@ import pytest
 from remediation.connections.calls import Call, Completed, Connection, Failed, ProbeReply, Reply
 from remediation.connections.factory import open_connection
 from remediation.connections.settings import from_variables
-from remediation.facets.facts.gathering import ALL, cards, gathered
+from remediation.facets.facts.gathering import ALL, cards, gather_subsets
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed
 
@@ -60,14 +60,14 @@ def here() -> Iterator[Kept]:
 def test_local_facts_are_json_or_ini_and_others_say_so(here: Kept, tmp_path: Path) -> None:
     for name, text in {"a": '{"x": [1]}', "b": "[s]\nk=v\n", "c": "neither\n", "d": "[" * 99_999}.items():
         (tmp_path / f"{name}.fact").write_text(text, encoding="utf-8")
-    assert gathered(here, ("min",), fact_path=str(tmp_path))["local"] == {
+    assert gather_subsets(here, ("min",), fact_path=str(tmp_path))["local"] == {
         "a": {"x": [1]}, "b": {"s": {"k": "v"}},
         "c": f"error loading facts as JSON or ini - please check content: {tmp_path / 'c.fact'}", "d": "error loading facts: nested too deeply",
     }  # fmt: skip
 
 
 def test_an_odd_line_of_the_answer_is_left_out_or_named(here: Kept) -> None:
-    gathered(here, ALL)
+    gather_subsets(here, ALL)
     assert isinstance(here.reply, Completed)
     lines = here.reply.text.split("\n")
     assert len(lines) > 100
@@ -76,7 +76,7 @@ def test_an_odd_line_of_the_answer_is_left_out_or_named(here: Kept) -> None:
         for junk in JUNK:
             answer = "\n".join([*lines[:number], junk, *lines[number + 1 :]]).encode()
             try:
-                gathered(Answering(Completed(0, answer, b"")), ("min", "hardware", "network", "virtual"))
+                gather_subsets(Answering(Completed(0, answer, b"")), ("min", "hardware", "network", "virtual"))
             except CallFailed as error:
                 said.add(error.message)
     assert said
@@ -86,12 +86,12 @@ def test_an_odd_line_of_the_answer_is_left_out_or_named(here: Kept) -> None:
 @pytest.mark.parametrize("value", [None, [], "text", {"Now": 1e300}, {"TotalVisibleMemorySize": "many"}, {"Environment": 5}])
 def test_an_odd_answer_of_windows_is_one_sentence(value: Any) -> None:
     with pytest.raises(CallFailed, match="cannot parse the answer to facts: "):
-        gathered(Answering(ProbeReply(value), "windows"), ("min",))
+        gather_subsets(Answering(ProbeReply(value), "windows"), ("min",))
 
 
 def test_a_refused_call_is_named() -> None:
     with pytest.raises(CallFailed, match="facts cannot be read: access denied"):
-        gathered(Answering(Failed("denied", "access denied")), ("min",))
+        gather_subsets(Answering(Failed("denied", "access denied")), ("min",))
 
 
 def test_cards_without_figures_are_kept_and_other_lines_are_not() -> None:

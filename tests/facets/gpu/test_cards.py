@@ -61,8 +61,8 @@ def test_no_card_is_no_error(text: str) -> None:
 
 def test_a_program_that_could_not_be_started_is_not_called_missing() -> None:
     value = {"rc": None, "stdout": "", "stderr": "", "fields": [], "rows": [], **COUNTERS}
-    assert "not installed" in gpu.absent(value, "dev-07").message
-    error = gpu.absent({**value, "Problems": {"rc": "Access is denied"}}, "dev-07")
+    assert "not installed" in gpu.missing_nvidia_smi(value, "dev-07").message
+    error = gpu.missing_nvidia_smi({**value, "Problems": {"rc": "Access is denied"}}, "dev-07")
     assert error.message == "nvidia-smi could not be started: Access is denied"
 
 

@@ -11,7 +11,7 @@ from remediation.facets.host_factory import Host, open_host
 from remediation.facets.machine import docker_desktop, wsl
 from remediation.model.errors import Blocked, CallFailed
 from remediation_lab import control
-from tests.facets.beds import lab_variables
+from tests.facets.real_hosts import lab_variables
 
 GIB = 1024**3
 
@@ -188,8 +188,8 @@ def test_a_setting_keeps_the_spelling_that_is_there() -> None:
 
 def test_what_an_administrator_locked_is_named() -> None:
     text = '\ufeff{"configurationFileVersion": 2, "memoryMiB": {"locked": true, "value": 1}, "cpus": {"locked": false}}'
-    assert docker_desktop.locked(text) == ("memoryMiB",)
-    assert docker_desktop.locked("no json") == ()
+    assert docker_desktop.locked_settings(text) == ("memoryMiB",)
+    assert docker_desktop.locked_settings("no json") == ()
 
 
 @pytest.mark.parametrize(
@@ -216,4 +216,4 @@ def test_the_state_is_what_runs_and_whether_the_engine_answers(
         "Settings": None,
         "AdminSettings": None,
     }
-    assert docker_desktop.described(value, answers=answers).state == state
+    assert docker_desktop.parse_desktop(value, answers=answers).state == state

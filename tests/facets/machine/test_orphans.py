@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from remediation.facets.machine import processes
-from remediation.facets.machine.processes import marked
+from remediation.facets.machine.processes import mark_orphans
 from remediation.model.facts import Process
 
 INIT = Process(1, "systemd", 1.0)
@@ -16,7 +16,7 @@ RUNNER = Process(50, "ollama", 20.0, parent=40, path="/usr/local/bin/ollama", ru
 
 
 def orphans(*running: Process) -> list[int]:
-    return [each.pid for each in marked(running) if each.orphan]
+    return [each.pid for each in mark_orphans(running) if each.orphan]
 
 
 def test_the_runner_of_a_server_that_lives_is_none() -> None:

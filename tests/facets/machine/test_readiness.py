@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from remediation.connections.calls import Completed, Failed, Run
+from remediation.connections.calls import Call, Completed, Failed, Reply, Run
 from remediation.connections.posix.local import run_program
 from remediation.facets.host_factory import open_host
 from remediation.facets.machine import readiness
 from remediation.facets.machine.readiness import Compose, Distribution, Wsl
 from remediation.facets.scripts import shell
+from remediation.facets.silence import BRIEF
 from remediation.facets.snapshot import Snapshot
 from remediation_lab import control
 from tests.facets import powershell
-from tests.facets.beds import lab_variables
+from tests.facets.prepared_connection import Answering
+from tests.facets.real_hosts import lab_variables
 from tests.facets.test_probes import Recording, answer
 
 LINES = """groups ops docker
@@ -119,3 +121,14 @@ def test_the_kernel_module_s_version_is_cut_out(line: str, version: str) -> None
 )  # fmt: skip
 def test_compose_says_its_version_or_why_not(reply: object, wanted: Compose) -> None:
     assert readiness._compose(reply) == wanted
+
+
+def test_a_docker_that_does_not_end_is_known_as_such_and_waited_for_as_long_as_asked() -> None:
+    class Hanging(Answering):
+        def exchange(self, calls: Sequence[Call]) -> list[Reply]:
+            self.asked.append(tuple(calls))
+            return [Completed(0, b"groups ops\n", b""), Failed("timeout", f"docker did not end within {calls[1].timeout:g} s")]
+
+    connection = Hanging()
+    found = readiness.posix_readiness(connection.look(), {}, patience=BRIEF)
+    assert found.compose == Compose(problem=f"docker did not end within {BRIEF:g} s", hangs=True)

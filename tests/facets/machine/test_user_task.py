@@ -14,7 +14,7 @@ from remediation.facets.machine.user_task import task_of
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import EngineFacts
 from tests.engine.fakes.world import FakeClock
-from tests.facets.answering import Answering
+from tests.facets.prepared_connection import Answering
 
 STATE = {
     "Installed": True, "Version": "4.40", "Now": 10.0, "Processes": [], "SettingsPath": "C:\\s.json", "Settings": None, "AdminSettings": None,

@@ -136,14 +136,14 @@ def test_a_blob_is_set_aside_put_back_over_a_new_one_and_discarded(shelf: BlobSt
     store, name = ModelStore(shelf), digest(CONTENTS["model"])
     blob = tmp_path / "blobs" / name.replace(":", "-")
     store.quarantine(name)
-    assert (blob.exists(), store.aside()) == (False, (name,))
+    assert (blob.exists(), store.quarantined_blobs()) == (False, (name,))
     store.quarantine(name)
     blob.write_bytes(b"fetched again")
     store.restore(name)
-    assert (blob.read_bytes(), store.aside()) == (CONTENTS["model"], ())
+    assert (blob.read_bytes(), store.quarantined_blobs()) == (CONTENTS["model"], ())
     store.quarantine(name)
     store.discard(name)
-    assert store.aside() == ()
+    assert store.quarantined_blobs() == ()
     with pytest.raises(CallFailed, match="was not moved aside"):
         store.restore(name)
     with pytest.raises(CallFailed, match="the store has no blob"):

@@ -21,7 +21,7 @@ from remediation.model.facts import PullProgress
 from remediation_lab.owner.owner import ADDRESS, Owner
 from remediation_lab.powershell.start import HOST, WORLD
 from remediation_lab.winrm.server import WinRmServer
-from tests.facets.serving import serving
+from tests.facets.local_server import serving
 
 MODEL = "phi3:3.8b"
 PASSWORD = "Pa55-word"

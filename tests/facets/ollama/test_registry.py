@@ -12,8 +12,8 @@ import pytest
 from remediation.facets.host_factory import open_host
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.facts import Blob, PullProgress
-from tests.facets.beds import Bed
-from tests.facets.serving import open_with, serving
+from tests.facets.local_server import open_with, serving
+from tests.facets.real_hosts import Bed
 
 
 class Puller(BaseHTTPRequestHandler):

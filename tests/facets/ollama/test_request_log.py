@@ -17,7 +17,7 @@ from remediation.facets.ollama import request_log
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.model.clock import SystemClock
 from remediation.model.errors import CallFailed
-from tests.facets.answering import Answering
+from tests.facets.prepared_connection import Answering
 
 MODEL = "mistral:7b-instruct-q4_K_M"
 URL = "http://127.0.0.1:11434"
@@ -39,14 +39,14 @@ def place(*, windows: bool) -> HostInfo:
 
 def test_the_log_names_the_bodies_the_latest_last() -> None:
     log = "".join(LOGGED.format(number, body(number)) for number in (1, 2)) + GIN
-    assert request_log.bodies_named(log, windows=False) == (body(1), body(2))
+    assert request_log.named_bodies(log, windows=False) == (body(1), body(2))
     many = "".join(LOGGED.format(0, body(0, f"/tmp/ollama-request-logs-{number}")) for number in range(40))
-    assert len(request_log.bodies_named(many, windows=False)) == request_log.MOST
+    assert len(request_log.named_bodies(many, windows=False)) == request_log.MOST
 
 
 def test_backslashes_that_go_doubles_in_quotes_are_single_again() -> None:
     log = LOGGED.format(1, TEMPORARY.replace("\\", "\\\\"))
-    assert request_log.bodies_named(log, windows=True) == (TEMPORARY,)
+    assert request_log.named_bodies(log, windows=True) == (TEMPORARY,)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_backslashes_that_go_doubles_in_quotes_are_single_again() -> None:
     ],
 )
 def test_what_is_no_body_of_the_server_is_no_file_to_read(line: str) -> None:
-    assert request_log.bodies_named(line, windows=False) == ()
+    assert request_log.named_bodies(line, windows=False) == ()
 
 
 @pytest.mark.parametrize("private", ["", "systemd-private-1-ollama.service-x/tmp/"])
@@ -74,7 +74,7 @@ def test_find_and_grep_return_model_and_layers_and_no_word_of_the_prompt(tmp_pat
     assert isinstance(call, Run)
     assert not call.writes
     done = subprocess.run(call.argv, capture_output=True, text=True, check=True, timeout=20)
-    found = request_log.written(done.stdout)
+    found = request_log.parse_matches(done.stdout)
     assert [text for _, text in found] == [f'"model": "{MODEL}", "num_gpu": {number}' for number in (1, 2)]
     assert "secret" not in done.stdout
 

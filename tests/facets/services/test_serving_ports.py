@@ -8,10 +8,10 @@ from remediation.connections.addresses import listening_port
 from remediation.connections.calls import Completed
 from remediation.facets.ollama.service_log import ServiceLog
 from remediation.facets.services.serving import from_script
-from remediation.facets.target import addressed
+from remediation.facets.target import server_address
 from remediation.model.errors import CallFailed
 from remediation.model.facts import Manager, ServerProcess, Serving
-from tests.facets.answering import Answering
+from tests.facets.prepared_connection import Answering
 from tests.facets.services.test_unit_files import SCRIPT
 
 
@@ -107,4 +107,4 @@ def test_a_windows_server_whose_log_names_another_port_is_not_it() -> None:
 )
 def test_the_address_of_a_server_is_that_of_its_environment(host: str, url: str) -> None:
     process = ServerProcess(5, "maria", environment={"OLLAMA_HOST": host} if host else {})
-    assert addressed(Serving(Manager.PROCESS, process=process)) == url
+    assert server_address(Serving(Manager.PROCESS, process=process)) == url

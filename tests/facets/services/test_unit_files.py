@@ -16,6 +16,8 @@ from remediation.facets.services.unit_files import (
     words,
 )
 from remediation.model.facts import Manager
+from remediation.model.facts.server import reach_advice, snap_advice
+from remediation.steps.ollama.settings import SettingsPlace
 
 UNIT = "/etc/systemd/system/ollama.service"
 
@@ -138,3 +140,69 @@ def test_a_server_that_a_user_started_while_the_unit_is_stopped_is_a_process() -
 def test_the_server_of_a_container_is_not_a_native_one() -> None:
     found = from_script("wsl yes\nserver 5 root /usr/bin/ollama\ngroup 5 /system.slice/docker-0123.scope\n")
     assert (found.manager, found.wsl) == (Manager.NOTHING, True)
+
+
+def test_a_drop_in_that_the_login_cannot_read_is_known_by_what_systemd_has() -> None:
+    secret, own = f"{UNIT}.d/secret.conf", f"{UNIT}.d/zz-remediation.conf"
+    more = f"show DropInPaths={secret} {own}\ngiven OLLAMA_LLM_LIBRARY=cuda\ngiven OLLAMA_HOST=127.0.0.1:11500\ncat # {own}\ncat [Service]\n"
+    found = from_script(SCRIPT.replace("envfile", f"{more}envfile"))
+    hidden = next(one for one in found.settings if one.name == "OLLAMA_LLM_LIBRARY")
+    assert (hidden.value, hidden.file, hidden.wins) == ("cuda", secret, True)
+    assert found.unit is not None
+    assert secret not in found.unit.files
+    unset = from_script(SCRIPT.replace("envfile", f"{more}cat UnsetEnvironment=OLLAMA_LLM_LIBRARY\nenvfile"))
+    assert "OLLAMA_LLM_LIBRARY" not in unset.declared
+    stale = from_script(SCRIPT.replace("envfile", "given OLLAMA_LLM_LIBRARY=cuda\nenvfile"))
+    assert "OLLAMA_LLM_LIBRARY" not in stale.declared, "every file can be read, and systemd has not read the newer one yet"
+
+
+def test_a_masked_unit_is_named_with_the_command_that_lets_it_start() -> None:
+    masked = "unit ollama.service\nshow LoadState=masked\nshow ActiveState=inactive\nshow MainPID=0\n"
+    found = from_script(masked)
+    assert found.unit is not None
+    assert (found.manager, found.unit.state, found.unit.pid) == (Manager.SYSTEMD, "masked", None)
+    assert found.unit.how_to_start == "sudo systemctl unmask ollama && sudo systemctl start ollama"
+    by_hand = from_script(f"server 5 maria /opt/ollama\ngroup 5 /user.slice\nreadable 5\n{masked}")
+    assert (by_hand.manager, by_hand.unit) == (Manager.PROCESS, None)
+    other = from_script(f"server 5 maria /opt/ollama\nreadable 5\nenv 5 OLLAMA_HOST=:11500\n{masked}", "http://127.0.0.1:11434")
+    assert other.elsewhere is not None
+
+
+def test_a_snap_is_changed_and_restarted_by_its_own_commands() -> None:
+    found = from_script(SCRIPT.replace("llm.service", "snap.ollama.listener.service"))
+    assert found.unit is not None
+    assert (found.unit.snap, found.how_to_restart) == ("ollama", "sudo snap restart ollama")
+    assert snap_advice("ollama", {"OLLAMA_CONTEXT_LENGTH": "4096", "OLLAMA_HOST": None}) == (
+        "run sudo snap set ollama context-length=4096 && sudo snap unset ollama host && sudo snap restart ollama"
+    )
+    assert "passes no OLLAMA_NUM_PARALLEL: install" in snap_advice("ollama", {"OLLAMA_NUM_PARALLEL": "1"})
+
+
+@pytest.mark.parametrize(
+    ("group", "engine", "cure", "restart"),
+    [
+        ("/machine.slice/libpod-01.scope", "Podman", "quadlet", "podman restart"),
+        ("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-01.scope", "Docker", "docker_host", "docker restart"),
+    ],
+)
+def test_a_container_of_an_engine_that_is_not_reached_is_no_process_started_by_hand(
+    group: str, engine: str, cure: str, restart: str
+) -> None:
+    found = from_script(f"server 5 root /bin/ollama\ngroup 5 {group}\nreadable 5\n")
+    assert found.contained is not None
+    assert (found.manager, found.contained.engine) == (Manager.NOTHING, engine)
+    assert found.words == f"a container of {engine} that this login does not reach (process 5)"
+    assert cure in reach_advice(found.contained)
+    assert found.how_to_restart.startswith(restart)
+
+
+def test_a_unit_of_another_users_manager_is_named_with_that_user() -> None:
+    group = "/user.slice/user-1000.slice/user@1000.service/app.slice/homebrew.ollama.service"
+    found = from_script(f"server 5 lena /opt/ollama\ngroup 5 {group}\nown 5 homebrew.ollama.service\nreadable 5\n")
+    assert (found.manager, found.words) == (Manager.PROCESS, "the user service homebrew.ollama of lena")
+    assert found.how_to_restart == "systemctl --user restart homebrew.ollama, as its user"
+    place = SettingsPlace(found, {}, (), ())
+    assert place.by_hand(["A"], {"B": "1"}) == (
+        "as lena, run systemctl --user edit homebrew.ollama, add [Service] and UnsetEnvironment=A, "
+        'Environment="B=1", then systemctl --user restart homebrew.ollama'
+    )

@@ -14,7 +14,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from remediation.model.translation import SPOKEN
-from remediation.model.translation.catalogue import _compiled
+from remediation.model.translation.catalogue import _compile_messages
 from remediation.model.translation.catalogue import read_po as read_own
 
 ROOT = Path(__file__).parents[3]
@@ -71,7 +71,7 @@ def test_commands_options_and_settings_are_not_translated(catalog: Catalog) -> N
 def test_the_reader_compiles_what_babel_compiles(catalog: Catalog) -> None:
     target = BytesIO()
     write_mo(target, catalog)
-    compiled = (target.getvalue(), _compiled(read_own(_file(str(catalog.locale_identifier)))))
+    compiled = (target.getvalue(), _compile_messages(read_own(_file(str(catalog.locale_identifier)))))
     # Babel repeats a message with a plural that has no translation
     theirs, ours = ({message: text for message, text in _texts(one).items() if message and message != text} for one in compiled)
     assert ours == theirs

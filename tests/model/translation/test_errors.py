@@ -15,7 +15,7 @@ from remediation.connections.settings import from_variables
 from remediation.inventory.load import load_inventory
 from remediation.model.errors import RemediationError
 from remediation.model.facts import GpuUse
-from remediation.model.translation import speaking, translated
+from remediation.model.translation import translated, use_language
 from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
 from remediation.report.gpus import Sample, sample_lines
@@ -64,7 +64,7 @@ def connection(**variables: object) -> Callable[[Path], object]:
 def test_an_error_is_spanish(raises: Callable[[Path], object], spanish: str, tmp_path: Path) -> None:
     with pytest.raises(RemediationError) as caught:
         raises(tmp_path)
-    with speaking("es"):
+    with use_language("es"):
         text = error_text(caught.value)
     assert spanish in text
     assert not ENGLISH.findall(re.sub(r"\n +\d+ \|.*|'[^']*'|\S+_\S+", "", text)), text
@@ -73,7 +73,7 @@ def test_an_error_is_spanish(raises: Callable[[Path], object], spanish: str, tmp
 def test_what_a_watch_says_is_spanish() -> None:
     memory = WatchMemory([RepairAttempt("a", "vram_occupied", 400.0, "7f3a", repaired=True)])
     why = RepairRules(cool_down=3600).decide("a", "vram_occupied", 1000.0, memory).why
-    with speaking("es"):
+    with use_language("es"):
         said = translated(f"a: {why} (1/33 layers on the GPU; wanted 33/33)")
     assert said == (
         "a: vram_occupied volvió 10 min 0 s después de una reparación (ejecución 7f3a); no se repara otra vez hasta dentro de 50 min 0 s "
@@ -82,7 +82,7 @@ def test_what_a_watch_says_is_spanish() -> None:
 
 
 def test_what_monitor_shows_of_a_host_is_spanish() -> None:
-    with speaking("es"):
+    with use_language("es"):
         (silent, *_), (gone,) = (
             [row for line in sample_lines(sample) for row in line.rows()]
             for sample in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.model.translation.language import given, of_locale, spoken
+from remediation.model.translation.language import language_option, of_locale, supported_language
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_the_locale_names_the_language(environment: dict[str, str], language: st
     [("es-ES", "es"), ("es-419", "es"), ("Spanish_Spain.1252", "es"), ("es@euro", "es"), ("en-GB", "en"), ("fr", None)],
 )
 def test_names_of_locales(name: str, language: str | None) -> None:
-    assert spoken(name) == language
+    assert supported_language(name) == language
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_names_of_locales(name: str, language: str | None) -> None:
     [(["--lang", "es"], "es"), (["verify", "--lang=es"], "es"), (["--lang"], None), (["--language", "es"], None), ([], None)],
 )
 def test_the_option_on_a_command_line(words: list[str], value: str | None) -> None:
-    assert given(words) == value
+    assert language_option(words) == value

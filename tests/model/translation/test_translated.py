@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.model.translation import gettext, language, ngettext, speak, speaking, translated
+from remediation.model.translation import gettext, language, ngettext, speak, translated, use_language
 from remediation.model.translation.catalogue import templates
 
 
@@ -44,6 +44,11 @@ from remediation.model.translation.catalogue import templates
             "programs outside Ollama hold VRAM when the model is loaded: chrome.exe 2.2 GiB hold the card: 4.8 GiB of the card are in use by others; x",
             "programas ajenos a Ollama ocupan VRAM cuando se carga el modelo: chrome.exe 2.2 GiB ocupan la tarjeta: 4.8 GiB de la tarjeta están en uso por otros; x",
         ),
+        # values within values within a list, as in a point of verify
+        (
+            "at the start, settings: held - ignored by this release, kept: OLLAMA_GPU_MEMORY_FRACTION=0.85 (read by no Ollama release; OLLAMA_GPU_OVERHEAD (to v0.24) or LLAMA_ARG_FIT_TARGET (from v0.30) reserve memory, and reserve only), OLLAMA_NUM_GPU=99 (read by no Ollama release; num_gpu is an option of requests and Modelfiles)",
+            "al arrancar, ajustes: se cumple - esta versión no los lee, se dejan: OLLAMA_GPU_MEMORY_FRACTION=0.85 (ninguna versión de Ollama lo lee; OLLAMA_GPU_OVERHEAD (hasta v0.24) o LLAMA_ARG_FIT_TARGET (desde v0.30) reservan memoria, y solo eso), OLLAMA_NUM_GPU=99 (ninguna versión de Ollama lo lee; num_gpu es una opción de peticiones y Modelfiles)",
+        ),
         (
             "a last resort, but model_too_large and model_corrupt are not confirmed",
             "último recurso, pero no se ha confirmado: model_too_large y model_corrupt",
@@ -51,14 +56,14 @@ from remediation.model.translation.catalogue import templates
     ],
 )
 def test_a_text_is_translated_by_the_message_it_was_made_from(english: str, spanish: str) -> None:
-    with speaking("es"):
+    with use_language("es"):
         assert translated(english) == spanish
     assert translated(english) == english
 
 
 def test_the_longest_reading_decides() -> None:
     """The summary of a change that ends a process differs from a change that closes a program."""
-    with speaking("es"):
+    with use_language("es"):
         assert translated("close (x) (process 4, a browser): it uses 2 GiB; then run this again").startswith(
             "cierra (x) (proceso 4"
         )
@@ -66,12 +71,12 @@ def test_the_longest_reading_decides() -> None:
 
 @pytest.mark.parametrize("text", ["{" * 3000, "a" * 100_000, "; ".join(["close x"] * 900), ": " * 1500, "on the GPU " * 300])
 def test_hostile_text_is_returned_in_bounded_work(text: str) -> None:
-    with speaking("es"):
+    with use_language("es"):
         assert len(translated(text)) >= len(text) // 2
 
 
 def test_counts_choose_the_form_and_the_language_is_restored() -> None:
-    with speaking("es"):
+    with use_language("es"):
         assert [ngettext("{count} host", "{count} hosts", count) for count in (0, 1, 2)] == ["0 equipos", "1 equipo", "2 equipos"]
         assert gettext("goal {state}: {text}", state="x", text="{y}") == "objetivo x: {y}"
         assert language() == "es"

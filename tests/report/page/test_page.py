@@ -11,7 +11,7 @@ import pytest
 
 from remediation.model.event import Event
 from remediation.report.html import html
-from remediation.report.page.charts import Part, Series, Span, lines, stacked, timeline
+from remediation.report.page.charts import Part, Series, Span, lines, stacked_bar, timeline
 from remediation.report.page.memory import memory_picture
 from remediation.report.page.render import code_spans, render
 from remediation.report.page.timeline import HostTime
@@ -220,9 +220,9 @@ def test_a_missing_value_interrupts_a_line() -> None:
 
 
 def test_empty_charts_are_charts() -> None:
-    assert stacked([], 0, "nothing").startswith("<svg")
+    assert stacked_bar([], 0, "nothing").startswith("<svg")
     assert timeline([Span(0, 0, "x", "looked")], 0, "nothing").startswith("<svg")
-    assert "NaN" not in stacked([Part("a", 0.0, "0 B", "k1")], 0, "t")
+    assert "NaN" not in stacked_bar([Part("a", 0.0, "0 B", "k1")], 0, "t")
 
 
 def test_words_in_backquotes_are_code_and_stay_escaped() -> None:

@@ -11,7 +11,7 @@ import pytest
 from remediation.model.facts import Gpu, GpuUse, Process, Runner
 from remediation.report.gpus import Sample
 from remediation.report.samples.history import SampleHistory, sparkline
-from remediation.report.samples.page import POINTS, samples_page, thinned
+from remediation.report.samples.page import POINTS, samples_page, thin_out
 from remediation.report.samples.read import sample_from_json
 from tests.report.page.test_page import Tags, text_of
 
@@ -135,7 +135,7 @@ def test_the_page_has_the_series_of_each_host_and_what_failed() -> None:
 
 def test_many_samples_become_few_points_that_keep_the_peaks() -> None:
     points = [(float(at), 9.0 if at == 777 else 1.0) for at in range(10_000)]
-    few = thinned(points, (0.0, 9999.0))
+    few = thin_out(points, (0.0, 9999.0))
     assert len(few) <= POINTS
     assert max(value for _, value in few if value is not None) == 9.0
 

@@ -19,7 +19,7 @@ from tests.engine.fakes.examples import (
     without_dotenv,
 )
 from tests.engine.fakes.host import MODEL
-from tests.steps.running import run, summaries, undo
+from tests.steps.step_runner import run, summaries, undo
 
 DOTENV = f"{FOLDER}\\.env"
 

@@ -8,7 +8,7 @@ import pytest
 
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.examples import BASE, FOLDER, GPU, stack
-from tests.steps.running import run, seen, undo
+from tests.steps.step_runner import run, seen, undo
 
 
 def test_the_guides_environment_loses_the_harmful_setting_alone() -> None:

@@ -22,7 +22,7 @@ from tests.engine.fakes.examples import (
     with_dotenv,
 )
 from tests.engine.fakes.host import BOOT, GIB, MODEL, OLLAMA, stamp
-from tests.steps.running import run, summaries, undo
+from tests.steps.step_runner import run, summaries, undo
 
 
 def test_only_what_differs_is_recreated() -> None:
@@ -37,7 +37,7 @@ def test_only_what_differs_is_recreated() -> None:
 
 def test_check_mode_foresees_that_an_edited_file_recreates() -> None:
     from remediation.engine.step.executor import execute_step
-    from tests.steps.running import bench
+    from tests.steps.step_runner import bench
 
     world = stack("OLLAMA_LLM_LIBRARY=cuda")
     context = bench(world).context(check=True, run_started=world.clock.start)

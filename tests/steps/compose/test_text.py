@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from remediation.model.errors import CallFailed
 from remediation.steps.compose.edit import with_devices, with_value
-from remediation.steps.compose.text import ComposeText, beside, unified
+from remediation.steps.compose.text import ComposeText, sibling_path, unified_diff
 
 LISTED = """\
 # the stack
@@ -151,7 +151,7 @@ def test_included_and_extended_files_are_named() -> None:
         "C:\\dev\\a\\more.yml",
         "C:\\dev\\a\\base.yml",
     ]
-    assert beside("/srv/a/c.yml", "../x.yml") == "/srv/x.yml"
+    assert sibling_path("/srv/a/c.yml", "../x.yml") == "/srv/x.yml"
 
 
 @settings(max_examples=60)
@@ -197,6 +197,6 @@ def test_nothing_is_put_into_a_service_on_one_line() -> None:
 
 def test_a_diff_shows_no_line_that_did_not_change() -> None:
     before = "environment:\n  - API_KEY=hush\n  - OLLAMA_LLM_LIBRARY=cuda\n  - TOKEN=hush\n"
-    shown = unified("docker-compose.yml", before, before.replace("  - OLLAMA_LLM_LIBRARY=cuda\n", ""))
+    shown = unified_diff("docker-compose.yml", before, before.replace("  - OLLAMA_LLM_LIBRARY=cuda\n", ""))
     assert "-  - OLLAMA_LLM_LIBRARY=cuda" in shown
     assert "hush" not in shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remediation.model.facts import ContainerStats, Executed, SystemLimits
+from remediation.model.facts import ContainerStats, ExecResult, SystemLimits
 from remediation.model.outcome import Outcome
 from remediation.steps.compose.resources import bytes_of
 from tests.engine.fakes.examples import (
@@ -13,12 +13,12 @@ from tests.engine.fakes.examples import (
     without_gpu_request,
 )
 from tests.engine.fakes.host import GIB, OLLAMA
-from tests.steps.running import run, seen, summaries, undo
+from tests.steps.step_runner import run, seen, summaries, undo
 
 
 def test_a_container_that_asks_for_no_gpu_gets_a_reservation_and_is_recreated() -> None:
     world = without_gpu_request()
-    world.answers["nvidia-smi", "-L"] = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
+    world.answers["nvidia-smi", "-L"] = ExecResult(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
     result = run(world, "container.sees_gpu")
     assert summaries(result) == [f"request the GPU for service ollama in {GPU}", "recreate ollama"]
     assert b"capabilities: [gpu]" in world.texts[GPU]
@@ -28,7 +28,7 @@ def test_a_container_that_asks_for_no_gpu_gets_a_reservation_and_is_recreated() 
 
 def test_a_container_that_lost_the_card_is_recreated_once() -> None:
     world = stack()
-    world.answers["nvidia-smi", "-L"] = Executed(255, "", "Failed to initialize NVML: Unknown Error\n")
+    world.answers["nvidia-smi", "-L"] = ExecResult(255, "", "Failed to initialize NVML: Unknown Error\n")
     result = run(world, "container.sees_gpu")
     assert result.outcome is Outcome.UNVERIFIED
     assert summaries(result) == ["recreate ollama"]
@@ -37,9 +37,9 @@ def test_a_container_that_lost_the_card_is_recreated_once() -> None:
 
 def test_a_card_that_comes_back_is_said_to_be_lost_again_with_what_keeps_it() -> None:
     world = stack()
-    world.answers["nvidia-smi", "-L"] = Executed(255, "", "Failed to initialize NVML: Unknown Error\n")
+    world.answers["nvidia-smi", "-L"] = ExecResult(255, "", "Failed to initialize NVML: Unknown Error\n")
     step, before, (change,) = seen(world, "container.sees_gpu")
-    world.answers["nvidia-smi", "-L"] = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
+    world.answers["nvidia-smi", "-L"] = ExecResult(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
     _, after, _ = seen(world, "container.sees_gpu")
     said = step.measured_effect(change, before, after)
     assert said.startswith(
@@ -56,7 +56,7 @@ def test_nvidias_variables_prove_nothing() -> None:
 
 def test_what_ollama_found_counts_first() -> None:
     world = stack()
-    world.answers["nvidia-smi", "-L"] = Executed(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
+    world.answers["nvidia-smi", "-L"] = ExecResult(0, "GPU 0: NVIDIA GeForce RTX 3060 (UUID: GPU-1)\n")
     world.log = 'time=2026-01-01T00:00:01.000Z level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu\n'
     step, found, _ = seen(world, "container.sees_gpu")
     assert step.is_met(found) is False

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from remediation.facets.docker.recreation import definition, parse_answer, wire
-from remediation.model.facts import Executed
+from remediation.model.facts import ExecResult
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.examples import by_docker_run, stack
 from tests.engine.fakes.host import OLLAMA
-from tests.steps.running import run, seen, summaries, undo
+from tests.steps.step_runner import run, seen, summaries, undo
 
-LOST = Executed(255, "", "Failed to initialize NVML: Unknown Error\n")
-NODES = Executed(0, "/dev/nvidia0\n/dev/nvidiactl\n/dev/nvidia-uvm\n/dev/nvidia-caps\n")
+LOST = ExecResult(255, "", "Failed to initialize NVML: Unknown Error\n")
+NODES = ExecResult(0, "/dev/nvidia0\n/dev/nvidiactl\n/dev/nvidia-uvm\n/dev/nvidia-caps\n")
 REQUEST = {"DeviceRequests": [{"Driver": "nvidia", "Count": -1, "Capabilities": [["gpu"]]}]}
 
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 
 from remediation.model.errors import CallFailed, HostError, OutcomeUnknown, Unreachable
-from remediation.model.facts import Executed
+from remediation.model.facts import ExecResult
 from remediation.model.outcome import Outcome
 from remediation.steps.compose.environment import digest
 from remediation.steps.model.model_store import StorePlace, store_place
 from tests.engine.fakes.examples import LOCAL, manifest, stored
 from tests.engine.fakes.host import BOOT, GIB, MODEL, OLLAMA, VOLUME, FakeReader, World, container, stamp
 from tests.engine.fakes.world import FakeVolume, Stored, blob_path, manifest_path
-from tests.steps.running import HOST, run, seen, summaries
+from tests.steps.step_runner import HOST, run, seen, summaries
 
 POINTS = (
     "files.write",
@@ -120,7 +120,7 @@ def test_a_full_disk_while_saving_removes_nothing() -> None:
 def test_too_little_disk_is_refused_before_anything_is_done() -> None:
     world = host()
     line = f"/dev/sdb 1000000 900000 {100 * 1024} 90% /root/.ollama"
-    world.answers["df", "-Pk", "/root/.ollama"] = Executed(0, f"Filesystem Size Used Available\n{line}\n")
+    world.answers["df", "-Pk", "/root/.ollama"] = ExecResult(0, f"Filesystem Size Used Available\n{line}\n")
     result = run(world, "volume.recreated")
     assert (result.outcome, world.writes) == (Outcome.BLOCKED, [])
     assert "of disk space is free" in result.reason

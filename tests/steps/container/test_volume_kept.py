@@ -12,7 +12,7 @@ import pytest
 
 from remediation.facets.scripts import shell
 from remediation.model.errors import CallFailed
-from remediation.model.facts import ComposeProject, Executed
+from remediation.model.facts import ComposeProject, ExecResult
 from remediation.model.outcome import Outcome
 from remediation.steps.container.volume_inventory import VolumeInventory, unlisted_content
 from remediation.steps.model.model_store import StorePlace
@@ -20,7 +20,7 @@ from tests.engine.fakes.examples import LOCAL, manifest, stored
 from tests.engine.fakes.host import GIB, MODEL, OLLAMA, VOLUME, FakeReader, FakeWriter, World
 from tests.engine.fakes.world import Stored, blob_path, manifest_path
 from tests.steps.container.test_volume import LOCAL_FILES, POINTS, SAVED, TUNED, digests, everywhere, host
-from tests.steps.running import run, seen, summaries
+from tests.steps.step_runner import run, seen, summaries
 
 LISTING = """/root/.ollama:
 history
@@ -103,14 +103,14 @@ def test_a_layer_that_was_damaged_before_comes_back_as_it_was() -> None:
 
 def test_files_next_to_the_store_and_unlisted_manifests_are_found() -> None:
     world = host()
-    world.answers["ls", "-R", "/root/.ollama"] = Executed(0, LISTING)
+    world.answers["ls", "-R", "/root/.ollama"] = ExecResult(0, LISTING)
     found = unlisted_content(FakeReader(world), OLLAMA, StorePlace(VOLUME, "models"))
     assert found == VolumeInventory(("ana/own:v1", "phi3:3.8b"), ("history", "id_ed25519"))
 
 
 def test_a_manifest_that_the_server_does_not_list_is_fetched_again_or_stops_it() -> None:
     world = host()
-    world.answers["ls", "-R", "/root/.ollama"] = Executed(0, LISTING)
+    world.answers["ls", "-R", "/root/.ollama"] = ExecResult(0, LISTING)
     result = run(world, "volume.recreated")
     assert (result.outcome, world.writes) == (Outcome.BLOCKED, [])
     assert "a manifest of ana/own:v1 that the server does not list" in result.reason
@@ -125,7 +125,7 @@ def test_the_servers_key_is_saved_and_restored() -> None:
     world = stored()
     world.variables["container"] = OLLAMA
     world.volumes[VOLUME].files["id_ed25519"] = Stored(387, "sha256:key")
-    world.answers["ls", "-R", "/root/.ollama"] = Executed(0, "/root/.ollama:\nid_ed25519\nmodels\n")
+    world.answers["ls", "-R", "/root/.ollama"] = ExecResult(0, "/root/.ollama:\nid_ed25519\nmodels\n")
     result = run(world, "volume.recreated")
     assert result.outcome is Outcome.CHANGED, result.reason
     assert f"restore {LOCAL}, id_ed25519 from volume {SAVED}" in summaries(result)

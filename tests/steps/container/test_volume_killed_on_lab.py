@@ -17,7 +17,7 @@ import pytest
 from remediation.engine.journal.history import runs
 from remediation.model.event import Event
 from tests.support.killed_run import in_words
-from tests.support.loaded import python
+from tests.support.preloaded_python import python
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 

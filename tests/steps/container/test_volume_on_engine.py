@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.steps.on_engine import LOCAL, changes, digests, excerpt, play, registry, volume
-from tests.support import bed
+from tests.support import guide_host
 from tests.support.project import CONTAINER, HEALTHY, MODEL, Project
 
 pytestmark = pytest.mark.live
@@ -40,7 +40,7 @@ def test_the_volume_is_recreated_with_every_model_by_its_digest(
     assert volume(guide_project)["CreatedAt"] != old["CreatedAt"]
     assert digests(guide_project) == before
     assert any(line.startswith("save ") for line in changes(events))
-    assert bed.layers(guide_project) == "33/33"
+    assert guide_host.layers(guide_project) == "33/33"
     receipt = json.loads((guide_project.folder / ".remediation-volume-activia1-main.json").read_text(encoding="utf-8"))
     assert {one["name"]: one["digest"] for one in receipt["models"]} == before
     guide_project.engine.docker("volume", "rm", receipt["saved_in"])

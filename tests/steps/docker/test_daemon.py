@@ -14,7 +14,7 @@ from remediation.model.outcome import Outcome
 from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import linux_engine
 from tests.engine.fakes.world import TOOLKIT
-from tests.steps.running import run, seen, summaries, undo
+from tests.steps.step_runner import run, seen, summaries, undo
 
 CONFIGURED = "container_toolkit.configured"
 KEYS = "docker_daemon.configured"

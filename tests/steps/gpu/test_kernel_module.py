@@ -8,7 +8,7 @@ from remediation.model.facts import KernelModule, Manager, Serving
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.examples import linux_engine, native_unit
 from tests.engine.fakes.world import GIB, World
-from tests.steps.running import run, summaries
+from tests.steps.step_runner import run, summaries
 
 STEP = "kernel_module.reloaded"
 

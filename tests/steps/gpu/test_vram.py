@@ -17,7 +17,7 @@ from remediation.steps.registry import registry
 from tests.engine.fakes.examples import healthy, loaded, occupied, stack
 from tests.engine.fakes.host import GIB, MIB, MODEL, World
 from tests.engine.fakes.machine import FakeGpu
-from tests.steps.running import bench, run, seen, summaries
+from tests.steps.step_runner import bench, run, seen, summaries
 
 
 def browser(world: World, *, vram: int) -> None:

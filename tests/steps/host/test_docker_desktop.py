@@ -11,7 +11,7 @@ from tests.engine.fakes.examples import (
     stack,
     stopped,
 )
-from tests.steps.running import run, seen, summaries
+from tests.steps.step_runner import run, seen, summaries
 
 
 def test_docker_desktop_is_restarted_once_per_run_and_what_ran_runs_again() -> None:

@@ -15,7 +15,7 @@ from tests.engine.fakes.examples import (
 )
 from tests.engine.fakes.host import World
 from tests.engine.fakes.machine import FakeGpu
-from tests.steps.running import run
+from tests.steps.step_runner import run
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from remediation.model.outcome import Outcome
 from remediation.steps.host.wsl import with_memory
 from tests.engine.fakes.examples import stack
 from tests.engine.fakes.host import GIB
-from tests.steps.running import run, summaries, undo
+from tests.steps.step_runner import run, summaries, undo
 
 PATH = "C:\\Users\\ana\\.wslconfig"
 

@@ -14,7 +14,7 @@ from remediation.model.outcome import Outcome
 from tests.engine.fakes.examples import on_desktop, stack
 from tests.engine.fakes.host import World
 from tests.engine.fakes.world import BOOT
-from tests.steps.running import run, seen, summaries
+from tests.steps.step_runner import run, seen, summaries
 
 UBUNTU, DEBIAN = (
     WslDistribution("Ubuntu", 2, running=True, started=BOOT),

@@ -8,11 +8,11 @@ from remediation.engine.step.executor import execute_step
 from remediation.model.change import StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded
 from remediation.model.outcome import Outcome
-from remediation.steps.model.offloaded import last_death, unanswered
+from remediation.steps.model.offloaded import last_death, token_failure
 from remediation.steps.registry import registry
 from tests.engine.fakes.examples import healthy, stack
 from tests.engine.fakes.host import MODEL, FakeReader, FakeWriter, World, stamp
-from tests.engine.toys import Bench
+from tests.engine.sample_steps import Bench
 
 LOADED = (
     'time=2026-11-29T11:38:07.000Z level=INFO source=server.go:443 msg="loading model" "model layers"=33 requested=-1\n'
@@ -51,7 +51,7 @@ def test_a_runner_that_died_is_known_by_what_follows_its_load(after: str, died: 
 
 
 def asked(world: World) -> str:
-    return unanswered(FakeWriter(world), world.runners[MODEL])
+    return token_failure(FakeWriter(world), world.runners[MODEL])
 
 
 @pytest.mark.parametrize(

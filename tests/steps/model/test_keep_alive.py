@@ -10,7 +10,7 @@ import pytest
 from remediation.steps.model.keep_alive import server_keeps
 from tests.engine.fakes.examples import left_by_a_client, loaded, stack
 from tests.engine.fakes.host import MODEL, OLLAMA, World
-from tests.steps.running import run, undo
+from tests.steps.step_runner import run, undo
 
 FOREVER = "2319-03-11T15:50:50Z"
 

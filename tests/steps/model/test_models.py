@@ -24,7 +24,7 @@ from tests.engine.fakes.examples import (
     stored,
 )
 from tests.engine.fakes.host import GIB, MODEL, FakeReader, FakeWriter, World, stamp
-from tests.steps.running import run, seen, summaries, undo
+from tests.steps.step_runner import run, seen, summaries, undo
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from remediation.engine.step.executor import execute_step
 from remediation.model.change import Risk, StepCall
 from remediation.model.errors import CallFailed
-from remediation.model.facts import Executed
+from remediation.model.facts import ExecResult
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.examples import (
     LOCAL,
@@ -19,7 +19,7 @@ from tests.engine.fakes.examples import (
 )
 from tests.engine.fakes.host import GIB, MIB, MODEL
 from tests.engine.fakes.world import Stored, blob_path
-from tests.steps.running import ALLOWED, bench, run, seen, summaries, undo
+from tests.steps.step_runner import ALLOWED, bench, run, seen, summaries, undo
 
 
 def test_a_model_is_pulled_and_can_be_taken_away_again() -> None:
@@ -61,7 +61,7 @@ def test_what_cannot_be_pulled_is_said_before_anything_is_tried(case: str, said:
         world.fails["ollama.registry"] = [CallFailed("no route to host")] * 3
     if case == "full":
         line = f"/dev/sdb 1000000 900000 {100 * 1024} 90% /root/.ollama"
-        world.answers["df", "-Pk", "/root/.ollama"] = Executed(
+        world.answers["df", "-Pk", "/root/.ollama"] = ExecResult(
             0, f"Filesystem 1024-blocks Used Available Capacity Mounted on\n{line}\n"
         )
     result = run(world, "model.present", {"model": "phi3:3.8b"})

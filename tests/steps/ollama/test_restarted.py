@@ -11,7 +11,7 @@ from remediation.model.facts import Elsewhere, Manager, Serving
 from remediation.model.outcome import Outcome
 from tests.engine.fakes.examples import healthy
 from tests.engine.fakes.host import BOOT, OLLAMA, World
-from tests.steps.running import run, seen, summaries
+from tests.steps.step_runner import run, seen, summaries
 
 
 def native() -> World:

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from remediation.facets.services.unit_files import drop_in_after, drop_in_of, settings_in, settings_that_win
-from remediation.model.facts import Manager, ServiceUnit, Serving
+from remediation.model.facts import Manager, ServerProcess, ServiceUnit, Serving
+from remediation.model.outcome import Outcome
 from remediation.steps.ollama.settings import UnitSettings
+from tests.engine.fakes.examples import healthy
+from tests.steps.step_runner import run
 
 UNIT = "/etc/systemd/system/ollama.service"
 OWN = drop_in_of(UNIT, "ollama.service")
@@ -56,3 +59,15 @@ def test_the_drop_in_stays_in_the_folder_of_this_tool() -> None:
     assert drop_in_after(OWN, other) == in_folder("zzz.remediation.conf")
     assert drop_in_after(OWN, "/etc/default/zzz") == OWN
     assert drop_in_after(OWN, "") == OWN
+
+
+def test_the_settings_of_a_snap_are_changed_by_hand_because_its_launcher_overrides_those_of_systemd() -> None:
+    world = healthy()
+    unit = ServiceUnit("snap.ollama.listener.service", "active", 9, f"{UNIT}", {}, (), {UNIT: "[Service]\n"})
+    runs = ServerProcess(9, "root", "/snap/ollama/1/bin/ollama", unit.name, environment={"OLLAMA_CONTEXT_LENGTH": "32768"})
+    world.serving = Serving(Manager.SYSTEMD, unit.name, runs, unit)
+    result = run(world, "ollama.environment", {"set": {"OLLAMA_CONTEXT_LENGTH": "4096"}})
+    assert result.outcome is Outcome.FAILED
+    assert "OLLAMA_CONTEXT_LENGTH must be 4096 (32768 from the snap ollama)" in result.reason
+    assert result.next_step == "run sudo snap set ollama context-length=4096 && sudo snap restart ollama"
+    assert not world.writes

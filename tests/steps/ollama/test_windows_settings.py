@@ -10,7 +10,7 @@ from remediation.model.outcome import Outcome
 from remediation.steps.registry import registry
 from tests.engine.fakes.examples import DATABASE, healthy, windows
 from tests.engine.fakes.host import World
-from tests.steps.running import run, seen, summaries, undo
+from tests.steps.step_runner import run, seen, summaries, undo
 
 
 def declared(world: World) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 from remediation.model.errors import RemediationError
 from remediation.model.secrets.names import MASK, sounds_secret
 from remediation.templating.templar import Scope
-from remediation.templating.yaml.located import trusted
+from remediation.templating.yaml.located import mark_trusted
 from remediation.templating.yaml.secret import Secret, masked
 
 PASSWORD = "pa55 word"
@@ -24,7 +24,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes and progr
 
 @pytest.fixture
 def scope() -> Scope:
-    return Scope([trusted({"p": "{{ given }}", "n": 5, "list": ["{{ p }}", "x"]}), {"given": Secret(PASSWORD)}])
+    return Scope([mark_trusted({"p": "{{ given }}", "n": 5, "list": ["{{ p }}", "x"]}), {"given": Secret(PASSWORD)}])
 
 
 def test_no_form_of_it_shows_it() -> None:
@@ -65,7 +65,7 @@ def test_what_is_made_of_it_is_secret(scope: Scope, expression: str, text: str) 
 
 
 def test_a_text_around_it_is_secret(scope: Scope) -> None:
-    value = scope.render(trusted("user=ops password={{ p }}"))
+    value = scope.render(mark_trusted("user=ops password={{ p }}"))
     assert isinstance(value, Secret)
     assert value.reveal() == f"user=ops password={PASSWORD}"
 
@@ -83,13 +83,13 @@ def test_a_text_around_it_is_secret(scope: Scope) -> None:
     ],
 )
 def test_conditions_see_what_it_holds(scope: Scope, condition: str) -> None:
-    assert scope.condition(trusted(condition))
+    assert scope.condition(mark_trusted(condition))
 
 
 def test_an_error_about_it_does_not_show_it(scope: Scope) -> None:
     for expression in ("p + n", "p.nosuch", "p | from_json", "p | int + 'x'", "p"):
         with pytest.raises(RemediationError) as caught:
-            scope.condition(trusted(expression))
+            scope.condition(mark_trusted(expression))
         assert PASSWORD not in str(caught.value)
 
 
@@ -103,7 +103,7 @@ def test_an_error_about_it_does_not_show_it(scope: Scope) -> None:
 )  # fmt: skip
 def test_ansibles_password_variables_are_secret_however_they_are_written(name: str, secret: bool) -> None:
     for written in (PASSWORD, "{{ 'pa55' ~ ' word' }}", 1234):
-        value = Scope([trusted({name: written})])[name]
+        value = Scope([mark_trusted({name: written})])[name]
         assert isinstance(value, Secret) is secret
         assert value == (str(written) if secret and written == 1234 else 1234 if written == 1234 else PASSWORD)
 

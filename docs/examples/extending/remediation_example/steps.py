@@ -30,15 +30,15 @@ class MaintenanceFlagged(Step[Flag]):
         content = host.files.read(self.path)
         return Flag(None if content is None else content.decode("utf-8", errors="replace").strip())
 
-    def is_met(self, seen: Flag) -> bool:
+    def is_met(self, state: Flag) -> bool:
         """Compare it with the reason."""
-        return seen.text == self.reason
+        return state.text == self.reason
 
-    def plan(self, seen: Flag) -> Iterator[Change]:
+    def plan(self, state: Flag) -> Iterator[Change]:
         """Write or remove the file."""
         verb = "remove" if self.reason is None else "write"
-        undo = StepCall(self.name, {"path": self.path, "reason": seen.text})
-        yield Change(f"{verb} {self.path}", subject=self.path, before=seen.text, after=self.reason, undo=undo)
+        undo = StepCall(self.name, {"path": self.path, "reason": state.text})
+        yield Change(f"{verb} {self.path}", subject=self.path, before=state.text, after=self.reason, undo=undo)
 
     def apply(self, host: Writer, change: Change) -> None:
         """Carry the change out. The next look verifies it."""
@@ -47,10 +47,10 @@ class MaintenanceFlagged(Step[Flag]):
         else:
             host.files.write(self.path, f"{self.reason}\n".encode())
 
-    def describe(self, seen: Flag) -> str:
+    def describe(self, state: Flag) -> str:
         """Say what the file says."""
-        return f"{self.path} says {seen.text!r}" if seen.text is not None else f"there is no {self.path}"
+        return f"{self.path} says {state.text!r}" if state.text is not None else f"there is no {self.path}"
 
-    def values(self, seen: Flag) -> dict[str, Any]:
+    def values(self, state: Flag) -> dict[str, Any]:
         """Register the reason."""
-        return {"reason": seen.text}
+        return {"reason": state.text}

@@ -18,7 +18,7 @@ from remediation.cli.task import command_task
 from remediation.model.errors import RemediationError, UsageError
 
 WORDS = "REMEDIATION_COMPLETE"
-"""The variable with the command line that is being typed; see `offered`."""
+"""The variable with the command line that is being typed; see `completions`."""
 
 PATIENCE = 3.0
 """Seconds that an inventory's program may take; the shell waits for it."""
@@ -104,7 +104,7 @@ def completion(options: Completion) -> int:
     return 0
 
 
-def offered(shell: str, typed: str, contexts: Mapping[str, ParserContext]) -> list[str]:
+def completions(shell: str, typed: str, contexts: Mapping[str, ParserContext]) -> list[str]:
     """Return what a shell inserts for the incomplete last word of `typed`, the value of `WORDS`.
 
     Bash sends the characters that break words, and the line below them; the other shells send their words, one per line.
@@ -121,34 +121,34 @@ def candidates(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> l
     *before, current = words
     task = next((word for word in before if word in contexts), "")
     if not task:
-        return _fitting(contexts, current)
+        return _filter_words(contexts, current)
     context = contexts[task]
     before = before[before.index(task) + 1 :]
     last = before[-1] if before else ""
     option = _option(context, last)
     if option is not None and option.takes_value:
-        return _completed(task, str(option.names[0]), before, current)
+        return _complete_value(task, str(option.names[0]), before, current)
     if current.startswith("--") and "=" in current:
         flag, _, value = current.partition("=")
         option = _option(context, flag)
-        found = _completed(task, str(option.names[0]), before, value) if option is not None and option.takes_value else []
+        found = _complete_value(task, str(option.names[0]), before, value) if option is not None and option.takes_value else []
         return [f"{flag}={each}" for each in found]
     if current.startswith("-"):
-        return _fitting((flag for flag in context.flag_names() if flag.startswith("--")), current)
+        return _filter_words((flag for flag in context.flag_names() if flag.startswith("--")), current)
     given = sum(1 for index, word in enumerate(before) if not word.startswith("-") and not _is_value(before, index, context))
     if given < len(context.positional_args):
-        return _completed(task, str(context.positional_args[given].name), before, current)
+        return _complete_value(task, str(context.positional_args[given].name), before, current)
     return []
 
 
-def _completed(task: str, name: str, before: Sequence[str], current: str) -> list[str]:
+def _complete_value(task: str, name: str, before: Sequence[str], current: str) -> list[str]:
     """Return the values of an option or argument that begin as typed; those of a pattern, for the last of its parts."""
     values = list(_values(task, name, before))
-    found = _fitting(values, current)
+    found = _filter_words(values, current)
     if found or name not in PATTERNS:
         return found
     last = re.split("[,:]", current)[-1].lstrip("!&")
-    return [current.removesuffix(last) + each for each in _fitting(values, last)] if last != current else []
+    return [current.removesuffix(last) + each for each in _filter_words(values, last)] if last != current else []
 
 
 def _option(context: ParserContext, word: str) -> Argument | None:
@@ -164,7 +164,7 @@ def _is_value(before: Sequence[str], index: int, context: ParserContext) -> bool
     return option is not None and bool(option.takes_value)
 
 
-def _fitting(words: Iterable[str], current: str) -> list[str]:
+def _filter_words(words: Iterable[str], current: str) -> list[str]:
     return sorted({word for word in words if word.startswith(current)})
 
 
@@ -242,7 +242,7 @@ def _mechanisms(before: Sequence[str]) -> Iterable[str]:
     return knowledge().mechanisms
 
 
-def _fixed(*words: str) -> Candidates:
+def _constant(*words: str) -> Candidates:
     def read(before: Sequence[str]) -> Iterable[str]:
         return words
 
@@ -260,12 +260,12 @@ _SOURCES: Mapping[str, Candidates] = {
     "name": _steps,
     "fail-on": _causes,
     "mechanism": _mechanisms,
-    "max-risk": _fixed("safe", "disruptive", "destructive"),
-    "notify-as": _fixed("json", "slack", "teams", "ntfy"),
-    "connection": _fixed("local", "ssh", "winrm"),
-    "log-level": _fixed("debug", "info", "warning", "error"),
-    "lang": _fixed("en", "es"),
-    "of": _fixed("playbook", "inventory"),
-    "shell": _fixed(*SCRIPTS),
+    "max-risk": _constant("safe", "disruptive", "destructive"),
+    "notify-as": _constant("json", "slack", "teams", "ntfy"),
+    "connection": _constant("local", "ssh", "winrm"),
+    "log-level": _constant("debug", "info", "warning", "error"),
+    "lang": _constant("en", "es"),
+    "of": _constant("playbook", "inventory"),
+    "shell": _constant(*SCRIPTS),
 }
 """Option or argument -> its values."""

@@ -43,7 +43,7 @@ def doctor(options: Doctor) -> int:
 def _checks(options: Doctor) -> tuple[list[Check], bool]:
     """Return the checks, and whether the first host was reached or there was none to reach."""
     from remediation.cli.checks import controller
-    from remediation.cli.checks.check import lacking
+    from remediation.cli.checks.check import missing_check
     from remediation.cli.context import open_session
 
     found = list(controller.installation())
@@ -55,21 +55,24 @@ def _checks(options: Doctor) -> tuple[list[Check], bool]:
             return [*found, first.masked(mask)], first.ok is not False
     except InputError as error:
         cure = "mend these places; remediate hosts shows what the inventory defines"
-        return [*found, *(lacking("inventory", str(each).split("\n")[0], "every run", cure) for each in error.problems)], True
+        return [
+            *found,
+            *(missing_check("inventory", str(each).split("\n")[0], "every run", cure) for each in error.problems),
+        ], True
     except RemediationError as error:
-        return [*found, lacking("inventory", error.message, "every run", error.next_step)], True
+        return [*found, missing_check("inventory", error.message, "every run", error.next_step)], True
 
 
 def first_host(hosts: Session) -> Check:
     """Log in on the first host of the session and report the result."""
-    from remediation.cli.checks.check import good, lacking
+    from remediation.cli.checks.check import good, missing_check
 
     name = hosts.selected()[0]
     try:
-        with hosts.looked_at(name, note=lambda _: None) as access:
+        with hosts.open_for_reading(name, note=lambda _: None) as access:
             user = access.reader.desktop.session().user
     except HostError as error:
-        return lacking(
+        return missing_check(
             "first host", error.message, "everything on it", error.next_step or f"remediate check-host --limit {name} -v"
         )
     return good("first host", f"{name} answers as {user}")

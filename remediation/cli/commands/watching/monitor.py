@@ -44,7 +44,7 @@ def monitor(options: Monitor) -> int:
 
     until = time.monotonic() + seconds("--for", options.for_, float("inf"))
     with ExitStack() as stack:
-        kept = stack.enter_context(_opened(options.record)) if options.record else None
+        kept = stack.enter_context(_open_record(options.record)) if options.record else None
         hosts = stack.enter_context(open_session(replace(options, record=None)))
         names = hosts.selected()
         every = max(0.1, seconds("--every", options.every, interval(len(names))))
@@ -70,7 +70,7 @@ def interval(count: int) -> float:
     return max(EVERY, count * PER_HOST)
 
 
-def _opened(name: str) -> TextIO:
+def _open_record(name: str) -> TextIO:
     """Open the file of ``--record``. Raises `UsageError` before any host is contacted."""
     from remediation.cli.outputs import writable
 
@@ -116,11 +116,11 @@ def _live(names: Sequence[str], every: float, stack: ExitStack) -> Show:
     from rich.live import Live
     from rich.text import Text
 
-    from remediation.cli.stdio import unwrapped
+    from remediation.cli.stdio import unwrap_stream
     from remediation.report.samples.history import SampleHistory
     from remediation.report.text import STYLES
 
-    console = Console(file=unwrapped(sys.stdout), highlight=False)
+    console = Console(file=unwrap_stream(sys.stdout), highlight=False)
     live = stack.enter_context(
         _until_closed(Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False))
     )

@@ -28,8 +28,8 @@ def sample_rounds(
 
     A host whose sample is under way is not asked again. The last round waits for hosts that have not answered yet.
     """
-    with hosts.kept_open() as access, Workers(min(MOST_AT_ONCE, len(names))) as workers:
-        take = hosts.contained(lambda name: with_rate(sample(name, access(name)), rate), failed_sample)
+    with hosts.open_on_use() as access, Workers(min(MOST_AT_ONCE, len(names))) as workers:
+        take = hosts.contain_errors(lambda name: with_rate(sample(name, access(name)), rate), failed_sample)
         flying: dict[str, Future[Sample]] = {}
         seen: set[str] = set()
         while True:
@@ -95,7 +95,7 @@ class TokenRates:
         from remediation.diagnosis.collect import collect
 
         try:
-            with self._hosts.looked_at(name, note=_quiet) as access:
+            with self._hosts.open_for_reading(name, note=_quiet) as access:
                 evidence = collect(access.reader)
             figures = probe_figures(name, self._hosts, evidence, None, ANSWER_WITHIN)
         except HostError:

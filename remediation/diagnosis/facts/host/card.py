@@ -22,6 +22,8 @@ _GFX_LISTED = frozenset(
     {"900", "906", "908", "90a", "940", "941", "942", "1010", "1012", "1030", "1100", "1101", "1102", "1151", "1200", "1201"}
 )
 _GFX_APU = frozenset({"902", "909", "90c", "1033", "1035", "1036", "1103", "1150", "1152"})
+_FIRST_CAPABILITY = 3.0
+"""Every driver since 450 serves cards from this compute capability on."""
 _ONE_FAMILY = 11
 """From this major number on all types run each other's code for the most part."""
 _APU = re.compile(
@@ -101,6 +103,10 @@ def _foreign_override(sheet: FactSheet, types: Sequence[str]) -> None:
 def derive_generation(sheet: FactSheet) -> None:
     """Record the card's generation by its compute capability, from discovery or from a text."""
     reading = sheet.reading
+    told = reading.hit("gpu_too_old")
+    if told is not None and told.groups and re.fullmatch(r"\d\.\d", told.groups[0]) and float(told.groups[0]) < _FIRST_CAPABILITY:
+        text = f"a compute capability of {told.groups[0]} is no card's: an old driver does not give it"
+        sheet.record("driver.capability_unread", True, text, told.at, of=told)
     if not reading.gpu.nvidia:
         return
     names = " ".join(name for smi in reading.smi for name in smi.names)
@@ -108,7 +114,7 @@ def derive_generation(sheet: FactSheet) -> None:
     number = (
         min(printed, default=None)
         or capability("\n".join(filter(None, (reading.evidence.gpu, names))))
-        or capability(reading.raw)
+        or (None if sheet.holds("driver.capability_unread") else capability(reading.raw))
     )
     if number is None:
         return

@@ -33,14 +33,14 @@ _KERNEL_MODULE = re.compile(
 _DRIVER_NUMBER = re.compile(r"(?<![\d.])([345]\d\d\.\d{2,3})(?![\d])")
 
 
-def needed_driver(version: Version | None) -> int | None:
+def required_driver(version: Version | None) -> int | None:
     """Return the driver (major version) that a release needs, None if the release is unknown."""
     return None if version is None else next((driver for first, driver in _ENFORCED if version >= first), None)
 
 
 def driver_of_card(version: Version | None, facts: Facts | FactSheet) -> int | None:
     """Return the driver (major version) that a release needs for this generation of cards, None if the release is unknown."""
-    needed = needed_driver(version)
+    needed = required_driver(version)
     early = facts.holds("card.before_volta") and at_least(version, "0.30.0")
     return max(_NEEDS_570, needed or 0) if facts.holds("card.blackwell") or early else needed
 

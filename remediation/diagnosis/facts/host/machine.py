@@ -10,6 +10,7 @@ import re
 from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.facts.host.guest import derive_guest, derive_surroundings
 from remediation.diagnosis.readers.present import is_live
+from remediation.diagnosis.units import GIB, human
 from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Quote
 
@@ -75,6 +76,10 @@ def derive_limits(sheet: FactSheet) -> None:
         "the container has no memory limit",
         Quote("text", unlimited[0]) if unlimited else None,
     )
+    short = next((one for one in reading.memory if one.available < min(GIB, one.total // 10)), None)
+    if short is not None:
+        text = f"{human(short.available)} of the machine's {human(short.total)} of memory are available"
+        sheet.record("ram.little", True, text, short.at)
     refused = reading.hit("ram_refused")
     if refused is not None:
         amounts = f" ({refused.groups[0]} of {refused.groups[1]})" if len(refused.groups) == 2 else ""

@@ -19,9 +19,9 @@ def derive_room(sheet: FactSheet) -> None:
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     derive_slots(sheet)
     holders.other_models(sheet)
-    holders.context_refused(sheet)
+    holders.record_context_refusal(sheet)
     if sheet.holds("place.whole") and sheet.holds("slots.many"):
-        holders.grown(sheet)
+        holders.record_growth(sheet)
     if load is not None and load.short and sheet.holds("backend.live") is False and sheet.holds("discovery.empty"):
         return
     bound = sheet.holds("request.few", "request.inherited")

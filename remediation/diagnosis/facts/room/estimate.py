@@ -55,11 +55,13 @@ def derive_estimate(sheet: FactSheet) -> None:
     if load is None or not load.short or load.generation is Generation.V0_30 or load.library == "cpu":
         return
     free, full = figures.free, load.required_full
+    # from v0.12.11 the total is that of the layout chosen, and does not include the room that is kept on each card
+    kept = figures.reserve if load.generation in {Generation.V0_12_11, Generation.V0_12_11_NEW_ENGINE} else 0
     graph_too_big = (figures.graph or 0) > (free or 0)
     if (
         free is not None
         and full is not None
-        and full <= free
+        and full + kept <= free
         and figures.graph
         and wants_all(load)
         and not graph_too_big

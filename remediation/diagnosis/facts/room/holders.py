@@ -42,7 +42,7 @@ def _row(process: Process) -> str:
     return f"pid {process.pid} {process.name}{held}; its parent {process.parent or 'unknown'} is no running server of Ollama"
 
 
-def _taken_at_start(sheet: FactSheet) -> None:
+def _record_taken_at_start(sheet: FactSheet) -> None:
     """Compare the free memory at discovery with the cards' size: at that time no model of this server was loaded."""
     known = [
         device for device in sheet.reading.gpu_devices if device.total and device.free is not None and device.library != "metal"
@@ -74,7 +74,7 @@ def programs(sheet: FactSheet) -> None:
             and not sheet.holds("room.weights_exceed", "size.exceeds_card")
         )
         sheet.record("vram.programs_much", much or None, text, at)
-    _taken_at_start(sheet)
+    _record_taken_at_start(sheet)
     totals = [device.total or 0 for device in reading.gpu_devices]
     listed = max((len(smi.total) for smi in reading.smi), default=0)
     sheet.record(
@@ -118,7 +118,7 @@ def programs(sheet: FactSheet) -> None:
         hit.at if hit else None,
     )
     _no_longer(sheet, load, figures)
-    _foreseen(sheet)
+    _record_expected_shortage(sheet)
 
 
 def _no_longer(sheet: FactSheet, load: Load | None, figures: Shortage) -> None:
@@ -156,7 +156,7 @@ def room_now(reading: Reading) -> int | None:
     return min(card.total, card.free + own_memory(reading)) if card is not None and card.total and card.free is not None else None
 
 
-def context_refused(sheet: FactSheet) -> None:
+def record_context_refusal(sheet: FactSheet) -> None:
     """Record that the card had no memory left for a context when the server looked for it, whatever was loaded afterwards."""
     reading = sheet.reading
     code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
@@ -183,7 +183,7 @@ def taken_by_others(sheet: FactSheet, used: int, words: str) -> str:
     return f"{names} hold the card: {text}"
 
 
-def _foreseen(sheet: FactSheet) -> None:
+def _record_expected_shortage(sheet: FactSheet) -> None:
     """Record that others hold the memory that the model needs, on a live host where nothing is loaded."""
     reading = sheet.reading
     use = reading.evidence.use
@@ -203,7 +203,7 @@ def other_models(sheet: FactSheet) -> None:
     reading, figures = sheet.reading, sheet.figures
     if sheet.holds("place.whole"):
         return
-    listed, hit = _listed_together(reading), reading.hit("existing_models")
+    listed, hit = _rows_of_one_list(reading), reading.hit("existing_models")
     if len([row for row in listed if row.size_vram or (row.size_vram is None and (row.gpu or 0) > 0)]) <= _has_layers(reading):
         listed = []  # the others are in system memory
     held = sum(row.size_vram or 0 for row in reading.ps if row is not worst_row(reading))
@@ -247,7 +247,7 @@ def _has_layers(reading: Reading) -> bool:
     return reading.offloaded is not None and reading.offloaded[0] > 0
 
 
-def _listed_together(reading: Reading) -> list[PsRow]:
+def _rows_of_one_list(reading: Reading) -> list[PsRow]:
     """Return rows of one list: neighbours with different names, each with memory."""
     rows = [row for row in reading.ps if row.name and (row.size or row.gpu is not None)]
     best: list[PsRow] = []
@@ -264,7 +264,7 @@ def _listed_together(reading: Reading) -> list[PsRow]:
     return best
 
 
-def grown(sheet: FactSheet) -> None:
+def record_growth(sheet: FactSheet) -> None:
     """Compare a file's size with what people say the loaded model takes."""
     match = _GROWN.search(sheet.reading.prose)
     if match is None:

@@ -9,7 +9,7 @@ from remediation.diagnosis.facts.room import holders
 from remediation.diagnosis.facts.room.common import load_quotes
 from remediation.diagnosis.facts.room.estimate import wants_all
 from remediation.diagnosis.facts.run.placement import worst_row
-from remediation.diagnosis.memory.parameters import billions_named, several_named, usual_weights
+from remediation.diagnosis.memory.parameters import names_several_sizes, parameter_billions, usual_weights
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.model.finding import Quote
@@ -19,6 +19,8 @@ _USUAL_BYTES = 0.58  # bytes per parameter at the default quantisation (about 4.
 _ROOMY = 0.8
 """Weights below this share of the card fit it together with a small cache."""
 _MANY_LAYERS = 60  # dense models of 60 and more layers have 27 billion parameters and more
+_LEAST_OF_MANY = 16 * GIB
+"""So much a card has that the smallest of them fills at the usual quantisation."""
 _LEAST_BY_LAYERS = ((49, 7 * GIB), (41, 5 * GIB), (33, 2 * GIB))
 """Least size of a model by its number of layers, at the usual quantisation (phi3 3.8B, gemma2 9B, gemma3 12B)."""
 _OF_APPLE = 0.75
@@ -39,7 +41,7 @@ def derive_sizes(sheet: FactSheet) -> None:  # noqa: C901 - one branch per kind 
     small = figures.parallel <= 1 and (figures.context is None or figures.context <= DEFAULT_CONTEXT)
     whole_size = row.size if row is not None and row.size else None
     names = [one.name for one in reading.ps] + [name for log in reading.logs for name in log.models_seen]
-    billions = billions_named(" ".join([*names, reading.prose]))
+    billions = parameter_billions(" ".join([*names, reading.prose]))
     files = {
         match[1]: int(float(match[2]) * (GIB if match[3] == "GB" else MIB))
         for pattern in (_FILE_TOLD, _FILE)
@@ -58,7 +60,7 @@ def derive_sizes(sheet: FactSheet) -> None:  # noqa: C901 - one branch per kind 
             f"the file of {human(file_size)} does not fit a card of {human(total)}",
             row.at if row else Quote("text", f"{human(file_size)}"),
         )
-    holders.grown(sheet)
+    holders.record_growth(sheet)
     if file_size is not None and whole_size is not None and whole_size > 2 * file_size and not sheet.holds("slots.many"):
         sheet.record(
             "size.mostly_cache",
@@ -66,7 +68,7 @@ def derive_sizes(sheet: FactSheet) -> None:  # noqa: C901 - one branch per kind 
             f"it takes {human(whole_size)}, its file {human(file_size)}: the rest is context",
             row.at if row else None,
         )
-    open_which = not names and several_named(reading.prose)
+    open_which = not names and names_several_sizes(reading.prose)
     if not sheet.holds("place.whole") and total and billions and billions * 1e9 * _BITS_FLOOR > total and not open_which:
         text = f"{billions:g} billion parameters need at least {human(int(billions * 1e9 * _BITS_FLOOR))}, the card has {human(total)}"
         sheet.record("size.exceeds_card", True, text, *load_quotes(sheet)[-1:])
@@ -103,7 +105,7 @@ def derive_sizes(sheet: FactSheet) -> None:  # noqa: C901 - one branch per kind 
             and (total or 24 * GIB) <= 24 * GIB
         ):
             text = f"{reading.offloaded[1]} layers are those of a model of 27 billion parameters or more"
-            sheet.record("size.exceeds_card", bool(total) or None, text, at)
+            sheet.record("size.exceeds_card", bool(total and total <= _LEAST_OF_MANY) or None, text, at)
             sheet.record("size.many_layers", True, text, at)
         sheet.record("size.part", True, "not all layers fit", at)
         _by_layers(sheet, reading.offloaded[1], total)

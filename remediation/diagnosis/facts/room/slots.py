@@ -5,20 +5,20 @@ from __future__ import annotations
 from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.facts.room.common import LONG, MANY, VERY_LONG, VERY_MANY
 from remediation.diagnosis.facts.run.placement import worst_row
-from remediation.diagnosis.memory.prediction import need_with
+from remediation.diagnosis.memory.prediction import need_with_slots
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT
 from remediation.diagnosis.units import human
 from remediation.diagnosis.versions import at_least
 from remediation.model.text.digits import is_whole
 
 
-def _sized_for_slots(sheet: FactSheet) -> None:
+def _record_size_for_slots(sheet: FactSheet) -> None:
     """Compare the listed size with what the declared slots need, where no load shows them: one slot would fit the card."""
     reading, figures, setting = sheet.reading, sheet.figures, sheet.reading.setting("OLLAMA_NUM_PARALLEL")
     row = worst_row(reading)
     if sheet.load is not None or setting is None or row is None or not row.size or not figures.total or figures.parallel < MANY:
         return
-    one, all_slots = need_with(reading, 1), need_with(reading, figures.parallel)
+    one, all_slots = need_with_slots(reading, 1), need_with_slots(reading, figures.parallel)
     if one is None or all_slots is None or one > figures.total or abs(row.size - all_slots) > abs(row.size - one):
         return
     text = (
@@ -37,7 +37,7 @@ def derive_slots(sheet: FactSheet) -> None:
         sheet.record("slots.one", True, "one slot")
     sheet.record("slots.many", (figures.parallel >= MANY) or None, text, at)
     sheet.record("slots.very_many", (figures.parallel >= VERY_MANY) or None, text, at)
-    _sized_for_slots(sheet)
+    _record_size_for_slots(sheet)
     length, refused = figures.context, reading.hit("ram_refused")
     huge = (length or 0) * figures.parallel >= VERY_LONG
     sheet.record("cache.huge", (refused is not None and huge) or None, text, refused.at if refused else None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from remediation.diagnosis.facts.base import FactSheet
 from remediation.diagnosis.facts.host.guest import derive_ended
 from remediation.diagnosis.readers.reading import Reading
-from remediation.diagnosis.runners import dead_runner, listed_at
+from remediation.diagnosis.runners import dead_runner, ps_quote
 from remediation.model.facts.server import restart_advice as restart
 from remediation.model.finding import Quote
 
@@ -42,7 +42,7 @@ def derive_ends(sheet: FactSheet) -> None:
     failed = last.at if last is not None and last.failed else None
     if dead is not None:
         text = f"the runner of {dead.model} has died: /api/ps lists it, and no process of a runner is left"
-        sheet.record("runner.dead", True, text, listed_at(dead), failed)
+        sheet.record("runner.dead", True, text, ps_quote(dead), failed)
         sheet.record("runner.dead_seen", died is not None or failed is not None or bool(evidence.probe))
     if died is not None:
         sheet.record("runner.died", True, "the runner ended while it answered a request", died.at, failed, of=died)

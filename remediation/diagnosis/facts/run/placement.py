@@ -12,6 +12,7 @@ from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.readers.texts.ps import PsRow
 from remediation.diagnosis.units import GIB, human, parse_size
+from remediation.diagnosis.versions import at_least
 from remediation.model.finding import Quote
 from remediation.model.text.words import plural, verb
 
@@ -21,6 +22,8 @@ _IN_WORDS = re.compile(
     re.IGNORECASE,
 )
 """A number of layers in a sentence."""
+_BUILT_IN = re.compile(r"^\"?[^\s\"]{0,200}[/\\]ollama(?:\.exe)? runner --")
+"""The runner in the program itself, which these releases have for the processor alone."""
 _CPU_GRAPH = re.compile(r'msg="compute graph"[^\n]{0,80}(?:backend|device)=CPU[^\n]{0,60}size="([\d.]{1,8} [KMG]iB)"')
 
 
@@ -47,7 +50,7 @@ def _by_buffers(load: Load | None) -> float | None:
     return load.model_gpu / (load.model_gpu + load.model_cpu)
 
 
-def _unallocated(sheet: FactSheet) -> Quote | None:
+def _failed_plan(sheet: FactSheet) -> Quote | None:
     """Return the evidence that a plan for the card failed: buffers in system memory only, or a missing backend."""
     reading, load = sheet.reading, sheet.load
     planned = (load.planned or load.command_layers or 0) if load is not None else 0
@@ -59,6 +62,8 @@ def _unallocated(sheet: FactSheet) -> Quote | None:
         keys = ("none_compatible", "cpu_runner", *(["system_cpu_only"] if load.started_at is not None else []))
         if (hit := reading.hit(*keys)) is not None and not load.model_gpu:
             return hit.at
+        if _BUILT_IN.search(load.command) and at_least(reading.version, "0.5.2") and at_least(reading.version, "0.5.8") is False:
+            return load.command_at
     if row is not None and row.gpu and reading.offloaded is None:
         if load is not None and load.model_cpu and not load.model_gpu:
             return row.at
@@ -70,7 +75,7 @@ def _unallocated(sheet: FactSheet) -> Quote | None:
 def derive_placement(sheet: FactSheet) -> None:
     """Record where the model is."""
     reading, load = sheet.reading, sheet.load
-    unallocated, phantom, lying = _unallocated(sheet), _phantom(load), _by_buffers(load)
+    unallocated, phantom, lying = _failed_plan(sheet), _phantom(load), _by_buffers(load)
     row, short, at = worst_row(reading), None, None
     share: float | None = None
     if reading.offloaded is not None and load is not None:
@@ -88,7 +93,7 @@ def derive_placement(sheet: FactSheet) -> None:
         sheet.record("place.unallocated", True, text, unallocated, of=load)
         share, at = 0.0, unallocated
     sheet.record("place.phantom", phantom or None, "layers on a GPU are claimed, and no buffer lies on a device", at)
-    if (reported := _reported_share(sheet, share)) is not None:
+    if (reported := _stated_share(sheet, share)) is not None:
         share, at, text = reported
         sheet.record("place.reported", True, text, at)
     if share is None and sheet.holds("discovery.empty"):
@@ -110,10 +115,10 @@ def derive_placement(sheet: FactSheet) -> None:
     planned = load is not None and load.offloaded is None and not load.model_gpu and load.started_at is None
     sheet.record("place.planned", (planned and reading.offloaded is not None) or None, "only the plan is known")
     sheet.record("place.listed_only", reading.offloaded is None or None, "a list says where the model is", row.at if row else None)
-    _beside_placement(sheet)
+    _record_hidden_parts(sheet)
 
 
-def _reported_share(sheet: FactSheet, share: float | None) -> tuple[float, Quote, str] | None:
+def _stated_share(sheet: FactSheet, share: float | None) -> tuple[float, Quote, str] | None:
     """Return the share that people tell, with its quote and words, where nothing but words says it."""
     if sheet.holds("discovery.empty") or share is not None:
         return None
@@ -132,7 +137,7 @@ def _reported_share(sheet: FactSheet, share: float | None) -> tuple[float, Quote
     return None
 
 
-def _beside_placement(sheet: FactSheet) -> None:
+def _record_hidden_parts(sheet: FactSheet) -> None:
     """Record what a placement hides: a graph in system memory, a list that shows less."""
     reading, load, row = sheet.reading, sheet.load, worst_row(sheet.reading)
     if (

@@ -20,7 +20,7 @@ _SMALL = 16
 def derive_requests(sheet: FactSheet) -> None:
     """Record the requested number of layers and what came of it."""
     reading, load = sheet.reading, sheet.load
-    _hanging(sheet)
+    _record_hanging_load(sheet)
     if load is not None and load.requested is not None:
         _requested_layers(sheet, load, load.requested)
     requested = [one for one in reading.requested_options if one.what == "num_gpu" and one.value is not None and one.value >= 0]
@@ -110,7 +110,7 @@ def _requested_layers(sheet: FactSheet, load: Load, number: int) -> None:
         sheet.record("request.all", True, f"all {layers} layers were requested", load.requested_at, of=load)
 
 
-def _hanging(sheet: FactSheet) -> None:
+def _record_hanging_load(sheet: FactSheet) -> None:
     """Record a forced load that never ended (recordings, surprise 1)."""
     reading, load = sheet.reading, sheet.load
     log = next((one for one in reading.logs if load in one.loads), None)

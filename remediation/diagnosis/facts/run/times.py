@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from remediation.diagnosis.facts.base import FactSheet
@@ -16,6 +17,8 @@ from remediation.model.text.words import plural
 _BRISK, _SLOW = 15.0, 5.0  # tokens per second; a CPU alone rarely reaches the first rate with a 7B model
 SLOW_SECONDS, _LOAD_SHARE = 60.0, 0.5
 _IDLE, _LONG_LOAD = 240.0, 10.0  # the server unloads a model after five minutes
+_UNLOADS = 300.0  # keep_alive, where nothing else is set
+_STARTED = re.compile(r"time=(\S{19,40})[^\n]{0,80}(?:llama runner|llama-server) started in")
 _ANSWERED = re.compile(r"\[GIN\] (\d{4}/\d\d/\d\d) - (\d\d:\d\d:\d\d) \|\s{0,20}\d{3} \|\s{0,20}([\d.hmsµnu]{2,24})")
 _PARTS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(h|ms|µs|us|ns|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9}
@@ -61,6 +64,7 @@ def derive_times(sheet: FactSheet) -> None:
     elif pace is not None:
         sheet.record("speed.slow", float(pace[1]) < _SLOW or None, f"it writes {pace[1]} tokens/s", Quote("text", pace[0]))
     _after_pauses(sheet)
+    _loads_after_pauses(sheet)
     _reloads(sheet)
 
 
@@ -82,6 +86,16 @@ def _after_pauses(sheet: FactSheet) -> None:
     if known and len(fast) > 1 and min(one[0] for one in slow) >= max(_LONG_LOAD, 3 * max(one[0] for one in fast)):
         text = f"after a pause an answer takes {known[0][0]:.0f} s, the next ones {max(one[0] for one in fast):.0f} s at most"
         sheet.record("load.after_pause", True, text, known[0][2], fast[-1][2])
+
+
+def _loads_after_pauses(sheet: FactSheet) -> None:
+    """Record that the server loads again after each pause in which it unloads a model, and at no other time."""
+    starts = list(_STARTED.finditer(sheet.reading.log_text))
+    times = [when for match in starts if (when := parse_timestamp(match[1])) is not None]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    if len(gaps) > 1 and min(gaps) >= _UNLOADS and len({load.model for load in sheet.reading.loads if load.model}) <= 1:
+        text = f"the model is loaded {len(times)} times, each time more than {_UNLOADS / 60:.0f} minutes after the last"
+        sheet.record("load.each_after_pause", True, text, Quote("server_log", starts[-1][0][:200]))
 
 
 def _reloads(sheet: FactSheet) -> None:

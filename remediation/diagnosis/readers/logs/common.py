@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from remediation.diagnosis.readers.logs import slog
 from remediation.diagnosis.readers.logs.model import Device, Load, Request
 from remediation.diagnosis.readers.logs.state import Handler, State, offloaded
-from remediation.diagnosis.units import GIB, MIB, parse_size, rounding
+from remediation.diagnosis.units import GIB, MIB, parse_size, rounding_error
 from remediation.diagnosis.versions import Generation, parse_version
 from remediation.model.finding import Quote
 from remediation.model.text.digits import is_whole
@@ -84,7 +84,7 @@ def gpu_memory(state: State, line: str, at: Quote) -> None:
     load = state.load(at)
     free = parse_size(values.get("free"))
     if free is not None:
-        load.free, load.free_at, load.free_slack = (*load.free, free), at, rounding(values.get("free"))
+        load.free, load.free_at, load.free_slack = (*load.free, free), at, rounding_error(values.get("free"))
     overhead = parse_size(values.get("overhead"))
     if overhead is not None:
         load.overhead = overhead

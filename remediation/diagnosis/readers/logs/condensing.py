@@ -47,14 +47,14 @@ def condense_file(file: BinaryIO, *, head: int = HEAD, tail: int = TAIL, block: 
     for raw, length in _lines(file):
         if head <= 0:
             break
-        early.append(_kept(raw))
+        early.append(_keep_line(raw))
         start += length
         head -= len(early[-1])
     late: list[str] = []
     end, dropped = file.seek(0, io.SEEK_END), 0
     while end > start and not dropped:
         begin, lines = _before(file, start, end, block)
-        kept = [_kept(raw) for raw in lines]
+        kept = [_keep_line(raw) for raw in lines]
         while kept and len(kept[-1]) <= tail:
             tail -= len(kept[-1])
             late.append(kept.pop())
@@ -70,7 +70,7 @@ def says_something(line: bytes) -> bool:
     return line.startswith(_INDENTED) or b"msg=" in line or not line.startswith(_SILENT)
 
 
-def _kept(raw: bytes) -> str:
+def _keep_line(raw: bytes) -> str:
     if not says_something(raw):
         return "\n"
     text = raw.rstrip(b"\r\n").decode("utf-8", errors="replace")

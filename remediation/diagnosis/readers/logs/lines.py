@@ -83,7 +83,7 @@ def _docker_json(line: str) -> str:
 _FIELD = re.compile(r"^\s{0,8}(level|source|msg|time|[a-z_.]{2,40})=(.{0,400})$")
 
 
-def rejoined(text: str) -> str:
+def rejoin_fields(text: str) -> str:
     """Return a text in whose lines each field of Ollama's logger stands alone, as viewers copy it, with the fields of a record in one line."""
     if "\nmsg=" not in text or "\nlevel=" not in f"\n{text}":
         return text

@@ -14,7 +14,7 @@ from functools import lru_cache
 from remediation.diagnosis.readers.logs import common, slog, v0_1, v0_1_33, v0_12_11, v0_30
 from remediation.diagnosis.readers.logs.lines import plain_lines
 from remediation.diagnosis.readers.logs.model import LogReading
-from remediation.diagnosis.readers.logs.scan import Scanner, When
+from remediation.diagnosis.readers.logs.scan import LinePosition, Scanner
 from remediation.diagnosis.readers.logs.state import Handler, State
 from remediation.model.finding import Quote
 
@@ -139,7 +139,7 @@ def _read_again(text: str, name: str, kind: str) -> LogReading:
     base = _without_last_polls(text)
     if len(base) > _SHORT:
         return read_log(text, name=name, kind=kind)
-    found = _remembered(base, name, kind)
+    found = _cached_reading(base, name, kind)
     return found if len(base) == len(text) else replace(found, lines=text.count("\n") + (not text.endswith("\n")))
 
 
@@ -156,7 +156,7 @@ def _without_last_polls(text: str) -> str:
     return text[:end]
 
 
-def _remembered(text: str, name: str, kind: str) -> LogReading:
+def _cached_reading(text: str, name: str, kind: str) -> LogReading:
     """Return a reading from the cache; it is found by the text's hash, so that no text stays in memory."""
     key = (hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest(), name, kind)
     with _LOCK:
@@ -201,7 +201,7 @@ class _Processes:
 
 def _scan(scanner: Scanner, state: State, name: str, number: int, line: str) -> bool:
     after = bool(state.loads) and state.loads[-1].finished
-    return scanner.scan(name, number, line, When(state.server, state.loaded, after))
+    return scanner.scan(name, number, line, LinePosition(state.server, state.loaded, after))
 
 
 def _read_slog(state: State, line: str, name: str, number: int) -> None:

@@ -24,7 +24,7 @@ TRIGGERS = (
     "rejected", "0xc0000", "0xe06d", "illegal", "slowdown", "overhead", "file exists", "avc:", "both as a flag", "hook directly", "msg=system", "loaded cpu", "loaded cuda", "cuda_init",
     "blas = 0", "noexec", "quarantin", "mmap", "default_num_ctx", "load_mode", "load progress", "flash", "prompt cache", "e3b0c44298fc", "fabric", "hmm", "legacy", "ldcache", "compiled without", "built without", "stat nvidia", "cuinit", "nouveau", "is_available", "did you", "non-nvml", "getdevicecount", "architectural", "bad cpu", "segfault", "gpu support", "architecture", "/stubs/", "disappear", "ignoring", "stalled", "inconsisten", "incomplete", "relative path", "wsl2", "integrated gpu", "hsa_override", "offline", "than one filter", "empty ggml", "model manifest", "gpu deps", "update your driver", "found 0", "this arch", "power cap", 'info="cpu', "cache state", "status 127", " elf ", "root:root", "root root", "owned by root", "belongs to root", "gateway", "misc_device_t", "preventing", "groups=", "groups:", "render", "nvidia.com/gpu", "newer version", "sigsegv", "entry point", "0x8037", "hcs_e_", "needs cleaning", "terminated",
     "requires reset", "recovery action", "cudasetdevice", "cudamemget", "cudeviceget", "cuda return", "cuda code", "cuda status", "minimum", "unresolvable", "hang", "starting engine", "starting the engine",
-    "dockerdesktop", "exited", "exit status", "misc dxg", "runner director", "without", "lack", "absent", "empty", "wrong elf", "symbol", "time out", "times out", "bad", "truncated", "eof", "handshake", "connection re", "certificate",
+    "dockerdesktop", "exited", "exit status", "misc dxg", "runner director", "without", "lack", "absent", "empty", "wrong elf", "symbol", "time out", "times out", "refused", "unreachable", "no route", "resolution", "etimedout", "enotfound", "ehostunreach", "econnrefused", "bad", "truncated", "eof", "handshake", "connection re", "certificate",
     "crw-------", "gpl-", "access fault", "gsp", "-dkms", "ngpulayers", "protection_fault", "timeout", "unrecoverable", "is full", "unhealthy", "incompatibledriver", "llvmpipe",
     # of the catalogue
     "not_init", "misaligned", "exclusive-thread", "only 'all'", "buffer pool full", "only f16", "all_quants", "greater than", " fault", "expected", "in bytes >", "total number of elements", "only supports", "buffered io", "rootless",
@@ -65,7 +65,7 @@ def sign(key: str, needle: str, pattern: str | None = None) -> Sign:
     return Sign(key, needle, re.compile(pattern or re.escape(needle), re.IGNORECASE))
 
 
-class When(NamedTuple):
+class LinePosition(NamedTuple):
     """Where a line stands in a log: server processes and loads so far, and whether the last load had ended."""
 
     server: int = 0
@@ -75,7 +75,7 @@ class When(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A known message found in a text: which one, where, and what it captured; ``server``, ``load`` and ``after`` as in `When`."""
+    """A known message found in a text: which one, where, and what it captured; ``server``, ``load`` and ``after`` as in `LinePosition`."""
 
     key: str
     at: Quote
@@ -100,7 +100,7 @@ def _shape_may_hold(shape: str) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def _held(line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _signs_in_line(line: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return the signs in a line, each with what it captured. Cached for the same reason; the time is left out of `line`."""
     low, found = line.lower(), []
     for one in signs():
@@ -128,12 +128,12 @@ class Scanner:
         kept = [hit for hits in (*self._first.values(), *self._latest.values()) for hit in hits]
         return tuple(sorted(kept, key=lambda hit: hit.line))
 
-    def scan(self, name: str, number: int, line: str, when: When = When()) -> bool:  # noqa: B008 - immutable
+    def scan(self, name: str, number: int, line: str, when: LinePosition = LinePosition()) -> bool:  # noqa: B008 - immutable
         """Look at one line and return whether it holds a known message."""
         text = line.partition(" ")[2] if line.startswith("time=") else line
         found = self._known.get(text)
         if found is None:
-            found = _held(text if text is line else f"time= {text}") if _may_hold(text) else ()
+            found = _signs_in_line(text if text is line else f"time= {text}") if _may_hold(text) else ()
             if len(self._known) < _MOST_KNOWN:
                 self._known[text] = found
         for key, groups in found:

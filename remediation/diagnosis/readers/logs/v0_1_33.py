@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from remediation.diagnosis.readers.logs import slog
 from remediation.diagnosis.readers.logs.model import Load
 from remediation.diagnosis.readers.logs.state import Handler, State, mark
-from remediation.diagnosis.units import parse_size, parse_sizes, rounding
+from remediation.diagnosis.units import parse_size, parse_sizes, rounding_error
 from remediation.diagnosis.versions import Generation
 from remediation.model.finding import Quote
 
@@ -30,7 +30,7 @@ def offload(state: State, line: str, at: Quote) -> None:
     available = parse_sizes(values.get("memory.available"))
     if available and load.library != "cpu":
         # for library=cpu the line gives the machine's memory
-        slack = rounding(values.get("memory.available"))
+        slack = rounding_error(values.get("memory.available"))
         if len(load.free) != len(available) or abs(load.free[0] - available[0]) > slack or load.free_slack:
             load.free, load.free_slack = available, slack  # else the line before gave the same amount to the byte
         load.free_at = at
@@ -90,7 +90,7 @@ def will_fit(state: State, line: str, at: Quote) -> None:
     load = state.stage("fits", at)
     available = parse_size(values.get("available"))
     if available is not None:
-        load.free, load.free_slack = (available,), rounding(values.get("available"))
+        load.free, load.free_slack = (available,), rounding_error(values.get("available"))
     load.required_full = parse_size(values.get("required"))
     load.parallel = slog.integer(values, "parallel")
 
@@ -103,7 +103,7 @@ def too_little(state: State, line: str, at: Quote) -> None:
     load.too_little_at = at
     available, total = parse_size(values.get("available")), parse_size(values.get("total"))
     if available is not None and not load.free:
-        load.free, load.free_at, load.free_slack = (available,), at, rounding(values.get("available"))
+        load.free, load.free_at, load.free_slack = (available,), at, rounding_error(values.get("available"))
     load.total = load.total or total
     # what the line calls overhead holds the projector too; the setting's own value stands in the offload line
     load.projector = load.projector or parse_size(values.get("gpu_zer_overhead"))

@@ -58,10 +58,13 @@ _PREFIXES = tuple(
     )
 )
 """What editors, mail, chats, collectors and shells put in front of each line."""
-_ITSELF = ("time=", "[GIN]", "llama_", "print_info", "load", "llm_load", "ggml_", "common_", "gguf_")
-_BEGINS = re.compile(
-    r"(?:time=\d|\[GIN\]|\d{4}[/-]\d\d[/-]\d\d|(?:llama|ggml|llm|load|print_info|common|gguf)_?\w{0,40}:|[|+>$#{}\s-]|\w{3} [ \d]\d \d\d:)"
+_ITSELF = re.compile(
+    r"(?:[^\n]{0,60}?\bollama\[\d{1,9}\]: )?(?:time=|\[GIN\]|llama_|print_info|load|llm_load|ggml_|common_|gguf_)"
 )
+_BEGINS = re.compile(
+    r"(?:time=\d|\[GIN\]|\d{4}[/-]\d\d[/-]\d\d|(?:llama|ggml|llm|load|print_info|common|gguf)_?\w{0,40}:|[|+>$#{}-]|\s\s|\w{3} [ \d]\d \d\d:|[^\n]{0,60}?\bollama\[\d{1,9}\]: )"
+)
+"""How a line of its own begins; the rest of a line that was cut may begin with one blank."""
 _NARROWEST, _WIDEST = 60, 400
 _CSV = re.compile(r'"(?:[^"\n]|""){0,80}",')
 
@@ -81,7 +84,7 @@ def plain_text(text: str) -> str:
     text = _lines_of_records(_with_line_ends(text))
     if "\\_" in text and text.count("\\_") >= _LEAST:
         text = _MARKDOWN.sub(r"\1", text)
-    return _in_english(_unwrapped(_without_prefix(text)))
+    return _in_english(_unwrap(_without_prefix(text)))
 
 
 def _in_english(text: str) -> str:
@@ -225,18 +228,37 @@ def _without_margin(text: str, filled: list[str]) -> str:
     return "\n".join(line[margin:] for line in text.split("\n")) if margin else text
 
 
-def _unwrapped(text: str) -> str:
-    """Return a text in which a terminal cut lines at its width, with the rest of each line behind its beginning."""
+def _unwrap(text: str) -> str:
+    """Return a text in which lines were cut at a width, between words or within them, with the rest of each line behind its beginning."""
     lines = text.split("\n")
     width = max(map(len, lines), default=0)
-    if not _NARROWEST <= width <= _WIDEST or "msg=" not in text or sum(len(line) == width for line in lines) < _LEAST:
+    if not _NARROWEST <= width <= _WIDEST or "msg=" not in text:
         return text
-    joined, at = list(lines), 0
-    for number, line in enumerate(lines[1:], start=1):
-        cut = len(lines[number - 1]) == width and joined[at].startswith(_ITSELF)
-        if cut and line and not _BEGINS.match(line):
-            joined[at] += line
+    rests = list(_rests(lines))
+    cut = [number for number in rests if len(lines[number - 1]) == width]
+    if len(cut) < _LEAST or len(cut) < len(rests) * _NEARLY_ALL:
+        # between words: the first word of the rest had no room
+        cut = [number for number in rests if len(lines[number - 1]) + 1 + len(lines[number].split(" ", 1)[0]) > width]
+        glue = " "
+    else:
+        glue = ""
+    if len(cut) < _LEAST or len(cut) < len(rests) * _NEARLY_ALL:
+        return text
+    joined, at, rest = list(lines), 0, set(cut)
+    for number, line in enumerate(lines):
+        if number in rest:
+            joined[at] += f"{glue}{line}"
             joined[number] = ""
         else:
             at = number
     return "\n".join(joined)
+
+
+def _rests(lines: list[str]) -> Iterator[int]:
+    """Yield the lines that begin like no line of a log and follow one that does."""
+    inside = False
+    for number, line in enumerate(lines):
+        if inside and line and not _BEGINS.match(line):
+            yield number
+        elif not line[:1].isspace():
+            inside = _ITSELF.match(line) is not None

@@ -66,7 +66,7 @@ class DeclaredSetting:
     at: Quote
 
 
-def commented(line: str) -> bool:
+def is_comment(line: str) -> bool:
     """Whether a line is a comment; ``# docker …`` is a command at root's prompt."""
     text = line.lstrip(" \t-")
     return text.startswith(("#", ";", "//", "REM ", "rem ")) and not _PROMPT.match(text)
@@ -83,7 +83,7 @@ def read_requested_options(text: str, label: str) -> tuple[RequestedOption, ...]
             or "map[" in line
             or "--n-gpu-layers" in line
             or "--ctx-size" in line
-            or commented(line)
+            or is_comment(line)
             or line.lstrip().startswith(("//", "llama_", "print_info"))
         ):
             continue
@@ -119,7 +119,7 @@ def read_settings(text: str, label: str) -> tuple[DeclaredSetting, ...]:
     for number, line in enumerate(text.splitlines(), start=1):
         if "map[" in line or "_" not in line or not any(name in line for name in _SETTING_NAMES):
             continue
-        if commented(line):
+        if is_comment(line):
             continue
         for match in _SETTING.finditer(line):
             if match["sep"].strip() == ":" and match["value"].startswith("//"):

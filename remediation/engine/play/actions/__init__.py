@@ -16,7 +16,6 @@ from remediation.engine.play.actions.wait_for import wait_for
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.errors import ParameterError, UsageError
 from remediation.modules.contract import Action, Module, module_args
-from remediation.modules.refusals import parameter_refusal
 from remediation.modules.result import ActionResult
 from remediation.playbook.actions import action_model
 from remediation.playbook.parameters import DEFAULTS, WHOLE
@@ -57,15 +56,15 @@ def act(site: TaskContext, scope: Scope) -> ActionResult:
         given = action_parameters(site, scope)
         if isinstance(given, Module):
             local = given.local
-            return _invoked(module_action(given, site, scope), given, site)
+            return _with_invocation(module_action(given, site, scope), given, site)
         acted = DOES[name](given, site, scope)
-        return _invoked(acted, given, site) if name == "wait_for" else acted
+        return _with_invocation(acted, given, site) if name == "wait_for" else acted
     finally:
         if not local:
             site.forget()
 
 
-def _invoked(acted: ActionResult, given: Action, site: TaskContext) -> ActionResult:
+def _with_invocation(acted: ActionResult, given: Action, site: TaskContext) -> ActionResult:
     """Return an item's result with the parameters of its module; the result of a task without a loop has none, as in Ansible."""
     if site.task.loop is None or not given.invoked or site.background() is not None:
         return acted
@@ -73,7 +72,7 @@ def _invoked(acted: ActionResult, given: Action, site: TaskContext) -> ActionRes
     return dataclasses.replace(acted, values={**acted.values, "invocation": {"module_args": site.masked(module_args(given))}})
 
 
-def _rendered(value: Any, scope: Scope) -> Any:
+def _render(value: Any, scope: Scope) -> Any:
     try:
         return scope.render(value)
     except TemplateError as error:
@@ -81,7 +80,7 @@ def _rendered(value: Any, scope: Scope) -> Any:
         raise
 
 
-def _named(key: object, action: str, scope: Scope) -> str:
+def _parameter_name(key: object, action: str, scope: Scope) -> str:
     """Return a parameter's name, which may be a template if the action accepts any name (``set_fact``)."""
     if action_model(action).open and isinstance(key, str) and looks_like_template(key):
         return str(scope.render(Text(key)))
@@ -117,13 +116,15 @@ def action_parameters(site: TaskContext, scope: Scope) -> Action:
     name = site.task.action
     given: dict[str, Any] = {}
     for key, value in _spread(site, scope).items():
-        found = value if (name, key) in UNEVALUATED else _rendered(value, scope)
+        found = value if (name, key) in UNEVALUATED else _render(value, scope)
         if found is not OMIT:
-            given[_named(key, name, scope)] = found
+            given[_parameter_name(key, name, scope)] = found
     site.learn(given)
     try:
         return action_model(name).model_validate(given)
     except ValidationError as error:
+        from remediation.modules.refusals import parameter_refusal
+
         # the value is left out: it may be a secret
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {_refusal({**item})}".lstrip(": ") for item in error.errors())
         ansible_message = parameter_refusal(action_model(name), site.task.spelling, given, error)

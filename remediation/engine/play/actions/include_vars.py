@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
@@ -13,12 +13,14 @@ from remediation.engine.play.context.variables import variables_of
 from remediation.model.errors import InputError, ParameterError, RemediationError
 from remediation.modules.paths import not_found_text, searched_paths
 from remediation.modules.result import ActionResult
-from remediation.playbook.actions import IncludeVars
 from remediation.playbook.load_context import find_file
 from remediation.templating.filters.common import combine
 from remediation.templating.patterns import groups
 from remediation.templating.templar import Scope
 from remediation.templating.template_files import SEARCH_PATH
+
+if TYPE_CHECKING:
+    from remediation.playbook.flow_actions.variables import IncludeVars
 
 ENDINGS = frozenset({".yml", ".yaml", ".json"})
 
@@ -29,7 +31,7 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
     read: list[str] = []
     try:
         for path in _files(given, site, scope):
-            loaded = _loaded(path, site)
+            loaded = _load_variables(path, site)
             found = combine(found, loaded, recursive=True) if given.hash_behaviour == "merge" else {**found, **loaded}
             read.append(str(path.absolute()))
     except RemediationError as error:
@@ -48,7 +50,7 @@ def include_vars(given: IncludeVars, site: TaskContext, scope: Scope) -> ActionR
     return ActionResult(values={"ansible_included_var_files": read}, included=named)
 
 
-def _loaded(path: Path, site: TaskContext) -> Mapping[str, Any]:
+def _load_variables(path: Path, site: TaskContext) -> Mapping[str, Any]:
     try:
         return variables_of(path, site.play.stage.request.playbook.decrypt)
     except InputError as error:
@@ -76,18 +78,18 @@ def _files(given: IncludeVars, site: TaskContext, scope: Scope) -> list[Path]:
     places = [*own, *(folder / str(given.dir) for folder in folders)]
     for there in places:
         if there.is_dir():
-            return [path for path in _walked(there) if _is_selected(path, there, given, site)]
+            return [path for path in _walk_files(there) if _is_selected(path, there, given, site)]
     ansible_message = f"{(own or [site.task.folder / str(given.dir)])[0].absolute()} directory does not exist"
     raise ParameterError(f"include_vars: no folder {given.dir!r} in {folders[0]}", ansible_message, place=site.place)
 
 
-def _walked(folder: Path) -> Iterator[Path]:
+def _walk_files(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder, then those of its folders, in the order of their names."""
     inner = sorted(folder.iterdir())
     yield from (path for path in inner if path.is_file())
     for path in inner:
         if path.is_dir():
-            yield from _walked(path)
+            yield from _walk_files(path)
 
 
 def _is_selected(path: Path, folder: Path, given: IncludeVars, site: TaskContext) -> bool:

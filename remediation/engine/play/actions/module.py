@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from remediation.connections.calls import Call, Reply
 from remediation.engine.play.actions.program import environment_of, plan_program, run_as_change, task_risk, valid_environment
-from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.open_hosts import OpenedHost
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
@@ -60,13 +60,13 @@ class EngineTask:
 
     def __init__(self, module: Module, site: TaskContext, scope: Scope) -> None:
         self._module, self._site, self._scope = module, site, scope
-        self._found: Opened | None = None
+        self._found: OpenedHost | None = None
         self._reached = 0
 
     @property
-    def _opened(self) -> Opened:
+    def _opened(self) -> OpenedHost:
         if self._found is None:
-            self._found = self._site.opened()
+            self._found = self._site.open()
         return self._found
 
     @property
@@ -162,7 +162,7 @@ class EngineTask:
         file = find_file(name, tuple(roots), folder, subfolder_first=True)
         return file if file is not None else found_in(name, [place for root in roots for place in (root / folder, root)])
 
-    def searched(self, name: str, folder: str) -> Sequence[Path]:
+    def search_paths(self, name: str, folder: str) -> Sequence[Path]:
         """Return the paths at which `find` searches a file."""
         return searched_paths(name, folder, self._roots())
 

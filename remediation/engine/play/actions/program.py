@@ -13,11 +13,11 @@ from typing import Any
 from remediation.connections.calls import Call, Completed, Failed, ProbeReply, Reply, Run
 from remediation.connections.posix.sudo import is_environment_name
 from remediation.engine.approval import Refusal, check_risk
-from remediation.engine.context import Selected, StepContext
+from remediation.engine.context import PlanMembership, StepContext
 from remediation.engine.journal.serialization import change_to_json
-from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.open_hosts import OpenedHost
 from remediation.engine.play.context.task_context import TaskContext
-from remediation.engine.step.attempts import applied_by
+from remediation.engine.step.attempts import was_applied
 from remediation.model.change import Change, Risk
 from remediation.model.errors import HostError, UsageError
 from remediation.model.event_data import ChangeEndData, ChangeStartData, PlannedData
@@ -27,7 +27,7 @@ from remediation.modules.result import ActionResult
 from remediation.templating.errors import UndefinedVariable
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
-from remediation.templating.yaml.secret import revealed
+from remediation.templating.yaml.secret import reveal
 
 LONGEST = 3600.0
 """Default time limit of a program in seconds, if the task has no ``timeout``."""
@@ -38,7 +38,7 @@ NOT_STARTED = frozenset({"not-found", "denied", "refused", "not-recorded"})
 SEE = "check on the host whether it was done; it is not repeated"
 
 
-def run_as_change(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
+def run_as_change(program: Program, site: TaskContext, opened: OpenedHost) -> ActionResult:
     """Run `program` and return its result with its times."""
     clock = site.play.stage.ports.clock
     begun = clock.now()
@@ -80,18 +80,18 @@ def environment_of(site: TaskContext, scope: Scope, *, gathering: bool = False) 
     """
     found: dict[str, str] = {}
     for level in site.settings.environment:
-        value = _defined(level, scope) if gathering and isinstance(level, Mapping) else scope.render(level)
+        value = _defined_values(level, scope) if gathering and isinstance(level, Mapping) else scope.render(level)
         for part in value if isinstance(value, list) else [value]:
             if part is None or part is OMIT:
                 continue
             if not isinstance(part, Mapping):
                 raise UsageError(f"environment: expected a mapping, got {part!r}", place=site.place)
             site.learn(part)
-            found |= {str(name): str(revealed(item)) for name, item in part.items()}
+            found |= {str(name): str(reveal(item)) for name, item in part.items()}
     return found
 
 
-def _defined(level: Mapping[Any, Any], scope: Scope) -> dict[Any, Any]:
+def _defined_values(level: Mapping[Any, Any], scope: Scope) -> dict[Any, Any]:
     known = {}
     for name, value in level.items():
         with suppress(UndefinedVariable):
@@ -99,7 +99,7 @@ def _defined(level: Mapping[Any, Any], scope: Scope) -> dict[Any, Any]:
     return {name: value for name, value in known.items() if value is not OMIT}
 
 
-def valid_environment(environment: Mapping[str, str], site: TaskContext, opened: Opened) -> Mapping[str, str]:
+def valid_environment(environment: Mapping[str, str], site: TaskContext, opened: OpenedHost) -> Mapping[str, str]:
     """Return `environment`. Raises `UsageError` for names and values that the host cannot set."""
     windows = opened.access.connection.platform == "windows"
     for name, value in environment.items():
@@ -114,7 +114,7 @@ def valid_environment(environment: Mapping[str, str], site: TaskContext, opened:
     return environment
 
 
-def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
+def _run(program: Program, site: TaskContext, opened: OpenedHost) -> ActionResult:
     change = _change(program, site)
     hold = site.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _no_lease
     context = site.context(opened, hold)
@@ -123,12 +123,12 @@ def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
         return earlier
     selected = context.ports.select(context.host, context.path, change)
     quiet = site.task.changed_when is False  # the task declares that it changes nothing: nothing to plan or record
-    if selected is Selected.LEFT_OUT:
+    if selected is PlanMembership.LEFT_OUT:
         return ActionResult(
             Outcome.SKIPPED, {"msg": f"excluded by the user: {change.summary}"}, f"excluded by the user: {change.summary}"
         )
     refusal = check_risk([change], context)
-    if selected is Selected.UNPLANNED and not quiet:
+    if selected is PlanMembership.UNPLANNED and not quiet:
         refusal = Refusal(f"stale plan: {change.summary} is not in it", "save a new plan with --check --out")
     if refusal is not None:
         step_result = Result(Outcome.BLOCKED, refusal.reason, next_step=refusal.next_step)
@@ -137,8 +137,8 @@ def _run(program: Program, site: TaskContext, opened: Opened) -> ActionResult:
     hold(limit)
     try:
         if quiet:
-            return _acted(_sent(program, opened, limit), program, None)
-        return _recorded(change, program, site, context, opened)
+            return _program_result(_send(program, opened, limit), program, None)
+        return _run_recorded(change, program, site, context, opened)
     finally:
         hold(0.0)
 
@@ -163,14 +163,14 @@ def _earlier(program: Program, change: Change, context: StepContext, *, repeat: 
     done, in_flight = memory.done.pop(path, ()), memory.in_flight.pop(path, ())
     for known in done:
         if known.key == change.key and "rc" in known.data:
-            return _acted(_restored(known.data, program), program, change)
+            return _program_result(_reply_from_json(known.data, program), program, change)
     if any(known.key == change.key for known in in_flight) and not repeat:
         reason = f"{change.summary}: was in flight when the run was interrupted, and is not repeated"
         return ActionResult(Outcome.UNVERIFIED, {"msg": reason}, reason, "check whether it was done, or resume with --repeat")
     return None
 
 
-def _recorded(change: Change, program: Program, site: TaskContext, context: StepContext, opened: Opened) -> ActionResult:
+def _run_recorded(change: Change, program: Program, site: TaskContext, context: StepContext, opened: OpenedHost) -> ActionResult:
     """Run the program, with its start and end in the journal."""
     limit = context.timeout or LONGEST
     index, context.memory.changes = context.memory.changes, context.memory.changes + 1
@@ -179,14 +179,14 @@ def _recorded(change: Change, program: Program, site: TaskContext, context: Step
     context.emit("change_start", **started)
     begun = opened.access.clock.monotonic()
     try:
-        reply = _sent(program, opened, limit)
+        reply = _send(program, opened, limit)
     except HostError as error:
         seconds = opened.access.clock.monotonic() - begun
-        lost = ChangeEndData(**planned, applied=applied_by(error), error=error.message, effect="", seconds=seconds)
+        lost = ChangeEndData(**planned, applied=was_applied(error), error=error.message, effect="", seconds=seconds)
         context.emit("change_end", **lost)
         raise
-    acted = _acted(reply, program, change)
-    kept = _journaled(reply)
+    acted = _program_result(reply, program, change)
+    kept = _reply_to_json(reply)
     if site.hidden():
         kept |= dict.fromkeys(("stdout", "stderr"), "")
     planned["change"] = change_to_json(replace(change, data=kept))
@@ -202,7 +202,7 @@ def _recorded(change: Change, program: Program, site: TaskContext, context: Step
     return acted
 
 
-def _journaled(reply: Reply) -> dict[str, Any]:
+def _reply_to_json(reply: Reply) -> dict[str, Any]:
     """Return what the journal keeps of an answer, so that a resumed run has it."""
     if isinstance(reply, ProbeReply):
         return {"rc": 0, "stdout": json.dumps(reply.value), "stderr": ""}
@@ -211,14 +211,14 @@ def _journaled(reply: Reply) -> dict[str, Any]:
     return {"rc": reply.rc, "stdout": _text(reply.stdout, strip=False), "stderr": _text(reply.stderr, strip=False)}
 
 
-def _restored(data: Mapping[str, Any], program: Program) -> Reply:
+def _reply_from_json(data: Mapping[str, Any], program: Program) -> Reply:
     """Return an answer that the journal kept."""
     if program.script is not None:
         return ProbeReply(json.loads(str(data["stdout"])))
     return Completed(int(data["rc"]), str(data["stdout"]).encode(), str(data["stderr"]).encode())
 
 
-def _sent(program: Program, opened: Opened, limit: float) -> Reply:
+def _send(program: Program, opened: OpenedHost, limit: float) -> Reply:
     if program.script is not None:
         call: Call = replace(program.script, timeout=limit, writes=True)
     else:
@@ -229,7 +229,7 @@ def _sent(program: Program, opened: Opened, limit: float) -> Reply:
     return reply
 
 
-def _acted(reply: Reply, program: Program, change: Change | None) -> ActionResult:
+def _program_result(reply: Reply, program: Program, change: Change | None) -> ActionResult:
     if program.outcome is not None and isinstance(reply, (Completed, ProbeReply)):
         acted = program.outcome(reply.value if isinstance(reply, ProbeReply) else reply)
         return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.play.actions.program import environment_of, valid_environment
 from remediation.engine.play.context.results import refused_result
@@ -12,8 +12,10 @@ from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError
 from remediation.modules.result import ActionResult
-from remediation.playbook.actions import SetupFacts
 from remediation.templating.templar import Scope
+
+if TYPE_CHECKING:
+    from remediation.playbook.flow_actions.reading import SetupFacts
 
 PREFIX = "ansible_"
 
@@ -28,15 +30,22 @@ def setup(given: SetupFacts, site: TaskContext, scope: Scope) -> ActionResult:
         return refused_result(error, outcome_of(error))
 
 
+def all_facts(site: TaskContext) -> dict[str, Any]:
+    """Gather the facts of a play that does not say `gather_facts`."""
+    from remediation.playbook.flow_actions.reading import SetupFacts
+
+    return facts_of_host(SetupFacts(), site, site.scope())
+
+
 def facts_of_host(given: SetupFacts, site: TaskContext, scope: Scope) -> dict[str, Any]:
     """Return the host's facts with the prefix ``ansible_``. Raises `HostError`, `UsageError`."""
-    from remediation.facets.facts.gathering import chosen_subsets, gathered, without_min
+    from remediation.facets.facts.gathering import chosen_subsets, gather_subsets, without_min
 
     words = _texts(given.gather_subset)
     subsets = chosen_subsets(words)
     endpoint = str(scope.render(scope["endpoint"])) if "endpoint" in scope else ""
-    opened = site.opened()
-    found = gathered(
+    opened = site.open()
+    found = gather_subsets(
         opened.access.connection,
         subsets,
         fact_path=given.fact_path or "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.engine.card_memory import card_memory
 from remediation.engine.context import SNAPSHOT_TTL
@@ -17,11 +17,16 @@ from remediation.model.errors import HostError, UsageError
 from remediation.model.event_data import MeasurementData
 from remediation.model.outcome import Outcome
 from remediation.modules.result import ActionResult
-from remediation.playbook.actions import AddHost, Assert, Debug, Fail, GroupBy, Measure, SetFact
 from remediation.playbook.keywords import is_variable
 from remediation.templating.errors import UndefinedVariable
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import Table, has_template
+
+if TYPE_CHECKING:
+    from remediation.playbook.flow_actions.hosts import AddHost, GroupBy
+    from remediation.playbook.flow_actions.output import Assert, Debug, Fail
+    from remediation.playbook.flow_actions.reading import Measure
+    from remediation.playbook.flow_actions.variables import SetFact
 
 GREETING = "Hello world!"
 
@@ -40,8 +45,8 @@ def debug(given: Debug, site: TaskContext, scope: Scope) -> ActionResult:
             value = scope.expression(name, site.place)
         except UndefinedVariable as error:  # showing an undefined variable is not an error
             known = name in scope and name.isidentifier()
-            value = _shown(scope.raw(name), scope) if known else _undefined(error)
-            message = _undefined(error).removeprefix("<< ").removesuffix(" >>")
+            value = _evaluate_for_display(scope.raw(name), scope) if known else _undefined_text(error)
+            message = _undefined_text(error).removeprefix("<< ").removesuffix(" >>")
             warned = {} if known else {"warnings": [f"Encountered 1 template error.\n{message}"]}
             return ActionResult(values={name: value, **warned})
         return ActionResult(values={name: value})
@@ -68,19 +73,19 @@ def _name_to_show(var: Any, site: TaskContext, scope: Scope) -> str:
     return name
 
 
-def _shown(value: Any, scope: Scope) -> Any:
+def _evaluate_for_display(value: Any, scope: Scope) -> Any:
     """Return a variable evaluated; each undefined part of it is shown as such."""
     if isinstance(value, Mapping):
-        return {key: _shown(item, scope) for key, item in value.items()}
+        return {key: _evaluate_for_display(item, scope) for key, item in value.items()}
     if isinstance(value, list):
-        return [_shown(item, scope) for item in value]
+        return [_evaluate_for_display(item, scope) for item in value]
     try:
         return scope.render(value)
     except UndefinedVariable as error:
-        return _undefined(error)
+        return _undefined_text(error)
 
 
-def _undefined(error: UndefinedVariable) -> str:
+def _undefined_text(error: UndefinedVariable) -> str:
     return f"<< error 1 - {error.message.rsplit(' in ', 1)[0]} >>"
 
 
@@ -124,7 +129,7 @@ def add_host(given: AddHost, site: TaskContext, scope: Scope) -> ActionResult:
         values["ansible_ssh_port"] = port
     groups = list(dict.fromkeys(given.groups))
     changed = site.play.stage.grow(lambda inventory: inventory.with_host(name, groups, Table(values)))
-    return _grown({"add_host": {"host_name": name, "groups": groups, "host_vars": values}}, changed=changed)
+    return _inventory_result({"add_host": {"host_name": name, "groups": groups, "host_vars": values}}, changed=changed)
 
 
 def group_by(given: GroupBy, site: TaskContext, scope: Scope) -> ActionResult:
@@ -133,10 +138,10 @@ def group_by(given: GroupBy, site: TaskContext, scope: Scope) -> ActionResult:
     parents = [name.replace(" ", "-") for name in given.parents]
     host = site.host.name
     changed = site.play.stage.grow(lambda inventory: inventory.with_group(host, group, tuple(parents)))
-    return _grown({"add_group": group, "parent_groups": parents}, changed=changed)
+    return _inventory_result({"add_group": group, "parent_groups": parents}, changed=changed)
 
 
-def _grown(values: dict[str, object], *, changed: bool) -> ActionResult:
+def _inventory_result(values: dict[str, object], *, changed: bool) -> ActionResult:
     """Return the result: the inventory of the run is changed in check mode too, and no host is."""
     return ActionResult(Outcome.CHANGED if changed else Outcome.OK, values)
 
@@ -144,7 +149,7 @@ def _grown(values: dict[str, object], *, changed: bool) -> ActionResult:
 def measure_action(given: Measure, site: TaskContext, scope: Scope) -> ActionResult:
     """Measure with the loaded model. A figure that cannot be measured has a reason and does not fail the task."""
     try:
-        opened = site.opened()
+        opened = site.open()
         look_once(site, opened)
         now = site.play.stage.ports.clock.monotonic()
         snapshot = site.host.memory.snapshot(now, max_age=SNAPSHOT_TTL) if opened.name == site.host.name else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remediation.connections.calls import Failed, FileContent, Http, ReadFile
-from remediation.engine.play.context.open_hosts import Opened
+from remediation.engine.play.context.open_hosts import OpenedHost
 from remediation.engine.play.context.results import refused_result
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.engine.step.attempts import outcome_of
@@ -15,8 +15,10 @@ from remediation.model.errors import HostError, ParameterError, UsageError
 from remediation.model.outcome import Outcome
 from remediation.modules.paths import exists
 from remediation.modules.result import ActionResult
-from remediation.playbook.actions import WaitFor
 from remediation.templating.templar import Scope
+
+if TYPE_CHECKING:
+    from remediation.playbook.flow_actions.waiting import WaitFor
 
 _AT_LEAST = 0.1
 """Seconds for a connection to a port of this machine if `connect_timeout` is 0."""
@@ -34,15 +36,15 @@ def wait_for(given: WaitFor, site: TaskContext, scope: Scope) -> ActionResult:
             Outcome.SKIPPED, {"msg": "check mode: no waiting"}, "check mode: no waiting for changes that were not made"
         )
     try:
-        return _waited(given, site)
+        return _wait(given, site)
     except HostError as error:
         return refused_result(error, outcome_of(error))
 
 
-def _waited(given: WaitFor, site: TaskContext) -> ActionResult:
+def _wait(given: WaitFor, site: TaskContext) -> ActionResult:
     if given.state == "drained" and given.port is None and given.path is None:
         raise ParameterError("wait_for: state drained requires a port", _NO_PORT, next_step="add port", place=site.place)
-    opened = site.opened()
+    opened = site.open()
     clock, ports = opened.access.clock, site.play.stage.ports
     pattern = _pattern(given, site)
     begun = clock.monotonic()
@@ -82,7 +84,7 @@ def _timeout_message(given: WaitFor) -> str:
     return f"Timeout when waiting for {'file ' if given.path is not None else ''}{what}"
 
 
-def _found(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> dict[str, Any]:
+def _found(given: WaitFor, pattern: re.Pattern[str] | None, opened: OpenedHost) -> dict[str, Any]:
     """Return what the result says of the port or path: the path's kind, and the groups of the expression that matched."""
     if given.path is None or given.state in GONE:
         return {"state": "absent"} if given.path is not None else {}
@@ -128,7 +130,7 @@ def _answers(given: WaitFor, pattern: re.Pattern[str] | None) -> bool:
         return False
 
 
-def _condition_holds(given: WaitFor, pattern: re.Pattern[str] | None, opened: Opened) -> bool:
+def _condition_holds(given: WaitFor, pattern: re.Pattern[str] | None, opened: OpenedHost) -> bool:
     if given.path is not None:
         reply = opened.access.connection.exchange([ReadFile(given.path, limit=4_000_000 if pattern else 1, tail=True)])[0]
         if pattern is None or not isinstance(reply, FileContent):

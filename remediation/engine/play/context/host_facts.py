@@ -13,7 +13,7 @@ from remediation.model.text.digits import is_whole
 
 if TYPE_CHECKING:
     from remediation.engine.context import HostMemory
-    from remediation.engine.play.context.open_hosts import Opened
+    from remediation.engine.play.context.open_hosts import OpenedHost
     from remediation.engine.play.context.task_context import TaskContext
     from remediation.facets.access import HostAccess
     from remediation.facets.protocols import Reader
@@ -22,7 +22,7 @@ GIB = 1024**3
 FIRST_WINDOWS_11 = 22000
 
 
-def look_once(site: TaskContext, opened: Opened) -> Reader | None:
+def look_once(site: TaskContext, opened: OpenedHost) -> Reader | None:
     """Emit ``host_facts`` of the task's own host the first time, and return the reader used. Raises `Unreachable`.
 
     Readings that fail are left out.
@@ -52,7 +52,7 @@ def look_once(site: TaskContext, opened: Opened) -> Reader | None:
         **HostFactsData(
             facts=facts,
             target=target,
-            loaded=_loaded(reader),
+            loaded=_loaded_models(reader),
             round_trips=access.round_trips - trips,
             seconds=clock.monotonic() - begun,
         ),
@@ -72,7 +72,7 @@ def _restore_target(memory: HostMemory, access: HostAccess) -> None:
         restore_found(parts, [Runner(**each) for each in memory.loaded.values()])
 
 
-def _loaded(reader: Reader) -> list[dict[str, Any]]:
+def _loaded_models(reader: Reader) -> list[dict[str, Any]]:
     try:
         return [dataclasses.asdict(runner) for runner in reader.ollama.running()]
     except Unreachable:
@@ -136,8 +136,10 @@ def _target(reader: Reader) -> dict[str, Any]:
     except RemediationError:
         return {}
     parts = {item.name: getattr(target, item.name) for item in dataclasses.fields(Target)}
-    return {name: {"value": _shown(part.value), "source": part.source} for name, part in parts.items() if isinstance(part, Found)}
+    return {
+        name: {"value": _to_plain(part.value), "source": part.source} for name, part in parts.items() if isinstance(part, Found)
+    }
 
 
-def _shown(value: object) -> object:
+def _to_plain(value: object) -> object:
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value

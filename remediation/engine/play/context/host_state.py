@@ -106,7 +106,7 @@ class HostState:
         self.lost, self.reason, self.ended, self.busy = None, "", False, False
         self.cleared += 1
 
-    def recorded(self, path: str, item: object = None) -> Mapping[str, Any] | None:
+    def recorded_result(self, path: str, item: object = None) -> Mapping[str, Any] | None:
         """Return the recorded result of a task from an earlier process of this run, None if it had not ended."""
         return self.finished.get(task_key(path, item)) if self.finished else None
 

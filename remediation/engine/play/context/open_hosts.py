@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from remediation.engine.internal_errors import contained
+from remediation.engine.internal_errors import contain_errors
 from remediation.engine.lease.lock import Claim, HostLock, SameMachine, leases_on
 from remediation.engine.lease.renewal import Keeper, SharedLock
 from remediation.engine.workers import CLOSING, HASTE, PARTING, finish, gather
@@ -32,7 +32,7 @@ def machine_of(name: str, variables: Mapping[str, Any]) -> str:
 
 
 @dataclass
-class Opened:
+class OpenedHost:
     """One opened host: its access, the machine's identity, and a function that opens a second connection."""
 
     name: str
@@ -49,7 +49,7 @@ class OpenHosts:
     claim: Claim
     ports: Ports
     wait: float = 0.0
-    _opened: dict[tuple[object, ...], Opened] = field(default_factory=dict)
+    _opened: dict[tuple[object, ...], OpenedHost] = field(default_factory=dict)
     _locks: dict[str, SharedLock] = field(default_factory=dict)
     _by_key: dict[str, SharedLock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -69,7 +69,7 @@ class OpenHosts:
         check: bool,
         rights: Mapping[str, Any],
         chosen: Sequence[tuple[str, Any]] = (),
-    ) -> Opened:
+    ) -> OpenedHost:
         """Return the host `name` for the work of `owner`: `owner` itself, or a host that it delegates to.
 
         `rights` are variables used where the host defines none, and `chosen` those that the play or the task sets. With others it
@@ -81,19 +81,19 @@ class OpenHosts:
             self._refuse_late(name)
             values = {**rights, **variables()}
             access = self.open_host(name, values, check=check)
-            found = Opened(name, access, machine_of(name, values), partial(self.open_host, name, values, check=False))
+            found = OpenedHost(name, access, machine_of(name, values), partial(self.open_host, name, values, check=False))
             with self._lock:
                 self._opened[key] = found
         return found
 
-    def news(self, opened: Opened) -> list[str]:
+    def news(self, opened: OpenedHost) -> list[str]:
         """Return the connection's notes that were not reported yet in this run."""
         with self._lock:
             new = [note for note in dict.fromkeys(opened.access.notes) if (opened.name, note) not in self._announced]
             self._announced.update((opened.name, note) for note in new)
         return new
 
-    def lease(self, opened: Opened, notify: Callable[[str], None]) -> Callable[[float], None]:
+    def lease(self, opened: OpenedHost, notify: Callable[[str], None]) -> Callable[[float], None]:
         """Take the host's lease unless this run holds it, and return the function that renews it. Raises `LockHeld`."""
         with self._lock:
             shared = self._locks.setdefault(opened.machine, SharedLock())
@@ -157,5 +157,5 @@ class OpenHosts:
             raise Blocked(f"{name}: the run is ending", host=name, next_step="resume the run")
 
     def _quietly(self, work: Callable[[], None]) -> None:
-        with suppress(RemediationError), contained("closing", self.ports.crashed):
+        with suppress(RemediationError), contain_errors("closing", self.ports.crashed):
             work()

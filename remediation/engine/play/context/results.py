@@ -36,7 +36,7 @@ def refused_result(error: RemediationError, outcome: Outcome = Outcome.FAILED) -
     return ActionResult(outcome, {"msg": message}, f"{where}{error.message}", error.next_step)
 
 
-def registered(acted: ActionResult) -> dict[str, Any]:
+def to_registered(acted: ActionResult) -> dict[str, Any]:
     """Return the result as Ansible registers it: the returned values, and whether it changed, failed or was skipped."""
     outcome = acted.outcome
     changed = outcome in {Outcome.CHANGED, Outcome.WOULD_CHANGE} or bool(acted.step_result and acted.step_result.changes)
@@ -59,7 +59,7 @@ def outcome_key(result: Mapping[str, Any], outcome: Outcome) -> dict[str, str]:
     return {"outcome": str(outcome)} if "outcome" in result or outcome not in ANSIBLE_OUTCOMES else {}
 
 
-def censored(event: Event) -> Event:
+def censor(event: Event) -> Event:
     """Return an event of a task with ``no_log``: of a change it keeps the summary, and what resume and undo need."""
     change = event.data.get("change")
     if not isinstance(change, Mapping):

@@ -78,7 +78,7 @@ class RunState:
         with self._lock:
             return self._throttles.setdefault((path, most), threading.Semaphore(most))
 
-    def agreed(self, task: Task) -> bool:
+    def confirm_task(self, task: Task) -> bool:
         """Return whether the user wants to run a task (``--step``); asked once for all hosts. Raises `UsageError` without a terminal."""
         prompt = self.ports.prompt
         if not prompt.available:
@@ -133,13 +133,13 @@ class PlayState:
 
     def remaining_hosts(self) -> list[str]:
         """Return the play's hosts that have neither failed nor left by ``meta: end_host``."""
-        return self._taking_part(self.hosts)
+        return self._participating_hosts(self.hosts)
 
     def still_in_batch(self) -> list[str]:
         """Return the wave's hosts that have neither failed nor left by ``meta: end_host``."""
-        return self._taking_part(self.batch)
+        return self._participating_hosts(self.batch)
 
-    def _taking_part(self, names: Sequence[str]) -> list[str]:
+    def _participating_hosts(self, names: Sequence[str]) -> list[str]:
         return [name for name in names if name not in self.excluded and self.stage.host(name).alive]
 
 

@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import Any
 
 from remediation.engine.context import HostMemory, Policy, StepContext
-from remediation.engine.internal_errors import contained
+from remediation.engine.internal_errors import contain_errors
 from remediation.engine.lease.lock import LockHeld
 from remediation.engine.play.context.host_state import HostState, TaskResult
-from remediation.engine.play.context.open_hosts import Opened
-from remediation.engine.play.context.results import censored, jsonable
+from remediation.engine.play.context.open_hosts import OpenedHost
+from remediation.engine.play.context.results import censor, jsonable
 from remediation.engine.play.context.run_state import PlayState
-from remediation.engine.play.context.variables import Layer, TaskVariables, of_task, rendered
+from remediation.engine.play.context.variables import Layer, TaskVariables, of_task, render_all
 from remediation.model.errors import Blocked, Place, RemediationError, UsageError
 from remediation.model.event import Event
 from remediation.model.event_data import NoteData
@@ -43,7 +43,7 @@ class TaskContext:
     included: tuple[Layer, ...] = ()
     loop: Layer = field(default_factory=dict)
     path: str = ""
-    used: list[Opened] = field(default_factory=list, compare=False)
+    used: list[OpenedHost] = field(default_factory=list, compare=False)
 
     @property
     def settings(self) -> TaskSettings:
@@ -127,24 +127,31 @@ class TaskContext:
 
     def delegate(self) -> str:
         """Return the name of the host that runs the task: the delegate, or the task's own host."""
+        return self._delegate_name
+
+    @cached_property
+    def _delegate_name(self) -> str:
+        """The same host for the whole task, also if its name is random."""
         wanted = self.settings.delegate_to
         return str(self.scope().render(wanted)) if wanted is not None else self.host.name
 
-    def opened(self) -> Opened:
+    def open(self) -> OpenedHost:
         """Return the host that runs this task. Raises `RemediationError` if its variables do not describe a connection."""
         stage = self.play.stage
         name = self.delegate()
 
         def variables() -> Mapping[str, Any]:
             if name == self.host.name:
-                return rendered(self.scope())
+                return render_all(self.scope())
             scope = self.variables.delegate_scope(self.settings, name, included=self.included)
             if name not in stage.names and name in LOCALHOST:
-                return {**rendered(scope), "ansible_connection": "local"}
-            return rendered(scope)
+                return {**render_all(scope), "ansible_connection": "local"}
+            return render_all(scope)
 
         rights = self.rights()
-        found = stage.opened.open(self.host.name, name, variables, check=self.check(), rights=rights, chosen=self._chosen())
+        found = stage.opened.open(
+            self.host.name, name, variables, check=self.check(), rights=rights, chosen=self._connection_variables()
+        )
         if "ansible_become" in rights and found.access.connection.platform == "windows":
             sentence = f"{name}: become is not supported on Windows: the login's own rights apply"
             raise Blocked(sentence, host=name, next_step="use a login that is an administrator, and become: false for this host")
@@ -153,7 +160,7 @@ class TaskContext:
         self.report_notes()
         return found
 
-    def _chosen(self) -> Sequence[tuple[str, Any]]:
+    def _connection_variables(self) -> Sequence[tuple[str, Any]]:
         """Return the connection variables that a play, task or fact sets: with other values it is another connection."""
         names = self.variables.connection_names(self.settings, included=self.included)
         if not names:
@@ -178,24 +185,24 @@ class TaskContext:
                 found[variable] = self.scope().render(value)
         return {"ansible_become": True, **found} if self.switch(self.settings.become) else found
 
-    def hold(self, opened: Opened) -> Callable[[float], None]:
+    def hold(self, opened: OpenedHost) -> Callable[[float], None]:
         """Take the host's lease, and return the function that renews it before each change. Check mode takes none."""
         if self.check():
-            return _unlocked
+            return _no_lock
         try:
             return self.play.stage.opened.lease(opened, self.note)
         except LockHeld:
             self.host.busy = True
             raise
 
-    def context(self, opened: Opened, hold: Callable[[float], None]) -> StepContext:
+    def context(self, opened: OpenedHost, hold: Callable[[float], None]) -> StepContext:
         """Return the context in which a step runs."""
         own = opened.name == self.host.name
         return StepContext(
             opened.name,
             opened.access,
             self.policy(),
-            dataclasses.replace(self.play.stage.ports, emit=self._listening),
+            dataclasses.replace(self.play.stage.ports, emit=self._emit_recorded),
             self.host.memory if own else HostMemory(),
             self.play.title,
             self.title(),
@@ -204,9 +211,9 @@ class TaskContext:
             hold,
         )
 
-    def contained(self) -> AbstractContextManager[None]:
+    def contain_errors(self) -> AbstractContextManager[None]:
         """Turn an internal error into an `InternalError` of this host."""
-        return contained(self.host.name, self.play.stage.ports.crashed)
+        return contain_errors(self.host.name, self.play.stage.ports.crashed)
 
     @property
     def cancelled(self) -> bool:
@@ -229,7 +236,7 @@ class TaskContext:
         if state is not None:
             state.memory.seen = None
 
-    def _listening(self, event: Event) -> None:
+    def _emit_recorded(self, event: Event) -> None:
         """Pass an event on. Remember the layers of the latest goal for the figures, and add the become settings to a change."""
         if event.kind == "goal":
             layers = event.data.get("values", {}).get("layers")
@@ -238,14 +245,14 @@ class TaskContext:
         if event.kind == "change_start" and (rights := self.rights()):
             event = dataclasses.replace(event, data={**event.data, "rights": rights})  # undo needs them as well
         if self.hidden():
-            event = censored(event)
+            event = censor(event)
         self.play.stage.ports.emit(event)
 
     def title(self) -> str:
         """Return the task's name with its templates rendered where possible."""
-        return self.rendered_name(self.task.title)
+        return self.render_name(self.task.title)
 
-    def rendered_name(self, name: str) -> str:
+    def render_name(self, name: str) -> str:
         """Return a name with its templates rendered where possible."""
         if not has_template(name):
             return str(name)
@@ -255,7 +262,7 @@ class TaskContext:
         except RemediationError:
             return str(name)
 
-    def rendered_tag(self, tag: str) -> tuple[str, ...]:
+    def render_tag(self, tag: str) -> tuple[str, ...]:
         """Return the tags of a rendered tag: a template may be a list."""
         if not has_template(tag):
             return (str(tag),)
@@ -300,5 +307,5 @@ _OF_KEYWORDS = {
 """Connection variables, and the keywords that set them for hosts that do not."""
 
 
-def _unlocked(seconds: float) -> None:
+def _no_lock(seconds: float) -> None:
     """Do nothing: check mode takes no lease."""

@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediation.engine.journal.progress import task_key
 from remediation.engine.journal.serialization import change_to_json
 from remediation.engine.play.context.host_state import TaskResult
-from remediation.engine.play.context.results import CENSORED, jsonable, refused_result, registered
+from remediation.engine.play.context.results import CENSORED, jsonable, refused_result, to_registered
 from remediation.engine.play.context.task_context import TaskContext
 from remediation.model.change import Change
 from remediation.model.errors import RemediationError
 from remediation.model.event_data import TaskResultData
 from remediation.model.outcome import Outcome
 from remediation.model.secrets.names import MASK
-from remediation.playbook.actions import GROWING
+from remediation.playbook.actions import GROWING, action_model, is_action
+from remediation.playbook.parameters import DEFAULTS, WHOLE
+from remediation.templating.yaml.located import plain, texts_in
 
 SETTING = frozenset({"include_vars", "set_fact"})
 """Actions that set variables. They run again if their record contains a masked secret, which changes nothing on the host."""
 
 
+_LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(")
+
 GATHERING = frozenset({"gather_facts", "setup"})
 """Actions that gather facts."""
+
+
+def describe_task(site: TaskContext) -> dict[str, Any]:
+    """Return a task as ``ansible_failed_task`` shows it, evaluated where that is possible and no lookup is repeated."""
+    task = site.task
+    free = action_model(task.action).free if is_action(task.action) else ""
+    given = {name: value for name, value in task.arguments.items() if name not in {DEFAULTS, WHOLE}}
+    return {
+        "action": task.spelling or task.action,
+        "args": {"_raw_params" if name == free else name: _evaluate(site, value) for name, value in given.items()},
+        "delegate_to": _evaluate(site, task.settings.delegate_to),
+        "loop": _evaluate(site, task.loop.over) if task.loop else None,
+        "name": site.render_name(task.name),
+        "register": task.register or None,
+        "tags": sorted(task.settings.tags),
+        "when": list(task.settings.when),
+    }
+
+
+def _evaluate(site: TaskContext, value: Any) -> Any:
+    if not any(_LOOKUP.search(text) for text in texts_in(value)):
+        try:
+            return site.scope().render(value)
+        except RemediationError:
+            pass
+    return plain(value)
 
 
 def failed_task(error: RemediationError) -> TaskResult:
     """Return the result of a task that could not start."""
     acted = refused_result(error)
-    return TaskResult(acted.outcome, registered(acted), acted.reason, acted.next_step)
+    return TaskResult(acted.outcome, to_registered(acted), acted.reason, acted.next_step)
 
 
-def remembered(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
+def restored_result(site: TaskContext, data: Mapping[str, Any]) -> TaskResult | None:
     """Return the result that an earlier process of this run recorded; None if its variables cannot be restored."""
     result = dict(data.get("result") or {})
     given = result.get("ansible_facts")
@@ -92,6 +123,6 @@ def _slim(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def shown_result(site: TaskContext, item: Any) -> Any:
+def displayed_item(site: TaskContext, item: Any) -> Any:
     """Return an item in the form of events, None if it is hidden."""
     return None if site.hidden() else jsonable(item)

@@ -151,7 +151,7 @@ class TaskVariables:
         inventory = self._play.stage.inventory
         below = len(inventory.layers(name)) + 1
         facts, of_inventory = known[: len(known) - below], known[len(known) - below :]
-        return Scope([*self._before(settings, included, *facts), *of_inventory, *self._after(settings)])
+        return Scope([*self._before(settings, included, *facts), *of_inventory, *self._after(settings), self._magic])
 
     def connection_names(self, settings: TaskSettings, *, included: Sequence[Layer] = ()) -> list[str]:
         """Return the names of the variables above the inventory that may describe a connection."""
@@ -297,7 +297,7 @@ def variables_of(path: Path, decrypt: Decrypt | None = None) -> Layer:
     return content
 
 
-def rendered(scope: Scope) -> dict[str, Any]:
+def render_all(scope: Scope) -> dict[str, Any]:
     """Return all variables of a scope as plain values. Variables that cannot be evaluated are left out, except connection variables.
 
     A connection must not fail because of a variable that it does not read. Secrets stay secrets.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
-from remediation.engine.play.control_flow import Barrier, LeaderResult, LeaderTurn, Meeting, Walk
+from remediation.engine.play.control_flow import Barrier, CommonBarrier, LeaderResult, LeaderTurn, Walk
 from remediation.engine.workers import AWAKE, Workers
 
 Stop: TypeAlias = Barrier | LeaderResult | None
@@ -62,7 +62,7 @@ class Scheduler:
             if failure is None:
                 start(self._next(name, future.result()))
             if not running and failure is None:
-                start(self._meeting())
+                start(self._barrier_hosts())
         if failure is not None:
             raise failure
 
@@ -80,7 +80,7 @@ class Scheduler:
 
     _left_at: Barrier = field(default_factory=lambda: Barrier(""))
 
-    def _meeting(self) -> list[tuple[str, Any]]:
+    def _barrier_hosts(self) -> list[tuple[str, Any]]:
         """Return the leader of the first waiting host's barrier; the other hosts at that task follow. At a meeting, return all of them."""
         first = next((name for name in self.names if name in self.waiting), None)
         if first is None:
@@ -89,7 +89,7 @@ class Scheduler:
         there = [name for name in self.names if self.waiting.get(name) == barrier]
         for name in there:
             del self.waiting[name]
-        if isinstance(barrier, Meeting):
+        if isinstance(barrier, CommonBarrier):
             return [(name, None) for name in there]
         self.followers[first] = there[1:]
         return [(first, LeaderTurn())]

@@ -14,9 +14,9 @@ from remediation.cli.commands.project.bash_line import BashLine
 from remediation.cli.commands.project.completion import SCRIPTS, candidates
 from remediation.cli.main import namespace
 from remediation.cli.plugins import add_commands
-from tests.cli.started import ROOT
+from tests.cli.processes import ROOT
 from tests.powershell.shell import program as need_powershell
-from tests.support.parts import need_program
+from tests.support.requirements import need_program
 
 add_commands(namespace)
 CONTEXTS = {str(context.name): context for context in namespace.to_contexts()}

@@ -12,12 +12,12 @@ from remediation.cli.argv import understand
 from remediation.cli.checks.controller import key_files
 from remediation.cli.commands.project.init import CONNECTIONS, starter_files
 from remediation.cli.commands.project.init import write_files as starting
-from remediation.cli.main import RemediateProgram, namespace
+from remediation.cli.main import WELCOME, WITH_LAB, WITHOUT_LAB, RemediateProgram, namespace
 from remediation.cli.plugins import add_commands
 from remediation.cli.task import OptionTask
 from remediation.connections.settings import from_variables
 from remediation.model.errors import UsageError
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 
 add_commands(namespace)
 CONTEXTS = {str(context.name): context for context in namespace.to_contexts()}
@@ -42,6 +42,11 @@ def test_every_command_has_two_examples_that_its_own_parser_accepts(name: str) -
         program, *words = shlex.split(example.partition(" && ")[0], comments=True)
         line = understand(words, core, CONTEXTS)
         assert (program, line.task) == ("remediate", name)
+
+
+@pytest.mark.parametrize("trial", [WITH_LAB, WITHOUT_LAB])
+def test_the_five_lines_fit_a_terminal_of_80_columns(trial: str) -> None:
+    assert [line for line in WELCOME.format(trial=trial).splitlines() if len(line) >= 80] == []
 
 
 def test_help_shows_the_examples(remediate: Remediate) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import Remediate
+from tests.cli.processes import Remediate
 from tests.report import stream
 from tests.report.samples.test_samples import taken
 
@@ -77,6 +77,12 @@ def test_what_cannot_be_reported_is_one_sentence(
 def test_a_file_that_is_not_there_is_named(remediate: Remediate, tmp_path: Path) -> None:
     done = remediate("report", str(tmp_path / "none.jsonl"))
     assert (done.returncode, done.stderr.splitlines()[0]) == (1, f"{tmp_path / 'none.jsonl'} is not a file")
+
+
+def test_a_folder_is_named_as_one(remediate: Remediate, tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    done = remediate("report", "records")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "records is a folder")
 
 
 def test_a_line_without_end_is_refused(remediate: Remediate, tmp_path: Path) -> None:

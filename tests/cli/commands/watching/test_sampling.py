@@ -41,10 +41,10 @@ class FakeSession:
     hosts: dict[str, FakeAccess] = field(default_factory=dict)
 
     @contextmanager
-    def kept_open(self) -> Iterator[Callable[[str], FakeAccess]]:
+    def open_on_use(self) -> Iterator[Callable[[str], FakeAccess]]:
         yield self.hosts.__getitem__
 
-    def contained(
+    def contain_errors(
         self, work: Callable[[str], Sample], failed: Callable[[str, RemediationError], Sample]
     ) -> Callable[[str], Sample]:
         return work
