@@ -19,7 +19,7 @@ from importlib import resources
 from remediation.diagnosis.facts.base import Facts
 from remediation.diagnosis.knowledge import knowledge
 from remediation.diagnosis.knowledge.schema import Entry
-from remediation.diagnosis.score import Scored, Scores, Speaking, Weighed, stands_out, tally, weights
+from remediation.diagnosis.score import ScoredMechanism, Scores, SupportedMechanism, WeighedCause, stands_out, tally, weights
 from remediation.model.finding import Cause
 
 _OPEN = 0.1
@@ -38,8 +38,10 @@ _SUBJECT = re.compile(
     r"\b(?:gpus?|cuda|rocm|vulkan|vram|cards?|graphics|cpus?|processors?|slow\w*|speed|memory|layers?|context)\b", re.IGNORECASE
 )
 """A report that names none of these is about something else."""
-_WORD = re.compile(r"[a-z][a-z_0-9-]+|\d+%")
-_ENDING = re.compile(r"(?<=\w{3})(?:ings?|edly|ed|es|s|ly)$")
+_WORD = re.compile(r"[a-z][a-z_0-9-]+|\b\d{1,3}%")
+_ENDINGS = ("ings", "edly", "ing", "ed", "es", "ly", "s")
+_STEM = 3
+"""Least length of a stem."""
 
 Vector = Mapping[str, float]
 
@@ -67,7 +69,11 @@ def model() -> Model:
 
 def stems(text: str) -> list[str]:
     """Return the words of a text without their endings."""
-    return [_ENDING.sub("", word) for word in _WORD.findall(text[:_LONGEST].lower())]
+    return [_stem(word) for word in _WORD.findall(text[:_LONGEST].lower())]
+
+
+def _stem(word: str) -> str:
+    return next((word[: -len(end)] for end in _ENDINGS if word.endswith(end) and len(word) - len(end) >= _STEM), word)
 
 
 def features(facts: Facts, text: str) -> set[str]:
@@ -103,14 +109,14 @@ def by_likeness(scores: Scores, facts: Facts, text: str) -> Scores | None:
         return None
     spoken = {one.entry.id: one for one in tally(facts)}
     near = _near(text)
-    mechanisms: dict[Cause, list[Scored]] = {}
+    mechanisms: dict[Cause, list[ScoredMechanism]] = {}
     for entry in knowledge().mechanisms.values():
-        speaking = spoken.get(entry.id, Speaking(entry))
+        speaking = spoken.get(entry.id, SupportedMechanism(entry))
         if speaking.why is None and not entry.cause.is_health:
-            mechanisms.setdefault(entry.cause, []).append(_scored(speaking, near.get(entry.id, 0.0)))
+            mechanisms.setdefault(entry.cause, []).append(_score_mechanism(speaking, near.get(entry.id, 0.0)))
     shares = {cause: min(weights().cap, share) for cause, share in likelihoods(facts, text).items() if cause in mechanisms}
     causes = [
-        Weighed(cause, share, tuple(sorted(mechanisms[cause], key=lambda one: -one.score)[:_MECHANISMS]))
+        WeighedCause(cause, share, tuple(sorted(mechanisms[cause], key=lambda one: -one.score)[:_MECHANISMS]))
         for cause, share in sorted(shares.items(), key=lambda one: -one[1])
         if share >= _LISTED
     ]
@@ -119,28 +125,28 @@ def by_likeness(scores: Scores, facts: Facts, text: str) -> Scores | None:
     return Scores(tuple(causes), scores.ruled_out, max(0.0, 1.0 - sum(shares.values())))
 
 
-def is_named(causes: Sequence[Weighed]) -> bool:
+def is_named(causes: Sequence[WeighedCause]) -> bool:
     """Whether the likeliest cause is likely enough to be named."""
     return bool(causes) and causes[0].share >= _NAMED
 
 
-def _scored(one: Speaking, near: float) -> Scored:
+def _score_mechanism(one: SupportedMechanism, near: float) -> ScoredMechanism:
     w = weights()
     hints = w.supports * len(one.supported) - w.against * min(1, one.against)
     often = _OFTEN * math.log1p(model().mechanisms.get(one.entry.id, 0))
-    return Scored(one.entry, hints + _TEXT * near + often, (), one.supported, one.firm)
+    return ScoredMechanism(one.entry, hints + _TEXT * near + often, (), one.supported, one.firm)
 
 
 @lru_cache(maxsize=1)
 def _texts() -> tuple[Mapping[str, float], Mapping[str, Vector]]:
     """Return the rarity of each stem in the entries, and each entry's text as a vector."""
-    words = {entry.id: set(stems(" ".join(_said(entry)))) for entry in knowledge().mechanisms.values()}
+    words = {entry.id: set(stems(" ".join(_list_texts(entry)))) for entry in knowledge().mechanisms.values()}
     held = Counter(stem for one in words.values() for stem in one)
     rarity = {stem: math.log(len(words) / count) for stem, count in held.items()}
     return rarity, {name: vector(one, rarity) for name, one in words.items()}
 
 
-def _said(entry: Entry) -> Iterator[str]:
+def _list_texts(entry: Entry) -> Iterator[str]:
     yield from (entry.title, entry.cure, entry.confirm)
 
 
