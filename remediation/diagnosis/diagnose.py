@@ -20,6 +20,7 @@ from remediation.diagnosis.facts.room import derive_room
 from remediation.diagnosis.facts.run import derive_run
 from remediation.diagnosis.facts.words import derive_words
 from remediation.diagnosis.knowledge.schema import facts_of
+from remediation.diagnosis.likeness import by_likeness, is_named
 from remediation.diagnosis.memory.prediction import predict
 from remediation.diagnosis.readers.coverage import Gap, Lacks, gap_of, unassigned_reason
 from remediation.diagnosis.readers.logs.messages import SAYS
@@ -65,7 +66,9 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 def judge(reading: Reading) -> Diagnosis:
     """Return the diagnosis of evidence that has been read."""
     facts = derive(reading)
-    scores = score(facts)
+    proven = score(facts)
+    alike = by_likeness(proven, facts, reading.words)
+    scores = alike or proven
     occupied = bool(scores.causes) and scores.causes[0].cause is Cause.VRAM_OCCUPIED and facts.holds("on.live")
     findings = [
         _finding(one, facts, reading)
@@ -78,7 +81,7 @@ def judge(reading: Reading) -> Diagnosis:
     forecast = predict(reading)
     shown = {one.cause: one.confidence for one in findings}
     weighed = sorted((replace(one, share=shown.get(one.cause, 0.0)) for one in scores.causes), key=lambda one: -one.share)
-    named = stands_out(weighed, scores.unknown, facts)
+    named = is_named(weighed) if alike is not None else stands_out(weighed, scores.unknown, facts)
     gap = gap_of(reading)
     collect = to_collect(reading, facts, findings if named else [], gap)
     if not named:
@@ -128,7 +131,12 @@ def _finding(weighed: WeighedCause, facts: Facts, reading: Reading) -> Finding:
     supporting = list(_supporting_facts(best, facts))
     texts = list(dict.fromkeys(fact.text for fact in supporting if fact.text))
     quotes = list(dict.fromkeys(quote for fact in supporting for quote in fact.quotes))
-    because = _sentence(best.entry.title, texts[0] if texts else "")
+    alone = not (best.proven or best.supported)
+    because = (
+        f"{best.entry.title}: reports like this one often have this cause"
+        if alone
+        else _sentence(best.entry.title, texts[0] if texts else "")
+    )
     cure = cure_of(best.entry, facts, reading)
     if (rival := _rival(weighed)) is not None and not facts.holds("on.live"):
         cure = f"{_with_full_stop(cure)} If that changes nothing ({rival.entry.title}): {cure_of(rival.entry, facts, reading)}"
