@@ -32,7 +32,7 @@ MISSING = "missing.txt"
 """Per language, the messages that may lack a translation for now, one per line."""
 
 SENTENCES = (
-    "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run", "diagnosis/facts/host", "diagnosis/facts/room",
+    "steps", "engine/ladder", "engine/lease", "engine/step", "engine/approval.py", "diagnosis/advice", "diagnosis/facts/run", "diagnosis/facts/host", "diagnosis/facts/memory",
     "diagnosis/memory", "diagnosis/readers/coverage.py", "diagnosis/readers/texts/docker.py", "diagnosis/readers/present.py", "diagnosis/diagnose.py", "diagnosis/collect.py", "facets/target.py", "model/facts", "cli/commands/verify_watch.py",
     "inventory", "playbook", "connections", "cli/watch", "cli/commands/watching", "cli/commands/steps.py", "cli/runner.py", "engine/play/runner.py", "engine/play/selection.py",
     "modules", "cli/context.py", "cli/resources.py", "cli/argv.py", "cli/outputs.py", "cli/extra_vars.py", "cli/log_file.py", "cli/spread",

@@ -16,7 +16,7 @@ from remediation.diagnosis.advice.settings import judge_settings
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.facts.base import Fact, Facts, FactSheet, seen_fact_name
 from remediation.diagnosis.facts.host import derive_host
-from remediation.diagnosis.facts.room import derive_room
+from remediation.diagnosis.facts.memory import derive_memory
 from remediation.diagnosis.facts.run import derive_run
 from remediation.diagnosis.facts.words import derive_words
 from remediation.diagnosis.knowledge.schema import facts_of
@@ -308,5 +308,5 @@ def derive(reading: Reading) -> Facts:
         pass
     derive_run(sheet)
     derive_host(sheet)
-    derive_room(sheet)
+    derive_memory(sheet)
     return Facts(sheet.known)

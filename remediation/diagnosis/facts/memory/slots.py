@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remediation.diagnosis.facts.base import FactSheet
-from remediation.diagnosis.facts.room.common import LONG, MANY, VERY_LONG, VERY_MANY
+from remediation.diagnosis.facts.memory.common import LONG, MANY, VERY_LONG, VERY_MANY
 from remediation.diagnosis.facts.run.placement import worst_row
 from remediation.diagnosis.memory.prediction import need_with_slots
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import FactSheet
-from remediation.diagnosis.facts.room import holders
-from remediation.diagnosis.facts.room.common import load_quotes
-from remediation.diagnosis.facts.room.estimate import wants_all
+from remediation.diagnosis.facts.memory import holders
+from remediation.diagnosis.facts.memory.common import load_quotes
+from remediation.diagnosis.facts.memory.estimate import wants_all
 from remediation.diagnosis.facts.run.placement import worst_row
 from remediation.diagnosis.memory.parameters import names_several_sizes, parameter_billions, usual_weights
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT

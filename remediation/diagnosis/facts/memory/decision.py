@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from remediation.diagnosis.facts.base import FactSheet
-from remediation.diagnosis.facts.room import holders
-from remediation.diagnosis.facts.room.common import VERY_LONG, load_quotes
-from remediation.diagnosis.facts.room.holders import BIG
+from remediation.diagnosis.facts.memory import holders
+from remediation.diagnosis.facts.memory.common import VERY_LONG, load_quotes
+from remediation.diagnosis.facts.memory.holders import BIG
 from remediation.diagnosis.memory.shortage import DEFAULT_CONTEXT, FIT_MARGIN
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.diagnosis.versions import Generation, at_least

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from remediation.diagnosis.facts.base import FactSheet
-from remediation.diagnosis.facts.room import holders
-from remediation.diagnosis.facts.room.common import MANY, VERY_LONG, VERY_MANY, load_quotes
-from remediation.diagnosis.facts.room.compared import compare
-from remediation.diagnosis.facts.room.decision import derive_decision, derive_reserve, derive_spill
-from remediation.diagnosis.facts.room.estimate import derive_estimate, derive_graph
-from remediation.diagnosis.facts.room.holders import BIG
-from remediation.diagnosis.facts.room.sizes import derive_sizes
-from remediation.diagnosis.facts.room.slots import derive_slots
+from remediation.diagnosis.facts.memory import holders
+from remediation.diagnosis.facts.memory.common import MANY, VERY_LONG, VERY_MANY, load_quotes
+from remediation.diagnosis.facts.memory.compared import compare
+from remediation.diagnosis.facts.memory.decision import derive_decision, derive_reserve, derive_spill
+from remediation.diagnosis.facts.memory.estimate import derive_estimate, derive_graph
+from remediation.diagnosis.facts.memory.holders import BIG
+from remediation.diagnosis.facts.memory.sizes import derive_sizes
+from remediation.diagnosis.facts.memory.slots import derive_slots
 from remediation.diagnosis.units import MIB, human
 
 
-def derive_room(sheet: FactSheet) -> None:
+def derive_memory(sheet: FactSheet) -> None:
     """Record the facts about memory."""
     reading, load, figures = sheet.reading, sheet.load, sheet.figures
     derive_slots(sheet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from remediation.diagnosis.facts.base import FactSheet
-from remediation.diagnosis.facts.room.holders import BIG
+from remediation.diagnosis.facts.memory.holders import BIG
 from remediation.diagnosis.readers.logs import Load
 from remediation.diagnosis.readers.present import is_live
 from remediation.diagnosis.readers.texts.ps import PsRow
