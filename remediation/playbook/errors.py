@@ -32,7 +32,7 @@ class Problems:
             self.found += [
                 item
                 if item.place
-                else Problem(_without(item.message, place), place, excerpt(place))  # its excerpt is of its own place
+                else Problem(_without(item.message, place), place, excerpt(place))  # its excerpt shows its place
                 for item in error.problems
             ]
             return

@@ -197,7 +197,7 @@ def _unreported_checks(access: HostAccess, reader: Reader, session: SessionFacts
 
 
 def engine_hangs(reader: Reader) -> bool:
-    """Whether the engine was waited for in vain."""
+    """Whether the engine did not answer within its time limit."""
     try:
         reader.engine.facts()
     except DeadlineExceeded:

@@ -106,7 +106,7 @@ def _needle_words(text: str) -> list[str]:
 
 
 def _more_of(character: str) -> re.Pattern[str]:
-    """Return what may not stand beside a message: more of its first or last word, more digits of its number.
+    """Return what must not be next to a message: more of its first or last word, more digits of its number.
 
     A library's message without a line end touches the next line, so that letters may follow a number.
     """

@@ -171,7 +171,7 @@ def _filter_words(words: Iterable[str], current: str) -> list[str]:
 def _values(task: str, name: str, before: Sequence[str]) -> Iterable[str]:
     """Return the values of an option or argument; an inventory that cannot be read has none.
 
-    A plugin knows those of its own commands: the hosts of ``lab.fault`` are the lab's, not the inventory's.
+    A plugin knows those of its commands: the hosts of ``lab.fault`` are the lab's, not the inventory's.
     """
     from remediation.cli.plugins import plugins
     from remediation.inventory.script import at_most

@@ -103,10 +103,10 @@ def _foreign_override(sheet: FactSheet, types: Sequence[str]) -> None:
 def derive_generation(sheet: FactSheet) -> None:
     """Record the card's generation by its compute capability, from discovery or from a text."""
     reading = sheet.reading
-    told = reading.hit("gpu_too_old")
-    if told is not None and told.groups and re.fullmatch(r"\d\.\d", told.groups[0]) and float(told.groups[0]) < _FIRST_CAPABILITY:
-        text = f"a compute capability of {told.groups[0]} is no card's: an old driver does not give it"
-        sheet.record("driver.capability_unread", True, text, told.at, of=told)
+    message = reading.hit("gpu_too_old")
+    if message is not None and message.groups and re.fullmatch(r"\d\.\d", message.groups[0]) and float(message.groups[0]) < _FIRST_CAPABILITY:
+        text = f"a compute capability of {message.groups[0]} is no card's: an old driver does not give it"
+        sheet.record("driver.capability_unread", True, text, message.at, of=message)
     if not reading.gpu.nvidia:
         return
     names = " ".join(name for smi in reading.smi for name in smi.names)

@@ -157,7 +157,7 @@ def room_now(reading: Reading) -> int | None:
 
 
 def record_context_refusal(sheet: FactSheet) -> None:
-    """Record that the card had no memory left for a context when the server looked for it, whatever was loaded afterwards."""
+    """Record that the card had no memory left for a context when the server looked for it, regardless of later loads."""
     reading = sheet.reading
     code = next((one for one in reading.codes if one.code == OUT_OF_MEMORY and one.hit.key != "cuda_text"), None)
     if code is not None and reading.cpu_device is not None and reading.hit("device_context") is not None:

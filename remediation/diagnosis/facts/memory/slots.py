@@ -72,5 +72,5 @@ def derive_slots(sheet: FactSheet) -> None:
     elif (
         own is not None and is_whole(own.value) and 0 < int(own.value) < length and "OLLAMA_CONTEXT_LENGTH" in reading.environment
     ):
-        # the server reads a smaller default, so that only a request or the model itself can have asked for more
+        # the server reads a smaller default, so that only a request or the model itself can have requested more
         sheet.record("context.asked_by", True, f"{words}; the server's own default is {own.value}", own.at)

@@ -64,7 +64,7 @@ _ITSELF = re.compile(
 _BEGINS = re.compile(
     r"(?:time=\d|\[GIN\]|\d{4}[/-]\d\d[/-]\d\d|(?:llama|ggml|llm|load|print_info|common|gguf)_?\w{0,40}:|[|+>$#{}-]|\s\s|\w{3} [ \d]\d \d\d:|[^\n]{0,60}?\bollama\[\d{1,9}\]: )"
 )
-"""How a line of its own begins; the rest of a line that was cut may begin with one blank."""
+"""The beginning of a separate line; the rest of a line that was cut may begin with one blank."""
 _NARROWEST, _WIDEST = 60, 400
 _CSV = re.compile(r'"(?:[^"\n]|""){0,80}",')
 

@@ -16,7 +16,7 @@ _BESIDE = re.compile(
     r"|watchtower|portainer|grafana|prometheus|minio|elasticsearch|rabbitmq|litellm|librechat|anythingllm)(?:[-_:@/.]|$)",
     re.IGNORECASE,
 )
-"""Containers that stand beside a server and compute nothing for it."""
+"""Containers that run next to a server and compute nothing for it."""
 _LONG = 1_000_000
 
 
@@ -77,7 +77,7 @@ def _holds_server(lines: list[str], block: tuple[int, int]) -> bool:
 
 
 def _of_records(text: str) -> str:
-    """Return the records of `docker inspect` without those of containers beside the server."""
+    """Return the records of `docker inspect` without those of containers next to the server."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
