@@ -80,11 +80,11 @@ def test_incidents_hold_under_removal_and_transport() -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("first", [0, pytest.param(1, marks=pytest.mark.every)])
+@pytest.mark.parametrize("first", [0, *(pytest.param(each, marks=pytest.mark.every) for each in (1, 2, 3))])
 def test_recordings_hold_under_removal_and_transport(first: int) -> None:
     module = checker()
-    total, bad = module.fragile(list(module.recordings())[first::2])
-    assert total > 600
+    total, bad = module.fragile(list(module.recordings())[first::4])
+    assert total > 300
     assert len(bad) <= 1, bad  # without the answer of /api/ps, a runner that crashed earlier is all that one log shows
 
 

@@ -22,7 +22,7 @@ CODES = {0, 1, 2, 3, 4, 5}
 SECONDS = 10.0
 """Of the processor: how long an input takes by the clock depends on what else the machine does."""
 MEMORY = 500.0
-SAMPLE = 15
+SAMPLE = 10
 EVERY = 1_670
 """Of each of six kinds: 10,000 inputs."""
 

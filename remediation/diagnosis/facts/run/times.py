@@ -91,10 +91,11 @@ def _after_pauses(sheet: FactSheet) -> None:
 def _loads_after_pauses(sheet: FactSheet) -> None:
     """Record that the server loads again after each pause in which it unloads a model, and at no other time."""
     starts = list(_STARTED.finditer(sheet.reading.log_text))
-    times = [when for match in starts if (when := parse_timestamp(match[1])) is not None]
-    gaps = [after - before for before, after in itertools.pairwise(times)]
+    begun = [when for match in starts if (when := parse_timestamp(match[1])) is not None]
+    gaps = [after - before for before, after in itertools.pairwise(begun)]
     if len(gaps) > 1 and min(gaps) >= _UNLOADS and len({load.model for load in sheet.reading.loads if load.model}) <= 1:
-        text = f"the model is loaded {len(times)} times, each time more than {_UNLOADS / 60:.0f} minutes after the last"
+        times = len(begun)
+        text = f"the model is loaded {times} times, each time more than {_UNLOADS / 60:.0f} minutes after the last"
         sheet.record("load.each_after_pause", True, text, Quote("server_log", starts[-1][0][:200]))
 
 
