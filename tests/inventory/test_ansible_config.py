@@ -185,11 +185,19 @@ def test_a_program_whose_child_hangs_is_ended_with_it(folder: Path) -> None:
         run_bounded([str(path)], 0.5, 1024**2)
     child = int((folder / "child").read_text())
     for _ in range(500):
-        if not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes():
+        if not _command_line(child):
             break
         time.sleep(0.01)
     else:
         pytest.fail("the child still runs")
+
+
+def _command_line(pid: int) -> bytes:
+    """Return a process's command line, empty if it has ended: it may end between any two looks."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 @pytest.mark.parametrize(
