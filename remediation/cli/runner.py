@@ -46,7 +46,6 @@ from remediation.model.text.digits import is_whole
 from remediation.model.translation import gettext
 from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
-from remediation.playbook.model import tasks_of
 from remediation.playbook.tasks import INCLUDES
 from remediation.templating.yaml.loader import suggestion
 
@@ -151,7 +150,7 @@ def _playbook(options: RunOptions, hosts: Session, path: Path) -> Playbook:
 
 def _check_consent(named: Sequence[str], hosts: Session, playbook: Playbook) -> None:
     """Raise `UsageError` for a host of ``--yes-destroy`` that does not exist; ``add_host`` may add hosts during the run."""
-    tasks = (task for play in playbook.plays for section in (*play.sections, play.handlers) for task in tasks_of(section))
+    tasks = (task for play in playbook.plays for task in play.all_tasks())
     known = (*hosts.inventory.hosts, *IMPLICIT)
     unknown = next((name for name in named if name not in known), None)
     if unknown is None or any(task.action == "add_host" or task.action in INCLUDES for task in tasks):

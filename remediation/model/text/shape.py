@@ -95,12 +95,10 @@ def _check_of(expected: Any) -> Check:
 
 def _check_union(checks: tuple[Check, ...]) -> Check:
     def check(value: Any, depth: int) -> Fault | None:
-        faults = []
         for each in checks:
-            fault = each(value, depth)
-            if fault is None:
+            if each(value, depth) is None:
                 return None
-            faults.append(fault)
+        faults = [fault for each in checks if (fault := each(value, depth)) is not None]
         # rather the fault of a part than that the whole is of another type
         return next((fault for fault in faults if not fault("").startswith(f"{_WHOLE} is ")), faults[0])
 
@@ -151,9 +149,9 @@ def _check_number(expected: type) -> Check:
     def check(value: Any, _: int) -> Fault | None:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return _not(wanted, value)
-        if not abs(value) < _LARGEST:  # also for NaN
-            return lambda path: f"{path or _WHOLE} is out of range"
-        return None if isinstance(value, kinds) else _not(wanted, value)
+        if abs(value) < _LARGEST:
+            return None if isinstance(value, kinds) else _not(wanted, value)
+        return lambda path: f"{path or _WHOLE} is out of range"  # also NaN
 
     return check
 
