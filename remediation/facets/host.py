@@ -172,7 +172,7 @@ class HostWriter:
             registry=self._place.registry,
             on_progress=self._on_progress,
             seen=self._place.runners,
-            services=self.services,
+            restart_server=self.services.restart_server,
         )
 
     @cached_property

@@ -218,7 +218,7 @@ class Finder:
         if endpoint is None:
             return (), None
         url = str(endpoint.value)
-        client = ollama.OllamaByHttp(self.snapshot, lambda: ollama.at(url), ollama.NoLogs())
+        client = ollama.OllamaByHttp.at(self.snapshot, url)
         self.snapshot.fetch(ollama.running_call(url), ollama.models_call(url))
         loaded = tuple(each.model for each in attempt(client.running) or ())
         stored = attempt(client.models)

@@ -18,7 +18,7 @@ from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.edit import DEVICES, with_devices
 from remediation.steps.compose.environment import File, compose_edit, home_of, project_files, resolve_service
 from remediation.steps.compose.stack import RUNNING
-from remediation.steps.contract import Step, param, step
+from remediation.steps.contract import CheckStep, Step, param, step
 from remediation.steps.file_edit import write_edit
 from remediation.steps.model.load_state import log_of
 from remediation.steps.resolve import resolve_container, resolve_project
@@ -195,7 +195,7 @@ class Read:
 
 
 @step("container.environment", in_container=True)
-class ContainerEnvironment(Step[Read]):
+class ContainerEnvironment(CheckStep[Read]):
     """The server itself read these settings. This step only checks.
 
     A setting that is in the container's environment but missing from the server's printed configuration is not read by this
@@ -214,9 +214,6 @@ class ContainerEnvironment(Step[Read]):
 
     def is_met(self, state: Read) -> bool:
         return all(is_same_setting(self._value(state, name), value) for name, value in self.expect.items())
-
-    def plan(self, state: Read) -> Iterator[Change]:
-        return iter(())
 
     def describe(self, state: Read) -> str:
         parts = []
@@ -263,7 +260,7 @@ class Headroom:
 
 
 @step("container.headroom", in_container=True)
-class ContainerHeadroom(Step[Headroom]):
+class ContainerHeadroom(CheckStep[Headroom]):
     """The container stays below its memory limit. This step only checks; compose.resources sets the limit.
 
     This is system memory. It never decides how many layers are on the GPU, but a shortage makes loads fail or kills the server.
@@ -287,9 +284,6 @@ class ContainerHeadroom(Step[Headroom]):
         if state.container.oom_killed:
             return False
         return None if state.share is None else state.share <= self.at_most
-
-    def plan(self, state: Headroom) -> Iterator[Change]:
-        return iter(())
 
     def describe(self, state: Headroom) -> str:
         killed = "it was killed for lack of memory; " if state.container.oom_killed else ""

@@ -39,8 +39,12 @@ class SettingsPlace:
         return self.serving.name or self.serving.words
 
     @property
-    def remark(self) -> str:
-        """What a change would affect besides the server, or ""."""
+    def where(self) -> str:
+        """The server in words."""
+        return f"of {self.serving.words}"
+
+    def remark(self, going: Sequence[str]) -> str:
+        """Return what a change would affect besides the server, or ""."""
         return ""
 
     def source(self, name: str) -> str:
@@ -105,9 +109,8 @@ class UnitSettings(SettingsPlace):
         """The name of the unit."""
         return self.unit.name
 
-    @property
-    def remark(self) -> str:
-        """The containers that may lose the GPU."""
+    def remark(self, going: Sequence[str]) -> str:
+        """Name the containers that may lose the GPU."""
         if not self.gpu_containers:
             return ""
         return f"{', '.join(self.gpu_containers)} may lose the GPU when systemd reads its unit files again"
@@ -147,9 +150,8 @@ class WindowsSettings(SettingsPlace):
 
     windows: WindowsServer = field(default_factory=lambda: WindowsServer("", ""))
 
-    @property
-    def remark(self) -> str:
-        """Why the database of the app is not known."""
+    def remark(self, going: Sequence[str]) -> str:
+        """Say why the database of the app is not known."""
         return f"the app's settings could not be read ({self.windows.unread})" if self.windows.unread else ""
 
     def edits(self, going: Sequence[str], put: Mapping[str, str]) -> Iterator[Change]:
