@@ -9,15 +9,17 @@ from typing import Any, Protocol
 
 from pydantic import field_validator
 
+from remediation.diagnosis.advice.settings import DEAD, HARMFUL
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
+from remediation.model.finding import Setting
 from remediation.steps.compose.text import ComposeText, YamlEntry
 from remediation.steps.contract import Step, param, step
 from remediation.steps.file_edit import file_edit, write_edit
-from remediation.steps.model.ollama_settings import DEAD, HARMFUL, JudgedSetting, cards_of, judge_declared
+from remediation.steps.model.ollama_settings import cards_of, judge_declared
 from remediation.steps.resolve import resolve_project
 
 IMAGES = ("ollama/", "/ollama", "ollama:")
@@ -49,7 +51,7 @@ class SettingsSource(Protocol):
         """The settings by name."""
 
     @property
-    def judged(self) -> Sequence[JudgedSetting]:
+    def judged(self) -> Sequence[Setting]:
         """The faulty settings."""
 
     def source(self, name: str) -> str:
@@ -139,7 +141,7 @@ class ComposeDeclaration:
     files: tuple[File, ...]
     environment: Mapping[str, str]
     version: Version | None
-    judged: tuple[JudgedSetting, ...]
+    judged: tuple[Setting, ...]
 
     @property
     def where(self) -> str:

@@ -14,8 +14,9 @@ from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import NO_ANSWER, HostError
 from remediation.model.facts import Manager, ServiceUnit, Serving, SourcedSetting, WindowsServer
 from remediation.model.facts.server import snap_advice
+from remediation.model.finding import Setting
 from remediation.steps.file_edit import file_edit
-from remediation.steps.model.ollama_settings import JudgedSetting, cards_of, judge_declared
+from remediation.steps.model.ollama_settings import cards_of, judge_declared
 
 APP = "app"
 """The place of a setting in the database of the Windows app, in `ollama.setting_restored`."""
@@ -31,7 +32,7 @@ class SettingsPlace:
     serving: Serving
     environment: Mapping[str, str]
     sources: Sequence[SourcedSetting]
-    judged: tuple[JudgedSetting, ...]
+    judged: tuple[Setting, ...]
 
     @property
     def name(self) -> str:
