@@ -89,7 +89,7 @@ class SshConnection:
         return [self._one(call) if reply is None else reply for call, reply in zip(calls, replies, strict=True)]
 
     def _one_of_several(self, transport: paramiko.Transport, call: Call) -> Reply | None:
-        """Carry out one call beside others. Returns None if its channel was not opened or was lost."""
+        """Carry out one call with others. Returns None if its channel was not opened or was lost."""
         try:
             return self._carry_out(transport, call)
         except ProgramTimeout as late:

@@ -1,4 +1,4 @@
-"""Read-only calls of one exchange over SSH run at the same time, each over a channel of its own."""
+"""Read-only calls of one exchange over SSH run at the same time, each over a separate channel."""
 
 from __future__ import annotations
 
