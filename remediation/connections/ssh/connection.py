@@ -139,7 +139,7 @@ class SshConnection:
 
     def _carry_out(self, transport: paramiko.Transport, call: Call) -> Reply:
         if isinstance(call, Run):
-            return self._run(transport, call)
+            return self._run(transport, call, stopped=self._interrupted.is_set)
         if isinstance(call, Http):
             return ssh_http.request_over_ssh(
                 transport, call, lambda run, on_chunk, most: self._run(transport, run, on_chunk, most)
@@ -149,11 +149,12 @@ class SshConnection:
         return self._file(transport, call)
 
     def _run(
-        self, transport: paramiko.Transport, call: Run, on_chunk: ssh_exec.OnChunk | None = None, most: int = limits.OUTPUT
+        self, transport: paramiko.Transport, call: Run, on_chunk: ssh_exec.OnChunk | None = None, most: int = limits.OUTPUT,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Reply:  # fmt: skip
         if (fault := sudo.unfit(call)) is not None:
             return fault
-        become, stopped = self._settings.become, self._interrupted.is_set
+        become = self._settings.become
         if become is None:
             return ssh_exec.execute_command(
                 transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, on_chunk=on_chunk,
