@@ -105,10 +105,13 @@ class Refusals:
 
     def __init__(self) -> None:
         self.last: Failed | None = None
+        self.accepted = False
 
     def note(self, reply: Reply) -> Reply:
-        """Record a refusal that would be repeated, and return the reply."""
-        if isinstance(reply, Failed) and refusal_cure(reply.message):
+        """Record a refusal that would be repeated, or that sudo accepted the login, and return the reply."""
+        if isinstance(reply, Completed):
+            self.accepted = True
+        elif isinstance(reply, Failed) and refusal_cure(reply.message):
             self.last = reply
         return reply
 

@@ -10,14 +10,14 @@ from typing import Any
 from pydantic import field_validator
 
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, Risk, StepCall
+from remediation.model.change import Change, Risk
 from remediation.model.errors import CallFailed, NotApplicable
 from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.timestamps import parse_timestamp
-from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.stack import RUNNING, containers_of
-from remediation.steps.compose.text import sibling_path, unified_diff
+from remediation.steps.compose.text import sibling_path
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import file_edit, write_edit
 from remediation.steps.resolve import resolve_project
 from remediation.steps.run_info import DOTENV, pending_dotenv, pending_services, run_started
 
@@ -94,20 +94,16 @@ class EnvFileSet(Step[EnvFile]):
         lacking = {name: value for name, value in self.set.items() if now.get(name) != value}
         if not lacking:
             return
-        before, text = state.text or "", state.text or ""
+        text = state.text or ""
         for name, value in lacking.items():
             text = _with(text, name, value)
-        backup = backup_of(state.path, before)
-        origin = {"made": True} if state.text is None else {"backup": backup}
-        undo = StepCall("file.restored", {"path": state.path, **origin, "expect": digest(text), "readers": True})
-        yield Change(
-            f"set {', '.join(f'{name}={value}' for name, value in lacking.items())} in {state.path}", subject=state.path,
-            before={name: now.get(name) for name in lacking}, after=dict(lacking), diff=unified_diff(state.path, before, text), undo=undo,
-            data={"text": text, "backup": None if state.text is None else backup, DOTENV: state.path},
+        yield file_edit(
+            f"set {', '.join(f'{name}={value}' for name, value in lacking.items())} in {state.path}", state.path, state.text, text,
+            restore={"readers": True}, data={DOTENV: state.path}, before={name: now.get(name) for name in lacking}, after=dict(lacking),
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+        write_edit(host, change)
 
     def describe(self, state: EnvFile) -> str:
         now = state.settings

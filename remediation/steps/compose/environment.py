@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from pydantic import field_validator
 
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, StepCall
+from remediation.model.change import Change
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
-from remediation.steps.compose.text import ComposeText, YamlEntry, unified_diff
+from remediation.steps.compose.text import ComposeText, YamlEntry
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import file_edit, write_edit
 from remediation.steps.model.ollama_settings import DEAD, HARMFUL, JudgedSetting, cards_of, judge_declared
 from remediation.steps.resolve import resolve_project
 
@@ -94,19 +94,12 @@ class ComposeEnvironment(Step[ComposeDeclaration]):
         self, state: ComposeDeclaration, place: File, text: str, removed: Mapping[str, None], made: Mapping[str, str]
     ) -> Change:
         words = [f"remove {name}" for name in removed] + [f"set {name}={value}" for name, value in made.items()]
-        backup = backup_of(place.path, place.text)
-        return Change(
-            f"{', '.join(words)} of service {state.service} in {place.path}" if removed else f"{', '.join(words)} for service {state.service} in {place.path}",
-            subject=place.path,
-            before={entry.name: entry.value for entry in place.entries if entry.name in removed or entry.name in made},
-            after=dict(made),
-            diff=unified_diff(place.path, place.text, text),
-            undo=StepCall("file.restored", {"path": place.path, "backup": backup, "expect": digest(text), "service": state.service}),
-            data={"text": text, "backup": backup, "service": state.service, "environment": {**removed, **made}},
-        )  # fmt: skip
+        summary = f"{', '.join(words)} {'of' if removed else 'for'} service {state.service} in {place.path}"
+        before = {entry.name: entry.value for entry in place.entries if entry.name in removed or entry.name in made}
+        return compose_edit(summary, place, text, state.service, {**removed, **made}, before=before, after=dict(made))
 
     def apply(self, host: Writer, change: Change) -> None:
-        host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+        write_edit(host, change)
 
     def describe(self, state: ComposeDeclaration) -> str:
         going = self._names_to_remove(state)
@@ -140,6 +133,14 @@ class ComposeEnvironment(Step[ComposeDeclaration]):
 
     def _values_to_set(self, state: ComposeDeclaration) -> dict[str, str]:
         return {name: value for name, value in self.set.items() if state.resolved.get(name) != value}
+
+
+def compose_edit(
+    summary: str, file: File, text: str, service: str, environment: Mapping[str, str | None] | None = None, **more: Any
+) -> Change:
+    """Return the change that gives a Compose file the text `text`, in which a service is redefined, with these settings."""
+    data = {"service": service, "environment": environment or {}}
+    return file_edit(summary, file.path, file.text, text, restore={"service": service}, data=data, **more)
 
 
 def read_declared(host: Reader, service: str | None) -> ComposeDeclaration:
@@ -222,16 +223,6 @@ def _environment(definition: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(found, Mapping):
         return {str(name): "" if value is None else str(value) for name, value in found.items()}
     return dict(str(item).partition("=")[::2] for item in found)
-
-
-def backup_of(path: str, text: str) -> str:
-    """Return the backup path of a file: next to it, named by a digest of its content."""
-    return f"{path}.{digest(text)[:8]}.bak"
-
-
-def digest(text: str) -> str:
-    """Return the SHA-256 of the UTF-8 text."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def setting_text(value: object) -> object:

@@ -10,16 +10,16 @@ from typing import Any
 from remediation.diagnosis.advice.lost_device import lasting_cure
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, Risk, StepCall
+from remediation.model.change import Change, Risk
 from remediation.model.errors import CallFailed, HostError
 from remediation.model.facts import Container, ContainerStats, EngineFacts
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.edit import DEVICES, with_devices
-from remediation.steps.compose.environment import backup_of, digest, home_of, project_files, resolve_service
+from remediation.steps.compose.environment import File, compose_edit, home_of, project_files, resolve_service
 from remediation.steps.compose.stack import RUNNING
-from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import write_edit
 from remediation.steps.model.load_state import log_of
 from remediation.steps.resolve import resolve_container, resolve_project
 from remediation.steps.run_info import pending_services, run_started
@@ -47,8 +47,7 @@ class GpuVisibility:
     smi: str | None
     library: bool | None
     server: tuple[str, ...] | None
-    file: str = ""
-    text: str = ""
+    file: File | None = None
     service: str = ""
     declared: bool = True
     lasting: str = ""
@@ -94,15 +93,13 @@ class ContainerSeesGpu(Step[GpuVisibility]):
         return bool(state.server) if state.server is not None else bool(state.cards) or bool(state.smi is None and state.library)
 
     def plan(self, state: GpuVisibility) -> Iterator[Change]:
-        if self.is_met(state) or not state.service:
+        file = state.file
+        if self.is_met(state) or file is None:
             return
         if not state.container.gpu_requested and not state.declared:
-            text = with_devices(state.file, state.text, state.service)
-            yield Change(
-                f"request the GPU for service {state.service} in {state.file}", subject=state.file, risk=Risk.SAFE,
-                diff=unified_diff(state.file, state.text, text), before="no device reservation", after=DEVICES,
-                undo=StepCall("file.restored", {"path": state.file, "backup": backup_of(state.file, state.text), "expect": digest(text), "service": state.service}),
-                data={"text": text, "backup": backup_of(state.file, state.text), "service": state.service, "environment": {}},
+            yield compose_edit(
+                f"request the GPU for service {state.service} in {file.path}", file, with_devices(file.path, file.text, state.service),
+                state.service, risk=Risk.SAFE, before="no device reservation", after=DEVICES,
             )  # fmt: skip
         if not state.container.gpu_requested or not state.fresh:
             yield Change(
@@ -113,7 +110,7 @@ class ContainerSeesGpu(Step[GpuVisibility]):
         if "recreate" in change.data:
             host.compose.up(resolve_project(host), [change.data["recreate"]], recreate=True, deps=False)
         else:
-            host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+            write_edit(host, change)
 
     def describe(self, state: GpuVisibility) -> str:
         parts = []
@@ -175,19 +172,18 @@ def _library(host: Reader, container: Container) -> bool | None:
     return None if done.code != 0 else "libcuda.so" in done.stdout
 
 
-def _place(host: Reader, container: Container) -> tuple[str, str, str, bool]:
-    """Return the file for a device reservation, its text, the service, and whether a reservation already exists."""
+def _place(host: Reader, container: Container) -> tuple[File | None, str, bool]:
+    """Return the file for a device reservation, the service, and whether a reservation already exists."""
     if container.service is None or host.target().project is None:
-        return "", "", "", True
+        return None, "", True
     project = resolve_project(host)
     services = host.compose.config(project).get("services") or {}
     service = resolve_service(host, services, container.service)
-    files = tuple(project_files(host, project, service))
-    place = home_of(files, service, "")
+    file = home_of(tuple(project_files(host, project, service)), service, "")
     definition = services[service]
     reserved = (((definition.get("deploy") or {}).get("resources") or {}).get("reservations") or {}).get("devices")
     declared = bool(reserved or definition.get("gpus")) or service in pending_services(host)
-    return place.path, place.text, service, declared
+    return file, service, declared
 
 
 @dataclass(frozen=True, slots=True)

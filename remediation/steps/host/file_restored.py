@@ -13,10 +13,10 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
 from remediation.steps.compose.env_file import dotenv_path, settings_of
-from remediation.steps.compose.environment import digest
 from remediation.steps.compose.stack import containers_of
-from remediation.steps.compose.text import sibling_path, unified_diff
+from remediation.steps.compose.text import sibling_path
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import digest, unified_diff
 from remediation.steps.ollama.reconfigured import differing_settings
 from remediation.steps.resolve import project_of, resolve_project
 

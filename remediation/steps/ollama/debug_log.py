@@ -8,11 +8,12 @@ from typing import Any
 
 from remediation.diagnosis.versions import Version, at_least
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, Risk, StepCall
-from remediation.steps.compose.environment import ComposeDeclaration, backup_of, digest, home_of, read_declared
+from remediation.model.change import Change, Risk
+from remediation.steps.compose.environment import ComposeDeclaration, home_of, read_declared
 from remediation.steps.compose.stack import silence
-from remediation.steps.compose.text import ComposeText, unified_diff
+from remediation.steps.compose.text import ComposeText
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import file_edit, write_edit
 from remediation.steps.resolve import resolve_project
 
 NAME = "OLLAMA_DEBUG"
@@ -61,25 +62,19 @@ class OllamaDebug(Step[DebugLogState]):
 
     def _edit(self, state: ComposeDeclaration) -> Change:
         file = home_of(state.files, state.service, NAME)
-        if self.on:
-            text = ComposeText(file.path, file.text).put(state.service, NAME, str(self._level(state.version)))
-        else:
-            text = ComposeText(file.path, file.text).remove(state.service, [NAME])
-        backup = backup_of(file.path, file.text)
-        word = f"set {NAME}={self._level(state.version)}" if self.on else f"remove {NAME}"
-        return Change(
-            f"{word} {'in' if self.on else 'from'} service {state.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
-            before=state.resolved.get(NAME), after=str(self._level(state.version)) if self.on else None,
-            diff=unified_diff(file.path, file.text, text),
-            undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": state.service}),
-            data={"text": text, "backup": backup},
+        level, parsed = str(self._level(state.version)), ComposeText(file.path, file.text)
+        text = parsed.put(state.service, NAME, level) if self.on else parsed.remove(state.service, [NAME])
+        words = f"set {NAME}={level} in" if self.on else f"remove {NAME} from"
+        return file_edit(
+            f"{words} service {state.service} in {file.path}", file.path, file.text, text, restore={"service": state.service},
+            risk=Risk.SAFE, before=state.resolved.get(NAME), after=level if self.on else None,
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         if "up" in change.data:
             host.compose.up(resolve_project(host), [change.data["up"]], deps=False)
         else:
-            host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+            write_edit(host, change)
 
     def describe(self, state: DebugLogState) -> str:
         value = state.declared.resolved.get(NAME)

@@ -14,8 +14,7 @@ from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import NO_ANSWER, HostError
 from remediation.model.facts import Manager, ServiceUnit, Serving, SourcedSetting, WindowsServer
 from remediation.model.facts.server import snap_advice
-from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified_diff
+from remediation.steps.file_edit import file_edit
 from remediation.steps.model.ollama_settings import JudgedSetting, cards_of, judge_declared
 
 APP = "app"
@@ -133,20 +132,12 @@ class UnitSettings(SettingsPlace):
         return bool(path) and not path.endswith((".conf", ".service")) and path in self.texts
 
     def _edit(self, path: str, text: str, removed: Mapping[str, None], made: Mapping[str, str]) -> Change:
-        before = self.texts.get(path, "")
-        kept = {"backup": backup_of(path, before)} if before else {"made": True}
-        return Change(
-            f"{_words(removed, made)} for {self.serving.words} in {path}",
-            subject=path,
-            before={name: self.unit.environment.get(name) for name in (*removed, *made)},
-            after=dict(made),
-            diff=unified_diff(path, before, text),
+        return file_edit(
+            f"{_words(removed, made)} for {self.serving.words} in {path}", path, self.texts.get(path) or None, text,
+            restore={"unit": self.unit.name},
+            data={"service": self.unit.name, "environment": {**removed, **made}, "own": self.unit.own},
+            before={name: self.unit.environment.get(name) for name in (*removed, *made)}, after=dict(made),
             needs=None if self.unit.own else needs(Need.ELEVATED),
-            undo=StepCall("file.restored", {"path": path, **kept, "expect": digest(text), "unit": self.unit.name}),
-            data={
-                "text": text, "backup": kept.get("backup"), "service": self.unit.name, "environment": {**removed, **made},
-                "own": self.unit.own,
-            },
         )  # fmt: skip
 
 
