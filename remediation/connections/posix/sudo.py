@@ -152,6 +152,8 @@ class ProgramRunner:
     def __init__(self, become: Become | None) -> None:
         self._become = become
         self._refused: Failed | None = None
+        self.accepted = become is None
+        """Whether sudo has accepted the login before."""
 
     def run(self, call: Run, execute: Callable[[Run], Reply]) -> Reply:
         """Run a program. `execute` starts one exactly as given."""
@@ -164,6 +166,8 @@ class ProgramRunner:
         elevated = sudo(self._become, call.argv, call.env)
         done = execute(replace(call, argv=elevated.argv, stdin=elevated.head + call.stdin, env={}))
         reply = elevated.reply(done) if isinstance(done, Completed) else done
-        if isinstance(reply, Failed) and refusal_cure(reply.message):
+        if isinstance(reply, Completed):
+            self.accepted = True
+        elif isinstance(reply, Failed) and refusal_cure(reply.message):
             self._refused = reply
         return reply
