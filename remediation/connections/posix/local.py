@@ -150,7 +150,7 @@ def run_program(call: Run, running: LocalProcess | None = None, kill: Callable[[
         missing = call.cwd if call.cwd is not None and not Path(call.cwd).is_dir() else call.argv[0]
         return Failed("not-found", f"there is no {missing}", missing)
     except PermissionError:
-        return Failed("denied", f"{call.argv[0]} cannot be started: permission denied")
+        return Failed("denied", f"{call.argv[0]} cannot be started: permission denied", call.argv[0])
     except OSError as error:
         return Failed("denied", f"{call.argv[0]}: {error.strerror or error}")
     if process is None:
