@@ -47,9 +47,8 @@ def start(options: Start) -> int:
     program = None if not options.powershell else options.powershell.removeprefix("stand-in")
     lab = control.start(hosts=options.hosts, powershell=program, world=options.world or None)
     verb = "started" if lab.started else "runs already"
-    _say(
-        f"the lab {verb}: {len(lab.hosts)} Windows host{'' if len(lab.hosts) == 1 else 's'} ({lab.world}), reached as {lab.user} over WinRM"
-    )
+    reached = "over SSH" if lab.variables(lab.hosts[0]).get("ansible_connection") == "ssh" else f"as {lab.user} over WinRM"
+    _say(f"the lab {verb}: {len(lab.hosts)} host{'' if len(lab.hosts) == 1 else 's'} ({lab.world}), reached {reached}")
     if lab.powershell:
         _say(f"each shell runs {lab.powershell}")
     for host in lab.hosts:

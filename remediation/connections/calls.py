@@ -151,7 +151,7 @@ class Failed:
 
     ``kind``: ``not-found`` (no such program or file), ``refused`` (connection refused), ``timeout``, ``denied``, ``uncertain`` (the
     answer of a write was lost), ``redirected`` (an HTTP redirect), ``not-recorded`` (a replay without an answer) or ``error``.
-    ``missing`` is the program or folder that does not exist.
+    ``missing`` is the program or folder that does not exist, or the program that the login may not run.
     """
 
     kind: str

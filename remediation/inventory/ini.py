@@ -13,6 +13,8 @@ from remediation.templating.yaml.loader import problem
 from remediation.templating.yaml.located import Table, Text
 
 _SECTION = re.compile(r"^\[([^:\]\s]+)(?::(\w+))?\]\s*(?:[#;].*)?$")
+_ADDRESS = re.compile(r"\[[0-9a-fA-F:.]+\]:\d+(?:\s|$)")
+"""An IPv6 address with a port."""
 PARTS = ("vars", "children")
 UNGROUPED = "ungrouped"
 
@@ -33,7 +35,7 @@ def read_ini(text: str, path: Path, problems: list[Problem]) -> Table:
         if not line or line[0] in "#;":
             continue
         place = Place(str(path), number, len(raw) - len(raw.lstrip()) + 1)
-        if line.startswith("["):
+        if line.startswith("[") and not _ADDRESS.match(line):
             found = _SECTION.match(line)
             if found is None or (found[2] and found[2] not in PARTS):
                 problems.append(problem(f"expected [GROUP], [GROUP:vars] or [GROUP:children], got {line}", place))

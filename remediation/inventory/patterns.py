@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from remediation.model.errors import UsageError
 from remediation.templating.patterns import is_nested
 
-SLICE = re.compile(r"^(.+)\[(?:(-?\d+)|(\d*):(\d*))\]$")
+SLICE = re.compile(r"^(.+)\[(?:(-?\d+)|(\d+)[:-](\d*))\]$")
 ALONE = re.compile(r"^[^\s:,!&~]+:\d+$|^\[[0-9a-fA-F.:]+\](?::\d+)?$")
 """A name with a port, or an IPv6 address in brackets, whose colons are not separators."""
 PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]{0,1000}\])+")
@@ -132,4 +132,4 @@ def _split_slice(part: str) -> tuple[str, int | None, int | None]:
         return part, None, None
     if found[2] is not None:
         return found[1], int(found[2]), None
-    return found[1], int(found[3] or 0), int(found[4]) if found[4] else -1
+    return found[1], int(found[3]), int(found[4]) if found[4] else -1

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from remediation.connections.calls import Completed
 from remediation.facets.scripts import shell
 from remediation.model.change import StepCall
 from remediation.model.errors import UsageError
@@ -64,7 +65,8 @@ class PosixService(Module):
         if status is None:
             if task.check():
                 return skipped_result(_LATER.format(name))
-            return failed_result(f"Could not find the requested service {name}: host")
+            manager = f"its manager must be systemd, or it needs a script /etc/init.d/{name}"
+            return failed_result(f"Could not find the requested service {name}: host", manager)
         given: dict[str, Any] = {"service": name, "user": self.user, "risk_level": str(task.risk()), **more}
         if self.enabled is not None:
             given["enabled"] = self.enabled
@@ -130,7 +132,12 @@ class Systemd(PosixService):
     def _reload_files(self, verb: str, task: ModuleTask) -> ActionResult | None:
         """Let systemd read its files again; return the failure, None if it did."""
         argv = ("systemctl", *(("--user",) if self.user else ()), verb)
-        program = Program(argv, None, f"systemctl {verb}")
+
+        def parse(reply: Completed) -> ActionResult:
+            why = f"failure {reply.rc} during {verb}: {reply.stderr.decode(errors='replace').strip()}"
+            return failed_result(why) if reply.rc else done_result(changed=True)
+
+        program = Program(argv, None, f"systemctl {verb}", outcome=parse)
         if task.check():
             task.foresee(program)
             return None

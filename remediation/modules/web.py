@@ -233,7 +233,7 @@ class Uri(HttpModule):
         text = content.decode(errors="replace")
         values: dict[str, Any] = {
             **_join_headers(headers), **_cookies(headers), "status": status, "url": fields[4],
-            "redirected": redirects > 0, "elapsed": int(seconds), "msg": f"OK ({_length(headers, content)} bytes)",
+            "redirected": redirects > 0 and fields[4].rstrip("/") != self.url.rstrip("/"), "elapsed": int(seconds), "msg": f"OK ({_length(headers, content)} bytes)",
         }  # fmt: skip
         kind = str(values.get("content_type", "")).partition(";")[0].strip()
         if kind.endswith(("/json", "+json")) and _is_json(text):

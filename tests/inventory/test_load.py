@@ -88,6 +88,13 @@ def test_a_port_behind_the_name_is_the_hosts(written: Written, name: str, host: 
     assert Scope(inventory.layers(host)).get("ansible_port") == port
 
 
+def test_an_ipv6_address_with_a_port_is_no_section_of_an_ini_file(written: Written) -> None:
+    inventory = load_inventory([written("[gpu]\n[2001:db8::1]:2200 model=a\nbox\n", name="hosts")])
+    assert list(inventory.groups["gpu"]) == ["2001:db8::1", "box"]
+    found = {name: value for layer in reversed(inventory.layers("2001:db8::1")) for name, value in layer.items()}
+    assert (found["ansible_port"], found["model"]) == (2200, "a")
+
+
 def test_values_are_yaml_1_1(written: Written) -> None:
     inventory = load_inventory([written("""
         all:

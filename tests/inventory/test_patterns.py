@@ -51,6 +51,8 @@ def inventory(written: Written) -> Inventory:
         ("red[-1]", "r3"),
         ("red[0:1]", "r1 r2"),
         ("red[1:]", "r2 r3"),
+        ("red[1-2]", "r2 r3"),
+        ("red[:1]", ""),
         ("red[7]", ""),
         ("red[0:1]:!r2", "r1"),
         ("unknown", ""),

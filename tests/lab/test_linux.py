@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -129,6 +130,8 @@ REPAIRED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "healthy": ("healthy", ()),
 }
 """The cause that a diagnosis puts first, and the steps that repair it."""
+MOST: Mapping[str, int] = {"server-hangs": 40}
+"""Exchanges of a repair, where there may be more than 20: a server that hangs is waited for."""
 BY_HAND: Mapping[str, tuple[str, str]] = {
     "vram-occupied": ("vram_occupied", "close chrome"),
     "vram-freed-in-part": ("vram_occupied", "close trainer"),
@@ -153,8 +156,15 @@ def repaired(place: Place, fault: str, folder: Path) -> tuple[str, int, tuple[st
     remediate = program(folder, {"gpu-07": where})
     code, found = remediate("diagnose")
     assert code == 0
-    code, events = remediate("fix-offload")
+    code, events = remediate("fix-offload", "--log-file", str(folder / "log"), "--log-level", "debug")
     return str(found[0]["findings"][0]["cause"]), code, steps(events), json.dumps(events)
+
+
+def exchanges(log: Path) -> int:
+    """Return how many exchanges a run needed, without the polls of a server that restarts or unloads a model."""
+    calls = re.findall(r"ssh exchange (\d+), call \d+ of (\d+): (.*)", log.read_text("utf-8"))
+    polls = re.compile(r"GET \S+/api/(?:ps|version): (?:status 200|refused: nothing listens)")
+    return len({number for number, of, call in calls if of != "1" or not polls.search(call)})
 
 
 def steps(events: Events) -> tuple[str, ...]:
@@ -167,6 +177,7 @@ def test_what_is_repaired(place: Place, fault: str, tmp_path: Path) -> None:
     cause, code, changed, events = repaired(place, fault, tmp_path)
     assert (code, changed) == (0, expected), events
     assert not wanted or cause == wanted
+    assert 0 < exchanges(tmp_path / "log") <= MOST.get(fault, 20)
     loaded = {each["name"]: each for each in place.host.ask("/api/ps")["models"]}
     assert loaded[MODEL]["size"] == loaded[MODEL]["size_vram"]
     if fault == "keep-alive-forever":
@@ -220,5 +231,10 @@ def test_a_server_at_another_port_than_the_endpoint_is_named_and_its_log_is_no_e
     assert server["cure"].startswith(f"set endpoint: {host.endpoint} in the inventory")
     code, (found,) = remediate("diagnose")
     assert code == 0
-    assert [one["cause"] for one in found["findings"]] == ["unknown"]
+    (unknown,) = found["findings"]
+    assert (unknown["cause"], f"listens at port {host.port}" in unknown["because"]) == ("unknown", True)
+    assert (
+        unknown["cure"]
+        == f"set endpoint: {host.endpoint} in the inventory to use that server, or start the one at port {other[17:]}"
+    )
     assert any(f"listens at port {host.port}" in note for note in found["notes"])

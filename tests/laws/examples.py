@@ -7,7 +7,7 @@ from typing import Any
 
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ContainerStats, ExecResult, ServiceStatus, SystemLimits, WslDistribution
-from remediation.steps.compose.environment import digest
+from remediation.steps.file_edit import digest
 from tests.engine.fakes.daemon import CONFIG
 from tests.engine.fakes.examples import (
     BASE,

@@ -88,3 +88,30 @@ def test_the_output_of_a_program_keeps_its_line_ends(tmp_path: Path) -> None:
     assert (ran.result("kept")["stdout"], ran.result("stripped")["stdout"]) == ("a\r\nb \r\n", "a\r\nb ")
     assert (ran.result("stripped")["stdout_lines"], "warnings" in ran.result("stripped")) == (["a", "b "], False)
     assert ran.result("kept")["warnings"][0].endswith("Not using '/bin/sh'.")
+
+
+def test_a_program_that_is_not_started_has_ansibles_result(tmp_path: Path) -> None:
+    (tmp_path / "s.sh").write_text("#!/bin/sh\n")
+    tasks = [
+        {"name": "missing", "command": "/no/such/program 'a b'"},
+        {"name": "denied", "command": str(tmp_path)},
+        {"name": "shell", "shell": "echo x", "args": {"executable": "/no/shell"}},
+        {"name": "folder", "command": {"argv": ["pwd"], "chdir": "/no/folder"}},
+        {"name": "script", "script": "s.sh", "args": {"chdir": "/no/folder"}},
+    ]
+    ran = run_tasks(tmp_path, [{**task, "ignore_errors": True} for task in tasks])
+    found = {name: (ran.result(name)["rc"], ran.result(name).get("cmd")) for name in ran.results}
+    assert found.pop("script")[0] > 0
+    assert found == {
+        "missing": (2, "/no/such/program 'a b'"), "denied": (13, str(tmp_path)), "shell": (2, "/no/shell -c 'echo x'"),
+        "folder": (None, ["pwd"]),
+    }  # fmt: skip
+    assert ran.result("denied")["msg"] == "Error executing command."
+    assert "permission denied" in ran.results["denied"]["reason"]
+
+
+def test_raw_refuses_the_words_that_ansible_takes_out_of_its_line(tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    ran = run_tasks(tmp_path, [{"raw": f"echo a creates={tmp_path}/there", "ignore_errors": True}])
+    assert ran.outcomes() == {"raw": "failed"}
+    assert "creates" in ran.result("raw")["msg"]

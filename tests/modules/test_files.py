@@ -265,3 +265,69 @@ def test_results_that_playbooks_test_are_ansibles(tmp_path: Path) -> None:
     assert ran.result("endings")["message"] == f"{tmp_path}/from/x does not have a valid extension: yaml, yml, json"
     assert ran.result("raw")["warnings"] == ["raw module does not support the environment keyword"]
     assert ran.result("script")["msg"] == "Check mode is not supported for this task."
+
+
+def test_a_link_is_replaced_also_by_the_content_that_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("same")
+    for name in ("followed", "replaced"):
+        (tmp_path / name).symlink_to("target")
+    tasks = [
+        {"name": name, "copy": {"content": "same", "dest": str(tmp_path / name), "follow": name == "followed"}}
+        for name in ("followed", "replaced")
+    ]
+    assert run_tasks(tmp_path, tasks).outcomes() == {"followed": "ok", "replaced": "changed"}
+    assert [(tmp_path / name).is_symlink() for name in ("followed", "replaced")] == [True, False]
+    assert (tmp_path / "replaced").read_text() == (tmp_path / "target").read_text() == "same"
+
+
+def test_check_mode_returns_the_state_of_a_file_whose_mode_alone_differs(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("a")
+    path.chmod(0o644)
+    task = {"copy": {"content": "a", "dest": str(path), "mode": "0600"}}
+    check, first = run_tasks(tmp_path, [task], check=True).result("copy"), run_tasks(tmp_path, [task]).result("copy")
+    assert (check["mode"], first["mode"]) == ("0644", "0600")
+    assert {name: check[name] for name in ("dest", "checksum", "size", "state", "uid")} == {
+        name: first[name] for name in ("dest", "checksum", "size", "state", "uid")
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "modes"),
+    [
+        ("file", {"state": "directory", "mode": "0700"}, ("0755", "0700")),
+        ("file", {"state": "touch", "mode": "0600"}, ("0644", "0600")),
+        ("file", {"state": "touch", "mode": "0644"}, (None, None)),
+        ("lineinfile", {"line": "a", "create": True, "mode": "0600"}, ("0644", "0600")),
+    ],
+)
+def test_the_difference_of_a_new_path_has_the_mode_that_it_had_at_first(
+    tmp_path: Path, module: str, given: dict[str, Any], modes: tuple[str | None, str | None]
+) -> None:
+    task = {"name": "task", module: {"path": str(tmp_path / "new"), **given}}
+    check = run_tasks(tmp_path, [task], check=True, diff=True).result("task").get("diff")
+    found = run_tasks(tmp_path, [task], diff=True).result("task")["diff"]
+    shown = found if module == "file" else found[1]
+    assert tuple(shown.get(side, {}).get("mode") for side in ("before", "after")) == modes
+    assert "mode" not in str(check)
+
+
+def test_an_owner_named_by_its_id_is_no_difference(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.touch()
+    task = {"file": {"path": str(path), "owner": str(path.stat().st_uid), "group": path.stat().st_gid}}
+    assert run_tasks(tmp_path, [task], diff=True).result("file")["diff"] == {
+        side: {"path": str(path)} for side in ("before", "after")
+    }
+
+
+def test_check_mode_names_no_backup(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("a\n")
+    edits = {
+        "lineinfile": {"line": "b"}, "blockinfile": {"block": "b"}, "replace": {"regexp": "a", "replace": "b"},
+    }  # fmt: skip
+    tasks = [{name: {"path": str(path), "backup": True, **edit}} for name, edit in edits.items()]
+    ran = run_tasks(tmp_path, tasks, check=True)
+    assert set(ran.outcomes().values()) == {"would-change"}
+    assert [ran.result(name).get("backup", "") or ran.result(name).get("backup_file", "") for name in edits] == ["", "", ""]

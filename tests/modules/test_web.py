@@ -29,9 +29,13 @@ class Handler(BaseHTTPRequestHandler):
             kind, body = "text/plain", b"file content\n"
         if self.path == "/none":
             status, body = 404, b"no"
+        if self.path == "/login" and answer["login"] is None:
+            status = 401
         self.send_response(302 if self.path == "/moved" else status)
         if self.path == "/moved":
             self.send_header("Location", "/file")
+        if status == 401:
+            self.send_header("WWW-Authenticate", 'Basic realm="here"')
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -69,6 +73,11 @@ def test_an_answer_is_returned_with_its_headers_and_json(tmp_path: Path, server:
     assert (result["json"]["x"], result["json"]["login"]) == ("z", "Basic bWU6cA==")
     assert (result["content_type"], result["redirected"], result["changed"]) == ("application/json", False, False)
     assert (ran.result("moved")["redirected"], ran.result("moved")["content"]) == (True, "file content\n")
+
+
+def test_a_request_for_the_password_is_no_redirect(tmp_path: Path, server: str) -> None:
+    ran = run_tasks(tmp_path, [{"uri": {"url": f"{server}/login", "user": "me", "password": "p"}}])
+    assert (ran.result("uri")["json"]["login"], ran.result("uri")["redirected"]) == ("Basic bWU6cA==", False)
 
 
 def test_another_status_fails_and_a_refused_connection_is_minus_one(tmp_path: Path, server: str) -> None:

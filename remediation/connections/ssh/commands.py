@@ -7,14 +7,14 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import Protocol
 
 import paramiko
 
 from remediation.connections.bounded import BoundedOutput, watchdog
-from remediation.connections.calls import Completed, Failed, Reply
+from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.connections.posix import sudo
 from remediation.model import limits
 from remediation.model.text.digits import is_whole
@@ -32,6 +32,9 @@ _FIRST_WORD = 5.0
 """Seconds to wait for the process group of a program that is being started."""
 _AT_ONCE = 30_000
 """Bytes of stdin written without a thread: sshd's window is larger."""
+
+_PAUSES = (0.02, 0.05, 0.1, 0.3, 0.5)
+"""Seconds between attempts to open a channel that the server refuses."""
 
 
 class Sink(Protocol):
@@ -83,31 +86,31 @@ class ProgramTimeout(Exception):
 
 
 def execute_command(
-    transport: paramiko.Transport, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0, *, cwd: str | None = None,
-    env: Mapping[str, str] | None = None,
-    interrupted: Callable[[int | None], None] = lambda _: None, on_chunk: OnChunk | None = None, most: int = limits.OUTPUT,
-    finish: bool = False,
+    transport: paramiko.Transport, call: Run, *, interrupted: Callable[[int | None], None] = lambda _: None,
+    on_chunk: OnChunk | None = None, most: int = limits.OUTPUT, stopped: Callable[[], bool] = lambda: False,
 ) -> Reply:  # fmt: skip
     """Run a program. Raises `ConnectionLost`, `ProgramTimeout` or `LimitExceeded`.
 
     `interrupted` is called with its process group if something other than the timeout ends the wait (Ctrl-C, a limit). `on_chunk`
-    receives stdout as it arrives, at most `most` bytes; with `finish`, a program that writes more is not interrupted.
+    receives stdout as it arrives, at most `most` bytes; a program that writes and exceeds that is not interrupted. The wait ends
+    with KeyboardInterrupt once `stopped` returns True: only the main thread receives Ctrl-C itself.
     """
-    started = sudo.with_environment(argv, env or {})
+    argv, cwd = call.argv, call.cwd
+    started = sudo.with_environment(argv, call.env)
     mark = secrets.token_hex(16)
-    deadline = time.monotonic() + timeout
-    out, err = BoundedOutput("stdout", most, finish=finish), BoundedOutput("stderr", finish=finish)
+    deadline = time.monotonic() + call.timeout
+    out, err = BoundedOutput("stdout", most, finish=call.writes), BoundedOutput("stderr", finish=call.writes)
     program = _MarkedOutput(out, mark, on_chunk)
     try:
-        channel = transport.open_session(timeout=min(timeout, 30.0))
+        channel = _open_session(transport, min(call.timeout, 30.0))
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise NotSent(str(error) or type(error).__name__) from error
     try:
         with closing(channel):
-            with watchdog(timeout, channel.close) as dog:  # a server may never answer the request
-                channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in (env or {}) else argv[0]))
+            with watchdog(call.timeout, channel.close) as dog:  # a server may never answer the request
+                channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in call.env else argv[0]))
             try:
-                code = _pump(channel, started.head + stdin, deadline, (program, err))
+                code = _pump(channel, started.head + call.stdin, deadline, (program, err), stopped)
             except KeyboardInterrupt:
                 _wait_for_mark(channel, mark, err)
                 raise
@@ -129,6 +132,16 @@ def execute_command(
         return Failed("not-found", f"there is no {argv[0]}", argv[0])
     err.content()  # raises if the output was truncated
     return Completed(code & 0xFFFFFFFF, out.content(), rest)
+
+
+def _open_session(transport: paramiko.Transport, timeout: float) -> paramiko.Channel:
+    """Open a channel. A server that allows few sessions (MaxSessions) may need a moment to close the last one."""
+    for pause in _PAUSES:
+        try:
+            return transport.open_session(timeout=timeout)
+        except paramiko.ChannelException:
+            time.sleep(pause)
+    return transport.open_session(timeout=timeout)
 
 
 def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> str:
@@ -175,7 +188,7 @@ def _split_at_mark(err: bytes | bytearray, mark: str) -> tuple[list[str], bytes]
 
 
 def _pump(
-    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Sink, BoundedOutput]
+    channel: paramiko.Channel, stdin: bytes, deadline: float, streams: tuple[Sink, BoundedOutput], stopped: Callable[[], bool]
 ) -> int | None:  # fmt: skip
     """Return the exit code, or None after the deadline."""
     ready = threading.Event()
@@ -203,10 +216,16 @@ def _pump(
             break
         if now >= deadline:
             return None
-        ready.wait(min(deadline - now, _QUIET / 5 if ended is not None or channel.eof_received else _QUIET))
+        _wait(ready, min(deadline - now, _QUIET / 5 if ended is not None or channel.eof_received else _QUIET), stopped)
     if not channel.exit_status_ready() or (code := channel.recv_exit_status()) < 0:
         raise ConnectionLost("the connection was lost before the program's exit code arrived")
     return code
+
+
+def _wait(ready: threading.Event, seconds: float, stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise KeyboardInterrupt
+    ready.wait(seconds)
 
 
 def _wait_for_mark(channel: paramiko.Channel, mark: str, err: BoundedOutput) -> None:

@@ -49,7 +49,7 @@ _BOOTSTRAP = (
 _SCRIPT = (
     'folder=$(mktemp -d) || exit 1; trap \'rm -rf "$folder"\' EXIT; trap "exit 1" HUP INT TERM\n'
     'file="$folder/$1"; (umask 077; cat >"$file") && chmod 700 "$file" || exit 1\n'
-    '[ -z "$2" ] || cd "$2" || exit 1\n'
+    '[ -z "$2" ] || cd "$2" || exit\n'
     'if [ -n "$3" ]; then eval "$3 \\"\\$file\\" $4"; else eval "\\"\\$file\\" $4"; fi'
 )
 """Writes a script that comes on stdin to a new folder, and runs it. Arguments: its name, folder, interpreter, arguments."""
@@ -245,7 +245,8 @@ class Raw(Module):
     invoked: ClassVar[bool] = False
 
     free: ClassVar[str] = "free_form"
-    words: ClassVar[tuple[str, ...]] = ("executable",)
+    words: ClassVar[tuple[str, ...]] = ("chdir", "creates", "executable", "removes", "stdin")
+    """As in Ansible, none of these is part of the command line; all but ``executable`` are refused."""
 
     free_form: str = Field(..., description="the command line")
     executable: str | None = Field(None, description="path of the shell")

@@ -126,18 +126,38 @@ def attribute_text(name: str, value: Any) -> Any:
     return mode_text(value) if name == "mode" and isinstance(value, int) else value
 
 
-def attribute_difference(path: str, state: str, now: FileStatus | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the difference of a path's type, mode and owner in the form of Ansible's results."""
-    before: dict[str, Any] = {"path": path}
-    after: dict[str, Any] = {"path": path}
+def changed_attributes(
+    now: FileStatus | None, wanted: Mapping[str, Any], *, directory: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Return mode and owner before and after, as Ansible's differences show them; a new path had the mode it is created with."""
+    before: dict[str, Any] = {"mode": 0o755 if directory else 0o644}
+    if now is not None:
+        before = {name: getattr(now, name) for name in ("mode", "owner", "group")}
+    differ = [name for name in before if name in wanted and before[name] != wanted[name] and not _is_id(now, name, wanted[name])]
+    return {
+        when: {name: attribute_text(name, values[name]) for name in differ}
+        for when, values in (("before", before), ("after", wanted))
+    }
+
+
+def _is_id(now: FileStatus | None, name: str, wanted: Any) -> bool:
+    """Return whether an owner or group is named by its ID."""
+    return now is not None and name != "mode" and str(now.uid if name == "owner" else now.gid) == wanted
+
+
+def attribute_difference(
+    path: str, state: str, now: FileStatus | None, wanted: Mapping[str, Any], *, created: bool = True
+) -> dict[str, Any]:
+    """Return the difference of a path's type, mode and owner in the form of Ansible's results.
+
+    A path that check mode has not `created` has no mode that could differ.
+    """
+    changed = changed_attributes(now, wanted if created or now is not None else {}, directory=state == "directory")
+    before: dict[str, Any] = {"path": path, **changed["before"]}
+    after: dict[str, Any] = {"path": path, **changed["after"]}
     kind = now.kind if now is not None else "absent"
     if kind != state and not (state == "hard" and kind == "file"):
         before["state"], after["state"] = kind, state
-    for name in ("mode", "owner", "group"):
-        old = getattr(now, name) if now is not None else None
-        if name in wanted and now is not None and old != wanted[name]:
-            before[name] = attribute_text(name, old)
-            after[name] = attribute_text(name, wanted[name])
     return {"before": before, "after": after}
 
 

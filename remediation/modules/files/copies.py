@@ -32,6 +32,7 @@ from remediation.modules.files.placing import (
 )
 from remediation.modules.paths import base_name, joined_path, not_found
 from remediation.modules.result import ActionResult, done_result, failed_result
+from remediation.steps.host.file_managed import status_values
 from remediation.templating.yaml.secret import Secret, reveal
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class SingleFileModule(FileModule):
             if self.follow:
                 path = str(status.details.get("lnk_source") or path)
                 status = files.status(path, follow=True, algorithm="sha1")
-            elif not (status := files.status(path, follow=True, algorithm="sha1")) or status.checksum != sha1_of(content):
+            else:
                 results.append(task.reach(StepCall(STEP, {"path": path, "state": "absent", "risk_level": str(task.risk())})))
                 status = None
         if status is not None and not self.force:
@@ -105,6 +106,8 @@ class SingleFileModule(FileModule):
         result = merged_results([*results, placed.result])
         rewritten = status is None or status.checksum != sha1_of(content)
         values = self._values(path, content, placed, source, rewritten=rewritten or bool(results))
+        if values and result.outcome is Outcome.WOULD_CHANGE:
+            values |= status_values(status)
         if not self.on_host and (rewritten or task.diff() or not task.check()):
             after = _displayable_text(content) if rewritten and task.diff() and not secret else None
             values["diff"] = [] if after is None else [text_diff(path, placed, after, source or path)]
@@ -120,7 +123,7 @@ class SingleFileModule(FileModule):
         return False
 
     def _values(self, path: str, content: bytes, placed: PlacedFile, source: str, *, rewritten: bool) -> dict[str, Any]:
-        if placed.result.outcome is Outcome.WOULD_CHANGE:
+        if placed.result.outcome is Outcome.WOULD_CHANGE and (rewritten or self.on_host):
             return {}
         sums = {"md5sum": hashlib.md5(content, usedforsecurity=False).hexdigest(), "src": source}
         summed = sums if rewritten or self.on_host else {"path": path}

@@ -14,7 +14,7 @@ from remediation.model.errors import UsageError
 from remediation.model.facts import FileStatus
 from remediation.model.outcome import Outcome
 from remediation.modules.contract import ModuleTask, UnfitError
-from remediation.modules.files.attributes import FileModule, attribute_text, backup_name, expand_path
+from remediation.modules.files.attributes import FileModule, backup_name, changed_attributes, expand_path
 from remediation.modules.files.placing import PlacedFile, Placement, as_action, place_file, text_diff
 from remediation.modules.result import ActionResult, done_result, failed_result
 
@@ -90,7 +90,11 @@ class FileEdit(FileModule):
             error = placed.values.get("stderr", "")
             word = f"failed to validate: rc:{placed.values.get('exit_status')} error:{error}"
             return replace(placed, values={"msg": word} if "exit_status" in placed.values else placed.values)
-        values: dict[str, Any] = {"msg": edit.msg, **edit.values, **self.backup_values(backup if changed else None)}
+        values: dict[str, Any] = {
+            "msg": edit.msg,
+            **edit.values,
+            **self.backup_values(backup if changed and not task.check() else None),
+        }
         if placed.result.outcome is not Outcome.OK and not changed:
             values["msg"] = "ownership, perms or SE linux context changed"
         elif changed and (
@@ -116,12 +120,9 @@ class FileEdit(FileModule):
         if task.check() and status is None:
             values["diff"] = content
             return
-        differ = {name: value for name, value in wanted.items() if status is not None and getattr(status, name) != value}
-        attributes: dict[str, Any] = {"before_header": f"{path} (file attributes)", "after_header": f"{path} (file attributes)"}
-        if differ:
-            attributes["before"] = {name: attribute_text(name, getattr(status, name)) for name in differ}
-            attributes["after"] = {name: attribute_text(name, value) for name, value in differ.items()}
-        values["diff"] = [content, attributes]
+        changed = changed_attributes(status, wanted)
+        attributes = {"before_header": f"{path} (file attributes)", "after_header": f"{path} (file attributes)"}
+        values["diff"] = [content, {**attributes, **(changed if changed["after"] else {})}]
 
     def backup_values(self, backup: str | None) -> dict[str, Any]:
         """Return the result's value for the backup."""
@@ -374,6 +375,7 @@ class Replace(FileEdit):
             if found is None:
                 return done_result(
                     changed=False,
+                    rc=0,
                     msg=f"Pattern for before/after params did not match the given file: {section.replace('part', 'subsection')}",
                 )
             begin, end = found.span("part")

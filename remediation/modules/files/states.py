@@ -135,7 +135,7 @@ class FileState(FileModule):
         name = "dest" if state in {"link", "hard"} else "path"
         values: dict[str, Any] = {name: path}
         if task.diff() and not (state == "absent" and result.outcome is Outcome.OK):
-            values["diff"] = attribute_difference(path, state, now, wanted)
+            values["diff"] = attribute_difference(path, state, now, wanted, created=not task.check())
         if target is not None:
             values["src"] = target
         if state == "absent":
@@ -224,7 +224,7 @@ class FileState(FileModule):
                 results.append(self._stamp(path, command, task))
         if now is None and task.check():
             return as_action(merged_results(results), {"dest": path})
-        shown = {"diff": attribute_difference(path, "touch", now, wanted)} if task.diff() else {}
+        shown = {"diff": attribute_difference(path, "touch", now, wanted, created=not task.check())} if task.diff() else {}
         return as_action(merged_results(results), {"dest": path, **shown, **_observe_status(path, task, now)})
 
     def _stamp(self, path: str, command: Sequence[str], task: ModuleTask) -> Result:

@@ -10,11 +10,11 @@ from pydantic import field_validator
 
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, StepCall
+from remediation.model.change import Change
 from remediation.steps.compose.edit import with_value
-from remediation.steps.compose.environment import File, backup_of, digest, home_of, project_files, resolve_service
-from remediation.steps.compose.text import unified_diff
+from remediation.steps.compose.environment import File, compose_edit, home_of, project_files, resolve_service
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import write_edit
 from remediation.steps.resolve import resolve_project
 
 _SPARE = 512 * MIB
@@ -85,18 +85,14 @@ class ComposeResources(Step[Resources]):
         for (section, key), value in lacking.items():
             text = with_value(state.file.path, text, state.service, ("deploy", "resources", section, key), value)
         words = ", ".join(f"{section}.{key} {value}" for (section, key), value in lacking.items())
-        backup = backup_of(state.file.path, state.file.text)
-        yield Change(
-            f"set {words} for service {state.service} in {state.file.path}", subject=state.file.path,
+        yield compose_edit(
+            f"set {words} for service {state.service} in {state.file.path}", state.file, text, state.service,
             before={"memory": state.memory, "reserve": state.reserved, "cpus": state.cpus},
             after={f"{section}.{key}": value for (section, key), value in lacking.items()},
-            diff=unified_diff(state.file.path, state.file.text, text),
-            undo=StepCall("file.restored", {"path": state.file.path, "backup": backup, "expect": digest(text), "service": state.service}),
-            data={"text": text, "backup": backup, "service": state.service, "environment": {}},
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
-        host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+        write_edit(host, change)
 
     def describe(self, state: Resources) -> str:
         parts = [

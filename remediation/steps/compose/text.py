@@ -6,7 +6,6 @@ keys (``<<``) are followed to the definition they refer to.
 
 from __future__ import annotations
 
-import difflib
 import json
 import ntpath
 import posixpath
@@ -229,13 +228,6 @@ def sibling_path(path: str, name: str) -> str:
     """Resolve `name` relative to the folder of the file at `path`, with the host's path rules."""
     flavour: Any = ntpath if "\\" in path or path[1:2] == ":" else posixpath
     return str(flavour.normpath(flavour.join(flavour.dirname(path), name)))
-
-
-def unified_diff(path: str, before: str, after: str) -> str:
-    """Return a unified diff of a file."""
-    # no context lines: they may contain secrets, and diffs are written to the journal
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=0)
-    return "\n".join(lines)
 
 
 def _entry_text(name: str, value: str, *, listed: bool, flow: bool) -> str:

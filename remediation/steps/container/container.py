@@ -10,19 +10,18 @@ from typing import Any
 from remediation.diagnosis.advice.lost_device import lasting_cure
 from remediation.diagnosis.units import human
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, Risk, StepCall
+from remediation.model.change import Change, Risk
 from remediation.model.errors import CallFailed, HostError
 from remediation.model.facts import Container, ContainerStats, EngineFacts
 from remediation.model.finding import Cause, RuledOut
-from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.edit import DEVICES, with_devices
-from remediation.steps.compose.environment import backup_of, digest, home_of, project_files, resolve_service
+from remediation.steps.compose.environment import File, compose_edit, home_of, project_files, resolve_service
 from remediation.steps.compose.stack import RUNNING
-from remediation.steps.compose.text import unified_diff
-from remediation.steps.contract import Step, param, step
+from remediation.steps.contract import CheckStep, Step, param, step
+from remediation.steps.file_edit import write_edit
 from remediation.steps.model.load_state import log_of
 from remediation.steps.resolve import resolve_container, resolve_project
-from remediation.steps.run_info import pending_services, run_started
+from remediation.steps.run_info import is_since, pending_services, run_started
 
 UNKNOWN_ERROR = "Unknown Error"
 """What NVML says in a container whose card systemd has taken away."""
@@ -47,8 +46,7 @@ class GpuVisibility:
     smi: str | None
     library: bool | None
     server: tuple[str, ...] | None
-    file: str = ""
-    text: str = ""
+    file: File | None = None
     service: str = ""
     declared: bool = True
     lasting: str = ""
@@ -56,8 +54,7 @@ class GpuVisibility:
     @property
     def fresh(self) -> bool:
         """Whether the container was started during this run."""
-        started = parse_timestamp(self.container.started_at)
-        return started is not None and started >= self.since
+        return is_since(self.container.started_at, self.since)
 
 
 @step("container.sees_gpu", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0, in_container=True)
@@ -72,10 +69,7 @@ class ContainerSeesGpu(Step[GpuVisibility]):
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
     def observe(self, host: Reader) -> GpuVisibility:
-        name = resolve_container(self.container, host)
-        found = host.engine.inspect(name)
-        if found is None:
-            raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
+        found = _inspect_container(host, self.container)
         cards, smi = smi_inside(host, found)
         log = log_of(host)
         devices = tuple(device.name or device.library for device in log.devices if device.is_gpu)
@@ -94,15 +88,13 @@ class ContainerSeesGpu(Step[GpuVisibility]):
         return bool(state.server) if state.server is not None else bool(state.cards) or bool(state.smi is None and state.library)
 
     def plan(self, state: GpuVisibility) -> Iterator[Change]:
-        if self.is_met(state) or not state.service:
+        file = state.file
+        if self.is_met(state) or file is None:
             return
         if not state.container.gpu_requested and not state.declared:
-            text = with_devices(state.file, state.text, state.service)
-            yield Change(
-                f"request the GPU for service {state.service} in {state.file}", subject=state.file, risk=Risk.SAFE,
-                diff=unified_diff(state.file, state.text, text), before="no device reservation", after=DEVICES,
-                undo=StepCall("file.restored", {"path": state.file, "backup": backup_of(state.file, state.text), "expect": digest(text), "service": state.service}),
-                data={"text": text, "backup": backup_of(state.file, state.text), "service": state.service, "environment": {}},
+            yield compose_edit(
+                f"request the GPU for service {state.service} in {file.path}", file, with_devices(file.path, file.text, state.service),
+                state.service, risk=Risk.SAFE, before="no device reservation", after=DEVICES,
             )  # fmt: skip
         if not state.container.gpu_requested or not state.fresh:
             yield Change(
@@ -113,7 +105,7 @@ class ContainerSeesGpu(Step[GpuVisibility]):
         if "recreate" in change.data:
             host.compose.up(resolve_project(host), [change.data["recreate"]], recreate=True, deps=False)
         else:
-            host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+            write_edit(host, change)
 
     def describe(self, state: GpuVisibility) -> str:
         parts = []
@@ -147,6 +139,15 @@ class ContainerSeesGpu(Step[GpuVisibility]):
         }  # fmt: skip
 
 
+def _inspect_container(host: Reader, given: str | None) -> Container:
+    """Return the container `given`, else the target's. Raises `CallFailed` if it does not exist."""
+    name = resolve_container(given, host)
+    found = host.engine.inspect(name)
+    if found is None:
+        raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
+    return found
+
+
 def smi_inside(host: Reader, container: Container) -> tuple[tuple[str, ...], str | None]:
     """Return the cards that ``nvidia-smi`` lists inside the container, and its error (None if the image has no ``nvidia-smi``)."""
     if container.status != RUNNING:
@@ -175,19 +176,18 @@ def _library(host: Reader, container: Container) -> bool | None:
     return None if done.code != 0 else "libcuda.so" in done.stdout
 
 
-def _place(host: Reader, container: Container) -> tuple[str, str, str, bool]:
-    """Return the file for a device reservation, its text, the service, and whether a reservation already exists."""
+def _place(host: Reader, container: Container) -> tuple[File | None, str, bool]:
+    """Return the file for a device reservation, the service, and whether a reservation already exists."""
     if container.service is None or host.target().project is None:
-        return "", "", "", True
+        return None, "", True
     project = resolve_project(host)
     services = host.compose.config(project).get("services") or {}
     service = resolve_service(host, services, container.service)
-    files = tuple(project_files(host, project, service))
-    place = home_of(files, service, "")
+    file = home_of(tuple(project_files(host, project, service)), service, "")
     definition = services[service]
     reserved = (((definition.get("deploy") or {}).get("resources") or {}).get("reservations") or {}).get("devices")
     declared = bool(reserved or definition.get("gpus")) or service in pending_services(host)
-    return place.path, place.text, service, declared
+    return file, service, declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ class Read:
 
 
 @step("container.environment", in_container=True)
-class ContainerEnvironment(Step[Read]):
+class ContainerEnvironment(CheckStep[Read]):
     """The server itself read these settings. This step only checks.
 
     A setting that is in the container's environment but missing from the server's printed configuration is not read by this
@@ -210,17 +210,11 @@ class ContainerEnvironment(Step[Read]):
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
     def observe(self, host: Reader) -> Read:
-        name = resolve_container(self.container, host)
-        found = host.engine.inspect(name)
-        if found is None:
-            raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
+        found = _inspect_container(host, self.container)
         return Read(found.environment, log_of(host).environment)
 
     def is_met(self, state: Read) -> bool:
         return all(is_same_setting(self._value(state, name), value) for name, value in self.expect.items())
-
-    def plan(self, state: Read) -> Iterator[Change]:
-        return iter(())
 
     def describe(self, state: Read) -> str:
         parts = []
@@ -267,7 +261,7 @@ class Headroom:
 
 
 @step("container.headroom", in_container=True)
-class ContainerHeadroom(Step[Headroom]):
+class ContainerHeadroom(CheckStep[Headroom]):
     """The container stays below its memory limit. This step only checks; compose.resources sets the limit.
 
     This is system memory. It never decides how many layers are on the GPU, but a shortage makes loads fail or kills the server.
@@ -291,9 +285,6 @@ class ContainerHeadroom(Step[Headroom]):
         if state.container.oom_killed:
             return False
         return None if state.share is None else state.share <= self.at_most
-
-    def plan(self, state: Headroom) -> Iterator[Change]:
-        return iter(())
 
     def describe(self, state: Headroom) -> str:
         killed = "it was killed for lack of memory; " if state.container.oom_killed else ""

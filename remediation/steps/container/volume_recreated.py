@@ -11,7 +11,6 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.words import plural
-from remediation.steps.compose.environment import digest
 from remediation.steps.compose.stack import containers_of
 from remediation.steps.container.volume_inventory import unlisted_content
 from remediation.steps.container.volume_manifest import Record, manifest_folder, model_records
@@ -31,6 +30,7 @@ from remediation.steps.container.volume_progress import (
     write_record,
 )
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import digest
 from remediation.steps.model.model_store import StorePlace, free_disk
 from remediation.steps.model.present import PULL_TIMEOUT
 from remediation.steps.resolve import resolve_container

@@ -9,9 +9,7 @@ from typing import Any
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import CallFailed, HostError, NotApplicable
-from remediation.model.facts import DaemonFacts
-from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified_diff
+from remediation.model.facts import DaemonFacts, EngineFacts
 from remediation.steps.contract import Step, param, step
 from remediation.steps.docker.daemon_file import (
     changed_keys,
@@ -22,6 +20,7 @@ from remediation.steps.docker.daemon_file import (
     parse_daemon_file,
     with_defaults,
 )
+from remediation.steps.file_edit import digest, origin_of, unified_diff
 from remediation.steps.run_info import run_started
 
 RUNNING = "running"
@@ -30,19 +29,93 @@ _TAKEN_OVER = 20
 
 
 @dataclass(frozen=True, slots=True)
-class DaemonConfiguration:
-    """The daemon with its present and its wanted keys, what would keep it from starting, and the running containers.
+class DockerDaemon:
+    """The daemon of a Linux host, its engine, and the running containers, which a restart stops without live-restore."""
 
-    ``pending`` are keys of the file that the running engine does not use yet. ``live`` is whether containers survive a restart.
+    host: str
+    facts: DaemonFacts
+    engine: EngineFacts
+    running: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The path of its file."""
+        return self.facts.config
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The keys of its file. Raises `CallFailed` if that is not a JSON object."""
+        return self.parse(self.facts.text)
+
+    def parse(self, text: str | None) -> dict[str, Any]:
+        """Return the keys in a text of its file. Raises `CallFailed` if that is not a JSON object."""
+        return parse_daemon_file(replace(self.facts, text=text), self.host)
+
+    def refusal(self, host: Reader, wanted: Mapping[str, Any], named: Mapping[str, Any]) -> str:
+        """Return why it would not start with the keys `wanted`, of which `named` are new, or ""."""
+        twice = conflicts(named, self.facts)
+        if twice:
+            return f"{', '.join(twice)} is also given as a flag of dockerd"
+        return host.daemon.rejects(self.facts, daemon_text(wanted))
+
+    def take_over(self, *, restart: bool, words: str = "", **data: Any) -> Change:
+        """Return the change that makes it read its file: a reload, or a restart that names the containers which stop.
+
+        With `words`, the change does something else before, for which `data` has what it needs.
+        """
+        how = "reload the Docker daemon"
+        if restart:
+            stops = f"stops and starts {', '.join(self.running) or 'no container'}"
+            how = f"restart the Docker daemon ({'containers keep running (live-restore)' if self.engine.live_restore else stops})"
+        return Change(
+            f"{words}, and {how}" if words else how, subject=self.path if words else f"dockerd {self.path}",
+            before=None if words else list(self.running), risk=Risk.DISRUPTIVE if restart else Risk.SAFE,
+            data={**data, "restart": restart, "running": list(self.running)},
+        )  # fmt: skip
+
+    def write(
+        self, words: str, text: str | None, *, restart: bool, backup: str | None = None, undo: StepCall | None = None
+    ) -> Change:
+        """Return the change that writes (None: removes) its file and lets it take the file over."""
+        before = self.facts.text
+        change = self.take_over(restart=restart, words=words, text=text, backup=backup, before=before)
+        return replace(change, diff=unified_diff(self.path, before or "", text or ""), undo=undo)
+
+    def edit(self, words: str, wanted: Mapping[str, Any], *, restart: bool) -> Change:
+        """Return the change that gives its file the keys `wanted`, with a backup."""
+        after = daemon_text(wanted)
+        backup, origin = origin_of(self.path, self.facts.text)
+        undo = StepCall("docker_daemon.restored", {"path": self.path, **origin, "expect": digest(after)})
+        return self.write(f"{words} in {self.path}", after, restart=restart, backup=backup, undo=undo)
+
+
+def resolve_daemon(host: Reader) -> DaemonFacts:
+    """Return the daemon of the target's engine. Raises `NotApplicable` where there is none on the host itself."""
+    daemon = host.daemon.software().daemon
+    if daemon is None:
+        raise NotApplicable("does not apply, because no Docker daemon runs on this host", host=host.name)
+    return daemon
+
+
+def read_daemon(host: Reader) -> DockerDaemon:
+    """Return the daemon of the target's engine with its containers. Raises `NotApplicable` as `resolve_daemon`."""
+    daemon = resolve_daemon(host)
+    running = tuple(one.name for one in host.engine.containers() if one.status == RUNNING)
+    return DockerDaemon(host.name, daemon, host.engine.facts(), running)
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonConfiguration:
+    """The daemon with its present and its wanted keys, and what would keep it from starting.
+
+    ``pending`` are keys of the file that the running engine does not use yet.
     """
 
-    daemon: DaemonFacts
+    daemon: DockerDaemon
     keys: Mapping[str, Any]
     wanted: Mapping[str, Any]
     refused: str
     pending: tuple[str, ...]
-    running: tuple[str, ...]
-    live: bool
 
 
 @step("docker_daemon.configured", risk=Risk.DISRUPTIVE, needs=needs(Need.ELEVATED), settle=60.0, deadline=300.0)
@@ -60,23 +133,13 @@ class DockerDaemonConfigured(Step[DaemonConfiguration]):
     )
 
     def observe(self, host: Reader) -> DaemonConfiguration:
-        daemon = resolve_daemon(host)
-        keys = parse_daemon_file(daemon, host.name)
+        daemon = read_daemon(host)
+        keys = daemon.keys
         wanted = changed_keys(keys, self.set, self.remove)
-        refused = ""
-        if wanted != keys:
-            twice = conflicts({name: value for name, value in wanted.items() if keys.get(name) != value}, daemon)
-            refused = (
-                f"{', '.join(twice)} is also given as a flag of dockerd"
-                if twice
-                else host.daemon.rejects(daemon, daemon_text(wanted))
-            )
-        engine = host.engine.facts()
-        running = running_containers(host)
+        changed = {name: value for name, value in wanted.items() if keys.get(name) != value}
+        refused = daemon.refusal(host, wanted, changed) if wanted != keys else ""
         ours = {name: wanted[name] for name in self.set if name in wanted}
-        return DaemonConfiguration(
-            daemon, keys, wanted, refused, tuple(not_effective(ours, engine)), running, engine.live_restore
-        )
+        return DaemonConfiguration(daemon, keys, wanted, refused, tuple(not_effective(ours, daemon.engine)))
 
     def is_met(self, state: DaemonConfiguration) -> bool:
         return state.keys == state.wanted and not state.pending
@@ -86,49 +149,40 @@ class DockerDaemonConfigured(Step[DaemonConfiguration]):
         if self.is_met(state) or state.refused:
             return
         if state.keys == state.wanted:
-            restart = any(not name.startswith(("runtimes", "live-restore", "default-runtime")) for name in state.pending)
-            yield take_over(state.daemon, state.running, restart=restart, live=state.live)
+            reloaded = ("runtimes", "live-restore", "default-runtime")
+            yield state.daemon.take_over(restart=any(not name.startswith(reloaded) for name in state.pending))
             return
-        before, after = state.daemon.text, daemon_text(state.wanted)
         names = [f"set {name}" for name in self.set if state.keys.get(name) != state.wanted.get(name)]
         names += [f"remove {name}" for name in self.remove if _has_key(state.keys, name)]
-        backup = None if before is None else backup_of(state.daemon.config, before)
-        kept = {"made": True} if backup is None else {"backup": backup}
-        yield file_change(
-            f"{', '.join(names)} in {state.daemon.config}", state.daemon, after, state.running, live=state.live,
-            restart=needs_restart(state.keys, state.wanted), backup=backup,
-            undo=StepCall("docker_daemon.restored", {"path": state.daemon.config, **kept, "expect": digest(after)}),
-        )  # fmt: skip
+        yield state.daemon.edit(", ".join(names), state.wanted, restart=needs_restart(state.keys, state.wanted))
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
     def describe(self, state: DaemonConfiguration) -> str:
+        path = state.daemon.path
         if state.refused:
-            return f"dockerd would not start with the new {state.daemon.config}: {state.refused}"
+            return f"dockerd would not start with the new {path}: {state.refused}"
         if state.keys != state.wanted:
-            return f"{state.daemon.config} lacks the keys or has others"
+            return f"{path} lacks the keys or has others"
         if state.pending:
-            return f"the running daemon does not use {', '.join(state.pending)} of {state.daemon.config} yet"
-        return f"{state.daemon.config} and the running daemon agree"
+            return f"the running daemon does not use {', '.join(state.pending)} of {path} yet"
+        return f"{path} and the running daemon agree"
 
     def advice(self, state: DaemonConfiguration) -> str:
-        return f"correct {state.daemon.config}, or take the flag out of the unit: systemctl cat docker" if state.refused else ""
+        return f"correct {state.daemon.path}, or take the flag out of the unit: systemctl cat docker" if state.refused else ""
 
     def values(self, state: DaemonConfiguration) -> dict[str, Any]:
-        return {"path": state.daemon.config, "keys": dict(state.keys), "flags": list(state.daemon.flags)}
+        return {"path": state.daemon.path, "keys": dict(state.keys), "flags": list(state.daemon.facts.flags)}
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonBackup:
-    """The daemon, the content to restore (None: no file), whether that is known, and the running containers."""
+    """The daemon, the content to restore (None: no file), and whether that is known."""
 
-    daemon: DaemonFacts
+    daemon: DockerDaemon
     saved: str | None
     known: bool
-    running: tuple[str, ...]
-    live: bool
-    host: str
 
 
 @step("docker_daemon.restored", risk=Risk.DISRUPTIVE, needs=needs(Need.ELEVATED), settle=60.0, deadline=300.0)
@@ -141,31 +195,20 @@ class DockerDaemonRestored(Step[DaemonBackup]):
     made: bool = param("the file was created by the run and is to be removed", default=False)
 
     def observe(self, host: Reader) -> DaemonBackup:
-        daemon = resolve_daemon(host)
+        daemon = read_daemon(host)
         content = host.files.read(self.backup) if self.backup is not None else None
         saved = None if content is None else content.decode("utf-8", errors="replace")
-        return DaemonBackup(
-            daemon, saved, self.made or saved is not None, running_containers(host), host.engine.facts().live_restore, host.name
-        )
+        return DaemonBackup(daemon, saved, self.made or saved is not None)
 
     def is_met(self, state: DaemonBackup) -> bool:
-        return state.known and state.daemon.text == state.saved
+        return state.known and state.daemon.facts.text == state.saved
 
     def plan(self, state: DaemonBackup) -> Iterator[Change]:
-        if self.is_met(state) or not state.known or digest(state.daemon.text or "") != self.expect:
+        if self.is_met(state) or not state.known or self._is_edited(state):
             return
-        now, then = (parse_daemon_file(replace(state.daemon, text=text), state.host) for text in (state.daemon.text, state.saved))
         words = f"remove {self.path}" if state.saved is None else f"restore {self.path} from {self.backup}"
-        yield file_change(
-            words,
-            state.daemon,
-            state.saved,
-            state.running,
-            live=state.live,
-            restart=needs_restart(now, then),
-            backup=None,
-            undo=None,
-        )
+        restart = needs_restart(state.daemon.keys, state.daemon.parse(state.saved))
+        yield state.daemon.write(words, state.saved, restart=restart)
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
@@ -175,20 +218,23 @@ class DockerDaemonRestored(Step[DaemonBackup]):
             return f"{self.backup} does not exist"
         if self.is_met(state):
             return f"{self.path} is as before"
-        if digest(state.daemon.text or "") != self.expect:
-            return f"{self.path} was edited since, so it is left unchanged"
-        return f"{self.path} still has the run's keys"
+        return (
+            f"{self.path} was edited since, so it is left unchanged"
+            if self._is_edited(state)
+            else f"{self.path} still has the run's keys"
+        )
+
+    def _is_edited(self, state: DaemonBackup) -> bool:
+        return digest(state.daemon.facts.text or "") != self.expect
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonRestart:
-    """The daemon, when its process started, when the run began, and the running and the stopped containers of before."""
+    """The daemon, when its process started, and when the run began."""
 
-    daemon: DaemonFacts
+    daemon: DockerDaemon
     started: float | None
     since: float
-    running: tuple[str, ...]
-    live: bool
 
     @property
     def fresh(self) -> bool:
@@ -205,66 +251,22 @@ class DockerRestarted(Step[DaemonRestart]):
     """
 
     def observe(self, host: Reader) -> DaemonRestart:
-        daemon = resolve_daemon(host)
-        started = next((one.started for one in host.processes.list() if one.pid == daemon.pid), None)
-        running = running_containers(host)
-        return DaemonRestart(daemon, started, run_started(host), running, host.engine.facts().live_restore)
+        daemon = read_daemon(host)
+        started = next((one.started for one in host.processes.list() if one.pid == daemon.facts.pid), None)
+        return DaemonRestart(daemon, started, run_started(host))
 
     def is_met(self, state: DaemonRestart) -> bool:
         return state.fresh
 
     def plan(self, state: DaemonRestart) -> Iterator[Change]:
         if not state.fresh:
-            yield take_over(state.daemon, state.running, restart=True, live=state.live)
+            yield state.daemon.take_over(restart=True)
 
     def apply(self, host: Writer, change: Change) -> None:
         apply_take_over(host, change)
 
     def describe(self, state: DaemonRestart) -> str:
         return f"the Docker daemon was {'' if state.fresh else 'not '}restarted in this run"
-
-
-def resolve_daemon(host: Reader) -> DaemonFacts:
-    """Return the daemon of the target's engine. Raises `NotApplicable` where there is none on the host itself."""
-    daemon = host.daemon.software().daemon
-    if daemon is None:
-        raise NotApplicable("does not apply, because no Docker daemon runs on this host", host=host.name)
-    return daemon
-
-
-def running_containers(host: Reader) -> tuple[str, ...]:
-    """Return the names of the running containers, which a restart of the daemon stops."""
-    return tuple(one.name for one in host.engine.containers() if one.status == RUNNING)
-
-
-def take_over(daemon: DaemonFacts, running: Sequence[str], *, restart: bool, live: bool) -> Change:
-    """Return the change that makes the daemon read its file: a reload, or a restart that names the containers which stop."""
-    words = _restart_text(running, live=live) if restart else "reload the Docker daemon"
-    risk = Risk.DISRUPTIVE if restart else Risk.SAFE
-    return Change(
-        words,
-        subject=f"dockerd {daemon.config}",
-        before=list(running),
-        risk=risk,
-        data={"restart": restart, "running": list(running)},
-    )
-
-
-def file_change(
-    words: str, daemon: DaemonFacts, text: str | None, running: Sequence[str], *, restart: bool, live: bool, backup: str | None, undo: StepCall | None
-) -> Change:  # fmt: skip
-    """Return the change that writes (None: removes) the daemon's file and lets the daemon take it over."""
-    how = _restart_text(running, live=live) if restart else "reload the Docker daemon"
-    return Change(
-        f"{words}, and {how}", subject=daemon.config, risk=Risk.DISRUPTIVE if restart else Risk.SAFE,
-        diff=unified_diff(daemon.config, daemon.text or "", text or ""), undo=undo,
-        data={"text": text, "backup": backup, "before": daemon.text, "restart": restart, "running": list(running)},
-    )  # fmt: skip
-
-
-def _restart_text(running: Sequence[str], *, live: bool) -> str:
-    stops = "containers keep running (live-restore)" if live else f"stops and starts {', '.join(running) or 'no container'}"
-    return f"restart the Docker daemon ({stops})"
 
 
 def apply_take_over(host: Writer, change: Change) -> None:

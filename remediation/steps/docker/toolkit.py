@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, Need, Risk, StepCall, needs
-from remediation.model.facts import DaemonFacts, ToolkitFacts
-from remediation.steps.compose.environment import backup_of, digest
-from remediation.steps.compose.text import unified_diff
+from remediation.model.change import Change, Need, Risk, needs
+from remediation.model.facts import ToolkitFacts
 from remediation.steps.contract import Step, step
-from remediation.steps.docker.daemon import apply_take_over, file_change, resolve_daemon, running_containers, take_over
-from remediation.steps.docker.daemon_file import changed_keys, conflicts, daemon_text, parse_daemon_file
+from remediation.steps.docker.daemon import DockerDaemon, apply_take_over, read_daemon
+from remediation.steps.docker.daemon_file import changed_keys
+from remediation.steps.file_edit import file_edit, write_edit
 
 CONFIG = "/etc/nvidia-container-runtime/config.toml"
 RUNTIME = "nvidia-container-runtime"
@@ -28,15 +27,16 @@ INSTALL = (
 
 @dataclass(frozen=True, slots=True)
 class Toolkit:
-    """The toolkit, the daemon, whether the engine knows the runtime, and what would keep the daemon from starting."""
+    """The toolkit, the daemon, and what would keep the daemon from starting with the runtime."""
 
     toolkit: ToolkitFacts
-    daemon: DaemonFacts
-    registered: bool
+    daemon: DockerDaemon
     refused: str
-    running: tuple[str, ...]
-    live: bool
-    host: str
+
+    @property
+    def registered(self) -> bool:
+        """Whether the engine knows the runtime."""
+        return "nvidia" in self.daemon.engine.runtimes
 
     @property
     def no_cgroups(self) -> bool:
@@ -54,30 +54,17 @@ class ContainerToolkitConfigured(Step[Toolkit]):
     """
 
     def observe(self, host: Reader) -> Toolkit:
-        software = host.daemon.software()
-        daemon = resolve_daemon(host)
-        engine = host.engine.facts()
-        keys = self._keys(parse_daemon_file(daemon, host.name))
-        refused = ""
-        if "nvidia" not in engine.runtimes:
-            twice = conflicts({"runtimes": keys["runtimes"]}, daemon)
-            refused = f"{', '.join(twice)} is also given as a flag" if twice else host.daemon.rejects(daemon, daemon_text(keys))
-        return Toolkit(
-            software.toolkit,
-            daemon,
-            "nvidia" in engine.runtimes,
-            refused,
-            running_containers(host),
-            engine.live_restore,
-            host.name,
-        )
+        daemon = read_daemon(host)
+        wanted = self._keys(daemon.keys)
+        seen = Toolkit(host.daemon.software().toolkit, daemon, "")
+        return seen if seen.registered else replace(seen, refused=daemon.refusal(host, wanted, {"runtimes": wanted["runtimes"]}))
 
     def _keys(self, keys: dict[str, Any]) -> dict[str, Any]:
         known = (keys.get("runtimes") or {}).get("nvidia") if isinstance(keys.get("runtimes"), dict) else None
         return changed_keys(keys, {"runtimes": {"nvidia": known or {"args": [], "path": RUNTIME}}}, ())
 
     def _cgroups_wrong(self, state: Toolkit) -> bool:
-        return state.toolkit.config is not None and state.no_cgroups != state.daemon.rootless
+        return state.toolkit.config is not None and state.no_cgroups != state.daemon.facts.rootless
 
     def is_met(self, state: Toolkit) -> bool:
         return state.registered and RUNTIME in state.toolkit.programs and not self._cgroups_wrong(state)
@@ -87,36 +74,26 @@ class ContainerToolkitConfigured(Step[Toolkit]):
             return
         config = state.toolkit.config
         if self._cgroups_wrong(state) and config is not None:
-            value = "true" if state.daemon.rootless else "false"
+            value = "true" if state.daemon.facts.rootless else "false"
             text = (
                 _NO_CGROUPS.sub(rf"\g<before>{value}", config, count=1)
                 if _NO_CGROUPS.search(config)
                 else f"{config}\n[nvidia-container-cli]\nno-cgroups = {value}\n"
             )
-            saved = backup_of(CONFIG, config)
-            yield Change(
-                f"set no-cgroups = {value} in {CONFIG}; it applies to the next start of each container", subject=CONFIG, risk=Risk.SAFE,
-                diff=unified_diff(CONFIG, config, text), undo=StepCall("file.restored", {"path": CONFIG, "backup": saved, "expect": digest(text)}),
-                data={"toml": text, "backup": saved},
-            )  # fmt: skip
+            words = f"set no-cgroups = {value} in {CONFIG}; it applies to the next start of each container"
+            yield file_edit(words, CONFIG, config, text, risk=Risk.SAFE)
         if state.registered:
             return
-        keys = parse_daemon_file(state.daemon, state.host)
+        keys = state.daemon.keys
         wanted = self._keys(keys)
         if wanted == keys:
-            yield take_over(state.daemon, state.running, restart=False, live=state.live)
-            return
-        before, after = state.daemon.text, daemon_text(wanted)
-        backup = None if before is None else backup_of(state.daemon.config, before)
-        kept = {"made": True} if backup is None else {"backup": backup}
-        yield file_change(
-            f"register the runtime nvidia in {state.daemon.config}", state.daemon, after, state.running, restart=False, live=state.live,
-            backup=backup, undo=StepCall("docker_daemon.restored", {"path": state.daemon.config, **kept, "expect": digest(after)}),
-        )  # fmt: skip
+            yield state.daemon.take_over(restart=False)
+        else:
+            yield state.daemon.edit("register the runtime nvidia", wanted, restart=False)
 
     def apply(self, host: Writer, change: Change) -> None:
-        if "toml" in change.data:
-            host.files.write(change.subject, change.data["toml"].encode(), backup=change.data["backup"])
+        if change.subject == CONFIG:
+            write_edit(host, change)
         else:
             apply_take_over(host, change)
 
@@ -124,11 +101,11 @@ class ContainerToolkitConfigured(Step[Toolkit]):
         if RUNTIME not in state.toolkit.programs:
             return "NVIDIA's container toolkit is not installed"
         if state.refused:
-            return f"dockerd would not start with the runtime in {state.daemon.config}: {state.refused}"
+            return f"dockerd would not start with the runtime in {state.daemon.path}: {state.refused}"
         parts = [] if state.registered else ["the Docker daemon does not know the runtime nvidia"]
         if self._cgroups_wrong(state):
             parts.append(
-                f"no-cgroups is {'true' if state.no_cgroups else 'false'} in {CONFIG}, wrong for a {'rootless' if state.daemon.rootless else 'rootful'} daemon"
+                f"no-cgroups is {'true' if state.no_cgroups else 'false'} in {CONFIG}, wrong for a {'rootless' if state.daemon.facts.rootless else 'rootful'} daemon"
             )
         if _HOOK not in state.toolkit.programs:
             parts.append(f"{_HOOK} is missing, which --gpus needs before Docker 29.2")

@@ -15,8 +15,8 @@ from pydantic import model_validator
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.facts import FileStatus
-from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import unified_diff
 from remediation.steps.run_info import pending
 
 KEPT = 65_536

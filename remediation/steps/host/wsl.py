@@ -11,13 +11,12 @@ from pydantic import field_validator
 
 from remediation.diagnosis.units import GIB, MIB, human
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, StepCall
+from remediation.model.change import Change
 from remediation.model.errors import Blocked, NotApplicable
 from remediation.model.facts import SystemLimits
-from remediation.steps.compose.environment import backup_of, digest
 from remediation.steps.compose.resources import bytes_of
-from remediation.steps.compose.text import unified_diff
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import file_edit, write_edit
 
 AFTERWARDS = (
     "it applies after wsl.restarted, or wsl --shutdown at that user's desktop, which ends every distribution and Docker Desktop's "
@@ -76,17 +75,11 @@ class WslConfigured(Step[WslFile]):
     def plan(self, state: WslFile) -> Iterator[Change]:
         if self.is_met(state) or state.size is None or _too_much(state):
             return
-        backup = None if state.text is None else backup_of(state.path, state.text)
-        kept = {"made": True} if backup is None else {"backup": backup}
-        yield Change(
-            f"set memory={_amount(state.size)} in {state.path}; {AFTERWARDS}", subject=state.path, after=state.size,
-            diff=unified_diff(state.path, state.text or "", state.wanted),
-            undo=StepCall("file.restored", {"path": state.path, **kept, "expect": digest(state.wanted)}),
-            data={"text": state.wanted, "backup": backup},
-        )  # fmt: skip
+        summary = f"set memory={_amount(state.size)} in {state.path}; {AFTERWARDS}"
+        yield file_edit(summary, state.path, state.text, state.wanted, after=state.size)
 
     def apply(self, host: Writer, change: Change) -> None:
-        host.files.write(change.subject, change.data["text"].encode(), backup=change.data["backup"])
+        write_edit(host, change)
 
     def describe(self, state: WslFile) -> str:
         if state.size is None:

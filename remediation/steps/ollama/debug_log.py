@@ -8,11 +8,12 @@ from typing import Any
 
 from remediation.diagnosis.versions import Version, at_least
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, Risk, StepCall
-from remediation.steps.compose.environment import ComposeDeclaration, backup_of, digest, home_of, read_declared
+from remediation.model.change import Change, Risk
+from remediation.steps.compose.environment import ComposeDeclaration, home_of, read_declared
 from remediation.steps.compose.stack import silence
-from remediation.steps.compose.text import ComposeText, unified_diff
+from remediation.steps.compose.text import ComposeText
 from remediation.steps.contract import Step, param, step
+from remediation.steps.file_edit import file_edit, write_edit
 from remediation.steps.resolve import resolve_project
 
 NAME = "OLLAMA_DEBUG"
@@ -42,8 +43,8 @@ class OllamaDebug(Step[DebugLogState]):
 
     def observe(self, host: Reader) -> DebugLogState:
         seen = read_declared(host, self.service)
-        stale = seen.service in host.compose.stale(resolve_project(host))
-        return DebugLogState(seen, stale, silence(host, [seen.service]))
+        stale = seen.name in host.compose.stale(resolve_project(host))
+        return DebugLogState(seen, stale, silence(host, [seen.name]))
 
     def is_met(self, state: DebugLogState) -> bool:
         """Whether the setting is declared and in effect."""
@@ -55,44 +56,36 @@ class OllamaDebug(Step[DebugLogState]):
         if not self._is_off(state.declared):
             yield self._edit(state.declared)
         if not self._is_off(state.declared) or state.stale:
-            yield Change(
-                f"recreate {state.declared.service}", subject=state.declared.service, data={"up": state.declared.service}
-            )
+            yield Change(f"recreate {state.declared.name}", subject=state.declared.name, data={"up": state.declared.name})
 
     def _edit(self, state: ComposeDeclaration) -> Change:
-        file = home_of(state.files, state.service, NAME)
-        if self.on:
-            text = ComposeText(file.path, file.text).put(state.service, NAME, str(self._level(state.version)))
-        else:
-            text = ComposeText(file.path, file.text).remove(state.service, [NAME])
-        backup = backup_of(file.path, file.text)
-        word = f"set {NAME}={self._level(state.version)}" if self.on else f"remove {NAME}"
-        return Change(
-            f"{word} {'in' if self.on else 'from'} service {state.service} in {file.path}", subject=file.path, risk=Risk.SAFE,
-            before=state.resolved.get(NAME), after=str(self._level(state.version)) if self.on else None,
-            diff=unified_diff(file.path, file.text, text),
-            undo=StepCall("file.restored", {"path": file.path, "backup": backup, "expect": digest(text), "service": state.service}),
-            data={"text": text, "backup": backup},
+        file = home_of(state.files, state.name, NAME)
+        level, parsed = str(self._level(state.version)), ComposeText(file.path, file.text)
+        text = parsed.put(state.name, NAME, level) if self.on else parsed.remove(state.name, [NAME])
+        place = f"service {state.name} in {file.path}"
+        return file_edit(
+            f"set {NAME}={level} in {place}" if self.on else f"remove {NAME} from {place}", file.path, file.text, text, restore={"service": state.name},
+            risk=Risk.SAFE, before=state.environment.get(NAME), after=level if self.on else None,
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
         if "up" in change.data:
             host.compose.up(resolve_project(host), [change.data["up"]], deps=False)
         else:
-            host.files.write(change.subject, change.data["text"].encode("utf-8"), backup=change.data["backup"])
+            write_edit(host, change)
 
     def describe(self, state: DebugLogState) -> str:
-        value = state.declared.resolved.get(NAME)
+        value = state.declared.environment.get(NAME)
         parts = [f"{NAME} is {value if value is not None else 'not set'} in the Compose files"]
         if state.stale:
             parts.append("the container differs from them")
         return "; ".join(filter(None, (*parts, state.silent)))
 
     def values(self, state: DebugLogState) -> dict[str, Any]:
-        return {"debug": state.declared.resolved.get(NAME)}
+        return {"debug": state.declared.environment.get(NAME)}
 
     def _is_off(self, state: ComposeDeclaration) -> bool:
-        value = state.resolved.get(NAME)
+        value = state.environment.get(NAME)
         if not self.on:
             return value is None or value.strip().lower() in _OFF
         return value == str(self._level(state.version))

@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 
 from remediation.model.errors import CallFailed
 from remediation.steps.compose.edit import with_devices, with_value
-from remediation.steps.compose.text import ComposeText, sibling_path, unified_diff
+from remediation.steps.compose.text import ComposeText, sibling_path
+from remediation.steps.file_edit import unified_diff
 
 LISTED = """\
 # the stack

@@ -10,7 +10,7 @@ import pytest
 from remediation.model.errors import CallFailed, HostError, OutcomeUnknown, Unreachable
 from remediation.model.facts import ExecResult
 from remediation.model.outcome import Outcome
-from remediation.steps.compose.environment import digest
+from remediation.steps.file_edit import digest
 from remediation.steps.model.model_store import StorePlace, store_place
 from tests.engine.fakes.examples import LOCAL, manifest, stored
 from tests.engine.fakes.host import BOOT, GIB, MODEL, OLLAMA, VOLUME, FakeReader, World, container, stamp

@@ -32,7 +32,7 @@ from remediation.templating.yaml.secret import reveal
 LONGEST = 3600.0
 """Default time limit of a program in seconds, if the task has no ``timeout``."""
 
-NO_SUCH_PROGRAM = 2
+NO_SUCH_PROGRAM, NOT_PERMITTED = 2, 13
 NOT_STARTED = frozenset({"not-found", "denied", "refused", "not-recorded"})
 """Failures in which the host did not start the program. If a program started but returned no exit code, its effect is unknown."""
 SEE = "check on the host whether it was done; it is not repeated"
@@ -45,11 +45,8 @@ def run_as_change(program: Program, context: TaskContext, opened: OpenedHost) ->
     action_result = _run(program, context, opened)
     if program.cmd is None and action_result.values.get("msg") == "":
         return replace(action_result, values={name: value for name, value in action_result.values.items() if name != "msg"})
-    if program.cmd is None or "rc" not in action_result.values:
+    if program.cmd is None or "rc" not in action_result.values or "cmd" in action_result.values:
         return action_result
-    if action_result.values.get("cmd") == "":  # not started: Ansible returns the command line as text, without times
-        text = shlex.join(program.cmd) if isinstance(program.cmd, list) else program.cmd
-        return replace(action_result, values={**action_result.values, "cmd": text})
     # local times without an offset, which playbooks parse with to_datetime
     start, end = (
         datetime.fromtimestamp(moment, tz=timezone.utc).astimezone().replace(tzinfo=None) for moment in (begun, clock.now())
@@ -252,11 +249,16 @@ def _program_result(reply: Reply, program: Program, change: Change | None) -> Ac
         "stdout_lines": [],
         "stderr_lines": [],
     }
-    if reply.kind == "not-found":
+    if reply.kind == "not-found" or (
+        reply.kind == "denied" and reply.missing
+    ):  # not started: Ansible returns the command line as text, without times
         missing = reply.missing or (program.argv[0] if program.argv else "the program")
-        values |= {"cmd": "", "msg": "Error executing command."}
+        values |= {"cmd": shlex.join(program.argv), "msg": "Error executing command."}
+        if reply.kind == "denied":
+            values["rc"] = NOT_PERMITTED
+            return ActionResult(Outcome.FAILED, values, reply.message, "name a program that the login may run")
         if missing == program.cwd:
-            values |= {"rc": None, "msg": "Unable to change directory before execution."}
+            values |= {"cmd": program.cmd, "rc": None, "msg": "Unable to change directory before execution."}
             return ActionResult(Outcome.FAILED, values, reply.message, "create that folder on the host, or correct chdir")
         correct = "run the task without become" if missing == "sudo" else "correct its name"
         return ActionResult(Outcome.FAILED, values, reply.message, f"install {missing} on the host, or {correct}")
