@@ -85,21 +85,7 @@ def judge(reading: Reading) -> Diagnosis:
     gap = gap_of(reading)
     collect = to_collect(reading, facts, findings if named else [], gap)
     if not named:
-        rights = reading.evidence.rights
-        refused = "; the host refuses this login what would prove one" if rights else ""
-        cure = rights or (
-            _closing_step(gap, collect, findings) if gap is not None else _likely(findings, collect, facts, reading)
-        )
-        empty = facts.holds("discovery.empty")
-        because = (
-            "Ollama found no GPU when it started, and the evidence does not say why"
-            if empty
-            else f"the evidence proves no cause: {gap.state}"
-            if gap is not None
-            else "the evidence proves no cause"
-        )
-        quotes = tuple(facts["discovery.empty"].quotes) if empty else ()
-        findings = [Finding(Cause.UNKNOWN, 0.0, f"{because}{refused}", quotes, cure, confirm="" if rights else _CURED), *findings]
+        findings = [_unknown(findings, collect, facts, reading, gap), *findings]
     elif findings and findings[0].confidence < _CERTAIN:
         findings[0] = replace(findings[0], cure=_uncertain(findings, collect, facts))
     return Diagnosis(
@@ -123,6 +109,29 @@ def judge(reading: Reading) -> Diagnosis:
         ),
         senders=senders,
     )
+
+
+def _unknown(findings: Sequence[Finding], collect: Sequence[str], facts: Facts, reading: Reading, gap: Gap | None) -> Finding:
+    """Return the first finding where the evidence proves no cause: what it lacks, and what to do then."""
+    rights, serving = reading.evidence.rights, reading.evidence.serving
+    elsewhere = serving.elsewhere if serving is not None else None
+    lacks = str(elsewhere) if elsewhere is not None else gap.state if gap is not None else ""
+    empty = facts.holds("discovery.empty")
+    because = (
+        "Ollama found no GPU when it started, and the evidence does not say why"
+        if empty
+        else f"the evidence proves no cause: {lacks}"
+        if lacks
+        else "the evidence proves no cause"
+    )
+    if rights:
+        cure, because = rights, f"{because}; the host refuses this login what would prove one"
+    elif elsewhere is not None:
+        cure = elsewhere.next_step
+    else:
+        cure = _closing_step(gap, collect, findings) if gap is not None else _likely(findings, collect, facts, reading)
+    quotes = tuple(facts["discovery.empty"].quotes) if empty else ()
+    return Finding(Cause.UNKNOWN, 0.0, because, quotes, cure, confirm="" if rights else _CURED)
 
 
 def _finding(weighed: WeighedCause, facts: Facts, reading: Reading) -> Finding:

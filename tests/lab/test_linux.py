@@ -231,5 +231,10 @@ def test_a_server_at_another_port_than_the_endpoint_is_named_and_its_log_is_no_e
     assert server["cure"].startswith(f"set endpoint: {host.endpoint} in the inventory")
     code, (found,) = remediate("diagnose")
     assert code == 0
-    assert [one["cause"] for one in found["findings"]] == ["unknown"]
+    (unknown,) = found["findings"]
+    assert (unknown["cause"], f"listens at port {host.port}" in unknown["because"]) == ("unknown", True)
+    assert (
+        unknown["cure"]
+        == f"set endpoint: {host.endpoint} in the inventory to use that server, or start the one at port {other[17:]}"
+    )
     assert any(f"listens at port {host.port}" in note for note in found["notes"])
