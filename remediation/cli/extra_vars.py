@@ -18,8 +18,8 @@ from remediation.templating.yaml.located import Table, Text, mark_trusted, plain
 FORM = "write NAME=VALUE, @FILE.yml, or a YAML mapping such as '{ctx: 4096}'"
 
 
-_QUOTED = re.compile(r"\\(['\"])")
-_TEMPLATE = re.compile(r"\{\{.{0,4000}?\}\}|\{%.{0,4000}?%\}", re.DOTALL)
+_QUOTED = re.compile(r"(\{\{.{0,4000}?\}\}|\{%.{0,4000}?%\})|\\(['\"])", re.DOTALL)
+"""A template, which stays as it is, or a quote after a backslash."""
 
 
 def extra_variables(given: Sequence[str], *, decrypt: Decrypt | None = None) -> Table:
@@ -75,21 +75,13 @@ def _words(text: str) -> list[str]:
     A backslash is literal unless it precedes a quote. With Ansible's escapes, ``\\a`` in a Windows path would become a bell
     character.
     """
-    templates = _TEMPLATE.findall(text)
-    numbers = iter(range(len(templates)))
-    words, quote, before = [""], "", ""
-    for character in _TEMPLATE.sub(lambda _: f"\0{next(numbers)}\0", text):
-        if character in "'\"" and before != "\\" and quote in {"", character}:
-            quote = "" if quote else character
-        if character.isspace() and not quote:
-            words.append("")
-        else:
-            words[-1] += character
-        before = character
-    if quote:
-        raise UsageError(f"-e {text!r} has an unclosed quote", next_step=FORM)
-    plain = [_QUOTED.sub(lambda found: found[1], word) for word in words if word]
-    return [re.sub(r"\0(\d+)\0", lambda found: templates[int(found[1])], word) for word in plain]
+    from remediation.playbook.actions import word_spans  # which loads pydantic
+
+    try:
+        words = [word for _, word in word_spans(text)]
+    except ValueError:
+        raise UsageError(f"-e {text!r} has an unclosed quote", next_step=FORM) from None
+    return [_QUOTED.sub(lambda found: found[1] or found[2], word) for word in words]
 
 
 def _unquote(value: str) -> str:

@@ -90,7 +90,7 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
         return {action.free: text} if "=" not in text.split(" ", maxsplit=1)[0] else _pairs(text)
     found: dict[str, Any] = {}
     rest, end = "", 0
-    for start, word in _spans(text):
+    for start, word in word_spans(text):
         name, equals, value = word.partition("=")  # as it is: backslashes of Windows paths stay
         if equals and name in action.words:
             found[name] = _unquote(value)
@@ -102,7 +102,7 @@ def from_text(action: type[Action], text: str) -> dict[str, Any]:
 
 
 def _pairs(text: str) -> dict[str, Any]:
-    pairs = [_pair(_decode_escapes(word)) for _, word in _spans(text)]
+    pairs = [_pair(_decode_escapes(word)) for _, word in word_spans(text)]
     if not pairs or any(pair is None for pair in pairs):
         msg = f"expected a mapping of parameters, got {text!r}"
         raise ValueError(msg)
@@ -113,7 +113,7 @@ def _pair(word: str) -> tuple[str, str] | None:
     """Return the name and the value of a ``name=value``, whose name may hold templates; None for another word."""
     depth = 0
     for index, character in enumerate(word):
-        depth += _deeper(word, index)
+        depth = max(0, depth + _deeper(word, index))
         if character == "=" and index and not depth:
             return word[:index], word[index + 1 :]
     return None
@@ -127,7 +127,7 @@ def _deeper(text: str, index: int) -> int:
 def is_pairs(text: str) -> bool:
     """Return whether a text consists of ``name=value`` words; a template for all parameters does not."""
     try:
-        return all(_pair(word) for _, word in _spans(text))
+        return all(_pair(word) for _, word in word_spans(text))
     except ValueError:
         return False
 
@@ -145,7 +145,7 @@ def _decode_escapes(word: str) -> str:
     return _ESCAPE.sub(lambda found: found[0].encode().decode("unicode_escape"), word)
 
 
-def _spans(text: str) -> list[tuple[int, str]]:
+def word_spans(text: str) -> list[tuple[int, str]]:
     """Split a command line into words with their positions, keeping quotes, and templates in one piece.
 
     Raises ValueError for a quote that is not closed, as Ansible refuses it.
@@ -153,7 +153,7 @@ def _spans(text: str) -> list[tuple[int, str]]:
     words: list[tuple[int, str]] = []
     word, quote, depth = "", "", 0
     for index, character in enumerate(text):
-        depth += _deeper(text, index)
+        depth = max(0, depth + _deeper(text, index))
         if character in "'\"" and not depth and not word.endswith("\\"):
             quote = "" if quote == character else (quote or character)
         if character.isspace() and not quote and not depth:
