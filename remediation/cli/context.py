@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,12 +21,12 @@ from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.check import misspelt
 from remediation.inventory.load import Inventory, check_inventory, holds_files, load_inventory
 from remediation.inventory.secrets import vault_of
-from remediation.model.errors import Blocked, InputError, Problem, RemediationError, UsageError
+from remediation.model.errors import Blocked, Problem, RemediationError, UsageError
 from remediation.model.secrets.masking import Masker, secrets_in
 from remediation.model.secrets.names import sounds_secret
 from remediation.model.translation import gettext, translated
 from remediation.templating.templar import Scope
-from remediation.templating.yaml.loader import Decrypt, read_yaml
+from remediation.templating.yaml.loader import Decrypt
 from remediation.templating.yaml.located import Table
 from remediation.templating.yaml.secret import Secret
 
@@ -112,14 +112,9 @@ class Session:
 
         A connection must not fail because of a variable that it does not read.
         """
-        scope = Scope((self.extra, *self.inventory.layers(host), self.inventory.magic(host)))
-        values: dict[str, Any] = {}
-        for name in scope:
-            try:
-                values[name] = scope.render(scope[name])
-            except RemediationError:
-                if name.startswith("ansible_"):
-                    raise
+        from remediation.engine.play.context.variables import render_all
+
+        values = render_all(Scope((self.extra, *self.inventory.layers(host), self.inventory.magic(host))))
         self._learn(values)
         return values
 
@@ -199,14 +194,6 @@ class Session:
             self.looks.end()
             raise
 
-    def learn_files(self, paths: Iterable[Path]) -> None:
-        """Mask the values in YAML files whose names mark them as secret."""
-        for path in filter(Path.is_file, paths):
-            try:
-                self._learn(read_yaml(path, decrypt=self.decrypt))
-            except InputError:
-                continue  # not YAML, or already reported
-
     def _learn(self, variables: object) -> None:
         self.masker.add(*secrets_in(variables))
 
@@ -227,7 +214,7 @@ def open_session(options: HostOptions, *, playbook: Path | None = None) -> Itera
     check_inventory(inventory, extra, Policy().for_host)
     warn_of_misspelt(inventory, extra)
     if options.limit is not None:
-        inventory.check_limit(options.limit)
+        inventory.limit_hosts(options.limit)
     _log.info(
         "inventory %s: %d hosts, limit %s", ", ".join(map(str, inventory.sources)), len(inventory.hosts), options.limit or "none"
     )
@@ -317,15 +304,6 @@ def _with_lab(inventory: Inventory, wanted: Mapping[str, Any]) -> Inventory:
 
 def _secret(name: str, value: object) -> object:
     return Secret(value) if isinstance(value, str) and sounds_secret(name) else value
-
-
-def files_of(paths: Sequence[str | Path]) -> dict[str, str]:
-    """Return the texts of `paths` by name, for the journal; files that no longer exist are left out."""
-    texts: dict[str, str] = {}
-    for path in map(Path, paths):
-        if path.is_file():
-            texts[path.name] = path.read_text(encoding="utf-8", errors="replace")
-    return texts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from remediation.cli.commands.watching import monitor, watch
 from remediation.cli.plugins import add_commands, plugins
 from remediation.cli.stdio import install
 from remediation.cli.task import INTERRUPTED, OptionTask, end_now, run_guarded
-from remediation.model.errors import UsageError
 from remediation.model.translation.console import set_language_from_arguments
 
 namespace = Collection(
@@ -74,11 +73,11 @@ class RemediateProgram(Program):
     def parse_core(self, argv: list[str] | None) -> None:
         """Validate the command line, and pass it to invoke's parser in an order that it cannot misread."""
         self.normalize_argv(argv)
-        tasks = self._tasks()
+        tasks = self.task_contexts()
         # built-in tasks need no plugins, and finding plugins takes a third of a short start
         if next((word for word in self.argv[1:] if not word.startswith("-")), "") not in tasks and not VERSION & set(self.argv):
             add_commands(self.namespace)
-            tasks = self._tasks()
+            tasks = self.task_contexts()
         line = understand(self.argv[1:], self.initial_context, tasks, self._example)
         writes_bytecode = sys.dont_write_bytecode
         super().parse_core([self.argv[0], *line.words()])
@@ -90,7 +89,8 @@ class RemediateProgram(Program):
         examples = task.examples if isinstance(task, OptionTask) else ()
         return examples[0].partition("  #")[0].strip() if examples else ""
 
-    def _tasks(self) -> dict[str, ParserContext]:
+    def task_contexts(self) -> dict[str, ParserContext]:
+        """Return the tasks by name, with their options."""
         return {str(context.name): context for context in self.namespace.to_contexts()}
 
     def print_help(self) -> None:
@@ -148,8 +148,7 @@ def _run(program: RemediateProgram, argv: list[str] | None) -> int:
     words = (sys.argv if argv is None else argv)[1:]
     if words[:1] == ["completion"] and completion.WORDS in os.environ:
         add_commands(program.namespace)
-        contexts = {str(context.name): context for context in program.namespace.to_contexts()}
-        offered = completion.completions("".join(words[1:2]), os.environ[completion.WORDS], contexts)
+        offered = completion.completions("".join(words[1:2]), os.environ[completion.WORDS], program.task_contexts())
         sys.stdout.writelines(f"{each}\n" for each in offered)
         return 0
     if not words:
@@ -161,8 +160,6 @@ def _run(program: RemediateProgram, argv: list[str] | None) -> int:
         if isinstance(end.__context__, KeyboardInterrupt):
             raise end.__context__ from None
         return end.code if isinstance(end.code, int) else 0
-    except UsageError:
-        raise
     return 0
 
 

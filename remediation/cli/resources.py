@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from remediation.model.errors import UsageError
@@ -41,8 +40,9 @@ def names(kind: str, *, working: Path | None = None) -> list[str]:
 
 
 def _not_found_text(kind: str, name: str, here: Path) -> str:
-    close = difflib.get_close_matches(Path(name).stem, names(kind, working=here), n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    from remediation.templating.yaml.loader import suggestion
+
+    hint = suggestion(Path(name).stem, names(kind, working=here))
     if kind == INVENTORY:
         return f"no inventory {name!r} here or in the package{hint}"
     return f"no playbook {name!r} here or in the package{hint}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from remediation import __version__
 from remediation.cli.bundle.readings import EvidenceKeeper
-from remediation.cli.context import Session, files_of, open_session
+from remediation.cli.context import Session, open_session
 from remediation.cli.extra_vars import stored_extra_vars
 from remediation.cli.options import HostOptions, PlaybookOptions, seconds
 from remediation.cli.outputs import Listener, PlanFile, ReportFile
@@ -38,7 +38,7 @@ from remediation.engine.play.waves.executor import Executor
 from remediation.inventory.ansible_config import ansible_config
 from remediation.inventory.inventory import IMPLICIT
 from remediation.model.change import Risk
-from remediation.model.errors import RemediationError, UsageError
+from remediation.model.errors import InputError, RemediationError, UsageError
 from remediation.model.event import Event
 from remediation.model.event_data import RunEndData
 from remediation.model.secrets.masking import Masker
@@ -46,9 +46,8 @@ from remediation.model.text.digits import is_whole
 from remediation.model.translation import gettext
 from remediation.model.translation.console import error_text
 from remediation.playbook.load import load_playbook
-from remediation.playbook.model import tasks_of
 from remediation.playbook.tasks import INCLUDES
-from remediation.templating.yaml.loader import suggestion
+from remediation.templating.yaml.loader import read_yaml, suggestion
 
 if TYPE_CHECKING:
     from remediation.playbook.model import Playbook
@@ -151,7 +150,7 @@ def _playbook(options: RunOptions, hosts: Session, path: Path) -> Playbook:
 
 def _check_consent(named: Sequence[str], hosts: Session, playbook: Playbook) -> None:
     """Raise `UsageError` for a host of ``--yes-destroy`` that does not exist; ``add_host`` may add hosts during the run."""
-    tasks = (task for play in playbook.plays for section in (*play.sections, play.handlers) for task in tasks_of(section))
+    tasks = (task for play in playbook.plays for task in play.all_tasks())
     known = (*hosts.inventory.hosts, *IMPLICIT)
     unknown = next((name for name in named if name not in known), None)
     if unknown is None or any(task.action == "add_host" or task.action in INCLUDES for task in tasks):
@@ -294,10 +293,14 @@ def header_of(request: RunRequest, options: PlaybookOptions, masker: Masker) -> 
 
 
 def journaled_files(playbook: Playbook, hosts: Session) -> Mapping[str, str]:
-    """Return the texts that the journal stores next to its log."""
+    """Return the texts that the journal stores next to its log; their secrets are masked from now on."""
     paths = [*(playbook.files or (playbook.path,)), *(Path(source) for source in hosts.sources)]
-    hosts.learn_files(paths)
-    return files_of(paths)
+    texts: dict[str, str] = {}
+    for path in filter(Path.is_file, paths):
+        texts[path.name] = path.read_text(encoding="utf-8", errors="replace")
+        with suppress(InputError):  # not YAML, or already reported
+            hosts.masker.learn(read_yaml(path, decrypt=hosts.decrypt))
+    return texts
 
 
 def _interrupt_text(run_id: str) -> str:

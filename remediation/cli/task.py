@@ -83,7 +83,7 @@ def task(declared: PluginCommand) -> OptionTask:
     """Create a task from a declared command."""
 
     def body(context: Context, **values: Any) -> None:
-        code = run_guarded(lambda: _run_in_language(declared, _read(declared.options, context, values, changes=declared.changes)))
+        code = run_guarded(lambda: _run(declared, _read(declared.options, context, values, changes=declared.changes)))
         if code:
             raise Exit(code=code)
 
@@ -93,14 +93,9 @@ def task(declared: PluginCommand) -> OptionTask:
     return OptionTask(body, declared.options, declared.name, declared.examples)
 
 
-def _run_in_language(declared: PluginCommand, options: Any) -> int:
-    """Run a command in the language that its options or the locale name."""
+def _run(declared: PluginCommand, options: Any) -> int:
+    """Run a command in the language that its options or the locale name, with a log where they name a file."""
     set_language_option(getattr(options, "lang", None))
-    return _run_with_log(declared, options)
-
-
-def _run_with_log(declared: PluginCommand, options: Any) -> int:
-    """Run a command, with a log where its options name a file."""
     name, level = getattr(options, "log_file", None), getattr(options, "log_level", None)
     if name is None and level is None:
         return declared.run(options)

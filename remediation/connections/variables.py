@@ -26,19 +26,19 @@ class ConnectionVariables:
 
     def text(self, *names: str) -> str | None:
         """Return the first of `names` that is set, with secrets revealed."""
-        for name in names:
-            value = self._variables.get(name)
-            if value is None:
-                continue
-            reveal = getattr(value, "reveal", None)
-            if callable(reveal):
-                value = reveal()
-            if isinstance(value, str | int | float):
-                return str(value)
-            raise UsageError(
-                f"{self.host}: {name}: expected a string, got {type(value).__name__}", next_step=f"write {name} as one value"
-            )
-        return None
+        name, value = self._first(names)
+        reveal = getattr(value, "reveal", None)
+        if callable(reveal):
+            value = reveal()
+        if value is None or isinstance(value, str | int | float):
+            return None if value is None else str(value)
+        raise UsageError(
+            f"{self.host}: {name}: expected a string, got {type(value).__name__}", next_step=f"write {name} as one value"
+        )
+
+    def _first(self, names: tuple[str, ...]) -> tuple[str, Any]:
+        """Return the first of `names` that is set, with its value, None if none is."""
+        return next(((name, value) for name in names if (value := self._variables.get(name)) is not None), ("", None))
 
     def require(self, name: str, what: str) -> str:
         """Return a required, non-empty string."""
@@ -86,24 +86,20 @@ class ConnectionVariables:
 
     def seconds(self, *names: str, default: float) -> float:
         """Return a positive number."""
-        for name in names:
-            value = self._variables.get(name)
-            if value is None:
-                continue
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                number = 0.0
-            if not 0 < number < float("inf"):
-                raise UsageError(
-                    f"{self.host}: {name} is {value!r}, not a number of seconds", next_step=f"write {name}: {default:g}"
-                )
-            return number
-        return default
+        name, value = self._first(names)
+        if value is None:
+            return default
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = 0.0
+        if not 0 < number < float("inf"):
+            raise UsageError(f"{self.host}: {name} is {value!r}, not a number of seconds", next_step=f"write {name}: {default:g}")
+        return number
 
     def address(self, kind: str) -> str:
         """Return a host's name or address."""
-        name = next((each for each in ("ansible_host", "ansible_ssh_host") if self._variables.get(each) is not None), "")
+        name, _ = self._first(("ansible_host", "ansible_ssh_host"))
         text = self.text(name) if name else None
         if kind not in {"ssh", "winrm"}:
             return text or self.host
@@ -118,14 +114,12 @@ class ConnectionVariables:
 
     def port(self, *names: str) -> int | None:
         """Return a TCP port."""
-        for name in names:
-            value = self._variables.get(name)
-            if value is None:
-                continue
-            text = str(value)
-            if not (text.isascii() and text.isdecimal() and len(text) <= len(str(_LAST_PORT))) or not 0 < int(text) <= _LAST_PORT:
-                raise UsageError(
-                    f"{self.host}: {name} is {value!r}, not a TCP port", next_step=f"write a number, {name}: {_EXAMPLE_PORT}"
-                )
-            return int(text)
-        return None
+        name, value = self._first(names)
+        if value is None:
+            return None
+        text = str(value)
+        if not (text.isascii() and text.isdecimal() and len(text) <= len(str(_LAST_PORT))) or not 0 < int(text) <= _LAST_PORT:
+            raise UsageError(
+                f"{self.host}: {name} is {value!r}, not a TCP port", next_step=f"write a number, {name}: {_EXAMPLE_PORT}"
+            )
+        return int(text)

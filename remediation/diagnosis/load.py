@@ -132,7 +132,7 @@ def _of_files(files: Sequence[Path], argument: str, *, folder: bool = False) -> 
         except UsageError as error:
             if not folder:
                 raise
-            skipped.append(str(error))
+            skipped.append(error.message)
     if not parts:
         raise UsageError(f"{argument[:_NAMED]}: none of the files in the folder is evidence: {skipped[0]}", next_step=_NEXT)
     whole = merge_evidence(parts)

@@ -6,7 +6,7 @@ A plan is approved or refused as a whole, so that a step is not left half done b
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, NotR
 from remediation.model.text.visible import visible_line
 
 if TYPE_CHECKING:
-    from remediation.engine.context import StepContext
+    from remediation.engine.context import Prompt, StepContext
     from remediation.facets.protocols import Reader, Writer
     from remediation.model.facts import SessionFacts
 
@@ -127,10 +127,17 @@ def _windows(plan: Sequence[Change], context: StepContext) -> Refusal | None:
 def _risk(plan: Sequence[Change], context: StepContext) -> Refusal | None:
     open_ones = [change for change in _above_limit(plan, context) if change.key not in context.memory.consented]
     destructive = [change for change in open_ones if change.risk is Risk.DESTRUCTIVE]
-    if destructive and not _read_approval(destructive, context):
+    if destructive and not _ask_approval(
+        destructive,
+        context,
+        lambda prompt: prompt.confirm_typed(f"{_summaries(destructive)}: this deletes data on {context.host}.", context.host),
+    ):
         return _refusal_of(open_ones, context)
     others = [change for change in open_ones if change.risk is not Risk.DESTRUCTIVE]
-    if others and not _ask_approval(others, context):
+    askable = context.policy.single_host and all(change.risk is Risk.DISRUPTIVE for change in others)
+    question = f"Go on with {'this' if len(others) == 1 else 'these'} on {context.host}?"
+    details = [f"{change.risk}: {change.summary}" for change in others]
+    if others and not (askable and _ask_approval(others, context, lambda prompt: prompt.confirm(question, details))):
         return _refusal_of(others, context)
     return None
 
@@ -163,26 +170,13 @@ def _summaries(changes: Sequence[Change]) -> str:
     return ", ".join(dict.fromkeys(change.summary for change in changes))
 
 
-def _ask_approval(changes: Sequence[Change], context: StepContext) -> bool:
-    """Ask once for all disruptive changes of this plan; a refusal is remembered for the run."""
-    policy, memory = context.policy, context.memory
-    askable = policy.interactive and policy.single_host and all(change.risk is Risk.DISRUPTIVE for change in changes)
-    if not askable or any(change.key in memory.refused for change in changes):
+def _ask_approval(changes: Sequence[Change], context: StepContext, ask: Callable[[Prompt], bool]) -> bool:
+    """Ask once for these changes of a plan; the answer is remembered for the run."""
+    memory = context.memory
+    if not context.policy.interactive or any(change.key in memory.refused for change in changes):
         return False
-    details = [f"{change.risk}: {change.summary}" for change in changes]
     with context.ports.asking:
-        yes = context.ports.prompt.confirm(f"Go on with {'this' if len(changes) == 1 else 'these'} on {context.host}?", details)
-    (memory.consented if yes else memory.refused).update(change.key for change in changes)
-    return yes
-
-
-def _read_approval(changes: Sequence[Change], context: StepContext) -> bool:
-    policy, memory = context.policy, context.memory
-    if not policy.interactive or any(change.key in memory.refused for change in changes):
-        return False
-    question = f"{_summaries(changes)}: this deletes data on {context.host}."
-    with context.ports.asking:
-        yes = context.ports.prompt.confirm_typed(question, context.host)
+        yes = ask(context.ports.prompt)
     (memory.consented if yes else memory.refused).update(change.key for change in changes)
     return yes
 

@@ -26,7 +26,7 @@ from remediation.steps.registry import registry
 
 if TYPE_CHECKING:
     from remediation.facets.access import HostAccess
-    from remediation.facets.protocols import Reader, Writer
+    from remediation.facets.protocols import Reader
     from remediation.model.finding import Diagnosis
     from remediation.model.outcome import Result
     from remediation.steps.contract import Step
@@ -147,22 +147,6 @@ def _select_all(host: str, path: str, change: Change) -> PlanMembership:
     return PlanMembership.PLANNED
 
 
-class MeasurePort(Protocol):
-    """Measures figures before and after a repair, as `remediation.engine.benchmark.measure` does."""
-
-    def __call__(
-        self,
-        reader: Reader,
-        writer: Writer | None,
-        *,
-        label: str,
-        layers: Sequence[int] | None = None,
-        simulated: bool = False,
-        model: str | None = None,
-    ) -> dict[str, Any]:
-        """Return the figures of a ``measurement`` event."""
-
-
 def empty_diagnosis(host: Reader | None = None) -> Diagnosis:
     """Return a diagnosis without findings."""
     from remediation.model.finding import Diagnosis
@@ -170,7 +154,8 @@ def empty_diagnosis(host: Reader | None = None) -> Diagnosis:
     return Diagnosis()
 
 
-def _never_cancelled() -> bool:
+def never_cancelled() -> bool:
+    """Return that the run goes on."""
     return False
 
 
@@ -179,6 +164,7 @@ class Ports:
     """The services of a run.
 
     - ``emit`` returns once the event is on disk.
+    - ``measure`` returns figures as `remediation.engine.benchmark.measure` does.
     - ``cancelled`` is True after Ctrl-C.
     - ``wait`` waits for some seconds or until the run is cancelled; pass it to the host's clock when waiting for a host.
     - ``crashed`` saves the traceback of an internal error and returns one sentence for it.
@@ -192,8 +178,8 @@ class Ports:
     clock: Clock = field(default_factory=SystemClock)
     prompt: Prompt = field(default_factory=NoPrompt)
     diagnose: Callable[[Reader], Diagnosis] = empty_diagnosis
-    measure: MeasurePort = measure_figures
-    cancelled: Callable[[], bool] = _never_cancelled
+    measure: Callable[..., dict[str, Any]] = measure_figures
+    cancelled: Callable[[], bool] = never_cancelled
     wait: Callable[[float], object] = time.sleep
     crashed: Crashed = crash_sentence
     steps: Callable[[], Mapping[str, type[Step[Any]]]] = registry
@@ -263,8 +249,8 @@ class HostMemory:
         )
 
 
-def _no_lock(seconds: float) -> None:
-    """Do nothing: check mode takes no lease."""
+def no_lease(seconds: float) -> None:
+    """Do nothing: check mode and safe programs need no lease."""
 
 
 def under(path: str, parent: str) -> bool:
@@ -290,7 +276,7 @@ class StepContext:
     task: str = ""
     path: str = ""
     timeout: float | None = None
-    hold: Callable[[float], None] = _no_lock
+    hold: Callable[[float], None] = no_lease
     snapshot: Reader | None = None
 
     def emit(self, kind: str, **data: Any) -> None:

@@ -13,8 +13,10 @@ import time
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, TypeVar
 
+from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import RemediationError, Unreadable
 from remediation.model.text.shape import check_shape, explain_error, mismatch
 
@@ -28,13 +30,20 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _NEXT = "check the host's answer; if it is correct, report this as a bug"
 
 
+class SnapshotReader:
+    """Base of what reads or changes a host through one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+
 def checked(facet: str) -> Callable[[Reading], Reading]:
     """Check the return values of a class's public methods. The class has a ``_snapshot``; `facet` names it in errors."""
 
     def of(cls: Reading) -> Reading:
         for name, method in list(vars(cls).items()):
             if not name.startswith("_") and inspect.isfunction(method) and not inspect.isgeneratorfunction(method):
-                setattr(cls, name, _check_method(method, f"{facet}.{name}"))
+                setattr(cls, name, _check(method, f"{facet}.{name}", attrgetter("_snapshot")))
         return cls
 
     return of
@@ -44,12 +53,7 @@ def checked_function(facet: str) -> Callable[[Function], Function]:
     """Check the return value of a function that reads a host. Its first argument is the snapshot; `facet` names it in errors."""
 
     def of(function: Function) -> Function:
-        @functools.wraps(function)
-        def read(look: Any, *arguments: Any, **named: Any) -> Any:
-            with readable_error(lambda: str(look.host), f"{facet}.{function.__name__}"):
-                return _of_its_types(function(look, *arguments, **named), function)
-
-        return read  # type: ignore[return-value]  # the same signature
+        return _check(function, f"{facet}.{function.__name__}", lambda snapshot: snapshot)  # type: ignore[return-value]  # the same signature
 
     return of
 
@@ -69,11 +73,12 @@ def readable_error(host: Callable[[], str], what: str) -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def _check_method(method: Callable[..., Any], what: str) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def read(self: Any, *arguments: Any, **named: Any) -> Any:
-        with readable_error(lambda: str(self._snapshot.host), what), _log_duration(self._snapshot, what):
-            return _of_its_types(method(self, *arguments, **named), method)
+def _check(function: Callable[..., Any], what: str, snapshot_of: Callable[[Any], Snapshot]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def read(first: Any, *arguments: Any, **named: Any) -> Any:
+        snapshot = snapshot_of(first)
+        with readable_error(lambda: str(snapshot.host), what), _log_duration(snapshot, what):
+            return _of_its_types(function(first, *arguments, **named), function)
 
     return read
 

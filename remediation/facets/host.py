@@ -130,17 +130,13 @@ class HostReader:
             prefetch(self._snapshot, self._place)
 
 
-class HostWriter:
+class HostWriter(HostReader):
     """A host with methods that change it. Its reads are always fresh."""
 
     def __init__(self, place: HostInfo, snapshot: Snapshot, on_progress: pull.Progress | None = None) -> None:
-        self._place, self._snapshot = place, snapshot
-        self._reader, self._on_progress = HostReader(place, snapshot), on_progress
-        self.context = NO_CONTEXT
+        super().__init__(place, snapshot)
+        self._on_progress = on_progress
         self._target: Target | None = None
-        self.name = place.name
-        self.variables = place.variables
-        self.gpu = self._reader.gpu
 
     @cached_property
     def processes(self) -> protocols.ProcessWriter:
@@ -172,7 +168,7 @@ class HostWriter:
             registry=self._place.registry,
             on_progress=self._on_progress,
             seen=self._place.runners,
-            services=self.services,
+            restart_server=self.services.restart_server,
         )
 
     @cached_property
@@ -218,7 +214,7 @@ class HostWriter:
         """
         if self._target is None:
             seen = next((each for each in self._place.latest if each.endpoint is not None), None)
-            self._target = self._reader.target() if seen is None or self._snapshot.wrote else seen
+            self._target = super().target() if seen is None or self._snapshot.wrote else seen
         return self._target
 
     def _asker(self) -> Asker:

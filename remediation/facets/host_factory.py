@@ -50,7 +50,7 @@ class Host:
     @property
     def reader(self) -> HostReader:
         """A read-only view with a new snapshot."""
-        return self._reader(Snapshot(lambda: self.connection, hints=self._hints))
+        return self.reader_for("")
 
     def reader_for(self, purpose: str, *, snapshot: Reader | None = None, context: LookContext = NO_CONTEXT) -> HostReader:
         """Return a reader with a new snapshot, or with that of `snapshot`, which prefetches what `purpose` usually reads."""
@@ -58,12 +58,7 @@ class Host:
 
         if isinstance(snapshot, HostReader):
             return snapshot.also(purpose, context)
-        return self._reader(Snapshot(lambda: self.connection, hints=self._hints, purpose=purpose), context)
-
-    def _reader(self, snapshot: Snapshot, context: LookContext = NO_CONTEXT) -> HostReader:
-        from remediation.facets.host import HostReader
-
-        return HostReader(self._place, snapshot, context)
+        return HostReader(self._place, Snapshot(lambda: self.connection, hints=self._hints, purpose=purpose), context)
 
     def restore_found(self, found: Mapping[str, Found], loaded: Sequence[Runner]) -> None:
         """Adopt the target's model and the runners found by an earlier process of the same run."""

@@ -93,7 +93,7 @@ def _native_log(snapshot: Snapshot, place: HostInfo, docker: engine.CommandEngin
 
 def _metadata(snapshot: Snapshot, place: HostInfo, url: str, *, stored: bool) -> list[Call]:
     """Return the metadata requests of candidate models: the loaded ones, else some of the stored ones."""
-    client = ollama.OllamaByHttp(snapshot, lambda: ollama.at(url), ollama.NoLogs())
+    client = ollama.OllamaByHttp.at(snapshot, url)
     named = place.variables.get("model")
     names = [named] if isinstance(named, str) else [each.model for each in attempt(client.running) or ()]
     if stored and not names:

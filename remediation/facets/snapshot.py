@@ -28,7 +28,6 @@ from remediation.connections.calls import (
     ReadFile,
     Reply,
     Run,
-    WriteFile,
 )
 from remediation.connections.posix.sudo import refusal_cure
 from remediation.facets.silence import Silence
@@ -174,12 +173,7 @@ class Snapshot:
 
     def write(self, call: Call) -> Reply:
         """Send a call that changes the host, alone in its exchange. All known replies are discarded, even if it fails."""
-        self.invalidate()
-        self.wrote = True
-        marked = call if call.writes else replace(call, writes=True)
-        reply = self._connect().exchange([marked])[0]
-        self._silence.wrote(marked, reply)
-        return reply
+        return self.write_all(call)[0]
 
     def write_all(self, *calls: Call) -> list[Reply]:
         """Send calls that change the host in one exchange, in this order, even if earlier ones fail."""
@@ -249,12 +243,6 @@ class Snapshot:
         if not isinstance(reply, FileContent):
             raise self.unexpected_reply(f"reading {call.path}", reply)
         return None if reply.missing else reply.content
-
-    def put(self, call: WriteFile) -> None:
-        """Write a file. Raises if it could not be written."""
-        reply = self.write(call)
-        if isinstance(reply, Failed):
-            self.raise_for_file(reply, call.path)
 
     def raise_for(self, reply: Failed, what: str, *, next_step: str = "") -> NoReturn:
         """Raise the error for a failed reply."""

@@ -24,6 +24,7 @@ from remediation.facets.snapshot import Snapshot, attempt
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container, Found, Serving, Target
 from remediation.model.text.digits import is_whole
+from remediation.model.text.dotenv import dotenv_settings
 
 PORT = 11434
 NATIVE = f"http://127.0.0.1:{PORT}"
@@ -203,7 +204,7 @@ class Finder:
         if project is not None:
             path = self.snapshot.hints["dotenv"] = dotenv_of(project.value)
             content: bytes | None = attempt(lambda: self.snapshot.content(ReadFile(path)) or b"")
-            wanted = _dotenv(content or b"").get(_MODEL)
+            wanted = dotenv_settings((content or b"").decode("utf-8-sig", errors="replace")).get(_MODEL)
             if wanted:
                 return Found(wanted, f"{path}: {_MODEL}")
             if content is None:
@@ -218,7 +219,7 @@ class Finder:
         if endpoint is None:
             return (), None
         url = str(endpoint.value)
-        client = ollama.OllamaByHttp(self.snapshot, lambda: ollama.at(url), ollama.NoLogs())
+        client = ollama.OllamaByHttp.at(self.snapshot, url)
         self.snapshot.fetch(ollama.running_call(url), ollama.models_call(url))
         loaded = tuple(each.model for each in attempt(client.running) or ())
         stored = attempt(client.models)
@@ -309,18 +310,6 @@ def _uses(container: Container, service: str) -> str:
 def _text(variables: Mapping[str, Any], name: str) -> str | None:
     value = variables.get(name)
     return value if isinstance(value, str) and value else None
-
-
-def _dotenv(content: bytes) -> dict[str, str]:
-    found = {}
-    for line in content.decode("utf-8-sig", errors="replace").splitlines():
-        name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if not equals or name.startswith("#"):
-            continue
-        text = value.strip()
-        quoted = re.match(r"""(['"])(.*?)\1""", text)
-        found[name.strip()] = quoted[2] if quoted else re.split(r"\s#", text, maxsplit=1)[0].strip()
-    return found
 
 
 def _absolute(path: str) -> bool:

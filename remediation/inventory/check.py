@@ -48,7 +48,7 @@ def check_addresses(inventory: Inventory, extra: Layer | None = None) -> None:
             ConnectionVariables(host, _readable(known)).port(*_PORTS)
             with_servers(host, _readable(known))
         except UsageError as error:
-            found.append(_problem_at(error, known, inventory.place_of(host)))
+            found.append(_problem_at(error, known, inventory.places.get(host)))
     if found:
         raise InputError(tuple(dict.fromkeys(found)))
 
@@ -98,7 +98,7 @@ def _mistakes(inventory: Inventory, host: str, extra: Layer | None, limits: Call
     connection = known.get("ansible_connection")
     if connection is not None and has_template(connection.value):
         return []
-    home = inventory.place_of(host)
+    home = inventory.places.get(host)
     kind = str(connection.value) if connection is not None else ""
     if kind.rpartition(".")[2] == "winrm":
         missing = _missing_login(host, known, home)

@@ -118,10 +118,6 @@ class Inventory:
         hint = suggestion(part, [*self.hosts, *self.groups])
         raise UsageError(f"--limit {limit}: no host or group matches {part!r}{hint}", next_step="remediate hosts lists them")
 
-    def check_limit(self, limit: str) -> None:
-        """Raise `UsageError` if no part of `limit` matches anything."""
-        self.limit_hosts(limit)
-
     def layers(self, host: str) -> tuple[Layer, ...]:
         """Return a host's variables in Ansible's order, the strongest layer first."""
         return tuple(ranked.values for ranked in reversed(self.ranked_variables(host)))
@@ -228,10 +224,6 @@ class Inventory:
             groups[name] = dataclasses.replace(groups[name], hosts={**groups[name].hosts, host: None})
         named = self.named if host in self.named else (*self.named, host)
         return dataclasses.replace(self, groups_by_name=groups, named=named)
-
-    def place_of(self, host: str) -> Place | None:
-        """Return the place where a host is first named."""
-        return self.places.get(host)
 
     def _hosts_of(self, name: str) -> Iterator[str]:
         """Yield the hosts of a group, then those of its children, breadth first and without duplicates."""

@@ -9,7 +9,8 @@ from remediation.model.text.digits import is_whole
 from remediation.templating.lookups.single import LISTS, LOOKUPS
 from remediation.templating.yaml.located import has_template
 
-Check: TypeAlias = Callable[[Any], bool]
+Kind: TypeAlias = tuple[str, Callable[[Any], bool]]
+"""What a value has to be, in words and as a check."""
 
 LARGEST = 10**12
 """Numbers above it, infinity and NaN are no durations or counts."""
@@ -29,8 +30,8 @@ def _switch(value: object) -> bool:
     return isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in TRUE | FALSE)
 
 
-def _texts(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, (str, int)) for item in value))
+def _is_list_of(value: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kinds) for item in value)
 
 
 def _condition(value: object) -> bool:
@@ -38,28 +39,8 @@ def _condition(value: object) -> bool:
     return all(isinstance(part, (str, bool, int, float, type(None))) for part in parts)
 
 
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _variables(value: object) -> bool:
-    return isinstance(value, Mapping) and all(map(is_variable, value))
-
-
 def _mappings(value: object) -> bool:
-    return (
-        value is None
-        or _is_mapping(value)
-        or (isinstance(value, list) and all(_is_mapping(item) or item is None for item in value))
-    )
-
-
-def _list(value: object) -> bool:
-    return value is None or isinstance(value, list)
-
-
-def _text(value: object) -> bool:
-    return value is None or isinstance(value, (str, int, float))
+    return value is None or isinstance(value, Mapping) or _is_list_of(value, (Mapping, type(None)))
 
 
 _OF_JINJA = frozenset({"true", "false", "none", "True", "False", "None", "not"})
@@ -68,16 +49,6 @@ _OF_JINJA = frozenset({"true", "false", "none", "True", "False", "None", "not"})
 def is_variable(value: object) -> bool:
     """Return whether a value is a valid variable name: a Python identifier in ASCII that Jinja can read, as in Ansible."""
     return isinstance(value, str) and value.isascii() and value.isidentifier() and value not in _OF_JINJA
-
-
-def _accept_any(value: object) -> bool:
-    return True
-
-
-def _files(value: object) -> bool:
-    if isinstance(value, list):
-        return all(isinstance(item, (str, list)) for item in value)
-    return value is None or isinstance(value, str)
 
 
 def _batches(value: object) -> bool:
@@ -100,20 +71,25 @@ FALSE = frozenset({"false", "no", "off", "0"})
 SWITCH = ("true or false", _switch)
 NUMBER = ("a number", _number)
 WHOLE = ("a whole number", _whole)
-TEXT = ("a string", _text)
-TEXTS = ("a string or a list of strings", _texts)
+TEXT: Kind = ("a string", lambda value: value is None or isinstance(value, (str, int, float)))
+TEXTS: Kind = ("a string or a list of strings", lambda value: isinstance(value, str) or _is_list_of(value, (str, int)))
 CONDITION = ("a condition or a list of conditions", _condition)
-MAPPING = ("a mapping", _is_mapping)
-VARIABLES = ("a mapping of variables, whose names have the letters a to z, digits and underscores", _variables)
+MAPPING: Kind = ("a mapping", lambda value: isinstance(value, Mapping))
+VARIABLES: Kind = (
+    "a mapping of variables, whose names have the letters a to z, digits and underscores",
+    lambda value: isinstance(value, Mapping) and all(map(is_variable, value)),
+)
 MAPPINGS = ("a mapping, or a list of mappings", _mappings)
-LIST = ("a list", _list)
+LIST: Kind = ("a list", lambda value: value is None or isinstance(value, list))
 NAME = ("the name of a variable", is_variable)
-ANYTHING = ("", _accept_any)
-FILES = ("a file name, or a list of them", _files)
+ANYTHING: Kind = ("", lambda _: True)
+FILES: Kind = (
+    "a file name, or a list of them",
+    lambda value: value is None or isinstance(value, str) or _is_list_of(value, (str, list)),
+)
 STRATEGY = ("linear, free, host_pinned or debug", _strategy)
 BATCHES = ("a number, a percentage, or a list of those", _batches)
 
-Kind: TypeAlias = tuple[str, Check]
 
 HANDED_DOWN: Mapping[str, Kind] = {
     "any_errors_fatal": SWITCH,

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from remediation.model.errors import Place
 from remediation.playbook import keywords
 from remediation.playbook.errors import where
 from remediation.playbook.keywords import as_switch
 from remediation.playbook.load_context import LoadContext, key_place, quote_value, texts_of, value_place
-from remediation.playbook.model import Call, LadderNode, Node, RungNode, Task, TaskSettings, tasks_of
+from remediation.playbook.model import Call, LadderNode, RungNode, Task, tasks_of
+from remediation.playbook.roles import FolderReader
 
 UNFIT = frozenset({"add_host", "group_by", "meta"})
 """Actions that control the run itself. Inside rungs, the ladder does that."""
 
 
-class TaskLists(Protocol):
-    """What a ladder needs of the reader of task lists."""
-
-    def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:
-        """Return the tasks and blocks of a list."""
-
-    def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
-        """Return the parameters of a step."""
-
-
-def read_ladder(raw: Any, reader: TaskLists, loading: LoadContext, task: Task, place: Place | None) -> LadderNode | None:
+def read_ladder(raw: Any, reader: FolderReader, loading: LoadContext, task: Task, place: Place | None) -> LadderNode | None:
     """Return the ladder of a task. If it is invalid, adds a problem and returns None."""
     if not isinstance(raw, Mapping):
         loading.problems.add(f"ladder: expected a mapping of goal and rungs, got {quote_value(raw)}", place)
@@ -43,7 +34,7 @@ def read_ladder(raw: Any, reader: TaskLists, loading: LoadContext, task: Task, p
     return LadderNode(tuple(call for call in calls if call), tuple(rung for rung in found if rung))
 
 
-def _call(raw: Any, reader: TaskLists, loading: LoadContext, place: Place | None) -> Call | None:
+def _call(raw: Any, reader: FolderReader, loading: LoadContext, place: Place | None) -> Call | None:
     if not isinstance(raw, Mapping) or len(raw) != 1:
         loading.problems.add(f"expected a goal (a step with its parameters), got {quote_value(raw)}", where(raw, place))
         return None
@@ -55,7 +46,7 @@ def _call(raw: Any, reader: TaskLists, loading: LoadContext, place: Place | None
     return Call(str(name), reader.parameters(name, parameters, value_place(raw, name)), key_place(raw, name))
 
 
-def _rung(raw: Any, reader: TaskLists, loading: LoadContext, task: Task, number: int) -> RungNode | None:
+def _rung(raw: Any, reader: FolderReader, loading: LoadContext, task: Task, number: int) -> RungNode | None:
     if not isinstance(raw, Mapping):
         loading.problems.add(
             f"expected a rung (a mapping of name, treats and tasks), got {quote_value(raw)}", where(raw, task.place)

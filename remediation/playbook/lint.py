@@ -13,7 +13,7 @@ from remediation.model.change import Risk
 from remediation.model.errors import Place
 from remediation.playbook.actions import GROWING
 from remediation.playbook.errors import excerpt, suggestion, where
-from remediation.playbook.model import Node, Play, Playbook, Task, tasks_of
+from remediation.playbook.model import Play, Playbook, Task, tasks_of
 from remediation.playbook.roles import find_role, role_folders, runbook, runbooks
 from remediation.playbook.variable_usage import UsedNames, names_in
 from remediation.steps.registry import registry
@@ -77,7 +77,7 @@ def lint_playbook(
     names = names_in(playbook)
     found: list[LintWarning] = []
     for play in playbook.plays:
-        for task in _tasks(play):
+        for task in play.all_tasks():
             found += _of_task(task)
             found += _handlers(task, play)
             found += _missing_file(task, play, playbook)
@@ -87,11 +87,6 @@ def lint_playbook(
     found += _undefined_names(names, known)
     unique = dict.fromkeys(found)
     return sorted(unique, key=lambda item: (item.place.file, item.place.line) if item.place else ("", 0))
-
-
-def _tasks(play: Play) -> Iterator[Task]:
-    nodes: tuple[Node, ...] = (*play.pre_tasks, *play.tasks, *play.post_tasks, *play.handlers)
-    return tasks_of(nodes)
 
 
 def _of_task(task: Task) -> Iterator[LintWarning]:
@@ -205,7 +200,7 @@ def _unknown_hosts(playbook: Playbook, inventory: Inventory) -> Iterator[LintWar
                     yield LintWarning(
                         "unknown-hosts", f"no host or group of the inventory matches {name!r}{near}", where(pattern, play.place)
                     )
-        if any(task.action in GROWING for task in _tasks(play)):
+        if any(task.action in GROWING for task in play.all_tasks()):
             return  # later plays may run on hosts and groups that this one adds
 
 

@@ -274,6 +274,10 @@ class Play:
         """The task lists in order. Handlers are flushed after each."""
         return (self.pre_tasks, self.tasks, self.post_tasks)
 
+    def all_tasks(self) -> Iterator[Task]:
+        """Yield every task, also of blocks, rungs and handlers."""
+        return tasks_of((*self.pre_tasks, *self.tasks, *self.post_tasks, *self.handlers))
+
 
 @dataclass(frozen=True, slots=True)
 class Playbook:

@@ -35,6 +35,9 @@ class FolderReader(Protocol):
     def nodes(self, raw: Any, outer: TaskSettings, prefix: str, place: Place | None) -> tuple[Node, ...]:
         """Return the nodes of a task list."""
 
+    def parameters(self, name: str, raw: Any, place: Place | None) -> Mapping[str, Any]:
+        """Return the parameters of a step."""
+
     def within(self, folder: Path, *, handlers: bool = False) -> FolderReader:
         """Return a reader of the files in another folder."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from jinja2 import TemplateError, nodes
 from remediation.model.errors import Place
 from remediation.playbook.errors import where
 from remediation.playbook.load_context import find_file
-from remediation.playbook.model import Node, Play, Playbook, Task, TaskSettings, tasks_of
+from remediation.playbook.model import Playbook, Task, TaskSettings
 from remediation.templating.environment import ENVIRONMENT
 from remediation.templating.templar import only_template
 from remediation.templating.yaml.located import Table, Text, has_template
@@ -53,16 +53,11 @@ def names_in(playbook: Playbook) -> UsedNames:
         names.open_ended = names.open_ended or bool(play.vars_files)
         for value in (play.hosts, play.serial, play.max_fail_percentage, play.vars_files, play.name):
             _use(names, value)
-        for task in _tasks(play):
+        for task in play.all_tasks():
             _task(names, task)
             if task.action in TEMPLATES:
                 _template(names, task, (play.file.parent, playbook.path.parent))
     return names
-
-
-def _tasks(play: Play) -> Iterator[Task]:
-    lists: tuple[Node, ...] = (*play.pre_tasks, *play.tasks, *play.post_tasks, *play.handlers)
-    return tasks_of(lists)
 
 
 def _task(names: UsedNames, task: Task) -> None:

@@ -97,7 +97,9 @@ class HostView:
     @property
     def undoable(self) -> int:
         """How many changes ``undo`` could take back: made ones, and those of which it is unknown."""
-        return self.ended_undoable + sum(can_be_undone(_undo_of(data)) for data in self.in_flight.values())
+        return self.ended_undoable + sum(
+            can_be_undone((data.get("change") or {}).get("undo")) for data in self.in_flight.values()
+        )
 
     @property
     def done(self) -> bool:
@@ -126,10 +128,7 @@ class HostView:
 
 def _host_facts(page: HostView, event: Event) -> list[Line]:
     page.works(event, gettext("gathered host facts"))
-    facts = event.data.get("facts") or {}
-    if isinstance(facts, Mapping):
-        facts = " · ".join(translated(str(facts[part])) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
-    lines = [Line(facts, lead=f"{page.host}  ", style="head")]
+    lines = [Line(facts_text(event.data), lead=f"{page.host}  ", style="head")]
     target = event.data.get("target") or {}
     shown = [(part, target[part]) for part in TARGET_PARTS if target.get(part)]
     for index, (part, found) in enumerate(shown):
@@ -140,6 +139,14 @@ def _host_facts(page: HostView, event: Event) -> list[Line]:
         exchanges = ngettext("{count} round trip", "{count} round trips", trips or 0)
         lines.append(labelled_line(gettext("looked"), f"{duration(seconds)}, {exchanges}"))
     return lines
+
+
+def facts_text(data: Mapping[str, Any]) -> str:
+    """Return the facts of a ``host_facts`` event in one line."""
+    facts = data.get("facts") or {}
+    if not isinstance(facts, Mapping):
+        return str(facts)
+    return " · ".join(translated(str(facts[part])) for part in ("system", "gpus", "engine", "ollama") if facts.get(part))
 
 
 def target_value(part: str, value: Any) -> str:
@@ -186,14 +193,12 @@ def _rung_start(page: HostView, event: Event) -> list[Line]:
     if predicted:
         shown = predicted if isinstance(predicted, str) else layers(predicted)
         notes.append(gettext("predicted {layers}", layers=shown))
-        page.predicted = _predicted_layers(shown, stops=event.data.get("stops", True))
+        stops = event.data.get("stops", True)
+        text = gettext("{layers} layers", layers=shown)
+        page.predicted = text if stops else gettext("{layers} layers, short of the goal", layers=shown)
     would = str(event.data.get("would") or "change")
     end = "" if would == "change" else f": {translated(f'would {would}')}"
     return [labelled_line(gettext("would try"), f"{rung} ({', '.join(note for note in notes if note)}){end}")]
-
-
-def _predicted_layers(shown: str, *, stops: bool) -> str:
-    return gettext("{layers} layers", layers=shown) if stops else gettext("{layers} layers, short of the goal", layers=shown)
 
 
 def _treats(event: Event) -> str:
@@ -282,11 +287,6 @@ def unknown_changes(page: HostView) -> list[Line]:
         lead = f"  {UNKNOWN_MARK} {gettext(UNKNOWN_WORD):<10}{step:{NAME - 4}}"
         lines.append(Line(f"{translated(str(change.get('summary', '')))}: {translated(IN_FLIGHT)}", lead=lead, style="bad"))
     return lines
-
-
-def _undo_of(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return how the change of a ``change_start`` can be undone."""
-    return (data.get("change") or {}).get("undo")
 
 
 def _note(page: HostView, event: Event) -> list[Line]:

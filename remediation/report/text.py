@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remediation.model.text.visible import visible, visible_line
+from remediation.model.translation import gettext
 
 WIDTH = 100
 NARROWEST = 24
@@ -124,4 +125,14 @@ def diff_lines(change: Mapping[str, Any]) -> list[Line]:
     if change.get("before") is None and change.get("after") is None:
         return []
     subject = f"{change['subject']}: " if change.get("subject") else ""
-    return [Line(f"{subject}{change.get('before')} → {change.get('after')}", lead=" " * 7, most=3)]
+    before = "" if change.get("before") is None else f"{_shown_value(change['before'])} → "
+    return [Line(f"{subject}{before}{_shown_value(change.get('after'))}", lead=" " * 7, most=3)]
+
+
+def _shown_value(value: Any) -> str:
+    """Return a value before or after a change as people write it; None is what is gone."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_shown_value(item)}" for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_shown_value, value))
+    return gettext("none") if value is None else str(value)

@@ -92,6 +92,14 @@ class Step(BaseModel, ABC, Generic[State]):
         return {}
 
 
+class CheckStep(Step[State]):
+    """Base of steps that only check."""
+
+    def plan(self, state: State) -> Iterator[Change]:
+        """Plan nothing."""
+        return iter(())
+
+
 def param(description: str, *, default: Any = ..., example: Any = None, **limits: Any) -> Any:
     """Declare a step parameter: its description, default (required if omitted), example and pydantic constraints."""
     extra: dict[str, Any] = {"json_schema_extra": {"example": example}} if example is not None else {}

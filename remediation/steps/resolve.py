@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from remediation.facets.docker.engine import is_forbidden
+from remediation.facets.ollama.client import same_name
 from remediation.facets.ollama.service_log import LINES, fatal_error
 from remediation.facets.protocols import Reader
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError, NotApplicable, NoTarget, Undecided
@@ -13,25 +14,14 @@ from remediation.model.facts import ComposeProject, ModelEntry, Runner, ServiceU
 NO_CONTAINER = "does not apply, because no container runs Ollama here"
 
 
-def canonical(model: str) -> str:
-    """Return the name with its tag (``mistral`` becomes ``mistral:latest``), in lower case, as Ollama compares names."""
-    name = model.strip().lower()
-    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
-
-
-def same_model(one: str, other: str) -> bool:
-    """Whether two names refer to the same model."""
-    return canonical(one) == canonical(other)
-
-
 def runner_of(model: str, runners: Sequence[Runner]) -> Runner | None:
     """Return the loaded model of this name, or None."""
-    return next((runner for runner in runners if same_model(runner.model, model)), None)
+    return next((runner for runner in runners if same_name(runner.model, model)), None)
 
 
 def entry_of(model: str, entries: Sequence[ModelEntry]) -> ModelEntry | None:
     """Return the stored model of this name, or None."""
-    return next((entry for entry in entries if same_model(entry.name, model)), None)
+    return next((entry for entry in entries if same_name(entry.name, model)), None)
 
 
 def resolve_model(given: str | None, host: Reader) -> str:

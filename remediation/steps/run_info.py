@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediation.facets.protocols import Reader
+from remediation.model.text.timestamps import parse_timestamp
 
 FREES = "frees"
 """Key in a change's data: the VRAM in bytes that it is predicted to release."""
@@ -56,3 +57,9 @@ def run_started(host: Reader) -> float:
         msg = "a step that needs the start of the run declares once_per_run=True"
         raise TypeError(msg)
     return host.context.run_started
+
+
+def is_since(text: str, since: float) -> bool:
+    """Whether a time as Docker writes it is known and not before `since`."""
+    at = parse_timestamp(text)
+    return at is not None and at >= since

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,11 +21,6 @@ def _result(value: object, word: str) -> Mapping[str, Any]:
     return value
 
 
-def is_failed(value: object) -> bool:
-    """Return whether a registered result failed."""
-    return bool(_result(value, "failed").get("failed", False))
-
-
 def changed(value: object) -> bool:
     """Return whether a registered result, or one of its items, changed something."""
     result = _result(value, "changed")
@@ -34,39 +30,19 @@ def changed(value: object) -> bool:
     return isinstance(items, list) and any(isinstance(item, Mapping) and item.get("changed") for item in items)
 
 
-def skipped(value: object) -> bool:
-    """Return whether a registered result was skipped."""
-    return bool(_result(value, "skipped").get("skipped", False))
+def flag(word: str, default: bool = False) -> Callable[[object], bool]:
+    """Return the test for a key of a registered result; without the key it is `default`."""
+    return lambda value: bool(_result(value, word).get(word, default))
 
 
-def unreachable(value: object) -> bool:
-    """Return whether the host of a registered result was unreachable."""
-    return bool(_result(value, "unreachable").get("unreachable", False))
-
-
-def timed_out(value: object) -> bool:
-    """Return whether a registered result timed out."""
-    return bool(_result(value, "timedout").get("timedout", False))
+def opposite(test: Callable[..., bool]) -> Callable[..., bool]:
+    """Return the test that is true where `test` is false."""
+    return lambda *values, **named: not test(*values, **named)
 
 
 def outcome_is(word: str) -> Callable[[object], bool]:
     """Return the test for an outcome that Ansible does not have."""
     return lambda value: _result(value, word).get("outcome") == word
-
-
-def _regex(value: object, pattern: str, how: str, ignorecase: bool, multiline: bool) -> bool:
-    flags = (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0)
-    return patterns.groups(how, pattern, flags, str(value)) is not None
-
-
-def match(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
-    """Return whether a text matches from its start."""
-    return _regex(value, pattern, "match", ignorecase, multiline)
-
-
-def is_found(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
-    """Return whether a pattern occurs in a text."""
-    return _regex(value, pattern, "search", ignorecase, multiline)
 
 
 def regex(
@@ -75,7 +51,8 @@ def regex(
     """Return whether a text matches as selected by ``match_type``."""
     if match_type not in {"search", "match", "fullmatch"}:
         raise TemplateError(f"regex: match_type is search, match or fullmatch, not {match_type!r}")
-    return _regex(value, pattern, match_type, ignorecase, multiline)
+    flags = (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0)
+    return patterns.groups(match_type, pattern, flags, str(value)) is not None
 
 
 def truthy(value: object, convert_bool: bool = False) -> bool:
@@ -117,16 +94,6 @@ def is_uri(value: object, schemes: Iterable[str] | None = None) -> bool:
     return bool(found.scheme and (found.path or found.netloc or found.query)) and (not schemes or found.scheme in list(schemes))
 
 
-def is_url(value: object, schemes: Iterable[str] | None = None) -> bool:
-    """Return whether a text is a URI with a host."""
-    return is_uri(value, schemes) and bool(urlsplit(str(value)).netloc)
-
-
-def is_urn(value: object) -> bool:
-    """Return whether a text is a URN."""
-    return str(value).startswith("urn:") and is_uri(value)
-
-
 FILES: Mapping[tuple[str, ...], Callable[[Any], bool]] = {
     ("directory", "is_dir"): lambda value: Path(str(value)).is_dir(),
     ("exists",): lambda value: Path(str(value)).exists(),
@@ -140,27 +107,27 @@ FILES: Mapping[tuple[str, ...], Callable[[Any], bool]] = {
 """Tests of paths on the controller, as in Ansible; steps read a host's files."""
 
 TESTS: Mapping[str, Callable[..., Any]] = {
-    **dict.fromkeys(("failed", "failure"), is_failed),
-    **dict.fromkeys(("succeeded", "success", "successful"), lambda value: not is_failed(value)),
+    **dict.fromkeys(("failed", "failure"), flag("failed")),
+    **dict.fromkeys(("succeeded", "success", "successful"), opposite(flag("failed"))),
     **dict.fromkeys(("changed", "change"), changed),
-    **dict.fromkeys(("skipped", "skip"), skipped),
-    "unreachable": unreachable,
-    "reachable": lambda value: not unreachable(value),
-    "timedout": timed_out,
-    "finished": lambda value: bool(_result(value, "finished").get("finished", True)),
-    "started": lambda value: bool(_result(value, "started").get("started", True)),
+    **dict.fromkeys(("skipped", "skip"), flag("skipped")),
+    "unreachable": flag("unreachable"),
+    "reachable": opposite(flag("unreachable")),
+    "timedout": flag("timedout"),
+    "finished": flag("finished", default=True),
+    "started": flag("started", default=True),
     **{name: test for names, test in FILES.items() for name in names},
     **{word.replace("-", "_"): outcome_is(word) for word in ("blocked", "unverified", "would-change")},
     **dict.fromkeys(("same_file", "is_same_file"), same_file),
     "uri": is_uri,
-    "url": is_url,
-    "urn": is_urn,
-    "match": match,
-    "search": is_found,
+    "url": lambda value, schemes=None: is_uri(value, schemes) and bool(urlsplit(str(value)).netloc),
+    "urn": lambda value: str(value).startswith("urn:") and is_uri(value),
+    "match": partial(regex, match_type="match"),
+    "search": partial(regex, match_type="search"),
     "regex": regex,
     **dict.fromkeys(("version", "version_compare"), version),
     "truthy": truthy,
-    "falsy": lambda value, convert_bool=False: not truthy(value, convert_bool),
+    "falsy": opposite(truthy),
     "all": all,
     "any": any,
     "contains": lambda value, item: item in value,

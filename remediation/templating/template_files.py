@@ -62,7 +62,7 @@ def render_template(path: Path, text: str, scope: TemplateScope, variables: Mapp
     value = scope.overlaid({**variables, SEARCH_PATH: there}).render(Text(source, Place(str(path), 1, 1)))
     if value is None:  # a template without output, as one of macros
         return ""
-    lost = _newlines(text) - _newlines(str(reveal(value)))
+    lost = last_newlines(text) - last_newlines(str(reveal(value)))
     return value + "\n" * lost if lost > 0 and not isinstance(value, (list, dict, int, float)) else value
 
 
@@ -81,7 +81,8 @@ def template_variables(source: Path, name: str, scope: TemplateScope, destinatio
     }  # fmt: skip
 
 
-def _newlines(text: str) -> int:
+def last_newlines(text: str) -> int:
+    """Return how many newlines a text ends with."""
     return len(text) - len(text.rstrip("\n"))
 
 

@@ -326,7 +326,7 @@ def test_an_unanswered_exec_request_ends_with_the_deadline() -> None:
     client.auth_none("ops")
     try:
         with pytest.raises(ssh_exec.ProgramTimeout):
-            ssh_exec.execute_command(client, ("true",), timeout=0.5)
+            ssh_exec.execute_command(client, Run(("true",), timeout=0.5))
     finally:
         never.set()
         client.close()

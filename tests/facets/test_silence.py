@@ -20,7 +20,7 @@ from remediation.connections.calls import Call, Completed, Failed, Http, HttpRep
 from remediation.connections.posix.local import LocalConnection
 from remediation.facets.docker import sdk
 from remediation.facets.ollama import client as ollama
-from remediation.facets.ollama.client import NoLogs, OllamaByHttp, same_name
+from remediation.facets.ollama.client import OllamaByHttp, same_name
 from remediation.facets.ollama.service_log import fatal_error
 from remediation.facets.silence import BRIEF, LASTS, REMEMBERED, Silence
 from remediation.facets.snapshot import Snapshot
@@ -273,7 +273,7 @@ def test_a_server_that_does_not_answer_is_there_and_its_cure_is_a_restart(
     assert target.endpoint is not None
     assert (target.endpoint.value, "does not answer" in target.endpoint.source) == (NATIVE, True)
     found = replace(target, container=Found(container, "x") if container else None)
-    client = OllamaByHttp(connection.look(), lambda: found, NoLogs())
+    client = OllamaByHttp(connection.look(), lambda: found, None)
     for ask in (client.version, client.running, client.models, lambda: client.show("m")):
         with pytest.raises(DeadlineExceeded, match=r"accepts connections but does not answer \(10 s\)") as raised:
             ask()
@@ -286,7 +286,7 @@ def test_a_proxy_without_a_server_is_named_as_one(status: int) -> None:
     target = target_of(connection)
     assert target.endpoint is not None
     with pytest.raises(CallFailed, match=rf"a proxy answers at .*, but the server behind it does not \(HTTP {status}\)"):
-        OllamaByHttp(connection.look(), lambda: target, NoLogs()).version()
+        OllamaByHttp(connection.look(), lambda: target, None).version()
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_connection_that_fails_for_tls_says_what_to_do_about_it(url: str, said
         def _one(self, call: Call) -> Reply:
             return Failed("error", said) if isinstance(call, Http) else super()._one(call)
 
-    client = OllamaByHttp(Failing().look(), lambda: Target(endpoint=Found(url, "the variable endpoint")), NoLogs())
+    client = OllamaByHttp(Failing().look(), lambda: Target(endpoint=Found(url, "the variable endpoint")), None)
     with pytest.raises(CallFailed) as raised:
         client.version()
     assert cure in raised.value.next_step
@@ -324,7 +324,7 @@ LOG = 'time=x level=INFO source=routes.go:1607 msg="Listening on {} (version 0.1
 )
 def test_an_error_of_the_servers_disk_says_what_to_do_about_the_disk(error: str, cure: str) -> None:
     connection = Answering(http={f"{NATIVE}/api/version": {"error": error}})
-    client = OllamaByHttp(connection.look(), lambda: ollama.at(NATIVE), NoLogs())
+    client = OllamaByHttp.at(connection.look(), NATIVE)
     with pytest.raises(CallFailed) as raised:
         client.version()
     assert raised.value.next_step.startswith(cure)
@@ -424,6 +424,8 @@ def test_the_error_with_which_a_server_ended_is_the_last_line_of_its_log(log: st
         ("plain:latest", "Plain:Latest", True),
         ("plain", "plain:latest", True),
         ("plain:1", "plain", False),
+        ("hf.co/a/b", "hf.co/a/b:latest", True),
+        ("localhost:5000/x/y", "localhost:5000/x/y:latest", True),
     ],
 )
 def test_names_of_models_are_compared_as_the_server_does(loaded: str, wanted: str, same: bool) -> None:

@@ -164,7 +164,7 @@ def test_an_ini_inventory_has_places_and_types(folder: Path) -> None:
     found = load_inventory([folder / "hosts"])
     assert found.hosts == ("w1", "w2")
     assert found.layers("w1")[0] == {"n": 5, "s": "a b"}
-    place = found.place_of("w2")
+    place = found.places.get("w2")
     assert place is not None
     assert place.line == 2
 

@@ -91,7 +91,7 @@ def test_a_limit_that_matches_nothing_is_an_error_with_the_nearest_name(inventor
         inventory.select("all", "titan11")
     assert caught.value.next_step == "remediate hosts lists them"
     with pytest.raises(UsageError, match="'rde'; did you mean 'red'"):
-        inventory.check_limit("rde")
+        inventory.limit_hosts("rde")
 
 
 def test_a_broken_regular_expression_is_an_error(inventory: Inventory) -> None:
@@ -106,7 +106,7 @@ def test_an_ipv6_address_is_one_name() -> None:
 
 def test_the_nearest_name_is_found_in_any_case(inventory: Inventory) -> None:
     with pytest.raises(UsageError, match="'Titan1'; did you mean 'titan1'"):
-        inventory.check_limit("Titan1")
+        inventory.limit_hosts("Titan1")
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,18 @@ def test_a_limit_that_cannot_be_fails_its_task_before_the_command_runs(
     ran = run_tasks(tmp_path, [{"command": f"touch {tmp_path}/ran", "ignore_errors": True, **keywords}])
     assert said in ran.result("command")["msg"]
     assert not (tmp_path / "ran").exists()
+
+
+def test_modules_that_only_wait_or_return_values(tmp_path: Path) -> None:
+    tasks = [
+        {"name": "here", "wait_for_connection": {"timeout": 5}},
+        {"name": "checked", "wait_for_connection": {"timeout": 5}, "check_mode": True},
+        {"name": "stats", "set_stats": {"data": {"cards": 2}, "per_host": True}},
+        {"name": "name", "set_stats": {"data": {"no name": 2}}},
+        {"name": "reboot", "reboot": {}, "risk": "disruptive"},
+    ]
+    ran = run_tasks(tmp_path, [{**task, "ignore_errors": True} for task in tasks])
+    assert ran.outcomes() == {"here": "ok", "checked": "skipped", "stats": "ok", "name": "failed", "reboot": "failed"}
+    assert ran.result("stats")["ansible_stats"] == {"data": {"cards": 2}, "per_host": True, "aggregate": True}
+    assert ran.result("name")["msg"] == "Invalid variable name 'no name'."
+    assert ran.result("reboot")["msg"] == "Running reboot with local connection would reboot the control node."

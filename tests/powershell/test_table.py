@@ -21,7 +21,7 @@ from remediation.connections.calls import Probe
 from remediation.facets.facts.windows import facts_from_probe
 from remediation.facets.gpu.devices import USE_PROBE, WindowsGpu
 from remediation.facets.machine import readiness
-from remediation.facets.machine.docker_desktop import Desktop, DesktopControl
+from remediation.facets.machine.docker_desktop import read_desktop
 from remediation.facets.machine.files import HostFilesWriter
 from remediation.facets.machine.processes import WindowsProcesses, WindowsProcessWriter
 from remediation.facets.machine.session import WindowsDesktop, WindowsDesktopWriter
@@ -150,9 +150,9 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
 
     return {
         "close": [Scene("polite", close(), _whole), Scene("force", close(force=True), _stubborn), Scene("no-screen", close(), _no_screen)],
-        "desktop": [Scene("read", lambda look: Desktop(look, _no_engine).read(), _whole), Scene("no screen", lambda look: Desktop(look, _no_engine).read(), _no_screen)],
+        "desktop": [Scene("read", lambda look: read_desktop(look, _no_engine), _whole), Scene("no screen", lambda look: read_desktop(look, _no_engine), _no_screen)],
         "docker-desktop": [
-            Scene("start", lambda look: DesktopControl(look, clock, _engine).start(timeout=60.0), _whole),
+            Scene("start", lambda look: WindowsDesktopWriter(look, _engine, clock, remote=True).start_docker(timeout=60.0), _whole),
             Scene("stop", lambda look: look.probe(_act("stop"), "x"), _whole),
             Scene("kill", lambda look: look.probe(_act("kill"), "x"), _whole),
             Scene("no docker.exe", lambda look: look.probe(_act("stop"), "x"), _no_docker),
@@ -161,7 +161,7 @@ def scenes(host: Windows, model: str) -> dict[str, list[Scene]]:
         ],
         "file": [
             Scene("rename", lambda look: HostFilesWriter(look).rename(f"{folder}/one.json", f"{folder}/three.json"), _moved),
-            Scene("make", lambda look: HostFilesWriter(look).make_folder(f"{folder}/new"), _whole),
+            Scene("make", lambda look: HostFilesWriter(look).create_folder(f"{folder}/new"), _whole),
             Scene("remove", lambda look: HostFilesWriter(look).remove(f"{folder}/one.json"), _whole),
             Scene("tree", lambda look: HostFilesWriter(look).remove_folder(folder), _whole),
             Scene("touch", lambda look: look.probe(Probe("file", {"action": "touch", "path": f"{folder}/one.json"}, writes=True), "x"), _whole),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from remediation.report.text import NARROWEST, Line, shorten
+from remediation.report.text import NARROWEST, Line, diff_lines, shorten
 
 LEAD = "  found     vram_occupied 0.92      "
 TEXT = "chrome.exe 2.2 GiB, Discord.exe 1.8 GiB hold the card"
@@ -50,3 +50,17 @@ def test_lines_fill_the_terminal_that_they_are_printed_to(
     long = "one word after the other " * 20
     rows = [row for line in (Line(long, lead="  next: "), Line(long, verbatim=True)) for row in line.rows()]
     assert widest - 8 < max(map(len, rows)) <= widest
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        (None, "directory", "web: directory"),
+        ("directory", None, "web: directory → none"),
+        (["a", "b"], ["a", 2], "web: a, b → a, 2"),
+        (None, {"path": '"C:\\x y" serve', "mode": None}, 'web: path: "C:\\x y" serve, mode: none'),
+        ("running", "stopped", "web: running → stopped"),
+    ],
+)
+def test_values_before_and_after_a_change_are_words(before: object, after: object, shown: str) -> None:
+    assert [line.text for line in diff_lines({"subject": "web", "before": before, "after": after})] == [shown]

@@ -68,16 +68,14 @@ def diagnose_hosts(options: Diagnose) -> int:
 
 def _causes(names: tuple[str, ...]) -> frozenset[str]:
     """Return the causes of ``--fail-on``. Raises `UsageError` for an unknown name."""
-    import difflib
-
     from remediation.model.finding import Cause
+    from remediation.templating.yaml.loader import suggestion
 
     known = [str(cause) for cause in Cause]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"--fail-on: unknown cause {name!r}{hint}", next_step=f"the causes are {', '.join(known)}")
+            text = f"--fail-on: unknown cause {name!r}{suggestion(name, known)}"
+            raise UsageError(text, next_step=f"the causes are {', '.join(known)}")
     return frozenset(names)
 
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,12 +23,6 @@ from remediation.model.errors import UsageError
 from remediation.model.text.shape import mismatch
 
 
-def resume_from_journal(options: Resume, stream: TextIO) -> int:
-    """Resume a run in its own journal."""
-    with locked_run(options.run) as (record, lock):
-        return _resume(record, lock, options, stream)
-
-
 @contextmanager
 def locked_run(run: str) -> Iterator[tuple[RunRecord, RunLock]]:
     """Lock a run and read it, before it is resumed or undone. Raises `UsageError`, and `RunAlive` while it is running."""
@@ -45,63 +38,52 @@ def locked_run(run: str) -> Iterator[tuple[RunRecord, RunLock]]:
         lock.release()
 
 
-def _resume(record: RunRecord, lock: RunLock, options: Resume, stream: TextIO) -> int:
-    report, tape = here(options.report), here(options.record)
-    saved = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
-    saved = replace(
-        saved, json=options.json, verbose=options.verbose, diff=options.diff or saved.diff, report=report, out=None, record=tape,
-        wait=options.wait or saved.wait, executor=options.executor or saved.executor,
-        executor_plaintext=options.executor_plaintext or saved.executor_plaintext,
-    )  # fmt: skip
-    if options.max_risk is not None:
-        saved = replace(saved, max_risk=options.max_risk)
-    saved = replace(saved, yes_destroy=(*saved.yes_destroy, *options.yes_destroy))
-    path, files = find_resource(PLAYBOOKS, saved.playbook), report_listeners(saved)
-    for event in record.events:
-        for each in files if event.kind != "run_end" else ():
-            each(event)  # the report covers the whole run, not only its last part
-    with open_session(saved, playbook=path) as hosts:
-        require_secrets(record.header, f"run {record.run}", hosts)
-        request = replace(request_of(str(record.header.get("command", "play")), saved, hosts, path), repeat=options.repeat)
-        if options.check:
-            raise UsageError(f"--check cannot resume run {record.run}", next_step="run its playbook with --check instead")
-        return execute_run(
-            request, hosts, saved, stream,
-            listening=files, journal=Journal(record.folder, lock), earlier=record.events,
-            go=lambda request, ports, opener, executor: resume_run(record, request, ports, opener, executor, mask=hosts.masker),
+def resume_from_journal(options: Resume, stream: TextIO) -> int:
+    """Resume a run in its own journal."""
+    with locked_run(options.run) as (record, lock):
+        report, tape = here(options.report), here(options.record)
+        saved = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
+        saved = replace(
+            saved, json=options.json, verbose=options.verbose, diff=options.diff or saved.diff, report=report, out=None, record=tape,
+            wait=options.wait or saved.wait, executor=options.executor or saved.executor,
+            executor_plaintext=options.executor_plaintext or saved.executor_plaintext, max_risk=options.max_risk or saved.max_risk,
+            yes_destroy=(*saved.yes_destroy, *options.yes_destroy),
         )  # fmt: skip
+        path, files = find_resource(PLAYBOOKS, saved.playbook), report_listeners(saved)
+        for event in record.events:
+            for each in files if event.kind != "run_end" else ():
+                each(event)  # the report covers the whole run, not only its last part
+        with open_session(saved, playbook=path) as hosts:
+            require_secrets(record.header, f"run {record.run}", hosts)
+            request = replace(request_of(str(record.header.get("command", "play")), saved, hosts, path), repeat=options.repeat)
+            if options.check:
+                raise UsageError(f"--check cannot resume run {record.run}", next_step="run its playbook with --check instead")
+            return execute_run(
+                request, hosts, saved, stream, listening=files, journal=Journal(record.folder, lock), earlier=record.events,
+                go=lambda *rest: resume_run(record, *rest, mask=hosts.masker),
+            )  # fmt: skip
 
 
 def undo_from_journal(options: Undo, stream: TextIO) -> int:
     """Undo a run; the undo is a separate run with its own journal."""
+    if options.executor not in {None, LOCAL}:
+        raise UsageError(
+            f"--executor {options.executor} cannot undo a run", next_step="leave it out: this machine undoes the changes"
+        )
     with locked_run(options.run) as (record, _):
-        return _undo(record, options, stream)
-
-
-def _undo(record: RunRecord, options: Undo, stream: TextIO) -> int:
-    _need_local(options.executor)
-    report, tape = here(options.report), here(options.record)
-    before = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
-    run_options = replace(
-        before, check=options.check, diff=options.diff, json=options.json, verbose=options.verbose, max_risk=options.max_risk,
-        yes_destroy=options.yes_destroy, report=report, wait=options.wait, out=None, record=tape, executor=None,
-    )  # fmt: skip
-    path = find_resource(PLAYBOOKS, run_options.playbook)
-    with open_session(run_options, playbook=path) as hosts:
-        require_secrets(record.header, f"run {record.run}", hosts)
-        request = request_of("undo", run_options, hosts, path)
-        go = partial(_undone, record, options.task or "")
-        return execute_run(request, hosts, run_options, stream, listening=report_listeners(run_options), go=go)
-
-
-def _need_local(executor: str | None) -> None:
-    """Raise `UsageError` for an executor: a run is undone by this process."""
-    if executor not in {None, LOCAL}:
-        raise UsageError(f"--executor {executor} cannot undo a run", next_step="leave it out: this machine undoes the changes")
-
-
-def _undone(record: RunRecord, task: str, request: Any, ports: Any, opener: Any, executor: Any) -> Any:
-    return undo_run(record, request, ports, opener, task=task)
+        report, tape = here(options.report), here(options.record)
+        before = load_saved_options(record.header, record.run, limit=options.limit, extra_vars=options.extra_vars)
+        run_options = replace(
+            before, check=options.check, diff=options.diff, json=options.json, verbose=options.verbose, max_risk=options.max_risk,
+            yes_destroy=options.yes_destroy, report=report, wait=options.wait, out=None, record=tape, executor=None,
+        )  # fmt: skip
+        path = find_resource(PLAYBOOKS, run_options.playbook)
+        with open_session(run_options, playbook=path) as hosts:
+            require_secrets(record.header, f"run {record.run}", hosts)
+            return execute_run(
+                request_of("undo", run_options, hosts, path), hosts, run_options, stream, listening=report_listeners(run_options),
+                go=lambda request, ports, opener, _: undo_run(record, request, ports, opener, task=options.task or ""),
+            )  # fmt: skip
 
 
 def apply_saved_plan(options: Apply, stream: TextIO) -> int:
@@ -118,13 +100,10 @@ def apply_saved_plan(options: Apply, stream: TextIO) -> int:
     path = find_resource(PLAYBOOKS, run_options.playbook)
     with open_session(run_options, playbook=path) as hosts:
         require_secrets(plan.header, f"the plan {options.plan}", hosts)
-        request = request_of("apply", run_options, hosts, path)
-        go = partial(_apply_hosts, plan, options.only)
-        return execute_run(request, hosts, run_options, stream, listening=report_listeners(run_options), go=go)
-
-
-def _apply_hosts(plan: Any, only: tuple[str, ...], *rest: Any) -> Any:
-    return apply_plan(plan, *rest, only=only)
+        return execute_run(
+            request_of("apply", run_options, hosts, path), hosts, run_options, stream, listening=report_listeners(run_options),
+            go=lambda *rest: apply_plan(plan, *rest, only=options.only),
+        )  # fmt: skip
 
 
 def here(name: str | None) -> str | None:

@@ -70,7 +70,7 @@ def _host(inventory: Inventory, host: str, extra: Mapping[str, Any]) -> dict[str
     scope = _scope(inventory, host, extra)
     port = _value(scope, "ansible_port")
     address = _value(scope, "ansible_host") or host
-    place = inventory.place_of(host)
+    place = inventory.places.get(host)
     return {
         "host": host,
         "connection": _value(scope, "ansible_connection"),

@@ -36,7 +36,7 @@ def list_selection(options: Options, stream: TextIO) -> int:
     if options.list_hosts or options.list_tasks or options.list_tags:
         inventory = read_inventory(options, playbook=path, decrypt=decrypt)
         if options.limit is not None:
-            inventory.check_limit(options.limit)
+            inventory.limit_hosts(options.limit)
         request = RunRequest("play", playbook, inventory, limit=options.limit, extra=extra)
         chosen = selection(options.tags, options.skip_tags, options.start_at_task or "", playbook)
         for play in playbook.plays:

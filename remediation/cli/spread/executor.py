@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from remediation.model.errors import UsageError
 
 if TYPE_CHECKING:
+    from remediation.cli.options import Spread
     from remediation.engine.executors.dask_cluster import DaskCluster
     from remediation.engine.play.context.run_request import RunRequest
     from remediation.engine.play.waves.executor import Executor
@@ -16,16 +17,8 @@ if TYPE_CHECKING:
 LOCAL = "local"
 
 
-class ExecutorOptions(Protocol):
-    """The options that choose an executor."""
-
-    executor: str | None
-    executor_plaintext: bool
-    record: str | None
-
-
 @contextmanager
-def cluster_of(options: ExecutorOptions, request: RunRequest) -> Iterator[DaskCluster | None]:
+def cluster_of(options: Spread, request: RunRequest) -> Iterator[DaskCluster | None]:
     """Yield the cluster of ``--executor``, None for this machine. Raises `UsageError` for a run that cannot be spread."""
     if options.executor in {None, LOCAL}:
         yield None
@@ -38,7 +31,7 @@ def cluster_of(options: ExecutorOptions, request: RunRequest) -> Iterator[DaskCl
 
 
 @contextmanager
-def open_cluster(options: ExecutorOptions, *, secret: bool) -> Iterator[DaskCluster]:
+def open_cluster(options: Spread, *, secret: bool) -> Iterator[DaskCluster]:
     """Yield the cluster, with its workers checked. Raises `UsageError` if secrets would travel in clear."""
     from remediation.engine.executors.dask_cluster import connect_cluster
 
@@ -53,7 +46,7 @@ def open_cluster(options: ExecutorOptions, *, secret: bool) -> Iterator[DaskClus
         yield cluster
 
 
-def _refuse_plaintext(options: ExecutorOptions, cluster: DaskCluster) -> None:
+def _refuse_plaintext(options: Spread, cluster: DaskCluster) -> None:
     if options.executor_plaintext and cluster.is_loopback():
         return
     if options.executor_plaintext:

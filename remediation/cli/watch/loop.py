@@ -100,6 +100,7 @@ class Watch:
                 else:
                     left = True
             else:
+                left |= check.met is None
                 self._report_state(check)
         failed = self._repair(due, checks) if due else False
         if self.interrupted:

@@ -10,7 +10,7 @@ from remediation.connections.calls import Completed, Failed, FileContent, ReadFi
 from remediation.model.text.digits import is_whole
 
 _NOT_FOUND, _LINK, _OTHER = 44, 45, 46
-_READ = '[ -e "$1" ] || exit 44; [ -f "$1" ] || exit 46; wc -c <"$1" || exit 1; if [ "$3" = tail ]; then tail -c "$2" "$1"; else head -c "$2" "$1"; fi'
+_READ = '[ -e "$1" ] || { case $({ true <"$1"; } 2>&1) in *ermission*) exit 45;; esac; exit 44; }; [ -f "$1" ] || exit 46; wc -c <"$1" || exit 1; if [ "$3" = tail ]; then tail -c "$2" "$1"; else head -c "$2" "$1"; fi'
 
 Execute = Callable[[Run], Reply]
 """Runs a program on the host as the user who reads or writes the files."""
@@ -32,14 +32,20 @@ def entry_call(verb: str, *paths: str) -> Run:
 
 def read_file(execute: Execute, call: ReadFile) -> Reply:
     """Read a file or its end with head or tail."""
+    if (fault := _impossible(call.path)) is not None:
+        return fault
     argv = ("sh", "-c", _READ, "read", call.path, str(call.limit), "tail" if call.tail else "head")
     done = execute(Run(argv, b"", call.timeout))
+    if isinstance(done, Failed) and done.kind == "timeout":
+        return Failed("timeout", f"{call.path} was not read within {call.timeout:g} s")
     if not isinstance(done, Completed):
         return done
     if done.rc == _NOT_FOUND:
         return FileContent(missing=True)
     if done.rc == _OTHER:
-        return no_file(call.path)
+        return Failed("error", f"{call.path} is not a regular file")
+    if done.rc == _LINK or b"ermission denied" in done.stderr:
+        return Failed("denied", f"{call.path}: permission denied")
     size, _, content = done.stdout.partition(b"\n")
     if done.rc != 0 or not is_whole(size.strip()):
         return _no_folder(call.path, done)
@@ -48,6 +54,8 @@ def read_file(execute: Execute, call: ReadFile) -> Reply:
 
 def write_file(execute: Execute, call: WriteFile) -> Reply:
     """Replace a file by renaming a new one into place, keeping owner and mode. ``write.sh`` describes the protection."""
+    if (fault := _impossible(call.path)) is not None:
+        return fault
     argv = ("sh", "-c", _script("write"), "write", call.path, str(len(call.content)), call.backup or "")
     done = execute(Run(argv, call.content, call.timeout))
     if not isinstance(done, Completed):
@@ -55,14 +63,9 @@ def write_file(execute: Execute, call: WriteFile) -> Reply:
     return FileContent() if done.rc == 0 else _no_folder(call.path, done)
 
 
-def impossible(path: str) -> Failed | None:
-    """Return the failure of a path that no POSIX host can have, or None. OpenSSH's server ends the connection for one."""
+def _impossible(path: str) -> Failed | None:
+    """Return the failure of a path that no POSIX host can have, or None."""
     return Failed("error", f"the path {path!r} contains a NUL, which no path can have") if "\0" in path else None
-
-
-def no_file(path: str) -> Failed:
-    """Return the failure of reading a FIFO, device, socket or folder."""
-    return Failed("error", f"{path} is not a regular file")
 
 
 def _no_folder(path: str, done: Completed) -> Failed:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import queue
 import selectors
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -21,10 +19,8 @@ from remediation.connections.calls import (
     Call,
     Completed,
     Failed,
-    FileContent,
     Http,
     Probe,
-    ReadFile,
     Reply,
     Run,
     WriteFile,
@@ -54,7 +50,7 @@ class LocalConnection:
         self.host = host
         self.round_trips = 0
         self._become = become
-        self._refusals = sudo.Refusals()
+        self._programs = sudo.ProgramRunner(become)
         self._running = LocalProcess()
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
@@ -75,19 +71,10 @@ class LocalConnection:
             return Failed("error", f"the probe {call.name} is a PowerShell script, and this is not a Windows machine")
         if isinstance(call, WriteFile):
             return posix_files.write_file(self._run, call)
-        return file_call(call) if self._become is None else posix_files.read_file(self._run, call)
+        return posix_files.read_file(self._run, call)
 
     def _run(self, call: Run) -> Reply:
-        if (fault := sudo.unfit(call)) is not None:
-            return fault
-        if self._become is None:
-            return run_program(call, self._running)
-        if self._refusals.last is not None:
-            return self._refusals.last
-        elevated = sudo.sudo(self._become, call.argv, call.env)
-        started = Run(elevated.argv, elevated.head + call.stdin, call.timeout, writes=call.writes, cwd=call.cwd)
-        done = run_program(started, self._running, self._kill)
-        return self._refusals.note(elevated.reply(done)) if isinstance(done, Completed) else done
+        return self._programs.run(call, lambda one: run_program(one, self._running, self._kill))
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         """End a program started by sudo, which only root or the target user may do."""
@@ -241,66 +228,3 @@ def _end(process: subprocess.Popen[bytes], kill: Callable[[subprocess.Popen[byte
         if pipe is not None:
             with suppress(OSError):  # unread input of a program that has ended
                 pipe.close()
-
-
-def file_call(call: ReadFile) -> Reply:
-    """Read a file of this machine."""
-    if (fault := posix_files.impossible(call.path)) is not None:
-        return fault
-    try:
-        return read_local_file(call)
-    except FileNotFoundError as error:
-        return Failed("not-found", f"{call.path}: {error.strerror}")
-    except PermissionError as error:
-        return Failed("denied", f"{call.path}: {error.strerror}")
-    except OSError as error:
-        return Failed("error", f"{call.path}: {error.strerror or error}")
-
-
-def read_local_file(call: ReadFile) -> Reply:
-    """Read a regular file or its end before a deadline. Raises OSError.
-
-    Reads in a thread: an unavailable file system (NFS, FUSE) blocks its readers, and no signal interrupts them.
-    """
-    found: queue.SimpleQueue[Reply | OSError] = queue.SimpleQueue()
-
-    def read() -> None:
-        try:
-            found.put(_read(call, time.monotonic() + call.timeout))
-        except OSError as error:
-            found.put(error)
-
-    threading.Thread(target=read, name="read", daemon=True).start()
-    try:
-        reply = found.get(timeout=call.timeout)
-    except queue.Empty:
-        reply = TimeoutError()
-    if isinstance(reply, TimeoutError):
-        return Failed("timeout", f"{call.path} was not read within {call.timeout:g} s")
-    if isinstance(reply, OSError):
-        raise reply
-    return reply
-
-
-def _read(call: ReadFile, deadline: float) -> Reply:
-    try:
-        # non-blocking: opening a FIFO would wait for a writer, and some kernel files for events
-        handle = os.open(
-            call.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
-        )
-    except FileNotFoundError:
-        return FileContent(missing=True)
-    seen = os.fstat(handle)
-    if not stat.S_ISREG(seen.st_mode):
-        os.close(handle)
-        return posix_files.no_file(call.path)
-    with os.fdopen(handle, "rb", buffering=0) as file:
-        size = seen.st_size  # 0 for files under /proc, which cannot be read from their end
-        if call.tail and size > call.limit:
-            file.seek(size - call.limit)
-        content = bytearray()
-        while len(content) < call.limit and (piece := file.read(min(_BLOCK, call.limit - len(content)))):
-            content += piece
-            if time.monotonic() >= deadline:
-                raise TimeoutError
-        return FileContent(bytes(content), truncated=size > call.limit or bool(not call.tail and file.read(1)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.connections.settings import Become
@@ -100,22 +100,6 @@ def refusal_cure(message: str) -> str:
     return next((cure for pattern, cure in _CURES if "sudo refused" in message and pattern.search(message)), "")
 
 
-class Refusals:
-    """Keeps a connection from repeating a refused sudo: each attempt counts as a failed login, which may lock the account."""
-
-    def __init__(self) -> None:
-        self.last: Failed | None = None
-        self.accepted = False
-
-    def note(self, reply: Reply) -> Reply:
-        """Record a refusal that would be repeated, or that sudo accepted the login, and return the reply."""
-        if isinstance(reply, Completed):
-            self.accepted = True
-        elif isinstance(reply, Failed) and refusal_cure(reply.message):
-            self.last = reply
-        return reply
-
-
 @dataclass(frozen=True, slots=True)
 class Sudo:
     """The start of a program as another user."""
@@ -157,3 +141,33 @@ def sudo(become: Become, argv: Sequence[str], env: Mapping[str, str]) -> Sudo:
     # -k: a cached password must not decide whether this one is read
     flags = ("-k", "-S", "-p", _prompt(mark)) if become.password is not None else ("-n",)
     return Sudo(("sudo", *flags, "-u", become.user, "--", "sh", "-c", _AFTER_SUDO, mark, *started.argv), head, mark, argv[0])
+
+
+class ProgramRunner:
+    """Runs the programs of a connection, with sudo if the inventory asks for it.
+
+    A refused sudo is not repeated: each attempt counts as a failed login, which may lock the account.
+    """
+
+    def __init__(self, become: Become | None) -> None:
+        self._become = become
+        self._refused: Failed | None = None
+        self.accepted = become is None
+        """Whether sudo has accepted the login before."""
+
+    def run(self, call: Run, execute: Callable[[Run], Reply]) -> Reply:
+        """Run a program. `execute` starts one exactly as given."""
+        if (fault := unfit(call)) is not None:
+            return fault
+        if self._become is None:
+            return execute(call)
+        if self._refused is not None:
+            return self._refused
+        elevated = sudo(self._become, call.argv, call.env)
+        done = execute(replace(call, argv=elevated.argv, stdin=elevated.head + call.stdin, env={}))
+        reply = elevated.reply(done) if isinstance(done, Completed) else done
+        if isinstance(reply, Completed):
+            self.accepted = True
+        elif isinstance(reply, Failed) and refusal_cure(reply.message):
+            self._refused = reply
+        return reply

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from remediation.connections.calls import (
     Run,
     WriteFile,
 )
+from remediation.connections.guard import Recorder
 from remediation.connections.settings import LOCAL_NAMES, ConnectionSettings
 from remediation.model import limits
 from remediation.model.errors import UsageError
@@ -141,7 +143,7 @@ class Cassette:
         self._lock = threading.Lock()
         self._lines: list[tuple[int, Any, Any]] = []
 
-    def recorder(self, settings: ConnectionSettings) -> HostRecorder:
+    def recorder(self, settings: ConnectionSettings) -> Recorder:
         """Return the recorder of a host for `open_connection`. A host that is opened again continues its recording."""
         with self._lock:
             self._mask.add(*settings.secrets)
@@ -149,7 +151,7 @@ class Cassette:
             self._names.machine(settings.name)
             self._names.machine(settings.address)
             self._platforms.setdefault(settings.name, settings.platform)
-            return HostRecorder(self, 1 + list(self._platforms).index(settings.name))
+            return partial(self.add, 1 + list(self._platforms).index(settings.name))
 
     def add(self, host: int, calls: Sequence[Call], replies: Sequence[Reply]) -> None:
         """Record an exchange."""
@@ -193,18 +195,6 @@ class Cassette:
         content = base64.b64decode(encoded).decode("latin-1")
         masked = base64.b64encode(self._mask.text(content).encode("latin-1", "replace")).decode("ascii")
         return masked if self._mask.text(masked) == masked else base64.b64encode(b"***").decode("ascii")
-
-
-@dataclass(frozen=True, slots=True)
-class HostRecorder:
-    """The part of a cassette for one host."""
-
-    cassette: Cassette
-    number: int
-
-    def __call__(self, calls: Sequence[Call], replies: Sequence[Reply]) -> None:
-        """Record an exchange."""
-        self.cassette.add(self.number, calls, replies)
 
 
 def load_cassette(path: Path, host: int = 1) -> tuple[str, list[Interaction]]:

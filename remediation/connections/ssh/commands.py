@@ -7,14 +7,14 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import Protocol
 
 import paramiko
 
 from remediation.connections.bounded import BoundedOutput, watchdog
-from remediation.connections.calls import Completed, Failed, Reply
+from remediation.connections.calls import Completed, Failed, Reply, Run
 from remediation.connections.posix import sudo
 from remediation.model import limits
 from remediation.model.text.digits import is_whole
@@ -86,32 +86,31 @@ class ProgramTimeout(Exception):
 
 
 def execute_command(
-    transport: paramiko.Transport, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30.0, *, cwd: str | None = None,
-    env: Mapping[str, str] | None = None,
-    interrupted: Callable[[int | None], None] = lambda _: None, on_chunk: OnChunk | None = None, most: int = limits.OUTPUT,
-    finish: bool = False, stopped: Callable[[], bool] = lambda: False,
+    transport: paramiko.Transport, call: Run, *, interrupted: Callable[[int | None], None] = lambda _: None,
+    on_chunk: OnChunk | None = None, most: int = limits.OUTPUT, stopped: Callable[[], bool] = lambda: False,
 ) -> Reply:  # fmt: skip
     """Run a program. Raises `ConnectionLost`, `ProgramTimeout` or `LimitExceeded`.
 
     `interrupted` is called with its process group if something other than the timeout ends the wait (Ctrl-C, a limit). `on_chunk`
-    receives stdout as it arrives, at most `most` bytes; with `finish`, a program that writes more is not interrupted. The wait ends
+    receives stdout as it arrives, at most `most` bytes; a program that writes and exceeds that is not interrupted. The wait ends
     with KeyboardInterrupt once `stopped` returns True: only the main thread receives Ctrl-C itself.
     """
-    started = sudo.with_environment(argv, env or {})
+    argv, cwd = call.argv, call.cwd
+    started = sudo.with_environment(argv, call.env)
     mark = secrets.token_hex(16)
-    deadline = time.monotonic() + timeout
-    out, err = BoundedOutput("stdout", most, finish=finish), BoundedOutput("stderr", finish=finish)
+    deadline = time.monotonic() + call.timeout
+    out, err = BoundedOutput("stdout", most, finish=call.writes), BoundedOutput("stderr", finish=call.writes)
     program = _MarkedOutput(out, mark, on_chunk)
     try:
-        channel = _open_session(transport, min(timeout, 30.0))
+        channel = _open_session(transport, min(call.timeout, 30.0))
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise NotSent(str(error) or type(error).__name__) from error
     try:
         with closing(channel):
-            with watchdog(timeout, channel.close) as dog:  # a server may never answer the request
-                channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in (env or {}) else argv[0]))
+            with watchdog(call.timeout, channel.close) as dog:  # a server may never answer the request
+                channel.exec_command(_script(mark, started.argv, cwd, "" if "PATH" in call.env else argv[0]))
             try:
-                code = _pump(channel, started.head + stdin, deadline, (program, err), stopped)
+                code = _pump(channel, started.head + call.stdin, deadline, (program, err), stopped)
             except KeyboardInterrupt:
                 _wait_for_mark(channel, mark, err)
                 raise

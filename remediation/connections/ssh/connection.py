@@ -1,7 +1,6 @@
-"""A POSIX host over SSH: one connection per host and run, programs over exec channels, HTTP through the connection.
+"""A POSIX host over SSH: one connection per host and run, programs and files over exec channels, HTTP through the connection.
 
-Read-only programs and requests of one exchange run at the same time, each over its own channel, and so share a round trip. Files are
-read through SFTP as the login; all other file operations use scripts.
+Read-only calls of one exchange run at the same time, each over its own channel, and so share a round trip.
 """
 
 from __future__ import annotations
@@ -16,22 +15,20 @@ from typing import Any, cast
 
 import paramiko
 
-from remediation.connections.calls import Call, Completed, Failed, Http, Probe, ReadFile, Reply, Run, WriteFile, in_turn, name_of
+from remediation.connections.calls import Call, Failed, Http, Probe, Reply, Run, WriteFile, in_turn, name_of
 from remediation.connections.posix import files as posix_files
 from remediation.connections.posix import sudo
 from remediation.connections.settings import ConnectionSettings
 from remediation.connections.ssh import client as ssh_open
-from remediation.connections.ssh import commands as ssh_exec
-from remediation.connections.ssh import files as ssh_files
 from remediation.connections.ssh import http as ssh_http
-from remediation.connections.ssh.commands import ConnectionLost, NotSent, ProgramTimeout
+from remediation.connections.ssh.commands import ConnectionLost, NotSent, OnChunk, ProgramTimeout, execute_command
 from remediation.model import limits
 from remediation.model.errors import OutcomeUnknown, Unreachable
 from remediation.model.limits import LimitExceeded
 
 _KILLING = 10.0
 _CHANNELS = 8
-"""Calls at the same time. sshd allows ten sessions per connection (MaxSessions); one may hold SFTP, and one ends a program."""
+"""Calls at the same time. sshd allows ten sessions per connection (MaxSessions), and one ends a program."""
 
 
 class SshConnection:
@@ -44,18 +41,17 @@ class SshConnection:
         self.round_trips = 0
         self._settings, self._note = settings, note
         self._ssh: Any = None
-        self._sftp: paramiko.SFTPClient | None = None
         self._closed = False
-        self._refusals = sudo.Refusals()
+        self._programs = sudo.ProgramRunner(settings.become)
         self._channels = _CHANNELS
         self._interrupted = threading.Event()
 
     def exchange(self, calls: Sequence[Call]) -> list[Reply]:
-        """Carry out `calls` in order, except that read-only programs and requests that follow each other run at the same time."""
+        """Carry out `calls` in order, except that read-only ones that follow each other run at the same time."""
         replies: list[Reply] = []
-        for may_share, group in groupby(calls, lambda call: not call.writes and isinstance(call, (Run, Http))):
+        for may_share, group in groupby(calls, lambda call: not call.writes):
             batch = list(group)
-            if may_share and self._settings.become is not None and not self._refusals.accepted:
+            if may_share and not self._programs.accepted:
                 replies += in_turn(batch[:1], self._one)  # a wrong password is tried once
                 del batch[0]
             replies += self._together(batch) if may_share and len(batch) > 1 and self._channels > 1 else in_turn(batch, self._one)
@@ -146,67 +142,20 @@ class SshConnection:
             )
         if isinstance(call, Probe):
             return Failed("error", f"the probe {call.name} is a PowerShell script, and {self.host} is not a Windows host")
-        return self._file(transport, call)
+
+        def execute(run: Run) -> Reply:
+            return self._run(transport, run, stopped=self._interrupted.is_set)
+
+        return posix_files.write_file(execute, call) if isinstance(call, WriteFile) else posix_files.read_file(execute, call)
 
     def _run(
-        self, transport: paramiko.Transport, call: Run, on_chunk: ssh_exec.OnChunk | None = None, most: int = limits.OUTPUT,
+        self, transport: paramiko.Transport, call: Run, on_chunk: OnChunk | None = None, most: int = limits.OUTPUT,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Reply:  # fmt: skip
-        if (fault := sudo.unfit(call)) is not None:
-            return fault
-        become = self._settings.become
-        if become is None:
-            return ssh_exec.execute_command(
-                transport, call.argv, call.stdin, call.timeout, cwd=call.cwd, env=call.env, interrupted=self._kill, on_chunk=on_chunk,
-                most=most, finish=call.writes, stopped=stopped,
-            )  # fmt: skip
-        if self._refusals.last is not None:
-            return self._refusals.last
-        elevated = sudo.sudo(become, call.argv, call.env)
-        stdin = elevated.head + call.stdin
-        done = ssh_exec.execute_command(
-            transport, elevated.argv, stdin, call.timeout, cwd=call.cwd, interrupted=self._kill, on_chunk=on_chunk, most=most,
-            finish=call.writes, stopped=stopped,
-        )  # fmt: skip
-        return self._refusals.note(elevated.reply(done)) if isinstance(done, Completed) else done
-
-    def _file(self, transport: paramiko.Transport, call: ReadFile | WriteFile) -> Reply:
-        def execute(run: Run) -> Reply:
-            return self._run(transport, run)
-
-        if (fault := posix_files.impossible(call.path)) is not None:
-            return fault
-        if isinstance(call, WriteFile):
-            return posix_files.write_file(execute, call)
-        if self._settings.become is not None or (sftp := self._files(transport)) is None:
-            return posix_files.read_file(execute, call)
-        try:
-            with ssh_files.within(sftp, call.timeout):
-                return ssh_files.read_by_sftp(sftp, call)
-        except LimitExceeded:
-            self._drop()  # the rest of the answer would be read as the next one
-            raise
-        except PermissionError:
-            return Failed("denied", f"{call.path}: permission denied")
-        except (TimeoutError, ConnectionError):
-            raise
-        except OSError as error:
-            return Failed("error", f"{call.path}: {error}")
-
-    def _files(self, transport: paramiko.Transport) -> paramiko.SFTPClient | None:
-        if self._sftp is None:
-            try:
-                self._sftp = ssh_files.open_sftp(transport, self._settings.timeout)
-            except (paramiko.ChannelException, paramiko.SFTPError):
-                return None  # the server has no sftp subsystem
-            except TimeoutError:
-                raise
-            except (paramiko.SSHException, OSError) as closed:
-                # a server without the program closes the channel, sometimes before the first message is sent
-                if not transport.is_active():
-                    raise NotSent(str(closed)) from closed
-                return None
-        return self._sftp
+        return self._programs.run(
+            call,
+            lambda one: execute_command(transport, one, interrupted=self._kill, on_chunk=on_chunk, most=most, stopped=stopped),
+        )
 
     def _kill(self, group: int | None) -> None:
         if group is None:
@@ -225,7 +174,7 @@ class SshConnection:
         return cast("paramiko.Transport", self._ssh.transport)
 
     def _drop(self) -> None:
-        self._sftp, ssh, self._ssh = None, self._ssh, None
+        ssh, self._ssh = self._ssh, None
         if ssh is not None:
             with suppress(Exception):  # closing must not hide the original error
                 for hop in (ssh, ssh.gateway):

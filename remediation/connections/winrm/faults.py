@@ -139,7 +139,7 @@ NO_CHALLENGE = Fault(FaultKind.LOGIN, "the service refused an NTLM login without
 def read_fault(error: BaseException) -> Fault:
     """Return the fault for `error`."""
     if isinstance(error, Redirected | LimitExceeded):
-        return _language_mode_fault(error)
+        return _unaccepted_answer(error)
     if isinstance(error, WinRMOperationTimeoutError):
         return Fault(FaultKind.POLL, "no output within the operation timeout", TIMED_OUT)
     if isinstance(error, AuthenticationError):
@@ -162,7 +162,7 @@ def read_fault(error: BaseException) -> Fault:
     return Fault(FaultKind.LOST, "the service's answer is not a WS-Management message")
 
 
-def _language_mode_fault(error: Redirected | LimitExceeded) -> Fault:
+def _unaccepted_answer(error: Redirected | LimitExceeded) -> Fault:
     if isinstance(error, LimitExceeded):
         return Fault(FaultKind.EXCEEDED, error.message)
     return Fault(

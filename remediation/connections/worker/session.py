@@ -8,7 +8,6 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from remediation.connections.worker import bootstrap
@@ -139,11 +138,7 @@ class WorkerSession:
         """
         self._number += 1
         self._channel.send(line_of({"id": self._number, "calls": list(calls)}), deadline)
-        answer = _PendingAnswer(self._number, len(calls), on_chunk or {})
-        with self._explain_invalid_answers():
-            while answer.replies is None:
-                answer.take(self._frame(deadline))
-        return answer.replies
+        return self._replies(len(calls), deadline, on_chunk)
 
     def ask_once(
         self, command: Sequence[str], calls: Sequence[Mapping[str, Any]], opening: float, deadline: float,
@@ -159,23 +154,21 @@ class WorkerSession:
             self._check_language()
             # it ended without a greeting, so it read no request
             raise NotDelivered(end.message, end.next_step) from end
-        answer = _PendingAnswer(1, len(calls), on_chunk or {})
-        with self._explain_invalid_answers():
+        return self._replies(len(calls), deadline, on_chunk)
+
+    def _replies(self, count: int, deadline: float, on_chunk: Listeners | None) -> list[dict[str, Any]]:
+        """Wait for the replies. Raises `DeliveryUnknown` for an invalid answer, with what the host wrote besides."""
+        answer = _PendingAnswer(self._number, count, on_chunk or {})
+        try:
             while answer.replies is None:
                 answer.take(self._frame(deadline))
-        return answer.replies
-
-    @contextmanager
-    def _explain_invalid_answers(self) -> Iterator[None]:
-        """Turn an invalid answer into `DeliveryUnknown`, with what the host wrote besides."""
-        try:
-            yield
         except _InvalidAnswer as error:
             raise DeliveryUnknown(self._with_output(str(error))) from error
         except (LookupError, TypeError, ValueError) as error:
             raise DeliveryUnknown(self._with_output("cannot parse the worker's answer")) from error
         except LimitExceeded as exceeded:
             raise DeliveryUnknown(self._with_output(exceeded.message)) from exceeded
+        return answer.replies
 
     def _frame(self, deadline: float) -> dict[str, Any]:
         while not self._ready:

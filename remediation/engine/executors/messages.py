@@ -113,7 +113,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request of a worker."""
+    """The answer to a request of a worker, or to a `Work` or `GiveBack` of the controller."""
 
     number: int
     value: Any = None
@@ -162,15 +162,6 @@ class SegmentEnd:
     over: bool = False
     fatal: bool = False
     failures: Mapping[tuple[str, str], MeetingFailure] = field(default_factory=dict)
-    error: SentError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The result of a `Work` or a `GiveBack`."""
-
-    number: int
-    value: Any = None
     error: SentError | None = None
 
 

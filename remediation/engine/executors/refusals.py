@@ -13,7 +13,7 @@ from remediation.engine.play.waves.together import texts_in_task
 from remediation.model.errors import Place, RemediationError, UsageError
 from remediation.model.secrets.names import sounds_secret
 from remediation.playbook.actions import GROWING
-from remediation.playbook.model import Play, Task, tasks_of
+from remediation.playbook.model import Play, Task
 from remediation.playbook.tasks import INCLUDES
 from remediation.templating.templar import Scope
 from remediation.templating.yaml.located import place_of, texts_in
@@ -76,7 +76,7 @@ def _check_play(play: Play) -> None:
     for text in (text for table in tables for text in texts_in(table)):
         if reads_controller(text):
             raise _refusal_of("a lookup reads the controller", place_of(text) or play.place, "set the variable in the inventory")
-    for task in (task for nodes in (*play.sections, play.handlers) for task in tasks_of(nodes)):
+    for task in play.all_tasks():
         for problem in _problems(task):
             raise _refusal_of(f"{task.title}: {problem}", task.place)
 

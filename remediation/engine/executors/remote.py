@@ -23,7 +23,6 @@ from remediation.engine.executors.messages import (
     Begin,
     BeginPlay,
     BeginWave,
-    Done,
     End,
     EventMessage,
     GiveBack,
@@ -42,7 +41,7 @@ from remediation.engine.journal.history import holder_state
 from remediation.engine.journal.progress import Progress, progress_of
 from remediation.engine.lease.lock import claim
 from remediation.engine.play.context.host_state import HostState
-from remediation.engine.play.context.open_hosts import machine_of
+from remediation.engine.play.context.open_hosts import MACHINE, machine_of
 from remediation.engine.play.context.run_state import RunState
 from remediation.engine.play.waves.executor import Wave
 from remediation.engine.play.waves.scheduler import Scheduler, Stop
@@ -59,8 +58,6 @@ NEW_WORKERS = 20.0
 
 CLOSING_TIME = 90.0
 """Seconds that the workers have to close their hosts at the end of a run."""
-
-_MACHINE = ("ansible_connection", "ansible_host", "ansible_port", "ansible_ssh_port", "ansible_winrm_port")
 
 
 class FailedOnWorker(Exception):
@@ -188,7 +185,7 @@ class RemoteExecutor:
         """Return the identity of a host's machine: hosts that are one machine share its lease, so they share a worker."""
         scope = Scope(stage.host_layers(name))
         found = {}
-        for variable in _MACHINE:
+        for variable in MACHINE:
             try:
                 if variable in scope:
                     found[variable] = scope.render(scope[variable])
@@ -294,7 +291,7 @@ class RemoteExecutor:
             self._on_stopped(worker, message)
         elif isinstance(message, HostReadings):
             self._keep(message.host, message.text)
-        elif isinstance(message, Done) and message.number in self._given_back:
+        elif isinstance(message, Answer) and message.number in self._given_back:
             self._given_back[message.number].set()
 
     @property

@@ -26,7 +26,6 @@ from remediation.engine.executors.messages import (
     BeginPlay,
     BeginWave,
     Cancel,
-    Done,
     End,
     EventMessage,
     GiveBack,
@@ -152,7 +151,7 @@ class RemotePrompt:
 
     def confirm_typed(self, question: str, wanted: str) -> bool:
         """Ask the user to type `wanted`."""
-        return bool(self.request("typed", question, wanted))
+        return bool(self.request("confirm_typed", question, wanted))
 
     def line(self, question: str, *, hide: bool = False) -> str:
         """Ask for a line of text."""
@@ -358,15 +357,15 @@ class RemoteSession:
 
     def _give_back(self, run: _Run, message: GiveBack) -> None:
         run.runner.stage.opened.release_stale_leases((message.host,), run.runner.host_variables)
-        self._put(Done(message.number))
+        self._put(Answer(message.number))
 
     def _work(self, message: Work) -> None:
         try:
-            done = Done(message.number, message.function(self.mask, *message.arguments))
+            done = Answer(message.number, message.function(self.mask, *message.arguments))
         except RemediationError as error:
-            done = Done(message.number, error=SentError(error, self.mask))
+            done = Answer(message.number, error=SentError(error, self.mask))
         except Exception as error:  # noqa: BLE001 - it belongs to the work
-            done = Done(message.number, error=SentError(InternalError(str(self.mask(summary(error)))), self.mask))
+            done = Answer(message.number, error=SentError(InternalError(str(self.mask(summary(error)))), self.mask))
         self._put(done)
 
     def _end(self, *, hasty: bool) -> None:

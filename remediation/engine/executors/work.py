@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from remediation.engine.executors.courier import Cluster, Courier
-from remediation.engine.executors.messages import Done, End, SecretsMessage, SessionEnded, Work
+from remediation.engine.executors.messages import Answer, End, SecretsMessage, SessionEnded, Work
 from remediation.engine.workers import AWAKE, HASTE, PARTING
 from remediation.model.errors import RemediationError, Unreachable
 from remediation.model.secrets.masking import Masker
@@ -58,7 +58,7 @@ class WorkQueue:
             self._mask.add(*message.secrets)
         elif isinstance(message, SessionEnded):
             courier.ended.set()
-        elif isinstance(message, Done):
+        elif isinstance(message, Answer):
             with self._lock:
                 if self._running.get(message.number) is courier:
                     del self._running[message.number]

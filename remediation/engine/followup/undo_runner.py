@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Any
 
 from remediation.engine.context import Ports
-from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
 from remediation.engine.followup.undo import ChangeToUndo, UndoPlan, undo_calls
 from remediation.engine.internal_errors import contain_errors
 from remediation.engine.journal.journal import JournalError
@@ -22,7 +21,7 @@ from remediation.engine.play.context.variables import TaskVariables
 from remediation.engine.play.waves.scheduler import run_walks
 from remediation.engine.step.attempts import outcome_of
 from remediation.model.errors import HostError, RemediationError
-from remediation.model.event_data import HostEndData, NoteData, PlayStartData, RunEndData, RunStartData, TaskStartData
+from remediation.model.event_data import NoteData, PlayStartData, TaskStartData
 from remediation.model.outcome import Outcome, Result
 from remediation.playbook.model import Play, Task, TaskSettings
 
@@ -45,21 +44,7 @@ class Undoer:
     def run(self) -> RunSummary:
         """Undo every change that has an undo, and return the summary."""
         begun = self.ports.clock.now()
-        policy = self.request.policy
-        self.stage.emit(
-            "run_start",
-            **RunStartData(
-                run=self.request.run,
-                command="undo",
-                check=policy.check,
-                max_risk=str(policy.max_risk),
-                playbook=str(self.request.playbook.path),
-                inventory=list(self.request.sources),
-                hosts=list(self.play.hosts),
-                resumed=bool(self.request.progress),
-                undoes=self.undone,
-            ),
-        )
+        self.stage.emit_start("undo", self.play.hosts, undoes=self.undone)
         self.stage.emit("play_start", play=self.title, **PlayStartData(hosts=list(self.play.hosts)))
         for item in self.plan.lasting:
             text = f"cannot be undone: {item.change.summary}"
@@ -73,9 +58,8 @@ class Undoer:
         finally:
             self.stage.opened.close()
         for name in self.play.hosts:
-            state = self.stage.host(name)
-            self.stage.emit("host_end", host=name, **HostEndData(outcome=str(state.outcome), reason=state.reason))
-        return self._summary(self.ports.clock.now() - begun)
+            self.stage.host(name)
+        return self.stage.end(begun)
 
     def _undo_host(self, state: HostState) -> Generator[Any, Any, None]:
         """Undo one host's changes; an internal error ends the host."""
@@ -130,12 +114,3 @@ class Undoer:
             recap.ok += 1
             recap.changed += bool(result.changes)
             state.pending = state.pending or result.outcome is Outcome.WOULD_CHANGE
-
-    def _summary(self, seconds: float) -> RunSummary:
-        states: Mapping[str, HostState] = {name: self.stage.host(name) for name in self.play.hosts}
-        hosts = {name: state.recap.to_json() for name, state in states.items()}
-        outcomes = {name: state.outcome for name, state in states.items()}
-        codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes.values()]
-        code = int(worst([*codes, Exit.INTERRUPTED] if self.ports.cancelled() else codes))
-        self.stage.emit("run_end", **RunEndData(run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds))
-        return RunSummary(code, hosts, outcomes, seconds)

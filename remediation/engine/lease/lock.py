@@ -99,10 +99,6 @@ def _ignore(text: str) -> None:
     """Ignore the message."""
 
 
-def _never_cancelled() -> bool:
-    return False
-
-
 def _describe_holder(lease: Lease) -> str:
     when = datetime.fromtimestamp(lease.expires, tz=timezone.utc).strftime("%H:%M:%S UTC")
     login = f", login {lease.login}" if lease.login else ""
@@ -134,7 +130,7 @@ class HostLock:
         may still be running, so its lease is waited for, at most a minute. Raises `LockHeld` with the holder's name, and
         `SameMachine` if this process holds the lease already.
         """
-        cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (_never_cancelled, time.sleep)
+        cancelled, pause = (ports.cancelled, ports.wait) if ports is not None else (lambda: False, time.sleep)
         until = self._clock.monotonic() + wait
         announced, failures, number = "", 0, -1
         while True:
@@ -158,7 +154,9 @@ class HostLock:
             if (self._clock.monotonic() >= until and not mid_change) or cancelled():
                 sentence = f"{self._host}: {_describe_holder(holder)}"
                 cut_off = (
-                    f"; if it was interrupted: remediate resume {holder.id}, or undo {holder.id}" if self._mine(holder) else ""
+                    f"; if it was interrupted: remediate resume {holder.id}, or undo {holder.id}"
+                    if holder.owner == self._claim.owner
+                    else ""
                 )
                 step = f"wait for it to end, or let this run wait with --wait{cut_off}"
                 raise LockHeld(sentence, host=self._host, next_step=step)
@@ -234,10 +232,6 @@ class HostLock:
 
     def _holder_state(self, lease: Lease) -> Fate:
         return self._claim.fate(self._host, lease.id, lease.token)
-
-    def _mine(self, lease: Lease) -> bool:
-        """Return whether a run of this controller and user holds the lease: its journal is on this machine."""
-        return lease.owner == self._claim.owner
 
     def _is_own(self, lease: Lease) -> bool:
         return lease.id == self._claim.run or (bool(self._claim.undoes) and lease.id == self._claim.undoes)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import Protocol
+from typing import TypeAlias
 
 from remediation.engine.play.context.host_state import HostState
 from remediation.engine.play.context.run_state import PlayState
@@ -14,12 +14,8 @@ from remediation.engine.play.control_flow import TaskFailed, UnknownHandler, Wal
 from remediation.playbook.errors import suggestion
 from remediation.playbook.model import Node, Task, tasks_of
 
-
-class RunTask(Protocol):
-    """Runs one task of the host; `chosen` marks a notified handler, `included` are the vars of the include that added it."""
-
-    def __call__(self, task: Task, included: Sequence[Layer] = (), *, chosen: bool) -> Walk:
-        """Return the host's walk through the task."""
+RunTask: TypeAlias = Callable[..., Walk]
+"""Returns the host's walk through a task; `chosen` marks a notified handler, `included` are the vars of the include that added it."""
 
 
 class Handlers:
@@ -65,7 +61,8 @@ class Handlers:
         added = list(self._host.handlers.values())
         for node, included in (*((node, ()) for node in self._play.play.handlers), *added):
             owed = self._look_up()
-            mine = [path for path in owed if path in self._paths(node)]
+            paths = {task.path for task in tasks_of((node,))}
+            mine = [path for path in owed if path in paths]
             if mine:
                 for path in mine:
                     owed.remove(path)
@@ -115,6 +112,3 @@ class Handlers:
             name = str(TaskContext(context.play, context.host, context.variables, task, path=task.path).render_name(task.name))
         role = task.settings.role
         return (name, f"{role.name} : {name}") if role else (name,)
-
-    def _paths(self, node: Node) -> set[str]:
-        return {task.path for task in tasks_of((node,))}

@@ -10,6 +10,7 @@ from remediation.engine.play.actions import action_parameters
 from remediation.engine.play.context.host_state import TaskResult
 from remediation.engine.play.context.results import jsonable, refused_result, to_registered
 from remediation.engine.play.context.task_context import TaskContext
+from remediation.engine.play.context.task_events import displayed_item
 from remediation.engine.play.context.variables import Layer
 from remediation.engine.play.loops import items_of, names_of, with_names
 from remediation.engine.play.task_runner import UNMET, false_condition, together
@@ -52,9 +53,9 @@ def include(context: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
             unmet = false_condition(inner, inner.scope())
             if unmet is None:
                 files.append(_file(inner))
-            elif context.task.loop is not None and not recorded:
-                _emit_skipped(inner, str(inner.loop["ansible_loop_var"]))
             endings.append(_include_result(inner, unmet))
+            if unmet is not None and context.task.loop is not None and not recorded:
+                _emit_result(inner, endings[-1])
         if endings:
             task_result = endings[0] if context.task.loop is None else together(endings)
         else:
@@ -72,6 +73,7 @@ def include(context: TaskContext) -> tuple[list[IncludedFile], TaskResult]:
 
 
 def _emit_result(context: TaskContext, task_result: TaskResult) -> None:
+    skipped = {} if task_result.outcome is not Outcome.SKIPPED or "ansible_loop_var" not in context.loop else {"skipped": True}
     data = TaskResultData(
         path=context.path,
         outcome=str(task_result.outcome),
@@ -79,25 +81,11 @@ def _emit_result(context: TaskContext, task_result: TaskResult) -> None:
         msg=task_result.reason,
         reason=task_result.reason,
         next_step=task_result.next_step,
-        result={"include": _include_name(context), "changed": False},
+        result={"include": _include_name(context), "changed": False, **skipped},
         changes=[],
     )
-    context.emit("task_result", **data)
-
-
-def _emit_skipped(context: TaskContext, variable: str) -> None:
-    """Emit the result of an item for which nothing is included."""
-    data = TaskResultData(
-        path=context.path,
-        item=None if context.hidden() else jsonable(context.loop[variable]),
-        outcome=str(Outcome.SKIPPED),
-        ignored=False,
-        msg=UNMET,
-        reason=UNMET,
-        next_step="",
-        result={"include": _include_name(context), "changed": False, "skipped": True},
-        changes=[],
-    )
+    if skipped:
+        data["item"] = displayed_item(context, context.loop[context.loop["ansible_loop_var"]])
     context.emit("task_result", **data)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
 from remediation.engine.context import Ports
-from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
 from remediation.engine.internal_errors import contain_errors
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.lease.lock import TTL, claim
@@ -27,8 +26,7 @@ from remediation.engine.play.waves.executor import Executor, LocalExecutor, Wave
 from remediation.engine.play.waves.serial import fatal_share, waves
 from remediation.engine.play.waves.together import Together
 from remediation.model.errors import RemediationError, UsageError
-from remediation.model.event_data import HostEndData, NoteData, PlayStartData, RunEndData, RunStartData
-from remediation.model.outcome import Outcome
+from remediation.model.event_data import NoteData, PlayStartData
 from remediation.playbook.model import Play
 from remediation.templating.templar import Scope
 
@@ -91,7 +89,7 @@ class PlaybookRunner:
         """Run all plays; in every case, leases are returned and hosts are closed."""
         begun = self.ports.clock.now()
         chosen = {play.index: hosts_of(play, self.request) for play in self.request.playbook.plays}
-        self._emit_start(list(dict.fromkeys(name for hosts in chosen.values() for name in hosts)))
+        self.stage.emit_start(self.request.command, list(dict.fromkeys(name for hosts in chosen.values() for name in hosts)))
         try:
             for play in self.request.playbook.plays:
                 if self.fatal or self.ports.cancelled():
@@ -106,29 +104,11 @@ class PlaybookRunner:
             raise
         finally:
             self._close()
-        for state in self.stage.hosts.values():
-            self._emit_host_end(state)
-        return self._summary(self.ports.clock.now() - begun)
+        return self.stage.end(begun, fatal=self.fatal)
 
     def _close(self, *, hasty: bool = False) -> None:
         self.executor.close(hasty=hasty)
         self.stage.opened.close(hasty=hasty)
-
-    def _emit_start(self, hosts: Sequence[str]) -> None:
-        request = self.request
-        self.stage.emit(
-            "run_start",
-            **RunStartData(
-                run=request.run,
-                command=request.command,
-                check=request.policy.check,
-                max_risk=str(request.policy.max_risk),
-                playbook=str(request.playbook.path),
-                inventory=list(request.sources),
-                hosts=list(hosts),
-                resumed=bool(request.progress),
-            ),
-        )
 
     def _play(self, play: Play, chosen: dict[int, tuple[str, ...]]) -> None:
         inventory = self.stage.inventory
@@ -163,7 +143,7 @@ class PlaybookRunner:
             return
         together = Together(stage)
         self.executor.run(
-            Wave(stage, states, later, lambda state: self.walk_guarded(stage, state, later, together), self._emit_host_end)
+            Wave(stage, states, later, lambda state: self.walk_guarded(stage, state, later, together), self.stage.emit_host_end)
         )
         lost = [state for state in states if not state.alive]
         if fatal_share(stage, lost, Scope((self.request.extra, stage.play.vars))):
@@ -191,30 +171,11 @@ class PlaybookRunner:
             state.recap.failed += 1
             _mark_lost(state, failed_task(error))
         if not state.alive or state.name not in later:
-            self._emit_host_end(state)
+            self.stage.emit_host_end(state)
 
     def host_variables(self, name: str) -> Mapping[str, Any]:
         """Return a host's variables without those of any play."""
         return render_all(Scope(self.stage.host_layers(name)))
-
-    def _emit_host_end(self, state: HostState) -> None:
-        if not state.ended:
-            state.ended = True
-            ended = HostEndData(outcome=str(state.outcome), reason=state.reason)
-            if state.busy and state.outcome is Outcome.BLOCKED:
-                ended["busy"] = True
-            self.stage.emit("host_end", host=state.name, **ended)
-
-    def _summary(self, seconds: float) -> RunSummary:
-        hosts = {name: state.recap.to_json() for name, state in self.stage.hosts.items()}
-        outcomes = {name: state.outcome for name, state in self.stage.hosts.items()}
-        codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes.values()]
-        codes += [Exit.INTERRUPTED] if self.ports.cancelled() else []
-        codes += [Exit.USAGE] if self.stage.broken else []
-        codes += [Exit.FAILED] if self.fatal and not any(codes) else []
-        code = int(worst(codes))
-        self.stage.emit("run_end", **RunEndData(run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds))
-        return RunSummary(code, hosts, outcomes, seconds, self.stage.broken)
 
 
 def _mark_lost(state: HostState, task_result: TaskResult) -> None:

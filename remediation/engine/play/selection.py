@@ -73,7 +73,7 @@ def selection(tags: Iterable[str], skip: Iterable[str], start_at: str, playbook:
 
 def _check_tags(given: Mapping[str, frozenset[str]], playbook: Playbook) -> None:
     """Raise `UsageError` for a tag that no task has. Files that are included at run time may have more tags."""
-    tasks = [task for play in playbook.plays for section in (*play.sections, play.handlers) for task in tasks_of(section)]
+    tasks = [task for play in playbook.plays for task in play.all_tasks()]
     if any(task.action in INCLUDES for task in tasks):
         return
     known = {

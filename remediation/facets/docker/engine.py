@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
@@ -55,7 +55,8 @@ class CommandEngine:
         self._snapshot.hints["ids"] = ids
         # the command fails for containers removed in between but prints the records of the others
         done = self._check_ended(self._snapshot.fetch(self._records(ids))[0], codes=(0, 1))
-        return _parse_containers(done)
+        found: Sequence[Container] = _json(done, _containers)
+        return found
 
     def first_calls(self) -> tuple[Run, ...]:
         """Return the first calls of `containers`: the IDs, and the records of the containers of the previous snapshot."""
@@ -244,16 +245,9 @@ def _unreachable(message: str) -> bool:
     )
 
 
-def _json(done: Completed) -> Any:
+def _json(done: Completed, parse: Callable[[str], Any] = load_json) -> Any:
     try:
-        return load_json(done.text)
-    except ValueError as error:
-        raise CallFailed(f"{WHAT} failed: its answer is not JSON ({error})", output=done.text[:200]) from error
-
-
-def _parse_containers(done: Completed) -> tuple[Container, ...]:
-    try:
-        return _containers(done.text)
+        return parse(done.text)
     except ValueError as error:
         raise CallFailed(f"{WHAT} failed: its answer is not JSON ({error})", output=done.text[:200]) from error
 

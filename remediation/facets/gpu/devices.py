@@ -8,7 +8,7 @@ from typing import Any
 
 from remediation.connections.calls import Completed, Failed, Probe, Run
 from remediation.connections.posix.sudo import SECURE_PATH
-from remediation.facets.checked import checked
+from remediation.facets.checked import SnapshotReader, checked
 from remediation.facets.gpu import nvidia_smi, sampling, wddm
 from remediation.facets.machine import processes
 from remediation.facets.machine.rights import problems
@@ -25,11 +25,8 @@ NO_DRIVER = "install the NVIDIA driver; without it no program here can use the G
 
 
 @checked("gpu")
-class WindowsGpu:
+class WindowsGpu(SnapshotReader):
     """Reads the GPUs with the ``gpu`` probe."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory, read in one exchange."""
@@ -53,11 +50,8 @@ class WindowsGpu:
 
 
 @checked("gpu")
-class PosixGpu:
+class PosixGpu(SnapshotReader):
     """Reads the GPUs with nvidia-smi."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def use(self) -> GpuUse:
         """Return devices and processes with resident GPU memory."""

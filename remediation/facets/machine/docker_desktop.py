@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from remediation.connections.calls import Probe, ReadFile
@@ -28,26 +27,16 @@ _TASK = 60.0
 _BACKEND = "com.docker.backend"
 
 
-@dataclass(frozen=True, slots=True)
-class Desktop:
-    """Docker Desktop of a Windows host. `engine` queries the engine and raises if it does not answer."""
-
-    snapshot: Snapshot
-    engine: Callable[[], EngineFacts]
-
-    def read(self) -> DockerDesktop | None:
-        """Return Docker Desktop's state, or None if it is not installed."""
-        value = self.snapshot.probe(STATE_PROBE, "querying Docker Desktop")
-        if not value["Installed"] and "Installed" not in problems(value):
-            return None
-        return parse_desktop(value, answers=self._answers())
-
-    def _answers(self) -> bool:
-        try:
-            self.engine()
-        except NO_ANSWER:
-            return False
-        return True
+def read_desktop(snapshot: Snapshot, engine: Callable[[], EngineFacts]) -> DockerDesktop | None:
+    """Return Docker Desktop's state, or None if it is not installed. `engine` queries the engine and raises if it does not answer."""
+    value = snapshot.probe(STATE_PROBE, "querying Docker Desktop")
+    if not value["Installed"] and "Installed" not in problems(value):
+        return None
+    try:
+        engine()
+    except NO_ANSWER:
+        return parse_desktop(value, answers=False)
+    return parse_desktop(value, answers=True)
 
 
 def parse_desktop(value: Mapping[str, Any], *, answers: bool) -> DockerDesktop:
@@ -120,10 +109,11 @@ def changed_settings(text: str, settings: Mapping[str, Any]) -> str:
 class DesktopControl:
     """Starts, stops and configures Docker Desktop in the session of the user at the desktop."""
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, engine: Callable[[], EngineFacts]) -> None:
-        self._snapshot, self._clock, self._engine = snapshot, clock, engine
+    _snapshot: Snapshot
+    _clock: Clock
+    _engine: Callable[[], EngineFacts]
 
-    def stop(self, *, timeout: float) -> None:
+    def stop_docker(self, *, timeout: float = 180.0) -> None:
         """Stop Docker Desktop completely: first with its own command, limited in time, then by killing its processes."""
         until = self._clock.monotonic() + timeout
         reason = ""
@@ -142,7 +132,7 @@ class DesktopControl:
                 next_step="end them in the task manager, or log off the desktop user",
             )
 
-    def start(self, *, timeout: float) -> None:
+    def start_docker(self, *, timeout: float = 300.0) -> None:
         """Start Docker Desktop and wait until the engine answers twice in a row. Also waits for a start in progress."""
         until = self._clock.monotonic() + timeout
         done = self._act("start", seconds=round(min(_TASK, timeout)))
@@ -169,7 +159,7 @@ class DesktopControl:
                     ) from None
             self._clock.sleep(_POLL)
 
-    def set(self, settings: Mapping[str, Any]) -> str:
+    def set_docker(self, settings: Mapping[str, Any]) -> str:
         """Write settings to its file and return the path of the backup."""
         self._snapshot.invalidate()
         value = self._snapshot.probe(STATE_PROBE, "querying Docker Desktop")

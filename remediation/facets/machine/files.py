@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediation.connections.calls import Completed, Failed, Probe, ProbeReply, ReadFile, Reply, Run, WriteFile
+from remediation.connections.calls import Failed, Probe, ReadFile, Reply, Run, WriteFile
 from remediation.connections.posix.files import entry_call
-from remediation.facets.checked import checked
+from remediation.facets.checked import SnapshotReader, checked
 from remediation.facets.machine.file_status import posix_status, windows_status
 from remediation.facets.machine.rights import problems
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 from remediation.model.facts import DiskSpace, FileEntry, FileStatus
 
@@ -21,11 +20,8 @@ _RIGHTS = "check the login's rights to the folder"
 
 
 @checked("files")
-class HostFiles:
+class HostFiles(SnapshotReader):
     """Reads files: with the ``folder`` probe on Windows, with ``stat`` and ``df`` elsewhere."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content, or None if it does not exist."""
@@ -98,41 +94,24 @@ class HostFilesWriter(HostFiles):
     def _write_below_new(self, call: WriteFile) -> Reply:
         """Create the parent folder of a file and write it."""
         folder = parent(call.path)
-        if self._windows:
-            return self._snapshot.write(call) if self.make_folder(folder) else Failed("not-found", f"{call.path}: no such folder")
-        return self._snapshot.write_all(entry_call("make", folder), call)[-1]
+        make = _file_probe("make", folder) if self._windows else entry_call("make", folder)
+        return self._snapshot.write_all(make, call)[-1]
 
     def rename(self, path: str, to: str) -> None:
         """Rename a file. Raises `CallFailed` if it does not exist or `to` does."""
-        what = f"renaming {path} to {to}"
-        if self._windows:
-            self._file("rename", what, path, to)
-            return
-        self._snapshot.run(entry_call("move", path, to), what)
+        self._change(f"renaming {path} to {to}", "rename", "move", path, to)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it exists."""
-        what = f"removing {path}"
-        if self._windows:
-            self._file("remove", what, path)
-            return
-        self._snapshot.run(entry_call("remove", path), what)
+        self._change(f"removing {path}", "remove", "remove", path)
 
     def remove_folder(self, path: str, *, empty: bool = False) -> None:
         """Remove a folder with its content."""
-        what = f"removing {path}"
-        if self._windows:
-            self._file("remove-empty" if empty else "remove-folder", what, path)
-            return
-        self._snapshot.run(entry_call("empty" if empty else "tree", path), what)
+        self._change(f"removing {path}", "remove-empty" if empty else "remove-folder", "empty" if empty else "tree", path)
 
     def create_folder(self, path: str) -> None:
         """Create a folder and its parents, unless it exists."""
-        what = f"creating {path}"
-        if self._windows:
-            self._file("make", what, path)
-            return
-        self._snapshot.run(entry_call("make", path), what)
+        self._change(f"creating {path}", "make", "make", path)
 
     def set_attributes(self, path: str, *, mode: int | None = None, owner: str | None = None, group: str | None = None) -> None:
         """Set mode and owner of a file or folder."""
@@ -153,18 +132,18 @@ class HostFilesWriter(HostFiles):
             )
         self._snapshot.run(entry_call("hard" if hard else "link", path, target), what)
 
-    def _file(self, action: str, what: str, path: str, to: str | None = None) -> None:
-        value = self._snapshot.probe(Probe("file", {"action": action, "path": path, "to": to}, writes=True), what)
+    def _change(self, what: str, action: str, verb: str, *paths: str) -> None:
+        """Change an entry: by the `action` of the probe ``file``, or by the `verb` of `entry_call`."""
+        if not self._windows:
+            self._snapshot.run(entry_call(verb, *paths), what)
+            return
+        value = self._snapshot.probe(_file_probe(action, *paths), what)
         if not value["Done"]:
             raise CallFailed(f"{what} failed: {value['Problem']}", host=self._snapshot.host)
 
-    def make_folder(self, folder: str) -> bool:
-        """Create a folder and its parents. Returns whether that succeeded."""
-        if self._windows:
-            reply = self._snapshot.write(Probe("file", {"action": "make", "path": folder, "to": None}, writes=True))
-            return isinstance(reply, ProbeReply) and bool(reply.value["Done"])
-        reply = self._snapshot.write(entry_call("make", folder))
-        return isinstance(reply, Completed) and reply.rc == 0
+
+def _file_probe(action: str, path: str, to: str | None = None) -> Probe:
+    return Probe("file", {"action": action, "path": path, "to": to}, writes=True)
 
 
 def entries_of(text: str) -> tuple[FileEntry, ...]:

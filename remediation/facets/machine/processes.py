@@ -10,11 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from remediation.connections.calls import Probe, Run
-from remediation.facets.checked import checked
+from remediation.facets.checked import SnapshotReader, checked
 from remediation.facets.machine.rights import is_refusal, problems
 from remediation.facets.machine.user_task import RUNNING, task_of
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import Blocked, CallFailed
 from remediation.model.facts import Process
 from remediation.model.programs import SERVER
@@ -33,11 +32,8 @@ _COMM = 15
 
 
 @checked("processes")
-class WindowsProcesses:
+class WindowsProcesses(SnapshotReader):
     """Lists processes with the ``processes`` probe."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""
@@ -92,11 +88,8 @@ class WindowsProcessWriter(WindowsProcesses):
 
 
 @checked("processes")
-class PosixProcesses:
+class PosixProcesses(SnapshotReader):
     """Lists processes with ``ps`` and ``/proc``."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def list(self) -> Sequence[Process]:
         """Return all processes."""

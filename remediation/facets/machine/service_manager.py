@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from remediation.connections.calls import Probe, Run
-from remediation.facets.checked import checked
+from remediation.facets.checked import SnapshotReader, checked
 from remediation.facets.scripts import shell
-from remediation.facets.snapshot import Snapshot
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ServiceStatus
 
@@ -28,11 +27,8 @@ _CHANGING = 120.0
 
 
 @checked("service_manager")
-class HostServiceManager:
+class HostServiceManager(SnapshotReader):
     """Reads services."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def status(self, name: str, *, user: bool = False) -> ServiceStatus | None:
         """Return a service, or None if there is none."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from remediation.connections.calls import Probe, Run
-from remediation.facets.checked import checked
-from remediation.facets.machine.docker_desktop import Desktop, DesktopControl
+from remediation.facets.checked import SnapshotReader, checked
+from remediation.facets.machine.docker_desktop import DesktopControl, read_desktop
 from remediation.facets.machine.rights import problems
 from remediation.facets.machine.user_task import task_of
 from remediation.facets.snapshot import Snapshot
@@ -33,16 +33,16 @@ class WindowsDesktop:
 
     def docker(self) -> DockerDesktop | None:
         """Return the state of Docker Desktop."""
-        return Desktop(self._snapshot, self._engine).read()
+        return read_desktop(self._snapshot, self._engine)
 
 
 @checked("desktop")
-class WindowsDesktopWriter(WindowsDesktop):
+class WindowsDesktopWriter(WindowsDesktop, DesktopControl):
     """Adds messages, and stopping, starting and configuring Docker Desktop."""
 
     def __init__(self, snapshot: Snapshot, engine: Callable[[], EngineFacts], clock: Clock, *, remote: bool) -> None:
         super().__init__(snapshot, engine, remote=remote)
-        self._control = DesktopControl(snapshot, clock, engine)
+        self._clock = clock
         self.unshown = ""
 
     def notify(self, message: str, *, seconds: float) -> bool:
@@ -58,25 +58,10 @@ class WindowsDesktopWriter(WindowsDesktop):
         error = task_of(value).refusal("it failed", self._snapshot.host)
         return "" if error is None else error.message.partition(": ")[2]
 
-    def stop_docker(self, *, timeout: float = 180.0) -> None:
-        """Stop Docker Desktop completely."""
-        self._control.stop(timeout=timeout)
-
-    def start_docker(self, *, timeout: float = 300.0) -> None:
-        """Start Docker Desktop and wait until the engine answers."""
-        self._control.start(timeout=timeout)
-
-    def set_docker(self, settings: Mapping[str, Any]) -> str:
-        """Write settings to Docker Desktop's file and return the path of the backup."""
-        return self._control.set(settings)
-
 
 @checked("desktop")
-class PosixDesktop:
+class PosixDesktop(SnapshotReader):
     """A login on Linux. Closing programs and starting the engine need no desktop there."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def session(self) -> SessionFacts:
         """Return the login's rights."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from remediation.connections.calls import Completed, Http, HttpReply, Run
 from remediation.facets.checked import checked
@@ -15,10 +15,13 @@ from remediation.facets.ollama.service_log import ServiceLog
 from remediation.facets.services.serving import read_serving
 from remediation.facets.snapshot import Snapshot, disk_advice
 from remediation.model.errors import CallFailed, DeadlineExceeded
-from remediation.model.facts import Blob, Container, ExecResult, Found, Manifest, ModelEntry, ModelShow, Runner, Target
+from remediation.model.facts import Blob, ExecResult, Found, Manifest, ModelEntry, ModelShow, Runner, Target
 from remediation.model.facts.server import restart_advice
 from remediation.model.text.json_text import load_json
 from remediation.model.text.timestamps import parse_timestamp
+
+if TYPE_CHECKING:
+    from remediation.facets.protocols import EngineReader
 
 OK = 200
 NOT_FOUND = 404
@@ -39,40 +42,6 @@ _RESET = re.compile(
 _FILE = re.compile(r"\b(?:open|write|mkdir|create|rename|copy|sync) (\S.*?): ")
 """The file in an error of Go's standard library."""
 START = "start Ollama, or set the address at which it listens: endpoint: http://HOST:PORT"
-
-
-class EngineLogs(Protocol):
-    """The part of the engine facet used here."""
-
-    def inspect(self, name: str) -> Container | None:
-        """Return one container, or None."""
-
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
-        """Run a read-only program inside a container."""
-
-    def logs(self, name: str, *, tail: int = 4000) -> str:
-        """Return the end of a container's log."""
-
-
-class NoLogs:
-    """Stands in for an engine whose containers are not needed."""
-
-    def inspect(self, name: str) -> Container | None:
-        """Return None."""
-        return None
-
-    def exec(self, name: str, argv: Sequence[str], *, timeout: float = 60.0) -> ExecResult:
-        """Raise `CallFailed`."""
-        raise CallFailed(f"{argv[0]} cannot run in {name} here (limit {timeout:.0f} s)")
-
-    def logs(self, name: str, *, tail: int = 4000) -> str:
-        """Raise `CallFailed`."""
-        raise CallFailed(f"the last {tail} lines of {name} are not available here")
-
-
-def at(endpoint: str) -> Target:
-    """Return a target with only an endpoint."""
-    return Target(endpoint=Found(endpoint, "given"))
 
 
 def version_call(endpoint: str) -> Http:
@@ -100,10 +69,15 @@ class OllamaByHttp:
     """The server at the target's endpoint. `registry` replaces the models' own registry; `seen` keeps the last seen runners."""
 
     def __init__(
-        self, snapshot: Snapshot, target: Callable[[], Target], engine: EngineLogs, registry: str | None = None, seen: dict[str, Runner] | None = None
+        self, snapshot: Snapshot, target: Callable[[], Target], engine: EngineReader | None, registry: str | None = None, seen: dict[str, Runner] | None = None
     ) -> None:  # fmt: skip
         self._snapshot, self._target, self._engine, self._registry = snapshot, target, engine, registry
         self._seen = {} if seen is None else seen
+
+    @classmethod
+    def at(cls, snapshot: Snapshot, endpoint: str) -> OllamaByHttp:
+        """Return the server at an endpoint, of which nothing else is needed."""
+        return cls(snapshot, lambda: Target(endpoint=Found(endpoint, "given")), None)
 
     @property
     def endpoint(self) -> str:
@@ -151,7 +125,7 @@ class OllamaByHttp:
 
     def _log(self, tail: int) -> str:
         container = self._target().container
-        if container is not None:
+        if container is not None and self._engine is not None:
             return self._engine.logs(str(container.value), tail=tail)
         return ServiceLog(self._snapshot).read(tail=tail)
 
@@ -172,10 +146,10 @@ class OllamaByHttp:
         return model_store.manifest(model, reply.status, reply.body, call.url)
 
     def _store(self) -> ModelStore:
-        found = self._target().container
-        container = self._engine.inspect(str(found.value)) if found is not None else None
-        if container is not None:
-            return ModelStore(model_store.InContainer(self._snapshot, container, self._engine.exec, self._execute))
+        engine, found = self._engine, self._target().container
+        container = engine.inspect(str(found.value)) if engine is not None and found is not None else None
+        if engine is not None and container is not None:
+            return ModelStore(model_store.InContainer(self._snapshot, container, engine.exec, self._execute))
         if self._snapshot.platform == "windows":
             return ModelStore(windows_store.OnWindows(self._snapshot, windows_store.folder(self._snapshot)))
         return ModelStore(model_store.OnHost(self._snapshot, self._folder()))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from remediation.connections.calls import REDIRECTS, Completed, Failed, Http, HttpReply, Probe, Reply, Run, redirect_failure
-from remediation.facets.checked import checked
+from remediation.facets.checked import SnapshotReader, checked
 from remediation.facets.gpu import nvml
 from remediation.facets.ollama.pull import backwards
 from remediation.facets.scripts import shell
@@ -71,11 +71,8 @@ def _says_token(line: bytes) -> bool:
 
 
 @checked("generation")
-class ProbeAsker:
+class ProbeAsker(SnapshotReader):
     """Uses the ``generate`` probe, which samples in parallel on the host: the worker handles one call at a time."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Send a streamed request and return its figures."""
@@ -105,11 +102,8 @@ class ProbeAsker:
 
 
 @checked("generation")
-class PosixAsker:
+class PosixAsker(SnapshotReader):
     """Sends the request through the connection, which handles one call at a time. A background script on the host samples."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Send a streamed request and return its figures. Sampling is started and stopped in the same exchange."""
@@ -130,31 +124,22 @@ def _watch(*words: str) -> Run:
 
 
 @checked("generation")
-class LocalAsker:
+class LocalAsker(SnapshotReader):
     """On this machine, a thread samples NVML and ``/proc/stat`` during the request."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
 
     def ask(self, url: str, body: Mapping[str, Any], *, timeout: float, sample: bool) -> GenerationFigures:
         """Send a streamed request and return its figures."""
         tokens = Tokens()
+        request = _request(url, body, timeout, tokens)
         if not sample:
-            return judge_answer(figures_of(self._snapshot, url, body, timeout, tokens), tokens, self._snapshot.host)
+            return judge_answer(_answer(self._snapshot, self._snapshot.write(request)), tokens, self._snapshot.host)
         sampler = Sampler(self._snapshot.host)
         sampler.start()
         try:
-            answer = figures_of(self._snapshot, url, body, timeout, tokens)
+            answer = _answer(self._snapshot, self._snapshot.write(request))
         finally:
             sampler.end()
         return judge_answer(answer, tokens, self._snapshot.host, sampler.gpu, sampler.cpu)
-
-
-def figures_of(
-    snapshot: Snapshot, url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens
-) -> HttpReply | DeadlineExceeded:
-    """Send the request and return its answer or its timeout."""
-    return _answer(snapshot, snapshot.write(_request(url, body, timeout, tokens)))
 
 
 def _request(url: str, body: Mapping[str, Any], timeout: float, tokens: Tokens) -> Http:

@@ -39,7 +39,7 @@ def stored_as(snapshot: Snapshot, endpoint: str, digest: str, stored: Sequence[s
     """Return the names of the stored models that consist of this file, by their metadata."""
     if not digest or len(stored) > _MANY:
         return ()
-    client = ollama.OllamaByHttp(snapshot, lambda: ollama.at(endpoint), ollama.NoLogs())
+    client = ollama.OllamaByHttp.at(snapshot, endpoint)
     snapshot.fetch(*(ollama.show_call(endpoint, name) for name in stored))
     shown = [attempt(lambda name=name: client.show(name)) for name in stored]  # type: ignore[misc]
     return tuple(each.model for each in shown if each is not None and digest in _FILE.findall(each.modelfile))

@@ -54,7 +54,7 @@ class OnWindows:
 
     def move(self, path: str, to: str) -> None:
         """Move a file, replacing `to`."""
-        self._files.make_folder(ntpath.dirname(self._path(to)))
+        self._files.create_folder(ntpath.dirname(self._path(to)))
         self._files.remove(self._path(to))
         self._files.rename(self._path(path), self._path(to))
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from remediation.connections.calls import Http
 from remediation.facets.checked import checked
 from remediation.facets.ollama import pull as fetching
-from remediation.facets.ollama.client import NOT_FOUND, OK, START, EngineLogs, OllamaByHttp, same_name, what_for
+from remediation.facets.ollama.client import NOT_FOUND, OK, START, OllamaByHttp, same_name, what_for
+from remediation.facets.protocols import EngineReader
 from remediation.facets.snapshot import Snapshot
 from remediation.model.clock import Clock
 from remediation.model.errors import CallFailed, DeadlineExceeded
@@ -29,7 +30,7 @@ class Asker(Protocol):
         """Send a streamed request and return its figures."""
 
 
-class EngineChanges(EngineLogs, Protocol):
+class EngineChanges(EngineReader, Protocol):
     """The part of the engine facet that the writer uses."""
 
     def execute(self, name: str, argv: Sequence[str]) -> ExecResult:
@@ -39,24 +40,17 @@ class EngineChanges(EngineLogs, Protocol):
         """Restart one container."""
 
 
-class ServerRestarts(Protocol):
-    """Restarts a native server."""
-
-    def restart_server(self) -> None:
-        """Restart it the way it was started."""
-
-
 @checked("ollama_writer")
 class OllamaWriterByHttp(OllamaByHttp):
     """Adds methods that change the server."""
 
     def __init__(
         self, snapshot: Snapshot, target: Callable[[], Target], engine: EngineChanges, *, clock: Clock, asker: Asker, registry: str | None = None,
-        on_progress: fetching.Progress | None = None, seen: dict[str, Runner] | None = None, services: ServerRestarts | None = None,
+        on_progress: fetching.Progress | None = None, seen: dict[str, Runner] | None = None, restart_server: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(snapshot, target, engine, registry, seen)
         self._clock, self._asker, self._changes, self._on_progress = clock, asker, engine, on_progress
-        self._services = services
+        self._restart_server = restart_server
 
     def load(self, model: str, *, options: Mapping[str, Any], keep_alive: str | None = None, timeout: float = 330.0) -> None:
         """Load a model and wait until it is loaded."""
@@ -146,8 +140,8 @@ class OllamaWriterByHttp(OllamaByHttp):
         found = self._target().container
         if found is not None:
             self._changes.restart(str(found.value), timeout=min(timeout, 30.0))
-        elif self._services is not None:
-            self._services.restart_server()
+        elif self._restart_server is not None:
+            self._restart_server()
         self.wait(timeout=timeout)
 
     def wait(self, *, timeout: float = 60.0) -> None:

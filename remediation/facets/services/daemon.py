@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from remediation.connections.calls import Completed, Failed, ReadFile, Run
@@ -49,11 +50,7 @@ class LinuxDaemon:
             return found
         content = self._snapshot.content(ReadFile(found.daemon.config))
         text = None if content is None else content.decode("utf-8", errors="replace")
-        daemon = DaemonFacts(
-            found.daemon.pid, found.daemon.program, found.daemon.config, text, found.daemon.flags, found.daemon.unit,
-            found.daemon.rootless, found.daemon.snap,
-        )  # fmt: skip
-        return LinuxGpuSoftware(daemon, found.toolkit, found.modules)
+        return replace(found, daemon=replace(found.daemon, text=text))
 
     def rejects(self, daemon: DaemonFacts, text: str) -> str:
         """Return why the daemon would not start with this ``daemon.json`` and its own flags, or "".

@@ -3,8 +3,7 @@
 Hosts and files may return anything. `mismatch` names the first part of a value that does not have the declared type;
 `explain_error` describes an exception of reading such a value in a few words.
 
-Nearly all values match, and there are many of them: each type is compiled to a test once (`_test_of`). A value that fails its test is
-walked again for the name of the part.
+There are many values, so each type is compiled to a check once (`_check_of`).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from remediation.model.errors import UsageError
 from remediation.model.text.visible import brief
@@ -28,43 +27,6 @@ ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, Recu
 _LONGEST = 80
 _DEEPEST = 20
 _LARGEST = 1 << 63
-
-
-def mismatch(value: object, expected: Any, path: str = "") -> str | None:
-    """Return the first part of `value` that does not match the type `expected`; None if all matches."""
-    return None if _test_of(expected)(value, 0) else _mismatch(value, expected, path, 0)
-
-
-def _mismatch(value: object, expected: Any, path: str, depth: int) -> str | None:
-    where = path or "the value"
-    if depth > _DEEPEST:
-        return f"{where} is nested too deeply"
-    origin = typing.get_origin(expected)
-    if origin in {typing.Union, types.UnionType}:
-        found = [_mismatch(value, each, path, depth) for each in typing.get_args(expected)]
-        return None if None in found else next((each for each in found if each and not each.startswith(f"{where} is ")), found[0])
-    if origin is typing.Literal:
-        return None if value in typing.get_args(expected) else _not(where, "one of the known values", value)
-    if isinstance(origin, type):
-        return _container(value, origin, typing.get_args(expected), path, depth)
-    if dataclasses.is_dataclass(expected) and isinstance(value, expected):  # type: ignore[arg-type]  # a class
-        return _dataclass(value, path, depth)
-    return _plain(value, expected, where)
-
-
-def check_shape(value: object, path: str = "") -> str | None:
-    """Return the first part of `value` that does not match the declarations of the dataclasses in it; None if all matches."""
-    return None if _is_well_shaped(value) else _unexpected_part(value, path)
-
-
-def _unexpected_part(value: object, path: str) -> str | None:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _dataclass(value, path, 0)
-    if isinstance(value, Mapping):
-        return _first(_unexpected_part(each, _below(path, key)) for key, each in value.items())
-    if isinstance(value, (list, tuple)):
-        return _first(_unexpected_part(each, f"{path}[{number}]") for number, each in enumerate(value))
-    return None
 
 
 def explain_error(error: BaseException) -> str:
@@ -86,151 +48,158 @@ def intact(what: str, next_step: str) -> Iterator[None]:
         raise UsageError(f"{what} is damaged: {explain_error(error)}", next_step=next_step) from None
 
 
-Test = Callable[[Any, int], bool]
-"""Whether a value at a depth has the type. False also means that it is not certain: `_mismatch` decides."""
+Fault: TypeAlias = Callable[[str], str]
+"""What is wrong with a value, as a sentence about the part at a path."""
+Check: TypeAlias = Callable[[Any, int], "Fault | None"]
+"""Returns the fault of a value at a depth; None if it has the type."""
+
+
+def mismatch(value: object, expected: Any, path: str = "") -> str | None:
+    """Return the first part of `value` that does not match the type `expected`; None if all matches."""
+    fault = _check_of(expected)(value, 0)
+    return None if fault is None else fault(path)
+
+
+def check_shape(value: object, path: str = "") -> str | None:
+    """Return the first part of `value` that does not match the declarations of the dataclasses in it; None if all matches."""
+    fault = _find_fault(value)
+    return None if fault is None else fault(path)
+
+
+def _find_fault(value: object) -> Fault | None:
+    if isinstance(value, Mapping):
+        return next((_below(name, fault) for name, each in value.items() if (fault := _find_fault(each)) is not None), None)
+    if isinstance(value, (list, tuple)):
+        return next((_at(number, fault) for number, each in enumerate(value) if (fault := _find_fault(each)) is not None), None)
+    return _check_fields(value, 0) if dataclasses.is_dataclass(value) and not isinstance(value, type) else None
 
 
 @lru_cache(maxsize=1024)
-def _test_of(expected: Any) -> Test:
+def _check_of(expected: Any) -> Check:
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if origin in {typing.Union, types.UnionType}:
-        return _any_of(tuple(map(_test_of, arguments)))
+        return _check_union(tuple(map(_check_of, arguments)))
     if origin is typing.Literal:
-        return lambda value, _: value in arguments
+        return lambda value, _: None if value in arguments else _not("one of the known values", value)
     if isinstance(origin, type):
-        return _test_of_container(origin, arguments)
+        return _check_mapping(arguments) if issubclass(origin, Mapping) else _check_list(origin, arguments)
+    if expected in {Any, object} or not isinstance(expected, type) or getattr(expected, "_is_protocol", False):
+        return lambda _, __: None  # also a type variable: any value matches
+    if expected in {int, float}:
+        return _check_number(expected)
+    name = _NAMES.get(expected, expected.__name__)
     if dataclasses.is_dataclass(expected):
-        return lambda value, depth: isinstance(value, expected) and _fields_fit(value, depth)  # type: ignore[arg-type]  # a class
-    if expected is str or expected is bool or expected is types.NoneType:
-        return lambda value, _: isinstance(value, expected)
-    if expected is int:
-        return lambda value, _: type(value) is int and -_LARGEST < value < _LARGEST
-    return lambda value, _: _plain(value, expected, "") is None
+        return lambda value, depth: _check_fields(value, depth) if isinstance(value, expected) else _not(name, value)
+    return lambda value, _: None if isinstance(value, expected) else _not(name, value)
 
 
-def _any_of(tests: tuple[Test, ...]) -> Test:
-    def fits(value: Any, depth: int) -> bool:
-        for test in tests:  # noqa: SIM110 - a generator costs more than most tests
-            if test(value, depth):
-                return True
-        return False
+def _check_union(checks: tuple[Check, ...]) -> Check:
+    def check(value: Any, depth: int) -> Fault | None:
+        for each in checks:
+            if each(value, depth) is None:
+                return None
+        faults = [fault for each in checks if (fault := each(value, depth)) is not None]
+        # rather the fault of a part than that the whole is of another type
+        return next((fault for fault in faults if not fault("").startswith(f"{_WHOLE} is ")), faults[0])
 
-    return fits
-
-
-def _test_of_container(origin: type, arguments: tuple[Any, ...]) -> Test:
-    if issubclass(origin, Mapping):
-        key, kind = map(_test_of, arguments or (Any, Any))
-        return lambda value, depth: (
-            depth < _DEEPEST
-            and isinstance(value, Mapping)
-            and all(key(name, depth) and kind(each, depth + 1) for name, each in value.items())
-        )
-    if not issubclass(origin, (Sequence, AbstractSet)) or (issubclass(origin, tuple) and Ellipsis not in arguments):
-        return lambda value, depth: _container(value, origin, arguments, "", depth) is None
-    fits, kinds = _test_of(arguments[0]) if arguments else _test_of(Any), (origin, list, tuple)
-    return lambda value, depth: (
-        depth < _DEEPEST
-        and isinstance(value, kinds)
-        and not isinstance(value, (str, bytes))
-        and all(fits(each, depth + 1) for each in value)
-    )
+    return check
 
 
-def _fields_fit(value: Any, depth: int) -> bool:
-    if depth >= _DEEPEST:
-        return False
+def _check_mapping(arguments: tuple[Any, ...]) -> Check:
+    of_key, of_value = map(_check_of, arguments or (Any, Any))
+
+    def check(value: Any, depth: int) -> Fault | None:
+        if depth > _DEEPEST or not isinstance(value, Mapping):
+            return _too_deep if depth > _DEEPEST else _not("a mapping", value)
+        for name, each in value.items():
+            wrong = of_key(name, depth + 1)
+            if wrong is not None:
+                return _of_key(wrong)
+            fault = of_value(each, depth + 1)
+            if fault is not None:
+                return _below(name, fault)
+        return None
+
+    return check
+
+
+def _check_list(origin: type, arguments: tuple[Any, ...]) -> Check:
+    if not issubclass(origin, (Sequence, AbstractSet)):
+        return lambda _, __: None  # a callable or a class never comes from outside
+    fixed = issubclass(origin, tuple) and Ellipsis not in arguments
+    checks = tuple(map(_check_of, arguments if fixed else arguments[:1] or (Any,)))
+
+    def check(value: Any, depth: int) -> Fault | None:
+        if depth > _DEEPEST or not isinstance(value, (origin, list, tuple)) or isinstance(value, (str, bytes)):
+            return _too_deep if depth > _DEEPEST else _not("a list", value)
+        if fixed and len(checks) != len(value):
+            return _not(plural(len(checks), "value"), value)
+        for number, each in enumerate(value):
+            fault = checks[number if fixed else 0](each, depth + 1)
+            if fault is not None:
+                return _at(number, fault)
+        return None
+
+    return check
+
+
+def _check_number(expected: type) -> Check:
+    kinds, wanted = (int, "a whole number") if expected is int else ((int, float), "a number")
+
+    def check(value: Any, _: int) -> Fault | None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return _not(wanted, value)
+        if abs(value) < _LARGEST:
+            return None if isinstance(value, kinds) else _not(wanted, value)
+        return lambda path: f"{path or _WHOLE} is out of range"  # also NaN
+
+    return check
+
+
+def _check_fields(value: Any, depth: int) -> Fault | None:
+    if depth > _DEEPEST:
+        return _too_deep
     kind: Any = type(value)
-    for name, test in _tests_of_fields(kind):  # noqa: SIM110 - a generator costs more than most tests
-        if not test(getattr(value, name), depth + 1):
-            return False
-    return True
+    for name, check in _checks_of_fields(kind):
+        fault = check(getattr(value, name), depth + 1)
+        if fault is not None:
+            return _below(name, fault)
+    return None
 
 
 @lru_cache(maxsize=256)
-def _tests_of_fields(kind: Any) -> tuple[tuple[str, Test], ...]:
-    return tuple((name, _test_of(expected)) for name, expected in _hints(kind).items())
-
-
-def _is_well_shaped(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return all(_is_well_shaped(each) for each in value.values())
-    if isinstance(value, (list, tuple)):
-        return all(_is_well_shaped(each) for each in value)
-    return isinstance(value, type) or not dataclasses.is_dataclass(value) or _fields_fit(value, 0)
-
-
-def _dataclass(value: Any, path: str, depth: int) -> str | None:
-    kind: Any = type(value)
-    hints = _hints(kind)
-    return _first(_mismatch(getattr(value, name), kind, _below(path, name), depth + 1) for name, kind in hints.items())
-
-
-@lru_cache(maxsize=256)
-def _hints(kind: Any) -> Mapping[str, Any]:
+def _checks_of_fields(kind: Any) -> tuple[tuple[str, Check], ...]:
     try:
         known = typing.get_type_hints(kind)
     except NameError:  # a type imported only for type checkers
-        return {}
-    return {each.name: known[each.name] for each in dataclasses.fields(kind) if each.name in known}
+        return ()
+    return tuple((each.name, _check_of(known[each.name])) for each in dataclasses.fields(kind) if each.name in known)
 
 
-def _container(value: object, origin: Any, arguments: tuple[Any, ...], path: str, depth: int) -> str | None:
-    where = path or "the value"
-    if issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            return _not(where, "a mapping", value)
-        key, kind = arguments or (Any, Any)
-        return _first(_mismatch(name, key, f"a key of {where}", depth + 1) for name in value) or _first(
-            _mismatch(each, kind, _below(path, name), depth + 1) for name, each in value.items()
-        )
-    if not issubclass(origin, (Sequence, AbstractSet)):
-        return None  # a callable or a class never comes from outside
-    if not isinstance(value, (origin, list, tuple)) or isinstance(value, (str, bytes)):
-        return _not(where, "a list", value)
-    kinds: Sequence[Any] = arguments[:1] * len(value)
-    if issubclass(origin, tuple) and Ellipsis not in arguments:
-        kinds = arguments
-    if len(kinds) != len(value):
-        return _not(where, plural(len(kinds), "value"), value)
-    pairs = enumerate(zip(value, kinds, strict=True))
-    return _first(_mismatch(each, kind, f"{path}[{number}]", depth + 1) for number, (each, kind) in pairs)
-
-
-def _plain(value: object, expected: Any, where: str) -> str | None:
-    if expected in {Any, object} or not isinstance(expected, type) or getattr(expected, "_is_protocol", False):
-        return None  # also a type variable: any value matches
-    if expected is float:
-        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST  # false for NaN
-        return None if fits else _out_of_range(where, value) or _not(where, "a number", value)
-    if expected is int:
-        fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
-        return None if fits else _out_of_range(where, value) or _not(where, "a whole number", value)
-    return None if isinstance(value, expected) else _not(where, _NAMES.get(expected, expected.__name__), value)
-
-
+_WHOLE = "the value"
 _NAMES: Mapping[type, str] = {str: "a text", bool: "true or false", type(None): "nothing", bytes: "bytes"}
-
-
-def _out_of_range(where: str, value: object) -> str:
-    known = isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) < _LARGEST
-    return f"{where} is out of range" if known else ""
-
-
-def _not(where: str, wanted: str, value: object) -> str:
-    return f"{where} is {_KINDS.get(type(value)) or f'a {type(value).__name__}'}, not {wanted}"
-
-
 _KINDS: Mapping[type, str] = {
     str: "a text", int: "a number", float: "a number", bool: "true or false", type(None): "null", list: "a list", tuple: "a list",
     dict: "a mapping",
 }  # fmt: skip
 
 
-def _below(path: str, name: object) -> str:
+def _not(wanted: str, value: object) -> Fault:
+    return lambda path: f"{path or _WHOLE} is {_KINDS.get(type(value)) or f'a {type(value).__name__}'}, not {wanted}"
+
+
+def _too_deep(path: str) -> str:
+    return f"{path or _WHOLE} is nested too deeply"
+
+
+def _below(name: object, fault: Fault) -> Fault:
     shown = str(name)[:_LONGEST]
-    return f"{path}.{shown}" if path else shown
+    return lambda path: fault(f"{path}.{shown}" if path else shown)
 
 
-def _first(found: Iterator[str | None]) -> str | None:
-    return next((each for each in found if each is not None), None)
+def _at(number: int, fault: Fault) -> Fault:
+    return lambda path: fault(f"{path}[{number}]")
+
+
+def _of_key(fault: Fault) -> Fault:
+    return lambda path: fault(f"a key of {path or _WHOLE}")

@@ -17,6 +17,7 @@ from remediation.report.host_view import (
     UNKNOWN_WORD,
     HostView,
     change_outcome,
+    facts_text,
     target_value,
     undo_part,
 )
@@ -55,10 +56,7 @@ class HostPart:
             self._task(event)
 
     def _host_facts(self, data: Mapping[str, Any]) -> None:
-        facts = data.get("facts") or {}
-        self.facts = " · ".join(
-            translated(str(facts[part])) for part in ("system", "gpus", "engine", "ollama") if facts.get(part)
-        )
+        self.facts = facts_text(data)
         found = data.get("target") or {}
         self.target = [
             {

@@ -10,21 +10,16 @@ from typing import Any
 from pydantic import field_validator
 
 from remediation.facets.protocols import Reader, Writer
+from remediation.facets.target import dotenv_of
 from remediation.model.change import Change, Risk
 from remediation.model.errors import CallFailed, NotApplicable
 from remediation.model.facts import ComposeProject, Container
-from remediation.model.text.timestamps import parse_timestamp
+from remediation.model.text.dotenv import dotenv_settings, with_dotenv_setting
 from remediation.steps.compose.stack import RUNNING, containers_of
-from remediation.steps.compose.text import sibling_path
 from remediation.steps.contract import Step, param, step
 from remediation.steps.file_edit import file_edit, write_edit
 from remediation.steps.resolve import resolve_project
-from remediation.steps.run_info import DOTENV, pending_dotenv, pending_services, run_started
-
-_LINE = re.compile(
-    r"^(?P<before>[^\S\r\n]{0,200}(?:export\s{1,200})?(?P<name>[A-Za-z_]\w{0,400})\s{0,200}=\s{0,200})(?P<value>'[^']*'|\"(?:[^\"\\]|\\.)*\"|[^\r\n]*?)(?P<after>(?:[^\S\r\n]{1,200}#[^\r\n]*)?)$"
-)
-_PLAIN = re.compile(r"^[\w./:@%+,-]*$")
+from remediation.steps.run_info import DOTENV, is_since, pending_dotenv, pending_services, run_started
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +32,7 @@ class EnvFile:
     @property
     def settings(self) -> dict[str, str]:
         """The settings by name. The last definition wins; quotes are removed."""
-        return settings_of(self.text or "")
-
-
-def settings_of(text: str) -> dict[str, str]:
-    """Parse the text of an ``.env`` file."""
-    found = {}
-    for line in text.splitlines():
-        match = _LINE.match(line)
-        if match is not None:
-            found[match["name"]] = _bare(match["value"])
-    return found
+        return dotenv_settings(self.text or "")
 
 
 @step("env_file.set", settle=5.0, in_container=True)
@@ -78,7 +63,7 @@ class EnvFileSet(Step[EnvFile]):
         return {str(name): str(one).lower() if isinstance(one, bool) else str(one) for name, one in value.items()}
 
     def observe(self, host: Reader) -> EnvFile:
-        path = self.path or dotenv_path(resolve_project(host))
+        path = self.path or dotenv_of(resolve_project(host))
         content = host.files.read(path)
         try:
             return EnvFile(path, None if content is None else content.decode("utf-8"))
@@ -96,7 +81,7 @@ class EnvFileSet(Step[EnvFile]):
             return
         text = state.text or ""
         for name, value in lacking.items():
-            text = _with(text, name, value)
+            text = with_dotenv_setting(text, name, value)
         yield file_edit(
             f"set {', '.join(f'{name}={value}' for name, value in lacking.items())} in {state.path}", state.path, state.text, text,
             restore={"readers": True}, data={DOTENV: state.path}, before={name: now.get(name) for name in lacking}, after=dict(lacking),
@@ -127,8 +112,7 @@ class Service:
     @property
     def fresh(self) -> bool:
         """Whether the container was created during this run."""
-        created = parse_timestamp(self.container.created_at) if self.container is not None else None
-        return created is not None and created >= self.since
+        return self.container is not None and is_since(self.container.created_at, self.since)
 
 
 @step("service.recreated", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0, in_container=True)
@@ -180,38 +164,3 @@ class ServiceRecreated(Step[Service]):
             return f"{state.name} has no container"
         differs = "differs from its definition" if state.stale else "is as defined"
         return f"{state.name} is {state.container.status} and {differs}"
-
-
-def dotenv_path(project: ComposeProject) -> str:
-    """Return the path of the project's ``.env``."""
-    separator = "\\" if "\\" in project.working_dir else "/"
-    return sibling_path(f"{project.working_dir}{separator}compose.yml", ".env")
-
-
-def _with(text: str, name: str, value: str) -> str:
-    """Return the text with the last definition of a setting replaced, or the setting appended."""
-    lines = text.splitlines(keepends=True)
-    written = (
-        value
-        if _PLAIN.match(value)
-        else "'" + value + "'"
-        if "'" not in value
-        else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    )
-    for number in range(len(lines) - 1, -1, -1):
-        body = lines[number].rstrip("\r\n")
-        match = _LINE.match(body)
-        if match is not None and match["name"] == name:
-            lines[number] = f"{match['before']}{written}{match['after']}{lines[number][len(body) :]}"
-            return "".join(lines)
-    line_end = "\r\n" if "\r\n" in text else "\n"
-    if text and not text.endswith("\n"):
-        text += line_end
-    return f"{text}{name}={written}{line_end}"
-
-
-def _bare(value: str) -> str:
-    text = value.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1].replace('\\"', '"').replace("\\\\", "\\") if text[0] == '"' else text[1:-1]
-    return text

@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import field_validator
 
+from remediation.diagnosis.advice.settings import DEAD, HARMFUL
 from remediation.diagnosis.versions import Version, parse_version
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change
 from remediation.model.errors import NO_ANSWER, CallFailed
 from remediation.model.facts import ComposeProject
+from remediation.model.finding import Setting
 from remediation.steps.compose.text import ComposeText, YamlEntry
 from remediation.steps.contract import Step, param, step
 from remediation.steps.file_edit import file_edit, write_edit
-from remediation.steps.model.ollama_settings import DEAD, HARMFUL, JudgedSetting, cards_of, judge_declared
+from remediation.steps.model.ollama_settings import cards_of, judge_declared
 from remediation.steps.resolve import resolve_project
 
 IMAGES = ("ollama/", "/ollama", "ollama:")
@@ -33,38 +35,47 @@ class File:
     entries: tuple[YamlEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ComposeDeclaration:
-    """The settings of a service as the project declares them, per file and as resolved by Compose."""
+class SettingsSource(Protocol):
+    """The settings that a server gets at its next start, judged for its release, and the changes that edit them."""
 
-    project: ComposeProject
-    service: str
-    files: tuple[File, ...]
-    resolved: Mapping[str, str]
-    version: Version | None
-    judged: tuple[JudgedSetting, ...]
+    @property
+    def name(self) -> str:
+        """The name of the service, or a description of the server."""
+
+    @property
+    def where(self) -> str:
+        """Where the settings are, in words."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The settings by name."""
+
+    @property
+    def judged(self) -> Sequence[Setting]:
+        """The faulty settings."""
+
+    def source(self, name: str) -> str:
+        """Return the place whose value of a setting the server gets, or ""."""
+
+    def remark(self, going: Sequence[str]) -> str:
+        """Return what else to know about a change that removes these settings, or ""."""
+
+    def edits(self, going: Sequence[str], put: Mapping[str, str]) -> Iterator[Change]:
+        """Yield the changes that remove and set these settings."""
 
 
-@step("compose.environment", settle=5.0, in_container=True)
-class ComposeEnvironment(Step[ComposeDeclaration]):
-    """The Compose files give Ollama's service no harmful settings, and all requested ones.
+class SettingsStep(Step[SettingsSource]):
+    """Base of the steps that remove harmful settings and set requested ones."""
 
-    Which settings are harmful depends on the Ollama release: since v0.12.4, for example, ``OLLAMA_LLM_LIBRARY=cuda`` disables
-    the GPU. Settings that the release ignores are reported and kept, unless ``prune`` is set. Only the text of the setting
-    itself is changed, and a backup is written next to the file. The container keeps its old settings until stack.up recreates it.
-    """
-
-    service: str | None = param("service name; defaults to the service that runs Ollama", default=None, example="ollama")
     set: dict[str, str] = param("settings to add or change, by name", default={}, example={"OLLAMA_MAX_LOADED_MODELS": "1"})
     remove: tuple[str, ...] = param("settings to remove unconditionally", default=(), example=["OLLAMA_GPU_OVERHEAD"])
     prune: bool = param("also remove settings that this release ignores", default=False)
+    service: str | None = param("Compose service; defaults to the service that runs Ollama", default=None, example="ollama")
 
     @field_validator("set", mode="before")
     @classmethod
     def _set(cls, value: object) -> object:
-        if isinstance(value, Mapping):
-            return {str(name): setting_text(one) for name, one in value.items()}
-        return value
+        return {str(name): setting_text(one) for name, one in value.items()} if isinstance(value, Mapping) else value
 
     @field_validator("set", "remove")
     @classmethod
@@ -72,67 +83,114 @@ class ComposeEnvironment(Step[ComposeDeclaration]):
         check_variable_names(value)
         return value
 
-    def observe(self, host: Reader) -> ComposeDeclaration:
-        return read_declared(host, self.service)
-
-    def is_met(self, state: ComposeDeclaration) -> bool:
+    def is_met(self, state: SettingsSource) -> bool:
         return not self._names_to_remove(state) and not self._values_to_set(state)
 
-    def plan(self, state: ComposeDeclaration) -> Iterator[Change]:
-        going, lacking = self._names_to_remove(state), self._values_to_set(state)
-        for place in state.files:
-            names = [entry.name for entry in place.entries if entry.name in going]
-            text = ComposeText(place.path, place.text).remove(state.service, names) if names else place.text
-            for name, value in lacking.items():
-                if place is home_of(state.files, state.service, name):
-                    text = ComposeText(place.path, text).put(state.service, name, value)
-            if text != place.text:
-                made = {name: value for name, value in lacking.items() if place is home_of(state.files, state.service, name)}
-                yield self._edit(state, place, text, dict.fromkeys(names), made)
+    def plan(self, state: SettingsSource) -> Iterator[Change]:
+        yield from state.edits(self._names_to_remove(state), self._values_to_set(state))
 
-    def _edit(
-        self, state: ComposeDeclaration, place: File, text: str, removed: Mapping[str, None], made: Mapping[str, str]
-    ) -> Change:
-        words = [f"remove {name}" for name in removed] + [f"set {name}={value}" for name, value in made.items()]
-        summary = f"{', '.join(words)} {'of' if removed else 'for'} service {state.service} in {place.path}"
-        before = {entry.name: entry.value for entry in place.entries if entry.name in removed or entry.name in made}
-        return compose_edit(summary, place, text, state.service, {**removed, **made}, before=before, after=dict(made))
-
-    def apply(self, host: Writer, change: Change) -> None:
-        write_edit(host, change)
-
-    def describe(self, state: ComposeDeclaration) -> str:
+    def describe(self, state: SettingsSource) -> str:
         going = self._names_to_remove(state)
-        parts = [f"{one.name}={one.value}: {one.because}" for one in state.judged if one.name in going]
+        parts = [f"{one.name}={one.value}{_from(state, one.name)}: {one.because}" for one in state.judged if one.name in going]
         parts += [f"{name} is to be removed" for name in self.remove if name in going]
-        parts += [f"{name} must be {value}" for name, value in self._values_to_set(state).items()]
-        elsewhere = [name for name in going if all(name not in {entry.name for entry in file.entries} for file in state.files)]
-        if elsewhere:
-            parts.append(
-                f"{', '.join(elsewhere)} is defined in none of {', '.join(file.path for file in state.files)}; check env_file"
-            )
+        parts += [
+            f"{name} must be {value}{_from(state, name, state.environment.get(name))}"
+            for name, value in self._values_to_set(state).items()
+        ]
         dead = [
             f"{one.name}={one.value} ({one.because})" for one in state.judged if one.verdict == DEAD and one.name not in going
         ]
         if dead:
             parts.append(f"ignored by this release, kept: {', '.join(dead)}")
-        return "; ".join(parts) or f"no harmful setting in service {state.service}"
+        if parts and (remark := state.remark(going)):
+            parts.append(remark)
+        return "; ".join(parts) or f"no harmful setting {state.where}"
 
-    def values(self, state: ComposeDeclaration) -> dict[str, Any]:
+    def values(self, state: SettingsSource) -> dict[str, Any]:
         return {
-            "service": state.service,
+            "service": state.name,
             "settings": [
                 {"name": one.name, "value": one.value, "verdict": one.verdict, "because": one.because} for one in state.judged
             ],
         }
 
-    def _names_to_remove(self, state: ComposeDeclaration) -> list[str]:
+    def _names_to_remove(self, state: SettingsSource) -> list[str]:
         verdicts = {HARMFUL, DEAD} if self.prune else {HARMFUL}
-        judged = [one.name for one in state.judged if one.verdict in verdicts and one.name not in self.set]
-        return list(dict.fromkeys([*judged, *(name for name in self.remove if name in state.resolved and name not in self.set)]))
+        judged = [one.name for one in state.judged if one.verdict in verdicts]
+        present = [name for name in self.remove if name in state.environment]
+        return [name for name in dict.fromkeys([*judged, *present]) if name not in self.set]
 
-    def _values_to_set(self, state: ComposeDeclaration) -> dict[str, str]:
-        return {name: value for name, value in self.set.items() if state.resolved.get(name) != value}
+    def _values_to_set(self, state: SettingsSource) -> dict[str, str]:
+        return {name: value for name, value in self.set.items() if state.environment.get(name) != value}
+
+
+def _from(state: SettingsSource, name: str, now: str | None = "") -> str:
+    """Return the source of a setting in parentheses, with its value `now`; "" if it is not set or has no known source."""
+    source = state.source(name)
+    if not source or now is None:
+        return ""
+    return f" ({now} from {source})" if now else f" (from {source})"
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeDeclaration:
+    """The settings of a service as the project declares them, per file and as resolved by Compose."""
+
+    project: ComposeProject
+    name: str
+    files: tuple[File, ...]
+    environment: Mapping[str, str]
+    version: Version | None
+    judged: tuple[Setting, ...]
+
+    @property
+    def where(self) -> str:
+        """The service."""
+        return f"in service {self.name}"
+
+    def source(self, name: str) -> str:
+        """Return "": the files are named by the changes."""
+        return ""
+
+    def remark(self, going: Sequence[str]) -> str:
+        """Name the settings that come from elsewhere."""
+        elsewhere = [name for name in going if all(name not in {entry.name for entry in file.entries} for file in self.files)]
+        paths = ", ".join(file.path for file in self.files)
+        return f"{', '.join(elsewhere)} is defined in none of {paths}; check env_file" if elsewhere else ""
+
+    def edits(self, going: Sequence[str], put: Mapping[str, str]) -> Iterator[Change]:
+        """Yield one change per file."""
+        for file in self.files:
+            removed = [entry.name for entry in file.entries if entry.name in going]
+            made = {name: value for name, value in put.items() if file is home_of(self.files, self.name, name)}
+            text = ComposeText(file.path, file.text).remove(self.name, removed) if removed else file.text
+            for name, value in made.items():
+                text = ComposeText(file.path, text).put(self.name, name, value)
+            if text != file.text:
+                words = ", ".join(
+                    [f"remove {name}" for name in removed] + [f"set {name}={value}" for name, value in made.items()]
+                )
+                yield compose_edit(
+                    f"{words} of service {self.name} in {file.path}" if removed else f"{words} for service {self.name} in {file.path}",
+                    file, text, self.name, {**dict.fromkeys(removed), **made}, after=made,
+                    before={entry.name: entry.value for entry in file.entries if entry.name in removed or entry.name in made},
+                )  # fmt: skip
+
+
+@step("compose.environment", settle=5.0, in_container=True)
+class ComposeEnvironment(SettingsStep):
+    """The Compose files give Ollama's service no harmful settings, and all requested ones.
+
+    Which settings are harmful depends on the Ollama release: since v0.12.4, for example, ``OLLAMA_LLM_LIBRARY=cuda`` disables
+    the GPU. Settings that the release ignores are reported and kept, unless ``prune`` is set. Only the text of the setting
+    itself is changed, and a backup is written next to the file. The container keeps its old settings until stack.up recreates it.
+    """
+
+    def observe(self, host: Reader) -> ComposeDeclaration:
+        return read_declared(host, self.service)
+
+    def apply(self, host: Writer, change: Change) -> None:
+        write_edit(host, change)
 
 
 def compose_edit(

@@ -9,11 +9,10 @@ from typing import Any
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.facts import ComposeProject, Container
-from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import RUNNING, containers_of, refuse_unset
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_project
-from remediation.steps.run_info import run_started
+from remediation.steps.run_info import is_since, run_started
 
 BUILD_TIMEOUT = 1800.0
 
@@ -75,5 +74,4 @@ class StackBuilt(Step[Built]):
 
 
 def _fresh(container: Container | None, since: float) -> bool:
-    created = parse_timestamp(container.created_at) if container is not None and container.status == RUNNING else None
-    return created is not None and created >= since
+    return container is not None and container.status == RUNNING and is_since(container.created_at, since)

@@ -14,15 +14,14 @@ from remediation.model.change import Change, Risk
 from remediation.model.errors import CallFailed, HostError
 from remediation.model.facts import Container, ContainerStats, EngineFacts
 from remediation.model.finding import Cause, RuledOut
-from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.edit import DEVICES, with_devices
 from remediation.steps.compose.environment import File, compose_edit, home_of, project_files, resolve_service
 from remediation.steps.compose.stack import RUNNING
-from remediation.steps.contract import Step, param, step
+from remediation.steps.contract import CheckStep, Step, param, step
 from remediation.steps.file_edit import write_edit
 from remediation.steps.model.load_state import log_of
 from remediation.steps.resolve import resolve_container, resolve_project
-from remediation.steps.run_info import pending_services, run_started
+from remediation.steps.run_info import is_since, pending_services, run_started
 
 UNKNOWN_ERROR = "Unknown Error"
 """What NVML says in a container whose card systemd has taken away."""
@@ -55,8 +54,7 @@ class GpuVisibility:
     @property
     def fresh(self) -> bool:
         """Whether the container was started during this run."""
-        started = parse_timestamp(self.container.started_at)
-        return started is not None and started >= self.since
+        return is_since(self.container.started_at, self.since)
 
 
 @step("container.sees_gpu", risk=Risk.DISRUPTIVE, settle=60.0, once_per_run=True, deadline=600.0, in_container=True)
@@ -71,10 +69,7 @@ class ContainerSeesGpu(Step[GpuVisibility]):
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
     def observe(self, host: Reader) -> GpuVisibility:
-        name = resolve_container(self.container, host)
-        found = host.engine.inspect(name)
-        if found is None:
-            raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
+        found = _inspect_container(host, self.container)
         cards, smi = smi_inside(host, found)
         log = log_of(host)
         devices = tuple(device.name or device.library for device in log.devices if device.is_gpu)
@@ -144,6 +139,15 @@ class ContainerSeesGpu(Step[GpuVisibility]):
         }  # fmt: skip
 
 
+def _inspect_container(host: Reader, given: str | None) -> Container:
+    """Return the container `given`, else the target's. Raises `CallFailed` if it does not exist."""
+    name = resolve_container(given, host)
+    found = host.engine.inspect(name)
+    if found is None:
+        raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
+    return found
+
+
 def smi_inside(host: Reader, container: Container) -> tuple[tuple[str, ...], str | None]:
     """Return the cards that ``nvidia-smi`` lists inside the container, and its error (None if the image has no ``nvidia-smi``)."""
     if container.status != RUNNING:
@@ -195,7 +199,7 @@ class Read:
 
 
 @step("container.environment", in_container=True)
-class ContainerEnvironment(Step[Read]):
+class ContainerEnvironment(CheckStep[Read]):
     """The server itself read these settings. This step only checks.
 
     A setting that is in the container's environment but missing from the server's printed configuration is not read by this
@@ -206,17 +210,11 @@ class ContainerEnvironment(Step[Read]):
     container: str | None = param("container name; defaults to the target's", default=None, example="ai-native-ollama")
 
     def observe(self, host: Reader) -> Read:
-        name = resolve_container(self.container, host)
-        found = host.engine.inspect(name)
-        if found is None:
-            raise CallFailed(f"there is no container {name}", host=host.name, next_step="bring the stack up (stack.up)")
+        found = _inspect_container(host, self.container)
         return Read(found.environment, log_of(host).environment)
 
     def is_met(self, state: Read) -> bool:
         return all(is_same_setting(self._value(state, name), value) for name, value in self.expect.items())
-
-    def plan(self, state: Read) -> Iterator[Change]:
-        return iter(())
 
     def describe(self, state: Read) -> str:
         parts = []
@@ -263,7 +261,7 @@ class Headroom:
 
 
 @step("container.headroom", in_container=True)
-class ContainerHeadroom(Step[Headroom]):
+class ContainerHeadroom(CheckStep[Headroom]):
     """The container stays below its memory limit. This step only checks; compose.resources sets the limit.
 
     This is system memory. It never decides how many layers are on the GPU, but a shortage makes loads fail or kills the server.
@@ -287,9 +285,6 @@ class ContainerHeadroom(Step[Headroom]):
         if state.container.oom_killed:
             return False
         return None if state.share is None else state.share <= self.at_most
-
-    def plan(self, state: Headroom) -> Iterator[Change]:
-        return iter(())
 
     def describe(self, state: Headroom) -> str:
         killed = "it was killed for lack of memory; " if state.container.oom_killed else ""

@@ -13,12 +13,11 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed, NotApplicable
 from remediation.model.facts import Container, EngineFacts
 from remediation.model.finding import Cause, RuledOut
-from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import RUNNING
 from remediation.steps.container.container import AGAIN, UNKNOWN_ERROR, lasting_for, smi_inside
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_container
-from remediation.steps.run_info import run_started
+from remediation.steps.run_info import is_since, run_started
 
 _ALL: Mapping[str, Any] = {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
 _CDI_NAME = "nvidia.com/gpu=all"
@@ -105,7 +104,6 @@ class ContainerRecreated(Step[Recreatable]):
         smi = (smi_inside(host, found)[1] or "") if found is not None and found.gpu_requested else ""
         lost = UNKNOWN_ERROR in smi and found is not None
         listed = host.engine.exec(name, _LIST_NODES).stdout.split() if lost else []
-        started = parse_timestamp(found.started_at) if found is not None else None
         sharing = [
             each.name
             for each in everything
@@ -114,7 +112,7 @@ class ContainerRecreated(Step[Recreatable]):
         engine = host.engine.facts()
         lasting = lasting_for(host, found, engine) if lost and found is not None else ""
         return Recreatable(
-            name, found, engine, started is not None and started >= run_started(host), smi,
+            name, found, engine, found is not None and is_since(found.started_at, run_started(host)), smi,
             tuple(each for each in listed if _NODE.fullmatch(each)), spare, tuple(sharing), lasting,
         )  # fmt: skip
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import ntpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from remediation.facets.protocols import Writer
+from remediation.model.change import Change, Need, needs
+from remediation.model.errors import CallFailed
 from remediation.model.facts import Process
 from remediation.model.programs import is_protected
 
@@ -64,6 +68,28 @@ class Tree:
     def name(self) -> str:
         """The program's name as reported by the host."""
         return self.root.name
+
+
+def close_change(tree: Tree, *, force: bool, asks: str = "", **more: Any) -> Change:
+    """Return the change that closes a program. One with a window asks for consent; `asks` is added to that."""
+    return Change(
+        f"close {tree.name}{', killing it if it does not close' if force else ''}",
+        subject=tree.root.key,
+        needs=needs(Need.DESKTOP) if tree.window and not force else needs(),
+        asks=f"closes a window of {tree.name}{asks}" if tree.window else "",
+        data={"name": tree.name, "frees": tree.vram},
+        **more,
+    )
+
+
+def close_program(host: Writer, change: Change, *, grace: float, force: bool, instead: str = "") -> None:
+    """Carry out a change that closes a program. Raises `CallFailed` if it stays open; `instead` is another thing to do then."""
+    pid, _, started = change.subject.partition("@")
+    if not host.processes.close(int(pid), float(started), grace=grace, force=force):
+        raise CallFailed(
+            f"{change.data['name']} (process {pid}) did not close within {grace:g} s; it may be asking about unsaved work",
+            host=host.name, next_step=f"answer it at the desktop, {instead}or allow force: true",
+        )  # fmt: skip
 
 
 def trees(holders: Iterable[Process], running: Sequence[Process]) -> list[Tree]:

@@ -11,6 +11,7 @@ from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import Blocked, HostError, NotApplicable
 from remediation.model.facts import KernelModule, Manager, Process, Serving
 from remediation.steps.contract import Step, param, step
+from remediation.steps.run_info import run_started
 
 RUNNING = "running"
 
@@ -99,8 +100,6 @@ def _obstacle(state: ModuleUse) -> str:
 
 
 def _fresh(host: Reader, serving: Serving) -> bool:
-    from remediation.steps.run_info import run_started
-
     pid = serving.process.pid if serving.process is not None else None
     started = next((one.started for one in host.processes.list() if one.pid == pid), None)
     return started is not None and started + 1.0 >= run_started(host)

@@ -9,12 +9,11 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, Need, Risk, needs
-from remediation.model.errors import CallFailed
+from remediation.model.change import Change, Risk
 from remediation.model.facts import Process
 from remediation.model.programs import is_protected, program_name
 from remediation.steps.contract import Step, param, step
-from remediation.steps.gpu.closable_programs import ASK_FIRST, Tree, trees, why_protected
+from remediation.steps.gpu.closable_programs import ASK_FIRST, Tree, close_change, close_program, trees, why_protected
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +68,10 @@ class ProgramClosed(Step[RunningPrograms]):
     def plan(self, state: RunningPrograms) -> Iterator[Change]:
         for tree in state.trees:
             unsaved = " with possibly unsaved work" if tree.root.program in ASK_FIRST else ""
-            yield Change(
-                f"close {tree.name}{', killing it if it does not close' if self.force else ''}",
-                subject=tree.root.key, before="runs", after="closed",
-                needs=needs(Need.DESKTOP) if tree.window and not self.force else needs(),
-                asks=f"closes a window of {tree.name}{unsaved}" if tree.window else "",
-                data={"name": tree.name, "frees": tree.vram},
-            )  # fmt: skip
+            yield close_change(tree, force=self.force, asks=unsaved, before="runs", after="closed")
 
     def apply(self, host: Writer, change: Change) -> None:
-        pid, _, started = change.subject.partition("@")
-        if not host.processes.close(int(pid), float(started), grace=self.grace, force=self.force):
-            raise CallFailed(
-                f"{change.data['name']} (process {pid}) did not close within {self.grace:g} s; it may be asking about unsaved work",
-                host=host.name, next_step="answer it at the desktop, or allow force: true",
-            )  # fmt: skip
+        close_program(host, change, grace=self.grace, force=self.force)
 
     def describe(self, state: RunningPrograms) -> str:
         parts = [f"{tree.name} runs as process {tree.root.pid}" for tree in state.trees]

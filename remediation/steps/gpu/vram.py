@@ -12,13 +12,22 @@ from remediation.diagnosis.runners import vram_freed_by_unloading
 from remediation.diagnosis.units import MIB, human
 from remediation.diagnosis.versions import parse_version
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, Need, Risk, needs
+from remediation.model.change import Change, Risk
 from remediation.model.errors import NO_ANSWER, CallFailed, NotApplicable, Unreadable
 from remediation.model.facts import GpuUse
 from remediation.model.finding import Cause, RuledOut
 from remediation.model.programs import is_protected, program_name
 from remediation.steps.contract import Step, param, step
-from remediation.steps.gpu.closable_programs import ASK_FIRST, CLOSABLE, UNKNOWN_OWNER, Tree, trees, why_protected
+from remediation.steps.gpu.closable_programs import (
+    ASK_FIRST,
+    CLOSABLE,
+    UNKNOWN_OWNER,
+    Tree,
+    close_change,
+    close_program,
+    trees,
+    why_protected,
+)
 from remediation.steps.model.load_state import LoadState, load_state
 from remediation.steps.model.vram_room import held_vram
 from remediation.steps.resolve import resolve_model, runner_of
@@ -89,28 +98,11 @@ class CloseProgramsStep(Step[Room]):
                 f"end {tree.name} (process {tree.root.pid}), a runner left behind by a server that has exited", subject=tree.root.key,
                 before=tree.vram, after=0, risk=Risk.SAFE, data={"frees": tree.vram, "name": tree.name, "orphan": True},
             )  # fmt: skip
-        how = "" if not self.force else ", killing it if it does not close"
-        return Change(
-            f"close {tree.name}{how}",
-            subject=tree.root.key,
-            before=tree.vram,
-            after=0,
-            needs=needs(Need.DESKTOP) if tree.window and not self.force else needs(),
-            asks=f"closes a window of {tree.name}" if tree.window else "",
-            data={"frees": tree.vram, "name": tree.name},
-        )
+        return close_change(tree, force=self.force, before=tree.vram, after=0)
 
     def apply(self, host: Writer, change: Change) -> None:
-        pid, _, started = change.subject.partition("@")
-        if not host.processes.close(
-            int(pid), float(started), grace=self.grace, force=self.force or bool(change.data.get("orphan"))
-        ):
-            name = change.data["name"]
-            raise CallFailed(
-                f"{name} (process {pid}) did not close within {self.grace:g} s; it may be asking about unsaved work",
-                host=host.name,
-                next_step=f"answer it at the desktop, remove {name} from close, or allow force: true",
-            )
+        force = self.force or bool(change.data.get("orphan"))
+        close_program(host, change, grace=self.grace, force=force, instead=f"remove {change.data['name']} from close, ")
 
     def measured_effect(self, change: Change, before: Room, after: Room) -> str:
         return f"predicted +{human(int(change.data['frees']))}, measured {_signed_size(after.free - before.free)}"

@@ -10,10 +10,9 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import Blocked, CallFailed, NotApplicable
 from remediation.model.facts import Container, DockerDesktop
-from remediation.model.text.timestamps import parse_timestamp
 from remediation.steps.compose.stack import silence_of
 from remediation.steps.contract import Step, param, step
-from remediation.steps.run_info import run_started
+from remediation.steps.run_info import is_since, run_started
 
 RUNNING, STOPPED = "running", "stopped"
 SETTINGS = ("Profile", "SettingsPath", "Settings", "AdminSettings")
@@ -51,7 +50,7 @@ class DockerDesktopRestarted(Step[Restart]):
         running = tuple(one.name for one in containers if one.status == RUNNING)
         target = host.target().container
         silent = silence_of(host) if target is not None and target.value in running else ""
-        return Restart(desktop, since, running, tuple(_lost(containers, since)), silent)
+        return Restart(desktop, since, running, _lost(containers, since), silent)
 
     def is_met(self, state: Restart) -> bool:
         return state.fresh and state.desktop.engine and not state.lost and not state.silent
@@ -87,12 +86,9 @@ class DockerDesktopRestarted(Step[Restart]):
         return {"state": state.desktop.state, "engine": state.desktop.engine, "version": state.desktop.version}
 
 
-def _lost(containers: Iterable[Container], since: float) -> Iterator[str]:
-    """Yield the containers that stopped after the run began."""
-    for one in containers:
-        ended = parse_timestamp(one.finished_at)
-        if one.status != RUNNING and ended is not None and ended >= since:
-            yield one.name
+def _lost(containers: Iterable[Container], since: float) -> tuple[str, ...]:
+    """Return the containers that stopped after the run began."""
+    return tuple(one.name for one in containers if one.status != RUNNING and is_since(one.finished_at, since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +127,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         now = {name: known.get(name.lower()) for name in self.set}
         containers = host.engine.containers() if desktop.engine else ()
         running = tuple(one.name for one in containers if one.status == RUNNING)
-        return DesktopSettings(desktop, now, running, tuple(_lost(containers, run_started(host))))
+        return DesktopSettings(desktop, now, running, _lost(containers, run_started(host)))
 
     def is_met(self, state: DesktopSettings) -> bool:
         return not self._values_to_set(state) and state.desktop.engine and not state.lost

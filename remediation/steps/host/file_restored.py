@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pydantic import model_validator
 
 from remediation.facets.protocols import Reader, Writer
+from remediation.facets.target import dotenv_of
 from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed
 from remediation.model.facts import ComposeProject, Container
-from remediation.steps.compose.env_file import dotenv_path, settings_of
+from remediation.model.text.dotenv import dotenv_settings
 from remediation.steps.compose.stack import containers_of
 from remediation.steps.compose.text import sibling_path
 from remediation.steps.contract import Step, param, step
@@ -101,7 +102,7 @@ class FileRestored(Step[Restorable]):
     def _readers(self, host: Reader, project: ComposeProject, found: Restorable) -> tuple[str, ...]:
         """Return the services whose container has a value that the edit introduced."""
         edited = host.files.read(_undone_path(found.path, self.expect or "")) if found.same else found.now
-        old, new = (settings_of((part or b"").decode("utf-8", errors="replace")) for part in (found.saved, edited))
+        old, new = (dotenv_settings((part or b"").decode("utf-8", errors="replace")) for part in (found.saved, edited))
         values = [value for name, value in new.items() if value and old.get(name) != value]
         members = containers_of(host.engine.containers(), project)
         return tuple(sorted(name for name, one in members.items() if any(value in _holds(one) for value in values)))
@@ -192,7 +193,7 @@ def _newest(host: Reader, path: str | None) -> tuple[str, str]:
         paths: tuple[str, ...] = (path,)
     else:
         project = resolve_project(host)
-        paths = (*project.files, dotenv_path(project))
+        paths = (*project.files, dotenv_of(project))
     found: list[tuple[float, str, str]] = []
     for one in paths:
         name = one.replace("\\", "/").rsplit("/", 1)[-1]

@@ -14,7 +14,7 @@ from remediation.model.change import Change, Need, Risk, needs
 from remediation.model.errors import NO_ANSWER, Blocked
 from remediation.model.facts import Gpu
 from remediation.model.text.digits import is_whole
-from remediation.steps.contract import Step, param, step
+from remediation.steps.contract import CheckStep, Step, param, step
 from remediation.steps.run_info import run_started
 
 LINK = "https://www.nvidia.com/Download/index.aspx"
@@ -39,7 +39,7 @@ class Driver:
 
 
 @step("driver.at_least", risk=Risk.OBSERVE)
-class DriverAtLeast(Step[Driver]):
+class DriverAtLeast(CheckStep[Driver]):
     """NVIDIA's driver is new enough for this Ollama release. This step only checks; it never installs a driver.
 
     The guide's 525 is NVIDIA's minimum for CUDA 12, not Ollama's. Ollama's minimum depends on the release and differs between
@@ -73,9 +73,6 @@ class DriverAtLeast(Step[Driver]):
         if self.version is None and state.ollama is None:
             return None
         return all(_parts(gpu.driver_version) >= _parts(self._floor(state, gpu)) for gpu in state.gpus)
-
-    def plan(self, state: Driver) -> Iterator[Change]:
-        return iter(())
 
     def describe(self, state: Driver) -> str:
         if not state.gpus:

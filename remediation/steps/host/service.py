@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from remediation.facets.protocols import Reader, Writer
@@ -15,15 +14,8 @@ _VERBS = {"running": "start", "stopped": "stop", "paused": "pause", "absent": "r
 _DEFINITION = ("path", "display_name", "description", "username")
 
 
-@dataclass(frozen=True, slots=True)
-class SeenService:
-    """The service, None if there is none."""
-
-    status: ServiceStatus | None
-
-
 @step("service.state", settle=30.0)
-class ServiceState(Step[SeenService]):
+class ServiceState(Step[ServiceStatus | None]):
     """A service runs or is stopped, starts with the host or not, and on Windows is defined as given.
 
     What is not given is left as it is. ``restarted`` means another start than ``instance``, systemd's InvocationID of the running service.
@@ -46,18 +38,13 @@ class ServiceState(Step[SeenService]):
     passing: bool = param("the state is passed through (a restart), so undo leaves it out", default=False)
     risk_level: Literal["observe", "safe", "disruptive", "destructive"] = param("risk of the changes", default="safe")
 
-    def observe(self, host: Reader) -> SeenService:
-        return SeenService(host.service_manager.status(self.service, user=self.user))
+    def observe(self, host: Reader) -> ServiceStatus | None:
+        return host.service_manager.status(self.service, user=self.user)
 
-    def is_met(self, state: SeenService) -> bool:
-        if state.status is None:
-            return self.state == "absent"
-        return (
-            self.state != "absent"
-            and not self._settings(state.status)
-            and not self._units(state.status)
-            and self._runs(state.status)
-        )
+    def is_met(self, state: ServiceStatus | None) -> bool:
+        if state is None or self.state == "absent":
+            return state is None and self.state == "absent"
+        return not self._settings(state) and not self._units(state) and self._runs(state)
 
     def _runs(self, status: ServiceStatus) -> bool:
         if self.state == "restarted":
@@ -79,8 +66,8 @@ class ServiceState(Step[SeenService]):
             verbs.append("enable" if self.enabled else "disable")
         return verbs
 
-    def plan(self, state: SeenService) -> Iterator[Change]:
-        status, risk = state.status, Risk.parse(self.risk_level)
+    def plan(self, state: ServiceStatus | None) -> Iterator[Change]:
+        status, risk = state, Risk.parse(self.risk_level)
         if self.is_met(state) or (status is None and self.path is None):
             return
         if status is None:
@@ -132,20 +119,15 @@ class ServiceState(Step[SeenService]):
         else:
             host.service_manager.act(self.service, str(change.data["verb"]), user=self.user, force=self.force)
 
-    def describe(self, state: SeenService) -> str:
-        status = state.status
-        if status is None:
+    def describe(self, state: ServiceStatus | None) -> str:
+        if state is None:
             return f"there is no service {self.service}"
-        mode = f", start mode {status.start_mode}" if status.start_mode else ""
-        return f"the service {self.service} is {status.state}{mode}"
+        mode = f", start mode {state.start_mode}" if state.start_mode else ""
+        return f"the service {self.service} is {state.state}{mode}"
 
-    def values(self, state: SeenService) -> dict[str, Any]:
-        status = state.status
-        if status is None:
+    def values(self, state: ServiceStatus | None) -> dict[str, Any]:
+        if state is None:
             return {"exists": False}
         return {
-            "service_state": status.state,
-            "enabled": status.enabled,
-            "start_mode": status.start_mode,
-            "details": dict(status.details),
-        }
+            "service_state": state.state, "enabled": state.enabled, "start_mode": state.start_mode, "details": dict(state.details),
+        }  # fmt: skip

@@ -5,13 +5,13 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass, field
 
+from remediation.facets.ollama.model_store import Name
 from remediation.facets.protocols import Reader
 from remediation.model.errors import NO_ANSWER
 from remediation.model.facts import Container
 from remediation.model.text.digits import is_whole
 
 HOME = "/root/.ollama"
-_REGISTRY, _LIBRARY = "registry.ollama.ai", "library"
 
 
 def free_disk(host: Reader) -> int | None:
@@ -40,13 +40,7 @@ class StorePlace:
 
     def manifest(self, model: str) -> str:
         """Return the path of a model's manifest within the volume."""
-        name, _, tag = model.rpartition(":") if ":" in model.rsplit("/", 1)[-1] else (model, "", "latest")
-        parts = name.split("/")
-        if len(parts) == 1:
-            parts = [_REGISTRY, _LIBRARY, *parts]
-        elif len(parts) == 2:
-            parts = [_REGISTRY, *parts]
-        return posixpath.join(self.prefix, "manifests", *parts, tag)
+        return posixpath.join(self.prefix, "manifests", Name.parse(model).path)
 
     def blob(self, digest: str) -> str:
         """Return the path of a blob within the volume."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,11 @@ from pydantic import field_validator
 
 from remediation.facets.ollama.writer import EMBEDS
 from remediation.facets.protocols import Reader, Writer
-from remediation.model.change import Change, StepCall
+from remediation.model.change import StepCall
 from remediation.model.errors import CallFailed, DeadlineExceeded, HostError
 from remediation.model.facts import Runner
 from remediation.model.text.digits import is_whole
-from remediation.steps.contract import Step, param, step
+from remediation.steps.contract import CheckStep, param, step
 from remediation.steps.model.keep_alive import for_good
 from remediation.steps.model.load_state import LoadState, layer_values, load_state, log_of
 from remediation.steps.resolve import not_stored, resolve_model
@@ -32,7 +32,7 @@ class Offload:
 
 
 @step("model.offloaded", settle=30.0)
-class ModelOffloaded(Step[Offload]):
+class ModelOffloaded(CheckStep[Offload]):
     """The given number of the model's layers is on the GPU, and the model answers. This step only checks; it serves as a goal.
 
     ``/api/ps`` shows whether none, some or all of the model is on the GPU; the server log counts layers. Memory that spilled into
@@ -83,9 +83,6 @@ class ModelOffloaded(Step[Offload]):
         if self.layers.endswith("%"):
             return -(-total * int(self.layers.removesuffix("%").strip()) // 100)
         return min(int(self.layers), total)
-
-    def plan(self, state: Offload) -> Iterator[Change]:
-        return iter(())
 
     def probe_step(self, state: Offload) -> StepCall | None:
         """Load an unloaded model as a client's request would."""

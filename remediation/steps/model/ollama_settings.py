@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from remediation.diagnosis.advice.settings import DEAD, HARMFUL, judge_settings
+from remediation.diagnosis.advice.settings import HARMFUL, judge_settings
 from remediation.diagnosis.evidence import Evidence
 from remediation.diagnosis.readers.reading import Reading
 from remediation.diagnosis.readers.texts.requested_options import DeclaredSetting as Declared
 from remediation.diagnosis.versions import Version, at_least
 from remediation.facets.protocols import Reader
 from remediation.model.errors import NO_ANSWER
-from remediation.model.finding import Quote
+from remediation.model.finding import Quote, Setting
 from remediation.model.text.digits import is_whole
 
 VISIBILITY = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 _NOTHING = frozenset({"", "-1", "none", "void", "nodevfiles"})
 
-__all__ = ["DEAD", "HARMFUL", "JudgedSetting", "cards_of", "hides_the_gpu", "judge_declared"]
 
-
-@dataclass(frozen=True, slots=True)
-class JudgedSetting:
-    """One setting with its verdict (`DEAD` or `HARMFUL`) and the reason."""
-
-    name: str
-    value: str
-    verdict: str
-    because: str
-
-
-def judge_declared(
-    environment: Mapping[str, str], version: Version | None, cards: int | None = None
-) -> tuple[JudgedSetting, ...]:
+def judge_declared(environment: Mapping[str, str], version: Version | None, cards: int | None = None) -> tuple[Setting, ...]:
     """Return the faulty settings among those declared for a server of this release, in declaration order.
 
     `cards` is the number of the host's GPUs, or None. An index beyond it selects no GPU.
@@ -41,10 +26,10 @@ def judge_declared(
     text = ".".join(map(str, version)) if version else None
     declared = tuple(Declared(name, value, Quote(name, value)) for name, value in environment.items())
     reading = Reading(Evidence(ollama_version=text), logs=(), declared=declared)
-    found = {one.name: JudgedSetting(one.name, one.value, one.verdict, one.because) for one in judge_settings(reading)}
+    found = {one.name: one for one in judge_settings(reading)}
     for name in VISIBILITY:
         if name in environment and _hides_cards(environment[name], cards):
-            found.setdefault(name, JudgedSetting(name, environment[name], HARMFUL, "it hides every card from the server"))
+            found.setdefault(name, Setting(name, environment[name], HARMFUL, "it hides every card from the server"))
     return tuple(found[name] for name in environment if name in found)
 
 

@@ -134,31 +134,26 @@ class ModelRepulled(Step[Soundness]):
         return {"model": state.model, "layers": rows}
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantineState:
-    """Whether a layer was moved aside."""
-
-    moved: bool
-
-
 @step("model.layer_restored", risk=Risk.DISRUPTIVE)
-class ModelLayerRestored(Step[QuarantineState]):
+class ModelLayerRestored(Step[bool]):
     """A layer that model.repulled moved aside is back in the store and replaces the pulled one. This is its undo."""
 
     digest: str = param("digest of the layer", example="sha256:ff82381e2bea77d91c1b824c7afb83f6fb73e9f7de9dda631bcdbca564aa5435")
 
-    def observe(self, host: Reader) -> QuarantineState:
-        return QuarantineState(self.digest in host.ollama.quarantined_blobs())
+    def observe(self, host: Reader) -> bool:
+        """Return whether the layer was moved aside."""
+        return self.digest in host.ollama.quarantined_blobs()
 
-    def is_met(self, state: QuarantineState) -> bool:
-        return not state.moved
+    def is_met(self, state: bool) -> bool:
+        return not state
 
-    def plan(self, state: QuarantineState) -> Iterator[Change]:
-        if state.moved:
+    def plan(self, state: bool) -> Iterator[Change]:
+        if state:
             yield Change(f"move layer {self.digest[7:19]} back", subject=self.digest)
 
     def apply(self, host: Writer, change: Change) -> None:
         host.ollama.restore(change.subject)
 
-    def describe(self, state: QuarantineState) -> str:
-        return f"layer {self.digest[7:19]} {'was moved aside' if state.moved else 'is in the store'}"
+    def describe(self, state: bool) -> str:
+        layer = self.digest[7:19]
+        return f"layer {layer} was moved aside" if state else f"layer {layer} is in the store"

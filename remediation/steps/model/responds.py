@@ -14,7 +14,7 @@ from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.facts import GenerationFigures, GpuSample, Runner
 from remediation.model.text.words import plural
-from remediation.steps.contract import Step, param, step
+from remediation.steps.contract import CheckStep, Step, param, step
 from remediation.steps.resolve import resolve_model, runner_of
 
 PROMPT = "Write the numbers from one to sixty as words, separated by commas."
@@ -110,7 +110,7 @@ class ModelResponds(Step[Answers]):
 
 
 @step("gpu.sample", risk=Risk.OBSERVE)
-class GpuSampled(Step[Sequence[GpuSample]]):
+class GpuSampled(CheckStep[Sequence[GpuSample]]):
     """The load and memory of the GPUs over time stay within the given bounds. This step only checks.
 
     A bounded version of the guide's ``while ($true) { nvidia-smi }``. For a live view of many hosts, use ``monitor``.
@@ -132,9 +132,6 @@ class GpuSampled(Step[Sequence[GpuSample]]):
         if most is None:
             return None
         return (self.busy is None or most >= self.busy) and (self.idle is None or most <= self.idle)
-
-    def plan(self, state: Sequence[GpuSample]) -> Iterator[Change]:
-        return iter(())
 
     def describe(self, state: Sequence[GpuSample]) -> str:
         most, used = _most(state), max((one.used for one in state if one.used is not None), default=None)

@@ -17,7 +17,7 @@ from remediation.model.facts import Manifest
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.load_state import LoadState, load_state
 from remediation.steps.model.present import PULL_TIMEOUT
-from remediation.steps.resolve import canonical, entry_of, resolve_model
+from remediation.steps.resolve import entry_of, resolve_model
 
 LEVELS = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q3_K_S", "Q2_K")
 """From largest to smallest."""
@@ -157,7 +157,7 @@ class ModelSmaller(Step[ModelChoice]):
             entry = entry_of(tag, entries)
             show = host.ollama.show(tag) if entry is not None else None
             stored = metadata(show, entry) if show is not None else None
-            known = stored or metadata_of(_KNOWN.get(canonical(tag), {}), name=tag)
+            known = stored or metadata_of(_KNOWN.get(tag.lower(), {}), name=tag)
             fit = state.setup.fit(known, state.room) if known is not None and state.room is not None else None
             manifest = None if entry is not None else host.ollama.registry(tag)
             yield Candidate(

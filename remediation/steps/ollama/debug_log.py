@@ -43,8 +43,8 @@ class OllamaDebug(Step[DebugLogState]):
 
     def observe(self, host: Reader) -> DebugLogState:
         seen = read_declared(host, self.service)
-        stale = seen.service in host.compose.stale(resolve_project(host))
-        return DebugLogState(seen, stale, silence(host, [seen.service]))
+        stale = seen.name in host.compose.stale(resolve_project(host))
+        return DebugLogState(seen, stale, silence(host, [seen.name]))
 
     def is_met(self, state: DebugLogState) -> bool:
         """Whether the setting is declared and in effect."""
@@ -56,18 +56,16 @@ class OllamaDebug(Step[DebugLogState]):
         if not self._is_off(state.declared):
             yield self._edit(state.declared)
         if not self._is_off(state.declared) or state.stale:
-            yield Change(
-                f"recreate {state.declared.service}", subject=state.declared.service, data={"up": state.declared.service}
-            )
+            yield Change(f"recreate {state.declared.name}", subject=state.declared.name, data={"up": state.declared.name})
 
     def _edit(self, state: ComposeDeclaration) -> Change:
-        file = home_of(state.files, state.service, NAME)
+        file = home_of(state.files, state.name, NAME)
         level, parsed = str(self._level(state.version)), ComposeText(file.path, file.text)
-        text = parsed.put(state.service, NAME, level) if self.on else parsed.remove(state.service, [NAME])
-        words = f"set {NAME}={level} in" if self.on else f"remove {NAME} from"
+        text = parsed.put(state.name, NAME, level) if self.on else parsed.remove(state.name, [NAME])
+        place = f"service {state.name} in {file.path}"
         return file_edit(
-            f"{words} service {state.service} in {file.path}", file.path, file.text, text, restore={"service": state.service},
-            risk=Risk.SAFE, before=state.resolved.get(NAME), after=level if self.on else None,
+            f"set {NAME}={level} in {place}" if self.on else f"remove {NAME} from {place}", file.path, file.text, text, restore={"service": state.name},
+            risk=Risk.SAFE, before=state.environment.get(NAME), after=level if self.on else None,
         )  # fmt: skip
 
     def apply(self, host: Writer, change: Change) -> None:
@@ -77,17 +75,17 @@ class OllamaDebug(Step[DebugLogState]):
             write_edit(host, change)
 
     def describe(self, state: DebugLogState) -> str:
-        value = state.declared.resolved.get(NAME)
+        value = state.declared.environment.get(NAME)
         parts = [f"{NAME} is {value if value is not None else 'not set'} in the Compose files"]
         if state.stale:
             parts.append("the container differs from them")
         return "; ".join(filter(None, (*parts, state.silent)))
 
     def values(self, state: DebugLogState) -> dict[str, Any]:
-        return {"debug": state.declared.resolved.get(NAME)}
+        return {"debug": state.declared.environment.get(NAME)}
 
     def _is_off(self, state: ComposeDeclaration) -> bool:
-        value = state.resolved.get(NAME)
+        value = state.environment.get(NAME)
         if not self.on:
             return value is None or value.strip().lower() in _OFF
         return value == str(self._level(state.version))

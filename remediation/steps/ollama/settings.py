@@ -14,8 +14,9 @@ from remediation.model.change import Change, Need, Risk, StepCall, needs
 from remediation.model.errors import NO_ANSWER, HostError
 from remediation.model.facts import Manager, ServiceUnit, Serving, SourcedSetting, WindowsServer
 from remediation.model.facts.server import snap_advice
+from remediation.model.finding import Setting
 from remediation.steps.file_edit import file_edit
-from remediation.steps.model.ollama_settings import JudgedSetting, cards_of, judge_declared
+from remediation.steps.model.ollama_settings import cards_of, judge_declared
 
 APP = "app"
 """The place of a setting in the database of the Windows app, in `ollama.setting_restored`."""
@@ -31,7 +32,7 @@ class SettingsPlace:
     serving: Serving
     environment: Mapping[str, str]
     sources: Sequence[SourcedSetting]
-    judged: tuple[JudgedSetting, ...]
+    judged: tuple[Setting, ...]
 
     @property
     def name(self) -> str:
@@ -39,8 +40,12 @@ class SettingsPlace:
         return self.serving.name or self.serving.words
 
     @property
-    def remark(self) -> str:
-        """What a change would affect besides the server, or ""."""
+    def where(self) -> str:
+        """The server in words."""
+        return f"of {self.serving.words}"
+
+    def remark(self, going: Sequence[str]) -> str:
+        """Return what a change would affect besides the server, or ""."""
         return ""
 
     def source(self, name: str) -> str:
@@ -105,9 +110,8 @@ class UnitSettings(SettingsPlace):
         """The name of the unit."""
         return self.unit.name
 
-    @property
-    def remark(self) -> str:
-        """The containers that may lose the GPU."""
+    def remark(self, going: Sequence[str]) -> str:
+        """Name the containers that may lose the GPU."""
         if not self.gpu_containers:
             return ""
         return f"{', '.join(self.gpu_containers)} may lose the GPU when systemd reads its unit files again"
@@ -147,9 +151,8 @@ class WindowsSettings(SettingsPlace):
 
     windows: WindowsServer = field(default_factory=lambda: WindowsServer("", ""))
 
-    @property
-    def remark(self) -> str:
-        """Why the database of the app is not known."""
+    def remark(self, going: Sequence[str]) -> str:
+        """Say why the database of the app is not known."""
         return f"the app's settings could not be read ({self.windows.unread})" if self.windows.unread else ""
 
     def edits(self, going: Sequence[str], put: Mapping[str, str]) -> Iterator[Change]:

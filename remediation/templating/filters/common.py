@@ -81,14 +81,10 @@ def _merge(weak: Mapping[Any, Any], strong: Mapping[Any, Any], *, recursive: boo
         if recursive and isinstance(old, Mapping) and isinstance(value, Mapping):
             merged[key] = _merge(old, value, recursive=recursive, lists=lists)
         elif isinstance(old, list) and isinstance(value, list):
-            merged[key] = _lists(old, value, lists)
+            merged[key] = LIST_MERGES[lists](old, value)
         else:
             merged[key] = value
     return merged
-
-
-def _lists(old: list[Any], new: list[Any], how: str) -> list[Any]:
-    return LIST_MERGES[how](old, new)
 
 
 def ternary(value: Any, true_val: Any, false_val: Any, none_val: Any = None) -> Any:

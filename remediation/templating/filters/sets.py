@@ -6,6 +6,7 @@ Items need not be hashable. The order of a set of texts differs in each process;
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,36 +25,25 @@ def unique(value: Iterable[Any], case_sensitive: bool | None = None, attribute: 
     return [item for number, item in enumerate(items) if keys.index(keys[number]) == number]
 
 
-def intersect(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """Return the items that are in both lists."""
-    first, second = list(value), list(other)
-    if _are_integers(first, second):
-        return list(set(first) & set(second))
-    return unique((item for item in first if item in second), case_sensitive=True)
+Items = Iterable[Any]
 
 
-def difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """Return the items that are not in the other list."""
-    first, second = list(value), list(other)
-    if _are_integers(first, second):
-        return list(set(first) - set(second))
-    return unique((item for item in first if item not in second), case_sensitive=True)
+def as_sets(
+    of_integers: Callable[[Any, Any], Any], of_items: Callable[[list[Any], list[Any]], Items]
+) -> Callable[..., list[Any]]:
+    """Return a filter of two lists: `of_integers` takes sets, `of_items` lists, whose items keep the order of the first list."""
+
+    def operate(value: Items, other: Items) -> list[Any]:
+        first, second = list(value), list(other)
+        if _are_integers(first, second):
+            return list(of_integers(set(first), set(second)))
+        return unique(of_items(first, second), case_sensitive=True)
+
+    return operate
 
 
-def symmetric_difference(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """Return the items that are in exactly one of the lists."""
-    first, second = list(value), list(other)
-    if _are_integers(first, second):
-        return list(set(first) ^ set(second))
-    return unique([*difference(first, second), *difference(second, first)], case_sensitive=True)
-
-
-def union(value: Iterable[Any], other: Iterable[Any]) -> list[Any]:
-    """Return the items of both lists."""
-    first, second = list(value), list(other)
-    if _are_integers(first, second):
-        return list(set(first) | set(second))
-    return unique([*first, *second], case_sensitive=True)
+def _without(first: list[Any], second: list[Any]) -> list[Any]:
+    return [item for item in first if item not in second]
 
 
 def _are_integers(*lists: list[Any]) -> bool:
@@ -77,11 +67,11 @@ def rekey(value: Any, key: str, duplicates: str = "error") -> dict[Any, Any]:
 
 
 SETS: Mapping[str, Callable[..., Any]] = {
-    "difference": difference,
-    "intersect": intersect,
+    "difference": as_sets(operator.sub, _without),
+    "intersect": as_sets(operator.and_, lambda first, second: [item for item in first if item in second]),
     "rekey_on_member": rekey,
-    "symmetric_difference": symmetric_difference,
-    "union": union,
+    "symmetric_difference": as_sets(operator.xor, lambda first, second: [*_without(first, second), *_without(second, first)]),
+    "union": as_sets(operator.or_, operator.add),
     "unique": unique,
     "zip": lambda value, *others: [list(items) for items in zip(value, *others, strict=False)],
     "zip_longest": lambda value, *others, fillvalue=None: [

@@ -16,7 +16,14 @@ from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
 from remediation.templating.filters.common import subelements, to_bool
 from remediation.templating.limits import affordable, check_format
-from remediation.templating.template_files import DEFAULTS, SEARCH_PATH, render_template, template_variables
+from remediation.templating.template_files import (
+    DEFAULTS,
+    SEARCH_PATH,
+    TemplateScope,
+    last_newlines,
+    render_template,
+    template_variables,
+)
 
 SHORT = re.compile(r"^(?:(\d+)-)?(\d+)(?:/(\d+))?(?::(.+))?$")
 FIELDS = ("start", "end", "count", "stride", "format")
@@ -77,23 +84,11 @@ ListLookup: TypeAlias = Callable[[Sequence[Any], "LookupContext", Mapping[str, A
 """Takes the terms, the names in scope and the lookup's options; returns a list. Raises `RemediationError`."""
 
 
-class LookupContext(Protocol):
+class LookupContext(TemplateScope, Protocol):
     """The variables in scope, with template evaluation."""
-
-    def render(self, value: Any) -> Any:
-        """Return `value` with its templates evaluated."""
-
-    def __getitem__(self, name: str) -> Any:
-        """Return a variable."""
-
-    def __contains__(self, name: object) -> bool:
-        """Return whether a variable exists."""
 
     def __iter__(self) -> Iterator[str]:
         """Yield the variables' names."""
-
-    def overlaid(self, *layers: Mapping[str, Any]) -> LookupContext:
-        """Return the same variables with `layers` taking precedence."""
 
 
 def folders(names: LookupContext, subfolder: str = "files") -> list[Path]:
@@ -114,7 +109,7 @@ def found_in(name: str, places: Sequence[Path]) -> Path | None:
 def _first_found(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     skip = bool(options.get("skip", False))
     wanted: list[str] = []
-    for term in _flat(terms) or _texts(options.get("files", ())):
+    for term in flat(terms) or _texts(options.get("files", ())):
         if isinstance(term, Mapping):
             skip = bool(term.get("skip", skip))
             files, paths = _texts(term.get("files", ())), _texts(term.get("paths", ()))
@@ -133,7 +128,7 @@ def _first_found(terms: Sequence[Any], names: LookupContext, options: Mapping[st
 
 def _fileglob(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     found: list[str] = []
-    for term in map(str, _flat(terms)):
+    for term in map(str, flat(terms)):
         path = Path(term).expanduser()
         places = [path] if path.is_absolute() else [place / path for place in folders(names)]
         matches = (sorted(glob.glob(str(place))) for place in places)  # noqa: PTH207 - Path.glob does not accept an absolute pattern
@@ -160,18 +155,15 @@ def _template(terms: Sequence[Any], names: LookupContext, options: Mapping[str, 
     values = []
     own = options.get("template_vars")
     settings = {name: value for name, value in options.items() if name in DEFAULTS}
-    for term in map(str, _flat(terms)):
+    scope: TemplateScope = names
+    if SEARCH_PATH not in names and "playbook_dir" in names:
+        scope = names.overlaid({SEARCH_PATH: [names["playbook_dir"]]})
+    for term in map(str, flat(terms)):
         path, text = file_text("template", term, names, "templates")
-        if SEARCH_PATH not in names and "playbook_dir" in names:
-            names = names.overlaid({SEARCH_PATH: [names["playbook_dir"]]})
-        variables = {**template_variables(path, term, names), **(own if isinstance(own, Mapping) else {})}
-        value = render_template(path, text.removesuffix("\n"), names, variables, **settings)
-        values.append(value + "\n" * (_last_newlines(text) - _last_newlines(value)) if isinstance(value, str) else value)
+        variables = {**template_variables(path, term, scope), **(own if isinstance(own, Mapping) else {})}
+        value = render_template(path, text.removesuffix("\n"), scope, variables, **settings)
+        values.append(value + "\n" * (last_newlines(text) - last_newlines(value)) if isinstance(value, str) else value)
     return values
-
-
-def _last_newlines(text: str) -> int:
-    return len(text) - len(text.rstrip("\n"))
 
 
 def _varnames(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
@@ -190,7 +182,8 @@ def _dict(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]
     return pairs
 
 
-def _flat(terms: Sequence[Any]) -> list[Any]:
+def flat(terms: Sequence[Any]) -> list[Any]:
+    """Return terms with the items of those that are lists."""
     return [part for term in terms for part in (term if isinstance(term, (list, tuple)) else [term])]
 
 
@@ -244,19 +237,15 @@ def _nest(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]
     return [list(row) for row in itertools.product(*lists)]
 
 
-def _random_choice(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
-    return [random.SystemRandom().choice(terms)] if terms else []
-
-
 LISTS: Mapping[str, ListLookup] = {
     "dict": _dict,
     "fileglob": _fileglob,
     "first_found": _first_found,
-    "indexed_items": lambda terms, _names, _options: [list(pair) for pair in enumerate(_flat(terms))],
-    "items": lambda terms, _names, _options: _flat(terms),
+    "indexed_items": lambda terms, _names, _options: [list(pair) for pair in enumerate(flat(terms))],
+    "items": lambda terms, _names, _options: flat(terms),
     "list": lambda terms, _names, _options: list(terms),
     "nested": _nest,
-    "random_choice": _random_choice,
+    "random_choice": lambda terms, _names, _options: [random.SystemRandom().choice(terms)] if terms else [],
     "sequence": sequence,
     "subelements": _subelements,
     "template": _template,

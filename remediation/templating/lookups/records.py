@@ -18,7 +18,7 @@ from remediation.templating import patterns
 from remediation.templating.errors import TemplateError
 from remediation.templating.filters.common import to_bool
 from remediation.templating.limits import affordable
-from remediation.templating.lookups.lists import LookupContext, file_text
+from remediation.templating.lookups.lists import LookupContext, file_text, flat
 from remediation.templating.yaml.secret import Secret
 
 
@@ -131,8 +131,7 @@ def inventory_hostnames(terms: Sequence[Any], names: LookupContext, options: Map
     select = getattr(names["hostvars"], "select", None) if "hostvars" in names else None
     if select is None:
         raise TemplateError("lookup('inventory_hostnames') needs an inventory")
-    parts = [str(part) for term in terms for part in (term if isinstance(term, list) else [term])]
-    return list(select(parts))
+    return list(select(list(map(str, flat(terms)))))
 
 
 def password(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
@@ -142,10 +141,15 @@ def password(terms: Sequence[Any], names: LookupContext, options: Mapping[str, A
         name, given = _options("password", term, options, ("length", "chars", "encrypt", "ident", "seed"))
         if given.get("encrypt"):
             raise TemplateError("lookup('password'): encrypt is not supported")
-        path = Path(name).expanduser()
-        path = path if path.is_absolute() or "playbook_dir" not in names else Path(str(names["playbook_dir"])) / path
+        path = of_playbook(name, names)
         values.append(Secret(_generate_password(given) if path == Path("/dev/null") else _stored_password(path, given)))
     return values
+
+
+def of_playbook(name: str, names: Mapping[str, Any] | LookupContext) -> Path:
+    """Return a path, a relative one below the playbook's folder."""
+    path = Path(name).expanduser()
+    return path if path.is_absolute() or "playbook_dir" not in names else Path(str(names["playbook_dir"])) / path
 
 
 def _stored_password(path: Path, given: Mapping[str, Any]) -> str:

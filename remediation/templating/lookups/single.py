@@ -10,15 +10,14 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from remediation.model.errors import RemediationError
 from remediation.templating.errors import TemplateError
 from remediation.templating.filters.common import to_bool
 from remediation.templating.lookups.lists import LISTS as LISTS_OF_VALUES
-from remediation.templating.lookups.lists import ListLookup, LookupContext, file_text
-from remediation.templating.lookups.records import csvfile, ini, inventory_hostnames, password
+from remediation.templating.lookups.lists import ListLookup, LookupContext, file_text, flat
+from remediation.templating.lookups.records import csvfile, ini, inventory_hostnames, of_playbook, password
 from remediation.templating.yaml.secret import Secret, reveal
 from remediation.templating.yaml.secret_sources import from_command, from_file, from_keyring, from_prompt, output_of
 
@@ -26,13 +25,9 @@ Lookup: TypeAlias = Callable[[Any, Mapping[str, Any]], Any]
 """Takes a term and the names in scope, returns a value. Raises `RemediationError`."""
 
 
-def _env(term: str, names: Mapping[str, Any]) -> str:
-    return os.environ.get(term, "")
-
-
 def _file(terms: Sequence[Any], names: LookupContext, options: Mapping[str, Any]) -> list[Any]:
     values = []
-    for term in [part for each in terms for part in (each if isinstance(each, (list, tuple)) else [each])]:
+    for term in flat(terms):
         _, text = file_text("file", str(reveal(term)), names, "files")
         text = text.lstrip() if to_bool(options.get("lstrip", False)) else text
         values.append(text.rstrip() if to_bool(options.get("rstrip", True)) else text)
@@ -50,19 +45,10 @@ def _unvault(terms: Sequence[Any], names: LookupContext, options: Mapping[str, A
     return values
 
 
-def _lines(term: object, names: Mapping[str, Any]) -> list[str]:
-    return output_of(_words(term)).splitlines()
-
-
 def _vars(term: str, names: Mapping[str, Any]) -> Any:
     if term not in names:
         raise TemplateError(f"lookup('vars', {term!r}): no such variable")
     return names[term]
-
-
-def _path(term: str, names: Mapping[str, Any]) -> Path:
-    path = Path(term).expanduser()
-    return path if path.is_absolute() or "playbook_dir" not in names else Path(str(names["playbook_dir"])) / path
 
 
 def _words(term: object) -> list[str]:
@@ -73,18 +59,6 @@ def _words(term: object) -> list[str]:
     return words
 
 
-def _pipe(term: object, names: Mapping[str, Any]) -> str:
-    return output_of(_words(term))
-
-
-def _password_file(term: str, names: Mapping[str, Any]) -> Secret:
-    return from_file(_path(term, names))
-
-
-def _password_command(term: object, names: Mapping[str, Any]) -> Secret:
-    return from_command(_words(term))
-
-
 def _keyring(term: str, names: Mapping[str, Any]) -> Secret:
     service, _, user = term.partition(" ")
     if not user.strip():
@@ -92,18 +66,14 @@ def _keyring(term: str, names: Mapping[str, Any]) -> Secret:
     return from_keyring(service, user.strip())
 
 
-def _prompt(term: str, names: Mapping[str, Any]) -> Secret:
-    return from_prompt(term)
-
-
 LOOKUPS: Mapping[str, Lookup] = {
-    "env": _env,
+    "env": lambda term, _: os.environ.get(term, ""),
     "keyring": _keyring,
-    "lines": _lines,
-    "password_command": _password_command,
-    "password_file": _password_file,
-    "pipe": _pipe,
-    "prompt": _prompt,
+    "lines": lambda term, _: output_of(_words(term)).splitlines(),
+    "password_command": lambda term, _: from_command(_words(term)),
+    "password_file": lambda term, names: from_file(of_playbook(term, names)),
+    "pipe": lambda term, _: output_of(_words(term)),
+    "prompt": lambda term, _: from_prompt(term),
     "vars": _vars,
 }
 

@@ -11,11 +11,12 @@ import pytest
 from remediation.cli.context import open_session
 from remediation.cli.options import WatchOptions
 from remediation.cli.runner import RunOptions
-from remediation.cli.watch.check import HostChecks
+from remediation.cli.watch.check import HostCheck, HostChecks, failed_check
 from remediation.cli.watch.loop import Watch
 from remediation.cli.watch.memory import WatchMemory
 from remediation.cli.watch.rules import RepairRules
 from remediation.engine.lease.lock import Claim, HostLock, leases_on
+from remediation.model.errors import CallFailed
 from remediation_lab import control
 
 HOST, CAUSE = "laptop-07", "explicit_num_gpu"
@@ -26,14 +27,21 @@ class Rounds:
     """A watch of the lab's host, with the events of each round."""
 
     def __init__(self, watch: Watch, checks: HostChecks) -> None:
-        self.watch, self._checks = watch, checks
+        self.watch, self.checks = watch, checks
         self.time = 1_800_000_000.0
         self.events: list[dict[str, Any]] = []
 
     def round(self) -> tuple[int, list[str]]:
         self.events.clear()
-        code = self.watch.round(self._checks)
+        code = self.watch.round(self.checks)
         return code, [event["event"] for event in self.events]
+
+
+class FailedChecks(HostChecks):
+    """Checks of hosts that answer and cannot be read."""
+
+    def check(self, name: str) -> HostCheck:
+        return failed_check(name, CallFailed(f"{name}: the Docker engine does not answer"))
 
 
 @pytest.fixture
@@ -68,6 +76,12 @@ def test_a_fault_that_comes_back_is_reported_during_the_cool_down_and_repaired_a
     assert rounds.round() == (0, ["repairing", "repaired"])
     assert [(one.host, one.cause, one.repaired) for one in rounds.watch.memory.attempts] == [(HOST, CAUSE, True)] * 2
     assert rounds.round() == (0, [])
+
+
+def test_a_host_that_cannot_be_read_is_not_well(rounds: Rounds) -> None:
+    rounds.checks = FailedChecks(rounds.watch.hosts)
+    assert rounds.round() == (2, ["unknown"])
+    assert rounds.round() == (2, [])
 
 
 def test_a_host_on_which_another_run_works_waits_for_it_without_a_cool_down(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.connections.calls import Completed, Failed, FileContent, Reply, WriteFile
+from remediation.connections.calls import Completed, Failed, FileContent, ReadFile, Reply, Run, WriteFile
 from remediation.connections.guard import Guard
 from remediation.connections.posix import files as posix_files
 from remediation.connections.posix.local import LocalConnection
@@ -344,3 +344,19 @@ def test_folders_are_made_and_files_moved_and_removed(tmp_path: Path) -> None:
     assert (done("move", "real/none", "real/i"), done("remove", "real/none"), done("remove", "none/f")) == (44, 0, 0)
     assert (done("remove", "real/l"), done("remove", "link/h"), names(tmp_path / "real")) == (0, 0, ["a"])
     assert done("remove", "real/a") != 0
+
+
+@ROOT_ONLY
+def test_a_file_that_the_login_cannot_reach_is_denied_and_not_missing(tmp_path: Path) -> None:
+    def execute(call: Run) -> Reply:
+        done = subprocess.run(call.argv, capture_output=True, check=False, user=NOBODY, group=NOBODY)
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+    closed, hidden = tmp_path / "closed", tmp_path / "hidden"
+    closed.mkdir(mode=0o700)
+    (closed / "file").write_bytes(SECRET)
+    hidden.write_bytes(SECRET)
+    hidden.chmod(0o600)
+    for path in (closed / "file", hidden):
+        assert posix_files.read_file(execute, ReadFile(str(path))) == Failed("denied", f"{path}: permission denied")
+    assert posix_files.read_file(execute, ReadFile(str(tmp_path / "none"))) == FileContent(missing=True)

@@ -10,9 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, cast
 
-import paramiko
 import pytest
 
 from remediation.connections.calls import Completed, Failed, FileContent, Probe, ProbeReply, ReadFile, Run, WriteFile
@@ -20,10 +18,8 @@ from remediation.connections.settings import from_variables
 from remediation.connections.ssh import client as ssh_open
 from remediation.connections.ssh import commands as ssh_exec
 from remediation.connections.ssh import connection as ssh
-from remediation.connections.ssh.commands import NotSent
 from remediation.model.errors import AuthenticationFailed, HostKeyRefused, OutcomeUnknown, Unreachable
 from tests.connections.conftest import PROGRAMS, opened, script
-from tests.connections.keepalive import until
 from tests.connections.sshd import Sshd, keygen, sshd
 from tests.connections.web import Web
 from tests.support.requirements import need_program
@@ -168,41 +164,6 @@ def test_a_server_without_sftp_and_forwarding(tmp_path: Path, web: Web) -> None:
     assert written == FileContent()
     assert content == FileContent(b"\xff", truncated=True)
     assert missing == FileContent(missing=True)
-
-
-class Closing:
-    """A transport on which the server has closed the channel of a program it lacks before the first write."""
-
-    def __init__(self, transport: paramiko.Transport, *, active: bool) -> None:
-        self._transport, self._active = transport, active
-
-    def is_active(self) -> bool:
-        return self._active
-
-    def open_session(self, **sizes: Any) -> paramiko.Channel:
-        channel = self._transport.open_session(**sizes)
-        invoke = channel.invoke_subsystem
-
-        def invoked(name: str) -> None:
-            invoke(name)
-            until(lambda: channel.closed)
-
-        channel.invoke_subsystem = invoked  # type: ignore[method-assign]
-        return channel
-
-
-@pytest.mark.parametrize("active", [True, False])
-def test_a_server_without_sftp_may_close_the_channel_before_the_first_word(tmp_path: Path, *, active: bool) -> None:
-    with sshd(tmp_path / "sshd", sftp="/no/such/program") as server:
-        guard = opened(server.variables())
-        connection = cast("ssh.SshConnection", guard._inner)
-        transport = cast("paramiko.Transport", Closing(connection._transport(), active=active))
-        if active:
-            assert connection._files(transport) is None
-        else:
-            with pytest.raises(NotSent):
-                connection._files(transport)
-        guard.close()
 
 
 def test_a_hop_is_verified_too(ssh_server: Sshd, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from remediation.engine.journal.journal import JournalError
 from remediation.engine.play.context.run_request import RunSummary
+from remediation.model.change import Risk
 from remediation.model.event import Event
 from remediation.model.outcome import Outcome
 from tests.engine.executors.in_process_workers import NearbyCluster, run_spread
@@ -342,6 +343,17 @@ def test_the_controllers_user_is_asked_and_its_masker_learns_a_workers_secrets(t
     run_playbook(made.request(), ports, made.open, RemoteExecutor(NearbyCluster(made)))
     assert ports.mask.text("the token is tok-42-abcdef") == "the token is ***"
     assert "tok-42" not in str(recorded.events)
+
+
+@pytest.mark.parametrize(("risk", "asked"), [("destructive", ("one",)), ("disruptive", ("disruptive: run true",))])
+def test_the_consent_to_a_change_on_a_worker_is_asked_of_the_controllers_user(
+    risk: str, asked: tuple[str, ...], tmp_path: Path
+) -> None:
+    made = Flow.of(tmp_path, f"- hosts: all\n  tasks:\n    - command: 'true'\n      risk: {risk}\n", "one")
+    made.prompt.answers.append(False)
+    summary, _ = run_spread(made, policy={"interactive": True, "max_risk": Risk.SAFE})
+    assert summary.outcomes == {"one": Outcome.BLOCKED}
+    assert [details for _, details in made.prompt.asked] == [asked]
 
 
 def test_leases_are_returned_and_sessions_end_with_the_run(tmp_path: Path) -> None:

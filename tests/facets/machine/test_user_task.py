@@ -9,7 +9,7 @@ import pytest
 
 from remediation.facets.machine import processes
 from remediation.facets.machine import session as desktop
-from remediation.facets.machine.docker_desktop import DesktopControl
+from remediation.facets.machine.session import WindowsDesktopWriter
 from remediation.facets.machine.user_task import task_of
 from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded
 from remediation.model.facts import EngineFacts
@@ -35,7 +35,7 @@ def task(outcome: str | None, code: int | None = None, **more: object) -> dict[s
     }
 
 
-def control(value: Mapping[str, Any], state: Mapping[str, Any] = STATE, *, up_after: float = 0.0) -> DesktopControl:
+def control(value: Mapping[str, Any], state: Mapping[str, Any] = STATE, *, up_after: float = 0.0) -> WindowsDesktopWriter:
     clock = FakeClock()
 
     def engine() -> EngineFacts:
@@ -44,14 +44,14 @@ def control(value: Mapping[str, Any], state: Mapping[str, Any] = STATE, *, up_af
         return EngineFacts("29.0", "1.52", "linux")
 
     look = Answering(platform="windows", probes={"docker-desktop": value, "desktop": state}).look(changing=True)
-    return DesktopControl(look, clock, engine)
+    return WindowsDesktopWriter(look, engine, clock, remote=True)
 
 
 @pytest.mark.parametrize("value", [task("running", 267009), {"done": False, "problem": "267009", "task_result": 267045}])
 def test_a_start_that_is_under_way_is_waited_for(value: dict[str, Any]) -> None:
-    control(value, up_after=100.0).start(timeout=300.0)
+    control(value, up_after=100.0).start_docker(timeout=300.0)
     with pytest.raises(DeadlineExceeded, match=r"within 300 s \(its scheduled task (runs|is queued)\)"):
-        control(value, up_after=1e9).start(timeout=300.0)
+        control(value, up_after=1e9).start_docker(timeout=300.0)
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,15 @@ def test_a_start_that_is_under_way_is_waited_for(value: dict[str, Any]) -> None:
 )
 def test_a_start_that_failed_says_how(value: dict[str, Any], kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
-        control(value).start(timeout=10.0)
+        control(value).start_docker(timeout=10.0)
 
 
 def test_processes_that_windows_does_not_show_are_not_stopped_ones() -> None:
     hidden = {**STATE, "Problems": {"Processes": "Access denied"}}
-    for call in (lambda: control(task(None), hidden).stop(timeout=5.0), lambda: control(task(None), hidden).set({"a": 1})):
+    for call in (
+        lambda: control(task(None), hidden).stop_docker(timeout=5.0),
+        lambda: control(task(None), hidden).set_docker({"a": 1}),
+    ):
         with pytest.raises(CallFailed, match="cannot determine whether Docker Desktop is running: Access denied"):
             call()
 
@@ -84,7 +87,7 @@ def test_a_stop_that_fails_names_the_reason() -> None:
     with pytest.raises(
         DeadlineExceeded, match=r"still running: com.docker.backend \(com\.docker\.backend\.exe \(8\): Access is denied\)"
     ):
-        control(value, {**STATE, "Processes": [ROW]}).stop(timeout=5.0)
+        control(value, {**STATE, "Processes": [ROW]}).stop_docker(timeout=5.0)
 
 
 @pytest.mark.parametrize(

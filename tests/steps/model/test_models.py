@@ -12,7 +12,6 @@ from remediation.model.errors import Blocked, CallFailed, DeadlineExceeded, Host
 from remediation.model.facts import Found, Manager, Runner, ServerProcess, Serving, Target
 from remediation.model.outcome import Outcome
 from remediation.steps.registry import registry
-from remediation.steps.resolve import canonical, same_model
 from tests.engine.fakes.examples import (
     LOCAL,
     baked,
@@ -25,20 +24,6 @@ from tests.engine.fakes.examples import (
 )
 from tests.engine.fakes.host import GIB, MODEL, FakeReader, FakeWriter, World, stamp
 from tests.steps.step_runner import run, seen, summaries, undo
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "alike"),
-    [
-        ("mistral", "mistral:latest", True),
-        ("Mistral:7B", "mistral:7b", True),
-        ("mistral:7b", "mistral", False),
-        ("hf.co/a/b", "hf.co/a/b:latest", True),
-    ],
-)
-def test_names_are_compared_as_ollama_does(one: str, other: str, alike: bool) -> None:
-    assert same_model(one, other) is alike
-    assert canonical("localhost:5000/x/y") == "localhost:5000/x/y:latest"
 
 
 def test_a_runner_that_a_client_left_is_reloaded_and_never_forced() -> None:

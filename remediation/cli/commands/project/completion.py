@@ -99,7 +99,7 @@ Candidates = Callable[[Sequence[str]], Iterable[str]]
 def completion(options: Completion) -> int:
     """Print the completion script of bash, zsh, fish or powershell: commands, options, hosts, groups, playbooks, runs, steps, faults."""
     if options.shell not in SCRIPTS:
-        raise UsageError(f"{options.shell!r} is no shell that can be completed", next_step=f"use one of {', '.join(SCRIPTS)}")
+        raise UsageError(f"unknown shell {options.shell!r}", next_step=f"use one of {', '.join(SCRIPTS)}")
     sys.stdout.write(SCRIPTS[options.shell])
     return 0
 

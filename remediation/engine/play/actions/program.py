@@ -13,7 +13,7 @@ from typing import Any
 from remediation.connections.calls import Call, Completed, Failed, ProbeReply, Reply, Run
 from remediation.connections.posix.sudo import is_environment_name
 from remediation.engine.approval import Refusal, check_risk
-from remediation.engine.context import PlanMembership, StepContext
+from remediation.engine.context import PlanMembership, StepContext, no_lease
 from remediation.engine.journal.serialization import change_to_json
 from remediation.engine.play.context.open_hosts import OpenedHost
 from remediation.engine.play.context.task_context import TaskContext
@@ -115,7 +115,7 @@ def valid_environment(environment: Mapping[str, str], context: TaskContext, open
 
 def _run(program: Program, context: TaskContext, opened: OpenedHost) -> ActionResult:
     change = _change(program, context)
-    hold = context.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else _no_lease
+    hold = context.hold(opened) if (change.risk or Risk.SAFE) > Risk.SAFE else no_lease
     step_context = context.context(opened, hold)
     earlier = _earlier(program, change, step_context, repeat=context.play.stage.request.repeat)
     if earlier is not None:
@@ -140,10 +140,6 @@ def _run(program: Program, context: TaskContext, opened: OpenedHost) -> ActionRe
         return _run_recorded(change, program, context, step_context, opened)
     finally:
         hold(0.0)
-
-
-def _no_lease(seconds: float) -> None:
-    """Do nothing: a safe program needs no lease."""
 
 
 def task_risk(context: TaskContext) -> Risk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,50 +66,21 @@ class FactVariables(Mapping[str, Any]):
         return len(list(iter(self)))
 
 
-class LazyFacts(dict[str, Any]):
+class LazyFacts(Mapping[str, Any]):
     """``ansible_facts`` before a fact has been read: reading one gathers all."""
 
     def __init__(self, gather: Callable[[], Mapping[str, Any]]) -> None:
-        super().__init__()
-        self._gather: Callable[[], Mapping[str, Any]] | None = gather
+        self._gather = gather
 
-    def _fill(self) -> None:
-        if self._gather is not None:
-            gather, self._gather = self._gather, None
-            self.update({fact_name(key): value for key, value in gather().items()})
+    @cached_property
+    def _facts(self) -> Mapping[str, Any]:
+        return {fact_name(key): value for key, value in self._gather().items()}
 
     def __getitem__(self, name: str) -> Any:
-        self._fill()
-        return super().__getitem__(name)
-
-    def __contains__(self, name: object) -> bool:
-        self._fill()
-        return super().__contains__(name)
+        return self._facts[name]
 
     def __iter__(self) -> Iterator[str]:
-        self._fill()
-        return super().__iter__()
+        return iter(self._facts)
 
     def __len__(self) -> int:
-        self._fill()
-        return super().__len__()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a fact."""
-        self._fill()
-        return super().get(name, default)
-
-    def items(self) -> Any:
-        """Return all facts."""
-        self._fill()
-        return super().items()
-
-    def keys(self) -> Any:
-        """Return the names of all facts."""
-        self._fill()
-        return super().keys()
-
-    def values(self) -> Any:
-        """Return the values of all facts."""
-        self._fill()
-        return super().values()
+        return len(self._facts)

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from remediation.engine.play.context.run_request import OpenHost
     from remediation.facets.access import HostAccess
 
-_NAMED = ("ansible_connection", "ansible_host", "ansible_port", "ansible_ssh_port", "ansible_winrm_port")
+MACHINE = ("ansible_connection", "ansible_host", "ansible_port", "ansible_ssh_port", "ansible_winrm_port")
+"""The variables that tell which machine a host is."""
 
 
 def machine_of(name: str, variables: Mapping[str, Any]) -> str:
     """Return the identity of a machine: several hosts of an inventory may be the same machine and share its lease."""
     if variables.get("ansible_connection") == "local":
         return "local"
-    where = [str(variables[key]) for key in _NAMED if variables.get(key)]
+    where = [str(variables[key]) for key in MACHINE if variables.get(key)]
     return "|".join(where) if variables.get("ansible_host") else f"{name}|{'|'.join(where)}"
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from remediation.engine.context import Ports
+from remediation.engine.exit_codes import OF_OUTCOME, Exit, worst
 from remediation.engine.play.context.gathered import FactVariables
 from remediation.engine.play.context.host_state import HostState, restored_state
 from remediation.engine.play.context.open_hosts import OpenHosts
-from remediation.engine.play.context.run_request import InventoryView, RunRequest
+from remediation.engine.play.context.run_request import InventoryView, RunRequest, RunSummary
 from remediation.model.errors import UsageError
 from remediation.model.event import Event
+from remediation.model.event_data import HostEndData, RunEndData, RunStartData
+from remediation.model.outcome import Outcome
 from remediation.playbook.load import load_tasks
 from remediation.playbook.model import LoadedTasks, Play, Task, TaskSettings
 from remediation.playbook.roles import RoleUse
@@ -72,6 +75,47 @@ class RunState:
     def emit(self, kind: str, *, host: str = "", play: str = "", task: str = "", **data: Any) -> None:
         """Emit one event."""
         self.ports.emit(Event(kind, self.ports.clock.now(), host=host, play=play, task=task, data=data))
+
+    def emit_start(self, command: str, hosts: Sequence[str], undoes: str = "") -> None:
+        """Emit the start of the run."""
+        request = self.request
+        data = RunStartData(
+            run=request.run,
+            command=command,
+            check=request.policy.check,
+            max_risk=str(request.policy.max_risk),
+            playbook=str(request.playbook.path),
+            inventory=list(request.sources),
+            hosts=list(hosts),
+            resumed=bool(request.progress),
+        )
+        if undoes:
+            data["undoes"] = undoes
+        self.emit("run_start", **data)
+
+    def emit_host_end(self, state: HostState) -> None:
+        """Emit the end of a host, once."""
+        if not state.ended:
+            state.ended = True
+            ended = HostEndData(outcome=str(state.outcome), reason=state.reason)
+            if state.busy and state.outcome is Outcome.BLOCKED:
+                ended["busy"] = True
+            self.emit("host_end", host=state.name, **ended)
+
+    def end(self, begun: float, *, fatal: bool = False) -> RunSummary:
+        """Emit the end of each host and of the run, which began at `begun`, and return its summary."""
+        for state in self.hosts.values():
+            self.emit_host_end(state)
+        seconds = self.ports.clock.now() - begun
+        hosts = {name: state.recap.to_json() for name, state in self.hosts.items()}
+        outcomes = {name: state.outcome for name, state in self.hosts.items()}
+        codes: list[int] = [OF_OUTCOME[outcome] for outcome in outcomes.values()]
+        codes += [Exit.INTERRUPTED] if self.ports.cancelled() else []
+        codes += [Exit.USAGE] if self.broken else []
+        codes += [Exit.FAILED] if fatal and not any(codes) else []
+        code = int(worst(codes))
+        self.emit("run_end", **RunEndData(run=self.request.run, hosts=hosts, exit_code=code, seconds=seconds))
+        return RunSummary(code, hosts, outcomes, seconds, self.broken)
 
     def throttle(self, path: str, most: int) -> Counted:
         """Return a semaphore that admits at most `most` hosts to a task at a time."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from remediation.engine.context import HostMemory, Policy, StepContext
+from remediation.engine.context import HostMemory, Policy, StepContext, no_lease
 from remediation.engine.internal_errors import contain_errors
 from remediation.engine.lease.lock import LockHeld
 from remediation.engine.play.context.host_state import HostState, TaskResult
@@ -22,6 +22,7 @@ from remediation.model.errors import Blocked, Place, RemediationError, UsageErro
 from remediation.model.event import Event
 from remediation.model.event_data import NoteData
 from remediation.model.secrets.masking import secrets_in
+from remediation.playbook.keywords import FALSE, TRUE
 from remediation.playbook.model import Task, TaskSettings
 from remediation.templating.lazy import OMIT
 from remediation.templating.templar import Scope
@@ -70,8 +71,8 @@ class TaskContext:
         if result is OMIT:
             return default
         text = str(result).strip().lower()
-        if text in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
-            return text in {"true", "yes", "on", "1"}
+        if text in TRUE | FALSE:
+            return text in TRUE
         raise UsageError(f"expected true or false, got {result!r}", place=place_of(value) or self.task.place)
 
     def number(self, value: Any, default: float, scope: Scope | None = None) -> float:
@@ -188,7 +189,7 @@ class TaskContext:
     def hold(self, opened: OpenedHost) -> Callable[[float], None]:
         """Take the host's lease, and return the function that renews it before each change. Check mode takes none."""
         if self.check():
-            return _no_lock
+            return no_lease
         try:
             return self.play.stage.opened.lease(opened, self.note)
         except LockHeld:
@@ -307,7 +308,3 @@ _OF_KEYWORDS = {
     "ansible_user": "remote_user",
 }  # fmt: skip
 """Connection variables, and the keywords that set them for hosts that do not."""
-
-
-def _no_lock(seconds: float) -> None:
-    """Do nothing: check mode takes no lease."""

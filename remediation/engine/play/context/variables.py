@@ -19,7 +19,6 @@ from remediation.templating.templar import Scope
 from remediation.templating.template_files import SEARCH_PATH
 from remediation.templating.yaml.loader import Decrypt, read_yaml
 from remediation.templating.yaml.located import Rows
-from remediation.templating.yaml.secret import Secret
 
 if TYPE_CHECKING:
     from remediation.engine.play.context.host_state import HostState
@@ -307,8 +306,7 @@ def render_all(scope: Scope) -> dict[str, Any]:
         if name in UNSENT:
             continue
         try:
-            value = scope[name]
-            values[name] = value if isinstance(value, Secret) else scope.render(value)
+            values[name] = scope.render(scope[name])
         except RemediationError:
             if name.startswith("ansible_"):
                 raise
