@@ -258,7 +258,7 @@ def _score(container: Container) -> int:
     publishes = _INSIDE in container.ports and bool(container.ports[_INSIDE])
     if not (publishes or serves or (image and not started.strip())):
         return 0
-    return 1 + 8 * publishes + 4 * (container.status == "running") + 2 * serves + image
+    return 1 + 8 * publishes + 4 * container.running + 2 * serves + image
 
 
 def _why(container: Container) -> str:

@@ -11,6 +11,7 @@ from remediation.connections.settings import from_variables, with_servers
 from remediation.connections.variables import ConnectionVariables
 from remediation.inventory.inventory import Inventory, Layer
 from remediation.inventory.provenance import Origin, origins, place_in
+from remediation.inventory.schema import variable_names
 from remediation.model.errors import InputError, Place, Problem, UsageError
 from remediation.templating.yaml.loader import problem
 from remediation.templating.yaml.located import has_template
@@ -68,21 +69,10 @@ def misspelt(inventory: Inventory, extra: Layer | None = None) -> list[Problem]:
 
 KNOWN = frozenset(
     {
-        "ansible_become", "ansible_become_exe", "ansible_become_flags", "ansible_become_method", "ansible_become_pass",
-        "ansible_become_password", "ansible_become_user", "ansible_check_mode", "ansible_connection", "ansible_facts",
-        "ansible_group_priority", "ansible_host", "ansible_password", "ansible_port", "ansible_private_key_file",
-        "ansible_python_interpreter", "ansible_remote_tmp", "ansible_shell_executable", "ansible_shell_type",
-        "ansible_ssh_common_args", "ansible_ssh_executable", "ansible_ssh_extra_args", "ansible_ssh_host", "ansible_ssh_pass",
-        "ansible_ssh_password", "ansible_ssh_pipelining", "ansible_ssh_port", "ansible_ssh_private_key_file",
-        "ansible_ssh_timeout", "ansible_ssh_user", "ansible_sudo_pass", "ansible_timeout", "ansible_user",
-        "ansible_winrm_cert_key_pem", "ansible_winrm_cert_pem", "ansible_winrm_connection_timeout", "ansible_winrm_host",
-        "ansible_winrm_kerberos_delegation", "ansible_winrm_message_encryption", "ansible_winrm_operation_timeout_sec",
-        "ansible_winrm_pass", "ansible_winrm_password", "ansible_winrm_path", "ansible_winrm_port", "ansible_winrm_proxy",
-        "ansible_winrm_read_timeout_sec", "ansible_winrm_scheme", "ansible_winrm_server_cert_validation",
-        "ansible_winrm_service", "ansible_winrm_transport", "ansible_winrm_user", "ansible_host_key_checking",
-        "ansible_replay_file", "ansible_replay_host", "ansible_ssh_agent", "ansible_ssh_config_file",
-        "ansible_ssh_host_key_checking", "ansible_ssh_known_hosts_file", "ansible_ssh_private_key_passphrase",
-        "ansible_ssh_proxy_jump", "ansible_winrm_ca_trust_path", "ansible_winrm_kerberos_hostname_override",
+        *(name for name in variable_names() if name.startswith("ansible_")),
+        "ansible_become_exe", "ansible_become_flags", "ansible_check_mode", "ansible_facts", "ansible_python_interpreter",
+        "ansible_remote_tmp", "ansible_shell_executable", "ansible_ssh_common_args", "ansible_ssh_executable",
+        "ansible_ssh_extra_args", "ansible_ssh_pipelining",
     }
 )  # fmt: skip
 """The connection variables of Ansible and of this project."""

@@ -71,6 +71,11 @@ _VARIABLES: Mapping[tuple[str, ...], tuple[Mapping[str, Any], str]] = {
 """Names of a variable, the type of its value, and the text that an editor shows."""
 
 
+def variable_names() -> list[str]:
+    """Return the names of all variables that a connection or the engine reads."""
+    return [name for names in _VARIABLES for name in names]
+
+
 def inventory_schema() -> dict[str, Any]:
     """Return the JSON Schema of inventory files in YAML."""
     variables = {

@@ -21,7 +21,6 @@ from remediation.model.errors import DeadlineExceeded, HostError, RemediationErr
 from remediation.model.facts import Container, Manager, Serving, SessionFacts
 from remediation.model.facts.server import PODMAN, reach_advice
 from remediation.model.text.words import plural
-from remediation.steps.compose.stack import RUNNING
 from remediation.steps.resolve import served_natively
 
 GIB = 1024**3
@@ -302,7 +301,7 @@ def _stopped_container(reader: Reader) -> Container | None:
     """Return Ollama's container if it does not run."""
     found = reader.target().container
     container = reader.engine.inspect(str(found.value)) if found is not None else None
-    return container if container is not None and container.status != RUNNING else None
+    return container if container is not None and not container.running else None
 
 
 def server_checks(reader: Reader) -> Iterator[Check]:

@@ -131,14 +131,28 @@ class WorkerSession:
             # no request has been sent yet
             raise NotDelivered(doubt.message, doubt.next_step) from doubt
 
-    def ask(self, calls: Sequence[Mapping[str, Any]], deadline: float, on_chunk: Listeners | None = None) -> list[dict[str, Any]]:
-        """Send one request and return its replies. Raises a `ChannelError`.
+    def ask(
+        self, calls: Sequence[Mapping[str, Any]], deadline: float, on_chunk: Listeners | None = None, *, sent: bool = False
+    ) -> list[dict[str, Any]]:
+        """Send one request, unless it was `sent` before, and return its replies. Raises a `ChannelError`.
 
-        `on_chunk` maps the index of a call in `calls` to a callback that receives the chunks of its answer.
+        `on_chunk` maps the index of a call in `calls` to a callback that receives the chunks of its answer. For an invalid answer,
+        the error is `DeliveryUnknown`, with what the host wrote besides.
         """
-        self._number += 1
-        self._channel.send(line_of({"id": self._number, "calls": list(calls)}), deadline)
-        return self._replies(len(calls), deadline, on_chunk)
+        if not sent:
+            self._number += 1
+            self._channel.send(line_of({"id": self._number, "calls": list(calls)}), deadline)
+        answer = _PendingAnswer(self._number, len(calls), on_chunk or {})
+        try:
+            while answer.replies is None:
+                answer.take(self._frame(deadline))
+        except _InvalidAnswer as error:
+            raise DeliveryUnknown(self._with_output(str(error))) from error
+        except (LookupError, TypeError, ValueError) as error:
+            raise DeliveryUnknown(self._with_output("cannot parse the worker's answer")) from error
+        except LimitExceeded as exceeded:
+            raise DeliveryUnknown(self._with_output(exceeded.message)) from exceeded
+        return answer.replies
 
     def ask_once(
         self, command: Sequence[str], calls: Sequence[Mapping[str, Any]], opening: float, deadline: float,
@@ -154,21 +168,7 @@ class WorkerSession:
             self._check_language()
             # it ended without a greeting, so it read no request
             raise NotDelivered(end.message, end.next_step) from end
-        return self._replies(len(calls), deadline, on_chunk)
-
-    def _replies(self, count: int, deadline: float, on_chunk: Listeners | None) -> list[dict[str, Any]]:
-        """Wait for the replies. Raises `DeliveryUnknown` for an invalid answer, with what the host wrote besides."""
-        answer = _PendingAnswer(self._number, count, on_chunk or {})
-        try:
-            while answer.replies is None:
-                answer.take(self._frame(deadline))
-        except _InvalidAnswer as error:
-            raise DeliveryUnknown(self._with_output(str(error))) from error
-        except (LookupError, TypeError, ValueError) as error:
-            raise DeliveryUnknown(self._with_output("cannot parse the worker's answer")) from error
-        except LimitExceeded as exceeded:
-            raise DeliveryUnknown(self._with_output(exceeded.message)) from exceeded
-        return answer.replies
+        return self.ask(calls, deadline, on_chunk, sent=True)
 
     def _frame(self, deadline: float) -> dict[str, Any]:
         while not self._ready:

@@ -99,7 +99,7 @@ class CommandEngine:
     def stats(self, name: str) -> ContainerStats:
         """Return the resource use of a running container."""
         found = self.inspect(name)
-        if found is None or found.status != "running":
+        if found is None or not found.running:
             raise CallFailed(f"container {name} is not running", host=self._snapshot.host)
         done = self._check_ended(self._snapshot.fetch(self._run("stats", "--no-stream", "--format", "{{json .}}", name))[0])
         seen = containers.parse_stats(_json(done), containers.memory_limit(found))

@@ -76,7 +76,7 @@ class SdkEngine:
 
     def _stats(self, api: APIClient, name: str) -> ContainerStats:
         found = _inspect(api, name)
-        if found is None or found.status != "running":
+        if found is None or not found.running:
             raise CallFailed(f"container {name} is not running", host=self._snapshot.host)
         seen = containers.stats(api.stats(name, stream=False), containers.memory_limit(found))
         if seen is None:

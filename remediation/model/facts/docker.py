@@ -52,6 +52,11 @@ class Container:
         """The Compose service of the container, from its label."""
         return self.labels.get("com.docker.compose.service")
 
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self.status == "running"
+
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:

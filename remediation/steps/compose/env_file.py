@@ -15,7 +15,7 @@ from remediation.model.change import Change, Risk
 from remediation.model.errors import CallFailed, NotApplicable
 from remediation.model.facts import ComposeProject, Container
 from remediation.model.text.dotenv import dotenv_settings, with_dotenv_setting
-from remediation.steps.compose.stack import RUNNING, containers_of
+from remediation.steps.compose.stack import containers_of
 from remediation.steps.contract import Step, param, step
 from remediation.steps.file_edit import file_edit, write_edit
 from remediation.steps.resolve import resolve_project
@@ -145,7 +145,7 @@ class ServiceRecreated(Step[Service]):
         return Service(project, name, container, run_started(host), stale)
 
     def is_met(self, state: Service) -> bool:
-        runs = state.container is not None and state.container.status == RUNNING
+        runs = state.container is not None and state.container.running
         return runs and not state.stale and (state.fresh or not self.always)
 
     def plan(self, state: Service) -> Iterator[Change]:

@@ -62,7 +62,7 @@ class StackUp(Step[Stack]):
             project=project,
             services=names,
             stale=tuple(name for name in names if name in stale and name in containers),
-            stopped=tuple(name for name in names if name in containers and containers[name].status != RUNNING),
+            stopped=tuple(name for name in names if name in containers and not containers[name].running),
             missing=tuple(name for name in names if name not in containers),
             silent=silence(host, names),
         )

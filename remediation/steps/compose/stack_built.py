@@ -9,7 +9,7 @@ from typing import Any
 from remediation.facets.protocols import Reader, Writer
 from remediation.model.change import Change, Risk
 from remediation.model.facts import ComposeProject, Container
-from remediation.steps.compose.stack import RUNNING, containers_of, refuse_unset
+from remediation.steps.compose.stack import containers_of, refuse_unset
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_project
 from remediation.steps.run_info import is_since, run_started
@@ -74,4 +74,4 @@ class StackBuilt(Step[Built]):
 
 
 def _fresh(container: Container | None, since: float) -> bool:
-    return container is not None and container.status == RUNNING and is_since(container.created_at, since)
+    return container is not None and container.running and is_since(container.created_at, since)

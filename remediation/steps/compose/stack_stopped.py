@@ -12,7 +12,7 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import NO_ANSWER
 from remediation.model.facts import ComposeProject
 from remediation.steps.compose.environment import resolve_service
-from remediation.steps.compose.stack import RUNNING, containers_of, silence
+from remediation.steps.compose.stack import containers_of, silence
 from remediation.steps.contract import Step, param, step
 from remediation.steps.model.loaded import LOAD_TIMEOUT
 from remediation.steps.resolve import resolve_model, resolve_project, runner_of
@@ -45,7 +45,7 @@ class StackStopped(Step[StoppedStackState]):
         project = resolve_project(host)
         containers = containers_of(host.engine.containers(), project)
         chosen = {name: item for name, item in containers.items() if not self.services or name in self.services}
-        running = tuple(name for name, item in chosen.items() if item.status == RUNNING)
+        running = tuple(name for name, item in chosen.items() if item.running)
         return StoppedStackState(project, running, tuple(chosen), _free(host))
 
     def is_met(self, state: StoppedStackState) -> bool:
@@ -111,7 +111,7 @@ class StackOrderedStart(Step[StartOrder]):
         services = host.compose.config(project).get("services") or {}
         service = resolve_service(host, services, None)
         containers = containers_of(host.engine.containers(), project)
-        down = tuple(name for name in services if name not in containers or containers[name].status != RUNNING)
+        down = tuple(name for name in services if name not in containers or not containers[name].running)
         silent = "" if service in down else silence(host, [service])
         model = resolve_model(self.model, host)
         loaded = service not in down and not silent and runner_of(model, host.ollama.running()) is not None

@@ -16,7 +16,6 @@ from remediation.model.facts import Container, ContainerStats, EngineFacts
 from remediation.model.finding import Cause, RuledOut
 from remediation.steps.compose.edit import DEVICES, with_devices
 from remediation.steps.compose.environment import File, compose_edit, home_of, project_files, resolve_service
-from remediation.steps.compose.stack import RUNNING
 from remediation.steps.contract import CheckStep, Step, param, step
 from remediation.steps.file_edit import write_edit
 from remediation.steps.model.load_state import log_of
@@ -83,7 +82,7 @@ class ContainerSeesGpu(Step[GpuVisibility]):
 
     def is_met(self, state: GpuVisibility) -> bool:
         """Whether the server found a GPU or, if its log does not say, whether ``nvidia-smi`` did."""
-        if not state.container.gpu_requested or state.container.status != RUNNING:
+        if not state.container.gpu_requested or not state.container.running:
             return False
         return bool(state.server) if state.server is not None else bool(state.cards) or bool(state.smi is None and state.library)
 
@@ -109,7 +108,7 @@ class ContainerSeesGpu(Step[GpuVisibility]):
 
     def describe(self, state: GpuVisibility) -> str:
         parts = []
-        if state.container.status != RUNNING:
+        if not state.container.running:
             parts.append(f"{state.container.name} is {state.container.status}")
         if not state.container.gpu_requested:
             parts.append(f"{state.container.name} does not request a GPU")
@@ -150,7 +149,7 @@ def _inspect_container(host: Reader, given: str | None) -> Container:
 
 def smi_inside(host: Reader, container: Container) -> tuple[tuple[str, ...], str | None]:
     """Return the cards that ``nvidia-smi`` lists inside the container, and its error (None if the image has no ``nvidia-smi``)."""
-    if container.status != RUNNING:
+    if not container.running:
         return (), None
     done = host.engine.exec(container.name, ("nvidia-smi", "-L"))
     if done.code in _NOT_THERE:
@@ -170,7 +169,7 @@ def lasting_for(host: Reader, container: Container, engine: EngineFacts) -> str:
 
 
 def _library(host: Reader, container: Container) -> bool | None:
-    if container.status != RUNNING:
+    if not container.running:
         return None
     done = host.engine.exec(container.name, ("ldconfig", "-p"))
     return None if done.code != 0 else "libcuda.so" in done.stdout
@@ -274,7 +273,7 @@ class ContainerHeadroom(CheckStep[Headroom]):
     def observe(self, host: Reader) -> Headroom:
         name = resolve_container(self.container, host)
         found = host.engine.inspect(name)
-        if found is None or found.status != RUNNING:
+        if found is None or not found.running:
             raise CallFailed(f"{name} is not running", host=host.name, next_step="bring the stack up (stack.up)")
         stats = host.engine.stats(name)
         machine = host.engine.facts().memory_total

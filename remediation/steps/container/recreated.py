@@ -13,7 +13,6 @@ from remediation.model.change import Change, Risk, StepCall
 from remediation.model.errors import CallFailed, NotApplicable
 from remediation.model.facts import Container, EngineFacts
 from remediation.model.finding import Cause, RuledOut
-from remediation.steps.compose.stack import RUNNING
 from remediation.steps.container.container import AGAIN, UNKNOWN_ERROR, lasting_for, smi_inside
 from remediation.steps.contract import Step, param, step
 from remediation.steps.resolve import resolve_container
@@ -55,7 +54,7 @@ class Recreatable:
     @property
     def running(self) -> bool:
         """Whether the container runs."""
-        return self.container is not None and self.container.status == RUNNING
+        return self.container is not None and self.container.running
 
     @property
     def unnamed(self) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ from remediation.steps.docker.daemon_file import (
 from remediation.steps.file_edit import digest, origin_of, unified_diff
 from remediation.steps.run_info import run_started
 
-RUNNING = "running"
 _TAKEN_OVER = 20
 """How often to poll the engine for a reload of the file, which it does not announce."""
 
@@ -100,7 +99,7 @@ def resolve_daemon(host: Reader) -> DaemonFacts:
 def read_daemon(host: Reader) -> DockerDaemon:
     """Return the daemon of the target's engine with its containers. Raises `NotApplicable` as `resolve_daemon`."""
     daemon = resolve_daemon(host)
-    running = tuple(one.name for one in host.engine.containers() if one.status == RUNNING)
+    running = tuple(one.name for one in host.engine.containers() if one.running)
     return DockerDaemon(host.name, daemon, host.engine.facts(), running)
 
 

@@ -13,8 +13,6 @@ from remediation.model.facts import KernelModule, Manager, Process, Serving
 from remediation.steps.contract import Step, param, step
 from remediation.steps.run_info import run_started
 
-RUNNING = "running"
-
 
 @dataclass(frozen=True, slots=True)
 class ModuleUse:
@@ -55,7 +53,7 @@ class KernelModuleReloaded(Step[ModuleUse]):
         except HostError:
             holders, fresh = (), False
         try:
-            containers = tuple(one.name for one in host.engine.containers() if one.gpu_requested and one.status == RUNNING)
+            containers = tuple(one.name for one in host.engine.containers() if one.gpu_requested and one.running)
         except HostError:
             containers = ()
         seen = ModuleUse(self.module, found.modules.get(self.module), serving, holders, containers, fresh)

@@ -47,7 +47,7 @@ class DockerDesktopRestarted(Step[Restart]):
         desktop = resolve_desktop(host)
         since = run_started(host)
         containers = host.engine.containers() if desktop.engine else ()
-        running = tuple(one.name for one in containers if one.status == RUNNING)
+        running = tuple(one.name for one in containers if one.running)
         target = host.target().container
         silent = silence_of(host) if target is not None and target.value in running else ""
         return Restart(desktop, since, running, _lost(containers, since), silent)
@@ -88,7 +88,7 @@ class DockerDesktopRestarted(Step[Restart]):
 
 def _lost(containers: Iterable[Container], since: float) -> tuple[str, ...]:
     """Return the containers that stopped after the run began."""
-    return tuple(one.name for one in containers if one.status != RUNNING and is_since(one.finished_at, since))
+    return tuple(one.name for one in containers if not one.running and is_since(one.finished_at, since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class DockerDesktopSetting(Step[DesktopSettings]):
         known = {key.lower(): value for key, value in desktop.settings.items()}
         now = {name: known.get(name.lower()) for name in self.set}
         containers = host.engine.containers() if desktop.engine else ()
-        running = tuple(one.name for one in containers if one.status == RUNNING)
+        running = tuple(one.name for one in containers if one.running)
         return DesktopSettings(desktop, now, running, _lost(containers, run_started(host)))
 
     def is_met(self, state: DesktopSettings) -> bool:

@@ -67,7 +67,7 @@ class WslRestarted(Step[Distributions]):
         affected = tuple(each for each in found if each.name == self.distribution or (each.running and not self.distribution))
         docker = any(each.of_docker and each.running for each in affected)
         containers = host.engine.containers() if docker and _engine_answers(host) else ()
-        return Distributions(affected, run_started(host), tuple(one.name for one in containers if one.status == RUNNING))
+        return Distributions(affected, run_started(host), tuple(one.name for one in containers if one.running))
 
     def is_met(self, state: Distributions) -> bool:
         return not state.old and (not self.distribution or all(each.running for each in state.affected))

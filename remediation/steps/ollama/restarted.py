@@ -70,7 +70,7 @@ class OllamaRestarted(Step[Server]):
         container = host.engine.inspect(str(found.value))
         if container is None:
             raise CallFailed(f"container {found.value} does not exist", host=host.name, next_step="bring the stack up (stack.up)")
-        started = parse_timestamp(container.started_at) if container.status == "running" else None
+        started = parse_timestamp(container.started_at) if container.running else None
         return Server(
             f"the container {container.name}", since, started, silence_of(host), by_hand=container.service is None,
             keep_alive=container.environment.get("OLLAMA_KEEP_ALIVE", ""),

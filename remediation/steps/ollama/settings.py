@@ -291,6 +291,6 @@ def _lines(name: str, before: str | None, after: str | None) -> str:
 def _gpu_containers(host: Reader) -> tuple[str, ...]:
     """Return the running containers that use a GPU. A ``daemon-reload`` may deny it to them (NVIDIA: container troubleshooting)."""
     try:
-        return tuple(one.name for one in host.engine.containers() if one.gpu_requested and one.status == "running")
+        return tuple(one.name for one in host.engine.containers() if one.gpu_requested and one.running)
     except HostError:
         return ()

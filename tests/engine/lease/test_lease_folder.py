@@ -38,21 +38,21 @@ GOOD = {"id": "7f3a", "owner": "ana@desk", "purpose": "play", "expires": 0.0}
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sshd]]:
-    with sshd(tmp_path_factory.mktemp("sshd")) as one, sshd(tmp_path_factory.mktemp("bare"), sftp="/no/such/program") as other:
-        yield {"ssh": one, "ssh without sftp": other}
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with sshd(tmp_path_factory.mktemp("sshd")) as one:
+        yield one
 
 
 def connect(variables: dict[str, object]) -> Guard:
     return open_connection(from_variables("box", variables), scripts=shell)
 
 
-@pytest.fixture(params=["local", "local, raised", "ssh", "ssh without sftp", "ssh, raised"])
+@pytest.fixture(params=["local", "local, raised", "ssh", "ssh, raised"])
 def connection(request: pytest.FixtureRequest) -> Iterator[Guard]:
     way, _, raised = request.param.partition(", ")
     variables: dict[str, object] = {"ansible_connection": "local"}
     if way != "local":
-        variables = request.getfixturevalue("servers")[way].variables()
+        variables = request.getfixturevalue("server").variables()
     if raised:
         need_program("sudo", "sudo")
         if os.geteuid() != 0:
