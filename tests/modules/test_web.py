@@ -141,3 +141,38 @@ def test_a_form_with_a_file_is_sent_and_a_body_that_begins_with_an_at_sign_is_no
     assert ran.result("list")["msg"] == "failed to parse body as form-multipart: Mapping is required, cannot be type list"
     assert "Could not find or access 'gone'" in ran.result("gone")["msg"]
     assert "NUL" in ran.result("binary")["msg"]
+
+
+def test_parameters_of_a_request(tmp_path: Path, server: str) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "body").write_text("from a file")
+    (tmp_path / "there").write_text("on the host")
+    out, there = str(tmp_path / "out"), str(tmp_path / "there")
+    post = {"url": server, "method": "POST"}
+    tasks = {
+        "form": {**post, "body": {"a": 1, "b": ["x", "y z"]}, "body_format": "form-urlencoded"},
+        "file": {**post, "src": "body"},
+        "host's file": {**post, "src": there, "remote_src": True},
+        "no file": {**post, "src": "none"},
+        "both": {**post, "src": "body", "body": "x"},
+        "saved": {"url": f"{server}/file", "dest": out},
+        "saved again": {"url": f"{server}/file", "dest": out},
+        "into a folder": {"url": f"{server}/file", "dest": str(tmp_path)},
+        "created": {"url": f"{server}/file", "creates": out},
+        "removed": {"url": f"{server}/file", "removes": str(tmp_path / "gone")},
+        "not followed": {"url": f"{server}/moved", "follow_redirects": "none", "status_code": 302},
+        "no scheme": {"url": "localhost"},
+        "head": {"url": f"{server}/file", "method": "HEAD", "status_code": [501]},
+    }
+    ran = run_tasks(tmp_path, [{"name": name, "uri": given, "ignore_errors": True} for name, given in tasks.items()])
+    bodies = {name: ran.result(name)["json"]["body"] for name in ("form", "file", "host's file")}
+    assert bodies == {"form": "a=1&b=x&b=y+z", "file": "from a file", "host's file": "on the host"}
+    assert {name for name, outcome in ran.outcomes().items() if outcome == "failed"} == {"no file", "both", "no scheme"}
+    assert [ran.outcomes()[name] for name in ("saved", "saved again", "into a folder")] == ["changed", "ok", "changed"]
+    assert (tmp_path / "file").read_text() == (tmp_path / "out").read_text() == "file content\n"
+    assert [ran.result(name)["stdout"] for name in ("created", "removed")] == [
+        f"skipped, since '{out}' exists",
+        f"skipped, since '{tmp_path}/gone' does not exist",
+    ]
+    assert ran.result("not followed")["location"] == f"{server}/file"
+    assert ran.result("no scheme")["msg"] == "unknown url type: localhost"

@@ -75,7 +75,7 @@ def main() -> int:
 
     def one(name: str) -> None:
         case = asked.folder / name
-        found = recorded(case, asked.ansible)
+        found = recorded(case, str(Path(asked.ansible).absolute()))
         (case / "recorded.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     with ThreadPoolExecutor(asked.jobs) as pool:

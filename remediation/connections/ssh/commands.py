@@ -22,8 +22,8 @@ from remediation.model.text.visible import brief
 
 OnChunk = Callable[[bytes], None]
 _BLOCK = 65536
-_QUOTED = re.compile(r"(['\\])")
-_ODD = {"'": '"\'"', "\\": '"\\\\"'}
+_SPECIAL = re.compile(r"['\\!\n]")
+"""Characters that some shell gives a meaning between single quotes."""
 _QUIET = 0.5
 """Seconds to wait for the channel to close after the program has ended. Its child processes may keep it open."""
 _GREETING = 2000
@@ -147,18 +147,21 @@ def _open_session(transport: paramiko.Transport, timeout: float) -> paramiko.Cha
 def _script(mark: str, argv: Sequence[str], cwd: str | None, program: str) -> str:
     """Return a script for the login's shell: marks the beginning of both streams, prints its process group, looks for `program`, and runs `argv`, never as a builtin.
 
-    The shell may be fish, so ``sh`` takes its place and runs the rest. That does not use exec: a shell reports the number of a
-    signal that ended the program, sshd only that there was one.
+    That does not use exec: a shell reports the number of a signal that ended the program, sshd only that there was one.
     """
     go = f"cd {shlex.quote(cwd)} 2>/dev/null || {{ echo {mark} folder >&2; exit 127; }}; " if cwd else ""
     look = f"command -v {shlex.quote(program)} >/dev/null 2>&1 || {{ echo {mark} program >&2; exit 127; }}; " if program else ""
-    script = f"echo {mark}; echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?"
-    return " ".join(("exec", "sh", "-c", _quote(script)))
+    return run_by_sh(f"echo {mark}; echo {mark} $$ >&2; {go}{look}{shlex.join(('env', *argv))}; exit $?")
 
 
-def _quote(text: str) -> str:
-    """Return a text as one word of any shell. In fish, unlike in sh, a backslash means something between single quotes."""
-    return "".join(_ODD.get(part, f"'{part}'") for part in _QUOTED.split(text) if part)
+def run_by_sh(script: str) -> str:
+    """Return a command for any shell (bash, zsh, fish, tcsh) that lets ``sh`` take its place and run `script`.
+
+    Shells differ in what a backslash, an exclamation mark or a line break means between single quotes, so these are sent as octal
+    numbers, which ``printf %b`` of POSIX turns back.
+    """
+    encoded = _SPECIAL.sub(lambda found: f"\\0{ord(found[0]):03o}", script)
+    return f"""exec sh -c 'eval "$(printf %b "$0")"' '{encoded}'"""
 
 
 def _no_shell(code: int, said: bytes | bytearray) -> str:

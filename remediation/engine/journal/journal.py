@@ -163,10 +163,12 @@ def read_lines(folder: Path) -> Iterator[Event | None]:
 
     Raises `JournalError` if the journal cannot be read.
     """
+    path = folder / EVENTS
     try:
-        path = folder / EVENTS
         if path.exists() and not path.is_file():
-            raise JournalError(f"cannot read the journal of run {folder.name}: not a regular file", next_step=f"check {path}")
+            raise JournalError(
+                f"cannot read the journal of run {folder.name}: not a regular file", next_step=f"check the file {path}"
+            )
         with path.open("rb") as log:
             for line in log:
                 if line.strip():
@@ -175,7 +177,7 @@ def read_lines(folder: Path) -> Iterator[Event | None]:
         return
     except OSError as error:
         raise JournalError(
-            f"cannot read the journal of run {folder.name}: {error.strerror or error}", next_step=f"check {folder / EVENTS}"
+            f"cannot read the journal of run {folder.name}: {error.strerror or error}", next_step=f"check the file {path}"
         ) from None
 
 

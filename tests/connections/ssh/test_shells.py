@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import pytest
 
 from remediation.connections.bounded import BoundedOutput
 from remediation.connections.calls import Completed, Failed, Run
-from remediation.connections.ssh.commands import _MarkedOutput, _quote
+from remediation.connections.ssh.commands import _MarkedOutput, run_by_sh
 from tests.connections.conftest import opened
 from tests.connections.sshd import sshd
 from tests.support.requirements import need_program
 
-TEXTS = ("a", "it's", "a\\b", "\\'", "\\\\n'", "x\ny", '$HOME `id` "q" !! %', "größer")
+TEXTS = ("a", "it's", "a\\b", "\\'", "\\\\n'", "x\ny", '$HOME `id` "q" !! %', "!x\\!y", "line 1\n\nline 3 !!\n", "größer")
 CALLS = [
     Run(("sh", "-c", "printf '%s' \"$1\" | sed 's/\\(b\\)/\\1\\\\/'", "name", "it's a \\b"), cwd="/"),
     Run(("printf", "%s", "$HOME"), env={"A": "it's"}),
@@ -23,15 +24,17 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("shell", "package"), [("sh", "dash"), ("bash", "bash"), ("fish", "fish"), ("zsh", "zsh")])
+@pytest.mark.parametrize(
+    ("shell", "package"), [("sh", "dash"), ("bash", "bash"), ("fish", "fish"), ("zsh", "zsh"), ("tcsh", "tcsh")]
+)
 def test_a_word_means_the_same_in_every_shell(shell: str, package: str) -> None:
     program = need_program(shell, package)
-    words = " ".join(f"printf %s {_quote(text)}; printf '\\0';" for text in TEXTS)
-    done = subprocess.run([program, "-c", words], capture_output=True, text=True, encoding="utf-8", check=True)
+    script = " ".join(f"printf %s {shlex.quote(text)}; printf '\\0';" for text in TEXTS)
+    done = subprocess.run([program, "-c", run_by_sh(script)], capture_output=True, text=True, encoding="utf-8", check=True)
     assert done.stdout.split("\0")[:-1] == list(TEXTS)
 
 
-@pytest.mark.parametrize("shell", ["fish", "zsh"])
+@pytest.mark.parametrize("shell", ["fish", "tcsh", "zsh"])
 def test_programs_run_whatever_the_shell_of_the_login_is(tmp_path: Path, shell: str) -> None:
     program = need_program(shell, shell)
     with sshd(tmp_path / "sshd", f'ForceCommand exec {program} -c "$SSH_ORIGINAL_COMMAND"') as server:
