@@ -22,6 +22,7 @@ from remediation.templating.yaml.located import Rows
 
 if TYPE_CHECKING:
     from remediation.engine.play.context.host_state import HostState
+    from remediation.engine.play.context.run_request import RunRequest
     from remediation.engine.play.context.run_state import PlayState, RunState
 
 Layer = Mapping[str, Any]
@@ -75,7 +76,7 @@ class HostVars(Mapping[str, Any]):
         if name not in self and name not in IMPLICIT:
             raise KeyError(name)
         *layers, magic = self._stage.host_layers(name)
-        return Scope([*layers, _without_address(magic)])
+        return Scope([*layers, _without_address(magic), _run_values(self._stage.request)])
 
     def select(self, pattern: str | Sequence[str]) -> tuple[str, ...]:
         """Return the hosts that a pattern selects (``inventory_hostnames``)."""
@@ -188,25 +189,33 @@ def _without_address(magic: Layer) -> Layer:
     return {name: value for name, value in magic.items() if name != "ansible_host"}
 
 
-def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
-    request, stage = play.stage.request, play.stage
-    values: dict[str, Any] = {
+def _run_values(request: RunRequest) -> Layer:
+    """Return the magic variables that are the same in all plays of a run."""
+    return {
         "ansible_check_mode": request.policy.check,
         "ansible_config_file": None,
         "ansible_diff_mode": request.policy.diff,
         "ansible_forks": request.forks,
         "ansible_inventory_sources": list(request.sources),
-        "ansible_play_hosts_all": list(play.hosts),
-        "ansible_play_name": str(play.title),
         "ansible_playbook_python": sys.executable,
         "ansible_run_tags": [tag.strip() for text in request.tags or ("all",) for tag in text.split(",")],
         "ansible_skip_tags": [tag.strip() for text in request.skip_tags for tag in text.split(",")],
         "ansible_verbosity": request.verbosity,
         "ansible_version": dict(LANGUAGE),
-        "hostvars": HostVars(stage),
-        "playbook_dir": str(play.play.file.parent.resolve()),
+        "playbook_dir": str(request.playbook.path.parent.resolve()),
         "remediation_version": __version__,
         **({"ansible_limit": request.limit} if request.limit else {}),
+    }
+
+
+def _magic(play: PlayState) -> Mapping[str, Callable[[], Any]]:
+    stage = play.stage
+    values: dict[str, Any] = {
+        **_run_values(stage.request),
+        "ansible_play_hosts_all": list(play.hosts),
+        "ansible_play_name": str(play.title),
+        "hostvars": HostVars(stage),
+        "playbook_dir": str(play.play.file.parent.resolve()),
     }
     live: dict[str, Callable[[], Any]] = {name: partial(_same, value) for name, value in values.items()}
     live["ansible_play_hosts"] = play.remaining_hosts
