@@ -32,7 +32,7 @@ _OF_THE_SHELL = re.compile(
 # sudo may start a program in another session (use_pty), outside the process group, so its descendants are ended too.
 _KILL = (
     'all=$(ps -e -o pid= -o ppid= -o pgid= | awk -v group="$1" \''
-    "{ parent[$1] = $2; if ($3 == group) found[$1] } "
+    "{ parent[$1] = $2; if ($1 == group || $3 == group) found[$1] } "
     "END { do { more = 0; for (one in parent) if (!(one in found) && (parent[one] in found)) { found[one]; more = 1 } } while (more); "
     "for (one in found) print one }') 2>/dev/null; "
     'kill -s TERM -- "-$1" $all; sleep 0.3 || sleep 1; kill -s KILL -- "-$1" $all'
