@@ -159,7 +159,7 @@ class PlaybookRunner:
         except HostFinished:
             pass
         except Interrupted:
-            state.reason = state.reason or "interrupted"
+            state.interrupted, state.reason = True, state.reason or "interrupted"
         except HostLost as lost:
             _mark_lost(state, lost.task_result)
         except TaskFailed as failure:

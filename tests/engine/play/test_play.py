@@ -163,7 +163,8 @@ def test_ctrl_c_stops_every_host_before_its_next_task(tmp_path: Path) -> None:
     made.cancelled = lambda: "ran work a" in made.worlds["one"].writes
     summary, recorded = run(made)
     assert (summary.exit_code, results(recorded, "one")) == (130, [("command", "changed")])
-    assert recorded.of("host_end")[0]["reason"] == "interrupted"
+    (end,) = recorded.of("host_end")
+    assert (end["outcome"], end["reason"]) == ("unverified", "interrupted")
 
 
 def test_an_unknown_handler_ends_the_run_with_its_place(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class HostState:
     ``handlers``, ``roles`` (public) and ``included_roles`` are those that includes added to the current play; the handlers keep the
     vars of their include.
     ``cleared`` counts how often ``meta: clear_host_errors`` reset its failures. ``busy``: another run held its lease.
+    ``interrupted``: Ctrl-C ended the run before the host's last task, so it is not verified.
     """
 
     name: str
@@ -84,6 +85,7 @@ class HostState:
     began: bool = False
     cleared: int = 0
     busy: bool = False
+    interrupted: bool = False
     lost: Outcome | None = None
     reason: str = ""
 
@@ -97,13 +99,15 @@ class HostState:
         """The host's outcome so far."""
         if self.lost is not None:
             return self.lost
+        if self.interrupted:
+            return Outcome.UNVERIFIED
         if self.pending:
             return Outcome.WOULD_CHANGE
         return Outcome.CHANGED if self.recap.changed else Outcome.OK
 
     def clear(self) -> None:
         """Return the host to the run (``meta: clear_host_errors``); a failure whose ``always`` is running is cleared too."""
-        self.lost, self.reason, self.ended, self.busy = None, "", False, False
+        self.lost, self.reason, self.ended, self.busy, self.interrupted = None, "", False, False, False
         self.cleared += 1
 
     def recorded_result(self, path: str, item: object = None) -> Mapping[str, Any] | None:
