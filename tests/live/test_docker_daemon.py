@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from tests.steps.on_engine import excerpt
 from tests.support import guide_host
+from tests.support.ages import wait_until_older
 from tests.support.engine import IMAGE, Engine, add_image, private_engine
 from tests.support.preloaded_python import python
 
@@ -167,9 +167,7 @@ def test_a_file_with_which_the_daemon_does_not_start_is_taken_back(engine: Engin
 
 def test_the_daemon_is_restarted_once_per_run(engine: Engine, tmp_path: Path) -> None:
     pid = (engine.folder / "pid").read_text("utf-8")
-    # the start of a process is known to a second: a daemon that another test has just started counts as started in this run
-    while int(subprocess.run(["ps", "-o", "etimes=", "-p", pid.strip()], capture_output=True, text=True, check=True).stdout) < 3:
-        time.sleep(0.2)
+    wait_until_older(int(pid))  # else the daemon that another test has just started counts as started in this run
     code, events = play(engine, tmp_path, {"docker.restarted": {}}, {"docker.restarted": {}})
     assert (code, [outcome for outcome, _ in results(events)]) == (0, ["changed", "ok"]), excerpt(events)
     assert (engine.folder / "pid").read_text("utf-8") != pid

@@ -18,6 +18,7 @@ from tests.live.scenarios import SCENARIOS
 from tests.live.test_service import FOR_EVER, OTHER, start
 from tests.live.test_service_endings import GIB, fixed
 from tests.steps.on_engine import excerpt
+from tests.support.ages import wait_until_older
 from tests.support.project import MODEL
 from tests.support.service import Service, service
 
@@ -88,6 +89,7 @@ def test_a_server_at_another_port_is_found_by_its_environment(host: Service, tmp
 
 def test_a_server_that_hangs_is_restarted(host: Service, tmp_path: Path) -> None:
     host.load()
+    wait_until_older(hanging)
     hanging, restarts = host.pid, host.restarts
     os.kill(hanging, signal.SIGSTOP)
     try:
@@ -104,6 +106,7 @@ def test_after_the_restart_of_a_server_that_hung_its_log_names_the_model(host: S
     host.restart()
     host.load(NEWER, num_gpu=1)
     hanging = host.pid
+    wait_until_older(hanging)  # else it counts as restarted in this run
     os.kill(hanging, signal.SIGSTOP)
     try:
         ended = fixed(host, tmp_path, "--max-risk", "disruptive")
