@@ -86,12 +86,12 @@ def same_file(value: object, other: object) -> bool:
 
 
 def is_uri(value: object, schemes: Iterable[str] | None = None) -> bool:
-    """Return whether a text is a URI, of one of the schemes."""
+    """Return whether a text can be parsed as a URI, of one of the schemes; any other text can, as in Ansible."""
     try:
-        found = urlsplit(str(value))
+        scheme = urlsplit(str(value)).scheme
     except ValueError:
         return False
-    return bool(found.scheme and (found.path or found.netloc or found.query)) and (not schemes or found.scheme in list(schemes))
+    return not schemes or scheme in schemes
 
 
 FILES: Mapping[tuple[str, ...], Callable[[Any], bool]] = {
@@ -120,8 +120,8 @@ TESTS: Mapping[str, Callable[..., Any]] = {
     **{word.replace("-", "_"): outcome_is(word) for word in ("blocked", "unverified", "would-change")},
     **dict.fromkeys(("same_file", "is_same_file"), same_file),
     "uri": is_uri,
-    "url": lambda value, schemes=None: is_uri(value, schemes) and bool(urlsplit(str(value)).netloc),
-    "urn": lambda value: str(value).startswith("urn:") and is_uri(value),
+    "url": lambda value, schemes=None: is_uri(value, schemes) and bool(urlsplit(str(value)).netloc or is_uri(value, ["file"])),
+    "urn": lambda value: is_uri(value, ["urn"]),
     "match": partial(regex, match_type="match"),
     "search": partial(regex, match_type="search"),
     "regex": regex,

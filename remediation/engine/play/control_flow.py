@@ -18,7 +18,7 @@ class ControlFlow(BaseException):
 class TaskFailed(ControlFlow):
     """A task failed; an enclosing ``rescue`` may handle it.
 
-    If a ``run_once`` task fails, every host fails and only the first counts. ``own`` is whether it failed on this host.
+    If a ``run_once`` task fails, every host fails and only the first counts. ``own`` is whether it failed on this host and is not described yet.
     ``description`` is what ``ansible_failed_task`` shows.
     """
 

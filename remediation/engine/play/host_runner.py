@@ -143,8 +143,9 @@ class HostRunner:
             yield from self.nodes(block.rescue, included)
 
     def _keep(self, failure: TaskFailed) -> None:
-        """Set the variables that describe a failure, for the ``rescue`` that follows and the ``always`` before it."""
+        """Set the variables that describe a failure, once: a later failure in ``always`` replaces them, as in Ansible."""
         if failure.own:
+            failure.own = False
             self.host.facts["ansible_failed_task"] = failure.description
             self.host.facts["ansible_failed_result"] = dict(failure.task_result.result)
 

@@ -109,6 +109,8 @@ def _item(context: TaskContext, inner: TaskContext, act: Act, item: Any) -> Task
     result = {**task_result.result, **inner.loop}
     task_result = dataclasses.replace(task_result, result=result, notify=_notify_names(inner, task_result))
     _set(inner, task_result)
+    if context.task.register:  # the next item sees it, as in Ansible
+        context.host.facts[context.task.register] = dict(result)
     emit_task_end(inner, task_result, item=item, looped=True)
     return task_result
 
