@@ -89,8 +89,8 @@ def test_a_server_at_another_port_is_found_by_its_environment(host: Service, tmp
 
 def test_a_server_that_hangs_is_restarted(host: Service, tmp_path: Path) -> None:
     host.load()
-    wait_until_older(hanging)
     hanging, restarts = host.pid, host.restarts
+    wait_until_older(hanging)
     os.kill(hanging, signal.SIGSTOP)
     try:
         code, events = start(host, tmp_path, "fix-offload", "-e", f"model={MODEL}", "--max-risk", "disruptive")
