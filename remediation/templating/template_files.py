@@ -58,7 +58,7 @@ def render_template(path: Path, text: str, scope: TemplateScope, variables: Mapp
     """Return the text of a template, a `Secret` if a secret is in it. Raises `TemplateError` and `UsageError`."""
     text, settings = _without_header(path, text, {**DEFAULTS, **settings})
     source = _standard(path, text.removesuffix("\n"), tuple(sorted(settings.items())))
-    there = [*(map(str, scope[SEARCH_PATH]) if SEARCH_PATH in scope else ()), str(path.parent.absolute())]
+    there = [str(path.parent.absolute()), *(map(str, scope[SEARCH_PATH]) if SEARCH_PATH in scope else ())]
     value = scope.overlaid({**variables, SEARCH_PATH: there}).render(Text(source, Place(str(path), 1, 1)))
     if value is None:  # a template without output, as one of macros
         return ""
